@@ -1,0 +1,37 @@
+# `make run` and `make test` need only Python 3.11+ and make: the first of either sets everything up.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# A pyenv shim can exist and still not run, so each candidate is tried.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$python && break; done)
+
+# Poetry does not read pip's index settings, so pip is asked for the index it uses.
+POETRY = POETRY_PYPI_MIRROR_URL="$${POETRY_PYPI_MIRROR_URL:-$$(.tools/bin/python -c 'from pip._internal.models.index import PyPI; print(PyPI.simple_url)')}" \
+	POETRY_VIRTUALENVS_IN_PROJECT=true POETRY_KEYRING_ENABLED=false POETRY_NO_INTERACTION=1 VIRTUAL_ENV= CONDA_PREFIX= \
+	.tools/bin/python -m poetry
+
+.PHONY: help
+help:
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
+
+.tools/.ready: Makefile
+	@test -n "$(PYTHON)" || { echo "Cinema needs Python 3.11, 3.12 or 3.13. Name one: make run PYTHON=/path/to/python3"; exit 1; }
+	@echo "Setting up the tools (once) ..."
+	@$(PYTHON) -m venv .tools || { echo "This Python cannot make environments: install its venv module (Debian: python3-venv)."; exit 1; }
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check "poetry>=2.5,<3" "poetry-plugin-pypi-mirror>=0.6,<0.7"
+	@touch $@
+
+.venv/.main-ready: .tools/.ready poetry.lock
+	@echo "Installing Cinema ..."
+	@$(POETRY) install --quiet --only main
+	@touch $@
+
+.venv/.dev-ready: .venv/.main-ready
+	@$(POETRY) install --quiet
+	@touch $@
+
+.PHONY: lock
+lock: .tools/.ready
+	@$(POETRY) lock

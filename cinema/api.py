@@ -1,0 +1,110 @@
+"""The one API: parser, renderer, error handlers, and the apps' routers."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import orjson
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from ninja import NinjaAPI, Redoc, Swagger
+from ninja.errors import HttpError, ValidationError
+from ninja.openapi.schema import OpenAPISchema
+from ninja.parser import Parser
+from ninja.renderers import BaseRenderer
+
+from cinema.errors import CONTENT_TYPE, ApiError, problem
+from movies.api import router as movies
+from recommendations.api import router as recommendations
+from users.api import router as users
+
+log = logging.getLogger(__name__)
+
+
+class JsonParser(Parser):
+    def parse_body(self, request: HttpRequest) -> Any:
+        return orjson.loads(request.body)
+
+
+class JsonRenderer(BaseRenderer):
+    media_type = "application/json"
+
+    def render(self, request: HttpRequest, data: Any, *, response_status: int) -> bytes:
+        return orjson.dumps(data)
+
+
+class CinemaAPI(NinjaAPI):
+    def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
+        """The document, with errors under their own media type."""
+        document = super().get_openapi_schema(**options)
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                for status, response in operation["responses"].items():
+                    if int(status) >= 400 and "content" in response:
+                        [body] = response["content"].values()
+                        response["content"] = {CONTENT_TYPE: body}
+        return document
+
+
+api = CinemaAPI(
+    title="Cinema",
+    version="1",
+    description="The programme of a cinema, and what each viewer should watch next.",
+    parser=JsonParser(),
+    renderer=JsonRenderer(),
+    docs=Swagger(settings={"persistAuthorization": True}),
+    urls_namespace="api-1",
+)
+api.add_router("", movies)
+api.add_router("", users)
+api.add_router("", recommendations)
+
+
+def redoc(request: HttpRequest) -> HttpResponse:
+    return Redoc().render_page(request, api)
+
+
+@api.exception_handler(ApiError)
+def on_refusal(request: HttpRequest, error: ApiError) -> HttpResponse:
+    return error.response()
+
+
+@api.exception_handler(ValidationError)
+def on_malformed_payload(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    errors = [
+        {"field": ".".join(_field(item["loc"])), "message": _message(item)}
+        for item in error.errors
+    ]
+    return problem(422, "The request is malformed: see `errors`.", errors=errors)
+
+
+@api.exception_handler(HttpError)
+def on_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+    if error.status_code == 400:  # ninja's answer to a body that is not JSON
+        errors = [{"field": "body", "message": "not valid JSON"}]
+        return problem(422, "The request is malformed: see `errors`.", errors=errors)
+    return problem(error.status_code, str(error))
+
+
+@api.exception_handler(OperationalError)
+@api.exception_handler(InterfaceError)
+def on_database_away(request: HttpRequest, error: Exception) -> HttpResponse:
+    log.error("the database is away: %s", error)
+    return problem(503, "The database is away. Try again.", headers={"Retry-After": "2"})
+
+
+@api.exception_handler(Exception)
+def on_fault(request: HttpRequest, error: Exception) -> HttpResponse:
+    log.exception("%s %s failed", request.method, request.path)
+    return problem(500, "The server made an error. It is logged under this X-Request-ID.")
+
+
+def _field(location: tuple[str | int, ...]) -> list[str]:
+    """`("body", "payload", "name")` to `body.name`: the handler's own parameter says nothing."""
+    where, *rest = map(str, location)
+    return [where, *(rest[1:] if where == "body" else rest[-1:])]
+
+
+def _message(item: dict[str, Any]) -> str:
+    return str(item["msg"]).removeprefix("Value error, ")

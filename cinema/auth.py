@@ -1,0 +1,60 @@
+"""Who may call an operation.
+
+The token itself is read by the authentication backend of `users`, through Django's own seam, so
+that no app has to import another one to protect its operations.
+"""
+
+from __future__ import annotations
+
+from django.contrib.auth import authenticate
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser, PermissionsMixin
+from django.http import HttpRequest
+from ninja.security import HttpBearer
+
+from cinema.errors import Forbidden, Unauthorized
+
+
+class SignedIn(HttpBearer):
+    """A viewer or a member of staff: `request.auth` is the user."""
+
+    openapi_bearerFormat = "JWT"
+
+    def __call__(self, request: HttpRequest) -> AbstractBaseUser | AnonymousUser | None:
+        header = request.headers.get("Authorization", "")
+        scheme, _, token = header.partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            return self.without_token(request)
+        return self.authenticate(request, token.strip())
+
+    def without_token(self, request: HttpRequest) -> AnonymousUser | None:
+        raise Unauthorized("Sign in first: send the access token as `Authorization: Bearer …`.")
+
+    def authenticate(self, request: HttpRequest, token: str) -> AbstractBaseUser | None:
+        user = authenticate(request, access_token=token)
+        if user is None:
+            raise Unauthorized("This access token is not valid, or no longer.")
+        request.user = user
+        return user
+
+
+class Staff(SignedIn):
+    """A member of staff."""
+
+    def authenticate(self, request: HttpRequest, token: str) -> AbstractBaseUser | None:
+        user = super().authenticate(request, token)
+        if not isinstance(user, PermissionsMixin) or not getattr(user, "is_staff", False):
+            raise Forbidden("Only staff may do this.")
+        return user
+
+
+class Anyone(SignedIn):
+    """Nobody has to sign in, and who does may see more. A bad token is still refused."""
+
+    def without_token(self, request: HttpRequest) -> AnonymousUser:
+        return AnonymousUser()
+
+
+signed_in = SignedIn()
+staff = Staff()
+anyone = Anyone()

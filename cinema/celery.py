@@ -1,0 +1,27 @@
+"""The Celery application. What makes its tasks reliable is told in docs/answers.md."""
+
+import os
+
+from celery import Celery, Task
+from django.db import InterfaceError, OperationalError
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cinema.settings")
+
+
+class ReliableTask(Task):
+    """A task that tries again, later and later, when a server that it needs is away.
+
+    Any other error is a fault of ours: it fails at once, and its result record is the dead
+    letter, which `manage.py requeue_failed_tasks` sends again.
+    """
+
+    autoretry_for = (OperationalError, InterfaceError, ConnectionError, TimeoutError)
+    max_retries = 5
+    retry_backoff = 2
+    retry_backoff_max = 60
+    retry_jitter = True
+
+
+app = Celery("cinema", task_cls=ReliableTask)
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()

@@ -1,0 +1,99 @@
+"""Errors as answers: RFC 9457 problem details, and the exceptions that carry them."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import ClassVar
+
+import orjson
+from django.http import HttpResponse
+from ninja import Schema
+from pydantic import ConfigDict, Field
+
+CONTENT_TYPE = "application/problem+json"
+
+
+class FieldError(Schema):
+    field: str = Field(examples=["body.start_date"])
+    message: str = Field(examples=["Input should be a valid date"])
+
+
+class Problem(Schema):
+    """What went wrong. RFC 9457, with `errors` beside it where the payload is malformed."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field("about:blank", examples=["about:blank"])
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(examples=[404])
+    detail: str = Field(examples=["No movie has the id 7."])
+    errors: list[FieldError] | None = None
+
+
+def problems(*statuses: int) -> dict[int, type[Problem]]:
+    """The `response=` entries of the error statuses that an operation can produce."""
+    return dict.fromkeys(statuses, Problem)
+
+
+class ApiError(Exception):
+    """A refusal that a client can understand. Subclasses say what happened and set the status.
+
+    Keyword arguments become members of the problem document beside the standard ones.
+    """
+
+    status: ClassVar[int] = 400
+    headers: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, detail: str, **members: object) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.members = members
+
+    def response(self) -> HttpResponse:
+        return problem(self.status, self.detail, headers=self.headers, **self.members)
+
+
+class Unauthorized(ApiError):
+    """No token, or one that does not count."""
+
+    status = 401
+    headers = {"WWW-Authenticate": 'Bearer realm="cinema"'}
+
+
+class Forbidden(ApiError):
+    """The user is known and may not."""
+
+    status = 403
+
+
+class NotFound(ApiError):
+    status = 404
+
+
+class Conflict(ApiError):
+    status = 409
+
+
+class Unprocessable(ApiError):
+    """A malformed payload that only a look into the database can tell from a good one."""
+
+    status = 422
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message, errors=[{"field": field, "message": message}])
+
+
+def problem(
+    status: int, detail: str, *, headers: dict[str, str] | None = None, **members: object
+) -> HttpResponse:
+    """A problem document as a response."""
+    document = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        **members,
+    }
+    return HttpResponse(
+        orjson.dumps(document), status=status, content_type=CONTENT_TYPE, headers=headers
+    )

@@ -1,0 +1,97 @@
+"""Whether the process lives, and whether everything that it needs is there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+import redis
+from django.conf import settings
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_safe
+
+from cinema.celery import app
+from recommendations import selectors
+
+#: The worker and the trainer.
+WORKERS = 2
+ANSWER_WITHIN_S = 1.0
+
+
+@require_safe
+def live(request: HttpRequest) -> JsonResponse:
+    """200 while the process runs; touches nothing else."""
+    return JsonResponse({"status": "ok"})
+
+
+@require_safe
+def ready(request: HttpRequest) -> JsonResponse:
+    """200, or 503 when something is away that HEALTH_REQUIRED names; each with state and latency."""
+    components = {name: _look_at(check) for name, check in CHECKS.items()}
+    fit = all(
+        components[name]["state"] == "ok" for name in settings.HEALTH_REQUIRED if name in components
+    )
+    status = "ok" if fit else "unavailable"
+    return JsonResponse(
+        {"status": status, "components": components}, status=200 if fit else 503
+    )
+
+
+def _look_at(check: Callable[[], Mapping[str, object]]) -> dict[str, object]:
+    started_at = time.perf_counter()
+    try:
+        found = {"state": "ok", **check()}
+    except Exception as error:  # whatever it is, the others still want to be looked at
+        found = {"state": "away", "error": type(error).__name__}
+    return {**found, "latency_ms": round((time.perf_counter() - started_at) * 1000, 2)}
+
+
+def _database() -> dict[str, object]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return {}
+
+
+def _cache() -> dict[str, object]:
+    client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=ANSWER_WITHIN_S)
+    with client:
+        client.ping()
+    return {}
+
+
+def _broker() -> dict[str, object]:
+    with app.connection_for_write(connect_timeout=ANSWER_WITHIN_S) as broker:
+        broker.ensure_connection(max_retries=1, timeout=ANSWER_WITHIN_S)
+    return {}
+
+
+def _migrations() -> dict[str, object]:
+    executor = MigrationExecutor(connection)
+    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return {"state": "missing", "count": len(missing)} if missing else {}
+
+
+def _workers() -> dict[str, object]:
+    """How many answer; one that is busy training answers too."""
+    replies = app.control.ping(timeout=ANSWER_WITHIN_S, limit=WORKERS)
+    return {} if len(replies) >= WORKERS else {"state": "missing", "count": len(replies)}
+
+
+def _release() -> dict[str, object]:
+    """The current release. A cinema without one is fit: the programme stands in for it."""
+    release = selectors.current_release()
+    if release is None:
+        return {"state": "none"}
+    return {"id": release.pk, "age_s": round(release.age_s)}
+
+
+CHECKS: dict[str, Callable[[], Mapping[str, object]]] = {
+    "database": _database,
+    "cache": _cache,
+    "broker": _broker,
+    "migrations": _migrations,
+    "workers": _workers,
+    "release": _release,
+}

@@ -1,0 +1,26 @@
+"""Locks over all processes, kept by Postgres."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from django.db import connection
+
+
+@contextmanager
+def single_run(name: str) -> Iterator[bool]:
+    """Whether this process may run the thing called `name`, which runs once at a time.
+
+    The lock stands on a connection of its own: it ends with the block and with the process,
+    however that dies, and no pool or reconnect in between can lose it.
+    """
+    settings: dict[str, Any] = dict(connection.get_connection_params())
+    for django_only in ("pool", "cursor_factory", "context", "prepare_threshold"):
+        settings.pop(django_only, None)
+    with psycopg.connect(**settings, autocommit=True) as own:
+        row = own.execute("SELECT pg_try_advisory_lock(%s)", [zlib.crc32(name.encode())]).fetchone()
+        yield bool(row and row[0])

@@ -1,0 +1,83 @@
+"""What happens to every request: an id, errors in one shape, and cache headers."""
+
+from __future__ import annotations
+
+import logging
+import re
+import uuid
+from collections.abc import Callable
+from contextvars import ContextVar
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http.response import HttpResponseNotAllowed
+
+from cinema.errors import CONTENT_TYPE, problem
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+_request_id: ContextVar[str] = ContextVar("request_id", default="-")
+_usable_id = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
+
+#: Answers below these paths are for programs: an error there is never HTML.
+API_PATHS = ("/api/", "/health/")
+
+
+class RequestIdFilter(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = _request_id.get()
+        return True
+
+
+def request_id(get_response: GetResponse) -> GetResponse:
+    """Take the client's `X-Request-ID` or make one; return it; put it in every log line."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        given = request.headers.get("X-Request-ID", "")
+        identifier = given if _usable_id.fullmatch(given) else uuid.uuid4().hex
+        token = _request_id.set(identifier)
+        try:
+            response = get_response(request)
+        finally:
+            _request_id.reset(token)
+        response["X-Request-ID"] = identifier
+        return response
+
+    return middleware
+
+
+_DETAILS = {
+    404: "There is nothing at this address.",
+    405: "This address does not know that method.",
+    413: "The request is too large.",
+    500: "The server made an error. It is logged under this request's X-Request-ID.",
+}
+
+
+def problems(get_response: GetResponse) -> GetResponse:
+    """Give the errors that Django answers itself the shape of all others."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        if (
+            response.status_code < 400
+            or not request.path.startswith(API_PATHS)
+            or response.get("Content-Type", "").startswith((CONTENT_TYPE, "application/json"))
+        ):
+            return response
+        headers = {"Allow": response["Allow"]} if isinstance(response, HttpResponseNotAllowed) else {}
+        detail = _DETAILS.get(response.status_code, "The request cannot be read.")
+        return problem(response.status_code, detail, headers=headers)
+
+    return middleware
+
+
+def cache_headers(get_response: GetResponse) -> GetResponse:
+    """An answer that does not say how long it keeps is not kept."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        if isinstance(response, HttpResponse) and not response.has_header("Cache-Control"):
+            response["Cache-Control"] = "no-store"
+        return response
+
+    return middleware

@@ -1,0 +1,54 @@
+"""Values that a process keeps in memory and that follow the database within a moment."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Refreshing(Generic[T]):
+    """A value that the first request after `interval_s` brings up to date.
+
+    The other requests go on with what is there meanwhile; only the very first value is waited
+    for. No thread runs in the background, so a process that nobody asks does nothing.
+
+    Args:
+        renew: From the old value, or None, to the one that holds now; it may be the same.
+        interval_s: How old the last look may be.
+    """
+
+    def __init__(self, renew: Callable[[T | None], T], interval_s: Callable[[], float]) -> None:
+        self._renew = renew
+        self._interval_s = interval_s
+        self._value: T | None = None
+        self._looked_at = 0.0
+        self._looking = threading.Lock()
+
+    def get(self) -> T:
+        """The value. Whatever `renew` raises passes through."""
+        value = self._value
+        if value is None:
+            with self._looking:
+                return self._value if self._value is not None else self._look()
+        if time.monotonic() - self._looked_at < self._interval_s():
+            return value
+        if not self._looking.acquire(blocking=False):
+            return value
+        try:
+            return self._look()
+        finally:
+            self._looking.release()
+
+    def forget(self) -> None:
+        """Begin anew, as a process does that has just started."""
+        self._value = None
+
+    def _look(self) -> T:
+        started_at = time.monotonic()
+        self._value = value = self._renew(self._value)
+        self._looked_at = started_at
+        return value

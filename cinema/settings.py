@@ -1,0 +1,358 @@
+"""Every setting of Cinema, read from the environment or from `.env`.
+
+A value that cannot be used stops the start with the name of its variable. `.env.example`
+documents each one.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Callable
+from datetime import time
+from pathlib import Path
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+import django_stubs_ext
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from cinema import embedded
+
+# Lets `ModelAdmin[Movie]` stand in code that also runs.
+django_stubs_ext.monkeypatch()
+
+T = TypeVar("T")
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+environ.Env.read_env(str(BASE_DIR / ".env"))
+
+
+def read(name: str, cast: Callable[[str], T], default: str) -> T:
+    """The variable `name`, cast. An empty variable counts as unset.
+
+    Raises:
+        ImproperlyConfigured: The cast refuses the value; the message names the variable.
+    """
+    text = environ.Env().str(name, default="").strip() or default
+    try:
+        return cast(text)
+    except (ValueError, KeyError, LookupError) as error:
+        raise ImproperlyConfigured(f"{name}={text!r} cannot be used: {error}") from error
+
+
+def boolean(text: str) -> bool:
+    known = {"1": True, "true": True, "on": True, "yes": True}
+    known |= {"0": False, "false": False, "off": False, "no": False}
+    if text.lower() not in known:
+        raise ValueError("expected true or false")
+    return known[text.lower()]
+
+
+def words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def whole(minimum: int, maximum: int = 2**31 - 1) -> Callable[[str], int]:
+    def cast(text: str) -> int:
+        if not minimum <= (number := int(text)) <= maximum:
+            raise ValueError(f"expected a whole number from {minimum} to {maximum}")
+        return number
+
+    return cast
+
+
+def fraction(text: str) -> float:
+    if not 0 <= (number := float(text)) <= 1:
+        raise ValueError("expected a number from 0 to 1")
+    return number
+
+
+def positive(text: str) -> float:
+    if not 0 < (number := float(text)) < float("inf"):
+        raise ValueError("expected a number above 0")
+    return number
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    def cast(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"expected one of {', '.join(choices)}")
+        return text
+
+    return cast
+
+
+def weight_table(text: str) -> dict[str, float]:
+    """`like=2,hide=-3,5=3` to a dictionary; every kind and every whole star must be there."""
+    table = {key.strip(): float(value) for key, _, value in (w.partition("=") for w in words(text))}
+    expected = {"superlike", "like", "dislike", "seen", "hide", "1", "2", "3", "4", "5"}
+    if set(table) != expected:
+        raise ValueError(f"expected exactly these names: {', '.join(sorted(expected))}")
+    return table
+
+
+def url_of(*schemes: str) -> Callable[[str], str]:
+    def cast(text: str) -> str:
+        if text and text.partition("://")[0] not in schemes:
+            raise ValueError(f"expected an address that begins with {' or '.join(schemes)}://")
+        return text
+
+    return cast
+
+
+# --- where it runs
+
+CINEMA_HOME = Path(read("CINEMA_HOME", str, str(BASE_DIR / ".cinema"))).expanduser().absolute()
+DEBUG = read("DEBUG", boolean, "false")
+HOST = read("HOST", str, "127.0.0.1")
+PORT = read("PORT", whole(1, 65535), "8000")
+ALLOWED_HOSTS = read("ALLOWED_HOSTS", words, "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = read("CSRF_TRUSTED_ORIGINS", words, "")
+WEB_WORKERS = read("WEB_WORKERS", whole(1, 64), "2")
+WEB_THREADS = read("WEB_THREADS", whole(1, 128), "8")
+LOG_LEVEL = read("LOG_LEVEL", one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO")
+
+# --- servers: an address, or the embedded server when there is none
+
+_database_url = read("DATABASE_URL", url_of("postgres", "postgresql"), "")
+_redis_url = read("REDIS_URL", url_of("redis", "rediss", "unix"), "")
+EMBEDDED_POSTGRES = not _database_url
+EMBEDDED_VALKEY = not _redis_url
+_sockets = embedded.socket_paths(CINEMA_HOME)
+
+DATABASES = {
+    "default": {
+        **(
+            embedded.postgres_settings(_sockets)
+            if EMBEDDED_POSTGRES
+            else environ.Env.db_url_config(_database_url)
+        ),
+        "ENGINE": "django.db.backends.postgresql",
+        # A request takes a connection from the pool and puts it back. Under threads and gevent,
+        # CONN_MAX_AGE would leak connections instead.
+        "CONN_MAX_AGE": 0,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            "pool": {
+                "min_size": 1,
+                "max_size": read("DATABASE_POOL_SIZE", whole(1, 200), str(WEB_THREADS + 2)),
+                "timeout": 10,
+            },
+        },
+    }
+}
+REDIS_URL = _redis_url or f"unix://{_sockets.valkey}?db=0"
+CELERY_BROKER_URL = read(
+    "CELERY_BROKER_URL",
+    url_of("redis", "rediss", "redis+socket", "amqp", "amqps"),
+    _redis_url.replace("unix://", "redis+socket://")
+    or f"redis+socket://{_sockets.valkey}?virtual_host=1",
+)
+
+# --- secrets
+
+
+def _secret_key() -> str:
+    if key := read("SECRET_KEY", str, ""):
+        return key
+    if not EMBEDDED_POSTGRES:
+        raise ImproperlyConfigured(
+            "SECRET_KEY is not set. Outside the embedded mode it must be: make one with "
+            "`python -c 'import secrets; print(secrets.token_urlsafe(50))'`."
+        )
+    path = CINEMA_HOME / "secret-key"
+    CINEMA_HOME.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        pass
+    else:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(50))
+    if not (key := path.read_text()):
+        raise ImproperlyConfigured(f"{path} is empty. Delete it: a new secret is then made.")
+    return key
+
+
+SECRET_KEY = _secret_key()
+ACCESS_TOKEN_LIFETIME_S = read("ACCESS_TOKEN_LIFETIME_S", whole(1), "900")
+REFRESH_TOKEN_LIFETIME_S = read("REFRESH_TOKEN_LIFETIME_S", whole(1), "1209600")
+
+# --- the cinema
+
+CINEMA_NAME = read("CINEMA_NAME", str, "Cinema")
+CINEMA_TIME_ZONE = read("CINEMA_TIME_ZONE", ZoneInfo, "Europe/Berlin").key
+CINEMA_DAY_STARTS_AT = read("CINEMA_DAY_STARTS_AT", time.fromisoformat, "06:00")
+RANKING_STEP = read("RANKING_STEP", whole(0, 1_000_000), "10")
+RANKING_INTERVAL_S = read("RANKING_INTERVAL_S", whole(1), "300")
+STARTING_DAYS = read("STARTING_DAYS", whole(0, 3650), "7")
+CATALOGUE_CHECK_INTERVAL_S = read("CATALOGUE_CHECK_INTERVAL_S", positive, "0.5")
+CATALOGUE_MAX_AGE_S = read("CATALOGUE_MAX_AGE_S", positive, "60")
+
+# --- recommendations
+
+INTERACTION_WEIGHTS = read(
+    "INTERACTION_WEIGHTS",
+    weight_table,
+    "superlike=3,like=2,seen=0.5,dislike=-2,hide=-3,5=3,4=2,3=1,2=-1,1=-2",
+)
+RELEASE_CHECK_INTERVAL_S = read("RELEASE_CHECK_INTERVAL_S", positive, "1")
+RELEASES_KEPT = read("RELEASES_KEPT", whole(1, 1000), "3")
+RECOMMENDATION_LIST_LIFETIME_S = read("RECOMMENDATION_LIST_LIFETIME_S", whole(1), "21600")
+TRAINING_INTERVAL_S = read("TRAINING_INTERVAL_S", whole(10), "3600")
+TRAINING_TIME_LIMIT_S = read("TRAINING_TIME_LIMIT_S", whole(10, 3300), "2700")
+TRAINING_GATE_MARGIN = read("TRAINING_GATE_MARGIN", fraction, "0.1")
+TRAINING_FACTORS = read("TRAINING_FACTORS", whole(0, 1024), "0")
+
+# --- health
+
+HEALTH_REQUIRED = read("HEALTH_REQUIRED", words, "database,cache,broker,migrations,workers")
+
+# --- Django
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.postgres",
+    "django.contrib.sessions",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_celery_results",
+    "ninja",
+    "cinema",
+    "users",
+    "movies",
+    "recommendations",
+]
+MIDDLEWARE = [
+    "cinema.middleware.request_id",
+    "cinema.middleware.problems",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "cinema.middleware.cache_headers",
+    "django.middleware.http.ConditionalGetMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+ROOT_URLCONF = "cinema.urls"
+WSGI_APPLICATION = "cinema.wsgi.application"
+APPEND_SLASH = False
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en"
+USE_I18N = False
+USE_TZ = True
+TIME_ZONE = CINEMA_TIME_ZONE
+DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "static-root"
+# The embedded mode serves the packages' own assets without a collectstatic step.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+
+AUTH_USER_MODEL = "users.User"
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "users.tokens.AccessTokenBackend",
+]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+_validation = "django.contrib.auth.password_validation"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"{_validation}.UserAttributeSimilarityValidator"},
+    {"NAME": f"{_validation}.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": f"{_validation}.CommonPasswordValidator"},
+    {"NAME": f"{_validation}.NumericPasswordValidator"},
+]
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if read("BEHIND_TLS_PROXY", boolean, "false") else None
+)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_PROXY_SSL_HEADER is not None
+
+CACHES = {
+    "default": {
+        "BACKEND": "cinema.cache.ForgivingRedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "cinema",
+        "OPTIONS": {
+            "serializer": "cinema.cache.JsonSerializer",
+            "socket_timeout": 0.5,
+            "socket_connect_timeout": 0.5,
+        },
+    }
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "cinema.middleware.RequestIdFilter"}},
+    "formatters": {
+        "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "filters": ["request_id"],
+            "formatter": "line",
+            "stream": sys.stderr,
+        }
+    },
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+}
+
+# --- Celery: docs/answers.md explains how these make it reliable
+
+CELERY_TIMEZONE = CINEMA_TIME_ZONE
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_TIME_LIMIT = 300
+CELERY_TASK_TRACK_STARTED = True
+CELERY_TASK_DEFAULT_QUEUE = "cinema"
+CELERY_TASK_ROUTES = {"recommendations.train": {"queue": "training"}}
+CELERY_RESULT_BACKEND = "django-db"
+CELERY_RESULT_EXTENDED = True
+CELERY_RESULT_EXPIRES = 30 * 24 * 3600
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 2, "interval_start": 0, "interval_step": 0.2}
+# A time limit of any task must stay below the visibility timeout, or Redis hands it out twice.
+CELERY_BROKER_TRANSPORT_OPTIONS = (
+    {"visibility_timeout": 3600} if "redis" in CELERY_BROKER_URL.partition("://")[0] else {}
+)
+# Django forked after OpenMP has run would hang in training.
+CELERY_WORKER_POOL_START_METHOD = "spawn"
+CELERY_BEAT_SCHEDULE_FILENAME = str(CINEMA_HOME / "beat-schedule")
+CELERY_BEAT_SCHEDULE = {
+    "movies.tick_ranking": {"task": "movies.tick_ranking", "schedule": RANKING_INTERVAL_S},
+    "movies.advance_statuses": {"task": "movies.advance_statuses", "schedule": 60},
+    "recommendations.train": {"task": "recommendations.train", "schedule": TRAINING_INTERVAL_S},
+    "recommendations.resume_training": {
+        "task": "recommendations.resume_training",
+        "schedule": 30,
+    },
+}

@@ -1,0 +1,148 @@
+"""What this process has derived from the catalogue, kept for as long as the catalogue stands still.
+
+The programme is read far more often than written. So each process keeps a `Snapshot` of bytes
+that were made once, and looks every half second whether the catalogue's version has moved on;
+the version is a row that database triggers raise in the transaction of the change itself.
+No message can get lost, and Valkey has no part in it.
+"""
+
+from __future__ import annotations
+
+import bisect
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+from django.utils import timezone
+
+from cinema.refreshing import Refreshing
+from movies.models import CatalogueVersion, Movie, Screening
+from movies.schemas import MovieOut
+
+log = logging.getLogger(__name__)
+
+#: How many different answers a process keeps: more than a site's own pages ask for.
+DOCUMENTS_KEPT = 256
+
+
+@dataclass(frozen=True)
+class Document:
+    """An answer ready to be sent."""
+
+    body: bytes
+    etag: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """A movie as the API shows it."""
+
+    name: str
+    json: bytes
+
+
+@dataclass(eq=False)
+class Snapshot:
+    """Derived from one version of the catalogue, piece by piece as it is asked for."""
+
+    version: int
+    made_at: float = field(default_factory=time.monotonic)
+    _documents: OrderedDict[object, Document] = field(default_factory=OrderedDict)
+    _cards: dict[int, Card] = field(default_factory=dict)
+    _building: threading.RLock = field(default_factory=threading.RLock)
+
+    def is_old(self) -> bool:
+        """Ratings raise no version, lest every click made all anew: they show after a minute."""
+        return time.monotonic() - self.made_at >= settings.CATALOGUE_MAX_AGE_S
+
+    def document(self, key: object, build: Callable[[], Document]) -> Document:
+        """The document of this key, built by one thread while the others wait for it."""
+        if found := self._documents.get(key):
+            return found
+        with self._building:
+            if key not in self._documents:
+                self._documents[key] = build()
+                if len(self._documents) > DOCUMENTS_KEPT:
+                    self._documents.popitem(last=False)
+            return self._documents[key]
+
+    def card(self, movie: Movie) -> Card:
+        """The movie's card; `genres` should be prefetched."""
+        if movie.pk not in self._cards:
+            shown = MovieOut.from_orm(movie).model_dump_json().encode()
+            self._cards[movie.pk] = Card(movie.name, shown)
+        return self._cards[movie.pk]
+
+    def cards(self, movie_ids: Iterable[int]) -> dict[int, Card]:
+        """The cards of published movies by id; the others are left out."""
+        wanted = list(movie_ids)
+        if missing := [pk for pk in wanted if pk not in self._cards]:
+            found = Movie.objects.published().filter(pk__in=missing).prefetch_related("genres")
+            for movie in found:
+                self.card(movie)
+        return {pk: self._cards[pk] for pk in wanted if pk in self._cards}
+
+    @cached_property
+    def published(self) -> Sequence[int]:
+        """The ids of all published movies, the latest start first."""
+        movies = Movie.objects.published().order_by("-start_date", "-id")
+        return list(movies.values_list("pk", flat=True))
+
+    @cached_property
+    def _screenings_to_come(self) -> tuple[list[datetime], list[int]]:
+        """Starts, in order, and the movie of each."""
+        screenings = (
+            Screening.objects.filter(starts_at__gt=timezone.now(), movie__withdrawn_at=None)
+            .exclude(state__in=[Screening.State.CANCELLED, Screening.State.HIDDEN])
+            .order_by("starts_at")
+            .values_list("starts_at", "movie_id")
+        )
+        rows = list(screenings)
+        return [starts_at for starts_at, _ in rows], [movie_id for _, movie_id in rows]
+
+    def showing(self, days: int) -> list[int]:
+        """The movies with a screening still to come in so many days, the next one first."""
+        starts, movie_ids = self._screenings_to_come
+        now = timezone.now()
+        first = bisect.bisect_right(starts, now)
+        last = bisect.bisect_right(starts, now + timedelta(days=days))
+        return list(dict.fromkeys(movie_ids[first:last]))
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The snapshot, and whether it may be out of date because the database is away."""
+
+    snapshot: Snapshot
+    stale: bool = False
+
+
+def _renew(old: Catalogue | None) -> Catalogue:
+    """Hold the catalogue against the database.
+
+    Raises:
+        OperationalError: The database is away, and this process has nothing yet.
+    """
+    try:
+        version = CatalogueVersion.objects.values_list("version", flat=True).get()
+    except (OperationalError, InterfaceError) as error:
+        if old is None:
+            raise
+        if not old.stale:
+            log.warning("the database is away, the programme is served as it was: %s", error)
+        return Catalogue(old.snapshot, stale=True)
+    if old and old.snapshot.version == version and not old.snapshot.is_old():
+        return Catalogue(old.snapshot)
+    return Catalogue(Snapshot(version))
+
+
+_catalogue = Refreshing(_renew, lambda: settings.CATALOGUE_CHECK_INTERVAL_S)
+current = _catalogue.get
+forget = _catalogue.forget

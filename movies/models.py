@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import ClassVar
+
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import ArrayField, DateTimeRangeField, RangeOperators
+from django.contrib.postgres.indexes import GinIndex
+from django.db import models
+from django.db.models import F, Func, Q, Value
+from django.db.models.functions import Cast, Lower, NullIf
+from django.utils import timezone
+
+MAX_PROTAGONISTS = 100
+MAX_SCREENING_LENGTH = timedelta(hours=24)
+
+
+class Genre(models.Model):
+    slug = models.SlugField(max_length=60, unique=True, allow_unicode=True)
+    name = models.CharField(max_length=60)
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class MovieQuerySet(models.QuerySet["Movie"]):
+    def published(self) -> MovieQuerySet:
+        """What viewers may know of."""
+        return self.filter(withdrawn_at=None)
+
+
+class Movie(models.Model):
+    class Status(models.TextChoices):
+        """In the order in which the clock moves a movie through them."""
+
+        COMING_UP = "coming-up", "coming up"
+        STARTING = "starting", "starting"
+        RUNNING = "running", "running"
+        FINISHED = "finished", "finished"
+
+    name = models.CharField(max_length=300)
+    slug = models.SlugField(max_length=120, unique=True, allow_unicode=True)
+    protagonists = ArrayField(models.CharField(max_length=200))
+    overview = models.TextField(blank=True)
+    genres = models.ManyToManyField(Genre, related_name="movies", blank=True)
+    poster = models.URLField(max_length=500, null=True, blank=True)
+    trailer = models.URLField(max_length=500, null=True, blank=True)
+    start_date = models.DateField()
+    end_date = models.DateField(null=True, blank=True)
+    status = models.CharField(max_length=10, choices=Status.choices)
+    #: Set by staff: the clock may move it forward, and a change of dates not back.
+    status_is_manual = models.BooleanField(default=False)
+    ranking = models.PositiveIntegerField(default=0, editable=False)
+    ranked_at = models.DateTimeField(null=True, editable=False)
+    original_language = models.CharField(max_length=12, null=True, blank=True)
+    release_year = models.PositiveSmallIntegerField(null=True, blank=True)
+    runtime_minutes = models.PositiveSmallIntegerField(null=True, blank=True)
+    tmdb_id = models.PositiveIntegerField(null=True, blank=True, unique=True)
+    #: Count and sum are kept by a database trigger of `recommendations`.
+    rating_count = models.PositiveIntegerField(default=0, editable=False)
+    rating_sum = models.FloatField(default=0, editable=False)
+    rating_average = models.GeneratedField(
+        expression=Cast(F("rating_sum"), models.FloatField()) / NullIf(F("rating_count"), 0),
+        output_field=models.FloatField(null=True),
+        db_persist=True,
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+    #: Deleted, but with screenings or interactions that are worth keeping.
+    withdrawn_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects: ClassVar[models.Manager[Movie]] = MovieQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("name", "id")
+        constraints = [
+            models.UniqueConstraint(
+                Lower("name"),
+                "start_date",
+                condition=Q(withdrawn_at=None),
+                name="movie_name_and_start_date_unique",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=["coming-up", "starting", "running", "finished"]),
+                name="movie_status_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(end_date=None) | Q(end_date__gte=F("start_date")),
+                name="movie_ends_after_start",
+            ),
+            models.CheckConstraint(condition=~Q(name=""), name="movie_name_not_empty"),
+            models.CheckConstraint(
+                condition=Q(protagonists__len__range=(1, MAX_PROTAGONISTS)),
+                name="movie_protagonists_range",
+            ),
+            models.CheckConstraint(
+                condition=Q(release_year__range=(1870, 2200)), name="movie_release_year_range"
+            ),
+            models.CheckConstraint(
+                condition=Q(runtime_minutes__range=(1, 6000)), name="movie_runtime_range"
+            ),
+            models.CheckConstraint(condition=Q(rating_count__gte=0), name="movie_rating_count"),
+        ]
+        indexes = [
+            models.Index(Lower("name"), "id", name="movie_by_name"),
+            models.Index(F("ranking").desc(), "id", name="movie_by_ranking"),
+            models.Index(fields=["start_date", "id"], name="movie_by_start_date"),
+            models.Index(
+                F("rating_average").desc(nulls_last=True),
+                F("rating_count").desc(),
+                "id",
+                name="movie_by_rating",
+            ),
+            models.Index(fields=["status", "start_date"], name="movie_by_status"),
+            models.Index(fields=["original_language"], name="movie_by_language"),
+            models.Index(fields=["release_year"], name="movie_by_release_year"),
+            GinIndex(fields=["protagonists"], name="movie_by_protagonist"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Hall(models.Model):
+    name = models.CharField(max_length=60)
+
+    class Meta:
+        ordering = ("name",)
+        constraints = [models.UniqueConstraint(Lower("name"), name="hall_name_unique")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Screening(models.Model):
+    class Version(models.TextChoices):
+        ORIGINAL = "original", "original"
+        SUBTITLED = "subtitled", "subtitled"
+        DUBBED = "dubbed", "dubbed"
+
+    class State(models.TextChoices):
+        SCHEDULED = "scheduled", "scheduled"
+        SOLD_OUT = "sold-out", "sold out"
+        CANCELLED = "cancelled", "cancelled"
+        HIDDEN = "hidden", "hidden"
+
+    movie = models.ForeignKey(Movie, on_delete=models.PROTECT, related_name="screenings")
+    hall = models.ForeignKey(Hall, on_delete=models.PROTECT, related_name="screenings")
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    version = models.CharField(max_length=10, choices=Version.choices, default=Version.ORIGINAL)
+    language = models.CharField(max_length=12, null=True, blank=True)
+    subtitles = models.CharField(max_length=12, null=True, blank=True)
+    tags = ArrayField(models.CharField(max_length=40), default=list, blank=True)
+    booking_url = models.URLField(max_length=500, null=True, blank=True)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.SCHEDULED)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ("starts_at", "id")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(ends_at__gt=F("starts_at")), name="screening_ends_after_start"
+            ),
+            models.CheckConstraint(
+                condition=Q(ends_at__lte=F("starts_at") + MAX_SCREENING_LENGTH),
+                name="screening_length_range",
+            ),
+            models.CheckConstraint(
+                condition=Q(version__in=["original", "subtitled", "dubbed"]),
+                name="screening_version_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["scheduled", "sold-out", "cancelled", "hidden"]),
+                name="screening_state_known",
+            ),
+            # The one-element range makes the hall comparable in a GiST index without btree_gist,
+            # which the embedded PostgreSQL does not carry.
+            ExclusionConstraint(
+                name="screening_hall_is_free",
+                expressions=[
+                    (
+                        Func(F("hall"), F("hall"), Value("[]"), function="int8range"),
+                        RangeOperators.OVERLAPS,
+                    ),
+                    (
+                        Func(
+                            F("starts_at"),
+                            F("ends_at"),
+                            Value("[)"),
+                            function="tstzrange",
+                            output_field=DateTimeRangeField(),
+                        ),
+                        RangeOperators.OVERLAPS,
+                    ),
+                ],
+                condition=~Q(state="cancelled"),
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["starts_at", "id"], name="screening_by_start"),
+            models.Index(fields=["movie", "starts_at"], name="screening_by_movie"),
+            models.Index(fields=["hall", "starts_at"], name="screening_by_hall"),
+            GinIndex(fields=["tags"], name="screening_by_tag"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.movie} in {self.hall} at {timezone.localtime(self.starts_at):%d %b %H:%M}"
+
+
+class CatalogueVersion(models.Model):
+    """One row. Database triggers raise `version` with each change that viewers can see."""
+
+    version = models.PositiveBigIntegerField(default=1)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="catalogue_version_one_row")]
+
+    def __str__(self) -> str:
+        return str(self.version)

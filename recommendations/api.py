@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from ninja import Query, Router
+from ninja.pagination import paginate
+
+from cinema.auth import signed_in, staff
+from cinema.errors import problems
+from cinema.schemas import Paginated
+from recommendations import selectors, services, serving
+from recommendations.models import Interaction, Release, TrainingRun
+from recommendations.rendering import batch_response
+from recommendations.schemas import (
+    AlgorithmOut,
+    BatchNumber,
+    InteractionIn,
+    InteractionOut,
+    NewInteractionOut,
+    RatingIn,
+    RecommendationFilters,
+    RecommendationListOut,
+    ReleaseOut,
+    RunOut,
+)
+from users.auth import AuthedRequest
+
+router = Router()
+
+FEEDBACK, RECOMMENDATIONS, RELEASES = ["Feedback"], ["Recommendations"], ["Releases"]
+
+
+@router.put(
+    "/movies/{int:movie_id}/rating",
+    auth=signed_in,
+    response={200: InteractionOut, **problems(401, 404, 422)},
+    tags=FEEDBACK,
+)
+def put_rating(request: AuthedRequest, movie_id: int, payload: RatingIn) -> Interaction:
+    """Rate a movie, or change your rating of it."""
+    return services.rate_movie(user=request.auth, movie_id=movie_id, stars=payload.stars)
+
+
+@router.delete(
+    "/movies/{int:movie_id}/rating",
+    auth=signed_in,
+    response={204: None, **problems(401, 404)},
+    tags=FEEDBACK,
+)
+def delete_rating(request: AuthedRequest, movie_id: int) -> tuple[int, None]:
+    """Take your rating of a movie back."""
+    services.delete_rating(user=request.auth, movie_id=movie_id)
+    return 204, None
+
+
+@router.post(
+    "/interactions",
+    auth=signed_in,
+    response={200: NewInteractionOut, 201: NewInteractionOut, **problems(401, 404, 422)},
+    tags=FEEDBACK,
+)
+def create_interaction(
+    request: AuthedRequest, payload: InteractionIn
+) -> tuple[int, Interaction]:
+    """Say what you think of a movie. The same again is 200 and changes nothing."""
+    kind = Interaction.Kind[payload.kind.upper()]
+    interaction, created = services.record_interaction(
+        user=request.auth, movie_id=payload.movie_id, kind=kind, stars=payload.stars
+    )
+    return 201 if created else 200, interaction
+
+
+@router.delete(
+    "/interactions/{int:interaction_id}",
+    auth=signed_in,
+    response={204: None, **problems(401, 404)},
+    tags=FEEDBACK,
+)
+def delete_interaction(request: AuthedRequest, interaction_id: int) -> tuple[int, None]:
+    """Take an interaction back."""
+    services.delete_interaction(user=request.auth, interaction_id=interaction_id)
+    return 204, None
+
+
+@router.get(
+    "/recommendations",
+    auth=signed_in,
+    response={200: RecommendationListOut, **problems(401, 422)},
+    tags=RECOMMENDATIONS,
+)
+def get_recommendations(
+    request: AuthedRequest, filters: Query[RecommendationFilters]
+) -> HttpResponse:
+    """What to watch next, with reasons. Your last click already counts."""
+    return batch_response(serving.recommend(user=request.auth, **filters.model_dump()))
+
+
+@router.get(
+    "/recommendations/next",
+    auth=signed_in,
+    response={200: RecommendationListOut, **problems(401, 404, 422)},
+    tags=RECOMMENDATIONS,
+)
+def get_next_recommendations(request: AuthedRequest, batch: BatchNumber = 2) -> HttpResponse:
+    """A further batch of the list that you were given last. 404 once it is used up."""
+    return batch_response(serving.recommend_next(user=request.auth, number=batch))
+
+
+@router.get(
+    "/recommendations/algorithms",
+    response={200: list[AlgorithmOut]},
+    tags=RECOMMENDATIONS,
+)
+def list_algorithms(request: HttpRequest) -> list[AlgorithmOut]:
+    """What `algorithm` can be, and how good each is on this cinema's own data."""
+    return [AlgorithmOut(**algorithm) for algorithm in serving.describe_algorithms()]
+
+
+@router.get(
+    "/releases", auth=staff, response={200: list[ReleaseOut], **problems(401, 403, 422)}, tags=RELEASES
+)
+@paginate(Paginated)
+def list_releases(request: HttpRequest) -> QuerySet[Release]:
+    """The trained models, the newest first, with what was measured of them."""
+    return selectors.list_releases()
+
+
+@router.post(
+    "/releases/train", auth=staff, response={202: RunOut, **problems(401, 403)}, tags=RELEASES
+)
+def request_training(request: HttpRequest, response: HttpResponse) -> tuple[int, TrainingRun]:
+    """Ask for a training. While one waits or runs, the answer is that one."""
+    run = services.request_training()
+    response["Location"] = f"/api/v1/releases/runs/{run.pk}"
+    return 202, run
+
+
+@router.get(
+    "/releases/runs/{int:run_id}",
+    auth=staff,
+    response={200: RunOut, **problems(401, 403, 404)},
+    tags=RELEASES,
+)
+def get_training_run(request: HttpRequest, run_id: int) -> TrainingRun:
+    """How far a training is, and how it ended."""
+    return selectors.get_run(run_id)
+
+
+@router.post(
+    "/releases/{int:release_id}/activate",
+    auth=staff,
+    response={200: ReleaseOut, **problems(401, 403, 404, 409)},
+    tags=RELEASES,
+)
+def activate_release(request: HttpRequest, release_id: int) -> Release:
+    """Serve this release: the way back from one that disappoints."""
+    return services.activate_release(release_id=release_id)

@@ -1,0 +1,66 @@
+"""What most viewers liked lately."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from recommendations.engine.protocol import (
+    Array,
+    ItemFeatures,
+    NotFittedError,
+    Recommender,
+    Scores,
+    check_history,
+)
+
+DAY_S = 86_400.0
+
+
+class PopularityRecommender(Recommender):
+    """The sum of an item's positive weights, older ones counting less; the same for everybody."""
+
+    name = "popularity"
+    description = "What most viewers liked lately; the same list for everybody."
+
+    def __init__(self, *, half_life_days: float = 365.0) -> None:
+        self.half_life_days = half_life_days
+        self._popularity: NDArray[np.float32] | None = None
+
+    def fit(
+        self,
+        interactions: csr_matrix,
+        items: ItemFeatures | None = None,
+        times: csr_matrix | None = None,
+    ) -> Self:
+        weights = np.maximum(interactions.data, 0).astype(np.float64)
+        if times is not None and times.nnz:
+            age_days = (times.data.max() - times.data) / DAY_S
+            weights *= 0.5 ** (age_days / self.half_life_days)
+        n_items = interactions.shape[1]
+        popularity = np.bincount(interactions.indices, weights=weights, minlength=n_items)
+        # An item that nobody has touched is new rather than unpopular.
+        popularity[np.bincount(interactions.indices, minlength=n_items) == 0] = np.nan
+        self._popularity = popularity.astype(np.float32)
+        return self
+
+    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
+        if self._popularity is None:
+            raise NotFittedError(self.name)
+        check_history(history, len(self._popularity))
+        return np.tile(self._popularity, (history.shape[0], 1))
+
+    def to_arrays(self) -> dict[str, Array]:
+        if self._popularity is None:
+            raise NotFittedError(self.name)
+        return {"popularity": self._popularity}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:
+        recommender = cls()
+        recommender._popularity = np.asarray(arrays["popularity"], dtype=np.float32)
+        return recommender

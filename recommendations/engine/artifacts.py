@@ -1,0 +1,82 @@
+"""Trained models on disk: a directory of `.npy` files and a manifest with their checksums.
+
+Arrays are mapped into memory and never unpickled: a release can hold numbers, not code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from recommendations.engine.protocol import Array
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+
+class ArtifactError(Exception):
+    """A directory holds no release that can be used: missing, incomplete, changed, or unknown."""
+
+
+def save(directory: Path, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> None:
+    """Write the arrays and the manifest aside, then rename: the directory is whole or not there.
+
+    Args:
+        arrays: By file name without ending, such as `als.item_factors`.
+        facts: What else the manifest should hold; JSON.
+    """
+    unfinished = directory.with_name(f".{directory.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    checksums = {}
+    for name, array in arrays.items():
+        path = unfinished / f"{name}.npy"
+        with path.open("wb") as file:
+            np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
+        checksums[name] = _checksum(path)
+    manifest = {"format": FORMAT, "sha256": checksums, **facts}
+    with (unfinished / MANIFEST).open("wb") as file:
+        file.write(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.rename(directory)
+
+
+def load(directory: Path) -> tuple[dict[str, Array], dict[str, Any]]:
+    """The arrays, mapped read-only, and the manifest.
+
+    Raises:
+        ArtifactError: Something is missing, does not fit its checksum, or has another format.
+    """
+    try:
+        manifest = orjson.loads((directory / MANIFEST).read_bytes())
+        if manifest["format"] != FORMAT:
+            raise ArtifactError(f"{directory} has format {manifest['format']}, not {FORMAT}")
+        arrays: dict[str, Array] = {}
+        for name, checksum in manifest["sha256"].items():
+            path = directory / f"{name}.npy"
+            if _checksum(path) != checksum:
+                raise ArtifactError(f"{path} does not fit its checksum")
+            arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(f"{directory} cannot be read: {error}") from error
+    return arrays, manifest
+
+
+def remove(directory: Path) -> None:
+    """Delete a release. A process that has it mapped can go on until it lets go."""
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,118 @@
+"""What every algorithm is: fitted on a user-item matrix, it scores the catalogue for a history."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+Array: TypeAlias = NDArray[np.generic]
+Scores: TypeAlias = NDArray[np.float32]
+
+
+class HistoryShapeError(ValueError):
+    """The columns of a history are not those of the fitted catalogue."""
+
+
+class NotFittedError(RuntimeError):
+    """`score` or `to_arrays` came before `fit`."""
+
+
+@dataclass(frozen=True)
+class ItemFeatures:
+    """What is known of the items beside who liked them.
+
+    Attributes:
+        matrix: (n_items, n_features) float32, an item's weight of each feature.
+        names: What each feature is, such as `genre:drama`.
+    """
+
+    matrix: csr_matrix
+    names: tuple[str, ...]
+
+
+class Recommender(ABC):
+    """One algorithm.
+
+    It is made without arguments, with defaults that suit the size of the data, or with keyword
+    settings. Weights above 0 are evidence of liking, weights below 0 of the contrary.
+    """
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+
+    @abstractmethod
+    def fit(
+        self,
+        interactions: csr_matrix,
+        items: ItemFeatures | None = None,
+        times: csr_matrix | None = None,
+    ) -> Self:
+        """Learn from all interactions.
+
+        Args:
+            interactions: (n_users, n_items) float32 weights.
+            items: Features of the items, for algorithms that read content.
+            times: Of the same sparsity, Unix seconds, for algorithms that read order.
+        """
+
+    def update(
+        self,
+        interactions: csr_matrix,
+        items: ItemFeatures | None = None,
+        times: csr_matrix | None = None,
+    ) -> Self:
+        """Bring a fitted model up to date: the same users and items, with more interactions."""
+        return self.fit(interactions, items, times)
+
+    @abstractmethod
+    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
+        """Score the whole catalogue for users, known or new, by what they have done.
+
+        Args:
+            history: (n_rows, n_items) float32, weighted as in `fit`. Each row stands for itself.
+            times: Of the same sparsity, Unix seconds.
+
+        Returns:
+            (n_rows, n_items) float32, higher is better, no fixed scale. NaN where the model has
+            no opinion: the caller falls back.
+
+        Raises:
+            HistoryShapeError: The columns do not match the fitted catalogue.
+            NotFittedError: There is no model yet.
+        """
+
+    def contributions(
+        self, history: csr_matrix, items: NDArray[np.integer]
+    ) -> NDArray[np.float64] | None:
+        """How much each entry of one user's history adds to the score of each of `items`.
+
+        Args:
+            history: (1, n_items) float32.
+            items: (m,) indices of items that `score` has an opinion on.
+
+        Returns:
+            (m, history.nnz) float64 in the order of `history.indices`; None where the algorithm
+            cannot tell.
+        """
+        return None
+
+    @abstractmethod
+    def to_arrays(self) -> dict[str, Array]:
+        """Everything that `score` needs, by name."""
+
+    @classmethod
+    @abstractmethod
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:
+        """The inverse of `to_arrays`. The arrays may be mapped read-only and are not copied."""
+
+
+def check_history(history: csr_matrix, n_items: int) -> None:
+    """Raises HistoryShapeError unless the history has `n_items` columns."""
+    if history.shape[1] != n_items:
+        raise HistoryShapeError(f"a history of {history.shape[1]} items for a catalogue of {n_items}")

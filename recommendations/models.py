@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from movies.models import Movie
+
+
+class Interaction(models.Model):
+    """What a viewer thinks of a movie, or did with it: one row for viewer, movie and kind."""
+
+    class Kind(models.IntegerChoices):
+        RATING = 1, "rating"
+        LIKE = 2, "like"
+        SUPERLIKE = 3, "superlike"
+        DISLIKE = 4, "dislike"
+        SEEN = 5, "seen"
+        HIDE = 6, "hide"
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="interactions"
+    )
+    movie = models.ForeignKey(
+        Movie, on_delete=models.PROTECT, related_name="interactions", db_index=False
+    )
+    kind = models.PositiveSmallIntegerField(choices=Kind.choices)
+    #: 1 to 10 for a rating, else 0: never null, so that a binary COPY has rows of one width.
+    half_stars = models.PositiveSmallIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now)
+    #: When the viewer last said so.
+    updated_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "movie", "kind"], name="interaction_unique_by_kind"
+            ),
+            models.CheckConstraint(
+                condition=Q(kind__range=(1, 6)), name="interaction_kind_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(kind=1, half_stars__range=(1, 10)) | (~Q(kind=1) & Q(half_stars=0)),
+                name="interaction_stars_for_ratings",
+            ),
+        ]
+        indexes = [models.Index(fields=["movie", "updated_at"], name="interaction_by_movie")]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} of movie {self.movie_id} by user {self.user_id}"
+
+    @property
+    def stars(self) -> float | None:
+        return self.half_stars / 2 if self.half_stars else None
+
+
+class Release(models.Model):
+    """A published set of trained models. The one row with `is_current` is what viewers get."""
+
+    created_at = models.DateTimeField(default=timezone.now)
+    is_current = models.BooleanField(default=False)
+    #: Below CINEMA_HOME/releases; empty once the files are deleted.
+    directory = models.CharField(max_length=60, blank=True)
+    users = models.PositiveIntegerField()
+    items = models.PositiveIntegerField()
+    interactions = models.PositiveBigIntegerField()
+    #: By algorithm: the quality measured in the evaluation.
+    metrics = models.JSONField(default=dict)
+    #: Of the data; equal to today's means that nothing has changed since.
+    fingerprint = models.CharField(max_length=64)
+    training_s = models.FloatField()
+
+    class Meta:
+        ordering = ("-id",)
+        constraints = [
+            models.UniqueConstraint(
+                fields=["is_current"], condition=Q(is_current=True), name="release_one_current"
+            ),
+            models.CheckConstraint(
+                condition=Q(is_current=False) | ~Q(directory=""), name="release_current_has_files"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"release {self.pk}"
+
+    @property
+    def age_s(self) -> float:
+        return (timezone.now() - self.created_at).total_seconds()
+
+
+class TrainingRun(models.Model):
+    """One attempt to train, from the asking to its end."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        PUBLISHED = "published"
+        UNCHANGED = "unchanged"
+        REJECTED = "rejected"
+        FAILED = "failed"
+
+    UNFINISHED = (State.QUEUED, State.RUNNING)
+
+    state = models.CharField(max_length=12, choices=State.choices, default=State.QUEUED)
+    phase = models.CharField(max_length=20, blank=True)
+    percent = models.PositiveSmallIntegerField(default=0)
+    #: How often a trainer has begun it; more than once when one was killed.
+    attempts = models.PositiveSmallIntegerField(default=0)
+    message = models.CharField(max_length=500, blank=True)
+    release = models.ForeignKey(
+        Release, null=True, blank=True, on_delete=models.SET_NULL, related_name="runs"
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-id",)
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(percent__range=(0, 100)), name="training_run_percent_range"
+            ),
+            models.CheckConstraint(
+                condition=Q(finished_at=None) | Q(finished_at__gte=F("created_at")),
+                name="training_run_ends_after_start",
+            ),
+        ]
+        indexes = [models.Index(fields=["state"], name="training_run_by_state")]
+
+    def __str__(self) -> str:
+        return f"training {self.pk}: {self.state}"

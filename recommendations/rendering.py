@@ -1,0 +1,39 @@
+"""Recommendation lists as bytes: the movies in them are rendered once for all viewers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import orjson
+from django.http import HttpResponse
+
+from recommendations.serving import Batch
+
+
+def batch_response(batch: Batch) -> HttpResponse:
+    """The batch in the form of `RecommendationListOut`."""
+    kept = batch.list
+    document = {
+        "list_id": kept.list_id,
+        "batch": batch.number,
+        "scope": kept.scope,
+        "algorithm": kept.algorithm,
+        "release": kept.release,
+        "generated_at": kept.generated_at,
+        "expires_at": kept.expires_at,
+        "items": [
+            {
+                "rank": item.rank,
+                "movie": orjson.Fragment(batch.cards[item.movie_id].json),
+                "score": item.score,
+                "source": item.source,
+                "reasons": [asdict(reason) for reason in item.reasons],
+                "matched_users": [],
+                "potential_matches": [],
+            }
+            for item in batch.items
+        ],
+    }
+    response = HttpResponse(orjson.dumps(document), content_type="application/json")
+    response["Cache-Control"] = "private, no-store"
+    return response

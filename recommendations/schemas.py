@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+from ninja import Field, Schema
+from pydantic import AfterValidator, ConfigDict, model_validator
+
+from movies.schemas import LocalTime, MovieOut
+from recommendations.engine.algorithms import ALGORITHMS
+from recommendations.models import Interaction, Release
+from recommendations.serving import HYBRID
+from recommendations.weighing import weight_of
+
+Kind = Literal["like", "superlike", "dislike", "seen", "hide", "rating"]
+
+
+def _in_halves(stars: float) -> float:
+    if (stars * 2) % 1:
+        raise ValueError("expected halves: 0.5, 1, 1.5 … 5")
+    return stars
+
+
+def _known_algorithm(name: str) -> str:
+    if name != HYBRID and name not in ALGORITHMS:
+        raise ValueError(f"expected one of {', '.join([HYBRID, *ALGORITHMS])}")
+    return name
+
+
+Stars = Annotated[float, Field(ge=0.5, le=5), AfterValidator(_in_halves)]
+MovieId = Annotated[int, Field(ge=1, le=2**63 - 1)]
+BatchNumber = Annotated[int, Field(ge=1, le=100)]
+Algorithm = Annotated[str, AfterValidator(_known_algorithm)]
+
+
+class RatingIn(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    stars: Stars = Field(examples=[4.5])
+
+
+class InteractionIn(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    movie_id: MovieId = Field(examples=[42])
+    kind: Kind = Field(examples=["like"])
+    stars: Stars | None = Field(None, description="For a rating, and only for it.", examples=[None])
+
+    @model_validator(mode="after")
+    def _stars_go_with_ratings(self) -> Self:
+        if (self.kind == "rating") != (self.stars is not None):
+            raise ValueError("stars belong to a rating, and a rating needs them")
+        return self
+
+
+class InteractionOut(Schema):
+    id: int = Field(examples=[1001])
+    movie_id: int = Field(examples=[42])
+    kind: Kind
+    stars: float | None = Field(examples=[4.5])
+    weight: float = Field(examples=[2.5])
+    created_at: LocalTime
+    updated_at: LocalTime
+
+    @staticmethod
+    def resolve_kind(interaction: Interaction) -> str:
+        return str(interaction.get_kind_display())
+
+    @staticmethod
+    def resolve_weight(interaction: Interaction) -> float:
+        return weight_of(interaction)
+
+
+class MatchOut(Schema):
+    id: int
+    name: str
+    similarity: float
+
+
+class NewInteractionOut(InteractionOut):
+    new_matches: list[MatchOut] = []
+
+
+class RecommendationFilters(Schema):
+    scope: Literal["catalogue", "programme"] = Field(
+        "catalogue", description="`programme`: only what still has a screening to come."
+    )
+    algorithm: Algorithm = HYBRID
+    limit: int = Field(20, ge=1, le=40)
+    days: int = Field(7, ge=1, le=92, description="How far `programme` looks ahead.")
+    refresh: bool = Field(False, description="Make a new list even if nothing has changed.")
+
+
+class ReasonOut(Schema):
+    kind: str = Field(examples=["liked"])
+    text: str = Field(examples=["Because you liked Amélie"])
+    movie_id: int | None = Field(examples=[17])
+
+
+class PotentialMatchOut(Schema):
+    user_id: int
+    condition: str
+    confidence: float
+
+
+class RecommendationOut(Schema):
+    rank: int = Field(examples=[1])
+    movie: MovieOut
+    score: float
+    source: str = Field(description="What put it there.", examples=["als"])
+    reasons: list[ReasonOut]
+    matched_users: list[MatchOut]
+    potential_matches: list[PotentialMatchOut]
+
+
+class RecommendationListOut(Schema):
+    list_id: str
+    batch: int = Field(examples=[1])
+    scope: Literal["catalogue", "programme"]
+    algorithm: str = Field(examples=[HYBRID])
+    release: int | None = Field(examples=[3])
+    generated_at: datetime
+    expires_at: datetime
+    items: list[RecommendationOut]
+
+
+class QualityOut(Schema):
+    users: int
+    k: int
+    ndcg: float | None
+    recall: float | None
+    hit_rate: float | None
+    coverage: float | None
+
+
+class AlgorithmOut(Schema):
+    name: str = Field(examples=["als"])
+    description: str
+    available: bool = Field(description="Whether the current release has it.")
+    quality: QualityOut | None = Field(description="As measured when the release was trained.")
+
+
+class ReleaseOut(Schema):
+    id: int = Field(examples=[3])
+    created_at: LocalTime
+    is_current: bool
+    can_be_activated: bool
+    users: int
+    items: int
+    interactions: int
+    metrics: dict[str, QualityOut]
+    training_s: float
+
+    @staticmethod
+    def resolve_can_be_activated(release: Release) -> bool:
+        return bool(release.directory)
+
+
+class RunOut(Schema):
+    id: int = Field(examples=[5])
+    state: Literal["queued", "running", "published", "unchanged", "rejected", "failed"]
+    phase: str = Field(examples=["fitting als"])
+    percent: int = Field(examples=[45])
+    message: str
+    release_id: int | None
+    created_at: LocalTime
+    started_at: LocalTime | None
+    finished_at: LocalTime | None
+

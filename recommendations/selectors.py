@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from django.db.models import Count, Max, QuerySet, Sum
+
+from movies.models import Movie
+from recommendations.errors import ReleaseNotFound, RunNotFound
+from recommendations.models import Release, TrainingRun
+from users.models import User
+
+
+def current_release() -> Release | None:
+    return Release.objects.filter(is_current=True).first()
+
+
+def get_release(release_id: int) -> Release:
+    """Raises ReleaseNotFound."""
+    release = Release.objects.filter(pk=release_id).first()
+    if release is None:
+        raise ReleaseNotFound(release_id)
+    return release
+
+
+def list_releases() -> QuerySet[Release]:
+    return Release.objects.order_by("-pk")
+
+
+def get_run(run_id: int) -> TrainingRun:
+    """Raises RunNotFound."""
+    run = TrainingRun.objects.filter(pk=run_id).first()
+    if run is None:
+        raise RunNotFound(run_id)
+    return run
+
+
+def fingerprint() -> str:
+    """Of all data that training reads: it changes with them, and costs no look at them.
+
+    Each change to a viewer's interactions raises the viewer's `taste_version`.
+    """
+    users = User.objects.filter(is_active=True).aggregate(n=Count("pk"), tastes=Sum("taste_version"))
+    movies = Movie.objects.published().aggregate(n=Count("pk"), newest=Max("pk"))
+    return f"{users['n']}-{users['tastes'] or 0}-{movies['n']}-{movies['newest'] or 0}"

@@ -1,0 +1,220 @@
+"""Load, fit, evaluate, gate, publish."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from math import isnan
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from recommendations import selectors, services
+from recommendations.data import Dataset, load_dataset
+from recommendations.engine import artifacts
+from recommendations.engine.algorithms import ALGORITHMS
+from recommendations.engine.evaluation import Quality, evaluate, split_by_time
+from recommendations.engine.protocol import Array, Recommender
+from recommendations.models import Release, TrainingRun
+from recommendations.storage import releases_root, remove_old_releases
+
+log = logging.getLogger(__name__)
+
+State = TrainingRun.State
+
+BASELINE = "popularity"
+#: Below so many judged viewers a difference between two algorithms is chance.
+ENOUGH_USERS = 20
+#: A run that takes the trainer down each time is given up.
+MAX_ATTEMPTS = 3
+#: Progress is written at most so often, so that watching costs the training nothing.
+REPORT_EVERY_S = 0.5
+
+
+class Progress:
+    """Writes how far a run is to its row, where everybody can read it."""
+
+    def __init__(self, run: TrainingRun, also: Callable[[str, int], None] | None = None) -> None:
+        self._run = run
+        self._also = also
+        self._written_at = 0.0
+
+    def report(self, phase: str, percent: float) -> None:
+        new_phase = phase != self._run.phase
+        self._run.phase, self._run.percent = phase, int(percent)
+        if self._also:
+            self._also(phase, int(percent))
+        if new_phase or time.monotonic() - self._written_at >= REPORT_EVERY_S:
+            self._run.save(update_fields=["phase", "percent"])
+            self._written_at = time.monotonic()
+
+    def part(self, phase: str, start: float, end: float) -> Callable[[float], None]:
+        """A reporter of shares, 0 to 1, for a phase that takes from `start` to `end` percent."""
+        return lambda share: self.report(phase, start + share * (end - start))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Models ready to be published, and what was measured of each."""
+
+    recommenders: Mapping[str, Recommender]
+    quality: Mapping[str, Quality]
+    left_out: Mapping[str, str]
+
+
+class ReleaseRejected(Exception):
+    """The new models are worse than what viewers have now."""
+
+
+def run_training(
+    run: TrainingRun,
+    *,
+    force: bool = False,
+    watch: Callable[[str, int], None] | None = None,
+) -> TrainingRun:
+    """Carry out a run to its end, whatever that is; the row tells.
+
+    The caller holds the lock `recommendations.train`. An error is written down and raised.
+    """
+    if run.attempts >= MAX_ATTEMPTS:
+        return _finish(run, State.FAILED, f"The trainer was killed {run.attempts} times.")
+    run.state, run.started_at, run.attempts = State.RUNNING, timezone.now(), run.attempts + 1
+    run.save(update_fields=["state", "started_at", "attempts"])
+    progress = Progress(run, watch)
+    try:
+        fingerprint = selectors.fingerprint()
+        current = selectors.current_release()
+        if current and current.fingerprint == fingerprint and not force:
+            return _finish(run, State.UNCHANGED, f"Nothing has changed since {current}.")
+        release = _train_and_publish(fingerprint, current, progress)
+    except ReleaseRejected as rejection:
+        return _finish(run, State.REJECTED, str(rejection))
+    except Exception as error:
+        _finish(run, State.FAILED, f"{type(error).__name__}: {error}")
+        raise
+    run.release = release
+    return _finish(run, State.PUBLISHED, "")
+
+
+def _finish(run: TrainingRun, state: TrainingRun.State, message: str) -> TrainingRun:
+    run.state, run.message, run.finished_at = state, message[:500], timezone.now()
+    run.percent = 100 if state in (State.PUBLISHED, State.UNCHANGED) else run.percent
+    run.save(update_fields=["state", "message", "finished_at", "percent", "release"])
+    return run
+
+
+def _train_and_publish(
+    fingerprint: str, current: Release | None, progress: Progress
+) -> Release:
+    started_at = time.perf_counter()
+    progress.report("loading", 0)
+    dataset = load_dataset()
+    trained = train_all(dataset, progress)
+    _gate(trained.quality, current)
+    progress.report("publishing", 95)
+    release = Release(
+        users=len(dataset.users),
+        items=len(dataset.items),
+        interactions=dataset.interactions.nnz,
+        metrics={name: _as_json(quality) for name, quality in trained.quality.items()},
+        fingerprint=fingerprint,
+        training_s=time.perf_counter() - started_at,
+    )
+    return publish(release, trained, dataset)
+
+
+def train_all(dataset: Dataset, progress: Progress) -> Trained:
+    """Fit each algorithm on the past, judge it on what came after, then let it learn that too.
+
+    An algorithm that is worse than popularity is left out.
+    """
+    split = split_by_time(dataset.interactions, dataset.times)
+    quality: dict[str, Quality] = {}
+    recommenders: dict[str, Recommender] = {}
+    left_out: dict[str, str] = {}
+    # Popularity first: the others are held against it.
+    for name in sorted(ALGORITHMS, key=lambda name: name != BASELINE):
+        recommender = make_recommender(name, progress.part(f"fitting {name}", 10, 80))
+        progress.report(f"fitting {name}", 10)
+        recommender.fit(split.train, times=split.train_times)
+        progress.report(f"evaluating {name}", 80)
+        quality[name] = evaluate(recommender, split)
+        if is_worse(quality[name], quality[BASELINE]):
+            left_out[name] = f"NDCG@10 {quality[name].ndcg:.4f}, below {BASELINE}"
+            log.warning("%s is left out of the release: %s", name, left_out[name])
+            continue
+        progress.report(f"updating {name}", 90)
+        recommenders[name] = recommender.update(dataset.interactions, times=dataset.times)
+    return Trained(recommenders, quality, left_out)
+
+
+def make_recommender(name: str, on_progress: Callable[[float], None]) -> Recommender:
+    """The algorithm with the settings of this installation."""
+    options: dict[str, Any] = {}
+    if name == "als":
+        options["on_progress"] = on_progress
+        options["factors"] = settings.TRAINING_FACTORS or None
+    return ALGORITHMS[name](**options)
+
+
+def is_worse(quality: Quality, other: Quality, *, margin: float = 0.0) -> bool:
+    """Whether its NDCG is lower by more than the margin, a share; unknown counts as not."""
+    if quality.users < ENOUGH_USERS or other.users < ENOUGH_USERS:
+        return False
+    return quality.ndcg < other.ndcg * (1 - margin)
+
+
+def _gate(quality: Mapping[str, Quality], current: Release | None) -> None:
+    """Raises ReleaseRejected if viewers would get worse lists than now, beyond the margin."""
+    if current is None:
+        return
+    best = max(quality.values(), key=lambda q: -1 if isnan(q.ndcg) else q.ndcg)
+    standing = [_from_json(m) for m in current.metrics.values()]
+    standing = [q for q in standing if not isnan(q.ndcg)]
+    if not standing:
+        return
+    best_standing = max(standing, key=lambda q: q.ndcg)
+    if is_worse(best, best_standing, margin=settings.TRAINING_GATE_MARGIN):
+        raise ReleaseRejected(
+            f"NDCG@10 {best.ndcg:.4f} is more than {settings.TRAINING_GATE_MARGIN:.0%} below the "
+            f"{best_standing.ndcg:.4f} of {current}, which stays."
+        )
+
+
+def publish(release: Release, trained: Trained, dataset: Dataset) -> Release:
+    """Write the files, then move the pointer to them. Killed in between, nothing has happened."""
+    release.directory = f"{timezone.now():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+    arrays: dict[str, Array] = {"item_ids": dataset.items.ids}
+    for name, recommender in trained.recommenders.items():
+        arrays |= {f"{name}.{key}": array for key, array in recommender.to_arrays().items()}
+    artifacts.save(
+        releases_root() / release.directory,
+        arrays,
+        {
+            "algorithms": list(trained.recommenders),
+            "left_out": dict(trained.left_out),
+            "metrics": release.metrics,
+            "users": release.users,
+            "items": release.items,
+            "interactions": release.interactions,
+            "created_at": release.created_at.isoformat(),
+        },
+    )
+    with transaction.atomic():
+        services.make_current(release)
+    remove_old_releases()
+    return release
+
+
+def _as_json(quality: Quality) -> dict[str, float | int | None]:
+    values = asdict(quality).items()
+    return {k: None if isinstance(v, float) and isnan(v) else v for k, v in values}
+
+
+def _from_json(values: Mapping[str, Any]) -> Quality:
+    return Quality(**{k: float("nan") if v is None else v for k, v in values.items()})

@@ -1,0 +1,53 @@
+"""From interactions to weights. Training and serving weigh by this one function."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from django.conf import settings
+from numpy.typing import NDArray
+
+from recommendations.models import Interaction
+
+Kind = Interaction.Kind
+
+
+@cache
+def weight_table() -> NDArray[np.float32]:
+    """(7, 11) float32: the weight by kind and half stars. Half stars lie between the whole ones."""
+    weights = settings.INTERACTION_WEIGHTS
+    table = np.zeros((len(Kind) + 1, 11), dtype=np.float32)
+    for kind in Kind:
+        if kind is Kind.RATING:
+            whole = [weights[str(stars)] for stars in range(1, 6)]
+            table[kind, 1:] = np.interp(np.arange(1, 11) / 2, np.arange(1, 6), whole)
+            # Below one star the line from two stars to one goes on.
+            table[kind, 1] = whole[0] - (whole[1] - whole[0]) / 2
+        else:
+            table[kind, 0] = weights[kind.label]
+    return table
+
+
+def last_words(
+    keys: NDArray[np.int64], kinds: NDArray[np.integer], seconds: NDArray[np.integer]
+) -> NDArray[np.intp]:
+    """Of each key's rows the place of the one that counts: the latest verdict.
+
+    `seen` says little, and counts only where there is no verdict.
+
+    Args:
+        keys: (n,) what the rows are grouped by.
+        kinds: (n,) `Interaction.Kind`.
+        seconds: (n,) Unix seconds.
+
+    Returns:
+        Places in the rows, in ascending order of the keys.
+    """
+    order = np.lexsort((seconds, kinds != Kind.SEEN, keys))
+    is_last = np.append(keys[order][1:] != keys[order][:-1], True) if len(order) else []
+    return order[np.asarray(is_last, dtype=bool)]
+
+
+def weight_of(interaction: Interaction) -> float:
+    return float(weight_table()[interaction.kind, interaction.half_stars])
