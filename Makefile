@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
+# Without cached bytecode each of the processes would compile everything anew: a second for each.
+unexport PYTHONDONTWRITEBYTECODE
 
 # A pyenv shim can exist and still not run, so each candidate is tried.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -35,3 +37,11 @@ help:
 .PHONY: lock
 lock: .tools/.ready
 	@$(POETRY) lock
+
+.PHONY: run
+run: .venv/.main-ready ## start everything, with a demonstration: http://127.0.0.1:8000
+	@exec .venv/bin/python manage.py up $(if $(EMPTY),--empty)
+
+.PHONY: test
+test: .venv/.dev-ready ## run all tests on embedded servers of their own
+	@.venv/bin/python -m pytest --cov --cov-report=term $(TESTS)

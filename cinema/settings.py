@@ -214,7 +214,8 @@ HEALTH_REQUIRED = read("HEALTH_REQUIRED", words, "database,cache,broker,migratio
 # --- Django
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    # Without looking for admin modules: `cinema.urls` does, for the one process that has pages.
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.messages",
@@ -267,9 +268,9 @@ TIME_ZONE = CINEMA_TIME_ZONE
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "static-root"
-# The embedded mode serves the packages' own assets without a collectstatic step.
-WHITENOISE_USE_FINDERS = True
+# Without a directory of collected files the packages' own are served from where they lie.
+STATIC_ROOT = read("STATIC_ROOT", str, "") or None
+WHITENOISE_USE_FINDERS = STATIC_ROOT is None
 WHITENOISE_AUTOREFRESH = DEBUG
 
 AUTH_USER_MODEL = "users.User"

@@ -8,6 +8,8 @@ from cinema import health
 from cinema.api import api, redoc
 from cinema.pages.views import welcome
 
+admin.autodiscover()
+
 urlpatterns = [
     path("", welcome, name="welcome"),
     path("health/live", health.live),

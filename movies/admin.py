@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
 from django.contrib import admin
+from django.db import models
 from django.http import HttpRequest
 
 from movies import services
 from movies.models import CatalogueVersion, Genre, Hall, Movie, Screening
+
+
+#: An address typed without a scheme is taken to be https.
+HTTPS: Any = {models.URLField: {"assume_scheme": "https"}}
 
 
 class ScreeningInline(admin.TabularInline[Screening, Movie]):
@@ -18,10 +25,6 @@ class ScreeningInline(admin.TabularInline[Screening, Movie]):
 class MovieForm(forms.ModelForm[Movie]):
     """A status chosen here is set by hand; left as it is, it goes on by the dates."""
 
-    class Meta:
-        model = Movie
-        exclude = ("status_is_manual",)
-
     def save(self, commit: bool = True) -> Movie:
         self.instance.status_is_manual |= "status" in self.changed_data
         return super().save(commit)
@@ -30,6 +33,8 @@ class MovieForm(forms.ModelForm[Movie]):
 @admin.register(Movie)
 class MovieAdmin(admin.ModelAdmin[Movie]):
     form = MovieForm
+    exclude = ("status_is_manual",)
+    formfield_overrides = HTTPS
     list_display = ("name", "start_date", "end_date", "status", "ranking", "rating_average")
     list_filter = ("status", "genres", "original_language")
     search_fields = ("name",)
@@ -52,6 +57,7 @@ class MovieAdmin(admin.ModelAdmin[Movie]):
 
 @admin.register(Screening)
 class ScreeningAdmin(admin.ModelAdmin[Screening]):
+    formfield_overrides = HTTPS
     list_display = ("movie", "hall", "starts_at", "version", "language", "state")
     list_filter = ("state", "hall", "version")
     list_select_related = ("movie", "hall")

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
@@ -8,7 +6,7 @@ from ninja.pagination import paginate
 from cinema.auth import signed_in, staff
 from cinema.errors import problems
 from cinema.schemas import Paginated
-from recommendations import selectors, services, serving
+from recommendations import releases, selectors, services, serving
 from recommendations.models import Interaction, Release, TrainingRun
 from recommendations.rendering import batch_response
 from recommendations.schemas import (
@@ -154,4 +152,4 @@ def get_training_run(request: HttpRequest, run_id: int) -> TrainingRun:
 )
 def activate_release(request: HttpRequest, release_id: int) -> Release:
     """Serve this release: the way back from one that disappoints."""
-    return services.activate_release(release_id=release_id)
+    return releases.activate_release(release_id=release_id)

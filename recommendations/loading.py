@@ -16,7 +16,7 @@ from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.engine.artifacts import ArtifactError
 from recommendations.engine.ids import IdMap
 from recommendations.engine.protocol import Recommender
-from recommendations.storage import release_directory
+from recommendations.releases import release_directory
 
 log = logging.getLogger(__name__)
 

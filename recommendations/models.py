@@ -104,7 +104,7 @@ class TrainingRun(models.Model):
     UNFINISHED = (State.QUEUED, State.RUNNING)
 
     state = models.CharField(max_length=12, choices=State.choices, default=State.QUEUED)
-    phase = models.CharField(max_length=20, blank=True)
+    phase = models.CharField(max_length=60, blank=True)
     percent = models.PositiveSmallIntegerField(default=0)
     #: How often a trainer has begun it; more than once when one was killed.
     attempts = models.PositiveSmallIntegerField(default=0)

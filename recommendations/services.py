@@ -8,12 +8,8 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerAway
 
 from movies import selectors as movies
-from recommendations import selectors
-from recommendations.engine import artifacts
-from recommendations.engine.artifacts import ArtifactError
-from recommendations.errors import InteractionNotFound, RatingNotFound, ReleaseUnusable
-from recommendations.models import Interaction, Release, TrainingRun
-from recommendations.storage import release_directory
+from recommendations.errors import InteractionNotFound, RatingNotFound
+from recommendations.models import Interaction, TrainingRun
 from users.models import User
 
 log = logging.getLogger(__name__)
@@ -78,7 +74,7 @@ def delete_interaction(*, user: User, interaction_id: int) -> None:
         raise InteractionNotFound(interaction_id)
 
 
-# --- training and releases
+# --- training
 
 
 @transaction.atomic
@@ -103,31 +99,3 @@ def send_to_trainer(run_id: int) -> None:
         train.delay(run_id)
     except (BrokerAway, OSError) as error:
         log.warning("training %d waits for the broker: %s", run_id, error)
-
-
-def activate_release(*, release_id: int) -> Release:
-    """Make this release the current one: forward, or back.
-
-    Raises:
-        ReleaseNotFound: There is none with this id.
-        ReleaseUnusable: Its files are deleted or damaged.
-    """
-    release = selectors.get_release(release_id)
-    if not release.directory:
-        raise ReleaseUnusable(release_id, "its files are deleted")
-    try:
-        artifacts.load(release_directory(release))
-    except ArtifactError as error:
-        raise ReleaseUnusable(release_id, str(error)) from error
-    return make_current(release)
-
-
-@transaction.atomic
-def make_current(release: Release) -> Release:
-    """Move the pointer. Processes that serve see it within RELEASE_CHECK_INTERVAL_S."""
-    # Locked first, or two at once could both clear the flag and then both set it.
-    list(Release.objects.select_for_update().filter(is_current=True))
-    Release.objects.filter(is_current=True).update(is_current=False)
-    release.is_current = True
-    release.save()
-    return release

@@ -10,7 +10,6 @@ from django.utils import timezone
 from cinema.locks import single_run
 from recommendations import selectors, services
 from recommendations.models import TrainingRun
-from recommendations.training import run_training
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +33,9 @@ def train(run_id: int | None = None) -> None:
         run = _take(run_id)
         if run is None:
             return
+        # Imported here: only the process that trains may run OpenMP, and it is not forked again.
+        from recommendations.training import run_training
+
         run = run_training(run)
         log.info("training %d: %s %s %s", run.pk, run.state, run.message, run.release or "")
 

@@ -11,17 +11,16 @@ from math import isnan
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
 from django.utils import timezone
 
-from recommendations import selectors, services
+from recommendations import selectors
 from recommendations.data import Dataset, load_dataset
 from recommendations.engine import artifacts
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.engine.evaluation import Quality, evaluate, split_by_time
 from recommendations.engine.protocol import Array, Recommender
 from recommendations.models import Release, TrainingRun
-from recommendations.storage import releases_root, remove_old_releases
+from recommendations.releases import make_current, releases_root, remove_old_releases
 
 log = logging.getLogger(__name__)
 
@@ -138,27 +137,32 @@ def train_all(dataset: Dataset, progress: Progress) -> Trained:
     recommenders: dict[str, Recommender] = {}
     left_out: dict[str, str] = {}
     # Popularity first: the others are held against it.
-    for name in sorted(ALGORITHMS, key=lambda name: name != BASELINE):
-        recommender = make_recommender(name, progress.part(f"fitting {name}", 10, 80))
-        progress.report(f"fitting {name}", 10)
+    names = sorted(ALGORITHMS, key=lambda name: name != BASELINE)
+    for number, name in enumerate(names):
+        start, span = 15 + number * 80 / len(names), 80 / len(names)
+        fitting = progress.part(f"fitting {name}", start, start + span * 0.75)
+        updating = progress.part(f"updating {name}", start + span * 0.85, start + span)
+        recommender = make_recommender(name)
+        recommender.on_progress = fitting
+        fitting(0)
         recommender.fit(split.train, times=split.train_times)
-        progress.report(f"evaluating {name}", 80)
+        progress.report(f"evaluating {name}", start + span * 0.75)
         quality[name] = evaluate(recommender, split)
         if is_worse(quality[name], quality[BASELINE]):
             left_out[name] = f"NDCG@10 {quality[name].ndcg:.4f}, below {BASELINE}"
             log.warning("%s is left out of the release: %s", name, left_out[name])
             continue
-        progress.report(f"updating {name}", 90)
+        recommender.on_progress = updating
+        updating(0)
         recommenders[name] = recommender.update(dataset.interactions, times=dataset.times)
     return Trained(recommenders, quality, left_out)
 
 
-def make_recommender(name: str, on_progress: Callable[[float], None]) -> Recommender:
+def make_recommender(name: str) -> Recommender:
     """The algorithm with the settings of this installation."""
     options: dict[str, Any] = {}
-    if name == "als":
-        options["on_progress"] = on_progress
-        options["factors"] = settings.TRAINING_FACTORS or None
+    if name == "als" and settings.TRAINING_FACTORS:
+        options["factors"] = settings.TRAINING_FACTORS
     return ALGORITHMS[name](**options)
 
 
@@ -205,8 +209,7 @@ def publish(release: Release, trained: Trained, dataset: Dataset) -> Release:
             "created_at": release.created_at.isoformat(),
         },
     )
-    with transaction.atomic():
-        services.make_current(release)
+    make_current(release)
     remove_old_releases()
     return release
 

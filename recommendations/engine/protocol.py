@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self, TypeAlias
 
@@ -45,6 +45,8 @@ class Recommender(ABC):
 
     name: ClassVar[str]
     description: ClassVar[str]
+    #: Called with the share done, 0 to 1, by an algorithm that takes long to fit.
+    on_progress: Callable[[float], None] | None = None
 
     @abstractmethod
     def fit(

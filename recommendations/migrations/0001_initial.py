@@ -56,7 +56,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('published', 'Published'), ('unchanged', 'Unchanged'), ('rejected', 'Rejected'), ('failed', 'Failed')], default='queued', max_length=12)),
-                ('phase', models.CharField(blank=True, max_length=20)),
+                ('phase', models.CharField(blank=True, max_length=60)),
                 ('percent', models.PositiveSmallIntegerField(default=0)),
                 ('attempts', models.PositiveSmallIntegerField(default=0)),
                 ('message', models.CharField(blank=True, max_length=500)),

@@ -7,7 +7,7 @@ that a process that only serves never imports `implicit`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -61,7 +61,6 @@ class AlsRecommender(Recommender):
             more data fill more directions, and each wants holding down.
         alpha: The confidence of a positive weight of average size.
         iterations: Sweeps over users and items.
-        on_progress: Called with the share of sweeps done, 0 to 1.
     """
 
     name = "als"
@@ -75,14 +74,12 @@ class AlsRecommender(Recommender):
         alpha: float = 8.0,
         iterations: int = 15,
         seed: int = 1895,
-        on_progress: Callable[[float], None] | None = None,
     ) -> None:
         self.factors = factors
         self.regularization = regularization
         self.alpha = alpha
         self.iterations = iterations
         self.seed = seed
-        self.on_progress = on_progress
         self._model: _Model | None = None
         self._user_factors: NDArray[np.float32] | None = None
 

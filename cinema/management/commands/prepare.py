@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+
+from cinema.demonstration.filling import fill_demonstration, is_empty
+from cinema.locks import single_run
+from recommendations.models import Interaction
+from recommendations.selectors import current_release
+
+
+class Command(BaseCommand):
+    help = "Bring the database up to date, fill an empty one if asked, and train the first models."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--demonstrate", action="store_true", help="fill an empty database"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        with single_run("cinema.prepare") as acquired:
+            if not acquired:
+                self.stdout.write("Another process is preparing the database.")
+                return
+            call_command("migrate", verbosity=0, interactive=False)
+            if options["demonstrate"] and is_empty():
+                self.stdout.write("Filling the empty database with a demonstration ...")
+                fill_demonstration()
+            if current_release() is None and Interaction.objects.exists():
+                self.stdout.write("Training the models ...")
+                call_command("train", verbosity=0)

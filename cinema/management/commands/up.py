@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import json
+import multiprocessing
+import signal
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from argparse import ArgumentParser
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+from cinema import embedded
+from cinema.demonstration import STAFF, VIEWER
+from cinema.processes import Child, end_leftovers, stop, wait_for
+
+READY_WITHIN_S = 120
+#: A child that has lived so long and dies is started again at once, others after a pause.
+SETTLED_AFTER_S = 10.0
+LONGEST_PAUSE_S = 30.0
+
+
+class Command(BaseCommand):
+    """The supervisor: starts the servers and the four processes, and starts again what dies."""
+
+    help = "Run all of Cinema: the embedded servers, the web, the worker, the trainer and beat."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--empty", action="store_true", help="start without the demonstration"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        home = settings.CINEMA_HOME
+        self._stopping = False
+        with embedded.lock(home / "up.lock") as mine:
+            if not mine:
+                raise CommandError(f"Cinema is running already, at {self._running_address()}.")
+            end_leftovers(home)
+            self._refuse_taken_port()
+            with embedded.lock(embedded.lock_path(home)) as servers_are_free:
+                if not servers_are_free:
+                    raise CommandError("A management command is using the servers; wait for it.")
+                self._run(demonstrate=not options["empty"])
+
+    def _run(self, *, demonstrate: bool) -> None:
+        home = settings.CINEMA_HOME
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+        servers = embedded.Servers(
+            home, postgres=settings.EMBEDDED_POSTGRES, valkey=settings.EMBEDDED_VALKEY
+        )
+        children = self._children()
+        address_file = home / "address"
+        try:
+            self._say("Starting the servers ...")
+            servers.start()
+            self._prepare(demonstrate)
+            address_file.write_text(self._address)
+            for child in children:
+                child.start()
+            self._say("Starting web, worker, trainer and beat ...")
+            self._wait_until_ready(children)
+            self._greet(demonstrate)
+            self._supervise(servers, children)
+        except _Stopped:
+            pass
+        except embedded.ServerFailed as error:
+            raise CommandError(str(error)) from error
+        finally:
+            self._stopping = True
+            self._say("Stopping ...")
+            stop(children, timeout_s=2.5)
+            servers.stop(timeout_s=2)
+            address_file.unlink(missing_ok=True)
+
+    # --- before
+
+    @property
+    def _address(self) -> str:
+        host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
+        return f"http://{host}:{settings.PORT}"
+
+    def _running_address(self) -> str:
+        try:
+            return (settings.CINEMA_HOME / "address").read_text() or "an address not known yet"
+        except OSError:
+            return "an address not known yet: it is still starting"
+
+    def _refuse_taken_port(self) -> None:
+        family = socket.AF_INET6 if ":" in settings.HOST else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((settings.HOST, settings.PORT))
+            except OSError as error:
+                raise CommandError(
+                    f"Port {settings.PORT} of {settings.HOST} cannot be used ({error.strerror}). "
+                    f"Choose another one: PORT={settings.PORT + 1} make run"
+                ) from error
+
+    def _prepare(self, demonstrate: bool) -> None:
+        """In a forked process: this one starts others, and must not hold threads or connections."""
+        options = {"demonstrate": demonstrate}
+        prepare = multiprocessing.get_context("fork").Process(
+            target=call_command, args=("prepare",), kwargs=options
+        )
+        prepare.start()
+        try:
+            prepare.join()
+        finally:
+            prepare.terminate()
+        if prepare.exitcode:
+            raise CommandError("The database could not be prepared: see above.")
+
+    # --- the children
+
+    def _children(self) -> list[Child]:
+        environment = {
+            "OPENBLAS_NUM_THREADS": "1",  # more, beside implicit's own threads, slow it down tenfold
+            "PYTHONDONTWRITEBYTECODE": "",  # each process would compile all of Django by itself
+            "PYTHONUNBUFFERED": "1",
+        }
+        log_level = f"--loglevel={settings.LOG_LEVEL}"
+        granian = [
+            "granian", "--interface=wsgi", f"--host={settings.HOST}", f"--port={settings.PORT}",
+            f"--workers={settings.WEB_WORKERS}", f"--blocking-threads={settings.WEB_THREADS}",
+            "--respawn-failed-workers", "--workers-kill-timeout=2", "--no-ws",
+            "cinema.wsgi:application",
+        ]  # fmt: skip
+        alone = ["--without-mingle", "--without-gossip"]  # which nothing here needs: a second less
+        worker = [
+            "celery", "--app=cinema", "worker", "--pool=gevent", "--concurrency=20",
+            "--queues=cinema", "--hostname=worker@%h", *alone, log_level,
+        ]  # fmt: skip
+        trainer = [
+            "celery", "--app=cinema", "worker", "--pool=prefork", "--concurrency=1",
+            "--max-tasks-per-child=1", "--queues=training", "--hostname=trainer@%h", *alone,
+            log_level,
+        ]  # fmt: skip
+        beat = ["celery", "--app=cinema", "beat", "--pidfile=", log_level]
+        commands = {"web": granian, "worker": worker, "trainer": trainer, "beat": beat}
+        return [
+            Child(
+                name=name,
+                command=[sys.executable, "-m", *command],
+                home=settings.CINEMA_HOME,
+                environment=environment,
+                directory=settings.BASE_DIR,
+            )
+            for name, command in commands.items()
+        ]
+
+    def _wait_until_ready(self, children: list[Child]) -> None:
+        died: Callable[[], list[Child]] = lambda: [c for c in children if not c.is_running()]  # noqa: E731
+        wait_for(lambda: self._is_ready() or bool(died()), timeout_s=READY_WITHIN_S, every_s=0.1)
+        for child in died():
+            raise CommandError(f"{child.name} did not start:\n{child.last_lines()}")
+        if not self._is_ready():
+            raise CommandError(f"Not ready after {READY_WITHIN_S} s; see {settings.CINEMA_HOME}/logs.")
+
+    def _is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self._address}/health/ready", timeout=3) as answer:
+                return bool(json.load(answer)["status"] == "ok")
+        except (urllib.error.URLError, OSError, ValueError):
+            return False
+
+    def _supervise(self, servers: embedded.Servers, children: list[Child]) -> None:
+        """Start again whatever dies, until a signal comes."""
+        started_at: dict[str, float] = {}
+        pauses: dict[str, float] = {}
+        due: dict[str, float] = {}
+        while True:
+            now = time.monotonic()
+            for child in [*servers.children, *children]:
+                if child.is_running():
+                    continue
+                if child.name not in due:
+                    lived_s = now - started_at.get(child.name, -SETTLED_AFTER_S)
+                    pause = 0.0 if lived_s >= SETTLED_AFTER_S else pauses.get(child.name, 0.5) * 2
+                    pauses[child.name] = min(pause, LONGEST_PAUSE_S)
+                    due[child.name] = now + pauses[child.name]
+                    self._say(f"{child.name} ended ({child.exit_code()}) and is started again.")
+                if now >= due[child.name]:
+                    del due[child.name]
+                    child.kill()  # what it had started itself
+                    child.start()
+                    started_at[child.name] = now
+            time.sleep(0.2)
+
+    # --- words
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if not self._stopping:
+            self._stopping = True
+            raise _Stopped
+
+    def _say(self, text: str) -> None:
+        self.stdout.write(text)
+        self.stdout.flush()
+
+    def _greet(self, demonstrate: bool) -> None:
+        url = self._address
+        self._say(f"\n{settings.CINEMA_NAME} is running. Ctrl-C stops it.\n")
+        self._say(f"  The page     {url}/\n  The API      {url}/api/v1/docs\n  The office   {url}/admin/")
+        self._say(f"  Its logs     {settings.CINEMA_HOME}/logs/")
+        if not demonstrate:
+            self._say("\nThere is nothing in it yet: `manage.py createsuperuser` makes the first staff.")
+            return
+        self._say(f"\n  Staff        {STAFF.email} / {STAFF.password}")
+        self._say(f"  A viewer     {VIEWER.email} / {VIEWER.password}\n")
+        self._say("Try:\n")
+        self._say(f"  curl '{url}/api/v1/programme?genre=drama'\n")
+        sign_in = (
+            f"curl -s {url}/api/v1/auth/login -H 'Content-Type: application/json' "
+            f"""-d '{{"email": "{VIEWER.email}", "password": "{VIEWER.password}"}}'"""
+        )
+        read_token = """python3 -c 'import json, sys; print(json.load(sys.stdin)["access"])'"""
+        self._say(
+            f"  curl '{url}/api/v1/recommendations?scope=programme&limit=3' "
+            f'-H "Authorization: Bearer $({sign_in} | {read_token})"\n'
+        )
+
+
+class _Stopped(BaseException):
+    """A signal asked the supervisor to stop; no `except Exception` on the way may swallow it."""

@@ -1,0 +1,68 @@
+"""Which release is served, and where releases lie on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.conf import settings
+from django.db import transaction
+
+from recommendations import selectors
+from recommendations.engine import artifacts
+from recommendations.engine.artifacts import ArtifactError
+from recommendations.errors import ReleaseUnusable
+from recommendations.models import Release
+
+
+def releases_root() -> Path:
+    return Path(settings.CINEMA_HOME) / "releases"
+
+
+def release_directory(release: Release) -> Path:
+    return releases_root() / release.directory
+
+
+def activate_release(*, release_id: int) -> Release:
+    """Make this release the current one: forward, or back.
+
+    Raises:
+        ReleaseNotFound: There is none with this id.
+        ReleaseUnusable: Its files are deleted or damaged.
+    """
+    release = selectors.get_release(release_id)
+    if not release.directory:
+        raise ReleaseUnusable(release_id, "its files are deleted")
+    try:
+        artifacts.load(release_directory(release))
+    except ArtifactError as error:
+        raise ReleaseUnusable(release_id, str(error)) from error
+    return make_current(release)
+
+
+@transaction.atomic
+def make_current(release: Release) -> Release:
+    """Move the pointer. Processes that serve see it within RELEASE_CHECK_INTERVAL_S."""
+    # Locked first, or two at once could both clear the flag and then both set it.
+    list(Release.objects.select_for_update().filter(is_current=True))
+    Release.objects.filter(is_current=True).update(is_current=False)
+    release.is_current = True
+    release.save()
+    return release
+
+
+def remove_old_releases() -> None:
+    """Delete the files of all but the newest RELEASES_KEPT, and of what no release knows.
+
+    The current release keeps its files whatever its age.
+    """
+    with_files = Release.objects.exclude(directory="").order_by("-pk")
+    for release in with_files[settings.RELEASES_KEPT :]:
+        if not release.is_current:
+            directory = release_directory(release)
+            # The row first: a release without files is told so, one with half of them is broken.
+            Release.objects.filter(pk=release.pk, is_current=False).update(directory="")
+            artifacts.remove(directory)
+    known = set(Release.objects.values_list("directory", flat=True))
+    for directory in releases_root().iterdir():
+        if directory.name not in known:
+            artifacts.remove(directory)
