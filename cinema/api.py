@@ -6,6 +6,8 @@ import logging
 from typing import Any
 
 import orjson
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI, Redoc, Swagger
@@ -14,7 +16,8 @@ from ninja.openapi.schema import OpenAPISchema
 from ninja.parser import Parser
 from ninja.renderers import BaseRenderer
 
-from cinema.errors import CONTENT_TYPE, ApiError, problem
+from cinema.errors import ApiError, problem
+from cinema.openapi import polish
 from movies.api import router as movies
 from recommendations.api import router as recommendations
 from users.api import router as users
@@ -36,14 +39,8 @@ class JsonRenderer(BaseRenderer):
 
 class CinemaAPI(NinjaAPI):
     def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
-        """The document, with errors under their own media type."""
         document = super().get_openapi_schema(**options)
-        for operations in document["paths"].values():
-            for operation in operations.values():
-                for status, response in operation["responses"].items():
-                    if int(status) >= 400 and "content" in response:
-                        [body] = response["content"].values()
-                        response["content"] = {CONTENT_TYPE: body}
+        polish(document)
         return document
 
 
@@ -73,8 +70,7 @@ def on_refusal(request: HttpRequest, error: ApiError) -> HttpResponse:
 @api.exception_handler(ValidationError)
 def on_malformed_payload(request: HttpRequest, error: ValidationError) -> HttpResponse:
     errors = [
-        {"field": ".".join(_field(item["loc"])), "message": _message(item)}
-        for item in error.errors
+        {"field": ".".join(_field(item["loc"])), "message": _message(item)} for item in error.errors
     ]
     return problem(422, "The request is malformed: see `errors`.", errors=errors)
 
@@ -85,6 +81,12 @@ def on_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
         errors = [{"field": "body", "message": "not valid JSON"}]
         return problem(422, "The request is malformed: see `errors`.", errors=errors)
     return problem(error.status_code, str(error))
+
+
+@api.exception_handler(RequestDataTooBig)
+def on_body_too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
+    limit_mb = settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 1024 // 1024
+    return problem(413, f"A request may have {limit_mb} MB.")
 
 
 @api.exception_handler(OperationalError)

@@ -18,7 +18,7 @@ from cinema.errors import Forbidden, Unauthorized
 class SignedIn(HttpBearer):
     """A viewer or a member of staff: `request.auth` is the user."""
 
-    openapi_bearerFormat = "JWT"
+    openapi_bearerFormat = "JWT"  # noqa: N815 - django-ninja's name
 
     def __call__(self, request: HttpRequest) -> AbstractBaseUser | AnonymousUser | None:
         header = request.headers.get("Authorization", "")

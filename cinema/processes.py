@@ -1,4 +1,4 @@
-"""Child processes that end with their parent, and a parent that can tell what an earlier one left."""
+"""Child processes that end with their parent, and what an earlier parent left of them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,7 +69,7 @@ class Child:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.directory,
-                # A session of its own: Ctrl-C reaches the supervisor alone, which ends all in order.
+                # A session of its own: Ctrl-C reaches the supervisor alone, which ends them all.
                 start_new_session=True,
                 env={**os.environ, **self.environment, MARK: str(self.home)},
                 user=account.uid if account else None,
@@ -92,10 +93,8 @@ class Child:
     def kill(self) -> None:
         """End the program and whatever it has started, at once."""
         if self._popen:
-            try:
+            with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._popen.pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                pass
             self._popen.wait()
 
     def last_lines(self, count: int = 15) -> str:
@@ -156,7 +155,5 @@ def _belongs_to(process: psutil.Process, home: Path) -> bool:
 
 
 def _quietly(action: Callable[[], None]) -> None:
-    try:
+    with suppress(psutil.NoSuchProcess):
         action()
-    except psutil.NoSuchProcess:
-        pass

@@ -10,7 +10,6 @@ from django.http import HttpRequest
 from movies import services
 from movies.models import CatalogueVersion, Genre, Hall, Movie, Screening
 
-
 #: An address typed without a scheme is taken to be https.
 HTTPS: Any = {models.URLField: {"assume_scheme": "https"}}
 
@@ -47,7 +46,7 @@ class MovieAdmin(admin.ModelAdmin[Movie]):
     def save_model(
         self, request: HttpRequest, obj: Movie, form: forms.ModelForm[Movie], change: bool
     ) -> None:
-        """Write the changed columns alone: the others may have moved on since the form was shown."""
+        """Write the changed columns alone: the others may have moved on meanwhile."""
         manual = obj.status if obj.status_is_manual else None
         obj.status = services.current_status(obj, manual=manual)
         columns = {field.name for field in Movie._meta.concrete_fields}

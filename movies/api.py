@@ -4,6 +4,7 @@ from django.views.decorators.cache import cache_control
 from ninja import Query, Router
 from ninja.decorators import decorate_view
 from ninja.pagination import paginate
+from ninja.responses import Status
 
 from cinema.auth import anyone, staff
 from cinema.errors import problems
@@ -44,11 +45,11 @@ def list_movies(request: HttpRequest, filters: Query[MovieFilters]) -> QuerySet[
 )
 def create_movie(
     request: HttpRequest, payload: MovieIn, response: HttpResponse
-) -> tuple[int, Movie]:
+) -> Status[Movie]:
     """Post a movie."""
     movie = services.create_movie(fields=payload.model_dump(exclude_unset=True))
     response["Location"] = f"/api/v1/movies/{movie.pk}"
-    return 201, movie
+    return Status(201, movie)
 
 
 @router.get("/movies/trending", response={200: list[MovieOut], **problems(422)}, tags=MOVIES)
@@ -59,9 +60,7 @@ def list_trending_movies(request: HttpRequest) -> QuerySet[Movie]:
     return selectors.list_trending_movies()
 
 
-@router.get(
-    "/movies/by-slug/{slug}", response={200: MovieOut, **problems(404, 422)}, tags=MOVIES
-)
+@router.get("/movies/by-slug/{slug}", response={200: MovieOut, **problems(404, 422)}, tags=MOVIES)
 @public
 def get_movie_by_slug(request: HttpRequest, slug: str) -> Movie:
     """One movie, by the name in its address."""
@@ -92,10 +91,10 @@ def update_movie(request: HttpRequest, movie_id: int, payload: MoviePatch) -> Mo
     response={204: None, **problems(401, 403, 404, 409, 422)},
     tags=MOVIES,
 )
-def delete_movie(request: HttpRequest, movie_id: int, force: bool = False) -> tuple[int, None]:
+def delete_movie(request: HttpRequest, movie_id: int, force: bool = False) -> Status[None]:
     """Delete a movie; with `force`, withdraw one that has screenings or interactions."""
     services.delete_movie(movie_id=movie_id, force=force)
-    return 204, None
+    return Status(204, None)
 
 
 @router.get("/genres", response={200: list[GenreOut], **problems(422)}, tags=MOVIES)
@@ -113,9 +112,7 @@ def list_genres(request: HttpRequest) -> QuerySet[Genre]:
     tags=PROGRAMME,
 )
 @paginate(Paginated)
-def list_screenings(
-    request: HttpRequest, filters: Query[ScreeningFilters]
-) -> QuerySet[Screening]:
+def list_screenings(request: HttpRequest, filters: Query[ScreeningFilters]) -> QuerySet[Screening]:
     """Screenings by their start. Staff see the hidden ones too."""
     return selectors.list_screenings(filters, for_staff=_is_staff(request))
 
@@ -128,11 +125,11 @@ def list_screenings(
 )
 def create_screening(
     request: HttpRequest, payload: ScreeningIn, response: HttpResponse
-) -> tuple[int, Screening]:
+) -> Status[Screening]:
     """Post a screening. A hall is made on its first use."""
     screening = services.create_screening(fields=payload.model_dump(exclude_unset=True))
     response["Location"] = f"/api/v1/screenings/{screening.pk}"
-    return 201, screening
+    return Status(201, screening)
 
 
 @router.get(
@@ -152,9 +149,7 @@ def get_screening(request: HttpRequest, screening_id: int) -> Screening:
     response={200: ScreeningOut, **problems(401, 403, 404, 409, 422)},
     tags=PROGRAMME,
 )
-def update_screening(
-    request: HttpRequest, screening_id: int, payload: ScreeningPatch
-) -> Screening:
+def update_screening(request: HttpRequest, screening_id: int, payload: ScreeningPatch) -> Screening:
     """Change a screening. A new start without an end keeps the length."""
     fields = payload.model_dump(exclude_unset=True)
     return services.update_screening(screening_id=screening_id, fields=fields)
@@ -166,10 +161,10 @@ def update_screening(
     response={204: None, **problems(401, 403, 404)},
     tags=PROGRAMME,
 )
-def delete_screening(request: HttpRequest, screening_id: int) -> tuple[int, None]:
+def delete_screening(request: HttpRequest, screening_id: int) -> Status[None]:
     """Delete a screening. Set its state to `cancelled` to let viewers know instead."""
     services.delete_screening(screening_id=screening_id)
-    return 204, None
+    return Status(204, None)
 
 
 @router.get("/programme", response={200: ProgrammeOut, **problems(422, 503)}, tags=PROGRAMME)

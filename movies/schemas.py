@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import unicodedata
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from django.utils import timezone
@@ -65,6 +65,10 @@ HallName = Annotated[
 ]
 
 
+#: The default of a field that PATCH may leave out, and that is never null.
+UNSET: Any = None
+
+
 class GenreOut(Schema):
     slug: str = Field(examples=["science-fiction"])
     name: str = Field(examples=["Science Fiction"])
@@ -75,9 +79,7 @@ def _genre_name(value: object) -> object:
     return value.get("name") or value.get("slug") if isinstance(value, dict) else value
 
 
-GenreName = Annotated[
-    Name, StringConstraints(max_length=60), BeforeValidator(_genre_name)
-]
+GenreName = Annotated[Name, StringConstraints(max_length=60), BeforeValidator(_genre_name)]
 
 
 class MoviePatch(Schema):
@@ -85,16 +87,16 @@ class MoviePatch(Schema):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Title = Field(None, examples=["Cléo from 5 to 7"])
-    slug: Slug = Field(None, description="Default: made from the name.", examples=["cleo"])
+    name: Title = Field(UNSET, examples=["Cléo from 5 to 7"])
+    slug: Slug = Field(UNSET, description="Default: made from the name.", examples=["cleo"])
     protagonists: list[Person] = Field(
-        None, min_length=1, max_length=MAX_PROTAGONISTS, examples=[["Agnès Varda"]]
+        UNSET, min_length=1, max_length=MAX_PROTAGONISTS, examples=[["Agnès Varda"]]
     )
     overview: Text = Field("", examples=["Two hours in the life of a singer in Paris."])
     genres: list[GenreName] = Field([], max_length=20, examples=[["drama", "music"]])
     poster: WebAddress | None = None
     trailer: WebAddress | None = None
-    start_date: Day = Field(None, examples=["2026-12-03"])
+    start_date: Day = Field(UNSET, examples=["2026-12-03"])
     end_date: Day | None = Field(None, examples=["2026-12-30"])
     status: Status | None = Field(None, description="Set by hand. The clock moves it only forward.")
     original_language: Language | None = Field(None, examples=["fr"])
@@ -165,14 +167,16 @@ class ScreeningPatch(Schema):
 
     model_config = ConfigDict(extra="forbid")
 
-    movie_id: int = Field(None, ge=1, examples=[42])
-    hall: HallName = Field(None, examples=["Hall 1"])
-    starts_at: Moment = Field(None, examples=["2026-12-03T20:15:00+01:00"])
+    movie_id: int = Field(UNSET, ge=1, examples=[42])
+    hall: HallName = Field(UNSET, examples=["Hall 1"])
+    starts_at: Moment = Field(UNSET, examples=["2026-12-03T20:15:00+01:00"])
     ends_at: Moment | None = Field(
         None, description="Left out: the start plus the running time.", examples=[None]
     )
     version: Version = "original"
-    language: Language | None = Field(None, description="Spoken; default: the movie's.", examples=["fr"])
+    language: Language | None = Field(
+        None, description="Spoken; default: the movie's.", examples=["fr"]
+    )
     subtitles: Language | None = Field(None, examples=["en"])
     tags: list[Tag] = Field([], max_length=20, examples=[["35mm", "q&a"]])
     booking_url: WebAddress | None = None

@@ -4,6 +4,7 @@ from datetime import date, datetime, timedelta
 
 from django.conf import settings
 from django.db.models import F, QuerySet
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Lower
 from django.utils import timezone
 
@@ -11,7 +12,7 @@ from movies.errors import MovieNotFound, ScreeningNotFound
 from movies.models import Genre, Movie, Screening
 from movies.schemas import MovieFilters, ScreeningFilters
 
-ORDERS = {
+ORDERS: dict[str, tuple[str | Combinable, ...]] = {
     "name": (Lower("name"), "id"),
     "-ranking": (F("ranking").desc(), "id"),
     "start_date": ("start_date", "id"),
@@ -109,7 +110,7 @@ def _screenings(*, for_staff: bool) -> QuerySet[Screening]:
 
 
 def cinema_day(moment: datetime) -> date:
-    """The day of the programme that the moment belongs to: the small hours are the evening before's."""
+    """The day of the programme: the small hours belong to the evening before."""
     local = timezone.localtime(moment)
     early = local.time() < settings.CINEMA_DAY_STARTS_AT
     return local.date() - timedelta(days=1) if early else local.date()

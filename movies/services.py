@@ -51,7 +51,9 @@ def _write_movie(movie: Movie, fields: Mapping[str, Any]) -> Movie:
     genres = changes.pop("genres", None)
     if "status" in changes:
         movie.status_is_manual = changes["status"] is not None
-    manual_status = changes.pop("status", None) or (movie.status if movie.status_is_manual else None)
+    manual_status = changes.pop("status", None) or (
+        movie.status if movie.status_is_manual else None
+    )
     for field, value in changes.items():
         setattr(movie, field, value)
     if movie.end_date and movie.end_date < movie.start_date:

@@ -31,7 +31,15 @@ class ReadOnlyAdmin:
 
 @admin.register(Release)
 class ReleaseAdmin(ReadOnlyAdmin, admin.ModelAdmin[Release]):
-    list_display = ("id", "created_at", "is_current", "users", "items", "interactions", "training_s")
+    list_display = (
+        "id",
+        "created_at",
+        "is_current",
+        "users",
+        "items",
+        "interactions",
+        "training_s",
+    )
 
 
 @admin.register(TrainingRun)

@@ -2,6 +2,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
 from ninja.pagination import paginate
+from ninja.responses import Status
 
 from cinema.auth import signed_in, staff
 from cinema.errors import problems
@@ -45,10 +46,10 @@ def put_rating(request: AuthedRequest, movie_id: int, payload: RatingIn) -> Inte
     response={204: None, **problems(401, 404)},
     tags=FEEDBACK,
 )
-def delete_rating(request: AuthedRequest, movie_id: int) -> tuple[int, None]:
+def delete_rating(request: AuthedRequest, movie_id: int) -> Status[None]:
     """Take your rating of a movie back."""
     services.delete_rating(user=request.auth, movie_id=movie_id)
-    return 204, None
+    return Status(204, None)
 
 
 @router.post(
@@ -57,15 +58,13 @@ def delete_rating(request: AuthedRequest, movie_id: int) -> tuple[int, None]:
     response={200: NewInteractionOut, 201: NewInteractionOut, **problems(401, 404, 422)},
     tags=FEEDBACK,
 )
-def create_interaction(
-    request: AuthedRequest, payload: InteractionIn
-) -> tuple[int, Interaction]:
+def create_interaction(request: AuthedRequest, payload: InteractionIn) -> Status[Interaction]:
     """Say what you think of a movie. The same again is 200 and changes nothing."""
     kind = Interaction.Kind[payload.kind.upper()]
     interaction, created = services.record_interaction(
         user=request.auth, movie_id=payload.movie_id, kind=kind, stars=payload.stars
     )
-    return 201 if created else 200, interaction
+    return Status(201 if created else 200, interaction)
 
 
 @router.delete(
@@ -74,10 +73,10 @@ def create_interaction(
     response={204: None, **problems(401, 404)},
     tags=FEEDBACK,
 )
-def delete_interaction(request: AuthedRequest, interaction_id: int) -> tuple[int, None]:
+def delete_interaction(request: AuthedRequest, interaction_id: int) -> Status[None]:
     """Take an interaction back."""
     services.delete_interaction(user=request.auth, interaction_id=interaction_id)
-    return 204, None
+    return Status(204, None)
 
 
 @router.get(
@@ -115,7 +114,10 @@ def list_algorithms(request: HttpRequest) -> list[AlgorithmOut]:
 
 
 @router.get(
-    "/releases", auth=staff, response={200: list[ReleaseOut], **problems(401, 403, 422)}, tags=RELEASES
+    "/releases",
+    auth=staff,
+    response={200: list[ReleaseOut], **problems(401, 403, 422)},
+    tags=RELEASES,
 )
 @paginate(Paginated)
 def list_releases(request: HttpRequest) -> QuerySet[Release]:
@@ -126,11 +128,11 @@ def list_releases(request: HttpRequest) -> QuerySet[Release]:
 @router.post(
     "/releases/train", auth=staff, response={202: RunOut, **problems(401, 403)}, tags=RELEASES
 )
-def request_training(request: HttpRequest, response: HttpResponse) -> tuple[int, TrainingRun]:
+def request_training(request: HttpRequest, response: HttpResponse) -> Status[TrainingRun]:
     """Ask for a training. While one waits or runs, the answer is that one."""
     run = services.request_training()
     response["Location"] = f"/api/v1/releases/runs/{run.pk}"
-    return 202, run
+    return Status(202, run)
 
 
 @router.get(

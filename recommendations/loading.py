@@ -42,7 +42,11 @@ def _load_current(standing: LoadedRelease | None) -> LoadedRelease:
         arrays, manifest = artifacts.load(release_directory(release))
         recommenders = {
             name: ALGORITHMS[name].from_arrays(
-                {k.removeprefix(f"{name}."): a for k, a in arrays.items() if k.startswith(name + ".")}
+                {
+                    k.removeprefix(f"{name}."): a
+                    for k, a in arrays.items()
+                    if k.startswith(name + ".")
+                }
             )
             for name in manifest["algorithms"]
         }

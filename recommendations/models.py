@@ -37,9 +37,7 @@ class Interaction(models.Model):
             models.UniqueConstraint(
                 fields=["user", "movie", "kind"], name="interaction_unique_by_kind"
             ),
-            models.CheckConstraint(
-                condition=Q(kind__range=(1, 6)), name="interaction_kind_known"
-            ),
+            models.CheckConstraint(condition=Q(kind__range=(1, 6)), name="interaction_kind_known"),
             models.CheckConstraint(
                 condition=Q(kind=1, half_stars__range=(1, 10)) | (~Q(kind=1) & Q(half_stars=0)),
                 name="interaction_stars_for_ratings",

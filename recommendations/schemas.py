@@ -166,4 +166,3 @@ class RunOut(Schema):
     created_at: LocalTime
     started_at: LocalTime | None
     finished_at: LocalTime | None
-

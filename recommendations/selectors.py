@@ -37,6 +37,8 @@ def fingerprint() -> str:
 
     Each change to a viewer's interactions raises the viewer's `taste_version`.
     """
-    users = User.objects.filter(is_active=True).aggregate(n=Count("pk"), tastes=Sum("taste_version"))
+    users = User.objects.filter(is_active=True).aggregate(
+        n=Count("pk"), tastes=Sum("taste_version")
+    )
     movies = Movie.objects.published().aggregate(n=Count("pk"), newest=Max("pk"))
     return f"{users['n']}-{users['tastes'] or 0}-{movies['n']}-{movies['newest'] or 0}"

@@ -37,7 +37,6 @@ LIST_LENGTH = 40
 REASONS_EACH = 2
 
 
-
 @dataclass(frozen=True)
 class Reason:
     kind: str
@@ -132,7 +131,7 @@ def recommend_next(*, user: User, number: int) -> Batch:
     return batch
 
 
-def describe_algorithms() -> list[dict[str, object]]:
+def describe_algorithms() -> list[dict[str, Any]]:
     """What can be asked for, whether the current release has it, and its measured quality."""
     release = selectors.current_release()
     metrics = release.metrics if release else {}

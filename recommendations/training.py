@@ -107,9 +107,7 @@ def _finish(run: TrainingRun, state: TrainingRun.State, message: str) -> Trainin
     return run
 
 
-def _train_and_publish(
-    fingerprint: str, current: Release | None, progress: Progress
-) -> Release:
+def _train_and_publish(fingerprint: str, current: Release | None, progress: Progress) -> Release:
     started_at = time.perf_counter()
     progress.report("loading", 0)
     dataset = load_dataset()
@@ -220,4 +218,5 @@ def _as_json(quality: Quality) -> dict[str, float | int | None]:
 
 
 def _from_json(values: Mapping[str, Any]) -> Quality:
-    return Quality(**{k: float("nan") if v is None else v for k, v in values.items()})
+    known: dict[str, Any] = {k: float("nan") if v is None else v for k, v in values.items()}
+    return Quality(**known)

@@ -45,8 +45,10 @@ def last_words(
         Places in the rows, in ascending order of the keys.
     """
     order = np.lexsort((seconds, kinds != Kind.SEEN, keys))
-    is_last = np.append(keys[order][1:] != keys[order][:-1], True) if len(order) else []
-    return order[np.asarray(is_last, dtype=bool)]
+    is_last = np.ones(len(order), dtype=bool)
+    is_last[:-1] = keys[order][1:] != keys[order][:-1]
+    last: NDArray[np.intp] = order[is_last]
+    return last
 
 
 def weight_of(interaction: Interaction) -> float:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import itertools
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.hashers import make_password
-from django.http import HttpResponse
 from django.test import Client as DjangoClient
 from django.utils import timezone
 
@@ -16,6 +15,9 @@ from movies.models import Movie, Screening
 from recommendations.models import Interaction
 from users.models import User
 from users.tokens import issue_access_token
+
+if TYPE_CHECKING:
+    from django.test.client import _MonkeyPatchedWSGIResponse as Response
 
 API = "/api/v1"
 _numbers = itertools.count(1)
@@ -35,19 +37,19 @@ class Client:
         self._user.refresh_from_db()
         return self._user
 
-    def get(self, path: str, **query: Any) -> HttpResponse:
+    def get(self, path: str, **query: Any) -> Response:
         return self.send("GET", path, query=query)
 
-    def post(self, path: str, payload: Any = None) -> HttpResponse:
+    def post(self, path: str, payload: Any = None) -> Response:
         return self.send("POST", path, payload)
 
-    def put(self, path: str, payload: Any = None) -> HttpResponse:
+    def put(self, path: str, payload: Any = None) -> Response:
         return self.send("PUT", path, payload)
 
-    def patch(self, path: str, payload: Any = None) -> HttpResponse:
+    def patch(self, path: str, payload: Any = None) -> Response:
         return self.send("PATCH", path, payload)
 
-    def delete(self, path: str, **query: Any) -> HttpResponse:
+    def delete(self, path: str, **query: Any) -> Response:
         return self.send("DELETE", path, query=query)
 
     def send(
@@ -58,10 +60,10 @@ class Client:
         *,
         query: dict[str, Any] | None = None,
         headers: dict[str, str] | None = None,
-    ) -> HttpResponse:
+    ) -> Response:
         """`payload` is sent as JSON, or as it is if it is bytes."""
         path = path if path.startswith(("/api", "/health")) or path == "/" else API + path
-        response: HttpResponse = self._client.generic(
+        return self._client.generic(
             method,
             path,
             payload if isinstance(payload, bytes) else _json(payload),
@@ -69,7 +71,6 @@ class Client:
             query_params=query,
             headers={**self.headers, **(headers or {})},
         )
-        return response
 
 
 def _json(payload: Any) -> bytes:

@@ -39,7 +39,7 @@ def django_db_modify_db_settings(_servers: None) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _fresh_process_memory(_servers: None) -> Iterator[None]:
+def _fresh_process_memory(_servers: None) -> None:
     """What a process keeps in memory belongs to one test."""
     from django.core.cache import cache
 
@@ -49,7 +49,6 @@ def _fresh_process_memory(_servers: None) -> Iterator[None]:
     catalogue.forget()
     loading.forget_release()
     cache.clear()
-    yield
 
 
 @pytest.fixture

@@ -27,7 +27,10 @@ class ViewerAdmin(UserAdmin[User]):
     readonly_fields = ("date_joined", "last_login", "taste_version")
     fieldsets = (
         (None, {"fields": ("email", "name", "password")}),
-        ("Rights", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        (
+            "Rights",
+            {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")},
+        ),
         ("Dates", {"fields": ("date_joined", "last_login", "taste_version")}),
     )
     add_fieldsets = (

@@ -1,6 +1,7 @@
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
+from ninja.responses import Status
 
 from cinema.auth import signed_in
 from cinema.errors import problems
@@ -14,11 +15,11 @@ router = Router(tags=["Accounts"])
 
 
 @router.post("/auth/register", response={201: UserOut, **problems(422)})
-def register(request: HttpRequest, payload: RegisterIn, response: HttpResponse) -> tuple[int, User]:
+def register(request: HttpRequest, payload: RegisterIn, response: HttpResponse) -> Status[User]:
     """Open a viewer's account."""
     user = services.register_user(**payload.model_dump())
     response["Location"] = "/api/v1/users/me"
-    return 201, user
+    return Status(201, user)
 
 
 @router.post("/auth/login", response={200: TokenPairOut, **problems(401, 422)})
@@ -41,5 +42,8 @@ def get_me(request: AuthedRequest) -> User:
 
 def _token_pair(pair: TokenPair) -> TokenPairOut:
     return TokenPairOut(
-        access=pair.access, refresh=pair.refresh, expires_in=settings.ACCESS_TOKEN_LIFETIME_S
+        access=pair.access,
+        refresh=pair.refresh,
+        token_type="Bearer",  # noqa: S106 - not a password
+        expires_in=settings.ACCESS_TOKEN_LIFETIME_S,
     )

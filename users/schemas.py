@@ -20,7 +20,7 @@ class RegisterIn(Schema):
 
 
 class LoginIn(Schema):
-    email: str = Field(max_length=254, examples=["agnes@example.org"])
+    email: Line = Field(max_length=254, examples=["agnes@example.org"])
     password: Password = Field(examples=["cleo from 5 to 7"])
 
 
@@ -31,7 +31,7 @@ class RefreshIn(Schema):
 class TokenPairOut(Schema):
     access: str = Field(examples=["eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9…"])
     refresh: str = Field(examples=["mAb7f9…"])
-    token_type: str = Field("Bearer", examples=["Bearer"])
+    token_type: str = Field(examples=["Bearer"])
     expires_in: int = Field(description="Seconds until `access` ends.", examples=[900])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,9 +52,7 @@ class Quality:
     coverage: float
 
 
-def split_by_time(
-    interactions: csr_matrix, times: csr_matrix, *, test_share: float = 0.2
-) -> Split:
+def split_by_time(interactions: csr_matrix, times: csr_matrix, *, test_share: float = 0.2) -> Split:
     """Replay the last `test_share` of all interactions, as a server would live through them.
 
     One moment divides the data: the model learns from what lies before it. Of each user's later
@@ -110,8 +107,8 @@ def evaluate(
     gains, recalls, listed = [], [], np.zeros(split.test.shape[1], dtype=bool)
     for start in range(0, len(judged), BATCH):
         rows = judged[start : start + BATCH]
-        history = cast(csr_matrix, split.history[rows])
-        scores = recommender.score(history, cast(csr_matrix, split.history_times[rows]))
+        history = split.history[rows]
+        scores = recommender.score(history, split.history_times[rows])
         for row, user in enumerate(rows):
             top = top_items(scores[row], exclude=_row(history, row)[0], k=k)
             liked = _liked(split.test, user)

@@ -117,4 +117,6 @@ class Recommender(ABC):
 def check_history(history: csr_matrix, n_items: int) -> None:
     """Raises HistoryShapeError unless the history has `n_items` columns."""
     if history.shape[1] != n_items:
-        raise HistoryShapeError(f"a history of {history.shape[1]} items for a catalogue of {n_items}")
+        raise HistoryShapeError(
+            f"a history of {history.shape[1]} items for a catalogue of {n_items}"
+        )

@@ -17,9 +17,7 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "--demonstrate", action="store_true", help="fill an empty database"
-        )
+        parser.add_argument("--demonstrate", action="store_true", help="fill an empty database")
 
     def handle(self, *args: Any, **options: Any) -> None:
         with single_run("cinema.prepare") as acquired:

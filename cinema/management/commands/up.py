@@ -34,9 +34,7 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "--empty", action="store_true", help="start without the demonstration"
-        )
+        parser.add_argument("--empty", action="store_true", help="start without the demonstration")
 
     def handle(self, *args: Any, **options: Any) -> None:
         home = settings.CINEMA_HOME
@@ -125,7 +123,7 @@ class Command(BaseCommand):
 
     def _children(self) -> list[Child]:
         environment = {
-            "OPENBLAS_NUM_THREADS": "1",  # more, beside implicit's own threads, slow it down tenfold
+            "OPENBLAS_NUM_THREADS": "1",  # more, beside implicit's own, slow it down tenfold
             "PYTHONDONTWRITEBYTECODE": "",  # each process would compile all of Django by itself
             "PYTHONUNBUFFERED": "1",
         }
@@ -165,11 +163,14 @@ class Command(BaseCommand):
         for child in died():
             raise CommandError(f"{child.name} did not start:\n{child.last_lines()}")
         if not self._is_ready():
-            raise CommandError(f"Not ready after {READY_WITHIN_S} s; see {settings.CINEMA_HOME}/logs.")
+            raise CommandError(
+                f"Not ready after {READY_WITHIN_S} s; see {settings.CINEMA_HOME}/logs."
+            )
 
     def _is_ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self._address}/health/ready", timeout=3) as answer:
+            url = f"{self._address}/health/ready"
+            with urllib.request.urlopen(url, timeout=3) as answer:  # noqa: S310 - our own
                 return bool(json.load(answer)["status"] == "ok")
         except (urllib.error.URLError, OSError, ValueError):
             return False
@@ -211,10 +212,14 @@ class Command(BaseCommand):
     def _greet(self, demonstrate: bool) -> None:
         url = self._address
         self._say(f"\n{settings.CINEMA_NAME} is running. Ctrl-C stops it.\n")
-        self._say(f"  The page     {url}/\n  The API      {url}/api/v1/docs\n  The office   {url}/admin/")
+        self._say(
+            f"  The page     {url}/\n  The API      {url}/api/v1/docs\n  The office   {url}/admin/"
+        )
         self._say(f"  Its logs     {settings.CINEMA_HOME}/logs/")
         if not demonstrate:
-            self._say("\nThere is nothing in it yet: `manage.py createsuperuser` makes the first staff.")
+            self._say(
+                "\nThere is nothing in it yet: `manage.py createsuperuser` makes the first staff."
+            )
             return
         self._say(f"\n  Staff        {STAFF.email} / {STAFF.password}")
         self._say(f"  A viewer     {VIEWER.email} / {VIEWER.password}\n")
@@ -224,10 +229,10 @@ class Command(BaseCommand):
             f"curl -s {url}/api/v1/auth/login -H 'Content-Type: application/json' "
             f"""-d '{{"email": "{VIEWER.email}", "password": "{VIEWER.password}"}}'"""
         )
-        read_token = """python3 -c 'import json, sys; print(json.load(sys.stdin)["access"])'"""
+        print_access = """python3 -c 'import json, sys; print(json.load(sys.stdin)["access"])'"""
         self._say(
             f"  curl '{url}/api/v1/recommendations?scope=programme&limit=3' "
-            f'-H "Authorization: Bearer $({sign_in} | {read_token})"\n'
+            f'-H "Authorization: Bearer $({sign_in} | {print_access})"\n'
         )
 
 

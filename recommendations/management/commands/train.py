@@ -56,4 +56,6 @@ class Command(BaseCommand):
             row = "".join(f"{c:>{w}}" for c, w in zip(cells, widths, strict=True))
             self.stdout.write(f"{name:12}{row}")
         users = next(iter(release.metrics.values()))["users"]
-        self.stdout.write(f"Measured on {users} viewers: trained on the past, judged on what followed.")
+        self.stdout.write(
+            f"Measured on {users} viewers: trained on the past, judged on what followed."
+        )

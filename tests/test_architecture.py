@@ -1,0 +1,105 @@
+"""The dependency direction: recommendations -> users, movies -> a few modules of cinema."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+APPS = ("users", "movies", "recommendations")
+
+#: What every app may use of the project package.
+FOUNDATION = {
+    "cinema.auth",
+    "cinema.errors",
+    "cinema.locks",
+    "cinema.refreshing",
+    "cinema.schemas",
+}
+MAY_IMPORT = {
+    "users": {"users"},
+    "movies": {"movies"},
+    "recommendations": {"recommendations", "users", "movies"},
+}
+#: The engine is NumPy and SciPy: no Django, no database, no clock.
+ENGINE_MAY_IMPORT = {
+    "__future__", "abc", "collections", "dataclasses", "functools", "hashlib", "math", "os",
+    "pathlib", "shutil", "typing", "implicit", "numpy", "orjson", "scipy", "threadpoolctl",
+}  # fmt: skip
+
+
+def python_files(folder: str) -> Iterator[Path]:
+    return (
+        path for path in sorted((ROOT / folder).rglob("*.py")) if "migrations" not in path.parts
+    )
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that the file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            assert node.module
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def modules(path: Path) -> set[str]:
+    """The project's modules that the file imports, as dotted names of files that exist."""
+    found = set()
+    for name in imports(path):
+        if name.partition(".")[0] in {*APPS, "cinema"}:
+            as_path = ROOT / name.replace(".", "/")
+            if as_path.with_suffix(".py").exists():
+                found.add(name)
+    return found
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_apps_import_downwards_alone(app: str) -> None:
+    for path in python_files(app):
+        for module in modules(path):
+            package = module.partition(".")[0]
+            if package == "cinema":
+                assert module in FOUNDATION, f"{path} imports {module}"
+            else:
+                assert package in MAY_IMPORT[app], f"{path} imports {module}"
+
+
+def test_the_foundation_imports_no_app() -> None:
+    for name in FOUNDATION:
+        path = ROOT / (name.replace(".", "/") + ".py")
+        packages = {module.partition(".")[0] for module in modules(path)}
+        assert packages <= {"cinema"}, f"{path} imports {packages}"
+
+
+@pytest.mark.parametrize("module", ["cinema.api", "cinema.urls"])
+def test_what_assembles_is_imported_by_nobody_else(module: str) -> None:
+    allowed = {ROOT / "cinema/urls.py"} if module == "cinema.api" else set()
+    for folder in (*APPS, "cinema"):
+        for path in python_files(folder):
+            assert module not in modules(path) or path in allowed, f"{path} imports {module}"
+
+
+def test_the_engine_is_numpy_and_scipy_only() -> None:
+    for path in python_files("recommendations/engine"):
+        for name in imports(path):
+            if not name.startswith("recommendations.engine"):
+                assert name.partition(".")[0] in ENGINE_MAY_IMPORT, f"{path} imports {name}"
+            assert name.partition(".")[0] != "time", f"{path} reads the clock"
+
+
+def test_endpoints_hold_no_query() -> None:
+    for app in APPS:
+        assert ".objects" not in (ROOT / app / "api.py").read_text()
+
+
+@pytest.mark.parametrize("name", ["utils", "helpers", "common", "manager"])
+def test_no_room_is_called_anything(name: str) -> None:
+    for folder in (*APPS, "cinema"):
+        assert not [path for path in python_files(folder) if path.stem == name]
