@@ -30,6 +30,10 @@ def live(request: HttpRequest) -> JsonResponse:
 def ready(request: HttpRequest) -> JsonResponse:
     """200, or 503 when something is away that HEALTH_REQUIRED names."""
     components = {name: _look_at(check) for name, check in CHECKS.items()}
+    if components["broker"]["state"] == "ok":  # or there is no asking the workers
+        components["workers"] = _look_at(_workers)
+    else:
+        components["workers"] = {"state": "unknown", "latency_ms": 0.0}
     fit = all(
         components[name]["state"] == "ok" for name in settings.HEALTH_REQUIRED if name in components
     )
@@ -60,7 +64,10 @@ def _cache() -> dict[str, object]:
 
 
 def _broker() -> dict[str, object]:
-    with app.connection_for_write(connect_timeout=ANSWER_WITHIN_S) as broker:
+    broker = app.connection_for_write(connect_timeout=ANSWER_WITHIN_S)
+    if broker.transport.driver_type == "redis":
+        broker.transport_options |= {"socket_timeout": ANSWER_WITHIN_S}
+    with broker:
         broker.ensure_connection(max_retries=1, timeout=ANSWER_WITHIN_S)
     return {}
 
@@ -90,6 +97,5 @@ CHECKS: dict[str, Callable[[], Mapping[str, object]]] = {
     "cache": _cache,
     "broker": _broker,
     "migrations": _migrations,
-    "workers": _workers,
     "release": _release,
 }

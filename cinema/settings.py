@@ -343,7 +343,9 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 2, "interval_start": 0, "interval_step": 0.2}
 # A time limit of any task must stay below the visibility timeout, or Redis hands it out twice.
 CELERY_BROKER_TRANSPORT_OPTIONS = (
-    {"visibility_timeout": 3600} if "redis" in CELERY_BROKER_URL.partition("://")[0] else {}
+    {"visibility_timeout": 3600, "socket_timeout": 10, "socket_connect_timeout": 2}
+    if "redis" in CELERY_BROKER_URL.partition("://")[0]
+    else {}
 )
 # Django forked after OpenMP has run would hang in training.
 CELERY_WORKER_POOL_START_METHOD = "spawn"

@@ -97,7 +97,7 @@ def _standing(movie: Movie) -> int:
 
 def _free_slug(movie: Movie) -> str:
     """From the name; then with the year; then with a number."""
-    stem = slugify(movie.name, allow_unicode=True)[:100].strip("-") or "movie"
+    stem = _slug(movie.name)[:100].strip("-") or "movie"
     taken = set(
         Movie.objects.filter(slug__startswith=stem)
         .exclude(pk=movie.pk)
@@ -111,9 +111,14 @@ def _free_slug(movie: Movie) -> str:
     return candidates[0]
 
 
+def _slug(name: str) -> str:
+    """In ASCII where that leaves anything: Amélie is amelie, and 七人の侍 stays."""
+    return slugify(name) or slugify(name, allow_unicode=True)
+
+
 def find_or_create_genres(names: Iterable[str]) -> list[Genre]:
     """The genres of these names or slugs, made where there are none yet."""
-    wanted = {slugify(name, allow_unicode=True)[:60]: name for name in names}
+    wanted = {_slug(name)[:60]: name for name in names}
     wanted.pop("", None)
     known = Genre.objects.in_bulk(list(wanted), field_name="slug")
     if new := sorted(wanted.keys() - known.keys()):

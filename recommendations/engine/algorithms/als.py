@@ -120,7 +120,7 @@ class AlsRecommender(Recommender):
         )
         if self._model is not None and self._user_factors is not None:
             solver.user_factors = self._user_factors
-            solver.item_factors = self._model.item_factors.copy()
+            solver.item_factors = self._with_new_items(self._model, known)
         if interactions.nnz:
             with threadpool_limits(1, "blas"):  # two BLAS threads slow its solver down tenfold
                 solver.fit(
@@ -134,6 +134,17 @@ class AlsRecommender(Recommender):
             item_factors = np.zeros((interactions.shape[1], 1), dtype=np.float32)
         self._model = _Model(item_factors, _gram(item_factors, regularization), known, scale)
         return self
+
+    def _with_new_items(self, model: _Model, known: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """The item factors that stand, with a little noise for items that nobody had touched.
+
+        Among new users and new items alone, zeros would stay zeros for good.
+        """
+        factors = model.item_factors.copy()
+        new = known & ~model.known
+        noise = np.random.default_rng(self.seed).random((new.sum(), factors.shape[1]))
+        factors[new] = noise * 0.01
+        return factors
 
     def _report(self, share: float) -> None:
         if self.on_progress:
@@ -224,7 +235,7 @@ def _fold_in(model: _Model, history: csr_matrix, row: int) -> _FoldedIn | None:
     """Solve for one user as `implicit` does in training; None without a known liked item."""
     start, end = history.indptr[row], history.indptr[row + 1]
     items, weights = history.indices[start:end], history.data[start:end]
-    entries = np.flatnonzero(model.known[items] & (weights != 0))
+    entries = np.flatnonzero(model.known[items])
     confidence = model.scale * weights[entries].astype(np.float64)
     pull = np.maximum(confidence, 0)
     if not pull.any():

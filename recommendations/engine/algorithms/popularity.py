@@ -43,9 +43,9 @@ class PopularityRecommender(Recommender):
             weights *= 0.5 ** (age_days / self.half_life_days)
         n_items = interactions.shape[1]
         popularity = np.bincount(interactions.indices, weights=weights, minlength=n_items)
+        touched = np.bincount(interactions.indices, minlength=n_items) > 0
         # An item that nobody has touched is new rather than unpopular.
-        popularity[np.bincount(interactions.indices, minlength=n_items) == 0] = np.nan
-        self._popularity = popularity.astype(np.float32)
+        self._popularity = np.where(touched, popularity, np.nan).astype(np.float32)
         return self
 
     def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:

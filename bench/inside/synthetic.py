@@ -1,0 +1,65 @@
+"""Ratings of viewers who do not exist: a few tastes, many viewers, and films of unequal fame."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: So many kinds of taste there are; each viewer is a mixture of a few.
+TASTES = 24
+#: Fame falls with a film's rank as a power; the flattening keeps the first from being everybody's.
+FAME_POWER, FAME_FLATTENING = 0.9, 20
+#: How far a taste moves a film's share, in standard deviations of its logarithm.
+TASTE_STRENGTH = 1.5
+MONTHS_S = 2 * 365 * 24 * 3600
+BLOCK = 1_000_000
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """(n,) each: places of viewer and film, 1 to 10 half stars, and Unix seconds."""
+
+    viewers: NDArray[np.int64]
+    films: NDArray[np.int64]
+    half_stars: NDArray[np.int16]
+    seconds: NDArray[np.int64]
+
+
+def make_ratings(*, viewers: int, films: int, ratings: int, seed: int = 1895) -> Ratings:
+    """Exactly so many, of which no two have both viewer and film in common; by viewer."""
+    rng = np.random.default_rng(seed)
+    activity = np.cumsum(rng.lognormal(sigma=1.0, size=viewers))
+    mixtures = np.cumsum(rng.dirichlet(np.full(TASTES, 0.15), size=viewers), axis=1)
+    shares = np.cumsum(_shares(films, rng), axis=1)
+    # The shares of all tastes in one ascending row, so that one search serves all draws.
+    shares_in_a_row = (shares / shares[:, -1:] + np.arange(TASTES)[:, None]).ravel()
+
+    def draw(count: int) -> NDArray[np.int64]:
+        viewer = np.searchsorted(activity, rng.random(count) * activity[-1])
+        taste = (mixtures[viewer] < rng.random(count)[:, None]).sum(axis=1).clip(max=TASTES - 1)
+        place = np.searchsorted(shares_in_a_row, taste + rng.random(count))
+        return np.asarray(viewer * films + (place - taste * films).clip(0, films - 1))
+
+    pairs = np.empty(0, dtype=np.int64)
+    while len(pairs) < ratings:
+        pairs = np.unique(np.concatenate([pairs, *(draw(BLOCK) for _ in range(_blocks(ratings)))]))
+    pairs = np.sort(rng.choice(pairs, ratings, replace=False, shuffle=False))
+    return Ratings(
+        viewers=pairs // films,
+        films=pairs % films,
+        half_stars=np.rint(rng.normal(7, 2, ratings)).clip(1, 10).astype(np.int16),
+        seconds=int(time.time()) - rng.integers(0, MONTHS_S, ratings),
+    )
+
+
+def _shares(films: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """(TASTES, films) how much of each taste's attention each film has."""
+    fame = (rng.permutation(films) + FAME_FLATTENING) ** -FAME_POWER
+    return np.asarray(fame * np.exp(rng.normal(scale=TASTE_STRENGTH, size=(TASTES, films))))
+
+
+def _blocks(ratings: int) -> int:
+    return max(1, ratings // BLOCK // 2)

@@ -1,0 +1,213 @@
+"""A load generator: keep-alive connections over loopback, from a process of its own.
+
+`python -m bench.load` reads a `Job` from its input and writes a `Load`; `apply_load` starts it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import selectors
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from statistics import median
+
+HOST = "127.0.0.1"
+RECEIVE_BYTES = 256 * 1024
+#: A server that is silent for so long has failed.
+SILENCE_S = 20.0
+
+_head = re.compile(rb"HTTP/1\.1 (\d{3})")
+_length = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+BODILESS = {204, 304}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to send, and when to end.
+
+    Attributes:
+        requests: Whole HTTP requests, sent in turn by whichever connection is free.
+        ignored: So many answers come before those that count: code warms up, caches fill.
+        seconds, at_most: Whichever comes first ends it.
+    """
+
+    port: int
+    requests: Sequence[str]
+    connections: int
+    seconds: float
+    at_most: int = 200_000
+    ignored: int = 200
+
+
+@dataclass(frozen=True)
+class Load:
+    """What came back.
+
+    Attributes:
+        generator_share: Of one core, what the generator itself used meanwhile.
+    """
+
+    per_second: float
+    median_ms: float
+    p99_ms: float
+    answers: int
+    statuses: Mapping[str, int]
+    generator_share: float
+
+
+class UnexpectedAnswers(Exception):
+    """The server did not answer as it should, so its speed says nothing."""
+
+
+def get(path: str, headers: Mapping[str, str] | None = None) -> str:
+    """A GET request as it goes over the wire."""
+    fields = {"Host": HOST, "Accept": "application/json", **(headers or {})}
+    lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    return "\r\n".join([*lines, "", ""])
+
+
+def apply_load(job: Job, *, expected: int = 200) -> Load:
+    """Run the job in a process of its own.
+
+    Raises:
+        UnexpectedAnswers: There was another status than `expected`.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.load"],
+        input=json.dumps(asdict(job)),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=job.seconds + 300,
+    )
+    load = Load(**json.loads(done.stdout))
+    if set(load.statuses) != {str(expected)}:
+        raise UnexpectedAnswers(f"expected only {expected}, got {dict(load.statuses)}")
+    return load
+
+
+def median_load(loads: Sequence[Load]) -> dict[str, float]:
+    """The medians over the rounds, as a row of a table."""
+    return {
+        "requests/s": median(load.per_second for load in loads),
+        "median ms": median(load.median_ms for load in loads),
+        "p99 ms": median(load.p99_ms for load in loads),
+        "generator": median(load.generator_share for load in loads),
+    }
+
+
+# --- the process
+
+
+class _Connection:
+    """One connection with one request under way."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection((HOST, port), timeout=SILENCE_S)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Read only once the selector has seen data; a time-out would cost a poll for each read.
+        self.socket.settimeout(None)
+        self.sent_at = 0.0
+        self._begun = b""
+        self._status = 0
+        self._missing_bytes = 0
+
+    def send(self, request: bytes) -> None:
+        self.sent_at = time.perf_counter()
+        self.socket.sendall(request)
+
+    def receive(self) -> int | None:
+        """Read what has come; the status once the answer is whole."""
+        data = self.socket.recv(RECEIVE_BYTES)
+        if not data:
+            raise ConnectionError("the server closed a connection")
+        if self._status:
+            self._missing_bytes -= len(data)
+        else:
+            self._begun += data
+            self._read_head()
+        if not self._status or self._missing_bytes > 0:
+            return None
+        status, self._status, self._begun = self._status, 0, b""
+        return status
+
+    def _read_head(self) -> None:
+        end = self._begun.find(b"\r\n\r\n")
+        head = _head.match(self._begun)
+        if end < 0 or not head:
+            return
+        self._status = int(head[1])
+        length = _length.search(self._begun, 0, end)
+        if not length and self._status not in BODILESS:
+            raise ConnectionError("the server does not say how long its answer is")
+        body_bytes = int(length[1]) if length and self._status not in BODILESS else 0
+        self._missing_bytes = body_bytes - (len(self._begun) - end - 4)
+
+
+@dataclass
+class _Tally:
+    latencies_s: list[float] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)
+    began_at: float = field(default_factory=time.perf_counter)
+    cpu_s: float = field(default_factory=time.process_time)
+
+    def load(self) -> Load:
+        elapsed_s = time.perf_counter() - self.began_at
+        ordered = sorted(self.latencies_s)
+        return Load(
+            per_second=len(ordered) / elapsed_s,
+            median_ms=median(ordered) * 1000,
+            p99_ms=ordered[int(0.99 * (len(ordered) - 1))] * 1000,
+            answers=len(ordered),
+            statuses={str(status): count for status, count in self.statuses.items()},
+            generator_share=(time.process_time() - self.cpu_s) / elapsed_s,
+        )
+
+
+def generate(job: Job) -> Load:
+    """Send requests as fast as they are answered."""
+    requests = itertools.cycle([request.encode() for request in job.requests])
+    with selectors.DefaultSelector() as selector, ExitStack() as stack:
+        for _ in range(job.connections):
+            connection = _Connection(job.port)
+            stack.enter_context(connection.socket)
+            selector.register(connection.socket, selectors.EVENT_READ, connection)
+            connection.send(next(requests))
+        answers = _answers(selector, requests)
+        for _ in itertools.islice(answers, job.ignored):
+            pass
+        tally = _Tally()
+        for status, latency_s in itertools.islice(answers, job.at_most):
+            tally.statuses[status] += 1
+            tally.latencies_s.append(latency_s)
+            if time.perf_counter() - tally.began_at > job.seconds:
+                break
+        return tally.load()
+
+
+def _answers(
+    selector: selectors.BaseSelector, requests: Iterator[bytes]
+) -> Iterator[tuple[int, float]]:
+    """The status and the latency of each answer; each is followed by the next request."""
+    while True:
+        ready = selector.select(SILENCE_S)
+        if not ready:
+            raise ConnectionError(f"the server was silent for {SILENCE_S:.0f} s")
+        for key, _ in ready:
+            connection: _Connection = key.data
+            if status := connection.receive():
+                latency_s = time.perf_counter() - connection.sent_at
+                connection.send(next(requests))
+                yield status, latency_s
+
+
+if __name__ == "__main__":
+    json.dump(asdict(generate(Job(**json.load(sys.stdin)))), sys.stdout)

@@ -1,0 +1,22 @@
+"""Become the web server that `make run` starts, with another application.
+
+`python -m bench.web APPLICATION`: the options are those of the `up` command, read from it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from cinema.management.commands.up import Command
+
+
+def main() -> None:
+    [web] = [child for child in Command()._children() if child.name == "web"]
+    *options, _ = web.command
+    os.environ.update(web.environment)
+    os.execv(options[0], [*options, sys.argv[1]])
+
+
+if __name__ == "__main__":
+    main()

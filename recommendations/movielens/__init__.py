@@ -1,0 +1,1 @@
+"""Published MovieLens folders, read into the catalogue and the viewers' ratings."""

@@ -1,0 +1,91 @@
+"""Which files a MovieLens folder has, and how they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class NotMovieLens(Exception):
+    """The folder, or a file in it, is none that MovieLens has published."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """`links` is where the TMDb ids are, which the older folders do not have."""
+
+    films: Path
+    ratings: Path
+    links: Path | None
+    separator: str
+    encoding: str
+
+    @property
+    def has_headers(self) -> bool:
+        return self.separator == ","
+
+
+#: The first line of each file of comma-separated values.
+HEADERS = {
+    "movies.csv": "movieId,title,genres",
+    "ratings.csv": "userId,movieId,rating,timestamp",
+    "links.csv": "movieId,imdbId,tmdbId",
+}
+
+
+def open_folder(path: Path) -> Folder:
+    """Recognise the format by the files that are there.
+
+    Raises:
+        NotMovieLens: They are not there, or begin with another header.
+    """
+    if not path.is_dir():
+        raise NotMovieLens(f"{path} is not a folder.")
+    for suffix in ("csv", "dat"):
+        films, ratings = path / f"movies.{suffix}", path / f"ratings.{suffix}"
+        if films.is_file() and ratings.is_file():
+            return _csv_folder(films, ratings) if suffix == "csv" else _dat_folder(films, ratings)
+    raise NotMovieLens(
+        f"{path} is not a MovieLens folder: looked for movies.csv with ratings.csv "
+        "(ml-latest-small, ml-25m, ml-32m) and for movies.dat with ratings.dat (ml-1m, ml-10m)."
+    )
+
+
+def _csv_folder(films: Path, ratings: Path) -> Folder:
+    links = films.with_name("links.csv")
+    folder = Folder(films, ratings, links if links.is_file() else None, ",", "utf-8")
+    for path in (films, ratings, folder.links):
+        if path is not None:
+            _check_header(path)
+    return folder
+
+
+def _check_header(path: Path) -> None:
+    with path.open("rb") as file:
+        found = file.readline(200).decode("utf-8-sig", errors="replace").strip()
+    if found != HEADERS[path.name]:
+        raise NotMovieLens(f"{path} begins with {found!r} instead of {HEADERS[path.name]!r}.")
+
+
+def _dat_folder(films: Path, ratings: Path) -> Folder:
+    """The two folders of this format differ in the encoding; `tags.dat` is in ml-10m alone."""
+    is_10m = films.with_name("tags.dat").is_file()
+    encoding = "utf-8" if is_10m or _is_utf8(films) else "latin-1"
+    return Folder(films, ratings, None, "::", encoding)
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        path.read_bytes().decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def numbered_lines(folder: Folder, path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines below the header that are not blank, with their numbers in the file."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip() and not (number == 1 and folder.has_headers):
+                yield number, line

@@ -1,0 +1,65 @@
+"""The smallest data that there is something to learn from: two camps, each with its own films."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from recommendations.engine.protocol import ItemFeatures, Recommender
+
+R = TypeVar("R", bound=Recommender)
+
+N_USERS, N_ITEMS = 20, 10
+CAMP_USERS, CAMP_ITEMS = 10, 5
+
+
+@dataclass(frozen=True)
+class Data:
+    """What an algorithm may be fitted on; each takes of it what it reads."""
+
+    interactions: csr_matrix
+    times: csr_matrix
+    items: ItemFeatures
+
+    def fit(self, recommender: R) -> R:
+        return recommender.fit(self.interactions, self.items, self.times)
+
+    def update(self, recommender: R) -> R:
+        return recommender.update(self.interactions, self.items, self.times)
+
+    def of_items(self, order: NDArray[np.intp]) -> Data:
+        """The same with its items in another order."""
+        features = ItemFeatures(csr_matrix(self.items.matrix[order]), self.items.names)
+        return Data(csr(self.interactions[:, order]), csr(self.times[:, order]), features)
+
+
+def csr(values: object) -> csr_matrix:
+    """A float32 matrix, from a list of lists say; its zeros are not stored."""
+    return csr_matrix(values, dtype=np.float32)
+
+
+def data_of(interactions: csr_matrix) -> Data:
+    """With a minute between any two interactions, and a feature for each camp."""
+    times = interactions.astype(np.float64)
+    times.data = 1.7e9 + 60.0 * np.arange(times.nnz)
+    camps = np.arange(interactions.shape[1]) // CAMP_ITEMS
+    features = csr(camps[:, None] == np.arange(2))
+    return Data(interactions, times, ItemFeatures(features, ("camp:left", "camp:right")))
+
+
+def withheld_item(user: int) -> int:
+    """The one film of the user's camp that `two_camps` keeps back."""
+    return user % CAMP_ITEMS + CAMP_ITEMS * (user // CAMP_USERS)
+
+
+def two_camps() -> Data:
+    """20 users by 10 items: each likes the films of the own camp, all but one of the five."""
+    camps = np.arange(N_USERS)[:, None] // CAMP_USERS == np.arange(N_ITEMS) // CAMP_ITEMS
+    likes = camps.astype(np.float32)
+    for user in range(N_USERS):
+        likes[user, withheld_item(user)] = 0
+    return data_of(csr(likes))

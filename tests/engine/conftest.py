@@ -1,0 +1,15 @@
+"""The engine knows neither Django nor a database, and so its tests start no server."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _servers() -> None:
+    """In place of the one that starts them."""
+
+
+@pytest.fixture(autouse=True)
+def _fresh_process_memory() -> None:
+    """In place of the one that empties the cache."""

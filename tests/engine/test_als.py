@@ -1,0 +1,151 @@
+"""Folding in and explaining: our NumPy held against `implicit` and against the paper's algebra."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
+
+from recommendations.engine import artifacts
+from recommendations.engine.algorithms.als import AlsRecommender
+from tests.engine.camps import CAMP_ITEMS, N_ITEMS, csr, two_camps
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def signed_matrix(*, n_users: int = 60, n_items: int = 40, seed: int = 7) -> csr_matrix:
+    """Weights of every kind on a quarter of the places; the zeros among them are stored."""
+    random = np.random.default_rng(seed)
+    places = np.argwhere(random.random((n_users, n_items)) < 1 / 4)
+    values = random.choice([-3, -2, -1, 0, 0.5, 1, 2, 3], size=len(places))
+    shape = (n_users, n_items)
+    return csr_matrix((values.astype(np.float32), places.T), shape=shape)
+
+
+def history_of(weights: dict[int, float], n_items: int = N_ITEMS) -> csr_matrix:
+    row = np.zeros((1, n_items), dtype=np.float32)
+    row[0, list(weights)] = list(weights.values())
+    return csr(row)
+
+
+@pytest.mark.parametrize("factors", [1, 8, 33, 64])
+def test_folding_in_equals_implicit(factors: int) -> None:
+    from implicit.cpu.als import AlternatingLeastSquares
+
+    interactions = signed_matrix()
+    ours = AlsRecommender(factors=factors, regularization=2.0, alpha=5.0).fit(interactions)
+    arrays = ours.to_arrays()
+    theirs = AlternatingLeastSquares(factors=factors, regularization=2.0, alpha=arrays["scale"][0])
+    theirs.item_factors = np.array(arrays["item_factors"])
+    for history in (interactions, signed_matrix(seed=8)):  # known users, and new ones
+        vectors = theirs.recalculate_user(np.arange(history.shape[0]), history)
+        expected = vectors @ theirs.item_factors.T
+        expected[history.maximum(0).sum(axis=1).A1 == 0] = np.nan  # nothing liked: no opinion
+        np.testing.assert_allclose(ours.score(history), expected, rtol=1e-3, atol=1e-4)
+
+
+@given(seed=st.integers(0, 2**16), user=st.integers(0, 59))
+@settings(max_examples=20, deadline=None)
+def test_contributions_sum_to_the_score(seed: int, user: int) -> None:
+    interactions = signed_matrix()
+    recommender = AlsRecommender(factors=16).fit(interactions)
+    history = csr_matrix(signed_matrix(seed=seed)[user])
+    items = np.arange(interactions.shape[1])
+    parts = recommender.contributions(history, items)
+    scores = recommender.score(history)[0]
+    if parts is None:
+        assert np.isnan(scores).all()
+    else:
+        assert parts.shape == (len(items), history.nnz)
+        assert not parts[:, history.data <= 0].any()
+        np.testing.assert_allclose(parts.sum(axis=1), scores, atol=1e-5)
+
+
+def test_contributions_are_of_the_items_asked_for_in_their_order() -> None:
+    recommender = two_camps().fit(AlsRecommender())
+    history = history_of({0: 3, 6: 1, 1: 2})
+    every = recommender.contributions(history, np.arange(N_ITEMS))
+    some = recommender.contributions(history, np.array([7, 2]))
+    assert every is not None
+    assert some is not None
+    np.testing.assert_allclose(some, every[[7, 2]])
+    # Entries follow `history.indices`: 0, 1, 6. What is of the item's own camp raised it.
+    assert (some[0].argmax(), some[1].argmax()) == (2, 0)
+
+
+def test_taking_the_strongest_contributor_away_lowers_the_score() -> None:
+    interactions = signed_matrix()
+    recommender = AlsRecommender(factors=16).fit(interactions)
+    for user in np.flatnonzero((interactions > 0).sum(axis=1).A1 >= 2):
+        history = interactions[user]
+        scores = recommender.score(history)[0]
+        unseen = np.setdiff1d(np.arange(interactions.shape[1]), history.indices)
+        best = unseen[[scores[unseen].argmax()]]
+        parts = recommender.contributions(history, best)
+        assert parts is not None
+        without = history.copy()
+        without.data[parts[0].argmax()] = 0
+        without.eliminate_zeros()
+        assert recommender.score(without)[0, best[0]] < scores[best[0]]
+
+
+@pytest.mark.parametrize("weight", [-1, -2, -3])
+def test_a_dislike_does_not_raise_what_is_like_it(weight: float) -> None:
+    recommender = two_camps().fit(AlsRecommender())
+    neighbours = np.arange(3, CAMP_ITEMS)
+    likes = {0: 2.0, 1: 2.0}
+    before = recommender.score(history_of(likes))[0]
+    after = recommender.score(history_of({**likes, 2: weight}))[0]
+    assert (after[neighbours] < before[neighbours]).all()
+    assert after[2] < before[2]
+    # It says little of the other camp.
+    assert (after[CAMP_ITEMS:] < after[neighbours].min()).all()
+
+
+def test_a_stronger_like_raises_what_is_like_it() -> None:
+    recommender = two_camps().fit(AlsRecommender())
+    scores = [recommender.score(history_of({0: weight}))[0] for weight in (0.5, 1, 2, 3)]
+    assert (np.diff([row[1:CAMP_ITEMS].mean() for row in scores]) > 0).all()
+
+
+def test_weights_count_relative_to_their_mean() -> None:
+    """Stars from 1 to 5 or from 10 to 50: the same model."""
+    data = two_camps()
+    history = history_of({0: 1.0, 1: 1.0})
+    once = AlsRecommender().fit(data.interactions).score(history)
+    tenfold = AlsRecommender().fit(data.interactions * np.float32(10)).score(history * 10)
+    np.testing.assert_allclose(once, tenfold, atol=1e-4)
+
+
+def test_scoring_imports_neither_implicit_nor_django(tmp_path: Path) -> None:
+    artifacts.save(tmp_path / "release", two_camps().fit(AlsRecommender()).to_arrays(), {})
+    program = """
+import sys
+from pathlib import Path
+import numpy as np
+from scipy.sparse import csr_matrix
+from recommendations.engine import artifacts
+from recommendations.engine.algorithms import ALGORITHMS
+
+arrays, _ = artifacts.load(Path(sys.argv[1]))
+recommender = ALGORITHMS["als"].from_arrays(arrays)
+history = csr_matrix(np.eye(1, 10, dtype=np.float32))
+assert np.isfinite(recommender.score(history)).all()
+assert recommender.contributions(history, np.array([1])) is not None
+print(sorted({"implicit", "django"} & sys.modules.keys()))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, tmp_path / "release"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr

@@ -1,0 +1,122 @@
+"""A whole Cinema, as `make run` starts it, for the tests that need one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from cinema.embedded import socket_paths
+from cinema.processes import MARK, wait_for
+
+ROOT = Path(__file__).resolve().parent.parent
+STARTED_WITHIN_S = 120
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class RunningCinema:
+    """`manage.py up` in a process of its own, with its output in a file."""
+
+    home: Path
+    port: int = field(default_factory=free_port)
+    arguments: Sequence[str] = ()
+    _process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def output(self) -> Path:
+        return self.home.with_name(f"{self.home.name}.out")
+
+    def environment(self) -> dict[str, str]:
+        """The developer's, without outside servers: this is the embedded mode."""
+        outside = {"DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY"}
+        kept = {k: v for k, v in os.environ.items() if k not in outside and k[:4] != "XDG_"}
+        return kept | {"CINEMA_HOME": str(self.home), "PORT": str(self.port), "WEB_WORKERS": "2"}
+
+    def launch(self) -> subprocess.Popen[bytes]:
+        with self.output.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "manage.py", "up", *self.arguments],
+                cwd=ROOT,
+                env=self.environment(),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        return self._process
+
+    def start(self) -> RunningCinema:
+        process = self.launch()
+        up = wait_for(
+            lambda: "is running. Ctrl-C" in self.said() or process.poll() is not None,
+            timeout_s=STARTED_WITHIN_S,
+            every_s=0.1,
+        )
+        assert up, self.said()
+        assert process.poll() is None, self.said()
+        return self
+
+    def said(self) -> str:
+        return self.output.read_text() if self.output.exists() else ""
+
+    def signal(self, number: signal.Signals) -> int:
+        """Signal the supervisor and wait for its end; returns the exit code."""
+        assert self._process
+        self._process.send_signal(number)
+        return self._process.wait(timeout=15)
+
+    def stop(self) -> None:
+        if self._process and self._process.poll() is None:
+            self.signal(signal.SIGTERM)
+
+    def processes(self, name: str | None = None) -> list[psutil.Process]:
+        """Those that belong to this home; with a name, the leader of that child's session."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                command = " ".join(process.cmdline())
+                mine = process.environ().get(MARK) == str(self.home)
+            except (psutil.Error, OSError):
+                continue
+            if (mine or self._names_my_sockets(command)) and (name is None or name in command):
+                found.append(process)
+        return found
+
+    def _names_my_sockets(self, command: str) -> bool:
+        return str(socket_paths(self.home).directory) in command
+
+    def get(self, path: str, token: str | None = None) -> Any:
+        """The JSON at the path. urllib's HTTPError passes through."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        request = urllib.request.Request(self.url + path, headers=headers)  # noqa: S310
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            return json.load(answer)
+
+    def post(self, path: str, payload: Any = None, token: str | None = None) -> Any:
+        headers = {"Content-Type": "application/json"}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        body = b"" if payload is None else json.dumps(payload).encode()
+        request = urllib.request.Request(  # noqa: S310
+            self.url + path, data=body, headers=headers, method="POST"
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            return json.load(answer)

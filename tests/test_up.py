@@ -1,0 +1,171 @@
+"""`make run`: one command that starts everything, keeps it running, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cinema.embedded import socket_paths
+from cinema.processes import wait_for
+from tests.running import ROOT, RunningCinema
+
+HEALS_WITHIN_S = 30
+
+
+@pytest.fixture(scope="module")
+def cinema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCinema]:
+    running = RunningCinema(tmp_path_factory.mktemp("up") / "home").start()
+    yield running
+    running.stop()
+
+
+def ready(cinema: RunningCinema) -> dict[str, dict[str, object]]:
+    """The components of /health/ready, whatever its status."""
+    try:
+        answer = cinema.get("/health/ready")
+    except urllib.error.HTTPError as error:
+        answer = json.load(error)
+    except OSError:
+        return {}
+    components: dict[str, dict[str, object]] = answer["components"]
+    return components
+
+
+def heals(cinema: RunningCinema) -> bool:
+    def is_fit() -> bool:
+        components = ready(cinema)
+        return bool(components) and all(c["state"] == "ok" for c in components.values())
+
+    return wait_for(is_fit, timeout_s=HEALS_WITHIN_S, every_s=0.2)
+
+
+def test_it_says_where_it_is_and_how_to_sign_in(cinema: RunningCinema) -> None:
+    said = cinema.said()
+    for part in (cinema.url, "/api/v1/docs", "staff@cinema.example", "viewer@cinema.example"):
+        assert part in said
+    assert said.count("curl '") == 2
+
+
+def test_the_curl_lines_that_it_prints_work(cinema: RunningCinema) -> None:
+    lines = [line for line in cinema.said().splitlines() if line.strip().startswith("curl ")]
+    for line in lines:
+        done = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=30)
+        assert json.loads(done.stdout).keys() & {"days", "items"}, done
+
+
+def test_each_component_is_looked_at(cinema: RunningCinema) -> None:
+    components = ready(cinema)
+    expected = {"database", "cache", "broker", "migrations", "workers", "release"}
+    assert components.keys() == expected
+    assert all(isinstance(c["latency_ms"], float) for c in components.values())
+    age = components["release"]["age_s"]
+    assert isinstance(age, int)
+
+
+def test_a_second_one_says_that_one_is_running_and_where(cinema: RunningCinema) -> None:
+    second = RunningCinema(cinema.home, port=cinema.port)
+    done = subprocess.run(
+        [sys.executable, "manage.py", "up"],
+        cwd=ROOT,
+        env=second.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode != 0
+    assert f"running already, at {cinema.url}" in done.stderr
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        other = RunningCinema(tmp_path / "home", port=taken.getsockname()[1])
+        assert other.launch().wait(timeout=60) != 0
+    assert f"Port {other.port}" in other.said()
+    assert other.processes() == []
+
+
+def test_a_command_in_another_terminal_uses_the_servers_that_run(cinema: RunningCinema) -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "fill_demonstration"],
+        cwd=ROOT,
+        env=cinema.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (0, "It was there already.\n")
+
+
+@pytest.mark.parametrize(
+    "victim", ["granian", "trainer@", "worker@", "beat", "valkey-server", "postgres -D"]
+)
+def test_what_is_killed_comes_back(cinema: RunningCinema, victim: str) -> None:
+    killed = cinema.processes(victim)
+    assert killed
+    for process in killed:
+        process.kill()
+    psutil.wait_procs(killed, timeout=5)
+    assert wait_for(lambda: bool(cinema.processes(victim)), timeout_s=HEALS_WITHIN_S)
+    assert heals(cinema), ready(cinema)
+    assert cinema.get("/api/v1/programme")["days"]
+
+
+def test_a_killed_web_worker_is_replaced_while_the_other_serves(cinema: RunningCinema) -> None:
+    workers = [p for p in cinema.processes("granian") if "granian" in _parent(p)]
+    assert len(workers) == 2
+    workers[0].kill()
+    assert heals(cinema)
+    now = {p.pid for p in cinema.processes("granian") if "granian" in _parent(p)}
+    assert wait_for(lambda: len(now) == 2, timeout_s=HEALS_WITHIN_S)
+
+
+def _parent(process: psutil.Process) -> str:
+    parent = process.parent()
+    return " ".join(parent.cmdline()) if parent else ""
+
+
+def test_the_programme_is_served_while_valkey_is_away(cinema: RunningCinema) -> None:
+    [valkey] = cinema.processes("valkey-server")
+    valkey.suspend()
+    try:
+        started_at = time.monotonic()
+        assert cinema.get("/api/v1/programme")["days"]
+        assert time.monotonic() - started_at < 5
+        assert ready(cinema)["cache"]["state"] == "away"
+    finally:
+        valkey.resume()
+    assert heals(cinema)
+
+
+def test_a_signal_ends_it_within_five_seconds_and_nothing_is_left(
+    tmp_path: Path,
+) -> None:
+    cinema = RunningCinema(tmp_path / "home", arguments=["--empty"]).start()
+    assert cinema.get("/api/v1/movies")["pagination"]["total"] == 0
+    started_at = time.monotonic()
+    assert cinema.signal(signal.SIGINT) == 0
+    assert time.monotonic() - started_at < 5
+    assert cinema.processes() == []
+    assert not socket_paths(cinema.home).directory.exists()
+
+
+def test_after_a_kill_of_the_supervisor_it_starts_again_with_its_data(tmp_path: Path) -> None:
+    cinema = RunningCinema(tmp_path / "home").start()
+    movies = cinema.get("/api/v1/movies")["pagination"]["total"]
+    cinema.signal(signal.SIGKILL)
+    try:
+        cinema.start()
+        assert cinema.get("/api/v1/movies")["pagination"]["total"] == movies == 120
+    finally:
+        cinema.stop()
+    assert cinema.processes() == []
