@@ -45,3 +45,25 @@ run: .venv/.main-ready ## start everything, with a demonstration: http://127.0.0
 .PHONY: test
 test: .venv/.dev-ready ## run all tests on embedded servers of their own
 	@.venv/bin/python -m pytest --cov --cov-report=term $(TESTS)
+
+# The servers of the machine, by their usual addresses; each can be overridden.
+.PHONY: test-services
+test-services: export DATABASE_URL ?= postgres://postgres@127.0.0.1:5432/cinema
+test-services: export REDIS_URL ?= redis://127.0.0.1:6379/9
+test-services: export CELERY_BROKER_URL ?= amqp://guest:guest@127.0.0.1:5672//
+test-services: .venv/.dev-ready ## run the tests on PostgreSQL, Redis and RabbitMQ at their usual ports
+	@.venv/bin/python -m pytest $(TESTS)
+
+.PHONY: lint
+lint: .venv/.dev-ready ## ruff, mypy, migrations
+	@.venv/bin/python -m ruff check .
+	@.venv/bin/python -m ruff format --check .
+	@.venv/bin/python -m mypy .
+	@CINEMA_HOME="$$(mktemp -d)" .venv/bin/python manage.py makemigrations --check --dry-run
+
+.PHONY: check
+check: lint test ## everything that CI checks
+
+.PHONY: bench
+bench: .venv/.dev-ready ## the benchmarks; NAMES="programme loading" runs some
+	@.venv/bin/python -m bench $(NAMES)

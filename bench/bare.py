@@ -14,7 +14,9 @@ BODY = (Path(os.environ["CINEMA_HOME"]) / "programme.json").read_bytes()
 
 
 def programme(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(BODY, content_type="application/json")
+    # What Django's own middleware sets; without it the server would cut the body into chunks.
+    length = {"Content-Length": str(len(BODY))}
+    return HttpResponse(BODY, content_type="application/json", headers=length)
 
 
 urlpatterns = [path("bench/programme", programme)]

@@ -9,10 +9,11 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.load import HOST
 from cinema.embedded import Servers, lock, lock_path
@@ -20,6 +21,8 @@ from cinema.processes import Child, stop, wait_for
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 STARTS_WITHIN_S = 60
+#: An empty variable counts as unset, and stands against one in `.env`.
+OWN_SERVERS = dict.fromkeys(("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY"), "")
 #: Longer than a run: a token that expires on the way would be answered by 401.
 TOKEN_LIFETIME_S = 24 * 3600
 
@@ -33,10 +36,9 @@ class Home:
     @property
     def environment(self) -> dict[str, str]:
         """With our own servers whatever the caller's environment and `.env` say."""
-        outside = ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY")
         return {
             **os.environ,
-            **dict.fromkeys(outside, ""),
+            **OWN_SERVERS,
             "CINEMA_HOME": str(self.path),
             "DJANGO_SETTINGS_MODULE": "cinema.settings",
             "OPENBLAS_NUM_THREADS": "1",
@@ -57,7 +59,7 @@ class Home:
     def manage(self, *arguments: str) -> None:
         self._python("manage.py", *arguments)
 
-    def call(self, function: str, **arguments: object) -> object:
+    def call(self, function: str, **arguments: object) -> Any:
         """Call `bench.inside.<function>` in a fresh process that has Django."""
         answer = self._python("-m", "bench.inside", function, json.dumps(arguments))
         return json.loads(answer)
@@ -106,9 +108,7 @@ def serving(child: Child, port: int) -> Iterator[None]:
     """Run a web server until the block ends."""
     try:
         child.start()
-        wait_for(
-            lambda: not child.is_running() or _accepts(port), timeout_s=STARTS_WITHIN_S
-        )
+        wait_for(lambda: not child.is_running() or _accepts(port), timeout_s=STARTS_WITHIN_S)
         if not child.is_running():
             raise RuntimeError(f"{child.name} did not start:\n{child.last_lines()}")
         fetch(port, "/health/live")
@@ -117,11 +117,13 @@ def serving(child: Child, port: int) -> Iterator[None]:
         stop([child], timeout_s=5)
 
 
-def fetch(port: int, path: str) -> tuple[bytes, dict[str, str]]:
+def fetch(
+    port: int, path: str, headers: Mapping[str, str] | None = None
+) -> tuple[bytes, dict[str, str]]:
     """The body and the headers of an answer, whatever its status; waits for a starting server."""
     connection = http.client.HTTPConnection(HOST, port, timeout=STARTS_WITHIN_S)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers=headers or {})
         answer = connection.getresponse()
         return answer.read(), {name.lower(): value for name, value in answer.getheaders()}
     finally:

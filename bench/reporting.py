@@ -14,6 +14,7 @@ from typing import Literal, TypeVar
 
 import psutil
 
+K = TypeVar("K")
 T = TypeVar("T")
 Cell = str | float | int | None
 
@@ -81,7 +82,7 @@ class Report:
             "rounds": self.rounds,
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        path.write_text(json.dumps(document, indent=2, ensure_ascii=False, default=asdict) + "\n")
 
 
 def describe_machine() -> dict[str, Cell]:
@@ -90,13 +91,13 @@ def describe_machine() -> dict[str, Cell]:
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "load_before": round(os.getloadavg()[0], 2),
+        "load_average": round(os.getloadavg()[0], 2),
     }
 
 
-def alternate(things: Mapping[str, Callable[[], T]], *, rounds: int) -> dict[str, list[T]]:
+def alternate(things: Mapping[K, Callable[[], T]], *, rounds: int) -> dict[K, list[T]]:
     """Measure A B A B, not A A B B: when the machine drifts, both do."""
-    found: dict[str, list[T]] = {name: [] for name in things}
+    found: dict[K, list[T]] = {name: [] for name in things}
     for _ in range(rounds):
         for name, measure in things.items():
             found[name].append(measure())

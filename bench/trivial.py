@@ -24,11 +24,20 @@ def serve(port: int, body_bytes: int) -> None:
                 assert isinstance(peer, socket.socket)
                 if peer is listener:
                     selector.register(listener.accept()[0], selectors.EVENT_READ)
-                elif peer.recv(64 * 1024):
-                    peer.sendall(answer)
-                else:
+                elif not _answered(peer, answer):
                     selector.unregister(peer)
                     peer.close()
+
+
+def _answered(peer: socket.socket, answer: bytes) -> bool:
+    """False once the other side has gone."""
+    try:
+        if peer.recv(64 * 1024):
+            peer.sendall(answer)
+            return True
+    except ConnectionError:
+        pass
+    return False
 
 
 if __name__ == "__main__":

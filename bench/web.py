@@ -15,7 +15,7 @@ def main() -> None:
     [web] = [child for child in Command()._children() if child.name == "web"]
     *options, _ = web.command
     os.environ.update(web.environment)
-    os.execv(options[0], [*options, sys.argv[1]])
+    os.execv(options[0], [*options, sys.argv[1]])  # noqa: S606 - the process itself is to be it
 
 
 if __name__ == "__main__":

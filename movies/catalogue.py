@@ -131,7 +131,8 @@ def _renew(old: Catalogue | None) -> Catalogue:
         OperationalError: The database is away, and this process has nothing yet.
     """
     try:
-        version = CatalogueVersion.objects.values_list("version", flat=True).get()
+        # A cinema that has no movie yet has no version either: the first one makes it 1.
+        version = CatalogueVersion.objects.values_list("version", flat=True).first() or 0
     except (OperationalError, InterfaceError) as error:
         if old is None:
             raise

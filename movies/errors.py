@@ -16,8 +16,11 @@ class ScreeningNotFound(NotFound):
 class MovieExists(Conflict):
     """A movie of this name starts on this date already, or has this TMDb id."""
 
-    def __init__(self, movie_id: int, shared: str) -> None:
-        super().__init__(f"A movie with the same {shared} stands already.", movie_id=movie_id)
+    def __init__(self, movie_id: int) -> None:
+        super().__init__(
+            f"Movie {movie_id} has the same name and start date, or the same TMDb id.",
+            movie_id=movie_id,
+        )
 
 
 class MovieInUse(Conflict):

@@ -56,15 +56,21 @@ def programme_response(query: ProgrammeQuery) -> HttpResponse:
     While the database is away the last known bytes are served, marked as stale: by `Warning`
     (RFC 7234, 5.5), which old caches know, and by `Cache-Status` (RFC 9211).
     """
-    found = catalogue.current()
-    document = found.snapshot.document(query, lambda: build_programme(query, found.snapshot))
+    document, stale = programme_document(query)
     response = HttpResponse(document.body, content_type="application/json")
     response["ETag"] = document.etag
     response["Cache-Control"] = "public, max-age=0, must-revalidate"
-    if found.stale:
+    if stale:
         response["Warning"] = '110 cinema "Response is Stale"'
         response["Cache-Status"] = "cinema; hit; detail=stale"
     return response
+
+
+def programme_document(query: ProgrammeQuery) -> tuple[Document, bool]:
+    """The programme, and whether it may be out of date because the database is away."""
+    found = catalogue.current()
+    document = found.snapshot.document(query, lambda: build_programme(query, found.snapshot))
+    return document, found.stale
 
 
 def build_programme(query: ProgrammeQuery, snapshot: Snapshot) -> Document:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import re
 import unicodedata
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from django.utils import timezone
+from django.utils.text import slugify
 from ninja import Field, Schema
 from pydantic import (
     AfterValidator,
@@ -38,6 +40,13 @@ def _plain_text(text: str) -> str:
     return "".join(c for c in text if c == "\n" or unicodedata.category(c) not in ("Cc", "Cs"))
 
 
+def _written_out(value: object) -> object:
+    """Refuse a number, which Pydantic would take for seconds since 1970."""
+    if not isinstance(value, date) and not re.match(r"\d{4}-\d\d-\d\d", str(value)):
+        raise ValueError("expected a date as in 2026-12-03")
+    return value
+
+
 def _within_years(value: date) -> date:
     if not 1870 <= value.year <= 2200:
         raise ValueError("expected a year from 1870 to 2200")
@@ -45,18 +54,18 @@ def _within_years(value: date) -> date:
 
 
 Text = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_plain_text)]
-WebAddress = Annotated[Line, AfterValidator(_web_address)]
+WebAddress = Annotated[Line, StringConstraints(max_length=500), AfterValidator(_web_address)]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,4})?$")]
-Day = Annotated[date, AfterValidator(_within_years)]
-Moment = Annotated[AwareDatetime, AfterValidator(_within_years)]
+Day = Annotated[date, BeforeValidator(_written_out), AfterValidator(_within_years)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_within_years)]
 #: Shown in the cinema's time zone, with the offset.
 LocalTime = Annotated[
     datetime, PlainSerializer(lambda v: timezone.localtime(v).isoformat(), return_type=str)
 ]
 Title = Annotated[Name, StringConstraints(max_length=300)]
 Person = Annotated[Name, StringConstraints(max_length=200)]
-Slug = Annotated[str, StringConstraints(max_length=120, pattern=r"^[\w]+(-[\w]+)*$")]
-Tag = Annotated[Name, StringConstraints(max_length=40), AfterValidator(str.lower)]
+Slug = Annotated[Line, StringConstraints(max_length=120, pattern=r"^[\w]+(-[\w]+)*$")]
+Tag = Annotated[Name, AfterValidator(str.lower), StringConstraints(max_length=40)]
 #: A hall's number is a name too.
 HallName = Annotated[
     Name,
@@ -79,7 +88,18 @@ def _genre_name(value: object) -> object:
     return value.get("name") or value.get("slug") if isinstance(value, dict) else value
 
 
-GenreName = Annotated[Name, StringConstraints(max_length=60), BeforeValidator(_genre_name)]
+def _gives_a_slug(text: str) -> str:
+    if not slugify(text, allow_unicode=True):
+        raise ValueError("expected letters or digits")
+    return text
+
+
+GenreName = Annotated[
+    Name,
+    StringConstraints(max_length=60),
+    AfterValidator(_gives_a_slug),
+    BeforeValidator(_genre_name),
+]
 
 
 class MoviePatch(Schema):
@@ -228,8 +248,8 @@ class ScreeningFilters(Schema):
     version: Version | None = None
     language: Line | None = Field(None, examples=["fr"])
     tag: Line | None = Field(None, examples=["35mm"])
-    starts_from: AwareDatetime | None = Field(None, alias="from", description="Starts at or after.")
-    starts_before: AwareDatetime | None = Field(None, alias="to", description="Starts before.")
+    starts_from: Moment | None = Field(None, alias="from", description="Starts at or after.")
+    starts_before: Moment | None = Field(None, alias="to", description="Starts before.")
 
 
 class ProgrammeFilters(Schema):

@@ -20,13 +20,14 @@ ORDERS: dict[str, tuple[str | Combinable, ...]] = {
 }
 
 
-def get_movie(movie_id: int) -> Movie:
-    """The published movie.
+def get_movie(movie_id: int, *, for_update: bool = False) -> Movie:
+    """The published movie; `for_update` holds off other writers until the transaction ends.
 
     Raises:
         MovieNotFound: No movie has this id, or it was withdrawn.
     """
-    movie = Movie.objects.published().filter(pk=movie_id).first()
+    movies = Movie.objects.published().filter(pk=movie_id)
+    movie = (movies.select_for_update() if for_update else movies).first()
     if movie is None:
         raise MovieNotFound(movie_id)
     return movie
@@ -71,13 +72,16 @@ def list_genres() -> QuerySet[Genre]:
     return Genre.objects.order_by("name", "id")
 
 
-def get_screening(screening_id: int, *, for_staff: bool) -> Screening:
+def get_screening(screening_id: int, *, for_staff: bool, for_update: bool = False) -> Screening:
     """One screening; the hidden ones are for staff.
+
+    `for_update` holds off other writers until the transaction ends.
 
     Raises:
         ScreeningNotFound: There is none with this id that the caller may know of.
     """
-    screening = _screenings(for_staff=for_staff).filter(pk=screening_id).first()
+    screenings = _screenings(for_staff=for_staff).filter(pk=screening_id)
+    screening = (screenings.select_for_update(of=["self"]) if for_update else screenings).first()
     if screening is None:
         raise ScreeningNotFound(screening_id)
     return screening

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
+from string import capwords
 from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Case, F, Q, Value, When
+from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.text import slugify
 
@@ -25,7 +27,11 @@ from movies.schemas import check_screening_times
 #: The clock moves a movie through these from left to right.
 STATUS_ORDER = list(Movie.Status)
 
+UNIQUE_SLUG = "movies_movie_slug_key"
+UNIQUE_MOVIE = {UNIQUE_SLUG, "movies_movie_tmdb_id_key", "movie_name_and_start_date_unique"}
 
+
+@transaction.atomic
 def create_movie(*, fields: Mapping[str, Any]) -> Movie:
     """Post a movie. `fields` are those of `MovieIn`; genres and slug are made as needed.
 
@@ -36,6 +42,7 @@ def create_movie(*, fields: Mapping[str, Any]) -> Movie:
     return _write_movie(Movie(), fields)
 
 
+@transaction.atomic
 def update_movie(*, movie_id: int, fields: Mapping[str, Any]) -> Movie:
     """Change the given fields of a movie, as `MoviePatch` names them.
 
@@ -43,7 +50,7 @@ def update_movie(*, movie_id: int, fields: Mapping[str, Any]) -> Movie:
         MovieNotFound, MovieExists, SlugTaken: As their names say.
         DatesReversed: The dates given and those that stand are in the wrong order.
     """
-    return _write_movie(selectors.get_movie(movie_id), fields)
+    return _write_movie(selectors.get_movie(movie_id, for_update=True), fields)
 
 
 def _write_movie(movie: Movie, fields: Mapping[str, Any]) -> Movie:
@@ -59,40 +66,44 @@ def _write_movie(movie: Movie, fields: Mapping[str, Any]) -> Movie:
     if movie.end_date and movie.end_date < movie.start_date:
         raise DatesReversed("body.end_date", "end_date lies before start_date")
     movie.status = current_status(movie, manual=manual_status)
-    written = {*changes, "status", "status_is_manual", "slug", "updated_at"}
-
-    def save() -> Movie:
-        if not movie.slug:
-            movie.slug = _free_slug(movie)
-        # Only what was changed: the rating's count and sum belong to a database trigger.
-        movie.save(update_fields=written if movie.pk else None)
-        if genres is not None:
-            movie.genres.set(find_or_create_genres(genres))
-        return selectors.get_movie(movie.pk)
-
+    # Only what was changed: the rating's count and sum belong to a database trigger.
+    written = {*changes, "status", "status_is_manual", "slug", "updated_at"} if movie.pk else None
+    slug = movie.slug
     while True:
+        movie.slug = slug or _free_slug(movie)
         try:
             with transaction.atomic():
-                return save()
+                movie.save(update_fields=written)
+                break
         except IntegrityError as error:
-            match _broken_constraint(error):
-                case "movie_name_and_start_date_unique":
-                    raise MovieExists(_standing(movie), "name and start date") from error
-                case "movies_movie_tmdb_id_key":
-                    raise MovieExists(_standing(movie), "TMDb id") from error
-                case "movies_movie_slug_key" if "slug" in changes:
-                    raise SlugTaken(movie.slug) from error
-                case "movies_movie_slug_key":
-                    movie.slug = ""  # another writer was faster: find the next free one
-                case _:
-                    raise
+            _refuse_second(movie, error, slug_is_given=bool(slug))
+    if genres is not None:
+        movie.genres.set(find_or_create_genres(genres))
+    return selectors.get_movie(movie.pk)
 
 
-def _standing(movie: Movie) -> int:
-    same = Q(name__iexact=movie.name, start_date=movie.start_date, withdrawn_at=None)
+def _refuse_second(movie: Movie, error: IntegrityError, *, slug_is_given: bool) -> None:
+    """Name what stands in the movie's way; return if the next try can succeed.
+
+    It can where another writer was faster to take the slug, or to take the standing movie away.
+    """
+    constraint = _broken_constraint(error)
+    if constraint not in UNIQUE_MOVIE:
+        raise error
+    if standing := _standing(movie):
+        raise MovieExists(standing) from error
+    if constraint == UNIQUE_SLUG and slug_is_given:
+        raise SlugTaken(movie.slug) from error
+
+
+def _standing(movie: Movie) -> int | None:
+    """The id of the movie that is the same; None if it has gone in the meantime."""
+    # Lower as in the constraint: Django's `iexact` compares upper case, where ß is not ẞ.
+    same = Q(lower=Lower(Value(movie.name)), start_date=movie.start_date, withdrawn_at=None)
     if movie.tmdb_id:
         same |= Q(tmdb_id=movie.tmdb_id)
-    return Movie.objects.exclude(pk=movie.pk).filter(same).values_list("pk", flat=True)[0]
+    others = Movie.objects.exclude(pk=movie.pk).alias(lower=Lower("name"))
+    return others.filter(same).values_list("pk", flat=True).first()
 
 
 def _free_slug(movie: Movie) -> str:
@@ -112,26 +123,26 @@ def _free_slug(movie: Movie) -> str:
 
 
 def _slug(name: str) -> str:
-    """In ASCII where that leaves anything: Amélie is amelie, and 七人の侍 stays."""
-    return slugify(name) or slugify(name, allow_unicode=True)
+    """In ASCII where no letter gets lost by it: Amélie is amelie, 七人の侍 and Straße stay."""
+    ascii_only, whole = slugify(name), slugify(name, allow_unicode=True)
+    return ascii_only if len(ascii_only) == len(whole) else whole
 
 
 def find_or_create_genres(names: Iterable[str]) -> list[Genre]:
     """The genres of these names or slugs, made where there are none yet."""
     wanted = {_slug(name)[:60]: name for name in names}
-    wanted.pop("", None)
-    known = Genre.objects.in_bulk(list(wanted), field_name="slug")
-    if new := sorted(wanted.keys() - known.keys()):
-        shown = [wanted[slug] for slug in new]
-        Genre.objects.bulk_create(
-            [
-                Genre(slug=slug, name=name if name != slug else slug.replace("-", " ").title())
-                for slug, name in zip(new, shown, strict=True)
-            ],
-            ignore_conflicts=True,
-        )
-        known = Genre.objects.in_bulk(list(wanted), field_name="slug")
-    return list(known.values())
+    lower = [name.lower() for name in wanted.values()]
+    known = Genre.objects.alias(lower=Lower("name")).filter(Q(slug__in=wanted) | Q(lower__in=lower))
+    taken = {key for genre in known for key in (genre.slug, genre.name.lower())}
+    new = [
+        Genre(slug=slug, name=name if name != slug else capwords(slug.replace("-", " "))[:60])
+        for slug, name in sorted(wanted.items())
+        if not taken & {slug, name.lower()}
+    ]
+    if new:
+        Genre.objects.bulk_create(new, ignore_conflicts=True)
+        known = known.all()
+    return list(known)
 
 
 def delete_movie(*, movie_id: int, force: bool = False) -> None:
@@ -142,14 +153,22 @@ def delete_movie(*, movie_id: int, force: bool = False) -> None:
         MovieInUse: It has screenings or interactions, and `force` was not said.
     """
     with transaction.atomic():
-        movie = selectors.get_movie(movie_id)
+        movie = selectors.get_movie(movie_id, for_update=True)
         if not (counts := _uses(movie)):
             movie.delete()
         elif force:
-            movie.withdrawn_at = timezone.now()
-            movie.save(update_fields=["withdrawn_at"])
+            _withdraw(movie)
         else:
             raise MovieInUse(counts)
+
+
+def _withdraw(movie: Movie) -> None:
+    """Take it out of sight, and let another have what only one may: TMDb id, slug and halls."""
+    now = timezone.now()
+    movie.withdrawn_at, movie.tmdb_id = now, None
+    movie.slug = f"withdrawn-{movie.pk}-{movie.slug}"[:120]
+    movie.save(update_fields=["withdrawn_at", "tmdb_id", "slug"])
+    movie.screenings.filter(ends_at__gt=now).update(state=Screening.State.CANCELLED)
 
 
 def _uses(movie: Movie) -> dict[str, int]:
@@ -201,13 +220,14 @@ def tick_ranking(*, now: datetime | None = None) -> int:
     """Raise the ranking of each movie that does not run yet; returns how many rose.
 
     One step at most, however long nobody ticked: a server that was down for a night must not
-    turn the order upside down in the morning. A second tick within half an interval, from a
-    second beat or a second worker, finds nothing to do: it waits for the first one's row locks
-    and then sees the new `ranked_at`.
+    turn the order upside down in the morning. A second tick within three quarters of an
+    interval, from a second beat or a second worker, finds nothing to do: it waits for the first
+    one's row locks and then sees the new `ranked_at`. More than half, so that two beats cannot
+    take turns; less than all, so that one late tick does not cost the next one.
     """
     now = now or timezone.now()
-    half = timedelta(seconds=settings.RANKING_INTERVAL_S / 2)
-    due = Q(ranked_at=None) | Q(ranked_at__lte=now - half)
+    lately = now - timedelta(seconds=settings.RANKING_INTERVAL_S * 0.75)
+    due = Q(ranked_at=None) | Q(ranked_at__lte=lately)
     waiting = Movie.objects.filter(due, status__in=["coming-up", "starting"])
     return waiting.update(ranking=F("ranking") + settings.RANKING_STEP, ranked_at=now)
 
@@ -215,6 +235,7 @@ def tick_ranking(*, now: datetime | None = None) -> int:
 # --- screenings
 
 
+@transaction.atomic
 def create_screening(*, fields: Mapping[str, Any]) -> Screening:
     """Post a screening. `fields` are those of `ScreeningIn`; a hall is made on its first use.
 
@@ -226,6 +247,7 @@ def create_screening(*, fields: Mapping[str, Any]) -> Screening:
     return _write_screening(Screening(), {"ends_at": None, **fields})
 
 
+@transaction.atomic
 def update_screening(*, screening_id: int, fields: Mapping[str, Any]) -> Screening:
     """Change the given fields. A new start without an end keeps the length.
 
@@ -233,7 +255,7 @@ def update_screening(*, screening_id: int, fields: Mapping[str, Any]) -> Screeni
         ScreeningNotFound, MovieNotFound, HallTaken: As their names say.
         DatesReversed: The times given and those that stand do not go together.
     """
-    screening = selectors.get_screening(screening_id, for_staff=True)
+    screening = selectors.get_screening(screening_id, for_staff=True, for_update=True)
     changes = dict(fields)
     if "starts_at" in changes and "ends_at" not in changes:
         changes["ends_at"] = changes["starts_at"] + (screening.ends_at - screening.starts_at)
@@ -243,23 +265,24 @@ def update_screening(*, screening_id: int, fields: Mapping[str, Any]) -> Screeni
 def _write_screening(screening: Screening, fields: Mapping[str, Any]) -> Screening:
     changes = dict(fields)
     hall_name = changes.pop("hall", None)
-    movie = selectors.get_movie(changes.get("movie_id") or screening.movie_id)
+    movie = selectors.get_movie(
+        changes.get("movie_id") or screening.movie_id, for_update="movie_id" in changes
+    )
     for field, value in changes.items():
         setattr(screening, field, value)
     if screening.ends_at is None:
         if not movie.runtime_minutes:
             raise EndsAtUnknown
         screening.ends_at = screening.starts_at + timedelta(minutes=movie.runtime_minutes)
-    if not screening.language and "language" not in changes:
+    if not screening.pk and "language" not in changes:
         screening.language = movie.original_language
     try:
         check_screening_times(screening.starts_at, screening.ends_at)
     except ValueError as error:
         raise DatesReversed("body.ends_at", str(error)) from error
+    screening.hall = _lock_hall(hall_name or screening.hall.name)
     try:
         with transaction.atomic():
-            if hall_name is not None:
-                screening.hall = _find_or_create_hall(hall_name)
             screening.save()
     except IntegrityError as error:
         if _broken_constraint(error) != "screening_hall_is_free":
@@ -268,20 +291,24 @@ def _write_screening(screening: Screening, fields: Mapping[str, Any]) -> Screeni
     return screening
 
 
-def _find_or_create_hall(name: str) -> Hall:
-    found = Hall.objects.filter(name__iexact=name).first()
-    if found is None:
+def _lock_hall(name: str) -> Hall:
+    """The hall, made on its first use, for one writer at a time until the transaction ends.
+
+    Two at once would each wait in the exclusion constraint for the other: a deadlock.
+    """
+    halls = Hall.objects.alias(lower=Lower("name")).filter(lower=Lower(Value(name)))
+    locked = halls.select_for_update(no_key=True)
+    if (found := locked.first()) is None:
         # Two may post the first screening of a hall at once; one row comes of it.
         Hall.objects.bulk_create([Hall(name=name)], ignore_conflicts=True)
-        found = Hall.objects.get(name__iexact=name)
+        found = locked.get()
     return found
 
 
 def _colliding(screening: Screening) -> list[int]:
     others = Screening.objects.exclude(pk=screening.pk).exclude(state=Screening.State.CANCELLED)
     at_once = others.filter(starts_at__lt=screening.ends_at, ends_at__gt=screening.starts_at)
-    found = at_once.filter(hall__name__iexact=screening.hall.name)
-    return list(found.values_list("pk", flat=True))
+    return list(at_once.filter(hall=screening.hall).values_list("pk", flat=True))
 
 
 def delete_screening(*, screening_id: int) -> None:

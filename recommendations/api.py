@@ -58,12 +58,15 @@ def delete_rating(request: AuthedRequest, movie_id: int) -> Status[None]:
     response={200: NewInteractionOut, 201: NewInteractionOut, **problems(401, 404, 422)},
     tags=FEEDBACK,
 )
-def create_interaction(request: AuthedRequest, payload: InteractionIn) -> Status[Interaction]:
+def create_interaction(
+    request: AuthedRequest, response: HttpResponse, payload: InteractionIn
+) -> Status[Interaction]:
     """Say what you think of a movie. The same again is 200 and changes nothing."""
     kind = Interaction.Kind[payload.kind.upper()]
     interaction, created = services.record_interaction(
         user=request.auth, movie_id=payload.movie_id, kind=kind, stars=payload.stars
     )
+    response["Location"] = f"/api/v1/interactions/{interaction.pk}"
     return Status(201 if created else 200, interaction)
 
 

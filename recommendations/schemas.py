@@ -27,8 +27,9 @@ def _known_algorithm(name: str) -> str:
     return name
 
 
-Stars = Annotated[float, Field(ge=0.5, le=5), AfterValidator(_in_halves)]
-MovieId = Annotated[int, Field(ge=1, le=2**63 - 1)]
+# Strict: no "4" and no true.
+Stars = Annotated[float, Field(ge=0.5, le=5, strict=True), AfterValidator(_in_halves)]
+MovieId = Annotated[int, Field(ge=1, le=2**63 - 1, strict=True)]
 BatchNumber = Annotated[int, Field(ge=1, le=100)]
 Algorithm = Annotated[str, AfterValidator(_known_algorithm)]
 

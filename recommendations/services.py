@@ -3,7 +3,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerAway
 
@@ -16,8 +16,10 @@ log = logging.getLogger(__name__)
 
 Kind = Interaction.Kind
 
+#: Of requests that get in each other's way. The second attempt finds what the others have left.
+ATTEMPTS = 5
 
-@transaction.atomic
+
 def record_interaction(
     *, user: User, movie_id: int, kind: Interaction.Kind, stars: float | None = None
 ) -> tuple[Interaction, bool]:
@@ -32,9 +34,23 @@ def record_interaction(
     Raises:
         MovieNotFound: No published movie has this id.
     """
-    movies.get_movie(movie_id)
     half_stars = round(stars * 2) if stars is not None else 0
-    row, created = Interaction.objects.get_or_create(
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return _find_or_create(user, movie_id, kind, half_stars)
+        except IntegrityError:  # the row that was in the way, or the movie, is deleted since
+            if attempt == ATTEMPTS:
+                raise
+    raise AssertionError("unreachable")
+
+
+@transaction.atomic
+def _find_or_create(
+    user: User, movie_id: int, kind: Interaction.Kind, half_stars: int
+) -> tuple[Interaction, bool]:
+    movies.get_movie(movie_id)
+    # Locked, or another request could delete it before it is saved.
+    row, created = Interaction.objects.select_for_update().get_or_create(
         user=user, movie_id=movie_id, kind=kind, defaults={"half_stars": half_stars}
     )
     if not created and row.half_stars != half_stars:

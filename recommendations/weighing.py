@@ -12,12 +12,18 @@ from recommendations.models import Interaction
 
 Kind = Interaction.Kind
 
+#: A rating has 1 to 10, and what is no rating has 0.
+HALF_STARS = 11
+
 
 @cache
 def weight_table() -> NDArray[np.float32]:
-    """(7, 11) float32: the weight by kind and half stars. Half stars lie between the whole ones."""
+    """(7, HALF_STARS) float32: the weight by kind and half stars.
+
+    Half stars lie between the whole ones.
+    """
     weights = settings.INTERACTION_WEIGHTS
-    table = np.zeros((len(Kind) + 1, 11), dtype=np.float32)
+    table = np.zeros((len(Kind) + 1, HALF_STARS), dtype=np.float32)
     for kind in Kind:
         if kind is Kind.RATING:
             whole = [weights[str(stars)] for stars in range(1, 6)]
@@ -30,7 +36,7 @@ def weight_table() -> NDArray[np.float32]:
 
 
 def last_words(
-    keys: NDArray[np.int64], kinds: NDArray[np.integer], seconds: NDArray[np.integer]
+    keys: NDArray[np.int64], kinds: NDArray[np.integer], seconds: NDArray[np.float64]
 ) -> NDArray[np.intp]:
     """Of each key's rows the place of the one that counts: the latest verdict.
 
@@ -44,9 +50,11 @@ def last_words(
     Returns:
         Places in the rows, in ascending order of the keys.
     """
-    order = np.lexsort((seconds, kinds != Kind.SEEN, keys))
+    # The kind breaks ties, so that it is always the same one.
+    order = np.lexsort((kinds, seconds, kinds != Kind.SEEN, keys))
+    ordered = keys[order]
     is_last = np.ones(len(order), dtype=bool)
-    is_last[:-1] = keys[order][1:] != keys[order][:-1]
+    is_last[:-1] = ordered[1:] != ordered[:-1]
     last: NDArray[np.intp] = order[is_last]
     return last
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -29,11 +31,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def new_home(name: str = "home") -> Path:
+    """A path for a home that other accounts can reach, unlike pytest's own temporary ones."""
+    directory = Path(tempfile.mkdtemp(prefix="cinema-test-"))
+    directory.chmod(0o755)
+    return directory / name
+
+
 @dataclass
 class RunningCinema:
     """`manage.py up` in a process of its own, with its output in a file."""
 
-    home: Path
+    home: Path = field(default_factory=new_home)
     port: int = field(default_factory=free_port)
     arguments: Sequence[str] = ()
     _process: subprocess.Popen[bytes] | None = None
@@ -84,8 +93,10 @@ class RunningCinema:
         return self._process.wait(timeout=15)
 
     def stop(self) -> None:
+        """End it and delete what it had."""
         if self._process and self._process.poll() is None:
             self.signal(signal.SIGTERM)
+        shutil.rmtree(self.home.parent, ignore_errors=True)
 
     def processes(self, name: str | None = None) -> list[psutil.Process]:
         """Those that belong to this home; with a name, the leader of that child's session."""

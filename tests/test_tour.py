@@ -11,15 +11,14 @@ import pytest
 
 from cinema.api import api
 from tests.http_file import Session, parse
-from tests.running import ROOT, RunningCinema
+from tests.running import ROOT, RunningCinema, new_home
 
 VARIABLES, REQUESTS = parse((ROOT / "request.http").read_text())
 
 
 @pytest.fixture(scope="module")
-def cinema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCinema]:
-    home = tmp_path_factory.mktemp("a home with spaces") / "cinema"
-    running = RunningCinema(home).start()
+def cinema() -> Iterator[RunningCinema]:
+    running = RunningCinema(new_home("a home with spaces")).start()
     yield running
     running.stop()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cinema.embedded import socket_paths
+from cinema.embedded import PUBLIC_PLACE, socket_paths
 from cinema.processes import wait_for
 from tests.running import ROOT, RunningCinema
 
@@ -23,8 +25,8 @@ HEALS_WITHIN_S = 30
 
 
 @pytest.fixture(scope="module")
-def cinema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCinema]:
-    running = RunningCinema(tmp_path_factory.mktemp("up") / "home").start()
+def cinema() -> Iterator[RunningCinema]:
+    running = RunningCinema().start()
     yield running
     running.stop()
 
@@ -86,9 +88,9 @@ def test_a_second_one_says_that_one_is_running_and_where(cinema: RunningCinema) 
     assert f"running already, at {cinema.url}" in done.stderr
 
 
-def test_a_taken_port_is_named(tmp_path: Path) -> None:
+def test_a_taken_port_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        other = RunningCinema(tmp_path / "home", port=taken.getsockname()[1])
+        other = RunningCinema(port=taken.getsockname()[1])
         assert other.launch().wait(timeout=60) != 0
     assert f"Port {other.port}" in other.said()
     assert other.processes() == []
@@ -147,20 +149,19 @@ def test_the_programme_is_served_while_valkey_is_away(cinema: RunningCinema) -> 
     assert heals(cinema)
 
 
-def test_a_signal_ends_it_within_five_seconds_and_nothing_is_left(
-    tmp_path: Path,
-) -> None:
-    cinema = RunningCinema(tmp_path / "home", arguments=["--empty"]).start()
+def test_a_signal_ends_it_within_five_seconds_and_nothing_is_left() -> None:
+    cinema = RunningCinema(arguments=["--empty"]).start()
     assert cinema.get("/api/v1/movies")["pagination"]["total"] == 0
     started_at = time.monotonic()
     assert cinema.signal(signal.SIGINT) == 0
     assert time.monotonic() - started_at < 5
     assert cinema.processes() == []
     assert not socket_paths(cinema.home).directory.exists()
+    cinema.stop()
 
 
-def test_after_a_kill_of_the_supervisor_it_starts_again_with_its_data(tmp_path: Path) -> None:
-    cinema = RunningCinema(tmp_path / "home").start()
+def test_after_a_kill_of_the_supervisor_it_starts_again_with_its_data() -> None:
+    cinema = RunningCinema().start()
     movies = cinema.get("/api/v1/movies")["pagination"]["total"]
     cinema.signal(signal.SIGKILL)
     try:
@@ -169,3 +170,18 @@ def test_after_a_kill_of_the_supervisor_it_starts_again_with_its_data(tmp_path: 
     finally:
         cinema.stop()
     assert cinema.processes() == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another account for PostgreSQL")
+def test_root_may_start_it_from_a_place_that_only_root_can_reach(tmp_path: Path) -> None:
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    cinema = RunningCinema(private / "home", arguments=["--empty"]).start()
+    data = (cinema.home / "postgres").resolve()
+    try:
+        assert data.is_relative_to(PUBLIC_PLACE)
+        assert cinema.get("/api/v1/movies")["data"] == []
+        assert private.stat().st_mode & 0o777 == 0o700
+    finally:
+        cinema.stop()
+        shutil.rmtree(data)

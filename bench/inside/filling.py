@@ -87,9 +87,7 @@ def _without_triggers() -> Iterator[None]:
         cursor.execute(f"ALTER TABLE {TABLE} ENABLE TRIGGER ALL")
 
 
-def _copy(
-    ratings: Ratings, user_ids: NDArray[np.int64], movie_ids: NDArray[np.int64]
-) -> None:
+def _copy(ratings: Ratings, user_ids: NDArray[np.int64], movie_ids: NDArray[np.int64]) -> None:
     command = f"COPY {TABLE} ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)"
     with connection.cursor() as cursor, cursor.copy(command) as copy:
         copy.write(HEADER)

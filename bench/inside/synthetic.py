@@ -13,7 +13,7 @@ TASTES = 24
 #: Fame falls with a film's rank as a power; the flattening keeps the first from being everybody's.
 FAME_POWER, FAME_FLATTENING = 0.9, 20
 #: How far a taste moves a film's share, in standard deviations of its logarithm.
-TASTE_STRENGTH = 1.5
+TASTE_STRENGTH = 3.0
 MONTHS_S = 2 * 365 * 24 * 3600
 BLOCK = 1_000_000
 

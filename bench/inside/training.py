@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import implicit.cpu.als
@@ -77,5 +78,5 @@ class _PhaseWatch:
     def seconds(self) -> dict[str, float]:
         """Of the last phase, until now."""
         moments = [*self._begun.values(), time.perf_counter()]
-        lengths = [after - before for before, after in zip(moments, moments[1:], strict=False)]
+        lengths = [after - before for before, after in pairwise(moments)]
         return dict(zip(self._begun, lengths, strict=True))

@@ -39,7 +39,7 @@ def save(directory: Path, arrays: Mapping[str, Array], facts: Mapping[str, Any])
     for name, array in arrays.items():
         path = unfinished / f"{name}.npy"
         with path.open("wb") as file:
-            np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+            np.save(file, np.asarray(array, order="C"), allow_pickle=False)
             file.flush()
             os.fsync(file.fileno())
         checksums[name] = _checksum(path)

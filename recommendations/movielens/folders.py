@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from recommendations.movielens.refusals import LineRefused
+
 
 class NotMovieLens(Exception):
     """The folder, or a file in it, is none that MovieLens has published."""
@@ -89,3 +91,15 @@ def numbered_lines(folder: Folder, path: Path) -> Iterator[tuple[int, bytes]]:
         for number, line in enumerate(file, 1):
             if line.strip() and not (number == 1 and folder.has_headers):
                 yield number, line
+
+
+def decode(line: bytes, folder: Folder) -> str:
+    """The line as text, without its end.
+
+    Raises:
+        LineRefused: Its bytes are not in the folder's encoding.
+    """
+    try:
+        return line.rstrip(b"\r\n").decode(folder.encoding)
+    except UnicodeDecodeError as error:
+        raise LineRefused(f"invalid {folder.encoding.upper()} at byte {error.start + 1}") from error

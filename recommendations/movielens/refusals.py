@@ -30,8 +30,8 @@ class Refusals:
             self._tell(f"... and {self.count - NAMED:,} more lines were refused")
 
 
-def whole_number(text: str, what: str) -> int:
-    """A number that fits any integer column.
+def whole_number(text: str, what: str, *, below: int = 2**31) -> int:
+    """The number that a field holds; by default one that fits an integer column.
 
     Raises:
         LineRefused: It is none, is negative, or is out of range.
@@ -41,7 +41,7 @@ def whole_number(text: str, what: str) -> int:
         raise LineRefused(f"{what} {digits} is negative")
     if not digits.isdecimal():
         raise LineRefused(f"{what} {shown(text)} is not a whole number")
-    if len(digits) > 19 or int(digits) >= 2**31:
+    if len(digits) > 19 or int(digits) >= below:
         raise LineRefused(f"{what} {shown(text)} is out of range")
     return int(digits)
 

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 
 YEARS = range(1870, 2201)
 
-#: "(1999)"; of a series "(2006–2007)" or "(2011- )" the first year.
+#: "(1999)"; of a series, "(2006–2007)" or "(2011- )", the first year.
 YEAR = re.compile(r"\s*\((\d{4})(?:\s*[-–]\s*(?:\d{4})?)?\)\s*$")
 ARTICLE = re.compile(
-    r"(?P<rest>.+), (?P<article>L'|L’|(?:The|An?|L[aeo]s?|Der|Die|Das|El|Il|Una?|Une)(?= ))", re.S
+    r"(?P<aka>(?:a\.?k\.?a\.? )?)(?P<rest>.+), "
+    r"(?P<article>The|An?|La|Le|Les|L['’]|Der|Die|Das|El|Los|Las|Il|Un|Une|Una)"
 )
 ALTERNATIVE = re.compile(r"\(([^()]+)\)")
-ALSO_KNOWN_AS = re.compile(r"a\.?k\.?a\.? ", re.I)
 
 
 @dataclass(frozen=True)
 class Title:
-    """`name` is all of it; `others` are the names that it is made of."""
+    """`name` is all that stands before the year; `others` are the names that it is made of."""
 
     name: str
     others: tuple[str, ...]
@@ -29,29 +28,23 @@ class Title:
 def parse_title(text: str) -> Title:
     """Split "Postman, The (Postino, Il) (1994)" to "The Postman (Il Postino)" and 1994.
 
-    The name is empty where there is none. A year out of range stays in the name.
+    A year that cannot be one stays in the name.
     """
-    text = _clean(text)
     release_year = None
     if (found := YEAR.search(text)) and int(found[1]) in YEARS:
         release_year = int(found[1])
         text = text[: found.start()]
-    main, parenthesis, rest = text.partition(" (")
+    main, parenthesis, rest = text.strip().partition(" (")
     main = _article_first(main)
     rest = ALTERNATIVE.sub(lambda group: f"({_article_first(group[1])})", parenthesis + rest)
-    others = [ALSO_KNOWN_AS.sub("", other) for other in ALTERNATIVE.findall(rest)]
+    others = [other.removeprefix("a.k.a. ") for other in ALTERNATIVE.findall(rest)]
     return Title(main + rest, (main, *others) if others else (), release_year)
 
 
-def _clean(text: str) -> str:
-    """As the API stores a name: NFC, without control characters, white space folded."""
-    text = unicodedata.normalize("NFC", " ".join(text.split()))
-    return "".join(character for character in text if unicodedata.category(character) != "Cc")
-
-
 def _article_first(name: str) -> str:
-    """ "Matrix, The" to "The Matrix", "Avventura, L'" to "L'Avventura"."""
-    # The space lets an article be told from the beginning of a word.
-    if not (found := ARTICLE.fullmatch(f"{name} ".rstrip() + " ") or None):
+    """From "Matrix, The" to "The Matrix", from "Avventura, L'" to "L'Avventura"."""
+    if not (found := ARTICLE.fullmatch(name)):
         return name
-    return name
+    article = found["article"]
+    space = "" if article.endswith(("'", "’")) else " "
+    return f"{found['aka']}{article}{space}{found['rest']}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix
 
 from recommendations.engine.protocol import ItemFeatures, Recommender
@@ -33,13 +33,13 @@ class Data:
 
     def of_items(self, order: NDArray[np.intp]) -> Data:
         """The same with its items in another order."""
-        features = ItemFeatures(csr_matrix(self.items.matrix[order]), self.items.names)
-        return Data(csr(self.interactions[:, order]), csr(self.times[:, order]), features)
+        features = ItemFeatures(self.items.matrix[order], self.items.names)
+        return Data(self.interactions[:, order], self.times[:, order], features)
 
 
-def csr(values: object) -> csr_matrix:
-    """A float32 matrix, from a list of lists say; its zeros are not stored."""
-    return csr_matrix(values, dtype=np.float32)
+def csr(values: ArrayLike) -> csr_matrix:
+    """A float32 matrix; its zeros are not stored."""
+    return csr_matrix(np.asarray(values, dtype=np.float32))
 
 
 def data_of(interactions: csr_matrix) -> Data:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,11 @@ def signed_matrix(*, n_users: int = 60, n_items: int = 40, seed: int = 7) -> csr
     values = random.choice([-3, -2, -1, 0, 0.5, 1, 2, 3], size=len(places))
     shape = (n_users, n_items)
     return csr_matrix((values.astype(np.float32), places.T), shape=shape)
+
+
+@cache
+def fitted() -> AlsRecommender:
+    return AlsRecommender(factors=16).fit(signed_matrix())
 
 
 def history_of(weights: dict[int, float], n_items: int = N_ITEMS) -> csr_matrix:
@@ -52,13 +58,11 @@ def test_folding_in_equals_implicit(factors: int) -> None:
 
 @given(seed=st.integers(0, 2**16), user=st.integers(0, 59))
 @settings(max_examples=20, deadline=None)
-def test_contributions_sum_to_the_score(seed: int, user: int) -> None:
-    interactions = signed_matrix()
-    recommender = AlsRecommender(factors=16).fit(interactions)
+def test_contributions_of_what_was_liked_sum_to_the_score(seed: int, user: int) -> None:
     history = csr_matrix(signed_matrix(seed=seed)[user])
-    items = np.arange(interactions.shape[1])
-    parts = recommender.contributions(history, items)
-    scores = recommender.score(history)[0]
+    items = np.arange(history.shape[1])
+    parts = fitted().contributions(history, items)
+    scores = fitted().score(history)[0]
     if parts is None:
         assert np.isnan(scores).all()
     else:
@@ -80,9 +84,8 @@ def test_contributions_are_of_the_items_asked_for_in_their_order() -> None:
 
 
 def test_taking_the_strongest_contributor_away_lowers_the_score() -> None:
-    interactions = signed_matrix()
-    recommender = AlsRecommender(factors=16).fit(interactions)
-    for user in np.flatnonzero((interactions > 0).sum(axis=1).A1 >= 2):
+    interactions, recommender = signed_matrix(), fitted()
+    for user in np.flatnonzero((interactions > 0).sum(axis=1).A1 >= 2).tolist():
         history = interactions[user]
         scores = recommender.score(history)[0]
         unseen = np.setdiff1d(np.arange(interactions.shape[1]), history.indices)

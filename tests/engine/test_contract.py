@@ -108,8 +108,8 @@ def test_the_order_of_a_historys_entries_does_not_matter(name: str) -> None:
         (sorted_row.data[[2, 0, 1]], sorted_row.indices[[2, 0, 1]], sorted_row.indptr),
         shape=sorted_row.shape,
     )
-    scores = [fitted(name).score(row) for row in (sorted_row, shuffled)]
-    np.testing.assert_allclose(*scores, rtol=1e-5)
+    expected = fitted(name).score(sorted_row)
+    np.testing.assert_allclose(fitted(name).score(shuffled), expected, rtol=1e-5)
 
 
 @every
@@ -166,7 +166,7 @@ def test_without_anything_liked_there_is_no_opinion(name: str, weight: float) ->
 
 @every
 def test_no_rows_give_no_scores(name: str) -> None:
-    assert fitted(name).score(csr_matrix((0, N_ITEMS), dtype=np.float32)).shape == (0, N_ITEMS)
+    assert fitted(name).score(csr(np.zeros((0, N_ITEMS)))).shape == (0, N_ITEMS)
 
 
 @every
@@ -194,7 +194,7 @@ def test_one_user_and_one_item_are_enough(name: str, shape: tuple[int, int]) -> 
 @every
 @pytest.mark.parametrize("shape", [(N_USERS, N_ITEMS), (0, N_ITEMS), (N_USERS, 0), (0, 0)], ids=str)
 def test_without_interactions_there_is_no_opinion(name: str, shape: tuple[int, int]) -> None:
-    nothing = csr_matrix(shape, dtype=np.float32)
+    nothing = csr(np.zeros(shape))
     recommender = data_of(nothing).fit(ALGORITHMS[name]())
     recommender = ALGORITHMS[name].from_arrays(recommender.to_arrays())
     scores = recommender.score(csr(np.ones((2, shape[1]))))
@@ -226,7 +226,7 @@ def test_items_permuted_are_scores_permuted(name: str) -> None:
 @pytest.mark.parametrize("n_items", [0, N_ITEMS - 1, N_ITEMS + 1])
 def test_a_history_of_another_catalogue_is_refused(name: str, n_items: int) -> None:
     with pytest.raises(HistoryShapeError):
-        fitted(name).score(csr_matrix((1, n_items), dtype=np.float32))
+        fitted(name).score(csr(np.zeros((1, n_items))))
 
 
 @every
@@ -270,4 +270,4 @@ def test_progress_rises_to_the_whole(name: str) -> None:
     recommender.on_progress = shares.append
     two_camps().fit(recommender)
     assert shares == sorted(shares)
-    assert not shares or (0 <= shares[0] and shares[-1] == 1)
+    assert not shares or (shares[0] >= 0 and shares[-1] == 1)

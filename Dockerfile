@@ -1,0 +1,28 @@
+# One image for the web, the worker, the trainer and beat: compose.yaml says which runs what.
+FROM python:3.13-slim AS build
+RUN pip install --no-cache-dir "poetry>=2.5,<3"
+WORKDIR /app
+COPY pyproject.toml poetry.lock ./
+RUN POETRY_VIRTUALENVS_IN_PROJECT=true poetry install --only main --no-interaction --compile
+
+FROM python:3.13-slim
+# implicit's OpenMP
+RUN apt-get update && apt-get install --yes --no-install-recommends libgomp1 \
+    && rm -rf /var/lib/apt/lists/*
+RUN useradd --system --create-home --home-dir /data cinema
+WORKDIR /app
+COPY --from=build /app/.venv .venv
+COPY . .
+ENV PATH="/app/.venv/bin:$PATH" \
+    CINEMA_HOME=/data \
+    HOST=0.0.0.0 \
+    OPENBLAS_NUM_THREADS=1 \
+    PYTHONUNBUFFERED=1 \
+    STATIC_ROOT=/app/static-root
+RUN DATABASE_URL=postgres:// REDIS_URL=redis:// SECRET_KEY=build \
+    python manage.py collectstatic --no-input
+USER cinema
+VOLUME /data
+EXPOSE 8000
+CMD ["granian", "--interface=wsgi", "--host=0.0.0.0", "--port=8000", "--workers=2", \
+     "--blocking-threads=8", "--respawn-failed-workers", "--no-ws", "cinema.wsgi:application"]

@@ -1,0 +1,54 @@
+"""How long and on how much data to measure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Sizes of one run.
+
+    Attributes:
+        folder: Below bench/results, where they are written.
+        seconds: Of each measurement of a web server.
+        rounds: How often things are measured in turn.
+        long_rounds: The same, for what takes minutes on the synthetic data.
+        tokens: As how many viewers recommendations are asked for.
+        orm_rows: How much of the table the ORM loads at most.
+    """
+
+    folder: str
+    seconds: float
+    rounds: int
+    long_rounds: int
+    viewers: int
+    films: int
+    ratings: int
+    tokens: int
+    orm_rows: int
+
+
+FULL = Scale(
+    folder=".",
+    seconds=4,
+    rounds=5,
+    long_rounds=2,
+    viewers=100_000,
+    films=20_000,
+    ratings=10_000_000,
+    tokens=1000,
+    orm_rows=500_000,
+)
+#: Whether the benchmarks work, in about a minute; its figures mean little.
+SMALL = Scale(
+    folder="small",
+    seconds=0.5,
+    rounds=2,
+    long_rounds=1,
+    viewers=5000,
+    films=5000,
+    ratings=200_000,
+    tokens=100,
+    orm_rows=50_000,
+)

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from argparse import ArgumentParser, ArgumentTypeError
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from tqdm import tqdm
+
+from cinema.locks import single_run
+from recommendations.movielens.folders import Folder, NotMovieLens, open_folder
+from recommendations.movielens.importing import Summary, import_folder
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"{text!r} is not a count")
+    return int(text)
+
+
+class Command(BaseCommand):
+    help = "Bring in the films, viewers and ratings of a MovieLens folder. Can be repeated."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("path", type=Path, help="such as ml-latest-small, ml-25m or ml-1m")
+        parser.add_argument("--limit", type=_count, help="read only the first so many ratings")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            folder = open_folder(options["path"])
+        except NotMovieLens as error:
+            raise CommandError(str(error)) from error
+        with single_run("recommendations.import_movielens") as acquired:
+            if not acquired:
+                raise CommandError("Another import is under way.")
+            try:
+                summary = self._import(folder, options["limit"], options["verbosity"] > 0)
+            except KeyboardInterrupt:
+                raise CommandError("Interrupted. The same command goes on from here.") from None
+        self.stdout.write(str(summary))
+
+    def _import(self, folder: Folder, limit: int | None, shown: bool) -> Summary:
+        in_bytes = {"total": folder.ratings.stat().st_size, "unit": "B", "unit_scale": True}
+        in_lines = {"total": limit, "unit": " ratings"}
+        measure: dict[str, Any] = in_bytes if limit is None else in_lines
+        with tqdm(desc="ratings", disable=not shown, leave=False, **measure) as bar:
+
+            def tell(text: str) -> None:
+                with bar.external_write_mode():
+                    self.stderr.write(text)
+
+            def watch(lines: int, size_bytes: int) -> None:
+                bar.update((size_bytes if limit is None else lines) - bar.n)
+
+            return import_folder(folder, limit=limit, tell=tell, watch=watch)

@@ -1,0 +1,190 @@
+"""The catalogue's lists: filtered, ordered, paged, and at a fixed number of queries."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.utils import timezone
+
+from movies.models import Genre, Movie
+from tests.builders import Client, interact, make_movie, make_user
+from tests.catalogue import refused_fields
+
+if TYPE_CHECKING:
+    from django.test.client import _MonkeyPatchedWSGIResponse as Response
+
+pytestmark = pytest.mark.django_db
+
+
+def names(answer: Response) -> list[str]:
+    assert answer.status_code == 200, answer.content
+    return [movie["name"] for movie in answer.json()["data"]]
+
+
+@pytest.fixture
+def three_movies() -> None:
+    """Each differs in all that one can filter by."""
+    today = timezone.localdate()
+    make_movie(
+        name="Cléo",
+        genres=["drama", "music"],
+        protagonists=["Corinne Marchand", "Agnès Varda"],
+        original_language="fr",
+        release_year=1962,
+        start_date=today + timedelta(days=2),
+    )
+    make_movie(
+        name="Stalker",
+        genres=["drama"],
+        protagonists=["Alexander Kaidanovsky"],
+        original_language="ru",
+        release_year=1979,
+        start_date=today,
+    )
+    make_movie(
+        name="Airplane!",
+        genres=[],
+        original_language=None,
+        release_year=None,
+        start_date=today - timedelta(days=100),
+        end_date=today - timedelta(days=1),
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({}, ["Airplane!", "Cléo", "Stalker"]),
+        ({"genre": "drama"}, ["Cléo", "Stalker"]),
+        ({"genre": "music"}, ["Cléo"]),
+        ({"genre": "nothing"}, []),
+        ({"status": "coming-up"}, ["Cléo"]),
+        ({"status": "starting"}, ["Stalker"]),
+        ({"status": "running"}, []),
+        ({"status": "finished"}, ["Airplane!"]),
+        ({"language": "ru"}, ["Stalker"]),
+        ({"person": "Corinne Marchand"}, ["Cléo"]),
+        ({"person": "Agne\u0300s Varda"}, ["Airplane!", "Cléo"]),
+        ({"person": "Corinne"}, []),
+        ({"year_from": 1962}, ["Cléo", "Stalker"]),
+        ({"year_to": 1962}, ["Cléo"]),
+        ({"year_from": 1963, "year_to": 1978}, []),
+        ({"year_from": 1990, "year_to": 1900}, []),
+        ({"genre": "drama", "language": "fr", "year_to": 1970, "status": "coming-up"}, ["Cléo"]),
+        ({"genre": "drama", "status": "finished"}, []),
+        ({"genre": "\x00"}, []),
+        ({"person": "\x00'; DROP TABLE movies_movie; --"}, []),
+        ({"language": "%"}, []),
+        ({"unheard_of": "x"}, ["Airplane!", "Cléo", "Stalker"]),
+    ],
+)
+@pytest.mark.usefixtures("three_movies")
+def test_the_catalogue_is_filtered(
+    anonymous: Client, query: dict[str, str], found: list[str]
+) -> None:
+    answer = anonymous.get("/movies", **query)
+    assert names(answer) == found
+    assert answer.json()["pagination"]["total"] == len(found)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"status": "over"},
+        {"status": ""},
+        {"status": "\x00"},
+        {"sort": "id"},
+        {"sort": "-name"},
+        {"sort": "name; DROP TABLE movies_movie"},
+        {"year_from": "x"},
+        {"year_from": -1},
+        {"year_to": 10**30},
+        {"year_to": "1962\x00"},
+        {"genre": "x" * 501},
+        {"page": 0},
+        {"page": -1},
+        {"page": 10**30},
+        {"page": "\x00"},
+        {"page": ""},
+        {"page": 1.5},
+        {"per_page": 0},
+        {"per_page": 101},
+        {"per_page": "all"},
+    ],
+)
+def test_a_bad_question_is_refused_and_its_parameter_named(
+    anonymous: Client, query: dict[str, object]
+) -> None:
+    assert refused_fields(anonymous.get("/movies", **query)) == [f"query.{next(iter(query))}"]
+
+
+def test_the_catalogue_is_sorted_and_ties_keep_the_order_of_posting(anonymous: Client) -> None:
+    today = timezone.localdate()
+    for name, days, ranking, stars in [
+        ("beta", 5, 10, [5.0]),
+        ("Alpha", 5, 30, []),
+        ("gamma", 1, 10, [4.0, 4.0]),
+        ("delta", 1, 0, [4.0]),
+        ("Beta", 6, 30, []),
+    ]:
+        movie = make_movie(name=name, start_date=today + timedelta(days=days))
+        Movie.objects.filter(pk=movie.pk).update(ranking=ranking)
+        for given in stars:
+            interact(make_user(), movie, "rating", half_stars=int(given * 2))
+    for sort, expected in {
+        "name": ["Alpha", "beta", "Beta", "delta", "gamma"],
+        "-ranking": ["Alpha", "Beta", "beta", "gamma", "delta"],
+        "start_date": ["gamma", "delta", "beta", "Alpha", "Beta"],
+        "-rating": ["beta", "gamma", "delta", "Alpha", "Beta"],
+    }.items():
+        assert names(anonymous.get("/movies", sort=sort)) == expected
+        pages = [names(anonymous.get("/movies", sort=sort, page=n, per_page=2)) for n in (1, 2, 3)]
+        assert list(chain(*pages)) == expected
+
+
+@pytest.mark.usefixtures("three_movies")
+def test_what_has_finished_trends_no_more(anonymous: Client) -> None:
+    Movie.objects.filter(name="Airplane!").update(ranking=999)
+    Movie.objects.filter(name="Stalker").update(ranking=20)
+    assert names(anonymous.get("/movies/trending")) == ["Stalker", "Cléo"]
+
+
+def test_genres_are_listed_by_name_page_by_page(anonymous: Client) -> None:
+    make_movie(genres=["western", "drama", "music"])
+    answer = anonymous.get("/genres", per_page=2)
+    assert [genre["slug"] for genre in answer.json()["data"]] == ["drama", "music"]
+    assert answer.json()["pagination"]["total"] == 3
+
+
+@pytest.mark.parametrize("path", ["/movies", "/movies/trending", "/genres"])
+@pytest.mark.parametrize("rows", [1, 50])
+def test_a_list_takes_as_many_queries_for_one_row_as_for_fifty(
+    anonymous: Client, django_assert_num_queries: Any, path: str, rows: int
+) -> None:
+    for number in range(rows):
+        make_movie(genres=["drama", f"genre {number}"])
+    with django_assert_num_queries(2 if path == "/genres" else 3):
+        answer = anonymous.get(path, per_page=50)
+    assert len(answer.json()["data"]) >= rows
+
+
+def test_one_movie_takes_two_queries(anonymous: Client, django_assert_num_queries: Any) -> None:
+    movie = make_movie(genres=["drama", "music"])
+    with django_assert_num_queries(2):
+        anonymous.get(f"/movies/{movie.pk}")
+
+
+@pytest.mark.parametrize("path", ["/movies", "/movies/trending", "/genres", "/movies/{}"])
+def test_a_public_read_is_answered_by_304_until_it_changes(anonymous: Client, path: str) -> None:
+    movie = make_movie(genres=["drama"])
+    path = path.format(movie.pk)
+    first = anonymous.get(path)
+    assert first["Cache-Control"] == "public, max-age=0, must-revalidate"
+    known = {"If-None-Match": first["ETag"]}
+    assert anonymous.send("GET", path, headers=known).status_code == 304
+    Movie.objects.filter(pk=movie.pk).update(name="Changed")
+    Genre.objects.update(name="Changed")
+    assert anonymous.send("GET", path, headers=known).status_code == 200

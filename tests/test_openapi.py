@@ -1,0 +1,74 @@
+"""The OpenAPI document: valid, complete, and readable by Swagger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from openapi_spec_validator import validate
+
+from tests.builders import Client
+
+pytestmark = pytest.mark.django_db
+
+
+def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """JSON lets a key stand twice; Swagger UI does not."""
+    assert len({key for key, _ in pairs}) == len(pairs), [key for key, _ in pairs]
+    return dict(pairs)
+
+
+@pytest.fixture
+def document(anonymous: Client) -> dict[str, Any]:
+    answer = anonymous.get("/openapi.json")
+    parsed: dict[str, Any] = json.loads(answer.content, object_pairs_hook=without_repeats)
+    return parsed
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def test_the_document_is_valid(document: dict[str, Any]) -> None:
+    validate(document)
+
+
+def test_every_operation_has_a_summary_tags_and_its_error_statuses(
+    document: dict[str, Any],
+) -> None:
+    for name, operation in operations(document):
+        assert operation["summary"][0].isupper(), name
+        assert operation["tags"], name
+        statuses = set(operation["responses"])
+        assert "503" in statuses, name
+        if {"Bearer": []} in operation.get("security", []):
+            assert "401" in statuses, name
+        if "requestBody" in operation:
+            assert "422" in statuses, name
+
+
+def test_errors_are_problem_documents(document: dict[str, Any]) -> None:
+    for name, operation in operations(document):
+        for status, response in operation["responses"].items():
+            if int(status) >= 400:
+                assert list(response["content"]) == ["application/problem+json"], name
+
+
+def test_there_is_one_way_to_authorise(document: dict[str, Any]) -> None:
+    schemes = document["components"]["securitySchemes"]
+    assert list(schemes) == ["Bearer"]
+    assert schemes["Bearer"]["scheme"] == "bearer"
+
+
+def test_every_request_body_shows_an_example(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    for name, operation in operations(document):
+        if "requestBody" in operation:
+            [content] = operation["requestBody"]["content"].values()
+            schema = schemas[content["schema"]["$ref"].rpartition("/")[2]]
+            properties = schema["properties"].values()
+            assert any("examples" in field for field in properties), name

@@ -1,0 +1,102 @@
+"""A bad value stops the start with the variable's name, and every variable is documented."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.running import ROOT
+
+SETTINGS = (ROOT / "cinema/settings.py").read_text()
+VARIABLES = set(re.findall(r'read\(\s*"([A-Z_]+)"', SETTINGS))
+POSTGRES = "postgres://cinema@127.0.0.1/cinema"
+
+
+def start(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Read the settings in a fresh process with these variables and a home of its own."""
+    clean = {k: v for k, v in os.environ.items() if k not in VARIABLES}
+    return subprocess.run(
+        [sys.executable, "-c", "import cinema.settings as s; print(s.CELERY_BROKER_URL)"],
+        cwd=ROOT,
+        env={**clean, "CINEMA_HOME": str(tmp_path), **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_every_variable_is_in_the_example() -> None:
+    assert len(VARIABLES) > 25
+    example = (ROOT / ".env.example").read_text()
+    documented = set(re.findall(r"^#?([A-Z_]+)=", example, flags=re.MULTILINE))
+    assert documented == VARIABLES
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PORT", "http"),
+        ("PORT", "70000"),
+        ("DEBUG", "maybe"),
+        ("CINEMA_TIME_ZONE", "Mars/Olympus"),
+        ("CINEMA_DAY_STARTS_AT", "25:00"),
+        ("RANKING_INTERVAL_S", "0"),
+        ("TRAINING_GATE_MARGIN", "1.5"),
+        ("TRAINING_TIME_LIMIT_S", "3600"),
+        ("INTERACTION_WEIGHTS", "like=2"),
+        ("INTERACTION_WEIGHTS", "like=much"),
+        ("DATABASE_URL", "mysql://127.0.0.1/cinema"),
+        ("REDIS_URL", "localhost"),
+        ("CELERY_BROKER_URL", "kafka://127.0.0.1"),
+        ("LOG_LEVEL", "LOUD"),
+    ],
+)
+def test_a_bad_value_stops_the_start_with_its_name(
+    tmp_path: Path, variable: str, value: str
+) -> None:
+    done = start(tmp_path, **{variable: value})
+    assert done.returncode != 0
+    assert f"{variable}=" in done.stderr.splitlines()[-1]
+
+
+def test_outside_the_embedded_mode_there_is_no_default_secret(tmp_path: Path) -> None:
+    done = start(tmp_path, DATABASE_URL=POSTGRES)
+    assert done.returncode != 0
+    assert "SECRET_KEY is not set" in done.stderr
+    assert start(tmp_path, DATABASE_URL=POSTGRES, SECRET_KEY="known").returncode == 0
+
+
+def test_the_embedded_secret_is_made_once(tmp_path: Path) -> None:
+    assert start(tmp_path).returncode == 0
+    secret = (tmp_path / "secret-key").read_text()
+    assert start(tmp_path).returncode == 0
+    assert (tmp_path / "secret-key").read_text() == secret
+
+
+def test_the_broker_is_the_cache_server_unless_it_is_named(tmp_path: Path) -> None:
+    redis = "redis://127.0.0.1:6379/5"
+    assert start(tmp_path, REDIS_URL=redis).stdout.strip() == redis
+    amqp = "amqp://guest@127.0.0.1//"
+    assert start(tmp_path, REDIS_URL=redis, CELERY_BROKER_URL=amqp).stdout.strip() == amqp
+
+
+def test_debug_is_off_by_default(tmp_path: Path) -> None:
+    assert 'read("DEBUG", boolean, "false")' in SETTINGS
+
+
+def test_the_compose_file_runs_what_the_supervisor_runs() -> None:
+    """No Docker engine is needed to see that the file parses and names the same programs."""
+    compose = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    services = compose["services"]
+    assert {"web", "worker", "trainer", "beat", "postgres", "valkey", "prepare"} == services.keys()
+    for name in ("worker", "trainer"):
+        assert f"--hostname={name}@%h" in services[name]["command"]
+    passed = services["web"]["environment"].keys()
+    assert passed <= VARIABLES
+    assert {"DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY"} <= passed
