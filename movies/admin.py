@@ -4,14 +4,30 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.forms import SimpleArrayField
 from django.db import models
 from django.http import HttpRequest
 
 from movies import services
 from movies.models import CatalogueVersion, Genre, Hall, Movie, Screening
 
-#: An address typed without a scheme is taken to be https.
-HTTPS: Any = {models.URLField: {"assume_scheme": "https"}}
+
+class LinesField(SimpleArrayField):
+    """One entry a line: a comma may be part of it."""
+
+    def __init__(self, base_field: forms.Field, **options: Any) -> None:
+        super().__init__(base_field, delimiter="\n", **options)
+
+    def to_python(self, value: object) -> Any:
+        return super().to_python([line for line in str(value or "").splitlines() if line.strip()])
+
+
+FIELDS: Any = {
+    # An address typed without a scheme is taken to be https.
+    models.URLField: {"assume_scheme": "https"},
+    ArrayField: {"form_class": LinesField, "widget": forms.Textarea({"rows": 4})},
+}
 
 
 class ScreeningInline(admin.TabularInline[Screening, Movie]):
@@ -22,10 +38,22 @@ class ScreeningInline(admin.TabularInline[Screening, Movie]):
 
 
 class MovieForm(forms.ModelForm[Movie]):
-    """A status chosen here is set by hand; left as it is, it goes on by the dates."""
+    """A status chosen here is set by hand; the empty one goes by the dates again."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["status"].required = False
+
+    def validate_unique(self) -> None:
+        """Also the name, which Django skips: its constraint names a field that the form hides."""
+        super().validate_unique()
+        is_published = self.instance.withdrawn_at is None
+        if not self.errors and is_published and (standing := services.standing(self.instance)):
+            self.add_error(None, f"This is movie {standing} already: same name and start date.")
 
     def save(self, commit: bool = True) -> Movie:
-        self.instance.status_is_manual |= "status" in self.changed_data
+        if "status" in self.changed_data:
+            self.instance.status_is_manual = bool(self.cleaned_data["status"])
         return super().save(commit)
 
 
@@ -33,7 +61,7 @@ class MovieForm(forms.ModelForm[Movie]):
 class MovieAdmin(admin.ModelAdmin[Movie]):
     form = MovieForm
     exclude = ("status_is_manual",)
-    formfield_overrides = HTTPS
+    formfield_overrides = FIELDS
     list_display = ("name", "start_date", "end_date", "status", "ranking", "rating_average")
     list_filter = ("status", "genres", "original_language")
     search_fields = ("name",)
@@ -54,9 +82,15 @@ class MovieAdmin(admin.ModelAdmin[Movie]):
         obj.save(update_fields=changed if change else None)
 
 
+class ScreeningForm(forms.ModelForm[Screening]):
+    def clean_tags(self) -> list[str]:
+        return [tag.lower() for tag in self.cleaned_data["tags"]]
+
+
 @admin.register(Screening)
 class ScreeningAdmin(admin.ModelAdmin[Screening]):
-    formfield_overrides = HTTPS
+    form = ScreeningForm
+    formfield_overrides = FIELDS
     list_display = ("movie", "hall", "starts_at", "version", "language", "state")
     list_filter = ("state", "hall", "version")
     list_select_related = ("movie", "hall")

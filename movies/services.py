@@ -90,13 +90,13 @@ def _refuse_second(movie: Movie, error: IntegrityError, *, slug_is_given: bool) 
     constraint = _broken_constraint(error)
     if constraint not in UNIQUE_MOVIE:
         raise error
-    if standing := _standing(movie):
-        raise MovieExists(standing) from error
+    if movie_id := standing(movie):
+        raise MovieExists(movie_id) from error
     if constraint == UNIQUE_SLUG and slug_is_given:
         raise SlugTaken(movie.slug) from error
 
 
-def _standing(movie: Movie) -> int | None:
+def standing(movie: Movie) -> int | None:
     """The id of the movie that is the same; None if it has gone in the meantime."""
     # Lower as in the constraint: Django's `iexact` compares upper case, where ß is not ẞ.
     same = Q(lower=Lower(Value(movie.name)), start_date=movie.start_date, withdrawn_at=None)

@@ -11,6 +11,7 @@ from recommendations import selectors
 from recommendations.engine import artifacts
 from recommendations.engine.artifacts import ArtifactError
 from recommendations.errors import ReleaseUnusable
+from recommendations.locking import hold_writes
 from recommendations.models import Release
 
 
@@ -42,8 +43,8 @@ def activate_release(*, release_id: int) -> Release:
 @transaction.atomic
 def make_current(release: Release) -> Release:
     """Move the pointer. Processes that serve see it within RELEASE_CHECK_INTERVAL_S."""
-    # Locked first, or two at once could both clear the flag and then both set it.
-    list(Release.objects.select_for_update().filter(is_current=True))
+    # Two at once would wait for each other's rows, or both set the flag.
+    hold_writes(Release)
     Release.objects.filter(is_current=True).update(is_current=False)
     release.is_current = True
     release.save()

@@ -9,6 +9,7 @@ from kombu.exceptions import OperationalError as BrokerAway
 
 from movies import selectors as movies
 from recommendations.errors import InteractionNotFound, RatingNotFound
+from recommendations.locking import hold_writes
 from recommendations.models import Interaction, TrainingRun
 from users.models import User
 
@@ -100,8 +101,9 @@ def request_training() -> TrainingRun:
     The row is the request: should the message to the trainer get lost, `resume_training` sends
     another.
     """
+    hold_writes(TrainingRun)  # two at once would both find none
     unfinished = TrainingRun.objects.filter(state__in=TrainingRun.UNFINISHED)
-    if (waiting := unfinished.select_for_update().first()) is not None:
+    if (waiting := unfinished.first()) is not None:
         return waiting
     run = TrainingRun.objects.create()
     transaction.on_commit(partial(send_to_trainer, run.pk))

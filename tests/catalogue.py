@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
 
+from movies.models import Movie
 from tests.builders import Client
 
 if TYPE_CHECKING:
     from django.test.client import _MonkeyPatchedWSGIResponse as Response
+
+EVENING = "2026-12-03T20:00:00+01:00"
 
 
 def film(**fields: Any) -> dict[str, Any]:
@@ -26,6 +29,35 @@ def posted(staff: Client, **fields: Any) -> dict[str, Any]:
     assert answer.status_code == 201, answer.content
     movie: dict[str, Any] = answer.json()
     return movie
+
+
+def show(movie: Movie, **fields: Any) -> dict[str, Any]:
+    """The least that a screening needs, and `fields`."""
+    return {"movie_id": movie.pk, "hall": "Hall 1", "starts_at": EVENING, **fields}
+
+
+def posted_screening(staff: Client, movie: Movie, **fields: Any) -> dict[str, Any]:
+    """A screening posted through the API, as it was answered."""
+    answer = staff.post("/screenings", show(movie, **fields))
+    assert answer.status_code == 201, answer.content
+    screening: dict[str, Any] = answer.json()
+    return screening
+
+
+def programme(client: Client, **query: Any) -> dict[str, Any]:
+    """The programme as it was answered."""
+    answer = client.get("/programme", **query)
+    assert answer.status_code == 200, answer.content
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def shown(client: Client, **query: Any) -> dict[str, list[str]]:
+    """The names of the movies in the programme by date, without the days that have none."""
+    days = programme(client, **query)["days"]
+    return {
+        day["date"]: [movie["name"] for movie in day["movies"]] for day in days if day["movies"]
+    }
 
 
 def refused_fields(answer: Response) -> list[str]:

@@ -178,7 +178,7 @@ def test_nothing_is_deleted_while_the_broker_is_away(monkeypatch: pytest.MonkeyP
 
     fail("movies.tick_ranking")
     monkeypatch.setattr(app, "send_task", refuse)
-    with pytest.raises(CommandError, match="broker is away.*connection refused"):
+    with pytest.raises(CommandError, match="The broker is away"):
         requeue()
     assert TaskResult.objects.count() == 1
 

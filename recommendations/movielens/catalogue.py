@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from django.db import IntegrityError, connection, transaction
@@ -54,10 +55,8 @@ def find_or_create_movies(films: Sequence[Film]) -> Catalogued:
         IntegrityError: Again and again others posted movies of the same names meanwhile.
     """
     for _ in range(ATTEMPTS - 1):
-        try:
+        with suppress(IntegrityError):
             return _find_or_create(films)
-        except IntegrityError:
-            continue
     return _find_or_create(films)
 
 

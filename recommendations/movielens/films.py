@@ -13,7 +13,13 @@ from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from movies.schemas import GenreName, Title
 from recommendations.movielens.folders import Folder, decode, numbered_lines
-from recommendations.movielens.refusals import LineRefused, Refusals, shown, whole_number
+from recommendations.movielens.refusals import (
+    LineRefused,
+    Refusals,
+    shown,
+    whole_number,
+    wrong_fields,
+)
 from recommendations.movielens.titles import parse_title
 
 NO_GENRES = "(no genres listed)"
@@ -110,7 +116,7 @@ def _rows(folder: Folder, path: Path, refusals: Refusals) -> Iterator[tuple[int,
         try:
             fields = _split(decode(line, folder), folder.separator)
             if len(fields) != FIELDS:
-                raise LineRefused(f"{len(fields)} fields instead of {FIELDS}")
+                raise wrong_fields(len(fields), FIELDS)
         except LineRefused as reason:
             refusals.add(path, number, reason)
         else:

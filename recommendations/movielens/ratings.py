@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from recommendations.movielens.refusals import LineRefused, shown, whole_number
+from recommendations.movielens.refusals import LineRefused, shown, whole_number, wrong_fields
 
 FIELDS = 4
 #: All ways in which the published files write the stars.
@@ -58,7 +58,7 @@ class RatingParser:
             raise LineRefused(f"invalid UTF-8 at byte {error.start + 1}") from error
         fields = text.split(self._separator.decode())
         if len(fields) != FIELDS:
-            raise LineRefused(f"{len(fields)} fields instead of {FIELDS}")
+            raise wrong_fields(len(fields), FIELDS)
         viewer = whole_number(fields[0], "userId")
         movie = whole_number(fields[1], "movieId")
         half_stars = _half_stars(fields[2])

@@ -49,3 +49,7 @@ def whole_number(text: str, what: str, *, below: int = 2**31) -> int:
 def shown(text: str) -> str:
     """The text quoted, and cut where nobody would read on."""
     return repr(text if len(text) <= 40 else f"{text[:40]}…")
+
+
+def wrong_fields(found: int, expected: int) -> LineRefused:
+    return LineRefused(f"{found} {'field' if found == 1 else 'fields'} instead of {expected}")

@@ -11,6 +11,9 @@ from cinema.locks import single_run
 from recommendations.movielens.folders import Folder, NotMovieLens, open_folder
 from recommendations.movielens.importing import Summary, import_folder
 
+#: Two at once would make the same films.
+LOCK = "recommendations.import_movielens"
+
 
 def _count(text: str) -> int:
     if not text.isdecimal():
@@ -30,16 +33,18 @@ class Command(BaseCommand):
             folder = open_folder(options["path"])
         except NotMovieLens as error:
             raise CommandError(str(error)) from error
-        with single_run("recommendations.import_movielens") as acquired:
+        shown = options["verbosity"] > 0
+        with single_run(LOCK) as acquired:
             if not acquired:
                 raise CommandError("Another import is under way.")
             try:
-                summary = self._import(folder, options["limit"], options["verbosity"] > 0)
+                summary = self._import(folder, options["limit"], shown=shown)
             except KeyboardInterrupt:
                 raise CommandError("Interrupted. The same command goes on from here.") from None
-        self.stdout.write(str(summary))
+        if shown:
+            self.stdout.write(str(summary))
 
-    def _import(self, folder: Folder, limit: int | None, shown: bool) -> Summary:
+    def _import(self, folder: Folder, limit: int | None, *, shown: bool) -> Summary:
         in_bytes = {"total": folder.ratings.stat().st_size, "unit": "B", "unit_scale": True}
         in_lines = {"total": limit, "unit": " ratings"}
         measure: dict[str, Any] = in_bytes if limit is None else in_lines
@@ -50,6 +55,7 @@ class Command(BaseCommand):
                     self.stderr.write(text)
 
             def watch(lines: int, size_bytes: int) -> None:
+                bar.set_postfix_str(f"{lines:,} ratings", refresh=False)
                 bar.update((size_bytes if limit is None else lines) - bar.n)
 
             return import_folder(folder, limit=limit, tell=tell, watch=watch)
