@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.text import slugify
@@ -213,7 +213,14 @@ def advance_statuses(*, today: date | None = None) -> int:
         is_due |= condition & Q(status__in=STATUS_ORDER[: STATUS_ORDER.index(status)])
     # The first condition that holds names the furthest status, so one UPDATE moves all.
     cases = [When(condition, then=Value(status.value)) for status, condition in moves]
-    return Movie.objects.filter(is_due).update(status=Case(*cases))
+    return _update_any(Movie.objects.filter(is_due), status=Case(*cases))
+
+
+def _update_any(movies: QuerySet[Movie], **values: Any) -> int:
+    """Update the movies, if there are any: an UPDATE of no row still fires the trigger that raises
+    the catalogue's version, upon which every process makes all its bytes anew.
+    """
+    return movies.update(**values) if movies.exists() else 0
 
 
 def tick_ranking(*, now: datetime | None = None) -> int:
@@ -229,7 +236,7 @@ def tick_ranking(*, now: datetime | None = None) -> int:
     lately = now - timedelta(seconds=settings.RANKING_INTERVAL_S * 0.75)
     due = Q(ranked_at=None) | Q(ranked_at__lte=lately)
     waiting = Movie.objects.filter(due, status__in=["coming-up", "starting"])
-    return waiting.update(ranking=F("ranking") + settings.RANKING_STEP, ranked_at=now)
+    return _update_any(waiting, ranking=F("ranking") + settings.RANKING_STEP, ranked_at=now)
 
 
 # --- screenings

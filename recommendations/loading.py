@@ -16,6 +16,7 @@ from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.engine.artifacts import ArtifactError
 from recommendations.engine.ids import IdMap
 from recommendations.engine.protocol import Recommender
+from recommendations.models import Release
 from recommendations.releases import release_directory
 
 log = logging.getLogger(__name__)
@@ -30,16 +31,14 @@ class LoadedRelease:
     recommenders: Mapping[str, Recommender] = field(default_factory=dict)
 
 
-def _load_current(standing: LoadedRelease | None) -> LoadedRelease:
-    """The release that the pointer names; the standing one where that cannot be used."""
-    standing = standing or LoadedRelease()
-    release = selectors.current_release()
-    if release is None:
-        return LoadedRelease()
-    if release.pk == standing.id:
-        return standing
+def load_release(release: Release) -> LoadedRelease:
+    """The release from its files.
+
+    Raises:
+        ArtifactError: They are missing, damaged, or of a format or algorithm unknown here.
+    """
+    arrays, manifest = artifacts.load(release_directory(release))
     try:
-        arrays, manifest = artifacts.load(release_directory(release))
         recommenders = {
             name: ALGORITHMS[name].from_arrays(
                 {
@@ -51,11 +50,26 @@ def _load_current(standing: LoadedRelease | None) -> LoadedRelease:
             for name in manifest["algorithms"]
         }
         items = IdMap(np.asarray(arrays["item_ids"], dtype=np.int64))
-    except (ArtifactError, KeyError) as error:
+    except KeyError as error:
+        raise ArtifactError(f"{error} is not known") from error
+    return LoadedRelease(release.pk, items, recommenders)
+
+
+def _load_current(standing: LoadedRelease | None) -> LoadedRelease:
+    """The release that the pointer names; the standing one where that cannot be used."""
+    standing = standing or LoadedRelease()
+    release = selectors.current_release()
+    if release is None:
+        return LoadedRelease()
+    if release.pk == standing.id:
+        return standing
+    try:
+        loaded = load_release(release)
+    except ArtifactError as error:
         log.error("%s is refused, release %s serves on: %s", release, standing.id, error)
         return standing
     log.info("%s is served", release)
-    return LoadedRelease(release.pk, items, recommenders)
+    return loaded
 
 
 _release = Refreshing(_load_current, lambda: settings.RELEASE_CHECK_INTERVAL_S)

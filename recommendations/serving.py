@@ -21,10 +21,10 @@ from movies.catalogue import Card, Snapshot
 from recommendations import selectors
 from recommendations.data import load_history
 from recommendations.engine.algorithms import ALGORITHMS
-from recommendations.engine.blending import Ranked, rank_with_fallback
-from recommendations.engine.explaining import strongest_entries
+from recommendations.engine.blending import rank_with_fallback
 from recommendations.errors import NoMoreRecommendations
 from recommendations.loading import LoadedRelease, current_release
+from recommendations.reasons import NEW, SHOWING, Reason, explain
 from users.models import User
 
 Scope = Literal["catalogue", "programme"]
@@ -34,14 +34,6 @@ PROGRAMME = "programme"
 #: Whom to ask in which order; what none of them knows is ordered by date.
 FALLBACK = ("als", "popularity")
 LIST_LENGTH = 40
-REASONS_EACH = 2
-
-
-@dataclass(frozen=True)
-class Reason:
-    kind: str
-    text: str
-    movie_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -178,8 +170,12 @@ def _last_key(user: User) -> str:
 
 
 def _kept(key: str) -> RecommendationList | None:
+    """The list in the cache. One that another version of this program left there does not count."""
     values = cache.get(key)
-    return RecommendationList.from_json(values) if isinstance(values, dict) else None
+    try:
+        return RecommendationList.from_json(values) if isinstance(values, dict) else None
+    except (KeyError, TypeError):
+        return None
 
 
 # --- making a list
@@ -220,14 +216,14 @@ def _make_items(
         candidates=_candidates(snapshot, release, scope, by_date) & ~_touched(history),
         n=LIST_LENGTH,
     )
-    reasons = _reasons(release, history, ranked, snapshot)
+    reasons = explain(release, history, ranked, snapshot)
     items = [
         Item(rank, int(release.items.ids[r.item]), r.score, r.source, why)
         for rank, (r, why) in enumerate(zip(ranked, reasons, strict=True), start=1)
     ]
     left_out = {*movie_ids.tolist(), *(item.movie_id for item in items)}
     newest = (pk for pk in by_date if pk not in left_out)
-    why = Reason("showing", "Showing soon") if scope == "programme" else Reason("new", "New here")
+    why = SHOWING if scope == "programme" else NEW
     for rank, pk in zip(range(len(items) + 1, LIST_LENGTH + 1), newest, strict=False):
         items.append(Item(rank, pk, 0.0, PROGRAMME, [why]))
     return items
@@ -271,28 +267,3 @@ def _mask(release: LoadedRelease, movie_ids: Sequence[int]) -> NDArray[np.bool_]
     indices = release.items.indices(movie_ids)
     mask[indices[indices >= 0]] = True
     return mask
-
-
-def _reasons(
-    release: LoadedRelease, history: csr_matrix, ranked: Sequence[Ranked], snapshot: Snapshot
-) -> list[list[Reason]]:
-    """Why each item stands in the list: the movies of the viewer that did most for it."""
-    reasons: list[list[Reason]] = [[] for _ in ranked]
-    for name, recommender in release.recommenders.items():
-        places = [place for place, r in enumerate(ranked) if r.source == name]
-        if not places:
-            continue
-        parts = recommender.contributions(history, np.array([ranked[p].item for p in places]))
-        if parts is None:
-            for place in places:
-                reasons[place].append(Reason("popular", "Many viewers here like it"))
-            continue
-        entries = strongest_entries(parts, at_most=REASONS_EACH)
-        liked = release.items.ids[history.indices]
-        cards = snapshot.cards({int(liked[entry]) for row in entries for entry in row})
-        for place, row in zip(places, entries, strict=True):
-            for movie_id in (int(liked[entry]) for entry in row):
-                if movie_id in cards:
-                    text = f"Because you liked {cards[movie_id].name}"
-                    reasons[place].append(Reason("liked", text, movie_id))
-    return reasons

@@ -26,7 +26,7 @@ from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.models import Interaction, Release
 from recommendations.releases import activate_release, release_directory
 from recommendations.schemas import RecommendationListOut
-from tests.audience import Audience, make_audience, train_release
+from tests.audience import make_audience, train_release
 from tests.builders import Client, at, interact, make_movie, make_screening, make_user
 from tests.concurrency import and_disconnect
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from recommendations.engine.protocol import Recommender, Scores
+from recommendations.engine.protocol import Scores
 
 #: Rows scored at once: 256 users times 20,000 items are 20 MB.
 BATCH = 256
+
+
+class Scorer(Protocol):
+    """A recommender, or what stands before one."""
+
+    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores: ...
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,12 @@ class Quality:
     recall: float
     hit_rate: float
     coverage: float
+
+    @classmethod
+    def unknown(cls, k: int) -> Quality:
+        """Of nobody."""
+        nan = float("nan")
+        return cls(users=0, k=k, ndcg=nan, recall=nan, hit_rate=nan, coverage=nan)
 
 
 def split_by_time(interactions: csr_matrix, times: csr_matrix, *, test_share: float = 0.2) -> Split:
@@ -91,7 +104,7 @@ def _keep(matrix: csr_matrix, mask: NDArray[np.bool_]) -> csr_matrix:
 
 
 def evaluate(
-    recommender: Recommender,
+    recommender: Scorer,
     split: Split,
     *,
     k: int = 10,
@@ -117,8 +130,7 @@ def evaluate(
             recalls.append(hits.sum() / min(k, len(liked)))
             listed[top] = True
     if not len(judged):
-        nan = float("nan")
-        return Quality(users=0, k=k, ndcg=nan, recall=nan, hit_rate=nan, coverage=nan)
+        return Quality.unknown(k)
     return Quality(
         users=len(judged),
         k=k,

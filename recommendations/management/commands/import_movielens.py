@@ -55,7 +55,8 @@ class Command(BaseCommand):
                     self.stderr.write(text)
 
             def watch(lines: int, size_bytes: int) -> None:
-                bar.set_postfix_str(f"{lines:,} ratings", refresh=False)
+                if limit is None:
+                    bar.set_postfix_str(f"{lines:,} ratings", refresh=False)
                 bar.update((size_bytes if limit is None else lines) - bar.n)
 
             return import_folder(folder, limit=limit, tell=tell, watch=watch)
