@@ -47,12 +47,11 @@ def _sources(port: int, viewer: Mapping[str, str]) -> str:
 
 
 def _measure(port: int, viewers: Sequence[Mapping[str, str]], scale: Scale) -> Loads:
-    def ask(path: str, connections: int) -> Load:
+    def ask(path: str, connections: int, *, ignored: int = Job.ignored) -> Load:
         requests = [get(path, viewer) for viewer in viewers]
-        # Each viewer once, unmeasured: after that every list is in the cache.
-        job = Job(port, requests, connections, scale.seconds, ignored=len(requests))
-        return apply_load(job)
+        return apply_load(Job(port, requests, connections, scale.seconds, ignored=ignored))
 
+    ask(LIST, max(CONNECTIONS), ignored=len(viewers))  # after that every list is in the cache
     cases = {
         (what, connections): partial(ask, path, connections)
         for connections in CONNECTIONS

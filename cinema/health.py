@@ -66,7 +66,8 @@ def _cache() -> dict[str, object]:
 def _broker() -> dict[str, object]:
     broker = app.connection_for_write(connect_timeout=ANSWER_WITHIN_S)
     if broker.transport.driver_type == "redis":
-        broker.transport_options |= {"socket_timeout": ANSWER_WITHIN_S}
+        options = broker.transport_options or {}
+        broker.transport_options = {**options, "socket_timeout": ANSWER_WITHIN_S}
     with broker:
         broker.ensure_connection(max_retries=1, timeout=ANSWER_WITHIN_S)
     return {}

@@ -48,7 +48,9 @@ class Refreshing(Generic[T]):
         self._value = None
 
     def _look(self) -> T:
-        started_at = time.monotonic()
-        self._value = value = self._renew(self._value)
-        self._looked_at = started_at
+        """Renew the value. A failed or slow look counts too, or each request would wait for one."""
+        try:
+            self._value = value = self._renew(self._value)
+        finally:
+            self._looked_at = time.monotonic()
         return value

@@ -68,6 +68,11 @@ def _not_blank(text: str) -> str:
 
 
 #: One line of text, cleaned.
-Line = Annotated[str, StringConstraints(max_length=500), AfterValidator(_clean)]
+Line = Annotated[
+    str,
+    StringConstraints(max_length=500),
+    AfterValidator(_clean),
+    StringConstraints(max_length=500),  # once more: NFC can make a text longer
+]
 #: One line of text that says something.
 Name = Annotated[Line, AfterValidator(_not_blank)]

@@ -139,7 +139,8 @@ DATABASES = {
             "pool": {
                 "min_size": 1,
                 "max_size": read("DATABASE_POOL_SIZE", whole(1, 200), str(WEB_THREADS + 2)),
-                "timeout": 10,
+                # A request waits so long for a connection, and while the database is away.
+                "timeout": read("DATABASE_TIMEOUT_S", positive, "2"),
             },
         },
     }

@@ -14,7 +14,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -64,7 +64,7 @@ class Snapshot:
 
     def document(self, key: object, build: Callable[[], Document]) -> Document:
         """The document of this key, built by one thread while the others wait for it."""
-        if found := self._documents.get(key):
+        if found := self.kept(key):
             return found
         with self._building:
             if key not in self._documents:
@@ -72,6 +72,9 @@ class Snapshot:
                 if len(self._documents) > DOCUMENTS_KEPT:
                     self._documents.popitem(last=False)
             return self._documents[key]
+
+    def kept(self, key: object) -> Document | None:
+        return self._documents.get(key)
 
     def card(self, movie: Movie) -> Card:
         """The movie's card; `genres` should be prefetched."""
@@ -118,10 +121,29 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The snapshot, and whether it may be out of date because the database is away."""
+    """The snapshot, the one before it, and whether the database is away.
+
+    A snapshot begins empty, so when the database fails right after a change, the one before is
+    all there is.
+    """
 
     snapshot: Snapshot
+    previous: Snapshot | None = None
     stale: bool = False
+
+    def document(self, key: object, build: Callable[[Snapshot], Document]) -> tuple[Document, bool]:
+        """The document of this key, and whether it may be out of date.
+
+        Raises:
+            OperationalError: The database is away, and there never was such a document.
+        """
+        try:
+            return self.snapshot.document(key, lambda: build(self.snapshot)), self.stale
+        except (OperationalError, InterfaceError):
+            kept = self.previous.kept(key) if self.previous else None
+            if kept is None:
+                raise
+            return kept, True
 
 
 def _renew(old: Catalogue | None) -> Catalogue:
@@ -138,10 +160,10 @@ def _renew(old: Catalogue | None) -> Catalogue:
             raise
         if not old.stale:
             log.warning("the database is away, the programme is served as it was: %s", error)
-        return Catalogue(old.snapshot, stale=True)
+        return replace(old, stale=True)
     if old and old.snapshot.version == version and not old.snapshot.is_old():
-        return Catalogue(old.snapshot)
-    return Catalogue(Snapshot(version))
+        return replace(old, stale=False)
+    return Catalogue(Snapshot(version), previous=old.snapshot if old else None)
 
 
 _catalogue = Refreshing(_renew, lambda: settings.CATALOGUE_CHECK_INTERVAL_S)

@@ -6,6 +6,7 @@ import hashlib
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 
 import orjson
 from django.http import HttpResponse
@@ -68,9 +69,7 @@ def programme_response(query: ProgrammeQuery) -> HttpResponse:
 
 def programme_document(query: ProgrammeQuery) -> tuple[Document, bool]:
     """The programme, and whether it may be out of date because the database is away."""
-    found = catalogue.current()
-    document = found.snapshot.document(query, lambda: build_programme(query, found.snapshot))
-    return document, found.stale
+    return catalogue.current().document(query, partial(build_programme, query))
 
 
 def build_programme(query: ProgrammeQuery, snapshot: Snapshot) -> Document:
