@@ -46,6 +46,8 @@ def main() -> None:
             report = BENCHMARKS[name](data)
             print(report.as_text(), flush=True)
             report.save(RESULTS / data.scale.folder / f"{name}.json")
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
     finally:
         data.remove()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from django.conf import settings
@@ -24,9 +24,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class LoadedRelease:
-    """A release in memory, shared by all threads. Without one, `id` is None and nobody scores."""
+    """A release in memory, shared by all threads. Without one, `id` is None and nobody scores.
+
+    `instead_of` is the current release's id, if that cannot be used and this one stands in.
+    """
 
     id: int | None = None
+    instead_of: int | None = None
     items: IdMap = field(default_factory=lambda: IdMap(np.empty(0, dtype=np.int64)))
     recommenders: Mapping[str, Recommender] = field(default_factory=dict)
 
@@ -52,24 +56,32 @@ def load_release(release: Release) -> LoadedRelease:
         items = IdMap(np.asarray(arrays["item_ids"], dtype=np.int64))
     except KeyError as error:
         raise ArtifactError(f"{error} is not known") from error
-    return LoadedRelease(release.pk, items, recommenders)
+    return LoadedRelease(release.pk, None, items, recommenders)
 
 
 def _load_current(standing: LoadedRelease | None) -> LoadedRelease:
-    """The release that the pointer names; the standing one where that cannot be used."""
+    """The release that the pointer names, or else the one that stands in for it.
+
+    That is the one served so far, and in a process that has just started the newest usable one.
+    The current one is tried again at each look: its files may still be on their way.
+    """
     standing = standing or LoadedRelease()
-    release = selectors.current_release()
-    if release is None:
+    current = selectors.current_release()
+    if current is None:
         return LoadedRelease()
-    if release.pk == standing.id:
+    if current.pk == standing.id:
         return standing
-    try:
-        loaded = load_release(release)
-    except ArtifactError as error:
-        log.error("%s is refused, release %s serves on: %s", release, standing.id, error)
-        return standing
-    log.info("%s is served", release)
-    return loaded
+    others = [] if standing.id else selectors.releases_with_files().exclude(pk=current.pk)
+    for release in [current, *others]:
+        try:
+            loaded = load_release(release)
+        except ArtifactError as error:
+            if standing.instead_of != current.pk:  # said once
+                log.error("%s is refused: %s", release, error)
+            continue
+        log.info("%s is served", release)
+        return replace(loaded, instead_of=None if release == current else current.pk)
+    return replace(standing, instead_of=current.pk)
 
 
 _release = Refreshing(_load_current, lambda: settings.RELEASE_CHECK_INTERVAL_S)

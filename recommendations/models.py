@@ -107,6 +107,8 @@ class TrainingRun(models.Model):
     #: How often a trainer has begun it; more than once when one was killed.
     attempts = models.PositiveSmallIntegerField(default=0)
     message = models.CharField(max_length=500, blank=True)
+    #: Of the data, as in `Release`: what was rejected is not tried again until they change.
+    fingerprint = models.CharField(max_length=64, blank=True)
     release = models.ForeignKey(
         Release, null=True, blank=True, on_delete=models.SET_NULL, related_name="runs"
     )

@@ -56,8 +56,7 @@ def remove_old_releases() -> None:
 
     The current release keeps its files whatever its age.
     """
-    with_files = Release.objects.exclude(directory="").order_by("-pk")
-    for release in with_files[settings.RELEASES_KEPT :]:
+    for release in selectors.releases_with_files()[settings.RELEASES_KEPT :]:
         if not release.is_current:
             directory = release_directory(release)
             # The row first: a release without files is told so, one with half of them is broken.

@@ -24,12 +24,28 @@ def list_releases() -> QuerySet[Release]:
     return Release.objects.order_by("-pk")
 
 
+def releases_with_files() -> QuerySet[Release]:
+    """The newest first."""
+    return Release.objects.exclude(directory="").order_by("-pk")
+
+
 def get_run(run_id: int) -> TrainingRun:
     """Raises RunNotFound."""
     run = TrainingRun.objects.filter(pk=run_id).first()
     if run is None:
         raise RunNotFound(run_id)
     return run
+
+
+def was_trained_on(fingerprint: str) -> bool:
+    """Whether the current release, or what was last rejected in its favour, comes of these data."""
+    current = current_release()
+    if current and current.fingerprint == fingerprint:
+        return True
+    last = TrainingRun.objects.exclude(state__in=TrainingRun.UNFINISHED).first()
+    return bool(
+        last and last.state == TrainingRun.State.REJECTED and last.fingerprint == fingerprint
+    )
 
 
 def fingerprint() -> str:

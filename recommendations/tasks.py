@@ -47,9 +47,8 @@ def _take(run_id: int | None) -> TrainingRun | None:
     waiting = TrainingRun.objects.filter(state__in=TrainingRun.UNFINISHED).first()
     if waiting is not None:
         return waiting
-    current = selectors.current_release()
-    if current and current.fingerprint == selectors.fingerprint():
-        log.info("training skipped: nothing has changed since %s", current)
+    if selectors.was_trained_on(selectors.fingerprint()):
+        log.info("training skipped: nothing has changed since the last one")
         return None
     return TrainingRun.objects.create()
 

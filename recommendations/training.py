@@ -91,11 +91,11 @@ def run_training(
     run.save(update_fields=["state", "started_at", "attempts"])
     progress = Progress(run, watch)
     try:
-        fingerprint = selectors.fingerprint()
+        run.fingerprint = selectors.fingerprint()
         current = selectors.current_release()
-        if current and current.fingerprint == fingerprint and not force:
+        if current and current.fingerprint == run.fingerprint and not force:
             return _finish(run, State.UNCHANGED, f"Nothing has changed since {current}.")
-        release = _train_and_publish(fingerprint, current, progress)
+        release = _train_and_publish(run.fingerprint, current, progress)
     except ReleaseRejected as rejection:
         return _finish(run, State.REJECTED, str(rejection))
     except Exception as error:
@@ -108,7 +108,7 @@ def run_training(
 def _finish(run: TrainingRun, state: TrainingRun.State, message: str) -> TrainingRun:
     run.state, run.message, run.finished_at = state, message[:500], timezone.now()
     run.percent = 100 if state in (State.PUBLISHED, State.UNCHANGED) else run.percent
-    run.save(update_fields=["state", "message", "finished_at", "percent", "release"])
+    run.save(update_fields=["state", "message", "finished_at", "percent", "release", "fingerprint"])
     return run
 
 

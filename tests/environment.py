@@ -9,3 +9,5 @@ HOME.chmod(0o755)  # PostgreSQL, which root runs as another account, must be abl
 os.environ["CINEMA_HOME"] = str(HOME)
 os.environ.setdefault("SECRET_KEY", "only for the tests")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Tiny matrices: threads of OpenMP would only spin.
+os.environ.setdefault("OMP_NUM_THREADS", "1")

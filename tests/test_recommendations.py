@@ -631,10 +631,16 @@ def test_a_release_that_cannot_be_used_is_refused_and_the_standing_one_serves_on
     assert answer["release"] == standing.pk
     assert sources(answer) == ["popularity"]
     assert f"{spoiled} is refused" in caplog.text
-    # A process that starts now has nothing to serve on, and falls back to the programme.
+    # A process that starts now serves the newest one that it can use.
     loading.forget_release()
     answer = listed(viewer)
+    assert (answer["release"], sources(answer)) == (standing.pk, ["popularity"])
+    # Without any, it falls back to the programme.
+    Release.objects.filter(is_current=False).update(directory="")
+    loading.forget_release()
+    answer = listed(viewer, refresh=True)
     assert (answer["release"], sources(answer)) == (None, ["programme"])
+    Release.objects.filter(pk=standing.pk).update(directory=standing.directory)
     activate_release(release_id=standing.pk)
     assert listed(viewer)["release"] == standing.pk
 

@@ -144,6 +144,17 @@ def test_nothing_new_is_unchanged_and_writes_no_files(home: Path) -> None:
     assert Release.objects.count() == 1
 
 
+def test_beat_does_not_try_again_what_was_rejected_until_the_data_change() -> None:
+    user, movie = make_user(), make_movie()
+    interact(user, movie)
+    TrainingRun.objects.create(state=State.REJECTED, fingerprint=selectors.fingerprint())
+    tasks.train()
+    assert TrainingRun.objects.count() == 1
+    interact(user, movie, "seen")
+    tasks.train()
+    assert TrainingRun.objects.count() == 2
+
+
 def test_force_trains_all_the_same() -> None:
     make_audience()
     first = train_release()
