@@ -557,7 +557,10 @@ def test_a_worker_carries_out_what_staff_ask_for_over_http(staff: Client) -> Non
         change_something()
         dead = TrainingRun.objects.create(state=State.RUNNING, attempts=1)
         tasks.resume_training()
-        wait_until(lambda: staff.get(f"/releases/runs/{dead.pk}").json()["state"] == "published")
+        wait_until(
+            lambda: staff.get(f"/releases/runs/{dead.pk}").json()["state"] == "published",
+            timeout_s=60,  # a solo worker on RabbitMQ takes its next message after 10 s
+        )
 
 
 # --- releases through HTTP
