@@ -21,7 +21,10 @@ PAUSE_S = 1.0
 
 
 class JsonSerializer:
-    """Values are JSON. Django's default is pickle, which runs whatever stands in the cache."""
+    """Values are JSON; a dataclass goes in as an object and comes out as a dictionary.
+
+    Django's default is pickle, which runs whatever stands in the cache.
+    """
 
     def dumps(self, value: object) -> bytes:
         return orjson.dumps(value)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import orjson
 from django.http import HttpResponse
 
@@ -27,7 +25,7 @@ def batch_response(batch: Batch) -> HttpResponse:
                 "movie": orjson.Fragment(batch.cards[item.movie_id].json),
                 "score": item.score,
                 "source": item.source,
-                "reasons": [asdict(reason) for reason in item.reasons],
+                "reasons": item.reasons,
                 "matched_users": [],
                 "potential_matches": [],
             }

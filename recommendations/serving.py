@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any, Literal
@@ -97,7 +97,7 @@ def recommend(
         and kept.limit == limit
     ):
         kept = _make_list(user, release, scope, algorithm, days=days, limit=limit)
-        cache.set(key, asdict(kept), settings.RECOMMENDATION_LIST_LIFETIME_S)
+        cache.set(key, kept, settings.RECOMMENDATION_LIST_LIFETIME_S)
     cache.set(_last_key(user), key, settings.RECOMMENDATION_LIST_LIFETIME_S)
     return _batch(kept, number=1)
 
