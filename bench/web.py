@@ -1,6 +1,6 @@
 """Become the web server that `make run` starts, with another application.
 
-`python -m bench.web APPLICATION`: the options are those of the `up` command, read from it.
+`python -m bench.web APPLICATION`: the options are those of Cinema's own.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import sys
 
-from cinema.management.commands.up import Command
+from cinema.programs import programs
 
 
 def main() -> None:
-    [web] = [child for child in Command()._children() if child.name == "web"]
+    [web] = [child for child in programs() if child.name == "web"]
     *options, _ = web.command
     os.environ.update(web.environment)
     os.execv(options[0], [*options, sys.argv[1]])  # noqa: S606 - the process itself is to be it

@@ -62,6 +62,15 @@ class ForgivingRedisCache(RedisCache):
         set_ = super().set
         self._forgive(lambda: set_(key, value, timeout, version), None)
 
+    def set_many(
+        self,
+        data: dict[str, object],
+        timeout: float | None = DEFAULT_TIMEOUT,
+        version: int | None = None,
+    ) -> list[str]:
+        set_many = super().set_many
+        return self._forgive(lambda: set_many(data, timeout, version), list(data))
+
     def delete(self, key: str, version: int | None = None) -> bool:
         delete = super().delete
         return self._forgive(lambda: delete(key, version), False)

@@ -12,7 +12,7 @@ from cinema.errors import problems
 from cinema.schemas import Line, Paginated
 from movies import selectors, services
 from movies.models import Genre, Movie, Screening
-from movies.programme import ProgrammeQuery, programme_response
+from movies.programme import ProgrammeQuery, programme_response, without_parsing
 from movies.schemas import (
     GenreOut,
     MovieFilters,
@@ -172,6 +172,7 @@ def delete_screening(request: HttpRequest, screening_id: int) -> Status[None]:
 
 
 @router.get("/programme", response={200: ProgrammeOut, **problems(422, 503)}, tags=PROGRAMME)
+@decorate_view(without_parsing)
 def get_programme(request: HttpRequest, filters: Query[ProgrammeFilters]) -> HttpResponse:
     """The programme by day. The small hours belong to the evening before."""
     return programme_response(ProgrammeQuery.of(filters))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import partial
+from functools import partial, wraps
 
 import orjson
-from django.http import HttpResponse
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from cinema.errors import Unprocessable
@@ -21,6 +23,7 @@ from movies.schemas import ProgrammeFilters, ScreeningOut
 DEFAULT_DAYS = 7
 MAX_DAYS = 92
 MAX_COMING_UP = 100
+NO_FILTERS = ProgrammeFilters.model_validate({})
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,24 @@ def programme_response(query: ProgrammeQuery) -> HttpResponse:
         response["Warning"] = '110 cinema "Response is Stale"'
         response["Cache-Status"] = "cinema; hit; detail=stale"
     return response
+
+
+def without_parsing(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Answer a request without parameters before the framework looks for them.
+
+    Nearly all requests are such, and the bytes are there: looking took a fifth of the time.
+    """
+
+    @wraps(view)
+    def answer(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+        if request.META.get("QUERY_STRING"):
+            return view(request, *args, **kwargs)
+        try:
+            return programme_response(ProgrammeQuery.of(NO_FILTERS))
+        except (OperationalError, InterfaceError):
+            return view(request, *args, **kwargs)  # which makes a problem document of it
+
+    return answer
 
 
 def programme_document(query: ProgrammeQuery) -> tuple[Document, bool]:

@@ -47,6 +47,13 @@ COPY (
 ) TO STDOUT (FORMAT BINARY)
 """
 
+#: Times as numbers: to parse them as dates took most of the time that a history takes.
+HISTORY_QUERY = """
+SELECT movie_id, kind, half_stars, (extract(epoch FROM updated_at) * 1000000)::bigint
+FROM recommendations_interaction
+WHERE user_id = %s
+"""
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -178,11 +185,10 @@ def load_history(
     Returns:
         (n,) movie ids, ascending; (n,) weights; (n,) Unix seconds.
     """
-    columns = ("movie_id", "kind", "half_stars", "updated_at")
-    rows = list(Interaction.objects.filter(user_id=user_id).values_list(*columns))
-    movies = np.array([row[0] for row in rows], dtype=np.int64)
-    kinds = np.array([row[1] for row in rows], dtype=np.int64)
-    half_stars = np.array([row[2] for row in rows], dtype=np.int64)
-    seconds = np.array([row[3].timestamp() for row in rows], dtype=np.float64)
+    with connection.cursor() as cursor:
+        cursor.execute(HISTORY_QUERY, [user_id])
+        rows = np.array(cursor.fetchall(), dtype=np.int64).reshape(-1, 4)
+    movies, kinds, half_stars, microseconds = rows.T
+    seconds = microseconds / 1e6
     kept = last_words(movies, kinds, seconds)
     return movies[kept], weight_table()[kinds[kept], half_stars[kept]], seconds[kept]

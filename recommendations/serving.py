@@ -90,6 +90,7 @@ def recommend(
     release = current_release()
     key = _key(user, scope, algorithm, days)
     kept = None if refresh else _kept(key)
+    to_keep: dict[str, object] = {_last_key(user): key}
     if not (
         kept
         and kept.taste_version == user.taste_version
@@ -97,8 +98,8 @@ def recommend(
         and kept.limit == limit
     ):
         kept = _make_list(user, release, scope, algorithm, days=days, limit=limit)
-        cache.set(key, kept, settings.RECOMMENDATION_LIST_LIFETIME_S)
-    cache.set(_last_key(user), key, settings.RECOMMENDATION_LIST_LIFETIME_S)
+        to_keep[key] = kept
+    cache.set_many(to_keep, settings.RECOMMENDATION_LIST_LIFETIME_S)
     return _batch(kept, number=1)
 
 

@@ -12,15 +12,14 @@ from django.shortcuts import render
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
-from movies.programme import ProgrammeQuery, programme_document
-from movies.schemas import ProgrammeFilters
+from movies.programme import NO_FILTERS, ProgrammeQuery, programme_document
 
 
 @require_safe
 @cache_control(public=True, max_age=0, must_revalidate=True)
 def welcome(request: HttpRequest) -> HttpResponse:
     """The week's programme, from the same bytes that the API serves."""
-    document, _ = programme_document(ProgrammeQuery.of(ProgrammeFilters.model_validate({})))
+    document, _ = programme_document(ProgrammeQuery.of(NO_FILTERS))
     programme = orjson.loads(document.body)
     days = [
         {"date": date.fromisoformat(day["date"]), "showings": _by_start(day["movies"])}

@@ -14,9 +14,13 @@ def strongest_entries(contributions: NDArray[np.float64], *, at_most: int) -> li
     Args:
         contributions: (n_items, n_entries), as from `Recommender.contributions`.
     """
-    strongest: list[list[int]] = []
-    for row in contributions:
-        order = np.argsort(-row, kind="stable")[:at_most]
-        floor = max(row[order[0]] / 4, 0) if len(order) else 0
-        strongest.append([int(entry) for entry in order if row[entry] > floor])
-    return strongest
+    n_items, n_entries = contributions.shape
+    n = min(at_most, n_entries)
+    if not n:
+        return [[] for _ in range(n_items)]
+    top = np.sort(np.argpartition(-contributions, n - 1, axis=1)[:, :n], axis=1)
+    parts = np.take_along_axis(contributions, top, axis=1)
+    order = np.argsort(-parts, axis=1, kind="stable")
+    top, parts = np.take_along_axis(top, order, axis=1), np.take_along_axis(parts, order, axis=1)
+    counts = parts > np.maximum(parts[:, :1] / 4, 0)
+    return [row[kept].tolist() for row, kept in zip(top, counts, strict=True)]

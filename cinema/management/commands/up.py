@@ -4,7 +4,6 @@ import json
 import multiprocessing
 import signal
 import socket
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -20,6 +19,7 @@ from django.core.management.base import BaseCommand, CommandError
 from cinema import embedded
 from cinema.demonstration import STAFF, VIEWER
 from cinema.processes import Child, end_leftovers, stop, wait_for
+from cinema.programs import programs
 
 READY_WITHIN_S = 120
 #: A child that has lived so long and dies is started again at once, others after a pause.
@@ -56,7 +56,7 @@ class Command(BaseCommand):
         servers = embedded.Servers(
             home, postgres=settings.EMBEDDED_POSTGRES, valkey=settings.EMBEDDED_VALKEY
         )
-        children = self._children()
+        children = programs()
         address_file = home / "address"
         try:
             self._say("Starting the servers ...")
@@ -119,43 +119,7 @@ class Command(BaseCommand):
         if prepare.exitcode:
             raise CommandError("The database could not be prepared: see above.")
 
-    # --- the children
-
-    def _children(self) -> list[Child]:
-        environment = {
-            "OPENBLAS_NUM_THREADS": "1",  # more, beside implicit's own, slow it down tenfold
-            "PYTHONDONTWRITEBYTECODE": "",  # each process would compile all of Django by itself
-            "PYTHONUNBUFFERED": "1",
-        }
-        log_level = f"--loglevel={settings.LOG_LEVEL}"
-        granian = [
-            "granian", "--interface=wsgi", f"--host={settings.HOST}", f"--port={settings.PORT}",
-            f"--workers={settings.WEB_WORKERS}", f"--blocking-threads={settings.WEB_THREADS}",
-            "--respawn-failed-workers", "--workers-kill-timeout=2", "--no-ws",
-            "cinema.wsgi:application",
-        ]  # fmt: skip
-        alone = ["--without-mingle", "--without-gossip"]  # which nothing here needs: a second less
-        worker = [
-            "celery", "--app=cinema", "worker", "--pool=gevent", "--concurrency=20",
-            "--queues=cinema", "--hostname=worker@%h", *alone, log_level,
-        ]  # fmt: skip
-        trainer = [
-            "celery", "--app=cinema", "worker", "--pool=prefork", "--concurrency=1",
-            "--max-tasks-per-child=1", "--queues=training", "--hostname=trainer@%h", *alone,
-            log_level,
-        ]  # fmt: skip
-        beat = ["celery", "--app=cinema", "beat", "--pidfile=", log_level]
-        commands = {"web": granian, "worker": worker, "trainer": trainer, "beat": beat}
-        return [
-            Child(
-                name=name,
-                command=[sys.executable, "-m", *command],
-                home=settings.CINEMA_HOME,
-                environment=environment,
-                directory=settings.BASE_DIR,
-            )
-            for name, command in commands.items()
-        ]
+    # --- the programs
 
     def _wait_until_ready(self, children: list[Child]) -> None:
         died: Callable[[], list[Child]] = lambda: [c for c in children if not c.is_running()]  # noqa: E731
