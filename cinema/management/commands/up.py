@@ -8,7 +8,6 @@ import time
 import urllib.error
 import urllib.request
 from argparse import ArgumentParser
-from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -17,7 +16,8 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from cinema import embedded
-from cinema.demonstration import STAFF, VIEWER
+from cinema.demonstration import STAFF, VIEWER, SignIn
+from cinema.embedded_postgres import ServerFailed
 from cinema.processes import Child, end_leftovers, stop, wait_for
 from cinema.programs import programs
 
@@ -67,11 +67,11 @@ class Command(BaseCommand):
                 child.start()
             self._say("Starting web, worker, trainer and beat ...")
             self._wait_until_ready(children)
-            self._greet(demonstrate)
+            self._greet()
             self._supervise(servers, children)
         except _Stopped:
             pass
-        except embedded.ServerFailed as error:
+        except ServerFailed as error:
             raise CommandError(str(error)) from error
         finally:
             self._stopping = True
@@ -107,10 +107,8 @@ class Command(BaseCommand):
 
     def _prepare(self, demonstrate: bool) -> None:
         """In a forked process: this one starts others, and must not hold threads or connections."""
-        options = {"demonstrate": demonstrate}
-        prepare = multiprocessing.get_context("fork").Process(
-            target=call_command, args=("prepare",), kwargs=options
-        )
+        fork = multiprocessing.get_context("fork")
+        prepare = fork.Process(target=_prepare_database, args=(demonstrate,))
         prepare.start()
         try:
             prepare.join()
@@ -122,7 +120,9 @@ class Command(BaseCommand):
     # --- the programs
 
     def _wait_until_ready(self, children: list[Child]) -> None:
-        died: Callable[[], list[Child]] = lambda: [c for c in children if not c.is_running()]  # noqa: E731
+        def died() -> list[Child]:
+            return [child for child in children if not child.is_running()]
+
         wait_for(lambda: self._is_ready() or bool(died()), timeout_s=READY_WITHIN_S, every_s=0.1)
         for child in died():
             raise CommandError(f"{child.name} did not start:\n{child.last_lines()}")
@@ -173,31 +173,58 @@ class Command(BaseCommand):
         self.stdout.write(text)
         self.stdout.flush()
 
-    def _greet(self, demonstrate: bool) -> None:
+    def _greet(self) -> None:
         url = self._address
-        self._say(f"\n{settings.CINEMA_NAME} is running. Ctrl-C stops it.\n")
-        self._say(
-            f"  The page     {url}/\n  The API      {url}/api/v1/docs\n  The office   {url}/admin/"
+        lines = [
+            f"\n{settings.CINEMA_NAME} is running. Ctrl-C stops it.\n",
+            f"  The page     {url}/",
+            f"  The API      {url}/api/v1/docs",
+            f"  The office   {url}/admin/",
+            f"  Its logs     {settings.CINEMA_HOME}/logs/",
+        ]
+        to_try = [f"  curl '{url}/api/v1/programme?genre=drama'\n"]
+        if self._can_sign_in(VIEWER):
+            lines += [
+                f"\n  Staff        {STAFF.email} / {STAFF.password}",
+                f"  A viewer     {VIEWER.email} / {VIEWER.password}",
+            ]
+            to_try.append(_recommendations_by_curl(url))
+        else:
+            lines.append("\nStaff are made by: .venv/bin/python manage.py createsuperuser")
+        self._say("\n".join([*lines, "\nTry:\n", *to_try]))
+
+    def _can_sign_in(self, account: SignIn) -> bool:
+        """Whether the demonstration is there: this process does not ask the database itself."""
+        body = json.dumps({"email": account.email, "password": account.password}).encode()
+        request = urllib.request.Request(  # noqa: S310 - our own
+            f"{self._address}/api/v1/auth/login",
+            data=body,
+            headers={"Content-Type": "application/json"},
         )
-        self._say(f"  Its logs     {settings.CINEMA_HOME}/logs/")
-        if not demonstrate:
-            self._say(
-                "\nThere is nothing in it yet: `manage.py createsuperuser` makes the first staff."
-            )
-            return
-        self._say(f"\n  Staff        {STAFF.email} / {STAFF.password}")
-        self._say(f"  A viewer     {VIEWER.email} / {VIEWER.password}\n")
-        self._say("Try:\n")
-        self._say(f"  curl '{url}/api/v1/programme?genre=drama'\n")
-        sign_in = (
-            f"curl -s {url}/api/v1/auth/login -H 'Content-Type: application/json' "
-            f"""-d '{{"email": "{VIEWER.email}", "password": "{VIEWER.password}"}}'"""
-        )
-        print_access = """python3 -c 'import json, sys; print(json.load(sys.stdin)["access"])'"""
-        self._say(
-            f"  curl '{url}/api/v1/recommendations?scope=programme&limit=3' "
-            f'-H "Authorization: Bearer $({sign_in} | {print_access})"\n'
-        )
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+
+def _recommendations_by_curl(url: str) -> str:
+    """One line for a shell: sign in, and ask with the token."""
+    sign_in = (
+        f"curl -s {url}/api/v1/auth/login -H 'Content-Type: application/json' "
+        f"""-d '{{"email": "{VIEWER.email}", "password": "{VIEWER.password}"}}'"""
+    )
+    print_access = """python3 -c 'import json, sys; print(json.load(sys.stdin)["access"])'"""
+    return (
+        f"  curl '{url}/api/v1/recommendations?scope=programme&limit=3' "
+        f'-H "Authorization: Bearer $({sign_in} | {print_access})"\n'
+    )
+
+
+def _prepare_database(demonstrate: bool) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    call_command("prepare", demonstrate=demonstrate)
 
 
 class _Stopped(BaseException):

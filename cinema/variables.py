@@ -1,0 +1,84 @@
+"""How the settings read the environment: one variable, one cast, one error that names it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+T = TypeVar("T")
+
+
+def read(name: str, cast: Callable[[str], T], default: str) -> T:
+    """The variable `name`, cast. An empty variable counts as unset.
+
+    Raises:
+        ImproperlyConfigured: The cast refuses the value; the message names the variable.
+    """
+    text = environ.Env().str(name, default="").strip() or default
+    try:
+        return cast(text)
+    except (ValueError, KeyError, LookupError) as error:
+        raise ImproperlyConfigured(f"{name}={text!r} cannot be used: {error}") from error
+
+
+def boolean(text: str) -> bool:
+    known = {"1": True, "true": True, "on": True, "yes": True}
+    known |= {"0": False, "false": False, "off": False, "no": False}
+    if text.lower() not in known:
+        raise ValueError("expected true or false")
+    return known[text.lower()]
+
+
+def words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def whole(minimum: int, maximum: int = 2**31 - 1) -> Callable[[str], int]:
+    def cast(text: str) -> int:
+        if not minimum <= (number := int(text)) <= maximum:
+            raise ValueError(f"expected a whole number from {minimum} to {maximum}")
+        return number
+
+    return cast
+
+
+def fraction(text: str) -> float:
+    if not 0 <= (number := float(text)) <= 1:
+        raise ValueError("expected a number from 0 to 1")
+    return number
+
+
+def positive(text: str) -> float:
+    if not 0 < (number := float(text)) < float("inf"):
+        raise ValueError("expected a number above 0")
+    return number
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    def cast(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"expected one of {', '.join(choices)}")
+        return text
+
+    return cast
+
+
+def weight_table(text: str) -> dict[str, float]:
+    """`like=2,hide=-3,5=3` to a dictionary; every kind and every whole star must be there."""
+    table = {key.strip(): float(value) for key, _, value in (w.partition("=") for w in words(text))}
+    expected = {"superlike", "like", "dislike", "seen", "hide", "1", "2", "3", "4", "5"}
+    if set(table) != expected:
+        raise ValueError(f"expected exactly these names: {', '.join(sorted(expected))}")
+    return table
+
+
+def url_of(*schemes: str) -> Callable[[str], str]:
+    def cast(text: str) -> str:
+        if text and text.partition("://")[0] not in schemes:
+            raise ValueError(f"expected an address that begins with {' or '.join(schemes)}://")
+        return text
+
+    return cast

@@ -1,0 +1,246 @@
+"""For how long a list stands, the batches it comes in, and what it costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.core.cache import cache
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+from pytest_django.fixtures import Settings
+from redis import Redis
+
+from cinema.cache import ForgivingRedisCache
+from movies.models import Movie
+from recommendations.models import Interaction
+from recommendations.releases import activate_release
+from tests.audience import body, ids, listed, make_audience, rate, say, sources, train_release
+from tests.builders import Client, make_movie, make_screening, make_user
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_and_alone")]
+
+
+# --- the cached list and its batches
+
+
+def withdraw(movie: Movie) -> None:
+    movie.withdrawn_at = timezone.now()
+    movie.save(update_fields=["withdrawn_at"])
+
+
+def test_the_list_stays_until_the_viewer_does_something(viewer: Client) -> None:
+    audience = make_audience(n_camps=2)
+    train_release()
+    first = listed(viewer)
+    assert listed(viewer) == first
+    rate(Client(make_user()), audience.movies[0][0], 5)
+    assert listed(viewer) == first
+    rate(viewer, audience.movies[0][0], 5)
+    second = listed(viewer)
+    assert second["list_id"] != first["list_id"]
+    assert listed(viewer) == second
+    assert viewer.delete(f"/movies/{audience.movies[0][0].pk}/rating").status_code == 204
+    third = listed(viewer)
+    assert third["list_id"] not in (first["list_id"], second["list_id"])
+    assert ids(third) == ids(first)
+
+
+def test_refresh_makes_a_new_list(viewer: Client) -> None:
+    make_movie()
+    first = listed(viewer)
+    second = listed(viewer, refresh=True)
+    assert second["list_id"] != first["list_id"]
+    assert listed(viewer)["list_id"] == second["list_id"]
+
+
+def test_each_question_has_a_list_of_its_own(viewer: Client) -> None:
+    make_screening()
+    questions: list[dict[str, Any]] = [
+        {},
+        {"algorithm": "popularity"},
+        {"scope": "programme"},
+        {"scope": "programme", "days": 14},
+    ]
+    first = [listed(viewer, **question)["list_id"] for question in questions]
+    assert len(set(first)) == len(questions)
+    assert [listed(viewer, **question)["list_id"] for question in questions] == first
+
+
+def test_a_new_release_makes_a_new_list(viewer: Client) -> None:
+    make_audience(n_camps=2)
+    old = train_release()
+    first = listed(viewer)
+    new = train_release(force=True)
+    second = listed(viewer)
+    assert (first["release"], second["release"]) == (old.pk, new.pk)
+    assert first["list_id"] != second["list_id"]
+    activate_release(release_id=old.pk)
+    assert listed(viewer)["release"] == old.pk
+
+
+def test_what_is_withdrawn_leaves_the_cached_list(viewer: Client) -> None:
+    movies = [make_movie() for _ in range(3)]
+    first = listed(viewer)
+    withdraw(movies[1])
+    again = listed(viewer)
+    assert again["list_id"] == first["list_id"]
+    assert set(ids(again)) == {movies[0].pk, movies[2].pk}
+
+
+def test_batches_follow_each_other_to_the_end(viewer: Client) -> None:
+    audience = make_audience(movies_each=16)
+    train_release()
+    rate(viewer, audience.movies[0][0], 5)
+    first = listed(viewer, limit=20)
+    second = body(viewer.get("/recommendations/next"))
+    assert (first["batch"], second["batch"]) == (1, 2)
+    assert second["list_id"] == first["list_id"]
+    assert [item["rank"] for item in first["items"]] == list(range(1, 21))
+    assert [item["rank"] for item in second["items"]] == list(range(21, 41))
+    assert len({*ids(first), *ids(second)}) == 40
+    assert body(viewer.get("/recommendations/next", batch=1)) == first
+    assert viewer.get("/recommendations/next", batch=3).status_code == 404
+    for number in (0, 101, "two"):
+        assert viewer.get("/recommendations/next", batch=number).status_code == 422
+
+
+def test_batches_are_as_long_as_the_first(viewer: Client) -> None:
+    for _ in range(45):
+        make_movie()
+    listed(viewer, limit=15)
+    sizes = [len(body(viewer.get("/recommendations/next", batch=n))["items"]) for n in (1, 2, 3)]
+    assert sizes == [15, 15, 10]
+    assert viewer.get("/recommendations/next", batch=4).status_code == 404
+
+
+def test_there_is_no_next_of_nothing_nor_of_a_whole_list(viewer: Client) -> None:
+    for _ in range(45):
+        make_movie()
+    assert viewer.get("/recommendations/next").status_code == 404
+    listed(viewer, limit=40)
+    assert viewer.get("/recommendations/next").status_code == 404
+
+
+def test_next_is_of_the_list_that_was_given_last(viewer: Client) -> None:
+    for _ in range(5):
+        make_screening()
+    for _ in range(5):
+        make_movie()
+    listed(viewer, limit=2)
+    programme = listed(viewer, limit=2, scope="programme")
+    assert body(viewer.get("/recommendations/next"))["list_id"] == programme["list_id"]
+    catalogue = listed(viewer, limit=2)
+    assert body(viewer.get("/recommendations/next"))["list_id"] == catalogue["list_id"]
+
+
+def test_next_leaves_out_what_was_acted_on_since(viewer: Client) -> None:
+    movies = {movie.pk: movie for movie in (make_movie() for _ in range(10))}
+    listed(viewer, limit=4)
+    rest = body(viewer.get("/recommendations/next"))
+    say(viewer, movies[ids(rest)[1]], "hide")
+    rate(viewer, movies[ids(rest)[2]], 4)
+    after = body(viewer.get("/recommendations/next"))
+    assert ids(after) == [ids(rest)[0], ids(rest)[3]]
+    assert [item["rank"] for item in after["items"]] == [5, 8]
+    withdraw(movies[ids(rest)[0]])
+    assert ids(body(viewer.get("/recommendations/next"))) == [ids(rest)[3]]
+
+
+def test_no_viewer_is_shown_anothers_list() -> None:
+    audience = make_audience(movies_each=16)
+    train_release()
+    first, second, stranger = (
+        Client(audience.viewers[0][0]),
+        Client(audience.viewers[1][0]),
+        Client(make_user()),
+    )
+    lists = {client: listed(client, limit=10) for client in (first, second)}
+    assert ids(lists[first]) != ids(lists[second])
+    for client in (first, second):
+        rest = body(client.get("/recommendations/next"))
+        assert rest["list_id"] == lists[client]["list_id"]
+        done = Interaction.objects.filter(user=client.user).values_list("movie_id", flat=True)
+        assert not set(done) & {*ids(rest), *ids(lists[client])}
+    assert stranger.get("/recommendations/next").status_code == 404
+
+
+def test_a_list_in_the_cache_that_cannot_be_read_is_made_anew(viewer: Client) -> None:
+    """As another version of this program may have left it there."""
+    make_movie()
+    first = listed(viewer)
+    [key] = [key for key in cached_keys() if key.endswith(":hybrid:0")]
+    leftovers: list[object] = [{"list_id": "old"}, {"items": [{}]}, {"items": 4}, [], "list", 5]
+    for left in leftovers:
+        cache.set(key, left)
+        assert viewer.get("/recommendations/next").status_code == 404
+        assert ids(listed(viewer)) == ids(first)
+
+
+def cached_keys() -> list[str]:
+    with Redis.from_url(django_settings.REDIS_URL, decode_responses=True) as client:
+        return [str(key).removeprefix("cinema:1:") for key in client.keys("cinema:1:*")]
+
+
+def test_lists_need_no_cache_server(
+    viewer: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    audience = make_audience(n_camps=2)
+    train_release()
+    rate(viewer, audience.movies[0][0], 5)
+    monkeypatch.setattr(ForgivingRedisCache, "_away_until", 0.0)
+    dead = {**settings.CACHES["default"], "LOCATION": f"unix://{tmp_path}/nobody.sock"}
+    settings.CACHES = {"default": dead}
+    first, second = listed(viewer), listed(viewer)
+    assert sources(first)[0] == "als"
+    assert ids(first) == ids(second)
+    assert first["list_id"] != second["list_id"]
+    assert viewer.get("/recommendations/next").status_code == 404
+
+
+# --- cost
+
+
+def test_a_cached_list_costs_at_most_three_queries(
+    viewer: Client, settings: Settings, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    settings.RELEASE_CHECK_INTERVAL_S = settings.CATALOGUE_CHECK_INTERVAL_S = 60
+    make_audience(n_camps=2)
+    train_release()
+    listed(viewer)
+    with django_assert_max_num_queries(1):  # who asks
+        listed(viewer)
+    settings.RELEASE_CHECK_INTERVAL_S = settings.CATALOGUE_CHECK_INTERVAL_S = 0
+    with django_assert_max_num_queries(3):  # and whether release and catalogue still stand
+        listed(viewer)
+
+
+def test_a_new_list_costs_two_queries_however_much_there_is(settings: Settings) -> None:
+    """Who asks, and what that viewer has done. All else is in the process's memory."""
+    audience = make_audience(movies_each=16)
+    for movie in audience.all_movies:
+        make_screening(movie)
+    train_release()
+    settings.RELEASE_CHECK_INTERVAL_S = settings.CATALOGUE_CHECK_INTERVAL_S = 60
+    few, many = Client(make_user()), Client(make_user())
+    rate(few, audience.movies[0][0], 5)
+    for movie in audience.all_movies[:20]:
+        rate(many, movie, 5)
+
+    def cost(client: Client, **query: Any) -> int:
+        listed(client, **query)
+        with CaptureQueriesContext(connection) as queries:
+            listed(client, refresh=True, **query)
+        return len(queries)
+
+    costs = [
+        cost(client, limit=limit, scope=scope)
+        for client in (few, many)
+        for limit in (1, 40)
+        for scope in ("catalogue", "programme")
+    ]
+    assert costs == [2] * len(costs)

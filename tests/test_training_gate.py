@@ -1,0 +1,121 @@
+"""What a training measures, and what it leaves out or rejects for it."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+from pytest_django.fixtures import Settings
+
+from recommendations import selectors, tasks, training
+from recommendations.engine import artifacts
+from recommendations.models import Interaction, TrainingRun
+from tests.audience import (
+    change_something,
+    current,
+    directories,
+    make_audience,
+    train,
+    train_release,
+)
+from tests.builders import interact, make_movie, make_user
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("home")]
+State = TrainingRun.State
+
+
+# --- against popularity
+
+
+def test_als_beats_popularity_where_viewers_have_tastes() -> None:
+    make_audience()
+    metrics = train_release().metrics
+    assert metrics["als"]["users"] >= training.ENOUGH_USERS
+    assert metrics["als"]["ndcg"] > 1.5 * metrics["popularity"]["ndcg"]
+
+
+def test_an_algorithm_that_is_worse_than_popularity_is_left_out(home: Path) -> None:
+    """Where there are no tastes, only films that more and more people see, a taste is noise."""
+    luck = random.Random(1)
+    movies, users = [make_movie() for _ in range(40)], [make_user() for _ in range(80)]
+    chances = [1 / (place + 1) for place in range(len(movies))]
+    Interaction.objects.bulk_create(
+        Interaction(
+            user=user,
+            movie=movie,
+            kind=Interaction.Kind.LIKE,
+            updated_at=timezone.now() - timedelta(seconds=luck.randint(0, 10**6)),
+        )
+        for user in users
+        for movie in set(luck.choices(movies, chances, k=12))
+    )
+    release = train_release()
+    _, manifest = artifacts.load(home / "releases" / release.directory)
+    assert manifest["algorithms"] == ["popularity"]
+    assert "below popularity" in manifest["left_out"]["als"]
+    assert release.metrics["als"]["ndcg"] < release.metrics["popularity"]["ndcg"]
+
+
+# --- against the standing release
+
+
+def test_a_release_that_is_worse_than_the_standing_one_is_rejected(
+    home: Path, settings: Settings
+) -> None:
+    make_audience()
+    standing = train_release()
+    before = directories(home)
+    settings.TRAINING_FACTORS = 1  # with one direction alone three camps are not told apart
+    change_something()
+    run = train()
+    assert run.state == State.REJECTED
+    assert f"that {standing} reaches for the same viewers" in run.message
+    assert run.phase == f"comparing with {standing}"
+    assert (run.release, run.percent) == (None, 95)
+    assert current() == standing
+    assert directories(home) == before
+
+    settings.TRAINING_GATE_MARGIN = 1
+    assert train().state == State.PUBLISHED
+
+
+def test_data_that_have_become_harder_reject_no_release() -> None:
+    """Half a year of tastes, then an evening of everybody and one film: nobody foresees that."""
+    audience = make_audience()
+    standing = train_release()
+    film = make_movie()
+    for user in audience.viewers[0]:
+        interact(user, film, "superlike")
+    release = train_release()
+    best_before, best_after = (r.metrics["als"]["ndcg"] for r in (standing, release))
+    assert best_after < 0.7 * best_before
+    assert current() == release
+
+
+def test_a_standing_release_that_is_damaged_is_replaced(home: Path, settings: Settings) -> None:
+    make_audience()
+    standing = train_release()
+    (home / "releases" / standing.directory / "als.gram.npy").unlink()
+    settings.TRAINING_FACTORS = 1
+    assert train(force=True).state == State.PUBLISHED
+
+
+def test_with_too_few_viewers_to_judge_nothing_is_rejected(settings: Settings) -> None:
+    make_audience(viewers_each=5)
+    train()
+    settings.TRAINING_FACTORS = 1
+    assert train(force=True).state == State.PUBLISHED
+
+
+def test_beat_does_not_try_again_what_was_rejected_until_the_data_change() -> None:
+    user, movie = make_user(), make_movie()
+    interact(user, movie)
+    TrainingRun.objects.create(state=State.REJECTED, fingerprint=selectors.fingerprint())
+    tasks.train()
+    assert TrainingRun.objects.count() == 1
+    interact(user, movie, "seen")
+    tasks.train()
+    assert TrainingRun.objects.count() == 2
