@@ -15,7 +15,7 @@ from movies.models import CatalogueVersion, Movie
 from recommendations.management.commands import import_movielens
 from recommendations.models import Interaction
 from recommendations.movielens import importing, merging
-from tests.catalogue import RATINGS, _write, every_row, ratings, run, viewer, write_csv
+from tests.movielens import RATINGS, every_row, ratings, run, viewer, write_csv, write_lines
 from users.models import User
 
 pytestmark = pytest.mark.django_db
@@ -94,7 +94,7 @@ def test_a_path_that_is_no_folder_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_with_other_columns_is_refused(tmp_path: Path) -> None:
     write_csv(tmp_path)
-    _write(tmp_path / "ratings.csv", "user,item,stars", "1,1,5")
+    write_lines(tmp_path / "ratings.csv", "user,item,stars", "1,1,5")
     with pytest.raises(CommandError, match="begins with 'user,item,stars'"):
         run(tmp_path)
     assert not Movie.objects.exists()

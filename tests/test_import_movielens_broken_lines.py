@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from movies.models import Movie
-from tests.catalogue import MOVIES, RATINGS, run, write_csv
+from tests.movielens import MOVIES, RATINGS, run, write_csv
 
 pytestmark = pytest.mark.django_db
 

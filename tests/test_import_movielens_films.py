@@ -14,7 +14,7 @@ from recommendations.movielens import catalogue
 from recommendations.movielens.matching import Matching
 from recommendations.movielens.titles import parse_title
 from tests.builders import Client, make_movie
-from tests.catalogue import every_row, run, write_csv
+from tests.movielens import every_row, run, write_csv
 
 pytestmark = pytest.mark.django_db
 
