@@ -16,7 +16,7 @@ from ninja.openapi.schema import OpenAPISchema
 from ninja.parser import Parser
 from ninja.renderers import BaseRenderer
 
-from cinema.errors import ApiError, problem
+from cinema.errors import ApiError, database_away, problem
 from cinema.openapi import polish
 from movies.api import router as movies
 from recommendations.api import router as recommendations
@@ -93,7 +93,7 @@ def on_body_too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpRes
 @api.exception_handler(InterfaceError)
 def on_database_away(request: HttpRequest, error: Exception) -> HttpResponse:
     log.error("the database is away: %s", error)
-    return problem(503, "The database is away. Try again.", headers={"Retry-After": "2"})
+    return database_away()
 
 
 @api.exception_handler(Exception)

@@ -2,6 +2,7 @@
 
 import os
 
+import psycopg
 from celery import Celery, Task
 from django.db import InterfaceError, OperationalError
 
@@ -15,7 +16,13 @@ class ReliableTask(Task):  # type: ignore[type-arg]  # not generic at run time
     letter, which `manage.py requeue_failed_tasks` sends again.
     """
 
-    autoretry_for = (OperationalError, InterfaceError, ConnectionError, TimeoutError)
+    autoretry_for = (
+        OperationalError,
+        InterfaceError,
+        psycopg.OperationalError,  # of `cinema.locks`, whose connection is its own
+        ConnectionError,
+        TimeoutError,
+    )
     max_retries = 5
     retry_backoff = 2
     retry_backoff_max = 60

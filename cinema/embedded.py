@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import redis
@@ -51,7 +52,7 @@ def socket_paths(home: Path) -> Sockets:
     return Sockets(Path("/tmp") / f"cinema-{digest}")  # noqa: S108 - its owner is checked
 
 
-def postgres_settings(sockets: Sockets) -> dict[str, str]:
+def postgres_settings(sockets: Sockets) -> dict[str, Any]:
     """The connection settings, as Django names them."""
     return {"NAME": DATABASE, "USER": USER, "HOST": str(sockets.postgres)}
 

@@ -83,6 +83,10 @@ class Unprocessable(ApiError):
         super().__init__(message, errors=[{"field": field, "message": message}])
 
 
+def database_away() -> HttpResponse:
+    return problem(503, "The database is away. Try again.", headers={"Retry-After": "2"})
+
+
 def problem(
     status: int, detail: str, *, headers: dict[str, str] | None = None, **members: object
 ) -> HttpResponse:

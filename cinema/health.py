@@ -15,8 +15,8 @@ from django.views.decorators.http import require_safe
 from cinema.celery import app
 from recommendations import selectors
 
-#: The worker and the trainer.
-WORKERS = 2
+#: The programs that carry out tasks, as their host names begin.
+WORKERS = {"worker", "trainer"}
 ANSWER_WITHIN_S = 1
 
 
@@ -80,9 +80,15 @@ def _migrations() -> dict[str, object]:
 
 
 def _workers() -> dict[str, object]:
-    """How many answer; one that is busy training answers too."""
-    replies = app.control.ping(timeout=ANSWER_WITHIN_S, limit=WORKERS) or []
-    return {} if len(replies) >= WORKERS else {"state": "missing", "count": len(replies)}
+    """Which kinds answer; one that is busy training answers too."""
+    # With one process of each kind the second answer is the last; with more, ask for all.
+    missing = WORKERS - _answering(limit=len(WORKERS)) and WORKERS - _answering(limit=None)
+    return {"state": "missing", "missing": sorted(missing)} if missing else {}
+
+
+def _answering(*, limit: int | None) -> set[str]:
+    replies = app.control.ping(timeout=ANSWER_WITHIN_S, limit=limit) or []
+    return {name.partition("@")[0] for reply in replies for name in reply}
 
 
 def _release() -> dict[str, object]:

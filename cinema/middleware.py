@@ -34,11 +34,10 @@ def request_id(get_response: GetResponse) -> GetResponse:
     def middleware(request: HttpRequest) -> HttpResponseBase:
         given = request.headers.get("X-Request-ID", "")
         identifier = given if _usable_id.fullmatch(given) else uuid.uuid4().hex
-        token = _request_id.set(identifier)
-        try:
-            response = get_response(request)
-        finally:
-            _request_id.reset(token)
+        # Not reset in the end: Django logs the status after the middleware. The next request of
+        # this thread sets its own.
+        _request_id.set(identifier)
+        response = get_response(request)
         response["X-Request-ID"] = identifier
         return response
 

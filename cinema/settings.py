@@ -24,6 +24,7 @@ from cinema.variables import (
     one_of,
     positive,
     read,
+    some_of,
     url_of,
     weight_table,
     whole,
@@ -56,24 +57,29 @@ EMBEDDED_POSTGRES = not _database_url
 EMBEDDED_VALKEY = not _redis_url
 _sockets = embedded.socket_paths(CINEMA_HOME)
 
+_database = (
+    embedded.postgres_settings(_sockets)
+    if EMBEDDED_POSTGRES
+    else environ.Env.db_url_config(_database_url)
+)
 DATABASES = {
     "default": {
-        **(
-            embedded.postgres_settings(_sockets)
-            if EMBEDDED_POSTGRES
-            else environ.Env.db_url_config(_database_url)
-        ),
+        **_database,
         "ENGINE": "django.db.backends.postgresql",
         # A request takes a connection from the pool and puts it back. Under threads and gevent,
         # CONN_MAX_AGE would leak connections instead.
         "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
+            **_database.get("OPTIONS", {}),  # such as sslmode, from the address
             "pool": {
                 "min_size": 1,
                 "max_size": read("DATABASE_POOL_SIZE", whole(1, 200), str(WEB_THREADS + 2)),
                 # A request waits so long for a connection, and while the database is away.
                 "timeout": read("DATABASE_TIMEOUT_S", positive, "2"),
+                # Attempts come less and less often within this time, and the next request begins
+                # anew: with the default of five minutes a short absence lasted two more.
+                "reconnect_timeout": 5,
             },
         },
     }
@@ -137,13 +143,16 @@ RELEASE_CHECK_INTERVAL_S = read("RELEASE_CHECK_INTERVAL_S", positive, "1")
 RELEASES_KEPT = read("RELEASES_KEPT", whole(1, 1000), "3")
 RECOMMENDATION_LIST_LIFETIME_S = read("RECOMMENDATION_LIST_LIFETIME_S", whole(1), "21600")
 TRAINING_INTERVAL_S = read("TRAINING_INTERVAL_S", whole(10), "3600")
-TRAINING_TIME_LIMIT_S = read("TRAINING_TIME_LIMIT_S", whole(10, 3300), "2700")
+TRAINING_TIME_LIMIT_S = read("TRAINING_TIME_LIMIT_S", whole(10, 3300), "1500")
 TRAINING_GATE_MARGIN = read("TRAINING_GATE_MARGIN", fraction, "0.1")
 TRAINING_FACTORS = read("TRAINING_FACTORS", whole(0, 1024), "0")
 
 # --- health
 
-HEALTH_REQUIRED = read("HEALTH_REQUIRED", words, "database,cache,broker,migrations,workers")
+_components = ("database", "cache", "broker", "migrations", "workers", "release")
+HEALTH_REQUIRED = read(
+    "HEALTH_REQUIRED", some_of(*_components), "database,cache,broker,migrations,workers"
+)
 
 # --- Django
 
@@ -268,7 +277,7 @@ CELERY_TASK_TIME_LIMIT = 300
 CELERY_TASK_TRACK_STARTED = True
 CELERY_TASK_DEFAULT_QUEUE = "cinema"
 CELERY_TASK_ROUTES = {"recommendations.train": {"queue": "training"}}
-CELERY_RESULT_BACKEND = "django-db"
+CELERY_RESULT_BACKEND = "cinema.results:ForgivingDatabaseBackend"
 CELERY_RESULT_EXTENDED = True
 CELERY_RESULT_EXPIRES = 30 * 24 * 3600
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

@@ -66,6 +66,15 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return cast
 
 
+def some_of(*choices: str) -> Callable[[str], list[str]]:
+    def cast(text: str) -> list[str]:
+        if unknown := set(words(text)) - set(choices):
+            raise ValueError(f"{', '.join(sorted(unknown))} is none of {', '.join(choices)}")
+        return words(text)
+
+    return cast
+
+
 def weight_table(text: str) -> dict[str, float]:
     """`like=2,hide=-3,5=3` to a dictionary; every kind and every whole star must be there."""
     table = {key.strip(): float(value) for key, _, value in (w.partition("=") for w in words(text))}

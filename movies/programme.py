@@ -14,7 +14,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from cinema.errors import Unprocessable
+from cinema.errors import Unprocessable, database_away
 from movies import catalogue, selectors
 from movies.catalogue import Document, Snapshot
 from movies.models import Movie, Screening
@@ -83,7 +83,7 @@ def without_parsing(view: Callable[..., HttpResponse]) -> Callable[..., HttpResp
         try:
             return programme_response(ProgrammeQuery.of(NO_FILTERS))
         except (OperationalError, InterfaceError):
-            return view(request, *args, **kwargs)  # which makes a problem document of it
+            return database_away()
 
     return answer
 

@@ -108,7 +108,7 @@ def standing(movie: Movie) -> int | None:
 
 def _free_slug(movie: Movie) -> str:
     """From the name; then with the year; then with a number."""
-    stem = _slug(movie.name)[:100].strip("-") or "movie"
+    stem = slug_of(movie.name)[:100].strip("-") or "movie"
     taken = set(
         Movie.objects.filter(slug__startswith=stem)
         .exclude(pk=movie.pk)
@@ -122,7 +122,7 @@ def _free_slug(movie: Movie) -> str:
     return candidates[0]
 
 
-def _slug(name: str) -> str:
+def slug_of(name: str) -> str:
     """In ASCII where no letter gets lost by it: Amélie is amelie, 七人の侍 and Straße stay."""
     ascii_only, whole = slugify(name), slugify(name, allow_unicode=True)
     return ascii_only if len(ascii_only) == len(whole) else whole
@@ -130,7 +130,7 @@ def _slug(name: str) -> str:
 
 def find_or_create_genres(names: Iterable[str]) -> list[Genre]:
     """The genres of these names or slugs, made where there are none yet."""
-    wanted = {_slug(name)[:60]: name for name in names}
+    wanted = {slug_of(name)[:60]: name for name in names}
     lower = [name.lower() for name in wanted.values()]
     known = Genre.objects.alias(lower=Lower("name")).filter(Q(slug__in=wanted) | Q(lower__in=lower))
     taken = {key for genre in known for key in (genre.slug, genre.name.lower())}

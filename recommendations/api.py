@@ -1,6 +1,8 @@
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.views.decorators.cache import cache_control
 from ninja import Query, Router
+from ninja.decorators import decorate_view
 from ninja.pagination import paginate
 from ninja.responses import Status
 
@@ -111,6 +113,7 @@ def get_next_recommendations(request: AuthedRequest, batch: BatchNumber = 2) -> 
     response={200: list[AlgorithmOut]},
     tags=RECOMMENDATIONS,
 )
+@decorate_view(cache_control(public=True, max_age=0, must_revalidate=True))
 def list_algorithms(request: HttpRequest) -> list[AlgorithmOut]:
     """What `algorithm` can be, and how good each is on this cinema's own data."""
     return [AlgorithmOut(**algorithm) for algorithm in serving.describe_algorithms()]

@@ -17,7 +17,6 @@ from recommendations.engine.artifacts import ArtifactError
 from recommendations.engine.ids import IdMap
 from recommendations.engine.protocol import Recommender
 from recommendations.models import Release
-from recommendations.releases import release_directory
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +40,7 @@ def load_release(release: Release) -> LoadedRelease:
     Raises:
         ArtifactError: They are missing, damaged, or of a format or algorithm unknown here.
     """
-    arrays, manifest = artifacts.load(release_directory(release))
+    arrays, manifest = artifacts.load(release.path)
     try:
         recommenders = {
             name: ALGORITHMS[name].from_arrays(

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils import timezone
 
 from movies.models import Movie
@@ -84,6 +86,18 @@ class Release(models.Model):
         return f"release {self.pk}"
 
     @property
+    def path(self) -> Path:
+        return Path(settings.CINEMA_HOME) / "releases" / self.directory
+
+    @property
+    def has_files(self) -> bool:
+        return bool(self.directory) and self.path.is_dir()
+
+    def is_of(self, fingerprint: str) -> bool:
+        """Whether training on these data would make it again; without its files it has to."""
+        return self.fingerprint == fingerprint and self.has_files
+
+    @property
     def age_s(self) -> float:
         return (timezone.now() - self.created_at).total_seconds()
 
@@ -121,10 +135,6 @@ class TrainingRun(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=Q(percent__range=(0, 100)), name="training_run_percent_range"
-            ),
-            models.CheckConstraint(
-                condition=Q(finished_at=None) | Q(finished_at__gte=F("created_at")),
-                name="training_run_ends_after_start",
             ),
         ]
         indexes = [models.Index(fields=["state"], name="training_run_by_state")]

@@ -19,10 +19,6 @@ def releases_root() -> Path:
     return Path(settings.CINEMA_HOME) / "releases"
 
 
-def release_directory(release: Release) -> Path:
-    return releases_root() / release.directory
-
-
 def activate_release(*, release_id: int) -> Release:
     """Make this release the current one: forward, or back.
 
@@ -34,7 +30,7 @@ def activate_release(*, release_id: int) -> Release:
     if not release.directory:
         raise ReleaseUnusable(release_id, "its files are deleted")
     try:
-        artifacts.load(release_directory(release))
+        artifacts.load(release.path)
     except ArtifactError as error:
         raise ReleaseUnusable(release_id, str(error)) from error
     return make_current(release)
@@ -58,7 +54,7 @@ def remove_old_releases() -> None:
     """
     for release in selectors.releases_with_files()[settings.RELEASES_KEPT :]:
         if not release.is_current:
-            directory = release_directory(release)
+            directory = release.path
             # The row first: a release without files is told so, one with half of them is broken.
             Release.objects.filter(pk=release.pk, is_current=False).update(directory="")
             artifacts.remove(directory)

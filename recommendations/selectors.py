@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import zlib
+
+from django.conf import settings
 from django.db.models import Count, Max, QuerySet, Sum
 
 from movies.models import Movie
@@ -40,7 +43,7 @@ def get_run(run_id: int) -> TrainingRun:
 def was_trained_on(fingerprint: str) -> bool:
     """Whether the current release, or what was last rejected in its favour, comes of these data."""
     current = current_release()
-    if current and current.fingerprint == fingerprint:
+    if current and current.is_of(fingerprint):
         return True
     last = TrainingRun.objects.exclude(state__in=TrainingRun.UNFINISHED).first()
     return bool(
@@ -49,7 +52,7 @@ def was_trained_on(fingerprint: str) -> bool:
 
 
 def fingerprint() -> str:
-    """Of all data that training reads: it changes with them, and costs no look at them.
+    """Of all data and settings that training reads: it changes with them, without reading them.
 
     Each change to a viewer's interactions raises the viewer's `taste_version`.
     """
@@ -57,4 +60,6 @@ def fingerprint() -> str:
         n=Count("pk"), tastes=Sum("taste_version")
     )
     movies = Movie.objects.published().aggregate(n=Count("pk"), newest=Max("pk"))
-    return f"{users['n']}-{users['tastes'] or 0}-{movies['n']}-{movies['newest'] or 0}"
+    how = zlib.crc32(repr([settings.INTERACTION_WEIGHTS, settings.TRAINING_FACTORS]).encode())
+    data = [users["n"], users["tastes"] or 0, movies["n"], movies["newest"] or 0]
+    return "-".join(f"{part:x}" for part in [*data, how])

@@ -26,8 +26,8 @@ def record_interaction(
 ) -> tuple[Interaction, bool]:
     """Take note of what a viewer thinks of a movie; returns the row and whether it is new.
 
-    The same again changes nothing, other stars replace those that stand. Of several at once one
-    row comes, with one of their stars.
+    The same again changes nothing, unless it takes back something said in between; other stars
+    replace those that stand. Of several at once one row comes, with one of their stars.
 
     Args:
         stars: 0.5 to 5 in halves for a rating, else None.
@@ -54,10 +54,18 @@ def _find_or_create(
     row, created = Interaction.objects.select_for_update().get_or_create(
         user=user, movie_id=movie_id, kind=kind, defaults={"half_stars": half_stars}
     )
-    if not created and row.half_stars != half_stars:
+    if not created and (row.half_stars != half_stars or _is_outdated(row)):
         row.half_stars, row.updated_at = half_stars, timezone.now()
         row.save(update_fields=["half_stars", "updated_at"])
     return row, created
+
+
+def _is_outdated(row: Interaction) -> bool:
+    """Whether the viewer has said something else of the movie since: like, dislike, like again."""
+    later = Interaction.objects.filter(
+        user_id=row.user_id, movie_id=row.movie_id, updated_at__gt=row.updated_at
+    )
+    return row.kind != Kind.SEEN and later.exclude(kind=Kind.SEEN).exists()
 
 
 def rate_movie(*, user: User, movie_id: int, stars: float) -> Interaction:

@@ -205,12 +205,13 @@ def _make_items(
 ) -> list[Item]:
     """Rank by the models, each behind the one that it stands in for, and the rest by date."""
     snapshot = catalogue.current().snapshot
-    movie_ids, weights, _ = load_history(user_id)
+    movie_ids, weights, seconds = load_history(user_id)
     history = _as_row(release, movie_ids, weights)
+    times = _as_row(release, movie_ids, seconds)
     by_date = snapshot.showing(days) if scope == "programme" else snapshot.published
     ranked = rank_with_fallback(
         {
-            name: release.recommenders[name].score(history)[0]
+            name: release.recommenders[name].score(history, times)[0]
             for name in models_for(algorithm)
             if name in release.recommenders
         },
@@ -236,12 +237,12 @@ def models_for(algorithm: str) -> Sequence[str]:
 
 
 def _as_row(
-    release: LoadedRelease, movie_ids: NDArray[np.int64], weights: NDArray[np.float32]
+    release: LoadedRelease, movie_ids: NDArray[np.int64], values: NDArray[np.floating]
 ) -> csr_matrix:
-    """(1, n_items) float32; what the release does not know is left out."""
+    """(1, n_items) of the values; what the release does not know is left out."""
     indices = release.items.indices(movie_ids)
     known = indices >= 0
-    row = (weights[known], indices[known], np.array([0, known.sum()]))
+    row = (values[known], indices[known], np.array([0, known.sum()]))
     return csr_matrix(row, shape=(1, len(release.items)))
 
 

@@ -23,7 +23,7 @@ from recommendations.engine.protocol import Array, Recommender
 from recommendations.engine.renumbering import Renumbered
 from recommendations.loading import load_release
 from recommendations.models import Release, TrainingRun
-from recommendations.releases import make_current, releases_root, remove_old_releases
+from recommendations.releases import make_current, remove_old_releases
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ def run_training(
     try:
         run.fingerprint = selectors.fingerprint()
         current = selectors.current_release()
-        if current and current.fingerprint == run.fingerprint and not force:
+        if current and current.is_of(run.fingerprint) and not force:
             return _finish(run, State.UNCHANGED, f"Nothing has changed since {current}.")
         release = _train_and_publish(run.fingerprint, current, progress)
     except ReleaseRejected as rejection:
@@ -225,7 +225,7 @@ def publish(release: Release, trained: Trained, dataset: Dataset) -> Release:
     for name, recommender in trained.recommenders.items():
         arrays |= {f"{name}.{key}": array for key, array in recommender.to_arrays().items()}
     artifacts.save(
-        releases_root() / release.directory,
+        release.path,
         arrays,
         {
             "algorithms": list(trained.recommenders),

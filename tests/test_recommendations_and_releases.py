@@ -12,7 +12,7 @@ from pytest_django.fixtures import Settings
 
 from recommendations import loading
 from recommendations.models import Release
-from recommendations.releases import activate_release, release_directory
+from recommendations.releases import activate_release
 from tests.audience import listed, make_audience, sources, train_release
 from tests.builders import Client
 from tests.concurrency import and_disconnect
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_and_alone")]
 
 
 def damage(release: Release) -> None:
-    with (release_directory(release) / "als.item_factors.npy").open("r+b") as file:
+    with (release.path / "als.item_factors.npy").open("r+b") as file:
         file.seek(-1, 2)
         last = file.read(1)[0]
         file.seek(-1, 2)
@@ -29,16 +29,16 @@ def damage(release: Release) -> None:
 
 
 def delete(release: Release) -> None:
-    release_directory(release).rename(release_directory(release).with_name("gone"))
+    release.path.rename(release.path.with_name("gone"))
 
 
 def of_another_format(release: Release) -> None:
-    manifest = release_directory(release) / "manifest.json"
+    manifest = release.path / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"format": 1', '"format": 2'))
 
 
 def of_an_unknown_algorithm(release: Release) -> None:
-    manifest = release_directory(release) / "manifest.json"
+    manifest = release.path / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"popularity",', '"popularity", "oracle",'))
 
 

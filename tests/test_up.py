@@ -128,8 +128,12 @@ def test_a_killed_web_worker_is_replaced_while_the_other_serves(cinema: RunningC
     assert len(workers) == 2
     workers[0].kill()
     assert heals(cinema)
-    now = {p.pid for p in cinema.processes("granian") if "granian" in _parent(p)}
-    assert wait_for(lambda: len(now) == 2, timeout_s=HEALS_WITHIN_S)
+
+    def both_are_there() -> bool:
+        now = [p for p in cinema.processes("granian") if "granian" in _parent(p)]
+        return len(now) == 2 and workers[0] not in now
+
+    assert wait_for(both_are_there, timeout_s=HEALS_WITHIN_S)
 
 
 def _parent(process: psutil.Process) -> str:

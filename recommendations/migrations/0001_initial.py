@@ -69,7 +69,7 @@ class Migration(migrations.Migration):
             options={
                 'ordering': ('-id',),
                 'indexes': [models.Index(fields=['state'], name='training_run_by_state')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('percent__range', (0, 100))), name='training_run_percent_range'), models.CheckConstraint(condition=models.Q(('finished_at', None), ('finished_at__gte', models.F('created_at')), _connector='OR'), name='training_run_ends_after_start')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('percent__range', (0, 100))), name='training_run_percent_range')],
             },
         ),
     ]

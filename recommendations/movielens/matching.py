@@ -10,9 +10,9 @@ from itertools import chain, count
 from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Lower
-from django.utils.text import slugify
 
 from movies.models import Movie
+from movies.services import slug_of
 from recommendations.movielens.films import Film
 
 #: Of a film without a year.
@@ -101,7 +101,7 @@ class Matching:
 
     def _free_slug(self, name: str, year: int) -> str:
         """As `movies.services` makes it, but without a query for each."""
-        stem = slugify(name, allow_unicode=True)[:100].strip("-") or "movie"
+        stem = slug_of(name)[:100].strip("-") or "movie"
         candidates = chain((stem, f"{stem}-{year}"), (f"{stem}-{n}" for n in count(2)))
         slug = next(candidate for candidate in candidates if candidate not in self._slugs)
         self._slugs.add(slug)

@@ -56,7 +56,8 @@ class AlsRecommender(Recommender):
     a dislike says with confidence what an unseen item says without.
 
     Args:
-        factors: Length of the vectors; by default 32 to 192 by the number of interactions.
+        factors: Length of the vectors; by default 32 to 192, the more interactions the longer,
+            and 128 for very many, where time is dearer.
         regularization: By default the root of the number of interactions over 8, at most 80:
             more data fill more directions, and each wants holding down.
         alpha: The confidence of a positive weight of average size.
