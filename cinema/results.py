@@ -18,9 +18,17 @@ class ForgivingDatabaseBackend(DatabaseBackend):  # type: ignore[misc]  # untype
     minutes without Postgres no place of the worker would be left.
     """
 
-    def _store_result(self, task_id: str, result: Any, status: str, **options: Any) -> Any:
+    def _store_result(
+        self,
+        task_id: str,
+        result: Any,
+        status: str,
+        traceback: str | None = None,
+        request: Any = None,
+        using: str | None = None,
+    ) -> Any:
         try:
-            return super()._store_result(task_id, result, status, **options)
+            return super()._store_result(task_id, result, status, traceback, request, using)
         except (OperationalError, InterfaceError) as error:
             log.warning("%s of task %s is not recorded: %s", status, task_id, error)
             return result

@@ -6,9 +6,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from django.db import connection
+from psycopg_pool import ConnectionPool
 
 from tests.environment import HOME
 
@@ -88,3 +90,12 @@ def staff(db: None) -> Client:
     from tests.builders import Client, make_user
 
     return Client(make_user(is_staff=True))
+
+
+@pytest.fixture
+def impatient_pool(db: None) -> Iterator[None]:
+    """The pool gives up at once, not after ten seconds."""
+    pool: ConnectionPool[Any] = cast("Any", connection).pool
+    patience, pool.timeout = pool.timeout, 0.2
+    yield
+    pool.timeout = patience

@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from movies.models import Movie
+from recommendations.data import load_history
 from recommendations.models import Interaction
 from tests.audience import rate, say
 from tests.builders import Client, interact, make_movie, make_user
@@ -273,3 +274,14 @@ def test_feedback_is_for_those_who_have_signed_in(
     answer = anonymous.send(method, path, {"stars": 4})
     assert answer.status_code == 401
     assert answer["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_what_is_said_again_after_something_else_is_the_last_word(viewer: Client) -> None:
+    movie = make_movie()
+    for kind in ("like", "dislike", "like"):
+        viewer.post("/interactions", {"movie_id": movie.pk, "kind": kind})
+    _, weights, _ = load_history(viewer.user.pk)
+    assert weights.tolist() == [2]
+    before = Interaction.objects.get(kind=Interaction.Kind.LIKE).updated_at
+    viewer.post("/interactions", {"movie_id": movie.pk, "kind": "like"})
+    assert Interaction.objects.get(kind=Interaction.Kind.LIKE).updated_at == before

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 from django.db import connection
 from django.utils import timezone
-from psycopg_pool import ConnectionPool
 
 from cinema.processes import wait_for
 from cinema.refreshing import Refreshing
@@ -19,6 +16,7 @@ from movies import catalogue
 from movies.models import CatalogueVersion, Genre, Hall, Movie, Screening
 from tests.builders import Client, interact, make_movie, make_screening, make_user
 from tests.catalogue import programme, shown
+from tests.outages import database_refusing
 
 if TYPE_CHECKING:
     from django.test.client import _MonkeyPatchedWSGIResponse as Response
@@ -188,36 +186,6 @@ def test_the_programme_needs_no_cache_server(anonymous: Client, settings: Any) -
         assert answer.status_code == 200
         assert "Warning" not in answer
     assert screening.movie.name in answer.content.decode()
-
-
-@contextmanager
-def database_refusing() -> Iterator[None]:
-    """The server ends every session of the database and lets nobody in, as in a fail-over."""
-    name = connection.settings_dict["NAME"]
-    parameters = {
-        **{key: value for key, value in connection.get_connection_params().items()
-           if key in ("user", "password", "host", "port") and value},
-        "dbname": "postgres",
-    }  # fmt: skip
-    with psycopg.connect(**parameters, autocommit=True) as server:
-        server.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
-        server.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
-        )
-        try:
-            yield
-        finally:
-            server.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
-            connection.close()
-
-
-@pytest.fixture
-def impatient_pool(db: None) -> Iterator[None]:
-    """The pool gives up at once, not after ten seconds."""
-    pool: ConnectionPool[Any] = cast("Any", connection).pool
-    patience, pool.timeout = pool.timeout, 0.2
-    yield
-    pool.timeout = patience
 
 
 @pytest.mark.django_db(transaction=True)

@@ -18,11 +18,13 @@ VARIABLES = set(re.findall(r'read\(\s*"([A-Z_]+)"', SETTINGS))
 POSTGRES = "postgres://cinema@127.0.0.1/cinema"
 
 
-def start(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Read the settings in a fresh process with these variables and a home of its own."""
+def start(
+    tmp_path: Path, shown: str = "s.CELERY_BROKER_URL", **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Read the settings in a fresh process with these variables, and print one of them."""
     clean = {k: v for k, v in os.environ.items() if k not in VARIABLES}
     return subprocess.run(
-        [sys.executable, "-c", "import cinema.settings as s; print(s.CELERY_BROKER_URL)"],
+        [sys.executable, "-c", f"import cinema.settings as s; print({shown})"],
         cwd=ROOT,
         env={**clean, "CINEMA_HOME": str(tmp_path), **variables},
         capture_output=True,
@@ -55,6 +57,7 @@ def test_every_variable_is_in_the_example() -> None:
         ("REDIS_URL", "localhost"),
         ("CELERY_BROKER_URL", "kafka://127.0.0.1"),
         ("LOG_LEVEL", "LOUD"),
+        ("HEALTH_REQUIRED", "database,datacase"),
     ],
 )
 def test_a_bad_value_stops_the_start_with_its_name(
@@ -70,6 +73,16 @@ def test_outside_the_embedded_mode_there_is_no_default_secret(tmp_path: Path) ->
     assert done.returncode != 0
     assert "SECRET_KEY is not set" in done.stderr
     assert start(tmp_path, DATABASE_URL=POSTGRES, SECRET_KEY="known").returncode == 0
+
+
+def test_options_of_the_database_address_are_kept(tmp_path: Path) -> None:
+    done = start(
+        tmp_path,
+        "s.DATABASES['default']['OPTIONS']['sslmode']",
+        DATABASE_URL=f"{POSTGRES}?sslmode=require",
+        SECRET_KEY="known",
+    )
+    assert done.stdout.strip() == "require"
 
 
 def test_the_embedded_secret_is_made_once(tmp_path: Path) -> None:

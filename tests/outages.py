@@ -1,0 +1,30 @@
+"""Servers that are away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from django.db import connection
+
+
+@contextmanager
+def database_refusing() -> Iterator[None]:
+    """The server ends every session of the database and lets nobody in, as in a fail-over."""
+    name = connection.settings_dict["NAME"]
+    parameters = {
+        **{key: value for key, value in connection.get_connection_params().items()
+           if key in ("user", "password", "host", "port") and value},
+        "dbname": "postgres",
+    }  # fmt: skip
+    with psycopg.connect(**parameters, autocommit=True) as server:
+        server.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        server.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
+        )
+        try:
+            yield
+        finally:
+            server.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+            connection.close()
