@@ -130,7 +130,7 @@ RANKING_STEP = read("RANKING_STEP", whole(0, 1_000_000), "10")
 RANKING_INTERVAL_S = read("RANKING_INTERVAL_S", whole(1), "300")
 STARTING_DAYS = read("STARTING_DAYS", whole(0, 3650), "7")
 CATALOGUE_CHECK_INTERVAL_S = read("CATALOGUE_CHECK_INTERVAL_S", positive, "0.5")
-CATALOGUE_MAX_AGE_S = read("CATALOGUE_MAX_AGE_S", positive, "60")
+CATALOGUE_MAX_AGE_S = read("CATALOGUE_MAX_AGE_S", positive, "300")
 
 # --- recommendations
 
