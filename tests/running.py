@@ -90,7 +90,7 @@ class RunningCinema:
         """Signal the supervisor and wait for its end; returns the exit code."""
         assert self._process
         self._process.send_signal(number)
-        return self._process.wait(timeout=15)
+        return self._process.wait(timeout=60)
 
     def stop(self) -> None:
         """End it and delete what it had."""

@@ -180,7 +180,7 @@ def test_a_training_that_is_killed_is_carried_out_again(
 
 
 def wait_until(
-    holds: Callable[[], bool], *, doing: Callable[[], object] = lambda: None, timeout_s: float = 10
+    holds: Callable[[], bool], *, doing: Callable[[], object] = lambda: None, timeout_s: float = 60
 ) -> None:
     """Do something again and again until the condition holds."""
     give_up_at = time.monotonic() + timeout_s
