@@ -59,7 +59,7 @@ class Snapshot:
     _building: threading.RLock = field(default_factory=threading.RLock)
 
     def is_old(self) -> bool:
-        """Ratings raise no version, lest every click made all anew: they show after some minutes."""
+        """Ratings raise no version, lest every click made all anew: they show after minutes."""
         return time.monotonic() - self.made_at >= settings.CATALOGUE_MAX_AGE_S
 
     def document(self, key: object, build: Callable[[], Document]) -> Document:
