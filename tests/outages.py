@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
-from django.db import connection
+from django.db import OperationalError, connection
+
+from cinema.processes import wait_for
 
 
 @contextmanager
@@ -28,3 +30,12 @@ def database_refusing() -> Iterator[None]:
         finally:
             server.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
             connection.close()
+            assert wait_for(_connects, timeout_s=60)  # the pool pauses between its attempts
+
+
+def _connects() -> bool:
+    try:
+        connection.ensure_connection()
+    except OperationalError:
+        return False
+    return True
