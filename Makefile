@@ -34,6 +34,10 @@ help:
 	@$(POETRY) install --quiet
 	@touch $@
 
+.PHONY: s3
+s3: .venv/.main-ready ## install what keeps uploads in a bucket (MEDIA_BUCKET)
+	@$(POETRY) install --quiet --only main --extras s3
+
 .PHONY: lock
 lock: .tools/.ready
 	@$(POETRY) lock
@@ -43,8 +47,8 @@ run: .venv/.main-ready ## start everything, with a demonstration: http://127.0.0
 	@exec .venv/bin/python manage.py up $(if $(EMPTY),--empty)
 
 .PHONY: test
-test: .venv/.dev-ready ## run all tests on embedded servers of their own
-	@.venv/bin/python -m pytest --cov --cov-report=term $(TESTS)
+test: .venv/.dev-ready ## run all tests on embedded servers of their own, on each core at once
+	@.venv/bin/python -m pytest -n auto --maxprocesses=4 --cov --cov-report=term $(TESTS)
 
 # The servers of the machine, by their usual addresses; each can be overridden.
 .PHONY: test-services
@@ -53,6 +57,10 @@ test-services: export REDIS_URL ?= redis://127.0.0.1:6379/9
 test-services: export CELERY_BROKER_URL ?= amqp://guest:guest@127.0.0.1:5672//
 test-services: .venv/.dev-ready ## run the tests on PostgreSQL, Redis and RabbitMQ at their usual ports
 	@.venv/bin/python -m pytest $(TESTS)
+
+.PHONY: fuzz
+fuzz: .venv/.dev-ready ## thousands of requests made from the OpenAPI document
+	@.venv/bin/python -m tests.fuzz
 
 .PHONY: lint
 lint: .venv/.dev-ready ## ruff, mypy, migrations

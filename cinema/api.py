@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from collections import Counter
 from typing import Any
 
 import orjson
 from django.conf import settings
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
+from django.http.multipartparser import MultiPartParserError
 from ninja import NinjaAPI, Redoc, Swagger
 from ninja.errors import HttpError, ValidationError
 from ninja.openapi.schema import OpenAPISchema
 from ninja.parser import Parser
 from ninja.renderers import BaseRenderer
 
-from cinema.errors import ApiError, database_away, problem
+from cinema.answers.api import router as answers
+from cinema.audit.api import router as audit
+from cinema.errors import ApiError, Unprocessable, database_away, problem
 from cinema.openapi import polish
 from movies.api import router as movies
+from movies.importing.api import router as importing
+from movies.media.api import router as media
+from movies.programme.api import router as programme
+from movies.screenings.api import router as screenings
+from movies.tmdb.api import router as tmdb
 from recommendations.api import router as recommendations
 from users.api import router as users
 
@@ -27,7 +37,17 @@ log = logging.getLogger(__name__)
 
 class JsonParser(Parser):
     def parse_body(self, request: HttpRequest) -> Any:
-        return orjson.loads(request.body)
+        """The body, by RFC 8259 to the letter, and without a name that is given twice."""
+        orjson.loads(request.body)  # is strict about numbers and depth, but takes the last of two
+        return json.loads(request.body, object_pairs_hook=_without_duplicates)
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for name, count in Counter(n for n, _ in pairs).items() if count > 1)
+        raise Unprocessable("body", f"{twice[:50]!r} is given twice")
+    return found
 
 
 class JsonRenderer(BaseRenderer):
@@ -53,9 +73,19 @@ api = CinemaAPI(
     docs=Swagger(settings={"persistAuthorization": True}),
     urls_namespace="api-1",
 )
-api.add_router("", movies)
-api.add_router("", users)
-api.add_router("", recommendations)
+for router in (
+    movies,
+    importing,
+    media,
+    tmdb,
+    screenings,
+    programme,
+    users,
+    recommendations,
+    audit,
+    answers,
+):
+    api.add_router("", router)
 
 
 def redoc(request: HttpRequest) -> HttpResponse:
@@ -83,6 +113,15 @@ def on_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
     return problem(error.status_code, str(error))
 
 
+@api.exception_handler(MultiPartParserError)
+@api.exception_handler(TooManyFieldsSent)
+@api.exception_handler(UnreadablePostError)
+def on_malformed_form(request: HttpRequest, error: Exception) -> HttpResponse:
+    """What is no form, or broke off before its end."""
+    errors = [{"field": "body", "message": "not a valid form"}]
+    return problem(422, "The request is malformed: see `errors`.", errors=errors)
+
+
 @api.exception_handler(RequestDataTooBig)
 def on_body_too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
     limit_mb = settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 1024 // 1024
@@ -105,6 +144,8 @@ def on_fault(request: HttpRequest, error: Exception) -> HttpResponse:
 def _field(location: tuple[str | int, ...]) -> list[str]:
     """`("body", "payload", "name")` to `body.name`: the handler's own parameter says nothing."""
     where, *rest = map(str, location)
+    if where == "file":  # a part of the body too
+        return ["body", *rest[-1:]]
     return [where, *(rest[1:] if where == "body" else rest[-1:])]
 
 

@@ -58,3 +58,8 @@ class Anyone(SignedIn):
 signed_in = SignedIn()
 staff = Staff()
 anyone = Anyone()
+
+
+def is_staff(request: HttpRequest) -> bool:
+    """Whether the caller of an operation for `anyone` is a member of staff."""
+    return bool(getattr(request.user, "is_staff", False))

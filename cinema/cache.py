@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import ClassVar, TypeVar, cast
 
 import orjson
+from django.core.cache import caches
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.cache.backends.redis import RedisCache
 from redis.exceptions import RedisError
@@ -21,36 +23,59 @@ PAUSE_S = 1.0
 
 
 class JsonSerializer:
-    """Values are JSON; a dataclass goes in as an object and comes out as a dictionary.
+    """Values are JSON, or bytes, which stay as they are.
 
-    Django's default is pickle, which runs whatever stands in the cache.
+    A dataclass goes in as an object and comes out as a dictionary. Django's default is pickle,
+    which runs whatever stands in the cache.
     """
 
+    #: No JSON begins with it.
+    RAW = b"\0"
+
     def dumps(self, value: object) -> bytes:
-        return orjson.dumps(value)
+        return self.RAW + value if isinstance(value, bytes) else orjson.dumps(value)
 
     def loads(self, data: bytes) -> object:
-        return orjson.loads(data)
+        return data[1:] if data[:1] == self.RAW else orjson.loads(data)
 
 
 class ForgivingRedisCache(RedisCache):
     """A cache holds nothing that cannot be made again, so its absence fails no request."""
 
-    _away_until = 0.0
+    #: Of all threads. Zero while the server answers.
+    _away_until: ClassVar[float] = 0.0
+    _trying: ClassVar[threading.Lock] = threading.Lock()
 
     def _forgive(self, operation: Callable[[], T], otherwise: T) -> T:
-        if time.monotonic() < ForgivingRedisCache._away_until:
+        cls = ForgivingRedisCache
+        if not cls._away_until:
+            return self._attempt(operation, otherwise)
+        # One thread finds out whether it is back: on a server that hangs, all would hang with it.
+        if time.monotonic() < cls._away_until or not cls._trying.acquire(blocking=False):
             return otherwise
         try:
-            return operation()
+            return self._attempt(operation, otherwise)
+        finally:
+            cls._trying.release()
+
+    def _attempt(self, operation: Callable[[], T], otherwise: T) -> T:
+        try:
+            result = operation()
         except (RedisError, OSError) as error:
             ForgivingRedisCache._away_until = time.monotonic() + PAUSE_S
             log.warning("the cache is away: %s", type(error).__name__)
             return otherwise
+        ForgivingRedisCache._away_until = 0.0
+        return result
 
     def get(self, key: str, default: object = None, version: int | None = None) -> object:
         get = super().get
         return self._forgive(lambda: get(key, default, version), default)
+
+    def find(self, keys: Iterable[str]) -> dict[str, object] | None:
+        """What is there of these; None while the server is away, which says nothing of them."""
+        get_many = super().get_many
+        return self._forgive(lambda: get_many(keys), None)
 
     def set(
         self,
@@ -61,6 +86,17 @@ class ForgivingRedisCache(RedisCache):
     ) -> None:
         set_ = super().set
         self._forgive(lambda: set_(key, value, timeout, version), None)
+
+    def add(
+        self,
+        key: str,
+        value: object,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        version: int | None = None,
+    ) -> bool:
+        """Whether the caller was first; while the server is away, each is."""
+        add = super().add
+        return self._forgive(lambda: add(key, value, timeout, version), True)
 
     def set_many(
         self,
@@ -74,3 +110,32 @@ class ForgivingRedisCache(RedisCache):
     def delete(self, key: str, version: int | None = None) -> bool:
         delete = super().delete
         return self._forgive(lambda: delete(key, version), False)
+
+    def increase(self, key: str, amounts: Mapping[str, int], timeout: int) -> bool:
+        """Add to the counters of a group, all at once; whether that was possible."""
+
+        def run() -> bool:
+            name = self.make_and_validate_key(key)
+            pipeline = self._cache.get_client(name, write=True).pipeline()
+            for counter, amount in amounts.items():
+                pipeline.hincrby(name, counter, amount)
+            pipeline.expire(name, timeout)
+            pipeline.execute()
+            return True
+
+        return self._forgive(run, False)
+
+    def counters(self, key: str) -> dict[str, int] | None:
+        """The counters of a group; None while the server is away."""
+
+        def run() -> dict[str, int]:
+            name = self.make_and_validate_key(key)
+            found = cast("dict[bytes, bytes]", self._cache.get_client(name).hgetall(name))
+            return {str(counter, "ascii"): int(amount) for counter, amount in found.items()}
+
+        return self._forgive(run, None)
+
+
+def shared() -> ForgivingRedisCache:
+    """The cache that all processes share, as this thread reaches it."""
+    return cast("ForgivingRedisCache", caches["default"])

@@ -74,6 +74,15 @@ class Conflict(ApiError):
     status = 409
 
 
+class PreconditionFailed(ApiError):
+    """The row was edited since the caller read it."""
+
+    status = 412
+
+    def __init__(self) -> None:
+        super().__init__("Somebody else has edited this meanwhile. Read it again, then change it.")
+
+
 class Unprocessable(ApiError):
     """A malformed payload that only a look into the database can tell from a good one."""
 

@@ -24,3 +24,23 @@ def single_run(name: str) -> Iterator[bool]:
     with psycopg.connect(**settings, autocommit=True) as own:
         row = own.execute("SELECT pg_try_advisory_lock(%s)", [zlib.crc32(name.encode())]).fetchone()
         yield bool(row and row[0])
+
+
+def hold_shared(name: str) -> None:
+    """Until the transaction ends nobody can hold the thing called `name` alone."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [zlib.crc32(name.encode())])
+
+
+def hold_alone(name: str) -> None:
+    """Wait for the thing called `name`, and hold it until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [zlib.crc32(name.encode())])
+
+
+def try_hold_alone(name: str) -> bool:
+    """Hold the thing called `name` until the transaction ends, unless somebody else does."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [zlib.crc32(name.encode())])
+        row = cursor.fetchone()
+        return bool(row and row[0])

@@ -19,12 +19,17 @@ _request_id: ContextVar[str] = ContextVar("request_id", default="-")
 _usable_id = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
 
 #: Answers below these paths are for programs: an error there is never HTML.
-API_PATHS = ("/api/", "/health/")
+API_PATHS = ("/api/", "/graphql", "/health/", "/media/")
+
+
+def current_request_id() -> str:
+    """Of the request that this thread answers, or answered last."""
+    return _request_id.get()
 
 
 class RequestIdFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = _request_id.get()
+        record.request_id = current_request_id()
         return True
 
 

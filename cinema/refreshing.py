@@ -27,13 +27,17 @@ class Refreshing(Generic[T]):
         self._value: T | None = None
         self._looked_at = 0.0
         self._looking = threading.Lock()
+        self._counting = threading.Lock()
+        self._changes = self._changes_seen = 0
 
     def get(self) -> T:
         """The value. Whatever `renew` raises passes through."""
         value = self._value
-        if value is None:
+        if value is None or self._changes_seen != self._changes:
             with self._looking:
-                return self._value if self._value is not None else self._look()
+                if self._value is None or self._changes_seen != self._changes:
+                    return self._look()
+                return self._value
         if time.monotonic() - self._looked_at < self._interval_s():
             return value
         if not self._looking.acquire(blocking=False):
@@ -43,14 +47,24 @@ class Refreshing(Generic[T]):
         finally:
             self._looking.release()
 
+    def expire(self) -> None:
+        """Let whoever asks next look, and wait for it: this process has just changed something.
+
+        A look that is under way may have begun before the change, and does not count.
+        """
+        with self._counting:
+            self._changes += 1
+
     def forget(self) -> None:
         """Begin anew, as a process does that has just started."""
         self._value = None
 
     def _look(self) -> T:
         """Renew the value. A failed or slow look counts too, or each request would wait for one."""
+        changes = self._changes
         try:
             self._value = value = self._renew(self._value)
         finally:
             self._looked_at = time.monotonic()
+            self._changes_seen = changes
         return value

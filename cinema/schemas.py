@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from datetime import date
 from typing import Annotated, Any
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from ninja import Field, Schema
 from ninja.pagination import PaginationBase
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, StringConstraints
 
 
 class Pagination(Schema):
@@ -18,6 +20,11 @@ class Pagination(Schema):
     total: int = Field(examples=[100])
     pages: int = Field(examples=[5])
 
+    @classmethod
+    def of(cls, asked: Paginated.Input, total: int) -> Pagination:
+        pages = -(-total // asked.per_page)
+        return cls(page=asked.page, per_page=asked.per_page, total=total, pages=pages)
+
 
 class Paginated(PaginationBase):
     """`?page=` and `?per_page=`, answered with `data` and `pagination`. Past the end is empty."""
@@ -25,6 +32,14 @@ class Paginated(PaginationBase):
     class Input(Schema):
         page: int = Field(1, ge=1, le=1_000_000_000)
         per_page: int = Field(20, ge=1, le=100)
+
+        @property
+        def start(self) -> int:
+            return (self.page - 1) * self.per_page
+
+        @property
+        def end(self) -> int:
+            return self.start + self.per_page
 
     class Output(Schema):
         data: list[Any]
@@ -36,16 +51,29 @@ class Paginated(PaginationBase):
         self, queryset: QuerySet[Any], pagination: Input, request: HttpRequest, **params: object
     ) -> dict[str, object]:
         total = queryset.count()
-        start = (pagination.page - 1) * pagination.per_page
         return {
-            "data": queryset[start : start + pagination.per_page] if start < total else [],
-            "pagination": Pagination(
-                page=pagination.page,
-                per_page=pagination.per_page,
-                total=total,
-                pages=-(-total // pagination.per_page),
-            ),
+            "data": _rows(queryset, pagination, total) if pagination.start < total else [],
+            "pagination": Pagination.of(pagination, total),
         }
+
+
+def _rows(queryset: QuerySet[Any], asked: Paginated.Input, total: int) -> QuerySet[Any]:
+    """Those of one page, found from the nearer end.
+
+    By their keys alone, as an index that holds what one filters and orders by has those. The rows
+    that are passed over are then not even looked at.
+    """
+    keys, end = queryset.values("pk"), min(asked.end, total)
+    if asked.start > total // 2:
+        keys = keys.reverse()[total - end : total - asked.start]
+    else:
+        keys = keys[asked.start : end]
+    return queryset.filter(pk__in=keys)
+
+
+SURROGATES = re.compile(r"[\ud800-\udfff]")
+#: But for those that are white space.
+CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
 
 
 def _clean(text: str) -> str:
@@ -54,11 +82,10 @@ def _clean(text: str) -> str:
     Raises:
         ValueError: The text holds a lone surrogate, which no database can store.
     """
-    text = unicodedata.normalize("NFC", text)
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if SURROGATES.search(text):
         raise ValueError("the text is not valid Unicode")
-    spaced = "".join(" " if c.isspace() else c for c in text)
-    return " ".join("".join(c for c in spaced if unicodedata.category(c) != "Cc").split())
+    # Without control characters first, or what they kept apart would not be composed.
+    return " ".join(unicodedata.normalize("NFC", CONTROLS.sub("", text)).split())
 
 
 def _not_blank(text: str) -> str:
@@ -76,3 +103,21 @@ Line = Annotated[
 ]
 #: One line of text that says something.
 Name = Annotated[Line, AfterValidator(_not_blank)]
+
+
+def _written_out(value: object) -> object:
+    """Refuse a number, which Pydantic would take for seconds since 1970."""
+    if not isinstance(value, date) and not re.match(r"\d{4}-\d\d-\d\d", str(value)):
+        raise ValueError("expected a date as in 2026-12-03")
+    return value
+
+
+def _within_years(value: date) -> date:
+    if not 1870 <= value.year <= 2200:
+        raise ValueError("expected a year from 1870 to 2200")
+    return value
+
+
+#: Within years that a time zone's offset cannot take beyond what Python and Postgres can hold.
+Day = Annotated[date, BeforeValidator(_written_out), AfterValidator(_within_years)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_within_years)]

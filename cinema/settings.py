@@ -9,22 +9,25 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from datetime import time
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import django_stubs_ext
 import environ
+from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 
-from cinema import embedded
+from cinema import bucket, embedded
 from cinema.variables import (
     boolean,
     fraction,
+    matching,
     one_of,
     positive,
     read,
     some_of,
+    time_of_day,
     url_of,
     weight_table,
     whole,
@@ -43,6 +46,7 @@ CINEMA_HOME = Path(read("CINEMA_HOME", str, str(BASE_DIR / ".cinema"))).expandus
 DEBUG = read("DEBUG", boolean, "false")
 HOST = read("HOST", str, "127.0.0.1")
 PORT = read("PORT", whole(1, 65535), "8000")
+PUBLIC_URL = read("PUBLIC_URL", url_of("http", "https"), f"http://{HOST}:{PORT}").rstrip("/")
 ALLOWED_HOSTS = read("ALLOWED_HOSTS", words, "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = read("CSRF_TRUSTED_ORIGINS", words, "")
 WEB_WORKERS = read("WEB_WORKERS", whole(1, 64), "2")
@@ -84,6 +88,7 @@ DATABASES = {
         },
     }
 }
+CACHE_TIMEOUT_S = read("CACHE_TIMEOUT_S", positive, "0.5")
 REDIS_URL = _redis_url or f"unix://{_sockets.valkey}?db=0"
 CELERY_BROKER_URL = read(
     "CELERY_BROKER_URL",
@@ -124,13 +129,93 @@ REFRESH_TOKEN_LIFETIME_S = read("REFRESH_TOKEN_LIFETIME_S", whole(1), "1209600")
 # --- the cinema
 
 CINEMA_NAME = read("CINEMA_NAME", str, "Cinema")
+CINEMA_STREET = read("CINEMA_STREET", str, "")
+CINEMA_POSTAL_CODE = read("CINEMA_POSTAL_CODE", str, "")
+CINEMA_CITY = read("CINEMA_CITY", str, "")
+CINEMA_COUNTRY = read("CINEMA_COUNTRY", str, "")
+CINEMA_PHONE = read("CINEMA_PHONE", str, "")
+CINEMA_WEBSITE = read("CINEMA_WEBSITE", url_of("http", "https"), "")
 CINEMA_TIME_ZONE = read("CINEMA_TIME_ZONE", ZoneInfo, "Europe/Berlin").key
-CINEMA_DAY_STARTS_AT = read("CINEMA_DAY_STARTS_AT", time.fromisoformat, "06:00")
+CINEMA_DAY_STARTS_AT = read("CINEMA_DAY_STARTS_AT", time_of_day, "06:00")
 RANKING_STEP = read("RANKING_STEP", whole(0, 1_000_000), "10")
 RANKING_INTERVAL_S = read("RANKING_INTERVAL_S", whole(1), "300")
 STARTING_DAYS = read("STARTING_DAYS", whole(0, 3650), "7")
 CATALOGUE_CHECK_INTERVAL_S = read("CATALOGUE_CHECK_INTERVAL_S", positive, "0.5")
 CATALOGUE_MAX_AGE_S = read("CATALOGUE_MAX_AGE_S", positive, "300")
+# Any change of the catalogue ends them all the same.
+TRENDING_LIFETIME_S = read("TRENDING_LIFETIME_S", whole(0), "1800")
+POPULAR_LIFETIME_S = read("POPULAR_LIFETIME_S", whole(0), "3600")
+SIMILAR_LIFETIME_S = read("SIMILAR_LIFETIME_S", whole(0), "3600")
+DETAILS_LIFETIME_S = read("DETAILS_LIFETIME_S", whole(0), "86400")
+GENRES_LIFETIME_S = read("GENRES_LIFETIME_S", whole(0), "86400")
+SEARCH_LIFETIME_S = read("SEARCH_LIFETIME_S", whole(0), "300")
+
+# --- the office
+
+AUDIT_KEEP_DAYS = read("AUDIT_KEEP_DAYS", whole(1, 36_500), "180")
+UNFOLD = {
+    # Not the text itself: Unfold looks for a module where one has a point in it.
+    "SITE_TITLE": lambda request: CINEMA_NAME,
+    "SITE_HEADER": lambda request: CINEMA_NAME,
+    "SITE_SYMBOL": "theaters",
+    "SITE_FAVICONS": [{"rel": "icon", "href": lambda request: static("cinema/icon.svg")}],
+    "STYLES": [lambda request: static("office/office.css")],
+    "SIDEBAR": {"navigation": "cinema.office.navigation.navigation"},
+}
+
+# --- uploads
+
+POSTER_MAX_MB = read("POSTER_MAX_MB", whole(1, 1024), "10")
+POSTER_MAX_MEGAPIXELS = read("POSTER_MAX_MEGAPIXELS", whole(1, 80), "40")
+TRAILER_MAX_MB = read("TRAILER_MAX_MB", whole(1, 100_000), "200")
+MEDIA_KEPT_S = read("MEDIA_KEPT_S", whole(60), "3600")
+MEDIA_ROOT = CINEMA_HOME / "media"
+MEDIA_BUCKET = read("MEDIA_BUCKET", str, "")
+_endpoint = read("MEDIA_ENDPOINT_URL", url_of("http", "https"), "")
+_region = read("MEDIA_REGION", str, "us-east-1")
+_bucket_keys = {
+    "access_key": read("AWS_ACCESS_KEY_ID", str, "") or None,
+    "secret_key": read("AWS_SECRET_ACCESS_KEY", str, "") or None,
+}
+_own_url = bucket.bucket_url(MEDIA_BUCKET, _endpoint, _region) if MEDIA_BUCKET else "/media"
+MEDIA_URL = read("MEDIA_PUBLIC_URL", url_of("http", "https"), "").rstrip("/") or _own_url
+MEDIA_URL += "/"
+STORAGES = {
+    "default": bucket.bucket_storage(
+        bucket_name=MEDIA_BUCKET,
+        public_url=MEDIA_URL,
+        endpoint_url=_endpoint or None,
+        # Names of buckets as subdomains are for Amazon's own.
+        addressing_style="path" if _endpoint else None,
+        region_name=_region,
+        **_bucket_keys,
+    )
+    if MEDIA_BUCKET
+    else {"BACKEND": "movies.media.storages.MediaFiles", "OPTIONS": {"allow_overwrite": True}},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+# `movies.media.uploading` has forms read once it is known who sends them.
+NINJA_FIX_REQUEST_FILES_METHODS: set[str] = set()
+
+# --- TMDb
+
+TMDB_ACCESS_TOKEN = read("TMDB_ACCESS_TOKEN", str, "")
+TMDB_BASE_URL = read("TMDB_BASE_URL", url_of("https", "http"), "https://api.themoviedb.org/3")
+TMDB_IMAGE_URL = read("TMDB_IMAGE_URL", url_of("https", "http"), "https://image.tmdb.org/t/p")
+TMDB_POSTER_SIZE = read("TMDB_POSTER_SIZE", one_of("w342", "w500", "w780", "original"), "w500")
+TMDB_LANGUAGE = read("TMDB_LANGUAGE", matching(r"[a-z]{2}(-[A-Z]{2})?", "de-DE"), "en-US")
+TMDB_REGION = read("TMDB_REGION", matching(r"([A-Z]{2})?", "DE"), "")
+TMDB_REQUESTS_PER_S = read("TMDB_REQUESTS_PER_S", whole(1, 50), "40")
+TMDB_MAX_AGE_DAYS = read("TMDB_MAX_AGE_DAYS", whole(0, 180), "180")
+TMDB_USE_FOR_TRAINING = read("TMDB_USE_FOR_TRAINING", boolean, "false")
+
+# --- GraphQL
+
+GRAPHQL_INTROSPECTION = read("GRAPHQL_INTROSPECTION", boolean, "true")
+GRAPHQL_MAX_DEPTH = read("GRAPHQL_MAX_DEPTH", whole(1), "12")
+GRAPHQL_MAX_ALIASES = read("GRAPHQL_MAX_ALIASES", whole(0), "20")
+GRAPHQL_MAX_TOKENS = read("GRAPHQL_MAX_TOKENS", whole(1), "2000")
+GRAPHQL_MAX_COST = read("GRAPHQL_MAX_COST", whole(1), "20000")
 
 # --- recommendations
 
@@ -142,6 +227,7 @@ INTERACTION_WEIGHTS = read(
 RELEASE_CHECK_INTERVAL_S = read("RELEASE_CHECK_INTERVAL_S", positive, "1")
 RELEASES_KEPT = read("RELEASES_KEPT", whole(1, 1000), "3")
 RECOMMENDATION_LIST_LIFETIME_S = read("RECOMMENDATION_LIST_LIFETIME_S", whole(1), "21600")
+POPULAR_HALF_LIFE_DAYS = read("POPULAR_HALF_LIFE_DAYS", whole(1, 3650), "14")
 TRAINING_INTERVAL_S = read("TRAINING_INTERVAL_S", whole(10), "3600")
 TRAINING_TIME_LIMIT_S = read("TRAINING_TIME_LIMIT_S", whole(10, 3300), "1500")
 TRAINING_GATE_MARGIN = read("TRAINING_GATE_MARGIN", fraction, "0.1")
@@ -157,8 +243,9 @@ HEALTH_REQUIRED = read(
 # --- Django
 
 INSTALLED_APPS = [
-    # Without looking for admin modules: `cinema.urls` does, for the one process that has pages.
-    "django.contrib.admin.apps.SimpleAdminConfig",
+    "cinema.office.apps.LooksConfig",
+    "unfold.contrib.filters",
+    "cinema.office.apps.OfficeConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.messages",
@@ -169,8 +256,10 @@ INSTALLED_APPS = [
     "django_celery_results",
     "ninja",
     "cinema",
+    "cinema.audit",
     "users",
     "movies",
+    "movies.tmdb",
     "recommendations",
 ]
 MIDDLEWARE = [
@@ -186,6 +275,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "movies.middleware.own_writes_show",
+    "cinema.audit.middleware.audit",
 ]
 TEMPLATES = [
     {
@@ -207,8 +298,14 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
 USE_I18N = False
 USE_TZ = True
+FORMAT_MODULE_PATH = "cinema.formats"
 TIME_ZONE = CINEMA_TIME_ZONE
-DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = read("MAX_BODY_MB", whole(1, 1024), "5") * 1024 * 1024
+FILE_UPLOAD_HANDLERS = [
+    "cinema.office.uploading.LimitedUpload",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
 
 STATIC_URL = "/static/"
 # Without a directory of collected files the packages' own are served from where they lie.
@@ -244,8 +341,8 @@ CACHES = {
         "KEY_PREFIX": "cinema",
         "OPTIONS": {
             "serializer": "cinema.cache.JsonSerializer",
-            "socket_timeout": 0.5,
-            "socket_connect_timeout": 0.5,
+            "socket_timeout": CACHE_TIMEOUT_S,
+            "socket_connect_timeout": CACHE_TIMEOUT_S,
         },
     }
 }
@@ -266,6 +363,8 @@ LOGGING = {
         }
     },
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    # A line for each request to TMDb, with what staff search for.
+    "loggers": {name: {"level": "WARNING"} for name in ("httpx2", "httpcore2")},
 }
 
 # --- Celery: docs/answers.md explains how these make it reliable
@@ -296,6 +395,18 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(CINEMA_HOME / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "movies.tick_ranking": {"task": "movies.tick_ranking", "schedule": RANKING_INTERVAL_S},
     "movies.advance_statuses": {"task": "movies.advance_statuses", "schedule": 60},
+    "movies.index_for_search": {"task": "movies.index_for_search", "schedule": 60},
+    "movies.clean_media": {"task": "movies.clean_media", "schedule": 3600},
+    "audit.prune": {"task": "audit.prune", "schedule": 24 * 3600},
+    # The three times after the first find something to do only if the first one was cut short.
+    "tmdb.sync_films": {
+        "task": "tmdb.start_sync",
+        "schedule": crontab(minute="30", hour="3-6"),
+        "args": ["films"],
+    },
+    "tmdb.sync_lists": {"task": "tmdb.start_sync", "schedule": 3600, "args": ["lists"]},
+    "tmdb.sync_genres": {"task": "tmdb.start_sync", "schedule": 7 * 24 * 3600, "args": ["genres"]},
+    "tmdb.resume_syncs": {"task": "tmdb.resume_syncs", "schedule": 60},
     "recommendations.train": {"task": "recommendations.train", "schedule": TRAINING_INTERVAL_S},
     "recommendations.resume_training": {
         "task": "recommendations.resume_training",

@@ -1,12 +1,15 @@
 """The address space, assembled."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
 
 from cinema import health
 from cinema.api import api, redoc
+from cinema.graphql.view import view as graphql
 from cinema.pages.views import welcome
+from movies.media.serving import serve_media
 
 admin.autodiscover()
 
@@ -17,5 +20,8 @@ urlpatterns = [
     path("api/docs", RedirectView.as_view(url="/api/v1/docs")),
     path("api/v1/redoc", redoc),
     path("api/v1/", api.urls),
+    path("graphql", graphql),
     path("admin/", admin.site.urls),
+    # A bucket shows what is in it itself.
+    *([] if settings.MEDIA_BUCKET else [path("media/<path:name>", serve_media)]),
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from datetime import time
 from typing import TypeVar
 
 import environ
@@ -57,10 +59,25 @@ def positive(text: str) -> float:
     return number
 
 
+def time_of_day(text: str) -> time:
+    if (at := time.fromisoformat(text)).tzinfo:
+        raise ValueError("expected a time by the cinema's clock, as in 06:00")
+    return at
+
+
 def one_of(*choices: str) -> Callable[[str], str]:
     def cast(text: str) -> str:
         if text not in choices:
             raise ValueError(f"expected one of {', '.join(choices)}")
+        return text
+
+    return cast
+
+
+def matching(pattern: str, example: str) -> Callable[[str], str]:
+    def cast(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"expected something like {example}")
         return text
 
     return cast

@@ -15,6 +15,7 @@ from cinema.demonstration.programme import Run, plan_runs, plan_screenings
 from cinema.demonstration.viewers import simulate_interactions
 from movies import services as movies
 from movies.models import Hall, Movie, Screening
+from movies.search.indexing import index_for_search
 from recommendations.models import Interaction
 from users.models import User
 
@@ -46,6 +47,7 @@ def fill_demonstration(today: date | None = None) -> bool:
         stored = _write_movies(films, runs)
         _write_screenings(films, runs, stored, today)
         _write_interactions(films, stored)
+    index_for_search()
     return True
 
 

@@ -4,29 +4,64 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import orjson
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.cache import cache_control
+from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
-from movies.programme import NO_FILTERS, ProgrammeQuery, programme_document
+from cinema.errors import database_away
+from cinema.http import Document, absolute_url
+from movies.catalogue import Snapshot
+from movies.programme.document import build_programme
+from movies.programme.feed import PATH as FEED_PATH
+from movies.programme.query import DEFAULT_DAYS, SUBSCRIBED_DAYS, ProgrammeQuery
+from movies.programme.serving import document_in, response_of
+from movies.programme.structured_data import build_structured_data
+from movies.programme.texts import credits_of
+
+CALENDAR_PATH = f"/api/v1/programme.ics?days={SUBSCRIBED_DAYS}"
 
 
 @require_safe
-@cache_control(public=True, max_age=0, must_revalidate=True)
 def welcome(request: HttpRequest) -> HttpResponse:
-    """The week's programme, from the same bytes that the API serves."""
-    document, _ = programme_document(ProgrammeQuery.of(NO_FILTERS))
-    programme = orjson.loads(document.body)
+    """The week's programme, made once for each change as its other documents are."""
+    try:
+        return response_of(build_welcome, ProgrammeQuery.of_days(DEFAULT_DAYS))
+    except (OperationalError, InterfaceError):
+        return database_away()
+
+
+def build_welcome(query: ProgrammeQuery, snapshot: Snapshot) -> Document:
+    programme = orjson.loads(document_in(snapshot, build_programme, query).body)
     days = [
         {"date": date.fromisoformat(day["date"]), "showings": _by_start(day["movies"])}
         for day in programme["days"]
     ]
-    context = {"cinema": settings.CINEMA_NAME, "days": days, "coming_up": programme["coming_up"]}
-    return render(request, "cinema/welcome.html", context)
+    structured_data = document_in(snapshot, build_structured_data, query)
+    shown = [movie for day in programme["days"] for movie in day["movies"]]
+    context = {
+        "cinema": settings.CINEMA_NAME,
+        "days": days,
+        "coming_up": programme["coming_up"],
+        "credits": credits_of({movie["id"] for movie in [*shown, *programme["coming_up"]]}),
+        "structured_data": structured_data.body.decode(),
+        "feed": FEED_PATH,
+        "calendar": CALENDAR_PATH,
+        **_subscriptions(),
+    }
+    page = render_to_string("cinema/welcome.html", context)
+    return Document(page.encode(), "text/html; charset=utf-8")
+
+
+def _subscriptions() -> dict[str, str]:
+    """Addresses by which a calendar takes the programme in and keeps it up to date."""
+    webcal = f"webcal://{absolute_url(CALENDAR_PATH).partition('://')[2]}"
+    google = "https://calendar.google.com/calendar/r?" + urlencode({"cid": webcal})
+    return {"webcal": webcal, "google_calendar": google}
 
 
 def _by_start(movies: list[dict[str, Any]]) -> list[dict[str, Any]]:

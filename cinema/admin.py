@@ -1,0 +1,23 @@
+"""The pages of packages: what the office does not need goes, the rest gets the office's looks."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.contrib.auth.models import Group
+from django_celery_results.models import GroupResult, TaskResult
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+
+from cinema.office.pages import Page, ReadOnly
+
+admin.site.unregister([Group, GroupResult, TaskResult])
+
+
+@admin.register(TaskResult)
+class TaskResultAdmin(ReadOnly, Page[TaskResult]):
+    """What became of each task; `manage.py requeue_failed_tasks` sends a failed one again."""
+
+    list_display = ("date_done", "task_name", "status", "worker")
+    list_filter = (("status", ChoicesDropdownFilter),)
+    search_fields = ("task_name", "task_id")
+    ordering = ("-date_created",)
+    exclude = ("content_type", "content_encoding")

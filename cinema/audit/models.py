@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from django.db import models
+
+
+class AuditEntry(models.Model):
+    """One row that was written on behalf of the office. Database triggers write it.
+
+    The trigger of a table says what the table is called here and which of its columns are told
+    of: `movies/migrations/0004_audit.py` and its likes.
+    """
+
+    class Via(models.TextChoices):
+        API = "api", "API"
+        ADMIN = "admin", "office"
+        COMMAND = "command", "command"
+        TASK = "task", "task"
+        #: Written by other ways, such as psql.
+        DATABASE = "database", "database"
+
+    class Action(models.TextChoices):
+        CREATE = "create", "created"
+        UPDATE = "update", "changed"
+        DELETE = "delete", "deleted"
+
+    class Model(models.TextChoices):
+        MOVIE = "movie", "film"
+        SCREENING = "screening", "screening"
+        HALL = "hall", "hall"
+        GENRE = "genre", "genre"
+        USER = "user", "viewer"
+        REFRESH_TOKEN = "refresh-token", "session"
+        RELEASE = "release", "release"
+        TRAINING_RUN = "training-run", "training"
+        TMDB_SYNC = "tmdb-sync", "TMDb sync"
+        TMDB_GENRE = "tmdb-genre", "genre of TMDb"
+
+    at = models.DateTimeField()
+    #: A number and no more: it stays when the account is erased, and then says nothing of anybody.
+    user_id = models.BigIntegerField(null=True)
+    via = models.CharField(max_length=8, choices=Via.choices)
+    action = models.CharField(max_length=6, choices=Action.choices)
+    model = models.CharField(max_length=20, choices=Model.choices)
+    object_id = models.BigIntegerField()
+    #: The film that the row belongs to, as a screening does.
+    movie_id = models.BigIntegerField(null=True)
+    #: By column: what stood there; of an update, of the changed columns alone. Null on creation.
+    before = models.JSONField(null=True)
+    #: By column: what stands there now. Null on deletion.
+    after = models.JSONField(null=True)
+    request_id = models.CharField(max_length=64, blank=True)
+    #: Method and path of the request, or the name of the command or task.
+    path = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering = ("-at", "-id")
+        verbose_name = "change"
+        indexes = [
+            models.Index(fields=["-at", "-id"], name="audit_by_time"),
+            models.Index(fields=["model", "object_id", "-at", "-id"], name="audit_by_object"),
+            models.Index(
+                fields=["movie_id", "-at", "-id"],
+                name="audit_by_movie",
+                condition=models.Q(movie_id__isnull=False),
+            ),
+            models.Index(fields=["user_id", "-at", "-id"], name="audit_by_user"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_model_display()} {self.object_id} {self.get_action_display()}"

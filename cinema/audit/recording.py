@@ -1,0 +1,106 @@
+"""Who is writing: told to the database, whose triggers keep the audit log.
+
+A trigger cannot know who asked for a write. While `recording` is on, the parameter `cinema.audit`
+is set before each write, for its transaction alone, and the triggers copy it into the log. As it
+ends with the transaction, no connection of the pool carries it to somebody else.
+Without it the triggers do nothing, which is why viewers and the clock pay nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any, Literal, TypedDict
+
+from django.db import connection, transaction
+from psycopg.pq import TransactionStatus
+
+Via = Literal["api", "admin", "command", "task"]
+
+_PARAMETER = "SELECT set_config('cinema.audit', %s, true)"
+#: How a statement begins that cannot write a row of a table.
+_READS = ("SELECT", "SAVEPOINT", "RELEASE", "ROLLBACK", "SHOW", "SET", "LOCK", "DECLARE", "FETCH")
+
+
+class Author(TypedDict):
+    """`user_id` is None where nobody in particular writes, as in a task by the clock."""
+
+    user_id: int | None
+    via: Via
+    path: str
+    request_id: str
+
+
+def author(*, via: Via, path: str, user_id: int | None = None, request_id: str = "") -> Author:
+    return {"user_id": user_id, "via": via, "path": path[:300], "request_id": request_id}
+
+
+@contextmanager
+def recording(who: Callable[[], Author | None]) -> Iterator[None]:
+    """Put what is written on this thread's connection into the audit log.
+
+    Within another `recording` it does nothing: who began knows best on whose behalf it is.
+
+    Args:
+        who: Asked at each write, as a request begins before it is known who sends it. None: the
+            write is nobody's business, as when viewers rate.
+    """
+    if any(isinstance(wrapper, _Announcer) for wrapper in connection.execute_wrappers):
+        yield
+        return
+    announcer = _Announcer(who)
+    try:
+        with connection.execute_wrapper(announcer):
+            yield
+    finally:
+        announcer.withdraw()
+
+
+@contextmanager
+def recording_as(*, via: Via, path: str, user_id: int | None = None) -> Iterator[None]:
+    """`recording` for a command or a task, of which all is known from the start."""
+    known = author(via=via, path=path, user_id=user_id)
+    with recording(lambda: known):
+        yield
+
+
+class _Announcer:
+    """Tells the database who writes, before each write.
+
+    Each, and not once in a transaction: a rollback to a savepoint takes the telling back, and
+    where a transaction ends cannot be seen from here.
+    """
+
+    def __init__(self, who: Callable[[], Author | None]) -> None:
+        self._who = who
+        self._has_told = False
+
+    def __call__(
+        self,
+        execute: Callable[[Any, Any, bool, Any], Any],
+        sql: Any,
+        params: Any,
+        many: bool,
+        context: dict[str, Any],
+    ) -> Any:
+        reads = isinstance(sql, str) and sql.lstrip()[:20].upper().startswith(_READS)
+        if reads or (known := self._who()) is None:
+            return execute(sql, params, many, context)
+        with nullcontext() if connection.in_atomic_block else transaction.atomic():
+            _tell(json.dumps(known))
+            self._has_told = True
+            return execute(sql, params, many, context)
+
+    def withdraw(self) -> None:
+        """Within a transaction that goes on, as in a test, what comes next is somebody else's."""
+        goes_on = connection.in_atomic_block and not connection.needs_rollback
+        if self._has_told and goes_on:
+            driver = connection.connection
+            if driver and driver.info.transaction_status == TransactionStatus.INTRANS:
+                _tell("")
+
+
+def _tell(text: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(_PARAMETER, [text])

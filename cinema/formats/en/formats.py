@@ -1,0 +1,5 @@
+"""Dates and times as the office reads them: by 24 hours, with the weekday."""
+
+DATE_FORMAT = "D j M Y"
+TIME_FORMAT = "H:i"
+DATETIME_FORMAT = "D j M Y, H:i"

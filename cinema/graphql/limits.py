@@ -1,0 +1,172 @@
+"""What one operation may ask for: its depth, its aliases, and what it would cost.
+
+Own code, as the limiters that come with Strawberry follow a fragment each time that it is used:
+thirty fragments that use the next one twice kept them busy for minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from django.conf import settings
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    GraphQLField,
+    GraphQLInterfaceType,
+    GraphQLList,
+    GraphQLNamedType,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLSchema,
+    InlineFragmentNode,
+    IntValueNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    VariableNode,
+    get_named_type,
+    validate,
+)
+from strawberry.extensions import SchemaExtension
+
+#: A page of a connection that does not say how long it is.
+PAGE = 100
+#: What a plain list is taken to hold, such as a movie's genres or the days of a week.
+LIST = 7
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much a part of an operation asks for; `cost` counts the values in the answer."""
+
+    depth: int = 0
+    aliases: int = 0
+    cost: int = 0
+
+    def __add__(self, other: Size) -> Size:
+        return Size(
+            max(self.depth, other.depth), self.aliases + other.aliases, self.cost + other.cost
+        )
+
+
+class OperationLimits(SchemaExtension):
+    """Refuses an operation that is valid and too large, before anything of it is resolved."""
+
+    def on_validate(self) -> Iterator[None]:
+        """Validate, then measure: only a valid operation has fragments without circles."""
+        context = self.execution_context
+        document = context.graphql_document
+        assert document
+        schema = context.schema._schema
+        context.pre_execution_errors = validate(
+            schema, document, context.validation_rules
+        ) or _excess(_Measure(schema, document, context.variables or {}).size())
+        yield
+
+
+def _excess(size: Size) -> list[GraphQLError]:
+    """An error for each limit that is exceeded."""
+    return [
+        GraphQLError(f"The operation is too large: {asked:.4g} {what}, allowed are {allowed}.")
+        for what, asked, allowed in (
+            ("levels", size.depth, settings.GRAPHQL_MAX_DEPTH),
+            ("aliases", size.aliases, settings.GRAPHQL_MAX_ALIASES),
+            ("values", size.cost, settings.GRAPHQL_MAX_COST),
+        )
+        if asked > allowed
+    ]
+
+
+@dataclass
+class _Measure:
+    """Sizes of one document. Valid, so its fragments form no circle."""
+
+    schema: GraphQLSchema
+    document: DocumentNode
+    variables: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        self._fragment_sizes: dict[str, Size] = {}
+
+    def size(self) -> Size:
+        """Of all operations: which of them is run does not matter, so nobody needs many."""
+        operations = (
+            d for d in self.document.definitions if isinstance(d, OperationDefinitionNode)
+        )
+        return sum(map(self._operation, operations), Size())
+
+    @cached_property
+    def _fragments(self) -> dict[str, FragmentDefinitionNode]:
+        definitions = self.document.definitions
+        return {d.name.value: d for d in definitions if isinstance(d, FragmentDefinitionNode)}
+
+    def _operation(self, node: OperationDefinitionNode) -> Size:
+        return self._selections(node.selection_set, self.schema.get_root_type(node.operation))
+
+    def _selections(
+        self, selection_set: SelectionSetNode | None, parent: GraphQLNamedType | None
+    ) -> Size:
+        size = Size()
+        for selection in selection_set.selections if selection_set else ():
+            if isinstance(selection, FieldNode):
+                size += self._field(selection, parent)
+            elif isinstance(selection, FragmentSpreadNode):
+                size += self._fragment(selection.name.value)
+            elif isinstance(selection, InlineFragmentNode):
+                condition = selection.type_condition
+                within = self.schema.get_type(condition.name.value) if condition else parent
+                size += self._selections(selection.selection_set, within)
+        return size
+
+    def _fragment(self, name: str) -> Size:
+        if name not in self._fragment_sizes:
+            fragment = self._fragments[name]
+            within = self.schema.get_type(fragment.type_condition.name.value)
+            self._fragment_sizes[name] = self._selections(fragment.selection_set, within)
+        return self._fragment_sizes[name]
+
+    def _field(self, node: FieldNode, parent: GraphQLNamedType | None) -> Size:
+        if node.name.value.startswith("__"):
+            return Size(
+                depth=1
+            )  # introspection: large, but always the same; a setting turns it off
+        definition = (
+            parent.fields.get(node.name.value)
+            if isinstance(parent, GraphQLObjectType | GraphQLInterfaceType)
+            else None
+        )
+        within = get_named_type(definition.type) if definition else None
+        inner = self._selections(node.selection_set, within)
+        times = self._times(node, definition) if definition and node.selection_set else 1
+        return Size(
+            depth=1 + inner.depth,
+            aliases=(node.alias is not None) + inner.aliases,
+            cost=1 + times * inner.cost,
+        )
+
+    def _times(self, node: FieldNode, field: GraphQLField) -> int:
+        """How many of its kind the field answers with."""
+        if "first" in field.args:
+            return max(self._page_size(node), 1)
+        type_ = field.type.of_type if isinstance(field.type, GraphQLNonNull) else field.type
+        # The edges of a connection were counted with it.
+        is_edges = node.name.value == "edges"
+        return LIST if isinstance(type_, GraphQLList) and not is_edges else 1
+
+    def _page_size(self, node: FieldNode) -> int:
+        sizes = []
+        for argument in node.arguments or ():
+            if argument.name.value in ("first", "last"):
+                value = argument.value
+                if isinstance(value, IntValueNode):
+                    sizes.append(int(value.value))
+                elif isinstance(value, VariableNode):
+                    given = self.variables.get(value.name.value)
+                    sizes.append(given if isinstance(given, int) else PAGE)
+        return min(sizes, default=PAGE)

@@ -1,0 +1,59 @@
+"""What an answer says of itself: who may keep it, and under which address it is found."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+from django.conf import settings
+from django.http import HttpResponse
+from django.views.decorators.cache import cache_control
+from django.views.decorators.vary import vary_on_headers
+from ninja.decorators import decorate_view
+
+_revalidated = cache_control(public=True, max_age=0, must_revalidate=True)
+public = decorate_view(_revalidated)
+#: Staff see more: no cache may give their answer to others.
+public_by_reader = decorate_view(_revalidated, vary_on_headers("Authorization"))
+
+
+@dataclass(frozen=True)
+class Document:
+    """An answer ready to be sent.
+
+    Attributes:
+        own_etag: Where it says more than that the body is another one: `cinema.conditions`.
+        filename: Under which it is saved, in ASCII.
+    """
+
+    body: bytes
+    content_type: str = "application/json"
+    own_etag: str = ""
+    filename: str = ""
+
+    @cached_property
+    def etag(self) -> str:
+        return self.own_etag or f'"{hashlib.blake2b(self.body, digest_size=16).hexdigest()}"'
+
+
+def document_response(document: Document, stale: bool) -> HttpResponse:
+    """The document as an answer.
+
+    While the database is away the last known bytes are served, marked as stale: by `Warning`
+    (RFC 7234, 5.5), which old caches know, and by `Cache-Status` (RFC 9211).
+    """
+    response = HttpResponse(document.body, content_type=document.content_type)
+    response["ETag"] = document.etag
+    response["Cache-Control"] = "public, max-age=0, must-revalidate"
+    if document.filename:
+        response["Content-Disposition"] = f'inline; filename="{document.filename}"'
+    if stale:
+        response["Warning"] = '110 cinema "Response is Stale"'
+        response["Cache-Status"] = "cinema; hit; detail=stale"
+    return response
+
+
+def absolute_url(path: str) -> str:
+    """A path of this server as viewers see it; an address that is complete stays."""
+    return path if "://" in path else f"{settings.PUBLIC_URL}{path}"

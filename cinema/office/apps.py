@@ -1,0 +1,18 @@
+from django.apps import AppConfig
+from django.contrib.admin.apps import SimpleAdminConfig
+
+
+class OfficeConfig(SimpleAdminConfig):
+    """Django's admin, as the office sees it.
+
+    Neither the admin modules nor the site are loaded at the start: `cinema.urls` does, for the
+    one process that has pages.
+    """
+
+    default_site = "cinema.office.site.OfficeSite"
+
+
+class LooksConfig(AppConfig):
+    """Unfold's templates and files. Its own configurations load the site in every process."""
+
+    name = "unfold"

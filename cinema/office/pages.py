@@ -1,0 +1,218 @@
+"""What the office's pages of all apps have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from django.contrib import messages
+from django.contrib.admin import ShowFacets
+from django.contrib.admin.options import BaseModelAdmin
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db import IntegrityError, connection
+from django.db.models import Model, ProtectedError, RestrictedError
+from django.forms import ModelForm
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.utils.functional import cached_property
+from unfold.decorators import display
+
+from cinema.audit import selectors
+from cinema.audit.schemas import Model as AuditedModel
+from cinema.audit.telling import tell
+from cinema.errors import ApiError
+
+if TYPE_CHECKING:
+    from django.contrib.admin import ModelAdmin, TabularInline
+else:
+    # Unfold's are these with other looks, and without types.
+    from unfold.admin import ModelAdmin, TabularInline
+
+M = TypeVar("M", bound=Model)
+
+ENTRIES_A_PAGE = 50
+
+
+def labelled(
+    *, description: str, ordering: str, label: Mapping[str, str]
+) -> Callable[[Callable[..., tuple[str, str]]], Callable[..., tuple[str, str]]]:
+    """A column of a key and its text, shown in the colour that `label` gives the key."""
+    decorate: Callable[[Any], Any] = display(
+        description=description, ordering=ordering, label=dict(label)
+    )
+    return decorate
+
+
+class EstimatedPaginator(Paginator[Any]):
+    """Takes the planner's estimate for a whole table: to count a million rows takes a second."""
+
+    @cached_property
+    def count(self) -> int:
+        rows: Any = self.object_list
+        if rows.query.where:
+            return super().count
+        table = rows.model._meta.db_table
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass", [table]
+            )
+            estimate = int(cursor.fetchone()[0])
+        return estimate if estimate >= 10_000 else super().count
+
+
+class Refusal(Exception):
+    """What a form cannot know of its entries before they are written."""
+
+    def __init__(self, field: str | None, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+        self.message = message
+
+    @classmethod
+    def of(cls, error: Exception) -> Refusal:
+        if isinstance(error, Refusal):
+            return error
+        if isinstance(error, ApiError):
+            return cls(None, error.detail)
+        return cls(None, "Somebody else has saved the same at this moment. Look, and try again.")
+
+    def told_by(self, form: type[ModelForm[Any]]) -> type[ModelForm[Any]]:
+        """The form, as it comes back with this."""
+        refusal = self
+
+        class Refused(form):  # type: ignore[misc, valid-type]
+            def clean(self) -> Any:
+                cleaned = super().clean()
+                self.add_error(refusal.field, refusal.message)
+                return cleaned
+
+        return Refused
+
+
+class ForStaff(BaseModelAdmin[M]):
+    """Staff may here what they may through the API, whatever Django's permissions say."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return _is_staff(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _is_staff(request)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _is_staff(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _is_staff(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _is_staff(request)
+
+
+def _is_staff(request: HttpRequest) -> bool:
+    return request.user.is_active and bool(getattr(request.user, "is_staff", False))
+
+
+class Page(ModelAdmin[M]):
+    """A model's pages, whose history is the audit log.
+
+    Django's own log is not written: it knows the admin alone, and holds names and addresses.
+    """
+
+    #: What the audit log calls the model; empty if it does not know it.
+    audited: AuditedModel | None = None
+    paginator = EstimatedPaginator
+    show_full_result_count = False
+    # To count for each choice of each filter takes seconds.
+    show_facets = ShowFacets.NEVER
+    list_per_page = 50
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any
+    ) -> Any:
+        form = super().get_form(request, obj, change=change, **options)
+        refusal: Refusal | None = getattr(request, "refusal", None)
+        return form if refusal is None else refusal.told_by(form)
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: Any = None,
+    ) -> HttpResponse:
+        """What is refused only when it is written comes back in the form, with all its entries."""
+        show = super().changeform_view
+        try:
+            return show(request, object_id, form_url, extra_context)
+        except (ApiError, IntegrityError, Refusal) as error:
+            # The transaction is rolled back; the form that comes now is not valid.
+            request.refusal = Refusal.of(error)  # type: ignore[attr-defined]
+            return show(request, object_id, form_url, extra_context)
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: Any = None
+    ) -> HttpResponse:
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except (ApiError, ProtectedError, RestrictedError):
+            messages.error(request, "Something has come to need it meanwhile: it is kept.")
+            return HttpResponseRedirect(request.path)
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        return None
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        return None
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        return None
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: Any = None
+    ) -> HttpResponse:
+        """Who changed it and what belongs to it, when and how."""
+        found = self.get_object(request, unquote(object_id))
+        if found is None:
+            # Django's own, which its stubs do not know.
+            gone: HttpResponse = self._get_obj_does_not_exist_redirect(  # type: ignore[attr-defined]
+                request, self.opts, object_id
+            )
+            return gone
+        if not self.has_view_or_change_permission(request, found):
+            raise PermissionDenied
+        entries = selectors.history(self.audited, found.pk)
+        page = Paginator(entries, ENTRIES_A_PAGE).get_page(request.GET.get("p"))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"History: {found}",
+            "opts": self.opts,
+            "object": found,
+            "original": found,
+            "page": page,
+            "told": tell([*page.object_list]),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "office/history.html", context)
+
+
+class StaffPage(ForStaff[M], Page[M]):
+    """For all of the staff."""
+
+
+class StaffInline(ForStaff[Any], TabularInline[Any, Any]):
+    """For all of the staff."""
+
+
+class ReadOnly:
+    """To look at."""
+
+    def has_add_permission(self, request: HttpRequest, obj: object | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object | None = None) -> bool:
+        return False
