@@ -1,182 +1,105 @@
-from django.db.models import QuerySet
+from functools import partial
+
 from django.http import HttpRequest, HttpResponse
-from django.views.decorators.cache import cache_control
-from django.views.decorators.vary import vary_on_headers
 from ninja import Query, Router
-from ninja.decorators import decorate_view
-from ninja.pagination import paginate
 from ninja.responses import Status
 
-from cinema.auth import anyone, staff
+from cinema.auth import staff
+from cinema.conditions import IfMatch, editable, show_edit
 from cinema.errors import problems
 from cinema.schemas import Line, Paginated
-from movies import selectors, services
-from movies.models import Genre, Movie, Screening
-from movies.programme import ProgrammeQuery, programme_response, without_parsing
+from movies import answers, selectors, services
+from movies.models import Movie
 from movies.schemas import (
-    GenreOut,
+    GenrePageOut,
     MovieFilters,
     MovieIn,
     MovieOut,
+    MoviePageOut,
     MoviePatch,
-    ProgrammeFilters,
-    ProgrammeOut,
-    ScreeningFilters,
-    ScreeningIn,
-    ScreeningOut,
-    ScreeningPatch,
 )
 
 router = Router()
-_revalidated = cache_control(public=True, max_age=0, must_revalidate=True)
-public = decorate_view(_revalidated)
-#: Staff see more: no cache may give their answer to others.
-public_by_reader = decorate_view(_revalidated, vary_on_headers("Authorization"))
-
-MOVIES, PROGRAMME = ["Movies"], ["Programme"]
+TAGS = ["Movies"]
 
 
-@router.get("/movies", response={200: list[MovieOut], **problems(422)}, tags=MOVIES)
-@public
-@paginate(Paginated)
-def list_movies(request: HttpRequest, filters: Query[MovieFilters]) -> QuerySet[Movie]:
+@router.get("/movies", response={200: MoviePageOut, **problems(422)}, tags=TAGS)
+def list_movies(
+    request: HttpRequest, filters: Query[MovieFilters], paging: Query[Paginated.Input]
+) -> HttpResponse:
     """The catalogue, filtered and ordered."""
-    return selectors.list_movies(filters)
+    rows = partial(selectors.list_movies, filters)
+    asked = filters.model_dump(exclude_defaults=True)
+    return answers.page_of(request, answers.SEARCH, rows, paging, MoviePageOut, filters=asked)
 
 
 @router.post(
-    "/movies", auth=staff, response={201: MovieOut, **problems(401, 403, 409, 422)}, tags=MOVIES
+    "/movies", auth=staff, response={201: MovieOut, **problems(401, 403, 409, 422)}, tags=TAGS
 )
+@editable
 def create_movie(request: HttpRequest, payload: MovieIn, response: HttpResponse) -> Status[Movie]:
     """Post a movie."""
     movie = services.create_movie(fields=payload.model_dump(exclude_unset=True))
     response["Location"] = f"/api/v1/movies/{movie.pk}"
+    show_edit(response, movie.updated_at)
     return Status(201, movie)
 
 
-@router.get("/movies/trending", response={200: list[MovieOut], **problems(422)}, tags=MOVIES)
-@public
-@paginate(Paginated)
-def list_trending_movies(request: HttpRequest) -> QuerySet[Movie]:
+@router.get("/movies/trending", response={200: MoviePageOut, **problems(422)}, tags=TAGS)
+def list_trending_movies(request: HttpRequest, paging: Query[Paginated.Input]) -> HttpResponse:
     """What the audience waits for: by ranking, without what has finished."""
-    return selectors.list_trending_movies()
+    rows = selectors.list_trending_movies
+    return answers.page_of(request, answers.TRENDING, rows, paging, MoviePageOut)
 
 
-@router.get("/movies/by-slug/{slug}", response={200: MovieOut, **problems(404, 422)}, tags=MOVIES)
-@public
-def get_movie_by_slug(request: HttpRequest, slug: Line) -> Movie:
+@router.get("/movies/by-slug/{slug}", response={200: MovieOut, **problems(404, 422)}, tags=TAGS)
+def get_movie_by_slug(request: HttpRequest, slug: Line) -> HttpResponse:
     """One movie, by the name in its address."""
-    return selectors.get_movie_by_slug(slug)
+    return answers.details_by(request, partial(selectors.get_movie_by_slug, slug), slug=slug)
 
 
-@router.get("/movies/{int:movie_id}", response={200: MovieOut, **problems(404)}, tags=MOVIES)
-@public
-def get_movie(request: HttpRequest, movie_id: int) -> Movie:
+@router.get("/movies/{int:movie_id}", response={200: MovieOut, **problems(404)}, tags=TAGS)
+def get_movie(request: HttpRequest, movie_id: int) -> HttpResponse:
     """One movie."""
-    return selectors.get_movie(movie_id)
+    return answers.details_by(request, partial(selectors.get_movie, movie_id), id=movie_id)
 
 
 @router.patch(
     "/movies/{int:movie_id}",
     auth=staff,
-    response={200: MovieOut, **problems(401, 403, 404, 409, 422)},
-    tags=MOVIES,
+    response={200: MovieOut, **problems(401, 403, 404, 409, 412, 422)},
+    tags=TAGS,
 )
-def update_movie(request: HttpRequest, movie_id: int, payload: MoviePatch) -> Movie:
+@editable
+def update_movie(
+    request: HttpRequest,
+    movie_id: int,
+    payload: MoviePatch,
+    response: HttpResponse,
+    if_match: IfMatch = None,
+) -> Movie:
     """Change a movie. What is left out stays."""
-    return services.update_movie(movie_id=movie_id, fields=payload.model_dump(exclude_unset=True))
+    fields = payload.model_dump(exclude_unset=True)
+    movie = services.update_movie(movie_id=movie_id, fields=fields, if_match=if_match)
+    show_edit(response, movie.updated_at)
+    return movie
 
 
 @router.delete(
     "/movies/{int:movie_id}",
     auth=staff,
-    response={204: None, **problems(401, 403, 404, 409, 422)},
-    tags=MOVIES,
+    response={204: None, **problems(401, 403, 404, 409, 412, 422)},
+    tags=TAGS,
 )
-def delete_movie(request: HttpRequest, movie_id: int, force: bool = False) -> Status[None]:
+def delete_movie(
+    request: HttpRequest, movie_id: int, force: bool = False, if_match: IfMatch = None
+) -> Status[None]:
     """Delete a movie; with `force`, withdraw one that has screenings or interactions."""
-    services.delete_movie(movie_id=movie_id, force=force)
+    services.delete_movie(movie_id=movie_id, force=force, if_match=if_match)
     return Status(204, None)
 
 
-@router.get("/genres", response={200: list[GenreOut], **problems(422)}, tags=MOVIES)
-@public
-@paginate(Paginated)
-def list_genres(request: HttpRequest) -> QuerySet[Genre]:
+@router.get("/genres", response={200: GenrePageOut, **problems(422)}, tags=TAGS)
+def list_genres(request: HttpRequest, paging: Query[Paginated.Input]) -> HttpResponse:
     """All genres, by name."""
-    return selectors.list_genres()
-
-
-@router.get(
-    "/screenings",
-    auth=anyone,
-    response={200: list[ScreeningOut], **problems(401, 422)},
-    tags=PROGRAMME,
-)
-@public_by_reader
-@paginate(Paginated)
-def list_screenings(request: HttpRequest, filters: Query[ScreeningFilters]) -> QuerySet[Screening]:
-    """Screenings by their start. Staff see the hidden ones too."""
-    return selectors.list_screenings(filters, for_staff=_is_staff(request))
-
-
-@router.post(
-    "/screenings",
-    auth=staff,
-    response={201: ScreeningOut, **problems(401, 403, 404, 409, 422)},
-    tags=PROGRAMME,
-)
-def create_screening(
-    request: HttpRequest, payload: ScreeningIn, response: HttpResponse
-) -> Status[Screening]:
-    """Post a screening. A hall is made on its first use."""
-    screening = services.create_screening(fields=payload.model_dump(exclude_unset=True))
-    response["Location"] = f"/api/v1/screenings/{screening.pk}"
-    return Status(201, screening)
-
-
-@router.get(
-    "/screenings/{int:screening_id}",
-    auth=anyone,
-    response={200: ScreeningOut, **problems(401, 404)},
-    tags=PROGRAMME,
-)
-@public_by_reader
-def get_screening(request: HttpRequest, screening_id: int) -> Screening:
-    """One screening."""
-    return selectors.get_screening(screening_id, for_staff=_is_staff(request))
-
-
-@router.patch(
-    "/screenings/{int:screening_id}",
-    auth=staff,
-    response={200: ScreeningOut, **problems(401, 403, 404, 409, 422)},
-    tags=PROGRAMME,
-)
-def update_screening(request: HttpRequest, screening_id: int, payload: ScreeningPatch) -> Screening:
-    """Change a screening. A new start without an end keeps the length."""
-    fields = payload.model_dump(exclude_unset=True)
-    return services.update_screening(screening_id=screening_id, fields=fields)
-
-
-@router.delete(
-    "/screenings/{int:screening_id}",
-    auth=staff,
-    response={204: None, **problems(401, 403, 404)},
-    tags=PROGRAMME,
-)
-def delete_screening(request: HttpRequest, screening_id: int) -> Status[None]:
-    """Delete a screening. Set its state to `cancelled` to let viewers know instead."""
-    services.delete_screening(screening_id=screening_id)
-    return Status(204, None)
-
-
-@router.get("/programme", response={200: ProgrammeOut, **problems(422, 503)}, tags=PROGRAMME)
-@decorate_view(without_parsing)
-def get_programme(request: HttpRequest, filters: Query[ProgrammeFilters]) -> HttpResponse:
-    """The programme by day. The small hours belong to the evening before."""
-    return programme_response(ProgrammeQuery.of(filters))
-
-
-def _is_staff(request: HttpRequest) -> bool:
-    return bool(getattr(request.user, "is_staff", False))
+    return answers.page_of(request, answers.GENRES, selectors.list_genres, paging, GenrePageOut)

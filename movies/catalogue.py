@@ -20,24 +20,20 @@ from functools import cached_property
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
+from django.db.models import F
 from django.utils import timezone
 
+from cinema.http import Document
 from cinema.refreshing import Refreshing
 from movies.models import CatalogueVersion, Movie, Screening
 from movies.schemas import MovieOut
 
 log = logging.getLogger(__name__)
 
-#: How many different answers a process keeps: more than a site's own pages ask for.
+#: How many different answers a process keeps, and how large they may be in all. Filters go together
+#: in endless ways, so what a cinema's own pages lead to is pinned and does not count.
 DOCUMENTS_KEPT = 256
-
-
-@dataclass(frozen=True)
-class Document:
-    """An answer ready to be sent."""
-
-    body: bytes
-    etag: str
+DOCUMENTS_KEPT_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -55,6 +51,8 @@ class Snapshot:
     version: int
     made_at: float = field(default_factory=time.monotonic)
     _documents: OrderedDict[object, Document] = field(default_factory=OrderedDict)
+    _documents_bytes: int = 0
+    _pinned: dict[object, Document] = field(default_factory=dict)
     _cards: dict[int, Card] = field(default_factory=dict)
     _building: threading.RLock = field(default_factory=threading.RLock)
 
@@ -62,19 +60,28 @@ class Snapshot:
         """Ratings raise no version, lest every click made all anew: they show after minutes."""
         return time.monotonic() - self.made_at >= settings.CATALOGUE_MAX_AGE_S
 
-    def document(self, key: object, build: Callable[[], Document]) -> Document:
+    def document(
+        self, key: object, build: Callable[[], Document], *, pinned: bool = False
+    ) -> Document:
         """The document of this key, built by one thread while the others wait for it."""
         if found := self.kept(key):
             return found
         with self._building:
-            if key not in self._documents:
-                self._documents[key] = build()
-                if len(self._documents) > DOCUMENTS_KEPT:
-                    self._documents.popitem(last=False)
-            return self._documents[key]
+            return self.kept(key) or self._keep(key, build(), pinned)
+
+    def _keep(self, key: object, document: Document, pinned: bool) -> Document:
+        if pinned:
+            self._pinned[key] = document
+            return document
+        self._documents[key] = document
+        self._documents_bytes += len(document.body)
+        while self._documents_bytes > DOCUMENTS_KEPT_BYTES or len(self._documents) > DOCUMENTS_KEPT:
+            _, oldest = self._documents.popitem(last=False)
+            self._documents_bytes -= len(oldest.body)
+        return document
 
     def kept(self, key: object) -> Document | None:
-        return self._documents.get(key)
+        return self._pinned.get(key) or self._documents.get(key)
 
     def card(self, movie: Movie) -> Card:
         """The movie's card; `genres` should be prefetched."""
@@ -131,19 +138,24 @@ class Catalogue:
     previous: Snapshot | None = None
     stale: bool = False
 
-    def document(self, key: object, build: Callable[[Snapshot], Document]) -> tuple[Document, bool]:
+    def document(
+        self, key: object, build: Callable[[Snapshot], Document], *, pinned: bool = False
+    ) -> tuple[Document, bool]:
         """The document of this key, and whether it may be out of date.
+
+        A pinned one is not pushed out by others: for few keys, which no caller can choose.
 
         Raises:
             OperationalError: The database is away, and there never was such a document.
         """
         try:
-            return self.snapshot.document(key, lambda: build(self.snapshot)), self.stale
+            found = self.snapshot.document(key, lambda: build(self.snapshot), pinned=pinned)
         except (OperationalError, InterfaceError):
             kept = self.previous.kept(key) if self.previous else None
             if kept is None:
                 raise
             return kept, True
+        return found, self.stale
 
 
 def _renew(old: Catalogue | None) -> Catalogue:
@@ -169,3 +181,10 @@ def _renew(old: Catalogue | None) -> Catalogue:
 _catalogue = Refreshing(_renew, lambda: settings.CATALOGUE_CHECK_INTERVAL_S)
 current = _catalogue.get
 forget = _catalogue.forget
+#: After a write through this process: who reads next sees it.
+look_again = _catalogue.expire
+
+
+def raise_version() -> None:
+    """Have everything made anew, where something changed that raises no version by itself."""
+    CatalogueVersion.objects.update(version=F("version") + 1)

@@ -1,4 +1,13 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
 from cinema.errors import Conflict, NotFound, Unprocessable
+
+if TYPE_CHECKING:
+    from movies.screenings.collisions import Standing, Unplaced
 
 
 class MovieNotFound(NotFound):
@@ -37,16 +46,39 @@ class MovieInUse(Conflict):
 class HallTaken(Conflict):
     """Another screening is in the hall at that time."""
 
-    def __init__(self, hall: str, screening_ids: list[int]) -> None:
+    def __init__(self, hall: str, standing: Sequence[Standing]) -> None:
+        named = ", ".join(
+            f"{one.id} ({one.movie}, {one.starts_at:%H:%M} to {one.ends_at:%H:%M})"
+            for one in standing
+        )
         super().__init__(
-            f"{hall} is taken at that time by screening {', '.join(map(str, screening_ids))}.",
-            screening_ids=screening_ids,
+            f"{hall} is taken at that time by screening {named or 'of another writer'}.",
+            screening_ids=[one.id for one in standing],
+            screenings=list(standing),
         )
 
 
+class HallsTaken(Conflict):
+    """Of many screenings wanted at once some find their hall taken, so none was written."""
+
+    def __init__(self, wanted: int, collisions: Sequence[Unplaced]) -> None:
+        super().__init__(
+            f"{len(collisions)} of {wanted} screenings find their hall taken: see `collisions`. "
+            "Nothing was written.",
+            screening_ids=sorted({one.id for each in collisions for one in each.standing}),
+            collisions=list(collisions),
+        )
+
+
+class NothingToCopy(NotFound):
+    def __init__(self, first: date, days: int) -> None:
+        last = first + timedelta(days=days - 1)
+        super().__init__(f"There is no such screening from {first} to {last}: nothing to copy.")
+
+
 class EndsAtUnknown(Unprocessable):
-    def __init__(self) -> None:
-        super().__init__("body.ends_at", "Needed, as the movie has no running time.")
+    def __init__(self, field: str = "body.ends_at") -> None:
+        super().__init__(field, "Needed, as the movie has no running time.")
 
 
 class DatesReversed(Unprocessable):

@@ -1,18 +1,29 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
+from uuid import uuid4
 
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import ArrayField, DateTimeRangeField, RangeOperators
+from django.contrib.postgres.functions import RandomUUID
 from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 from django.db.models import F, Func, Q, Value
 from django.db.models.functions import Cast, Lower, NullIf
 from django.utils import timezone
 
+from movies.sorting import SortKey
+
 MAX_PROTAGONISTS = 100
+MAX_KEYWORDS = 100
 MAX_SCREENING_LENGTH = timedelta(hours=24)
+#: What one filters lists by, and what they leave out.
+LISTED: Any = {
+    "include": ["status", "original_language", "release_year", "genre_ids"],
+    "condition": Q(withdrawn_at=None),
+}
 
 
 class Genre(models.Model):
@@ -46,8 +57,22 @@ class Movie(models.Model):
     protagonists = ArrayField(models.CharField(max_length=200))
     overview = models.TextField(blank=True)
     genres = models.ManyToManyField(Genre, related_name="movies", blank=True)
+    #: Of what it tells: from TMDb, an import or the office. Searched, not shown.
+    keywords = ArrayField(
+        models.CharField(max_length=80), default=list, db_default=Value("{}"), blank=True
+    )
     poster = models.URLField(max_length=500, null=True, blank=True)
     trailer = models.URLField(max_length=500, null=True, blank=True)
+    #: Where the storage keeps an uploaded one, which goes before the address. Empty: none.
+    poster_upload = models.CharField(
+        max_length=200, default="", db_default="", blank=True, editable=False
+    )
+    poster_widths = ArrayField(
+        models.PositiveSmallIntegerField(), default=list, db_default=Value("{}"), editable=False
+    )
+    trailer_upload = models.CharField(
+        max_length=200, default="", db_default="", blank=True, editable=False
+    )
     start_date = models.DateField()
     end_date = models.DateField(null=True, blank=True)
     status = models.CharField(max_length=10, choices=Status.choices)
@@ -59,6 +84,11 @@ class Movie(models.Model):
     release_year = models.PositiveSmallIntegerField(null=True, blank=True)
     runtime_minutes = models.PositiveSmallIntegerField(null=True, blank=True)
     tmdb_id = models.PositiveIntegerField(null=True, blank=True, unique=True)
+    #: The fields that TMDb filled and nobody has edited since: they may be refreshed.
+    tmdb_fields = ArrayField(
+        models.CharField(max_length=30), default=list, db_default=Value("{}"), editable=False
+    )
+    tmdb_fetched_at = models.DateTimeField(null=True, editable=False)
     #: Count and sum are kept by a database trigger of `recommendations`.
     rating_count = models.PositiveIntegerField(default=0, editable=False)
     rating_sum = models.FloatField(default=0, editable=False)
@@ -71,10 +101,21 @@ class Movie(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
     #: Deleted, but with screenings or interactions that are worth keeping.
     withdrawn_at = models.DateTimeField(null=True, blank=True, editable=False)
+    #: In lists. PostgreSQL's own collations put accented letters behind z.
+    name_key = models.GeneratedField(
+        expression=SortKey("name"),
+        output_field=models.TextField(db_collation="C"),
+        db_persist=True,
+    )
+    #: The ids of `genres`, kept by a database trigger: an index cannot reach into another table.
+    genre_ids = ArrayField(
+        models.BigIntegerField(), default=list, db_default=Value("{}"), editable=False
+    )
 
     objects: ClassVar[models.Manager[Movie]] = MovieQuerySet.as_manager()
 
     class Meta:
+        verbose_name = "film"
         ordering = ("name", "id")
         constraints = [
             models.UniqueConstraint(
@@ -105,23 +146,63 @@ class Movie(models.Model):
             models.CheckConstraint(condition=Q(rating_count__gte=0), name="movie_rating_count"),
         ]
         indexes = [
-            models.Index(Lower("name"), "id", name="movie_by_name"),
-            models.Index(F("ranking").desc(), "id", name="movie_by_ranking"),
-            models.Index(fields=["start_date", "id"], name="movie_by_start_date"),
+            # Each list is read off one of these four, in its order and with what one filters by:
+            # from the catalogue's rows come only the films of the page.
+            models.Index(F("name_key"), F("id"), name="movie_by_name", **LISTED),
+            models.Index(F("ranking").desc(), F("id"), name="movie_by_ranking", **LISTED),
+            models.Index(F("start_date"), F("id"), name="movie_by_start_date", **LISTED),
             models.Index(
                 F("rating_average").desc(nulls_last=True),
                 F("rating_count").desc(),
-                "id",
+                F("id"),
                 name="movie_by_rating",
+                **LISTED,
+            ),
+            # What trends, and how many that are.
+            models.Index(
+                F("ranking").desc(),
+                F("id"),
+                condition=Q(withdrawn_at=None) & ~Q(status="finished"),
+                name="movie_by_trend",
             ),
             models.Index(fields=["status", "start_date"], name="movie_by_status"),
             models.Index(fields=["original_language"], name="movie_by_language"),
             models.Index(fields=["release_year"], name="movie_by_release_year"),
-            GinIndex(fields=["protagonists"], name="movie_by_protagonist"),
+            GinIndex(fields=["genre_ids"], name="movie_by_genre"),
+            models.Index(
+                F("created_at").desc(),
+                F("id").desc(),
+                condition=Q(withdrawn_at=None),
+                name="movie_by_announcement",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+
+class MovieSearch(models.Model):
+    """What a film is found by, as `movies.search` makes it; triggers say when that is stale.
+
+    Apart from the film: its index has a hundred entries for each, and whoever rates a film writes
+    the film's row, upon which all entries of its indexes are written again.
+    """
+
+    # The database deletes it with its film.
+    movie = models.OneToOneField(
+        Movie, models.DO_NOTHING, primary_key=True, related_name="search", db_constraint=False
+    )
+    document = SearchVectorField(null=True)
+    is_stale = models.BooleanField(default=True, db_default=True)
+
+    class Meta:
+        indexes = [
+            # New entries wait in a list, which every search goes through, until it has so many KB.
+            GinIndex(fields=["document"], name="movie_by_words", gin_pending_list_limit=1024)
+        ]
+
+    def __str__(self) -> str:
+        return str(self.movie_id)
 
 
 class Hall(models.Model):
@@ -147,6 +228,10 @@ class Screening(models.Model):
         CANCELLED = "cancelled", "cancelled"
         HIDDEN = "hidden", "hidden"
 
+    #: The same in every calendar and for good.
+    uid = models.UUIDField(default=uuid4, db_default=RandomUUID(), unique=True, editable=False)
+    #: RFC 5545, 3.8.7.4: a trigger counts the changes that a calendar should tell of.
+    sequence = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     movie = models.ForeignKey(Movie, on_delete=models.PROTECT, related_name="screenings")
     hall = models.ForeignKey(Hall, on_delete=models.PROTECT, related_name="screenings")
     starts_at = models.DateTimeField()

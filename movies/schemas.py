@@ -1,81 +1,27 @@
 from __future__ import annotations
 
-import re
-import unicodedata
-from datetime import date, datetime
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from datetime import date
+from typing import Annotated, Literal
 
-from django.utils import timezone
 from django.utils.text import slugify
 from ninja import Field, Schema
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BeforeValidator,
-    ConfigDict,
-    PlainSerializer,
-    StringConstraints,
-    model_validator,
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, StringConstraints, model_validator
+
+from cinema.schemas import Day, Line, Name, Pagination
+from movies.media.schemas import PosterSources
+from movies.media.urls import poster_srcset, poster_url, trailer_url
+from movies.models import MAX_PROTAGONISTS, Movie
+from movies.types import (
+    UNSET,
+    Language,
+    LocalTime,
+    Person,
+    Slug,
+    Status,
+    Text,
+    Title,
+    WebAddress,
 )
-
-from cinema.schemas import Line, Name
-from movies.models import MAX_PROTAGONISTS, MAX_SCREENING_LENGTH, Movie, Screening
-
-Status = Literal["coming-up", "starting", "running", "finished"]
-Version = Literal["original", "subtitled", "dubbed"]
-State = Literal["scheduled", "sold-out", "cancelled", "hidden"]
-
-
-def _web_address(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or " " in text:
-        raise ValueError("expected an http or https address")
-    return text
-
-
-def _plain_text(text: str) -> str:
-    """NFC, with line ends and without other control characters."""
-    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n"))
-    return "".join(c for c in text if c == "\n" or unicodedata.category(c) not in ("Cc", "Cs"))
-
-
-def _written_out(value: object) -> object:
-    """Refuse a number, which Pydantic would take for seconds since 1970."""
-    if not isinstance(value, date) and not re.match(r"\d{4}-\d\d-\d\d", str(value)):
-        raise ValueError("expected a date as in 2026-12-03")
-    return value
-
-
-def _within_years(value: date) -> date:
-    if not 1870 <= value.year <= 2200:
-        raise ValueError("expected a year from 1870 to 2200")
-    return value
-
-
-Text = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_plain_text)]
-WebAddress = Annotated[Line, StringConstraints(max_length=500), AfterValidator(_web_address)]
-Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,4})?$")]
-Day = Annotated[date, BeforeValidator(_written_out), AfterValidator(_within_years)]
-Moment = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_within_years)]
-#: Shown in the cinema's time zone, with the offset.
-LocalTime = Annotated[
-    datetime, PlainSerializer(lambda v: timezone.localtime(v).isoformat(), return_type=str)
-]
-Title = Annotated[Name, StringConstraints(max_length=300)]
-Person = Annotated[Name, StringConstraints(max_length=200)]
-Slug = Annotated[Line, StringConstraints(max_length=120, pattern=r"^[\w]+(-[\w]+)*$")]
-Tag = Annotated[Name, AfterValidator(str.lower), StringConstraints(max_length=40)]
-#: A hall's number is a name too.
-HallName = Annotated[
-    Name,
-    StringConstraints(max_length=60),
-    BeforeValidator(lambda v: str(v) if type(v) is int else v),
-]
-
-
-#: The default of a field that PATCH may leave out, and that is never null.
-UNSET: Any = None
 
 
 class GenreOut(Schema):
@@ -146,7 +92,8 @@ class MovieOut(Schema):
     protagonists: list[str] = Field(examples=[["Agnès Varda", "Corinne Marchand"]])
     overview: str
     genres: list[GenreOut]
-    poster: str | None
+    poster: str | None = Field(description="The widest of an uploaded one, or an address.")
+    poster_srcset: PosterSources | None = Field(description="Null unless it was uploaded.")
     trailer: str | None
     start_date: date
     end_date: date | None
@@ -162,6 +109,18 @@ class MovieOut(Schema):
     updated_at: LocalTime
 
     @staticmethod
+    def resolve_poster(movie: Movie) -> str | None:
+        return poster_url(movie)
+
+    @staticmethod
+    def resolve_poster_srcset(movie: Movie) -> dict[str, str] | None:
+        return poster_srcset(movie)
+
+    @staticmethod
+    def resolve_trailer(movie: Movie) -> str | None:
+        return trailer_url(movie)
+
+    @staticmethod
     def resolve_genres(movie: Movie) -> list[object]:
         return list(movie.genres.all())
 
@@ -170,108 +129,35 @@ class MovieOut(Schema):
         return None if movie.rating_average is None else round(movie.rating_average, 2)
 
 
+class MoviePageOut(Schema):
+    data: list[MovieOut]
+    pagination: Pagination
+
+
+class GenrePageOut(Schema):
+    data: list[GenreOut]
+    pagination: Pagination
+
+
 class MovieFilters(Schema):
+    q: Line | None = Field(
+        None,
+        description="Words of names, protagonists, keywords, tags and overviews, or beginnings of "
+        "words. Finds the 400 films that fit best, at most.",
+        examples=["agnes var"],
+    )
     genre: Line | None = Field(None, description="A genre's slug.", examples=["drama"])
     status: Status | None = None
     language: Line | None = Field(None, description="Original language.", examples=["fr"])
     person: Line | None = Field(
-        None, description="One of the protagonists, by the full name.", examples=["Agnès Varda"]
+        None,
+        description="One of the protagonists, by the full name. Accents and case do not matter.",
+        examples=["Agnès Varda"],
     )
     year_from: int | None = Field(None, ge=0, le=9999, description="Release year.", examples=[1960])
     year_to: int | None = Field(None, ge=0, le=9999, examples=[1969])
-    sort: Literal["name", "-ranking", "start_date", "-rating"] = "name"
-
-
-class ScreeningPatch(Schema):
-    """What staff may change. What is left out stays."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    movie_id: int = Field(UNSET, ge=1, examples=[42])
-    hall: HallName = Field(UNSET, examples=["Hall 1"])
-    starts_at: Moment = Field(UNSET, examples=["2026-12-03T20:15:00+01:00"])
-    ends_at: Moment | None = Field(
-        None, description="Left out: the start plus the running time.", examples=[None]
+    sort: Literal["name", "-ranking", "start_date", "-rating", "relevance"] | None = Field(
+        None,
+        description="By default `relevance` with `q`, else `name`, which also stands in for "
+        "`relevance` without `q`.",
     )
-    version: Version = "original"
-    language: Language | None = Field(
-        None, description="Spoken; default: the movie's.", examples=["fr"]
-    )
-    subtitles: Language | None = Field(None, examples=["en"])
-    tags: list[Tag] = Field([], max_length=20, examples=[["35mm", "q&a"]])
-    booking_url: WebAddress | None = None
-    state: State = "scheduled"
-
-    @model_validator(mode="after")
-    def _times_in_order(self) -> ScreeningPatch:
-        if self.starts_at and self.ends_at:
-            check_screening_times(self.starts_at, self.ends_at)
-        return self
-
-
-class ScreeningIn(ScreeningPatch):
-    movie_id: int = Field(ge=1, examples=[42])
-    hall: HallName = Field(examples=["Hall 1"])
-    starts_at: Moment = Field(examples=["2026-12-03T20:15:00+01:00"])
-
-
-def check_screening_times(starts_at: datetime, ends_at: datetime) -> None:
-    """Raises ValueError if the screening ends before it starts, or lasts longer than a day."""
-    if ends_at <= starts_at:
-        raise ValueError("ends_at does not lie after starts_at")
-    if ends_at - starts_at > MAX_SCREENING_LENGTH:
-        raise ValueError("a screening lasts at most 24 hours")
-
-
-class ScreeningOut(Schema):
-    id: int = Field(examples=[310])
-    movie_id: int = Field(examples=[42])
-    hall: str = Field(examples=["Hall 1"])
-    starts_at: LocalTime
-    ends_at: LocalTime
-    version: Version
-    language: str | None = Field(examples=["fr"])
-    subtitles: str | None = Field(examples=["en"])
-    tags: list[str] = Field(examples=[["35mm"]])
-    booking_url: str | None
-    state: State
-
-    @staticmethod
-    def resolve_hall(screening: Screening) -> str:
-        return screening.hall.name
-
-
-class ScreeningFilters(Schema):
-    movie_id: int | None = Field(None, ge=1)
-    hall: Line | None = None
-    state: State | None = None
-    version: Version | None = None
-    language: Line | None = Field(None, examples=["fr"])
-    tag: Line | None = Field(None, examples=["35mm"])
-    starts_from: Moment | None = Field(None, alias="from", description="Starts at or after.")
-    starts_before: Moment | None = Field(None, alias="to", description="Starts before.")
-
-
-class ProgrammeFilters(Schema):
-    from_: Day | None = Field(None, alias="from", description="Default: today.")
-    to: Day | None = Field(None, description="Included. Default: six days after `from`.")
-    status: Status | None = None
-    genre: Line | None = Field(None, examples=["drama"])
-    language: Line | None = Field(None, description="Spoken in the screening.", examples=["fr"])
-    tag: Line | None = Field(None, examples=["35mm"])
-
-
-class ProgrammeMovieOut(MovieOut):
-    screenings: list[ScreeningOut]
-
-
-class ProgrammeDayOut(Schema):
-    date: date
-    movies: list[ProgrammeMovieOut]
-
-
-class ProgrammeOut(Schema):
-    from_: date = Field(alias="from")
-    to: date
-    days: list[ProgrammeDayOut]
-    coming_up: list[MovieOut]

@@ -1,19 +1,16 @@
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
-
-from django.conf import settings
 from django.db.models import F, QuerySet
 from django.db.models.expressions import Combinable
-from django.db.models.functions import Lower
-from django.utils import timezone
 
-from movies.errors import MovieNotFound, ScreeningNotFound
-from movies.models import Genre, Movie, Screening
-from movies.schemas import MovieFilters, ScreeningFilters
+from movies.errors import MovieNotFound
+from movies.models import Genre, Movie
+from movies.schemas import MovieFilters
+from movies.search import finding, queries
 
+#: Each of them stands in an index of `Movie`.
 ORDERS: dict[str, tuple[str | Combinable, ...]] = {
-    "name": (Lower("name"), "id"),
+    "name": ("name_key", "id"),
     "-ranking": (F("ranking").desc(), "id"),
     "start_date": ("start_date", "id"),
     "-rating": (F("rating_average").desc(nulls_last=True), F("rating_count").desc(), "id"),
@@ -46,20 +43,50 @@ def get_movie_by_slug(slug: str) -> Movie:
 
 
 def list_movies(filters: MovieFilters) -> QuerySet[Movie]:
-    movies = Movie.objects.published().prefetch_related("genres").order_by(*ORDERS[filters.sort])
+    """The catalogue, filtered and ordered; with `q`, the films that fit its words best."""
+    genre, person = None, ""
     if filters.genre is not None:
-        movies = movies.filter(genres__slug=filters.genre)
+        genre = Genre.objects.filter(slug=filters.genre).values_list("pk", flat=True).first()
+        if genre is None:
+            return Movie.objects.none()
+    if filters.person is not None:
+        person = queries.by_person(filters.person)
+        if not person:
+            return Movie.objects.none()
+    movies, facets = _narrowed(filters, genre, person)
+    order: tuple[str | Combinable, ...] = ORDERS.get(filters.sort or "", ORDERS["name"])
+    if filters.q:
+        found = finding.find(filters.q, movies, facets)
+        movies = Movie.objects.filter(finding.is_among(found))
+        if filters.sort in (None, "relevance"):
+            order = (finding.place_in(found),)
+    return movies.prefetch_related("genres").order_by(*order)
+
+
+def _narrowed(filters: MovieFilters, genre: int | None, person: str) -> tuple[QuerySet[Movie], str]:
+    """The movies that one may see and asks for; and the same as a query of lexemes."""
+    movies = Movie.objects.published()
     if filters.status is not None:
         movies = movies.filter(status=filters.status)
     if filters.language is not None:
         movies = movies.filter(original_language=filters.language)
-    if filters.person is not None:
-        movies = movies.filter(protagonists__contains=[filters.person])
     if filters.year_from is not None:
         movies = movies.filter(release_year__gte=filters.year_from)
     if filters.year_to is not None:
         movies = movies.filter(release_year__lte=filters.year_to)
-    return movies
+    if genre is not None:
+        # Last, as it takes Postgres longest.
+        movies = movies.filter(genre_ids__contains=[genre])
+    facets = queries.facets(
+        genre=genre,
+        status=filters.status,
+        language=filters.language,
+        year_from=filters.year_from,
+        year_to=filters.year_to,
+    )
+    if person:
+        movies = movies.filter(finding.is_found_by(person))
+    return movies, queries.both(facets, person)
 
 
 def list_trending_movies() -> QuerySet[Movie]:
@@ -70,57 +97,3 @@ def list_trending_movies() -> QuerySet[Movie]:
 
 def list_genres() -> QuerySet[Genre]:
     return Genre.objects.order_by("name", "id")
-
-
-def get_screening(screening_id: int, *, for_staff: bool, for_update: bool = False) -> Screening:
-    """One screening; the hidden ones are for staff.
-
-    `for_update` holds off other writers until the transaction ends.
-
-    Raises:
-        ScreeningNotFound: There is none with this id that the caller may know of.
-    """
-    screenings = _screenings(for_staff=for_staff).filter(pk=screening_id)
-    screening = (screenings.select_for_update(of=["self"]) if for_update else screenings).first()
-    if screening is None:
-        raise ScreeningNotFound(screening_id)
-    return screening
-
-
-def list_screenings(filters: ScreeningFilters, *, for_staff: bool) -> QuerySet[Screening]:
-    screenings = _screenings(for_staff=for_staff).order_by("starts_at", "id")
-    if filters.movie_id is not None:
-        screenings = screenings.filter(movie_id=filters.movie_id)
-    if filters.hall is not None:
-        screenings = screenings.filter(hall__name__iexact=filters.hall)
-    if filters.state is not None:
-        screenings = screenings.filter(state=filters.state)
-    if filters.version is not None:
-        screenings = screenings.filter(version=filters.version)
-    if filters.language is not None:
-        screenings = screenings.filter(language=filters.language)
-    if filters.tag is not None:
-        screenings = screenings.filter(tags__contains=[filters.tag.lower()])
-    if filters.starts_from is not None:
-        screenings = screenings.filter(starts_at__gte=filters.starts_from)
-    if filters.starts_before is not None:
-        screenings = screenings.filter(starts_at__lt=filters.starts_before)
-    return screenings
-
-
-def _screenings(*, for_staff: bool) -> QuerySet[Screening]:
-    screenings = Screening.objects.filter(movie__withdrawn_at=None).select_related("hall")
-    return screenings if for_staff else screenings.exclude(state=Screening.State.HIDDEN)
-
-
-def cinema_day(moment: datetime) -> date:
-    """The day of the programme: the small hours belong to the evening before."""
-    local = timezone.localtime(moment)
-    early = local.time() < settings.CINEMA_DAY_STARTS_AT
-    return local.date() - timedelta(days=1) if early else local.date()
-
-
-def start_of_cinema_day(day: date) -> datetime:
-    return datetime.combine(
-        day, settings.CINEMA_DAY_STARTS_AT, tzinfo=timezone.get_default_timezone()
-    )

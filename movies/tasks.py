@@ -5,7 +5,9 @@ import logging
 from celery import shared_task
 
 from cinema.locks import single_run
-from movies import services
+from movies import lifecycle
+from movies.media import cleaning
+from movies.search import indexing
 
 log = logging.getLogger(__name__)
 
@@ -15,12 +17,28 @@ def tick_ranking() -> None:
     """Raise the rankings. Safe to deliver twice, and to two workers at once."""
     with single_run("movies.tick_ranking") as acquired:
         if acquired:
-            log.info("rankings raised: %d", services.tick_ranking())
+            log.info("rankings raised: %d", lifecycle.tick_ranking())
+
+
+@shared_task(name="movies.index_for_search")
+def index_for_search() -> None:
+    """Have films found that were written past the services. Safe to deliver twice."""
+    with single_run("movies.index_for_search") as acquired:
+        if acquired and (indexed := indexing.index_for_search()):
+            log.info("films indexed for search: %d", indexed)
+
+
+@shared_task(name="movies.clean_media")
+def clean_media() -> None:
+    """Delete uploads that no movie names any more. Safe to deliver twice."""
+    with single_run("movies.clean_media") as acquired:
+        if acquired and (deleted := cleaning.clean_media()):
+            log.info("files of posters and trailers deleted: %d", deleted)
 
 
 @shared_task(name="movies.advance_statuses")
 def advance_statuses() -> None:
     """Move the statuses on by the date. Safe to deliver twice."""
     with single_run("movies.advance_statuses") as acquired:
-        if acquired and (moved := services.advance_statuses()):
+        if acquired and (moved := lifecycle.advance_statuses()):
             log.info("statuses moved on: %d", moved)

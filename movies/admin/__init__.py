@@ -1,0 +1,5 @@
+"""The office's pages for films and screenings; Django looks for them here."""
+
+from movies.admin import films, halls, screenings
+
+__all__ = ["films", "halls", "screenings"]

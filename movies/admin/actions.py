@@ -1,0 +1,163 @@
+"""What the office does to several films or screenings at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from cinema.errors import ApiError
+from movies import services
+from movies.admin.forms import taken
+from movies.admin.weeks import ONE_WEEK, Week
+from movies.days import moment_of
+from movies.models import Movie, Screening
+from movies.screenings import copying
+from movies.screenings import services as screenings
+from movies.screenings.batch_schemas import ScreeningCopyIn
+from movies.screenings.collisions import Unplaced
+from movies.tmdb import services as tmdb
+
+Action = Callable[[Any, HttpRequest, QuerySet[Any]], None]
+
+#: More is a slip of the hand: "select all 100,000 films".
+MAX_CHOSEN = 500
+#: So many refusals are told one by one.
+MAX_TOLD = 10
+
+
+def each(
+    request: HttpRequest, chosen: QuerySet[Any], write: Callable[[Any], object], did: str
+) -> None:
+    """Do it to each of the chosen, and tell how many it was done to and who refused."""
+    rows = list(chosen[: MAX_CHOSEN + 1])
+    if len(rows) > MAX_CHOSEN:
+        messages.error(request, f"At most {MAX_CHOSEN} at once: nothing was changed.")
+        return
+    refused = []
+    for row in rows:
+        try:
+            write(row)
+        except ApiError as error:
+            refused.append(f"{row}: {error.detail}")
+    if done := len(rows) - len(refused):
+        messages.success(request, f"{done} {did}.")
+    _tell_refusals(request, refused)
+
+
+def _tell_refusals(request: HttpRequest, refused: list[str]) -> None:
+    for refusal in refused[:MAX_TOLD]:
+        messages.error(request, refusal)
+    if len(refused) > MAX_TOLD:
+        messages.error(request, f"… and {len(refused) - MAX_TOLD} more.")
+
+
+REASONS = {
+    "cancelled": "it is cancelled",
+    "movie-finished": "the film has finished by then",
+    "movie-withdrawn": "the film is withdrawn",
+}
+
+
+def _why(left_out: Unplaced) -> str:
+    what = f"{left_out.movie}, {left_out.starts_at:%a %d %b %H:%M} in {left_out.hall}"
+    return f"{what}: not copied, as {REASONS.get(left_out.reason) or taken(left_out.standing)}"
+
+
+def set_status(status: Movie.Status | None) -> Action:
+    name = f"“{status.label}”" if status else "what the dates say"
+
+    def action(page: Any, request: HttpRequest, chosen: QuerySet[Movie]) -> None:
+        fields = {"status": status.value if status else None}
+        each(
+            request,
+            chosen,
+            lambda film: services.update_movie(movie_id=film.pk, fields=fields),
+            f"set to {name}",
+        )
+
+    action.__name__ = f"set_status_{status.name.lower() if status else 'by_date'}"
+    return admin.action(action, description=f"Set status to {name}")
+
+
+def set_state(state: Screening.State, description: str) -> Action:
+    def action(page: Any, request: HttpRequest, chosen: QuerySet[Screening]) -> None:
+        fields = {"state": state.value}
+        each(
+            request,
+            chosen,
+            lambda one: screenings.update_screening(screening_id=one.pk, fields=fields),
+            f"set to “{state.label}”",
+        )
+
+    action.__name__ = f"set_state_{state.name.lower()}"
+    return admin.action(action, description=description)
+
+
+@admin.action(description="Copy to next week")
+def copy_to_next_week(page: Any, request: HttpRequest, chosen: QuerySet[Screening]) -> None:
+    each(request, chosen.select_related("movie", "hall"), _copy_to_next_week, "copied to next week")
+
+
+def _copy_to_next_week(screening: Screening) -> Screening:
+    """At the same time by the clock; what is cancelled is on again, a booking link stays behind."""
+    reading = timezone.localtime(screening.starts_at).replace(tzinfo=None) + ONE_WEEK
+    starts_at, _ = moment_of(reading)
+    is_hidden = screening.state == Screening.State.HIDDEN
+    return screenings.create_screening(
+        fields={
+            "movie_id": screening.movie_id,
+            "hall": screening.hall.name,
+            "starts_at": starts_at,
+            "ends_at": starts_at + (screening.ends_at - screening.starts_at),
+            "version": screening.version,
+            "language": screening.language,
+            "subtitles": screening.subtitles,
+            "tags": screening.tags,
+            "state": Screening.State.HIDDEN if is_hidden else Screening.State.SCHEDULED,
+        }
+    )
+
+
+@admin.action(description="Copy the week's screenings to the week after")
+def copy_weeks_screenings(page: Any, request: HttpRequest, chosen: QuerySet[Movie]) -> None:
+    """Of the week that the list is filtered by, else of the present one."""
+    week = Week.read(request.GET.get("week")) or Week.present()
+    created: list[Screening] = []
+    refused: list[str] = []
+
+    def copy(film: Movie) -> None:
+        order = ScreeningCopyIn.model_validate(
+            {
+                "from": week.monday,
+                "to": week.after(1).monday,
+                "days": 7,
+                "movie_id": film.pk,
+                "on_collision": "skip",
+            }
+        )
+        placed = copying.copy_screenings(order=order)
+        created.extend(placed.created)
+        refused.extend(map(_why, placed.left_out))
+
+    each(request, chosen, copy, f"gone through for {week}")
+    messages.info(request, f"{len(created)} screenings copied.")
+    _tell_refusals(request, refused)
+
+
+@admin.action(description="Refresh from TMDb")
+def refresh_from_tmdb(page: Any, request: HttpRequest, chosen: QuerySet[Movie]) -> None:
+    """Asked for here, done by the worker: what comes of it is among the TMDb syncs."""
+    known = chosen.exclude(tmdb_id=None).filter(withdrawn_at=None)
+    movie_ids = list(known.order_by("pk").values_list("pk", flat=True)[: MAX_CHOSEN + 1])
+    if len(movie_ids) > MAX_CHOSEN:
+        messages.error(request, f"At most {MAX_CHOSEN} at once: nothing was asked for.")
+    elif not movie_ids:
+        messages.error(request, "None of these has a TMDb id.")
+    else:
+        report = tmdb.request_refresh(movie_ids=movie_ids)
+        messages.success(request, f"{len(movie_ids)} to be refreshed by sync {report.pk}.")

@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.db.models import Count, Min, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+
+from cinema.office.pages import StaffInline, StaffPage, labelled
+from movies import lifecycle
+from movies.admin import actions, files, filters
+from movies.admin.deleting import WithdrawsFilms
+from movies.admin.fields import OVERRIDES, is_id
+from movies.admin.forms import MovieForm, ScreeningForm, ScreeningFormSet
+from movies.admin.weeks import Week
+from movies.media.replacing import with_uploads_replaced
+from movies.media.urls import poster_url, trailer_url
+from movies.models import Movie, Screening
+from movies.screenings.locking import again_after_deadlock, lock_movies
+from movies.search import finding
+from movies.search.indexing import index_movies
+
+if TYPE_CHECKING:
+    from django.contrib.admin.views.main import ChangeList
+else:
+    from unfold.views import ChangeList
+
+#: A film's page shows so many of the screenings to come, the next ones.
+MAX_INLINE = 30
+SCREENING_ID = re.compile(r"screenings-\d+-id")
+WITHDRAWN = "withdrawn"
+COUNTERS = ("ranking", "rating_average", "rating_count", "created_at", "withdrawn_at")
+
+
+class ScreeningInline(StaffInline):
+    """The next screenings: of a film that runs for years the page must open all the same."""
+
+    model = Screening
+    form = ScreeningForm
+    formset = ScreeningFormSet
+    formfield_overrides = OVERRIDES
+    verbose_name_plural = f"screenings to come, the next {MAX_INLINE}"
+    extra = 0
+    max_num = 2 * MAX_INLINE
+    tab = True
+    fields = ("hall", "starts_at", "ends_at", "version", "state")
+    ordering = ("starts_at", "id")
+    show_change_link = True
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **options: Any) -> Any:
+        """However many rows a request says that it has, no more than these are looked at."""
+        return super().get_formset(request, obj, absolute_max=self.max_num + 1, **options)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Screening]:
+        """When a form comes back it is about the rows that it shows, though one may have begun."""
+        screenings = super().get_queryset(request).select_related("hall", "movie")
+        if request.method == "POST":
+            shown = [str(v) for k, v in request.POST.items() if SCREENING_ID.fullmatch(k)]
+            return screenings.filter(pk__in=[int(pk) for pk in shown if is_id(pk)])
+        match = request.resolver_match
+        movie_id = unquote(match.kwargs.get("object_id", "")) if match else ""
+        if not is_id(movie_id):
+            return screenings.none()
+        to_come = filters.to_come(Screening.objects.filter(movie_id=movie_id))
+        return screenings.filter(
+            pk__in=to_come.order_by("starts_at", "id")[:MAX_INLINE].values("pk")
+        )
+
+
+class WithScreenings(ChangeList):
+    """Counts the screenings to come for the films of the page alone."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        films: list[Any] = list(self.result_list)
+        to_come = filters.to_come(Screening.objects.filter(movie__in=films))
+        rows = to_come.exclude(state=Screening.State.CANCELLED).order_by().values("movie_id")
+        found = {
+            row["movie_id"]: row for row in rows.annotate(many=Count("pk"), next=Min("starts_at"))
+        }
+        for film in films:
+            film.to_come = found.get(film.pk)
+        self.result_list = films
+
+
+@admin.register(Movie)
+class MovieAdmin(WithdrawsFilms, StaffPage[Movie]):
+    audited = "movie"
+    form = MovieForm
+    formfield_overrides = OVERRIDES
+    inlines = (ScreeningInline,)
+    list_display = (
+        "thumbnail",
+        "name",
+        "shown_status",
+        "run",
+        "shown_to_come",
+        "ranking",
+        "rating",
+    )
+    list_display_links = ("thumbnail", "name")
+    list_filter = (
+        filters.Visibility,
+        ("status", ChoicesDropdownFilter),
+        filters.RunsInWeek,
+        filters.HasGenre,
+        filters.Language,
+        filters.HasPoster,
+    )
+    list_filter_submit = True
+    list_before_template = "office/films.html"
+    search_fields = ("name",)
+    search_help_text = "Name, people, keywords"
+    ordering = ("-start_date", "-id")
+    autocomplete_fields = ("genres",)
+    prepopulated_fields = {"slug": ("name",)}
+    readonly_fields = ("picture", "present_trailer", *COUNTERS)
+    fieldsets = (
+        (None, {"fields": ("name", "slug", "protagonists", "overview", "genres", "keywords")}),
+        ("Run", {"fields": ("start_date", "end_date", "status")}),
+        (
+            "Pictures",
+            {
+                "fields": (
+                    "picture",
+                    "poster_file",
+                    "poster",
+                    "without_poster",
+                    "present_trailer",
+                    "trailer_file",
+                    "trailer",
+                    "without_trailer",
+                )
+            },
+        ),
+        (
+            "Details",
+            {"fields": ("original_language", "release_year", "runtime_minutes", "tmdb_id")},
+        ),
+        ("Counted", {"fields": COUNTERS}),
+    )
+    actions = (
+        *(actions.set_status(status) for status in Movie.Status),
+        actions.set_status(None),
+        actions.copy_weeks_screenings,
+        actions.refresh_from_tmdb,
+        "restore",
+    )
+
+    changeform_view = again_after_deadlock(StaffPage.changeform_view)
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[WithScreenings]:
+        return WithScreenings
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Movie], search_term: str
+    ) -> tuple[QuerySet[Movie], bool]:
+        """As viewers find them; where a film is chosen for a screening, the best first."""
+        if request.path.endswith("/autocomplete/"):
+            queryset = queryset.filter(withdrawn_at=None)
+        if not search_term:
+            return queryset, False
+        found = finding.find(search_term, Movie.objects.all(), "")
+        return queryset.filter(pk__in=found).order_by(finding.place_in(found)), False
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        present = Week.present()
+        weeks = {"this_week": present, "next_week": present.after(1)}
+        return super().changelist_view(request, {**weeks, **(extra_context or {})})
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Movie | None:
+        """To be written, it is locked before its screenings and their halls are."""
+        if request.method == "POST" and is_id(object_id):
+            lock_movies([int(object_id)])
+        return super().get_object(request, object_id, from_field)
+
+    def save_model(self, request: HttpRequest, obj: Movie, form: Any, change: bool) -> None:
+        """Write the changed columns alone: the others may have moved on meanwhile."""
+        addresses = {name: getattr(obj, name) for name in ("poster", "trailer")}
+        changes = {name: addresses[name] for name in form.changed_data if name in addresses}
+        replaced = with_uploads_replaced(obj, changes)
+        for name, value in replaced.items():
+            setattr(obj, name, value)
+        manual = obj.status if obj.status_is_manual else None
+        obj.status = lifecycle.current_status(obj, manual=manual)
+        columns = {field.name for field in Movie._meta.concrete_fields}
+        touched = {*form.changed_data, *replaced, "status", "status_is_manual", "updated_at"}
+        obj.save(update_fields=columns & touched if change else None)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        index_movies([form.instance.pk])
+        files.write_files(form.instance.pk, form.cleaned_data)
+
+    @admin.display(description="Poster")
+    def thumbnail(self, movie: Movie) -> SafeString | str:
+        return _image(poster_url(movie, 200), "office-thumbnail") or "–"
+
+    @admin.display(description="Present poster")
+    def picture(self, movie: Movie) -> SafeString | str:
+        return _image(poster_url(movie, 400), "office-poster") or "None yet."
+
+    @admin.display(description="Present trailer")
+    def present_trailer(self, movie: Movie) -> SafeString | str:
+        if not (address := trailer_url(movie)):
+            return "None yet."
+        return format_html('<a class="text-link" href="{}">Watch</a>', address)
+
+    @labelled(
+        description="Status",
+        ordering="status",
+        label={
+            Movie.Status.COMING_UP: "info",
+            Movie.Status.STARTING: "warning",
+            Movie.Status.RUNNING: "success",
+            WITHDRAWN: "danger",
+        },
+    )
+    def shown_status(self, movie: Movie) -> tuple[str, str]:
+        if movie.withdrawn_at:
+            return WITHDRAWN, WITHDRAWN
+        by_hand = ", by hand" if movie.status_is_manual else ""
+        return movie.status, f"{movie.get_status_display()}{by_hand}"
+
+    @admin.display(description="Run", ordering="start_date")
+    def run(self, movie: Movie) -> str:
+        end = f"{movie.end_date:%d %b %Y}" if movie.end_date else "…"
+        return f"{movie.start_date:%d %b %Y} – {end}"
+
+    @admin.display(description="To come")
+    def shown_to_come(self, movie: Any) -> str:
+        if not (found := movie.to_come):
+            return "–"
+        return f"{found['many']}, next {timezone.localtime(found['next']):%a %d %b, %H:%M}"
+
+    @admin.display(description="Rating", ordering="rating_average")
+    def rating(self, movie: Movie) -> str:
+        if movie.rating_average is None:
+            return "–"
+        return f"{movie.rating_average:.1f} ({movie.rating_count})"
+
+
+def _image(address: str | None, looks: str) -> SafeString | str:
+    if not address:
+        return ""
+    return format_html('<img src="{}" alt="" loading="lazy" class="{}">', address, looks)

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+from django.utils.functional import cached_property
+from unfold.widgets import UnfoldAdminFileFieldWidget as FileWidget
+from unfold.widgets import UnfoldBooleanSwitchWidget
+
+from movies import services
+from movies.admin.fields import RuledForm
+from movies.models import Hall, Movie, Screening
+from movies.schemas import MoviePatch
+from movies.screenings.collisions import Standing, standing_in_the_way
+from movies.screenings.locking import lock_halls, lock_movies
+from movies.screenings.schemas import ScreeningPatch
+
+if TYPE_CHECKING:
+    from django.forms.models import BaseInlineFormSet
+else:
+    from unfold.forms import PaginationInlineFormSet as BaseInlineFormSet
+
+
+class MovieForm(RuledForm):
+    """A status chosen here is set by hand; the empty one goes by the dates again."""
+
+    poster_file = forms.FileField(required=False, label="New poster", widget=FileWidget)
+    trailer_file = forms.FileField(required=False, label="New trailer", widget=FileWidget)
+    without_poster = forms.BooleanField(
+        required=False, label="Take the poster away", widget=UnfoldBooleanSwitchWidget
+    )
+    without_trailer = forms.BooleanField(
+        required=False, label="Take the trailer away", widget=UnfoldBooleanSwitchWidget
+    )
+
+    schema = MoviePatch
+    unruled = frozenset({"genres", "status"})
+    together = ("start_date", "end_date")
+
+    class Meta:
+        labels = {
+            "poster": "Poster's address",
+            "trailer": "Trailer's address",
+            "runtime_minutes": "Running time in minutes",
+            "tmdb_id": "TMDb id",
+        }
+        help_texts = {
+            "protagonists": "One a line.",
+            "keywords": "One a line. Searched, not shown.",
+            "status": "Set by hand, it only moves forward by itself. Empty: by the dates.",
+            "end_date": "The last day. Empty: until further notice.",
+            "original_language": "As in fr, or pt-BR.",
+        }
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["status"].required = False
+        poster_mb, trailer_mb = settings.POSTER_MAX_MB, settings.TRAILER_MAX_MB
+        self.fields["poster_file"].help_text = f"JPEG, PNG or WebP of at most {poster_mb} MB."
+        self.fields["trailer_file"].help_text = f"MP4 or WebM of at most {trailer_mb} MB."
+
+    def clean_poster_file(self) -> Any:
+        return _of_at_most(settings.POSTER_MAX_MB, self.cleaned_data["poster_file"])
+
+    def clean_trailer_file(self) -> Any:
+        return _of_at_most(settings.TRAILER_MAX_MB, self.cleaned_data["trailer_file"])
+
+    def validate_unique(self) -> None:
+        """Also the name, which Django skips: its constraint names a field that the form hides."""
+        super().validate_unique()
+        is_published = self.instance.withdrawn_at is None
+        if not self.errors and is_published and (standing := services.standing(self.instance)):
+            self.add_error(None, f"This is movie {standing} already: same name and start date.")
+
+    def save(self, commit: bool = True) -> Any:
+        if "status" in self.changed_data:
+            self.instance.status_is_manual = bool(self.cleaned_data["status"])
+        return super().save(commit)
+
+
+def _of_at_most(limit_mb: int, file: Any) -> Any:
+    if file and file.size > limit_mb * 1024 * 1024:
+        raise ValidationError(f"The file may have {limit_mb} MB.")
+    return file
+
+
+class ScreeningForm(RuledForm):
+    """The end may be left out; who is in the hall already is told by name."""
+
+    schema = ScreeningPatch
+    unruled = frozenset({"hall", "movie_id"})
+    together = ("starts_at", "ends_at")
+    #: Of an inline form, whose film is not a field.
+    film: Movie | None = None
+    #: An inline form set looks for collisions itself.
+    looks_for_collisions = True
+
+    class Meta:
+        labels = {"movie": "Film", "booking_url": "Booking link"}
+        help_texts = {
+            "language": "Spoken, as in fr. Empty on a new one: the film's.",
+            "subtitles": "As in en.",
+            "tags": "One a line, as in 35mm.",
+        }
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if "ends_at" in self.fields:
+            self.fields["ends_at"].required = False
+            self.fields["ends_at"].help_text = "Empty: the start plus the running time."
+
+    def clean(self) -> dict[str, Any]:
+        film: Movie | None = self.film or self.cleaned_data.get("movie")
+        if film and film.withdrawn_at and (not self.instance.pk or "movie" in self.changed_data):
+            self.add_error("movie" if "movie" in self.fields else None, "The film is withdrawn.")
+        if film and not self.errors:
+            self._complete(film)
+        return super().clean()
+
+    def _complete(self, film: Movie) -> None:
+        """A time that was not touched stays to the second; an end follows its start."""
+        cleaned, screening = self.cleaned_data, self.instance
+        if screening.pk and "starts_at" not in self.changed_data:
+            cleaned["starts_at"] = screening.starts_at
+        if screening.pk and "ends_at" not in self.changed_data:
+            length = screening.ends_at - screening.starts_at
+            cleaned["ends_at"] = cleaned["starts_at"] + length
+        elif not cleaned.get("ends_at"):
+            if film.runtime_minutes:
+                cleaned["ends_at"] = cleaned["starts_at"] + timedelta(minutes=film.runtime_minutes)
+            else:
+                self.add_error("ends_at", "Needed, as the film has no running time.")
+        if not screening.pk and not cleaned.get("language"):
+            # The rows of a film's form have no field for it.
+            cleaned["language"] = screening.language = film.original_language
+
+    def _get_validation_exclusions(self) -> set[str]:
+        """Without the hall the exclusion constraint is not asked, which could not name anybody."""
+        excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
+        return excluded | {"hall"}
+
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc]
+        if self.looks_for_collisions and not self.errors:
+            lock_movies([self.instance.movie_id])
+            lock_halls([self.instance.hall_id])
+            if found := in_the_way(self.instance):
+                self.add_error("starts_at", found)
+
+
+class ScreeningFormSet(BaseInlineFormSet[Any, Any, Any]):
+    """A film's screenings, which also must not be in each other's way."""
+
+    def add_fields(self, form: Any, index: int | None) -> None:
+        super().add_fields(form, index)
+        form.film, form.looks_for_collisions = self.instance, False
+        form.fields["hall"].choices = self._halls
+
+    @cached_property
+    def _halls(self) -> list[tuple[int | str, str]]:
+        """Read once: each row would read all halls for its own list."""
+        return [("", "–"), *((hall.pk, hall.name) for hall in Hall.objects.all())]
+
+    def clean(self) -> None:
+        super().clean()
+        if any(self.errors):
+            return
+        written = [
+            form for form in self.forms if form.has_changed() and form not in self.deleted_forms
+        ]
+        lock_halls(form.instance.hall_id for form in written)
+        for form in written:
+            if found := in_the_way(form.instance):
+                form.add_error("starts_at", found)
+        for one, other in combinations(written, 2):
+            if _overlap(one.instance, other.instance):
+                other.add_error("starts_at", "Overlaps with another one of these.")
+        if any(form.errors for form in written):
+            raise ValidationError("Two cannot be in one hall at once.")
+
+
+def in_the_way(screening: Screening) -> str | None:
+    """A sentence that names who is in the hall at that time; None if it is free."""
+    if screening.state == Screening.State.CANCELLED or not screening.hall_id:
+        return None
+    return taken(standing_in_the_way(screening))
+
+
+def taken(standing: Iterable[Standing]) -> str | None:
+    named = [
+        f"{one.movie}, {_span(one.starts_at, one.ends_at)} (screening {one.id})" for one in standing
+    ]
+    halls = {one.hall for one in standing}
+    return f"{', '.join(halls)} is taken: {'; '.join(named)}." if named else None
+
+
+def _span(starts_at: datetime, ends_at: datetime) -> str:
+    starts, ends = timezone.localtime(starts_at), timezone.localtime(ends_at)
+    return f"{starts:%a %d %b %Y, %H:%M} to {ends:%H:%M}"
+
+
+def _overlap(one: Screening, other: Screening) -> bool:
+    cancelled = Screening.State.CANCELLED
+    return (
+        one.hall_id == other.hall_id
+        and cancelled not in (one.state, other.state)
+        and one.starts_at < other.ends_at
+        and other.starts_at < one.ends_at
+    )

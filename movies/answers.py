@@ -1,0 +1,155 @@
+"""The catalogue's public answers, kept as bytes for as long as the catalogue stands still.
+
+`docs/decisions/0020-kept-answers.md` says why it is done so.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Mapping
+from functools import cache
+from types import MappingProxyType
+from typing import Any
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.cache import patch_vary_headers
+from ninja import Schema
+
+from cinema.answers.keeping import answers
+from cinema.answers.kinds import Kind
+from cinema.conditions import edit_etag
+from cinema.http import Document, document_response
+from cinema.schemas import Paginated
+from movies import catalogue
+from movies.models import Genre, Movie
+from movies.schemas import GenreOut, MovieOut
+
+TRENDING = Kind("trending", lambda: settings.TRENDING_LIFETIME_S, places=64)
+#: A rating shows in the film's details at once, and raises no version.
+DETAILS = Kind("details", lambda: settings.DETAILS_LIFETIME_S, places=4096, is_revocable=True)
+GENRES = Kind("genres", lambda: settings.GENRES_LIFETIME_S, places=16)
+SEARCH = Kind("search", lambda: settings.SEARCH_LIFETIME_S, places=512)
+
+
+def answer(
+    request: HttpRequest,
+    kind: Kind,
+    question: Mapping[str, object],
+    build: Callable[[], Document],
+    *,
+    beside: Callable[[], str] = lambda: "",
+) -> HttpResponse:
+    """A kept answer, or one made now.
+
+    Who has signed in is answered from Postgres while it is there: staff want to see what they have
+    just written, and viewers may see more than others.
+
+    Args:
+        question: The parameters, as `build` understands them.
+        beside: What the answer depends on beside the catalogue, such as the release.
+    """
+    text = _text(question)
+    if (label := _label(beside)) is None:
+        document, stale = _last_known(kind, text, build)
+    elif "Authorization" in request.headers:
+        answers.tally.count(kind.name, "fresh")
+        document, stale = build(), False
+    else:
+        document, stale = answers.get(kind, text, label, build)
+    response = document_response(document, stale)
+    patch_vary_headers(response, ["Authorization"])
+    return response
+
+
+def _text(question: Mapping[str, object]) -> str:
+    return json.dumps(question, sort_keys=True, ensure_ascii=False)  # orjson refuses 10**20
+
+
+def _label(beside: Callable[[], str]) -> str | None:
+    """What answers are made from today, by which program; None while Postgres is away."""
+    try:
+        current = catalogue.current()
+        return None if current.stale else f"{current.snapshot.version}:{beside()}:{_edition()}"
+    except (OperationalError, InterfaceError):
+        return None
+
+
+def _edition() -> int:
+    """Of the shape of answers and the addresses in them: an upgrade ends what was before it."""
+    addresses = f"{settings.PUBLIC_URL} {settings.MEDIA_URL} {settings.TIME_ZONE}"
+    return zlib.crc32(addresses.encode(), _shapes())
+
+
+@cache
+def _shapes() -> int:
+    return zlib.crc32(
+        json.dumps([MovieOut.model_json_schema(), GenreOut.model_json_schema()]).encode()
+    )
+
+
+def _last_known(kind: Kind, text: str, build: Callable[[], Document]) -> tuple[Document, bool]:
+    """Without trying first: each attempt would wait for the database's time-out."""
+    known = answers.last_known(kind, text)
+    return (known, True) if known else (build(), False)
+
+
+def page_of(
+    request: HttpRequest,
+    kind: Kind,
+    rows: Callable[[], QuerySet[Movie] | QuerySet[Genre]],
+    paging: Paginated.Input,
+    shape: type[Schema],
+    *,
+    filters: Mapping[str, object] = MappingProxyType({}),
+) -> HttpResponse:
+    """A page of films or of genres, in the form of `shape`."""
+
+    def build() -> Document:
+        page = Paginated().paginate_queryset(rows(), paging, request)
+        return page_document(shape, page)
+
+    return answer(request, kind, {**filters, **paging.model_dump()}, build)
+
+
+def page_document(shape: type[Schema], page: Mapping[str, Any]) -> Document:
+    shown = shape.model_validate({**page, "data": list(page["data"])})
+    return Document(shown.model_dump_json().encode())
+
+
+def details_by(request: HttpRequest, read: Callable[[], Movie], **by: object) -> HttpResponse:
+    """One film, with an ETag that `If-Match` understands.
+
+    Args:
+        read: Finds it, or raises MovieNotFound.
+        by: What it is asked for by, which `rating_changed` must know as well.
+    """
+
+    def build() -> Document:
+        movie = read()
+        body = MovieOut.from_orm(movie).model_dump_json().encode()
+        return Document(body, own_etag=edit_etag(movie.updated_at, body))
+
+    return answer(request, DETAILS, by, build)
+
+
+def rating_changed(movie_id: int) -> None:
+    """Have the film's details made anew: its mean rating, which raises no version, is another.
+
+    Within a transaction of the caller's it is done now, for the caller, and once more after the
+    commit, as others may have made them of the old rating in between.
+    """
+    _revoke_details(movie_id)
+    if connection.in_atomic_block:
+        transaction.on_commit(lambda: _revoke_details(movie_id))
+
+
+def _revoke_details(movie_id: int) -> None:
+    slugs = Movie.objects.filter(pk=movie_id).values_list("slug", flat=True)
+    texts = [_text({"id": movie_id}), *(_text({"slug": slug}) for slug in slugs)]
+    if not answers.revoke(DETAILS, *texts):
+        # The cache will be back with what it has, and must not be believed then.
+        catalogue.raise_version()

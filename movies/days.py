@@ -1,0 +1,87 @@
+"""The cinema's clock, and its own days, which begin in the morning and end in the small hours.
+
+Once a year the clock leaves an hour out, once it shows one twice, in some zones around midnight.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
+from typing import Literal
+
+from django.conf import settings
+from django.utils import timezone
+
+ONE_DAY = timedelta(days=1)
+
+#: What the clock did to a time that somebody asked for.
+ClockChange = Literal["skipped", "doubled"]
+
+
+def local_time(moment: datetime) -> datetime:
+    """By the cinema's clock. Django's `localtime` asks for the thread's zone first, which takes
+    four times as long and is the same."""
+    return moment.astimezone(timezone.get_default_timezone())
+
+
+def cinema_day(moment: datetime) -> date:
+    """The day of the programme: the small hours belong to the evening before."""
+    starts_at, zone = settings.CINEMA_DAY_STARTS_AT, timezone.get_default_timezone()
+    # The day after, as a clock that is put back over midnight shows the date before once more.
+    day = moment.astimezone(zone).date() + ONE_DAY
+    while moment < _start_of_day(day, starts_at, zone):
+        day -= ONE_DAY
+    return day
+
+
+def start_of_cinema_day(day: date) -> datetime:
+    """The first moment at which the clock of this date shows `CINEMA_DAY_STARTS_AT` or later."""
+    return _start_of_day(day, settings.CINEMA_DAY_STARTS_AT, timezone.get_default_timezone())
+
+
+def clock_reading(day: date, at: time) -> datetime:
+    """What calendar and clock show at this time of a cinema day: naive, as nobody knows yet
+    whether there is such a moment. The small hours have the next date."""
+    is_early = at < settings.CINEMA_DAY_STARTS_AT
+    return datetime.combine(day + ONE_DAY if is_early else day, at)
+
+
+def moment_of(reading: datetime) -> tuple[datetime, ClockChange | None]:
+    """The moment at which the clock shows this, by the rule of RFC 5545 (3.3.5).
+
+    A time that the clock leaves out moves on by what is left out: 02:30 is 03:30. One that it
+    shows twice is the first, unless the reading's `fold` is 1.
+    """
+    zone = timezone.get_default_timezone()
+    if _is_skipped(reading, zone):
+        return _utc(reading.replace(fold=0), zone), "skipped"
+    if _utc(reading.replace(fold=0), zone) != _utc(reading.replace(fold=1), zone):
+        return _utc(reading, zone), "doubled"
+    return _utc(reading, zone), None
+
+
+def _utc(reading: datetime, zone: tzinfo) -> datetime:
+    return reading.replace(tzinfo=zone).astimezone(UTC)
+
+
+def _reading(moment: datetime, zone: tzinfo) -> datetime:
+    return moment.astimezone(zone).replace(tzinfo=None)
+
+
+def _is_skipped(reading: datetime, zone: tzinfo) -> bool:
+    return _reading(_utc(reading, zone), zone) != reading
+
+
+@lru_cache(maxsize=4096)
+def _start_of_day(day: date, starts_at: time, zone: tzinfo) -> datetime:
+    reading = datetime.combine(day, starts_at)
+    if not _is_skipped(reading, zone):
+        return _utc(reading, zone)
+    # The clock jumps somewhere between the two ways to read what it leaves out.
+    before, after = _utc(reading.replace(fold=1), zone), _utc(reading, zone)
+    seconds = range(int((after - before).total_seconds()))
+    jump = bisect_left(
+        seconds, True, key=lambda s: _reading(before + timedelta(seconds=s), zone) >= reading
+    )
+    return before + timedelta(seconds=jump)

@@ -1,0 +1,69 @@
+"""What time does to a movie: its status by the dates, and its ranking until it runs."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.utils import timezone
+
+from movies.models import Movie
+
+#: The clock moves a movie through these from left to right.
+STATUS_ORDER = list(Movie.Status)
+
+
+def current_status(movie: Movie, *, manual: str | None = None, today: date | None = None) -> str:
+    """The status by the dates, or the one set by hand where that is further on."""
+    today = today or timezone.localdate()
+    if movie.end_date and today > movie.end_date:
+        by_date = Movie.Status.FINISHED
+    elif today < movie.start_date:
+        by_date = Movie.Status.COMING_UP
+    elif today < movie.start_date + timedelta(days=settings.STARTING_DAYS):
+        by_date = Movie.Status.STARTING
+    else:
+        by_date = Movie.Status.RUNNING
+    return max(by_date, Movie.Status(manual or by_date), key=STATUS_ORDER.index)
+
+
+def advance_statuses(*, today: date | None = None) -> int:
+    """Move each movie on to the status of the date, never back; returns how many moved."""
+    today = today or timezone.localdate()
+    starting_since = today - timedelta(days=settings.STARTING_DAYS)
+    moves = [
+        (Movie.Status.FINISHED, Q(end_date__lt=today)),
+        (Movie.Status.RUNNING, Q(start_date__lte=starting_since)),
+        (Movie.Status.STARTING, Q(start_date__lte=today)),
+    ]
+    is_due = Q()
+    for status, condition in moves:
+        is_due |= condition & Q(status__in=STATUS_ORDER[: STATUS_ORDER.index(status)])
+    # The first condition that holds names the furthest status, so one UPDATE moves all.
+    cases = [When(condition, then=Value(status.value)) for status, condition in moves]
+    return _update_any(Movie.objects.filter(is_due), status=Case(*cases))
+
+
+def _update_any(movies: QuerySet[Movie], **values: Any) -> int:
+    """Update the movies, if there are any: an UPDATE of no row still fires the trigger that raises
+    the catalogue's version, upon which every process makes all its bytes anew.
+    """
+    return movies.update(**values) if movies.exists() else 0
+
+
+def tick_ranking(*, now: datetime | None = None) -> int:
+    """Raise the ranking of each movie that does not run yet; returns how many rose.
+
+    One step at most, however long nobody ticked: a server that was down for a night must not
+    turn the order upside down in the morning. A second tick within three quarters of an
+    interval, from a second beat or a second worker, finds nothing to do: it waits for the first
+    one's row locks and then sees the new `ranked_at`. More than half, so that two beats cannot
+    take turns; less than all, so that one late tick does not cost the next one.
+    """
+    now = now or timezone.now()
+    lately = now - timedelta(seconds=settings.RANKING_INTERVAL_S * 0.75)
+    due = Q(ranked_at=None) | Q(ranked_at__lte=lately)
+    waiting = Movie.objects.filter(due, status__in=["coming-up", "starting"])
+    return _update_any(waiting, ranking=F("ranking") + settings.RANKING_STEP, ranked_at=now)

@@ -1,0 +1,73 @@
+from typing import Annotated
+
+from django.conf import settings
+from django.http import HttpRequest
+from ninja import File, Router
+from ninja.files import UploadedFile
+from ninja.responses import Status
+
+from cinema.auth import staff
+from cinema.errors import problems
+from movies.media import services
+from movies.media.schemas import PosterOut, TrailerOut
+from movies.media.uploading import takes_file
+from movies.models import Movie
+
+router = Router()
+TAGS = ["Movies"]
+
+
+@router.put(
+    "/movies/{int:movie_id}/poster",
+    auth=staff,
+    response={200: PosterOut, **problems(401, 403, 404, 413, 422)},
+    tags=TAGS,
+)
+@takes_file(lambda: settings.POSTER_MAX_MB)
+def put_poster(
+    request: HttpRequest,
+    movie_id: int,
+    file: Annotated[UploadedFile, File(..., examples=["poster.jpg"])],
+) -> Movie:
+    """Upload a movie's poster: JPEG, PNG or WebP. It replaces the one that stands."""
+    return services.set_poster(movie_id=movie_id, file=file)
+
+
+@router.delete(
+    "/movies/{int:movie_id}/poster",
+    auth=staff,
+    response={204: None, **problems(401, 403, 404)},
+    tags=TAGS,
+)
+def delete_poster(request: HttpRequest, movie_id: int) -> Status[None]:
+    """Take a movie's poster away, uploaded or not."""
+    services.remove_poster(movie_id=movie_id)
+    return Status(204, None)
+
+
+@router.put(
+    "/movies/{int:movie_id}/trailer",
+    auth=staff,
+    response={200: TrailerOut, **problems(401, 403, 404, 413, 422)},
+    tags=TAGS,
+)
+@takes_file(lambda: settings.TRAILER_MAX_MB)
+def put_trailer(
+    request: HttpRequest,
+    movie_id: int,
+    file: Annotated[UploadedFile, File(..., examples=["trailer.mp4"])],
+) -> Movie:
+    """Upload a movie's trailer: MP4 or WebM. It replaces the one that stands."""
+    return services.set_trailer(movie_id=movie_id, file=file)
+
+
+@router.delete(
+    "/movies/{int:movie_id}/trailer",
+    auth=staff,
+    response={204: None, **problems(401, 403, 404)},
+    tags=TAGS,
+)
+def delete_trailer(request: HttpRequest, movie_id: int) -> Status[None]:
+    """Take a movie's trailer away, uploaded or not."""
+    services.remove_trailer(movie_id=movie_id)
+    return Status(204, None)

@@ -1,0 +1,199 @@
+"""The programme as iCalendar (RFC 5545, RFC 7986): for calendars that subscribe to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+import icalendar
+from django.conf import settings
+from django.utils.encoding import iri_to_uri
+from icalendar import vCategory, vDatetime, vInt, vText, vUri
+
+from cinema.http import Document
+from movies.catalogue import Snapshot
+from movies.models import Movie, Screening
+from movies.programme.query import ProgrammeQuery, screenings_of
+from movies.programme.texts import UNFIT, credit, version_in_words
+from movies.programme.time_zone import vtimezone
+from movies.programme.venue import address_line
+from movies.selectors import get_movie
+
+CONTENT_TYPE = "text/calendar; charset=utf-8"
+FILE_NAME = "programme.ics"
+#: How often a calendar should ask again; it is answered by 304 as a rule.
+REFRESHED_EVERY = timedelta(hours=1)
+
+_ESCAPES: dict[int, str | None] = {
+    **{code: r"\n" if fit == "\n" else fit for code, fit in UNFIT.items()},
+    **{ord(character): f"\\{character}" for character in "\\;,"},
+}
+
+
+class Text(vText):
+    r"""RFC 5545, 3.3.11. The library's own takes each `\N` for a line end, as in `C:\News`."""
+
+    def to_ical(self) -> bytes:
+        return self.replace("\r\n", "\n").translate(_ESCAPES).encode()
+
+
+@dataclass(frozen=True)
+class Event:
+    """All that a calendar is told of a screening; the times are in UTC."""
+
+    uid: str
+    sequence: int
+    changed_at: datetime
+    starts_at: datetime
+    ends_at: datetime
+    zone: ZoneInfo
+    is_cancelled: bool
+    summary: str
+    location: str
+    description: str
+    url: str | None
+    categories: tuple[str, ...]
+
+
+def build_calendar(query: ProgrammeQuery, snapshot: Snapshot) -> Document:
+    screenings = screenings_of(query)
+    of_one_movie = screenings[0].movie.name if query.movie_id and screenings else None
+    filters = (of_one_movie, query.hall, query.tag, query.genre, query.language, query.status)
+    return _calendar([name for name in filters if name], query, screenings)
+
+
+def build_movie_calendar(query: ProgrammeQuery, snapshot: Snapshot) -> Document:
+    """The calendar of `query.movie_id`.
+
+    Raises:
+        MovieNotFound: No movie has this id, or it was withdrawn.
+    """
+    assert query.movie_id is not None
+    return _calendar([get_movie(query.movie_id).name], query, screenings_of(query))
+
+
+def _calendar(
+    names: Iterable[str], query: ProgrammeQuery, screenings: Iterable[Screening]
+) -> Document:
+    zone = ZoneInfo(settings.TIME_ZONE)
+    name = Text(": ".join([settings.CINEMA_NAME, *names]))
+    calendar = icalendar.Calendar()
+    calendar.add("VERSION", "2.0")
+    calendar.add("PRODID", "-//Cinema//Programme 1//EN")
+    calendar.add("CALSCALE", "GREGORIAN")
+    calendar["NAME"] = calendar["X-WR-CALNAME"] = name
+    calendar.add("X-WR-TIMEZONE", zone.key)
+    calendar.add("REFRESH-INTERVAL", REFRESHED_EVERY, parameters={"VALUE": "DURATION"})
+    calendar["X-PUBLISHED-TTL"] = Text("PT1H")
+    # Also without any event: RFC 5545 wants at least one component.
+    calendar.add_component(vtimezone(zone, query.first.year, query.last.year + 1))
+    head, *end = calendar.to_ical().rpartition(b"END:VCALENDAR")
+    events = (_rendered(_event(screening, zone)) for screening in screenings)
+    return Document(b"".join([head, *events, *end]), CONTENT_TYPE, filename=FILE_NAME)
+
+
+def _event(screening: Screening, zone: ZoneInfo) -> Event:
+    movie, state = screening.movie, screening.state
+    is_noteworthy = state in (Screening.State.CANCELLED, Screening.State.SOLD_OUT)
+    label = f" ({Screening.State(state).label})" if is_noteworthy else ""
+    categories = [*(genre.name for genre in movie.genres.all()), *screening.tags]
+    return Event(
+        uid=str(screening.uid),
+        sequence=screening.sequence,
+        changed_at=max(screening.updated_at, movie.updated_at),
+        starts_at=screening.starts_at.astimezone(UTC),
+        ends_at=screening.ends_at.astimezone(UTC),
+        zone=zone,
+        is_cancelled=state == Screening.State.CANCELLED,
+        summary=f"{movie.name}{label}",
+        location=f"{screening.hall.name}, {address_line()}",
+        description=_description(screening, movie),
+        url=screening.booking_url,
+        categories=tuple(dict.fromkeys(categories)),
+    )
+
+
+def _description(screening: Screening, movie: Movie) -> str:
+    facts = [
+        version_in_words(screening),
+        f"{movie.runtime_minutes} min" if movie.runtime_minutes else "",
+        *screening.tags,
+    ]
+    paragraphs = [
+        " · ".join(fact for fact in facts if fact),
+        movie.overview,
+        f"Tickets: {screening.booking_url}" if screening.booking_url else "",
+        credit(movie),
+    ]
+    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
+
+
+@lru_cache(maxsize=4096)
+def _rendered(event: Event) -> bytes:
+    """The event's lines. Most events are the same in the next snapshot, and this is slow."""
+    component = icalendar.Event()
+    component["UID"] = Text(event.uid)
+    component["SEQUENCE"] = vInt(event.sequence)
+    # Without a METHOD both say when the event was last changed (RFC 5545, 3.8.7.2).
+    component["DTSTAMP"] = component["LAST-MODIFIED"] = vDatetime(event.changed_at.astimezone(UTC))
+    component["DTSTART"], component["DTEND"] = _times(event)
+    component["SUMMARY"] = Text(event.summary)
+    component["LOCATION"] = Text(event.location)
+    component["DESCRIPTION"] = Text(event.description)
+    component["STATUS"] = Text("CANCELLED" if event.is_cancelled else "CONFIRMED")
+    # Who subscribes to a programme is not busy all evening.
+    component["TRANSP"] = Text("TRANSPARENT")
+    if event.url:
+        component["URL"] = vUri(iri_to_uri(event.url))
+    if event.categories:
+        component["CATEGORIES"] = categories = vCategory([])
+        categories.cats = [Text(name) for name in event.categories]
+    return b"".join(_folded(line) for line in component.content_lines() if line)
+
+
+def _folded(line: str) -> bytes:
+    """The line in pieces of at most 75 octets (RFC 5545, 3.1), each character in one of them.
+
+    The library goes character by character: half of the time of a calendar.
+    """
+    octets, pieces, start, room = line.encode(), [], 0, 75
+    while len(octets) - start > room:
+        end = start + room
+        while octets[end] & 0xC0 == 0x80:  # within a character
+            end -= 1
+        if _backslashes(octets[start:end]) % 2:  # within an escape: some readers need it whole
+            end -= 1
+        pieces.append(octets[start:end])
+        start, room = end, 74  # a space begins the next piece
+    return b"\r\n ".join([*pieces, octets[start:]]) + b"\r\n"
+
+
+def _backslashes(octets: bytes) -> int:
+    """How many there are at its end."""
+    return len(octets) - len(octets.rstrip(b"\\"))
+
+
+def _times(event: Event) -> Sequence[vDatetime]:
+    """Start and end by the cinema's clock; in UTC if the clock shows one of them twice.
+
+    It would mean the first one (RFC 5545, 3.3.5), but not every calendar knows.
+    """
+    in_utc = event.starts_at, event.ends_at
+    local = [moment.astimezone(event.zone) for moment in in_utc]
+    if event.zone.key == "UTC" or any(map(_is_doubled, local)):
+        return [vDatetime(moment) for moment in in_utc]
+    return [_local_time(moment, event.zone) for moment in local]
+
+
+def _is_doubled(moment: datetime) -> bool:
+    return moment.utcoffset() != moment.replace(fold=1 - moment.fold).utcoffset()
+
+
+def _local_time(moment: datetime, zone: ZoneInfo) -> vDatetime:
+    """With the zone under the name that its VTIMEZONE has; the library might take a synonym."""
+    time = vDatetime(moment.replace(tzinfo=None))
+    time.params["TZID"] = zone.key
+    return time

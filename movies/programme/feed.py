@@ -1,0 +1,74 @@
+"""A feed of newly announced movies: Atom 1.0 (RFC 4287)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import NAMESPACE_URL, uuid5
+
+from django.conf import settings
+from django.http import HttpResponse
+from django.template.defaultfilters import date as formatted
+from django.utils.feedgenerator import Atom1Feed
+from django.utils.html import linebreaks
+
+from cinema.http import Document, absolute_url, document_response
+from movies import catalogue
+from movies.catalogue import Snapshot
+from movies.models import Movie
+from movies.programme.texts import credit, plain
+
+PATH = "/api/v1/movies/feed.atom"
+LENGTH = 50
+#: A cinema that has announced nothing has not changed since.
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Feed(Atom1Feed):
+    def latest_post_date(self) -> datetime:
+        """Without entries, Django says now: each time other bytes."""
+        return super().latest_post_date() if self.items else NEVER
+
+
+def feed_response() -> HttpResponse:
+    return document_response(*catalogue.current().document(PATH, build_feed, pinned=True))
+
+
+def build_feed(snapshot: Snapshot) -> Document:
+    """The movies that were announced last, without those that have finished."""
+    feed = Feed(
+        title=plain(f"{settings.CINEMA_NAME}: new films"),
+        link=absolute_url("/"),
+        description=None,
+        language=settings.LANGUAGE_CODE,
+        author_name=plain(settings.CINEMA_NAME),
+        feed_url=absolute_url(PATH),
+        feed_guid=absolute_url(PATH),
+    )
+    # By naming them, as an index has them: nearly all movies of an old cinema have finished.
+    current = (Movie.Status.COMING_UP, Movie.Status.STARTING, Movie.Status.RUNNING)
+    movies = Movie.objects.published().filter(status__in=current).order_by("-created_at", "-id")
+    for movie in movies.prefetch_related("genres")[:LENGTH]:
+        feed.add_item(
+            title=plain(movie.name),
+            link=absolute_url(f"/api/v1/movies/{movie.pk}"),
+            description=linebreaks(plain(_summary(movie)), autoescape=True),
+            unique_id=_unique_id(movie),
+            pubdate=movie.created_at,
+            updateddate=movie.updated_at,
+            categories=[plain(genre.name) for genre in movie.genres.all()],
+        )
+    return Document(feed.writeString("utf-8").encode(), Feed.content_type)
+
+
+def _unique_id(movie: Movie) -> str:
+    """The same for good, also when the server moves to another address."""
+    return uuid5(NAMESPACE_URL, f"{movie.created_at.isoformat()}/movies/{movie.pk}").urn
+
+
+def _summary(movie: Movie) -> str:
+    paragraphs = [
+        f"From {formatted(movie.start_date, 'l, j F Y')}. With {', '.join(movie.protagonists)}.",
+        movie.overview,
+        credit(movie),
+    ]
+    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)

@@ -1,0 +1,146 @@
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from ninja import Query, Router
+from ninja.pagination import paginate
+from ninja.responses import Status
+
+from cinema.auth import anyone, is_staff, staff
+from cinema.conditions import IfMatch, editable, show_edit
+from cinema.errors import problems
+from cinema.http import public_by_reader
+from cinema.schemas import Paginated
+from movies.models import Screening
+from movies.screenings import copying, patterns, selectors, services
+from movies.screenings.batch_schemas import (
+    HallsTakenProblem,
+    PlacedOut,
+    ScreeningCopyIn,
+    ScreeningPatternIn,
+)
+from movies.screenings.placing import Placed
+from movies.screenings.schemas import (
+    HallTakenProblem,
+    ScreeningFilters,
+    ScreeningIn,
+    ScreeningOut,
+    ScreeningPatch,
+)
+
+router = Router()
+TAGS = ["Programme"]
+
+
+@router.get(
+    "/screenings",
+    auth=anyone,
+    response={200: list[ScreeningOut], **problems(401, 422)},
+    tags=TAGS,
+)
+@public_by_reader
+@paginate(Paginated)
+def list_screenings(request: HttpRequest, filters: Query[ScreeningFilters]) -> QuerySet[Screening]:
+    """Screenings by their start. Staff see the hidden ones too."""
+    return selectors.list_screenings(filters, for_staff=is_staff(request))
+
+
+@router.post(
+    "/screenings",
+    auth=staff,
+    response={201: ScreeningOut, 409: HallTakenProblem, **problems(401, 403, 404, 422)},
+    tags=TAGS,
+)
+@editable
+def create_screening(
+    request: HttpRequest, payload: ScreeningIn, response: HttpResponse
+) -> Status[Screening]:
+    """Post a screening. A hall is made on its first use."""
+    screening = services.create_screening(fields=payload.model_dump(exclude_unset=True))
+    response["Location"] = f"/api/v1/screenings/{screening.pk}"
+    show_edit(response, screening.updated_at)
+    return Status(201, screening)
+
+
+@router.post(
+    "/screenings/bulk",
+    auth=staff,
+    response={
+        200: PlacedOut,
+        201: PlacedOut,
+        409: HallsTakenProblem,
+        **problems(401, 403, 404, 422),
+    },
+    tags=TAGS,
+)
+def post_pattern(request: HttpRequest, payload: ScreeningPatternIn) -> Status[Placed]:
+    """Post screenings by pattern, all or none. 200: nothing was written, as in a dry run."""
+    placed = patterns.post_pattern(pattern=payload)
+    return Status(201 if placed.is_written else 200, placed)
+
+
+@router.post(
+    "/screenings/copy",
+    auth=staff,
+    response={
+        200: PlacedOut,
+        201: PlacedOut,
+        409: HallsTakenProblem,
+        **problems(401, 403, 404, 422),
+    },
+    tags=TAGS,
+)
+def copy_screenings(request: HttpRequest, payload: ScreeningCopyIn) -> Status[Placed]:
+    """Copy days to other days, all or none. 200: nothing was written, as in a dry run."""
+    placed = copying.copy_screenings(order=payload)
+    return Status(201 if placed.is_written else 200, placed)
+
+
+@router.get(
+    "/screenings/{int:screening_id}",
+    auth=anyone,
+    response={200: ScreeningOut, **problems(401, 404)},
+    tags=TAGS,
+)
+@public_by_reader
+@editable
+def get_screening(request: HttpRequest, screening_id: int, response: HttpResponse) -> Screening:
+    """One screening."""
+    screening = selectors.get_screening(screening_id, for_staff=is_staff(request))
+    show_edit(response, screening.updated_at)
+    return screening
+
+
+@router.patch(
+    "/screenings/{int:screening_id}",
+    auth=staff,
+    response={200: ScreeningOut, 409: HallTakenProblem, **problems(401, 403, 404, 412, 422)},
+    tags=TAGS,
+)
+@editable
+def update_screening(
+    request: HttpRequest,
+    screening_id: int,
+    payload: ScreeningPatch,
+    response: HttpResponse,
+    if_match: IfMatch = None,
+) -> Screening:
+    """Change a screening. A new start without an end keeps the length."""
+    fields = payload.model_dump(exclude_unset=True)
+    screening = services.update_screening(
+        screening_id=screening_id, fields=fields, if_match=if_match
+    )
+    show_edit(response, screening.updated_at)
+    return screening
+
+
+@router.delete(
+    "/screenings/{int:screening_id}",
+    auth=staff,
+    response={204: None, **problems(401, 403, 404, 412)},
+    tags=TAGS,
+)
+def delete_screening(
+    request: HttpRequest, screening_id: int, if_match: IfMatch = None
+) -> Status[None]:
+    """Delete a screening. Set its state to `cancelled` to let viewers know instead."""
+    services.delete_screening(screening_id=screening_id, if_match=if_match)
+    return Status(204, None)

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from django.db.models import QuerySet, Value
+from django.db.models.functions import Lower
+
+from movies.days import start_of_cinema_day
+from movies.errors import ScreeningNotFound
+from movies.models import Hall, Screening
+from movies.screenings.schemas import ScreeningFilters
+
+
+def get_screening(screening_id: int, *, for_staff: bool, for_update: bool = False) -> Screening:
+    """One screening; the hidden ones are for staff.
+
+    `for_update` holds off other writers until the transaction ends.
+
+    Raises:
+        ScreeningNotFound: There is none with this id that the caller may know of.
+    """
+    screenings = _screenings(for_staff=for_staff).filter(pk=screening_id)
+    screening = (screenings.select_for_update(of=["self"]) if for_update else screenings).first()
+    if screening is None:
+        raise ScreeningNotFound(screening_id)
+    return screening
+
+
+def list_screenings(filters: ScreeningFilters, *, for_staff: bool) -> QuerySet[Screening]:
+    screenings = _screenings(for_staff=for_staff).order_by("starts_at", "id")
+    if filters.movie_id is not None:
+        screenings = screenings.filter(movie_id=filters.movie_id)
+    if filters.hall is not None:
+        screenings = screenings.filter(hall__in=halls_named(filters.hall))
+    if filters.state is not None:
+        screenings = screenings.filter(state=filters.state)
+    if filters.version is not None:
+        screenings = screenings.filter(version=filters.version)
+    if filters.language is not None:
+        screenings = screenings.filter(language=filters.language)
+    if filters.tag is not None:
+        screenings = screenings.filter(tags__contains=[filters.tag.lower()])
+    if filters.starts_from is not None:
+        screenings = screenings.filter(starts_at__gte=filters.starts_from)
+    if filters.starts_before is not None:
+        screenings = screenings.filter(starts_at__lt=filters.starts_before)
+    return screenings
+
+
+def screenings_of_days(
+    first: date, days: int, *, hall: str | None = None, movie_id: int | None = None
+) -> QuerySet[Screening]:
+    """All of so many of the cinema's own days, also cancelled ones and those of withdrawn movies,
+    by their start."""
+    screenings = Screening.objects.filter(
+        starts_at__gte=start_of_cinema_day(first),
+        starts_at__lt=start_of_cinema_day(first + timedelta(days=days)),
+    )
+    if hall is not None:
+        screenings = screenings.filter(hall__in=halls_named(hall))
+    if movie_id is not None:
+        screenings = screenings.filter(movie_id=movie_id)
+    return screenings.order_by("starts_at", "id")
+
+
+def halls_named(name: str) -> QuerySet[Hall]:
+    """The hall of this name, if there is one; compared in lower case, as by the constraint."""
+    return Hall.objects.alias(lower=Lower("name")).filter(lower=Lower(Value(name)))
+
+
+def _screenings(*, for_staff: bool) -> QuerySet[Screening]:
+    screenings = Screening.objects.filter(movie__withdrawn_at=None).select_related("hall")
+    return screenings if for_staff else screenings.exclude(state=Screening.State.HIDDEN)

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+
+from cinema.office.pages import ForStaff, Page, ReadOnly, StaffPage
+from movies.tmdb.models import SyncReport, TmdbGenre
+
+
+@admin.register(SyncReport)
+class SyncReportAdmin(ReadOnly, ForStaff[SyncReport], Page[SyncReport]):
+    list_display = (
+        "created_at",
+        "kind",
+        "state",
+        "fetched",
+        "updated",
+        "failed",
+        "erased",
+        "finished_at",
+    )
+    list_filter = (("kind", ChoicesDropdownFilter), ("state", ChoicesDropdownFilter))
+
+
+@admin.register(TmdbGenre)
+class TmdbGenreAdmin(StaffPage[TmdbGenre]):
+    """Which of our genres each of TMDb's is. They come and go with TMDb's own."""
+
+    fields = ("name", "genre", "tmdb_id", "fetched_at")
+    readonly_fields = ("name", "tmdb_id", "fetched_at")
+    list_display = ("name", "genre")
+    list_select_related = ("genre",)
+    autocomplete_fields = ("genre",)
+
+    def has_add_permission(self, request: HttpRequest, obj: object | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object | None = None) -> bool:
+        return False

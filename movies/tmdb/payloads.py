@@ -1,0 +1,176 @@
+"""What TMDb's answers say, as far as it can be used.
+
+Each field is judged by itself: what is missing, null, of the wrong type, too long or out of range
+counts as unknown, and the rest of the answer stays good. Only the id must be there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WrapValidator,
+)
+
+from cinema.schemas import Name
+from movies.types import Language, Text, Title
+from movies.types import Person as PersonName
+
+T = TypeVar("T")
+
+MAX_ID = 2**31 - 1
+#: Of any list; a blockbuster has some thousand people, and we show ten.
+MAX_ITEMS = 1000
+MAX_TEXT = 10_000
+
+
+def _if_it_fits(value: object, validate: Callable[[object], Any]) -> Any:
+    try:
+        return validate(value)
+    except ValueError:
+        return None
+
+
+def _objects(value: object) -> list[dict[str, object]]:
+    found = value if isinstance(value, list) else []
+    return [item for item in found[:MAX_ITEMS] if isinstance(item, dict)]
+
+
+def _numbers(value: object) -> list[int]:
+    found = value if isinstance(value, list) else []
+    return [item for item in found[:MAX_ITEMS] if type(item) is int]
+
+
+def _identified(value: object) -> list[dict[str, object]]:
+    """Without what has no id: nothing could be done with it."""
+    return [
+        item
+        for item in _objects(value)
+        if type(number := item.get("id")) is int and 0 < number <= MAX_ID
+    ]
+
+
+def _object(value: object) -> object:
+    return value if isinstance(value, dict) else {}
+
+
+def _year(value: object) -> object:
+    """Of a date such as 1999-10-15; TMDb says "" where it knows none."""
+    if isinstance(value, str):
+        return int(value[:4]) if re.match(r"[0-9]{4}", value) else None
+    return value
+
+
+def _cut(value: object) -> object:
+    return value[:MAX_TEXT] if isinstance(value, str) else value
+
+
+def _spoken(value: object) -> object:
+    """TMDb says `xx` of a film in which nobody speaks."""
+    return None if value == "xx" else value
+
+
+Maybe = Annotated[T | None, WrapValidator(_if_it_fits)]
+Id = Annotated[int, Field(ge=1, le=MAX_ID, strict=True)]
+Year = Annotated[int, Field(ge=1870, le=2200), BeforeValidator(_year)]
+Path = Annotated[str, StringConstraints(pattern=r"^/[\w-]{1,100}\.(jpg|jpeg|png|webp)$")]
+Code = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
+Key = Annotated[str, StringConstraints(pattern=r"^[\w-]{5,20}$")]
+
+
+class Payload(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Genre(Payload):
+    id: Maybe[Id] = None
+    name: Maybe[Annotated[Name, StringConstraints(max_length=60)]] = None
+
+
+class Keyword(Payload):
+    name: Maybe[Annotated[Name, StringConstraints(max_length=80)]] = None
+
+
+class Keywords(Payload):
+    keywords: Annotated[list[Keyword], BeforeValidator(_objects)] = []
+
+
+class CastMember(Payload):
+    name: Maybe[PersonName] = None
+    order: Maybe[int] = None
+
+
+class CrewMember(Payload):
+    name: Maybe[PersonName] = None
+    job: Maybe[str] = None
+    department: Maybe[str] = None
+
+
+class Credits(Payload):
+    cast: Annotated[list[CastMember], BeforeValidator(_objects)] = []
+    crew: Annotated[list[CrewMember], BeforeValidator(_objects)] = []
+
+
+class Image(Payload):
+    file_path: Maybe[Path] = None
+    iso_639_1: Maybe[Code] = None
+    vote_average: Maybe[float] = None
+
+
+class Images(Payload):
+    posters: Annotated[list[Image], BeforeValidator(_objects)] = []
+
+
+class Video(Payload):
+    site: Maybe[str] = None
+    type: Maybe[str] = None
+    key: Maybe[Key] = None
+    official: Maybe[bool] = None
+    iso_639_1: Maybe[Code] = None
+    published_at: Maybe[str] = None
+
+
+class Videos(Payload):
+    results: Annotated[list[Video], BeforeValidator(_objects)] = []
+
+
+class Film(Payload):
+    """A film as lists and searches name it."""
+
+    id: Id
+    title: Maybe[Title] = None
+    original_title: Maybe[Title] = None
+    overview: Maybe[Annotated[Text, BeforeValidator(_cut)]] = None
+    original_language: Maybe[Annotated[Language, BeforeValidator(_spoken)]] = None
+    year: Maybe[Year] = Field(None, validation_alias=AliasChoices("year", "release_date"))
+    poster_path: Maybe[Path] = None
+    genre_ids: Annotated[list[int], BeforeValidator(_numbers)] = []
+
+
+class Details(Film):
+    """A film with all that we ask of it, in one answer."""
+
+    runtime: Maybe[Annotated[int, Field(ge=1, le=6000)]] = None
+    genres: Annotated[list[Genre], BeforeValidator(_objects)] = []
+    credits: Annotated[Credits, BeforeValidator(_object)] = Credits()
+    keywords: Annotated[Keywords, BeforeValidator(_object)] = Keywords()
+    images: Annotated[Images, BeforeValidator(_object)] = Images()
+    videos: Annotated[Videos, BeforeValidator(_object)] = Videos()
+
+
+class FilmPage(Payload):
+    results: Annotated[list[Film], BeforeValidator(_identified)]
+    total_pages: Maybe[Annotated[int, Field(ge=0)]] = None
+    total_results: Maybe[Annotated[int, Field(ge=0)]] = None
+
+
+class GenreList(Payload):
+    genres: Annotated[list[Genre], BeforeValidator(_objects)]

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from ninja import Field, Schema
+from pydantic import StringConstraints
+
+from cinema.schemas import Day, Name, Paginated, Pagination
+from movies.schemas import MoviePatch
+from movies.tmdb.provenance import ATTRIBUTION
+from movies.types import LocalTime
+
+
+class FilmSearch(Schema):
+    q: Annotated[Name, StringConstraints(max_length=200)] = Field(
+        description="Words of the title.", examples=["cléo"]
+    )
+    year: int | None = Field(None, ge=1870, le=2200, description="Release year.", examples=[1962])
+    page: int = Field(1, ge=1, le=500, description="20 films each; TMDb gives no more than 500.")
+
+
+class FilmOut(Schema):
+    """A film as TMDb knows it."""
+
+    tmdb_id: int = Field(examples=[499])
+    title: str = Field(examples=["Cléo from 5 to 7"])
+    original_title: str = Field(examples=["Cléo de 5 à 7"])
+    year: int | None = Field(examples=[1962])
+    overview: str
+    poster: str | None
+    movie_id: int | None = Field(description="Ours, if it is in the catalogue.", examples=[42])
+
+
+class FilmsOut(Schema):
+    data: list[FilmOut]
+    pagination: Pagination
+    attribution: str = Field(ATTRIBUTION, description="To be shown with the data.")
+
+
+class ListedFilmOut(FilmOut):
+    rank: int = Field(examples=[1])
+    fetched_at: LocalTime
+
+
+class Attributed(Paginated):
+    """Pages of TMDb's data, with what their terms want to stand beside them."""
+
+    class Output(Paginated.Output):
+        attribution: str = Field(ATTRIBUTION, description="To be shown with the data.")
+
+
+class FromTmdbIn(MoviePatch):
+    """A film of TMDb to be posted. What else is given goes before TMDb's word, and stays."""
+
+    tmdb_id: int = Field(ge=1, le=2**31 - 1, examples=[499])
+    start_date: Day = Field(examples=["2026-12-03"])
+
+
+class SyncIn(Schema):
+    kind: Literal["films", "lists", "genres"] = Field(examples=["films"])
+
+
+class SyncOut(Schema):
+    id: int = Field(examples=[7])
+    kind: Literal["films", "lists", "genres"]
+    state: Literal["queued", "running", "done", "failed"]
+    created_at: LocalTime
+    started_at: LocalTime | None
+    finished_at: LocalTime | None
+    fetched: int = Field(description="Films or rows that TMDb answered with.", examples=[38])
+    created: int = Field(description="Rows that are new.")
+    updated: int = Field(description="Films or rows that changed.")
+    unchanged: int
+    erased: int = Field(description="What went, being too old or no longer listed.")
+    failed: int = Field(description="Films, lists or tables that could not be fetched.")
+    problems: list[str] = Field(examples=[["Movie 7, Cléo: TMDb has no film 499."]])

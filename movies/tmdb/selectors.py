@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.utils import timezone
+
+from cinema.schemas import Pagination
+from movies.models import Movie, Screening
+from movies.tmdb.client import ListName
+from movies.tmdb.connecting import check_token, connect
+from movies.tmdb.filling import shown
+from movies.tmdb.models import ListedFilm, SyncReport
+from movies.tmdb.provenance import ATTRIBUTION
+from movies.tmdb.schemas import FilmOut, FilmSearch, FilmsOut
+
+#: TMDb's own figures.
+FILMS_TO_A_PAGE, PAGES_IN_A_SEARCH = 20, 500
+
+
+def movie_of(tmdb_id: int) -> int | None:
+    """The published movie with this TMDb id."""
+    return movies_of([tmdb_id]).get(tmdb_id)
+
+
+def movies_of(tmdb_ids: list[int]) -> dict[int, int]:
+    """The published movies with these TMDb ids, by them."""
+    movies = Movie.objects.published().filter(tmdb_id__in=tmdb_ids)
+    return {tmdb_id: pk for tmdb_id, pk in movies.values_list("tmdb_id", "pk") if tmdb_id}
+
+
+def search(filters: FilmSearch) -> FilmsOut:
+    """A page of what TMDb finds, each film with our movie, if we have it.
+
+    Raises:
+        TmdbNotConnected, TmdbUnusable, TmdbAway, TmdbRefused: As their names say.
+    """
+    found = connect().search(filters.q, year=filters.year, page=filters.page)
+    ours = movies_of([film.id for film in found.results])
+    pages = min(found.total_pages or 0, PAGES_IN_A_SEARCH)
+    return FilmsOut(
+        data=[FilmOut(**shown(film), movie_id=ours.get(film.id)) for film in found.results],
+        pagination=Pagination(
+            page=filters.page,
+            per_page=FILMS_TO_A_PAGE,
+            total=found.total_results or len(found.results),
+            pages=pages,
+        ),
+        attribution=ATTRIBUTION,
+    )
+
+
+def list_films(name: ListName) -> QuerySet[ListedFilm]:
+    """One of TMDb's lists as it was last fetched, each film with our movie, if we have it.
+
+    Raises:
+        TmdbNotConnected: There is no token, so nobody fetches it.
+    """
+    check_token()
+    ours = Movie.objects.published().filter(tmdb_id=OuterRef("tmdb_id")).values("pk")[:1]
+    return ListedFilm.objects.filter(list=name).annotate(movie_id=Subquery(ours)).order_by("rank")
+
+
+def list_reports() -> QuerySet[SyncReport]:
+    return SyncReport.objects.order_by("-created_at", "-id")
+
+
+def movies_older_than(moment: datetime) -> QuerySet[Movie]:
+    """What holds data of TMDb from before that; the withdrawn ones too."""
+    return Movie.objects.filter(Q(tmdb_fetched_at=None) | Q(tmdb_fetched_at__lt=moment)).exclude(
+        tmdb_fields=[]
+    )
+
+
+def movies_to_refresh(
+    *, fetched_before: datetime, expiring: datetime, movie_ids: list[int] | None
+) -> QuerySet[Movie]:
+    """The movies with a TMDb id whose data are due, in the order of their ids.
+
+    Due are those in the programme or coming up with data from before `fetched_before`, and all
+    others with data from before `expiring`, unless the office has rewritten all of it.
+    """
+    due_before = Q(tmdb_fetched_at__lt=fetched_before)
+    movies = Movie.objects.published().exclude(tmdb_id=None)
+    if movie_ids is not None:
+        movies = movies.filter(pk__in=movie_ids)
+    else:
+        to_come = Screening.objects.filter(movie=OuterRef("pk"), starts_at__gt=timezone.now())
+        movies = movies.filter(
+            ~Q(status=Movie.Status.FINISHED) | Q(Exists(to_come)) | Q(tmdb_fetched_at__lt=expiring)
+        )
+    is_rewritten = Q(tmdb_fields=[])
+    return movies.filter(Q(tmdb_fetched_at=None) | (due_before & ~is_rewritten)).order_by("pk")

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import logging
+
+from celery import shared_task
+
+from cinema.audit.recording import recording_as
+from cinema.locks import single_run
+from movies.tmdb import services, syncing
+from movies.tmdb.models import SyncReport
+
+log = logging.getLogger(__name__)
+
+
+@shared_task(name="tmdb.start_sync")
+def start_sync(kind: str) -> None:
+    """Begin a sync of this kind, as beat asks, and work on it. Safe to deliver twice."""
+    syncing.begin(kind)
+    resume_syncs()
+
+
+@shared_task(name="tmdb.resume_syncs")
+def resume_syncs() -> None:
+    """Work on every sync that waits or was cut short, if nobody does already.
+
+    The rows are the requests: a lost message, a killed worker and an elapsed piece of time all
+    come to the same, a row that is not finished while its lock is free.
+    """
+    syncing.begin_what_never_was()
+    is_more_left = False
+    for report in SyncReport.objects.filter(state__in=SyncReport.UNFINISHED).order_by("pk"):
+        with single_run(f"tmdb.sync.{report.kind}") as acquired:
+            if acquired and SyncReport.objects.filter(
+                pk=report.pk, state__in=SyncReport.UNFINISHED
+            ):
+                report.refresh_from_db()
+                with recording_as(via="task", path=f"tmdb.sync {report.pk}"):
+                    is_more_left |= syncing.carry_out(report)
+    if is_more_left:
+        services.send_to_worker()
