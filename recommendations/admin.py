@@ -1,36 +1,27 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.http import HttpRequest
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
+from cinema.office.pages import ForStaff, Page, ReadOnly
 from recommendations.models import Interaction, Release, TrainingRun
 
 
 @admin.register(Interaction)
-class InteractionAdmin(admin.ModelAdmin[Interaction]):
+class InteractionAdmin(ReadOnly, Page[Interaction]):
+    """What viewers said themselves: nobody says it for them."""
+
     list_display = ("user", "movie", "kind", "stars", "updated_at")
-    list_filter = ("kind",)
+    list_filter = (("kind", ChoicesDropdownFilter),)
     list_select_related = ("user", "movie")
-    search_fields = ("user__email", "movie__name")
-    autocomplete_fields = ("user", "movie")
-    show_full_result_count = False
-
-
-class ReadOnlyAdmin:
-    """To look at: the trainer writes these."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: object | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object | None = None) -> bool:
-        return False
+    search_fields = ("user__email",)
+    search_help_text = "The viewer's e-mail address"
+    ordering = ("-id",)
 
 
 @admin.register(Release)
-class ReleaseAdmin(ReadOnlyAdmin, admin.ModelAdmin[Release]):
+class ReleaseAdmin(ReadOnly, ForStaff[Release], Page[Release]):
+    audited = "release"
     list_display = (
         "id",
         "created_at",
@@ -43,6 +34,7 @@ class ReleaseAdmin(ReadOnlyAdmin, admin.ModelAdmin[Release]):
 
 
 @admin.register(TrainingRun)
-class TrainingRunAdmin(ReadOnlyAdmin, admin.ModelAdmin[TrainingRun]):
+class TrainingRunAdmin(ReadOnly, ForStaff[TrainingRun], Page[TrainingRun]):
+    audited = "training-run"
     list_display = ("id", "state", "phase", "percent", "attempts", "created_at", "finished_at")
-    list_filter = ("state",)
+    list_filter = (("state", ChoicesDropdownFilter),)

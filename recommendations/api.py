@@ -9,8 +9,10 @@ from ninja.responses import Status
 from cinema.auth import signed_in, staff
 from cinema.errors import problems
 from cinema.schemas import Paginated
+from movies.schemas import MoviePageOut
 from recommendations import releases, selectors, services, serving
 from recommendations.models import Interaction, Release, TrainingRun
+from recommendations.popular import popular_page
 from recommendations.rendering import batch_response
 from recommendations.schemas import (
     AlgorithmOut,
@@ -23,11 +25,15 @@ from recommendations.schemas import (
     RecommendationListOut,
     ReleaseOut,
     RunOut,
+    SimilarLimit,
+    SimilarListOut,
 )
+from recommendations.similar import similar_movies
 from users.auth import AuthedRequest
 
 router = Router()
 
+MOVIES = ["Movies"]
 FEEDBACK, RECOMMENDATIONS, RELEASES = ["Feedback"], ["Recommendations"], ["Releases"]
 
 
@@ -117,6 +123,24 @@ def get_next_recommendations(request: AuthedRequest, batch: BatchNumber = 2) -> 
 def list_algorithms(request: HttpRequest) -> list[AlgorithmOut]:
     """What `algorithm` can be, and how good each is on this cinema's own data."""
     return [AlgorithmOut(**algorithm) for algorithm in serving.describe_algorithms()]
+
+
+@router.get("/movies/popular", response={200: MoviePageOut, **problems(422)}, tags=MOVIES)
+def list_popular_movies(request: HttpRequest, paging: Query[Paginated.Input]) -> HttpResponse:
+    """What viewers here liked lately. Films that nobody has touched follow by ranking."""
+    return popular_page(request, paging)
+
+
+@router.get(
+    "/movies/{int:movie_id}/similar",
+    response={200: SimilarListOut, **problems(404, 422)},
+    tags=MOVIES,
+)
+def list_similar_movies(
+    request: HttpRequest, movie_id: int, limit: SimilarLimit = 10
+) -> HttpResponse:
+    """Films like this one, with reasons: by the current release, or by what they have in common."""
+    return similar_movies(request, movie_id, limit)
 
 
 @router.get(

@@ -6,7 +6,8 @@ from typing import Annotated, Literal, Self
 from ninja import Field, Schema
 from pydantic import AfterValidator, ConfigDict, model_validator
 
-from movies.schemas import LocalTime, MovieOut
+from movies.schemas import MovieOut
+from movies.types import LocalTime
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.models import Interaction, Release
 from recommendations.serving import HYBRID
@@ -31,6 +32,7 @@ def _known_algorithm(name: str) -> str:
 Stars = Annotated[float, Field(ge=0.5, le=5, strict=True), AfterValidator(_in_halves)]
 MovieId = Annotated[int, Field(ge=1, le=2**63 - 1, strict=True)]
 BatchNumber = Annotated[int, Field(ge=1, le=100)]
+SimilarLimit = Annotated[int, Field(ge=1, le=40)]
 Algorithm = Annotated[str, AfterValidator(_known_algorithm)]
 
 
@@ -96,6 +98,17 @@ class ReasonOut(Schema):
     kind: str = Field(examples=["liked"])
     text: str = Field(examples=["Because you liked Amélie"])
     movie_id: int | None = Field(examples=[17])
+
+
+class SimilarMovieOut(MovieOut):
+    score: float = Field(description="How much it is like the film, up to 1.", examples=[0.83])
+    source: str = Field(description="Who says so: a model, or `content`.", examples=["als"])
+    reasons: list[ReasonOut]
+
+
+class SimilarListOut(Schema):
+    release: int | None = Field(examples=[3])
+    data: list[SimilarMovieOut]
 
 
 class PotentialMatchOut(Schema):

@@ -8,6 +8,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerAway
 
 from movies import selectors as movies
+from movies.answers import rating_changed
 from recommendations.errors import InteractionNotFound, RatingNotFound
 from recommendations.locking import hold_writes
 from recommendations.models import Interaction, TrainingRun
@@ -38,10 +39,14 @@ def record_interaction(
     half_stars = round(stars * 2) if stars is not None else 0
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return _find_or_create(user, movie_id, kind, half_stars)
+            row, created = _find_or_create(user, movie_id, kind, half_stars)
         except IntegrityError:  # the row that was in the way, or the movie, is deleted since
             if attempt == ATTEMPTS:
                 raise
+        else:
+            if kind == Kind.RATING:
+                rating_changed(movie_id)
+            return row, created
     raise AssertionError("unreachable")
 
 
@@ -87,6 +92,7 @@ def delete_rating(*, user: User, movie_id: int) -> None:
     mine = Interaction.objects.filter(user=user, movie_id=movie_id, kind=Kind.RATING)
     if not mine.delete()[0]:
         raise RatingNotFound(movie_id)
+    rating_changed(movie_id)
 
 
 def delete_interaction(*, user: User, interaction_id: int) -> None:
@@ -95,8 +101,12 @@ def delete_interaction(*, user: User, interaction_id: int) -> None:
     Raises:
         InteractionNotFound: It is not there, or not this viewer's.
     """
-    if not Interaction.objects.filter(pk=interaction_id, user=user).delete()[0]:
+    mine = Interaction.objects.filter(pk=interaction_id, user=user)
+    row = mine.first()
+    if row is None or not mine.delete()[0]:
         raise InteractionNotFound(interaction_id)
+    if row.kind == Kind.RATING:
+        rating_changed(row.movie_id)
 
 
 # --- training

@@ -104,6 +104,22 @@ class Recommender(ABC):
         """
         return None
 
+    def similar_items(self, item: int) -> Scores | None:
+        """How much each item of the fitted catalogue is like one of them.
+
+        Args:
+            item: An index.
+
+        Returns:
+            (n_items,) float32 from -1 to 1, and 1 for the item itself; NaN where the model has no
+            opinion, which is everywhere if it has none of `item`. None where the algorithm cannot
+            tell.
+
+        Raises:
+            NotFittedError: There is no model yet.
+        """
+        return None
+
     @abstractmethod
     def to_arrays(self) -> dict[str, Array]:
         """Everything that `score` needs, by name."""

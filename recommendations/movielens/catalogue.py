@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from django.db import IntegrityError, connection, transaction
 
+from movies.lifecycle import current_status
 from movies.models import Movie
-from movies.services import current_status, find_or_create_genres
+from movies.services import find_or_create_genres
 from recommendations.movielens.films import Film
 from recommendations.movielens.matching import Matching, NewMovie
 

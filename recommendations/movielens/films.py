@@ -11,7 +11,8 @@ from typing import Annotated
 
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
-from movies.schemas import GenreName, Title
+from movies.schemas import GenreName
+from movies.types import Title
 from recommendations.movielens.folders import Folder, decode, numbered_lines
 from recommendations.movielens.refusals import (
     LineRefused,

@@ -9,6 +9,8 @@ from itertools import islice
 
 from django.db import connection
 
+from movies import catalogue
+from movies.search.indexing import index_for_search
 from recommendations.movielens.catalogue import find_or_create_movies
 from recommendations.movielens.films import read_films
 from recommendations.movielens.folders import Folder, numbered_lines
@@ -66,6 +68,7 @@ def import_folder(
     refusals = Refusals(tell)
     films = read_films(folder, refusals)
     catalogued = find_or_create_movies(films)
+    index_for_search()
     summary = Summary(films_created=catalogued.created, films_known=len(films) - catalogued.created)
     lines = _Lines(folder, limit, refusals)
     parser = RatingParser(catalogued.ids, folder.separator, int(time.time()) + TOLERANCE_S)
@@ -80,6 +83,8 @@ def import_folder(
         watch(lines.read, lines.read_bytes)
     if summary.ratings_created:
         _let_the_planner_know()
+    if summary.ratings_created or summary.ratings_updated:
+        catalogue.raise_version()  # the films' mean ratings, which raise none by themselves
     refusals.tell_the_rest()
     summary.viewers_known = len(viewers) - summary.viewers_created
     summary.refused = refusals.count

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -30,6 +31,8 @@ Float64 = NDArray[np.float64]
 
 #: Sweeps that bring fitted factors up to date with a few more interactions.
 UPDATE_ITERATIONS = 2
+#: Items that one and the same viewer alone has liked are no more alike than that.
+ENOUGH_VIEWERS = 5
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,21 @@ class _Model:
         item_factors: (n_items, k) float32; a row of zeros for an item that nobody has touched.
         gram: (k, k) float64, the factors' cross product plus the regularisation.
         known: (n_items,) bool, the items that somebody has touched.
+        liked_by: (n_items,) int32, how many users have liked each.
         scale: The confidence of a weight of 1.
     """
 
     item_factors: NDArray[np.float32]
     gram: Float64
     known: NDArray[np.bool_]
+    liked_by: NDArray[np.int32]
     scale: float
+
+    @cached_property
+    def lengths(self) -> NDArray[np.float32]:
+        """(n_items,) of the factors; NaN where too few have liked the item to say who they are."""
+        lengths = np.linalg.norm(self.item_factors, axis=1)
+        return np.where(self.liked_by < ENOUGH_VIEWERS, np.nan, lengths).astype(np.float32)
 
 
 class AlsRecommender(Recommender):
@@ -110,7 +121,10 @@ class AlsRecommender(Recommender):
         from implicit.cpu.als import AlternatingLeastSquares
 
         scale = self.alpha / _mean_positive(interactions)
-        known = np.bincount(interactions.indices, minlength=interactions.shape[1]) > 0
+        n_items = interactions.shape[1]
+        known = np.bincount(interactions.indices, minlength=n_items) > 0
+        liked = interactions.indices[interactions.data > 0]
+        liked_by = np.bincount(liked, minlength=n_items).astype(np.int32)
         regularization = self._regularization(interactions.nnz)
         solver = AlternatingLeastSquares(
             factors=self._factors(interactions),
@@ -132,8 +146,9 @@ class AlsRecommender(Recommender):
             item_factors = np.where(known[:, None], solver.item_factors, np.float32(0))
             self._user_factors = solver.user_factors
         else:
-            item_factors = np.zeros((interactions.shape[1], 1), dtype=np.float32)
-        self._model = _Model(item_factors, _gram(item_factors, regularization), known, scale)
+            item_factors = np.zeros((n_items, 1), dtype=np.float32)
+        gram = _gram(item_factors, regularization)
+        self._model = _Model(item_factors, gram, known, liked_by, scale)
         return self
 
     def _with_new_items(self, model: _Model, known: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -185,29 +200,46 @@ class AlsRecommender(Recommender):
         parts[:, folded.entries] = (folded.pull[:, None] * (folded.factors @ towards_items)).T
         return parts
 
+    def similar_items(self, item: int) -> Scores:
+        """As in `Recommender`: the cosine of the factors. What the same viewers like points alike.
+
+        There is no opinion on what fewer than ENOUGH_VIEWERS have liked.
+        """
+        model = self._learned()
+        direction = model.item_factors[item] / model.lengths[item]
+        cosines: Scores = model.item_factors @ direction / model.lengths
+        return cosines.clip(-1, 1)
+
     def _fitted(self, history: csr_matrix) -> _Model:
+        model = self._learned()
+        check_history(history, len(model.known))
+        return model
+
+    def _learned(self) -> _Model:
         if self._model is None:
             raise NotFittedError(self.name)
-        check_history(history, len(self._model.known))
         return self._model
 
     def to_arrays(self) -> dict[str, Array]:
-        if self._model is None:
-            raise NotFittedError(self.name)
+        model = self._learned()
         return {
-            "item_factors": self._model.item_factors,
-            "gram": self._model.gram,
-            "known": self._model.known,
-            "scale": np.array([self._model.scale]),
+            "item_factors": model.item_factors,
+            "gram": model.gram,
+            "known": model.known,
+            "liked_by": model.liked_by,
+            "scale": np.array([model.scale]),
         }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:
         recommender = cls()
+        known = np.asarray(arrays["known"], dtype=np.bool_)
         recommender._model = _Model(
             np.asarray(arrays["item_factors"], dtype=np.float32),
             np.asarray(arrays["gram"], dtype=np.float64),
-            np.asarray(arrays["known"], dtype=np.bool_),
+            known,
+            # What was trained before it was counted has no opinion on which items are alike.
+            np.asarray(arrays.get("liked_by", np.zeros(len(known))), dtype=np.int32),
             float(np.asarray(arrays["scale"], dtype=np.float64)[0]),
         )
         return recommender

@@ -1,0 +1,126 @@
+"""Films by what they are made of: the people in them, what they tell of, their genres."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import reduce
+from itertools import combinations
+from operator import or_
+
+from django.conf import settings
+from django.db.models import Q, QuerySet
+
+from movies.models import Movie, MovieSearch
+from movies.search import queries
+from movies.search.finding import has
+from movies.selectors import ORDERS
+from recommendations.movielens.catalogue import PROTAGONISTS as NOBODY
+from recommendations.reasons import Reason
+
+CONTENT = "content"
+
+#: By kind the weight of a making, squared: one person in common says as much as four genres.
+SAYS = {"person": 4.0, "keyword": 2.0, "genre": 1.0}
+#: As `Movie.tmdb_fields` names them.
+FIELDS = {"person": "protagonists", "keyword": "keywords", "genre": "genres"}
+COLUMNS = ("protagonists", "keywords", "genre_ids", "tmdb_fields")
+#: Of somebody's films, or a keyword's. The limit also keeps Postgres to the index of searches: it
+#: took rare names for frequent ones, and went through all films in the order of their ratings.
+AT_MOST = 1000
+#: So many films are looked at that share people, keywords, all genres, all but one, or any.
+CANDIDATES = 200
+#: By so many of its people, keywords or genres a film finds others.
+LOOKED_FOR = 20
+#: So many are named in a reason.
+NAMED = 3
+WORDS = {"person": "Also with", "keyword": "Also about", "genre": "Same genre:"}
+
+#: By kind names, or for genres ids; in the film's own order.
+Makings = Mapping[str, Sequence[str | int]]
+
+
+def films_made_alike(movie: Movie, *, besides: Collection[int]) -> list[tuple[int, float]]:
+    """Ids of published films and how much each is like the movie, above 0 to 1, the most first.
+
+    The likeness is the cosine of the weighted makings. Of equals the one that more have rated
+    comes first.
+    """
+    own = makings_of(movie)
+    found = {*_sharing_names(own), *_sharing_genres(own)} - {movie.pk, *besides}
+    rows = Movie.objects.filter(pk__in=found).values_list("pk", "rating_count", *COLUMNS)
+    alike = [(_cosine(own, _usable(*columns)), count, pk) for pk, count, *columns in rows]
+    alike.sort(key=lambda row: (-row[0], -row[1], row[2]))
+    return [(pk, cosine) for cosine, _, pk in alike if cosine]
+
+
+def makings_of(movie: Movie) -> Makings:
+    return _usable(*(getattr(movie, column) for column in COLUMNS))
+
+
+def reasons_of_makings(movie: Movie, film: Movie) -> list[Reason]:
+    """What the two have in common, in words; what says most comes first."""
+    own, others = makings_of(movie), makings_of(film)
+    shared = {kind: [one for one in others[kind] if one in own[kind]] for kind in SAYS}
+    shared["genre"] = [genre.name for genre in film.genres.all() if genre.pk in shared["genre"]]
+    return [
+        Reason(kind, _in_words(kind, [str(name) for name in names[:NAMED]]))
+        for kind, names in shared.items()
+        if names
+    ]
+
+
+def _usable(
+    protagonists: list[str], keywords: list[str], genre_ids: list[int], tmdb_fields: list[str]
+) -> Makings:
+    """What a film may be compared by, of its COLUMNS.
+
+    What TMDb filled in is left out, unless the settings allow it: their terms.
+    """
+    barred = () if settings.TMDB_USE_FOR_TRAINING else tmdb_fields
+    people = [person for person in protagonists if person not in NOBODY]
+    makings: Makings = {"person": people, "keyword": keywords, "genre": genre_ids}
+    return {kind: [] if FIELDS[kind] in barred else of for kind, of in makings.items()}
+
+
+def _sharing_names(own: Makings) -> Iterator[int]:
+    """By the index of searches, which knows names less exactly than they are, and so finds more."""
+    for kind, query in (
+        ("person", queries.by_person(*map(str, own["person"][:LOOKED_FOR]))),
+        ("keyword", queries.by_keyword(*map(str, own["keyword"][:LOOKED_FOR]))),
+    ):
+        if query:
+            found = MovieSearch.objects.filter(has(query)).values("pk")[:AT_MOST]
+            yield from _best(kind, Q(pk__in=found))
+
+
+def _sharing_genres(own: Makings) -> Iterator[int]:
+    """Those that share all, all but one, and any, as of the latter there can be too many."""
+    genres = own["genre"][:LOOKED_FOR]
+    for size in {len(genres), len(genres) - 1, 1} if genres else ():
+        if size:
+            each = (Q(genre_ids__contains=some) for some in combinations(genres, size))
+            yield from _best("genre", reduce(or_, each))
+
+
+def _best(kind: str, condition: Q) -> QuerySet[Movie, int]:
+    """The ids of the best rated films that fulfil it, if what they have of the kind may be used."""
+    films = Movie.objects.published().filter(condition).order_by(*ORDERS["-rating"])
+    if not settings.TMDB_USE_FOR_TRAINING:
+        films = films.exclude(tmdb_fields__contains=[FIELDS[kind]])
+    return films.values_list("pk", flat=True)[:CANDIDATES]
+
+
+def _in_words(kind: str, names: Sequence[str]) -> str:
+    *first, last = names
+    listed = f"{', '.join(first)} and {last}" if first else last
+    return f"{WORDS[kind]} {listed}"
+
+
+def _cosine(one: Makings, other: Makings) -> float:
+    shared = sum(SAYS[kind] * len({*one[kind]} & {*other[kind]}) for kind in SAYS)
+    return shared / math.sqrt(_size(one) * _size(other)) if shared else 0.0
+
+
+def _size(of: Makings) -> float:
+    return sum(SAYS[kind] * len({*of[kind]}) for kind in SAYS)
