@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from movies import services as movies
 from movies.models import Movie, Screening
+from movies.screenings import services as screenings
 from recommendations.models import Interaction
 from users.models import User
 from users.tokens import issue_access_token
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from django.test.client import _MonkeyPatchedWSGIResponse as Response
 
 API = "/api/v1"
+#: Paths that are meant as they are; to others `API` is added.
+OUTSIDE = ("/api", "/graphql", "/health", "/media")
 _numbers = itertools.count(1)
 
 
@@ -60,14 +63,15 @@ class Client:
         *,
         query: dict[str, Any] | None = None,
         headers: dict[str, str] | None = None,
+        content_type: str = "application/json",
     ) -> Response:
         """`payload` is sent as JSON, or as it is if it is bytes."""
-        path = path if path.startswith(("/api", "/health")) or path == "/" else API + path
+        path = path if path.startswith(OUTSIDE) or path == "/" else API + path
         return self._client.generic(
             method,
             path,
             payload if isinstance(payload, bytes) else _json(payload),
-            content_type="application/json",
+            content_type=content_type,
             query_params=query,
             headers={**self.headers, **(headers or {})},
         )
@@ -108,7 +112,7 @@ def make_screening(movie: Movie | None = None, **fields: Any) -> Screening:
         "hall": f"Hall {next(_numbers)}",
         "starts_at": at(timezone.localdate() + timedelta(days=1), 20),
     }
-    return movies.create_screening(fields={**defaults, **fields})
+    return screenings.create_screening(fields={**defaults, **fields})
 
 
 def interact(user: User, movie: Movie, kind: str = "like", **fields: Any) -> Interaction:

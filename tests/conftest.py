@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_django.fixtures import Settings
 
     from tests.builders import Client
+    from tests.tmdb_server import TmdbServer
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -44,13 +45,18 @@ def django_db_modify_db_settings(_servers: None) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _fresh_process_memory(_servers: None) -> None:
-    """What a process keeps in memory belongs to one test."""
+def _fresh_process_memory(_servers: None, settings: Settings) -> None:
+    """What a process keeps in memory belongs to one test, and each request looks for changes."""
     from django.core.cache import cache
 
+    from cinema.answers.keeping import answers
+    from cinema.cache import ForgivingRedisCache
     from movies import catalogue
     from recommendations import loading
 
+    settings.CATALOGUE_CHECK_INTERVAL_S = 1e-9
+    ForgivingRedisCache._away_until = 0.0
+    answers.forget()
     catalogue.forget()
     loading.forget_release()
     cache.clear()
@@ -69,6 +75,13 @@ def fresh_and_alone(settings: Settings, tmp_path: Path) -> None:
     settings.CINEMA_HOME = tmp_path
     settings.RELEASE_CHECK_INTERVAL_S = 0
     settings.CATALOGUE_CHECK_INTERVAL_S = 0
+
+
+@pytest.fixture
+def media(settings: Settings, tmp_path: Path) -> Path:
+    """Uploads of this test alone."""
+    settings.MEDIA_ROOT = tmp_path / "media"
+    return tmp_path / "media"
 
 
 @pytest.fixture
@@ -99,3 +112,20 @@ def impatient_pool(db: None) -> Iterator[None]:
     patience, pool.timeout = pool.timeout, 0.2
     yield
     pool.timeout = patience
+
+
+@pytest.fixture
+def tmdb(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[TmdbServer]:
+    """TMDb on loopback, connected. Waits of the client are written down and not waited."""
+    from types import SimpleNamespace
+
+    from movies.tmdb import client, connecting, valkey
+    from tests.tmdb_server import TOKEN, running
+
+    with running() as server:
+        settings.TMDB_BASE_URL, settings.TMDB_ACCESS_TOKEN = server.url, TOKEN
+        monkeypatch.setattr(client, "sleep", server.waits.append)
+        monkeypatch.setattr(valkey, "TIMEOUT_S", 30)  # a slow one is not away
+        monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=server.waits.append))
+        yield server
+        connecting.forget()

@@ -10,8 +10,11 @@ import urllib.parse
 import urllib.request
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPResponse
+from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).resolve().parent.parent
 VARIABLE = re.compile(r"{{\s*([^}]+?)\s*}}")
 UNTIL_WITHIN_S = 60
 
@@ -77,7 +80,7 @@ class Session:
             time.sleep(0.2)
 
     def _send_once(self, request: Request) -> Answer:
-        body = self.fill(request.body).encode() or None
+        body = _with_files(self.fill(request.body)) or None
         sent = urllib.request.Request(  # noqa: S310 - the file's own server
             urllib.parse.quote(self.fill(request.url), safe=":/?&=,%"),
             data=body,
@@ -86,13 +89,26 @@ class Session:
         )
         try:
             with urllib.request.urlopen(sent, timeout=30) as response:  # noqa: S310
-                return Answer(response.status, _json(response.read()))
+                return Answer(response.status, _json(response))
         except urllib.error.HTTPError as error:
-            return Answer(error.code, _json(error.read()))
+            return Answer(error.code, _json(error))
 
 
-def _json(body: bytes) -> Any:
-    return json.loads(body) if body else None
+def _with_files(body: str) -> bytes:
+    """The body, in which a line `< ./path` stands for the file; then it is a form, with CRLF."""
+    lines = body.splitlines()
+    if not any(line.startswith("< ") for line in lines):
+        return body.encode()
+    parts = (
+        (ROOT / line[2:]).read_bytes() if line.startswith("< ") else line.encode() for line in lines
+    )
+    return b"\r\n".join(parts) + b"\r\n"
+
+
+def _json(response: HTTPResponse | urllib.error.HTTPError) -> Any:
+    body = response.read()
+    kind = response.headers.get_content_type()
+    return json.loads(body) if body and kind.endswith("json") else None
 
 
 def parse(text: str) -> tuple[dict[str, str], list[Request]]:

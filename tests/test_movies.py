@@ -47,6 +47,7 @@ def test_a_movie_needs_a_name_protagonists_and_a_start_and_has_defaults_for_the_
         "overview": "",
         "genres": [],
         "poster": None,
+        "poster_srcset": None,
         "trailer": None,
         "start_date": start.isoformat(),
         "end_date": None,

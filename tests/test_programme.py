@@ -144,6 +144,15 @@ def test_where_the_day_starts_is_a_setting(anonymous: Client, settings: Any) -> 
 # --- what is in it
 
 
+def test_the_openapi_document_names_its_fields_as_they_are(anonymous: Client) -> None:
+    make_screening(starts_at=at(DAY, 20))
+    document = anonymous.get("/openapi.json").json()
+    operation = document["paths"]["/api/v1/programme"]["get"]
+    schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    named = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    assert set(named["properties"]) == set(programme(anonymous))
+
+
 def test_a_day_lists_its_movies_by_their_first_screening_with_all_that_the_addresses_show(
     anonymous: Client,
 ) -> None:

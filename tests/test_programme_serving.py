@@ -56,7 +56,7 @@ def test_bytes_are_made_once_and_the_version_is_looked_at_once_in_an_interval(
 ) -> None:
     make_screening()
     settings.CATALOGUE_CHECK_INTERVAL_S = 60
-    with django_assert_num_queries(1 + 2 + 1):  # version; screenings, genres; coming up
+    with django_assert_num_queries(1 + 3 + 1):  # version; screenings, movies, genres; coming up
         first = anonymous.get("/programme")
     with django_assert_num_queries(0):
         assert anonymous.get("/programme").content == first.content
@@ -73,7 +73,7 @@ def test_making_the_bytes_takes_as_many_queries_for_one_movie_as_for_fifty(
     for number in range(rows):
         make_screening(make_movie(genres=["drama", f"genre {number}"]))
         make_movie(genres=["music"], start_date=tomorrow)
-    with django_assert_num_queries(1 + 2 + 2):
+    with django_assert_num_queries(1 + 3 + 2):
         found = programme(anonymous)
     assert len(found["coming_up"]) == rows
     assert len(shown(anonymous)[tomorrow.isoformat()]) == rows

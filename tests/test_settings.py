@@ -48,6 +48,7 @@ def test_every_variable_is_in_the_example() -> None:
         ("DEBUG", "maybe"),
         ("CINEMA_TIME_ZONE", "Mars/Olympus"),
         ("CINEMA_DAY_STARTS_AT", "25:00"),
+        ("CINEMA_DAY_STARTS_AT", "06:00+01:00"),
         ("RANKING_INTERVAL_S", "0"),
         ("TRAINING_GATE_MARGIN", "1.5"),
         ("TRAINING_TIME_LIMIT_S", "3600"),
@@ -57,7 +58,13 @@ def test_every_variable_is_in_the_example() -> None:
         ("REDIS_URL", "localhost"),
         ("CELERY_BROKER_URL", "kafka://127.0.0.1"),
         ("LOG_LEVEL", "LOUD"),
+        ("POSTER_MAX_MEGAPIXELS", "500"),
+        ("TRAILER_MAX_MB", "0"),
+        ("MEDIA_ENDPOINT_URL", "s3.example.org"),
         ("HEALTH_REQUIRED", "database,datacase"),
+        ("TMDB_LANGUAGE", "german"),
+        ("TMDB_REGION", "Germany"),
+        ("TMDB_MAX_AGE_DAYS", "365"),
     ],
 )
 def test_a_bad_value_stops_the_start_with_its_name(

@@ -152,3 +152,12 @@ print(sorted({"implicit", "django"} & sys.modules.keys()))
         check=False,
     )
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
+
+
+def test_what_was_trained_before_likes_were_counted_scores_and_finds_nothing_alike() -> None:
+    arrays = fitted().to_arrays()
+    del arrays["liked_by"]
+    older = AlsRecommender.from_arrays(arrays)
+    history = signed_matrix()
+    np.testing.assert_array_equal(older.score(history), fitted().score(history))
+    assert np.isnan(older.similar_items(0)).all()

@@ -203,6 +203,43 @@ def test_without_interactions_there_is_no_opinion(name: str, shape: tuple[int, i
 
 
 @every
+def test_items_are_like_each_other_by_the_camps_that_like_them(name: str) -> None:
+    """Of an algorithm that can tell it."""
+    recommender = fitted(name)
+    for item in range(N_ITEMS):
+        likeness = recommender.similar_items(item)
+        if likeness is None:
+            continue
+        assert likeness.shape == (N_ITEMS,)
+        assert likeness.dtype == np.float32
+        assert likeness[item] == pytest.approx(1, abs=1e-5)
+        assert (np.abs(likeness) <= 1).all()
+        own_camp = np.arange(N_ITEMS) // CAMP_ITEMS == item // CAMP_ITEMS
+        assert likeness[own_camp].min() > likeness[~own_camp].max()
+        for other in range(N_ITEMS):
+            back = recommender.similar_items(other)
+            assert back is not None
+            assert back[item] == pytest.approx(likeness[other], abs=1e-5)
+
+
+@every
+def test_nothing_is_like_an_item_that_hardly_anybody_has_liked(name: str) -> None:
+    untouched, disliked, one_viewers_own = 2, 7, [3, 8]
+    likes = two_camps().interactions.toarray()
+    likes[:, untouched] = 0
+    likes[:, disliked] = -2
+    likes[1:, one_viewers_own] = 0
+    likes[0, one_viewers_own] = 3
+    recommender = data_of(csr(likes)).fit(ALGORITHMS[name]())
+    copy = ALGORITHMS[name].from_arrays(recommender.to_arrays())
+    unliked = np.isin(np.arange(N_ITEMS), [untouched, disliked, *one_viewers_own])
+    for item in range(N_ITEMS):
+        likeness = copy.similar_items(item)
+        if likeness is not None:
+            assert (np.isnan(likeness) == (unliked | unliked[item])).all()
+
+
+@every
 def test_weights_of_zero_are_no_evidence(name: str) -> None:
     """As of a rating in the middle: it is stored, and says nothing."""
     zeros = two_camps().interactions
@@ -235,6 +272,9 @@ def test_nothing_is_scored_or_saved_before_fitting(name: str) -> None:
         ALGORITHMS[name]().score(two_camps().interactions)
     with pytest.raises(NotFittedError):
         ALGORITHMS[name]().to_arrays()
+    if fitted(name).similar_items(0) is not None:
+        with pytest.raises(NotFittedError):
+            ALGORITHMS[name]().similar_items(0)
 
 
 @personal

@@ -1,0 +1,80 @@
+"""Posters and trailers that come with a film's form in the office."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client as Browser
+from PIL import Image
+
+from movies.models import Movie
+from tests.builders import make_movie
+from tests.office import Form, fill_in, page
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def storage(settings: Any, tmp_path: Path) -> Path:
+    settings.MEDIA_ROOT = tmp_path
+    return tmp_path
+
+
+def picture(**fields: Any) -> SimpleUploadedFile:
+    out = io.BytesIO()
+    Image.new("RGB", (600, 900), "teal").save(out, "JPEG")
+    return SimpleUploadedFile("poster.jpg", fields.get("content", out.getvalue()))
+
+
+def test_a_poster_is_uploaded_with_the_form_and_shown(admin_client: Browser, storage: Path) -> None:
+    movie = make_movie(poster="https://example.org/a.jpg")
+    path = page(Movie, "change", movie.pk)
+    assert fill_in(admin_client, path, poster_file=picture(), name="Cléo") == ""
+    movie.refresh_from_db()
+    assert (movie.name, movie.poster, movie.poster_widths[-1] > 0) == ("Cléo", None, True)
+    for where in (page(Movie, ""), path):
+        assert movie.poster_upload in admin_client.get(where).content.decode()
+    assert fill_in(admin_client, path, without_poster="on") == ""
+    movie.refresh_from_db()
+    assert movie.poster_upload == ""
+
+
+def test_an_address_takes_the_place_of_an_upload(admin_client: Browser, storage: Path) -> None:
+    movie = make_movie()
+    path = page(Movie, "change", movie.pk)
+    fill_in(admin_client, path, poster_file=picture())
+    assert fill_in(admin_client, path, name="Other") == ""
+    movie.refresh_from_db()
+    assert movie.poster_upload
+    assert fill_in(admin_client, path, poster="https://example.org/b.jpg") == ""
+    movie.refresh_from_db()
+    assert (movie.poster, movie.poster_upload) == ("https://example.org/b.jpg", "")
+
+
+@pytest.mark.parametrize("name", ["poster_file", "trailer_file"])
+def test_a_file_that_is_none_comes_back_with_all_entries(
+    admin_client: Browser, storage: Path, name: str
+) -> None:
+    movie = make_movie(name="Cléo")
+    broken = {name: picture(content=b"<svg onload=alert(1)>"), "name": "Cléo from 5 to 7"}
+    path = page(Movie, "change", movie.pk)
+    values = {**Form(admin_client.get(path).content.decode()).values, **broken}
+    answer = admin_client.post(path, values)
+    assert answer.status_code == 200
+    assert answer.context["adminform"].form.errors[name]
+    assert "Cléo from 5 to 7" in answer.content.decode()
+    movie.refresh_from_db()
+    assert movie.name == "Cléo"
+
+
+def test_a_file_that_is_too_large_is_refused(
+    admin_client: Browser, storage: Path, settings: Any
+) -> None:
+    settings.POSTER_MAX_MB = 0
+    movie = make_movie()
+    path = page(Movie, "change", movie.pk)
+    assert "may have 0 MB" in fill_in(admin_client, path, poster_file=picture())
