@@ -8,15 +8,27 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import loading, programme, recommendations, startup, training
+from bench import (
+    endpoints,
+    importing,
+    lists,
+    loading,
+    programme,
+    recommendations,
+    startup,
+    training,
+)
 from bench.data import DataSets
 from bench.scale import FULL, SMALL
 
 BENCHMARKS = {
     "programme": programme.run,
+    "lists": lists.run,
     "loading": loading.run,
     "training": training.run,
     "recommendations": recommendations.run,
+    "endpoints": endpoints.run,
+    "importing": importing.run,
     "startup": startup.run,
 }
 RESULTS = Path(__file__).parent / "results"

@@ -13,6 +13,7 @@ from bench.scale import Scale
 MOVIELENS_FOLDER = REPOSITORY.parent / "shared" / "data" / "ml-latest-small"
 
 PROGRAMME = "programme"
+CATALOGUE = "catalogue"
 MOVIELENS = "ml-latest-small"
 SYNTHETIC = "synthetic"
 #: Those with ratings, the small one first.
@@ -47,6 +48,12 @@ class DataSets:
         home.manage("migrate", "--verbosity=0")
         if name == PROGRAMME:
             home.call("programme.fill_programme")
+        elif name == CATALOGUE:
+            home.call(
+                "catalogue.fill_catalogue",
+                films=self.scale.catalogue_films,
+                screenings=self.scale.catalogue_screenings,
+            )
         elif name == MOVIELENS:
             home.manage("import_movielens", str(MOVIELENS_FOLDER), "--verbosity=0")
         else:

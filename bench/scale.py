@@ -14,6 +14,8 @@ class Scale:
         seconds: Of each measurement of a web server.
         rounds: How often things are measured in turn.
         long_rounds: The same, for what takes minutes on the synthetic data.
+        catalogue_films: Of the large catalogue, with `catalogue_screenings`.
+        list_rounds: How often each list is asked for.
         tokens: As how many viewers recommendations are asked for.
         orm_rows: How much of the table the ORM loads at most.
     """
@@ -25,6 +27,9 @@ class Scale:
     viewers: int
     films: int
     ratings: int
+    catalogue_films: int
+    catalogue_screenings: int
+    list_rounds: int
     tokens: int
     orm_rows: int
 
@@ -37,6 +42,9 @@ FULL = Scale(
     viewers=100_000,
     films=20_000,
     ratings=10_000_000,
+    catalogue_films=100_000,
+    catalogue_screenings=1_000_000,
+    list_rounds=7,
     tokens=1000,
     orm_rows=500_000,
 )
@@ -49,6 +57,9 @@ SMALL = Scale(
     viewers=5000,
     films=5000,
     ratings=200_000,
+    catalogue_films=2_000,
+    catalogue_screenings=20_000,
+    list_rounds=2,
     tokens=100,
     orm_rows=50_000,
 )

@@ -6,14 +6,15 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
 from cinema.urls import urlpatterns as product
-from movies.programme import ProgrammeQuery, programme_response
-from movies.schemas import ProgrammeFilters
+from movies.programme.document import build_programme
+from movies.programme.query import DEFAULT_DAYS, ProgrammeQuery
+from movies.programme.serving import response_of
 
 
 @cache
 def programme() -> tuple[bytes, dict[str, str]]:
     """With its headers: a response without an ETag would be hashed by the middleware each time."""
-    made = programme_response(ProgrammeQuery.of(ProgrammeFilters.model_validate({})))
+    made = response_of(build_programme, ProgrammeQuery.of_days(DEFAULT_DAYS))
     return made.content, {name: made[name] for name in ("Content-Type", "ETag", "Cache-Control")}
 
 

@@ -37,6 +37,20 @@ ROW = np.dtype(
         ),
     ]
 )
+#: How to drop and to create each one; those of constraints by their constraints.
+FIND_INDEXES = """
+SELECT CASE WHEN oid IS NULL THEN format('DROP INDEX %%I', relname)
+            ELSE format('ALTER TABLE %%s DROP CONSTRAINT %%I', indrelid, conname) END,
+       CASE WHEN oid IS NULL THEN pg_get_indexdef(indexrelid)
+            ELSE format('ALTER TABLE %%s ADD CONSTRAINT %%I %%s', indrelid, conname,
+                        pg_get_constraintdef(oid)) END
+FROM (
+    SELECT indrelid::regclass, indexrelid, relname, con.oid, conname FROM pg_index
+    JOIN pg_class ON pg_class.oid = indexrelid
+    LEFT JOIN pg_constraint con ON conindid = indexrelid AND contype IN ('u', 'x')
+    WHERE indrelid = ANY(%s::regclass[]) AND NOT indisprimary
+) indexes
+"""
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
 BLOCK_ROWS = 100_000
@@ -55,7 +69,7 @@ def fill_synthetic(*, viewers: int, films: int, ratings: int) -> dict[str, float
     steps["viewers and films"] = time.perf_counter()
     user_ids = np.array([user.pk for user in users])
     movie_ids = np.array([movie.pk for movie in movies])
-    with transaction.atomic(), _without_triggers():
+    with transaction.atomic(), without_triggers(TABLE):
         _copy(made, user_ids, movie_ids)
         _count()
     steps["copy"] = time.perf_counter()
@@ -79,12 +93,27 @@ def _film(number: int) -> Movie:
 
 
 @contextmanager
-def _without_triggers() -> Iterator[None]:
-    """The counters are set once at the end, and what we write needs no check of foreign keys."""
+def without_triggers(*tables: str) -> Iterator[None]:
+    """What they keep is set once at the end, and what we write needs no check of foreign keys."""
     with connection.cursor() as cursor:
-        cursor.execute(f"ALTER TABLE {TABLE} DISABLE TRIGGER ALL")
+        for table in tables:
+            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
         yield
-        cursor.execute(f"ALTER TABLE {TABLE} ENABLE TRIGGER ALL")
+        for table in tables:
+            cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER ALL")
+
+
+@contextmanager
+def without_indexes(*tables: str) -> Iterator[None]:
+    """All but the primary keys are dropped and made anew at the end, at once and not row by row."""
+    with connection.cursor() as cursor:
+        cursor.execute(FIND_INDEXES, [list(tables)])
+        found = cursor.fetchall()
+        for drop, _ in found:
+            cursor.execute(drop)
+        yield
+        for _, create in found:
+            cursor.execute(create)
 
 
 def _copy(ratings: Ratings, user_ids: NDArray[np.int64], movie_ids: NDArray[np.int64]) -> None:

@@ -9,6 +9,7 @@ from django.utils import timezone
 from cinema.demonstration.films import Film, load_films
 from movies import services
 from movies.models import Movie
+from movies.screenings import services as screenings
 
 DAYS, SCREENINGS, RUNNING, TO_COME = 7, 60, 20, 10
 HALLS = ("Lumière", "Méliès", "Varda")
@@ -30,7 +31,7 @@ def fill_programme() -> int:
         starts_at = timezone.make_aware(
             datetime.combine(today + timedelta(days=day), STARTS[start])
         )
-        services.create_screening(
+        screenings.create_screening(
             fields={
                 "movie_id": running[number % RUNNING].pk,
                 "hall": HALLS[hall],

@@ -1,0 +1,224 @@
+"""A large catalogue: films in words and names that occur as unevenly as real ones, and years of
+screenings of which the last two weeks are still to come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from datetime import time as time_of_day
+from itertools import product
+from typing import TypeVar
+
+import numpy as np
+from django.db import connection, transaction
+from django.utils import timezone
+from numpy.typing import NDArray
+
+from bench.inside.filling import without_indexes, without_triggers
+from cinema.demonstration.films import load_films
+from movies.lifecycle import current_status
+from movies.models import Genre, Hall, Movie
+from movies.search.indexing import index_for_search
+
+T = TypeVar("T")
+
+SEED = 1895
+SYLLABLES = """
+an ar as be ber bra ca car ce che cla co com con cor cra da de den der di dis do dra e en ent er
+es ex fa fer fi for fra fu ga ge gra ha hea her hi ho hu i im in ing inter is ja jo ka ke ki la
+le li lin lo lu ma man mar me mer mi min mo mor mu na ne ni no nor o on or ou out over pa par pe
+per pi pla po por pre pro qua ra re ri ro ru sa sca se ser sha she shi si so sta ste sto stra
+sub sun ta te ter th the ti tion to tor tra tri tu u un under up va ve ver vi vo wa war we wh wi
+wo y ya ze
+"""
+#: The commonest words of English, and how many of a thousand words each one is.
+COMMON = {
+    "the": 60, "of": 32, "and": 30, "to": 27, "a": 26, "in": 20, "his": 11, "is": 11, "with": 9,
+    "for": 8, "an": 8, "her": 8, "by": 7, "on": 7, "he": 7, "who": 7, "from": 6, "as": 6,
+    "their": 5, "that": 5, "when": 5, "but": 4, "they": 4, "she": 4, "at": 4, "into": 4, "it": 3,
+    "him": 3, "after": 3, "life": 3, "young": 2, "love": 2, "world": 2, "family": 2, "man": 2,
+    "woman": 2, "story": 2, "one": 2, "find": 2, "must": 2, "new": 2, "all": 2, "years": 1,
+}  # fmt: skip
+GENRES = {
+    "drama": 45, "comedy": 28, "documentary": 15, "romance": 14, "action": 13, "thriller": 13,
+    "crime": 11, "horror": 11, "animation": 8, "adventure": 7, "family": 6, "fantasy": 5,
+    "mystery": 5, "science-fiction": 5, "music": 4, "history": 3, "war": 2.5, "western": 1.5,
+    "noir": 0.5,
+}  # fmt: skip
+LANGUAGES = {
+    "en": 50, "fr": 9, "de": 6, "ja": 6, "es": 6, "it": 5, "zh": 3, "ru": 3, "hi": 3, "ko": 2,
+    "pt": 2, "sv": 2, "tr": 1, "pl": 1, "el": 0.5, "hu": 0.3, "is": 0.2,
+}  # fmt: skip
+BLOCK = 100_000
+TAGS = ("35mm", "q&a", "matinee", "family", "sing-along", "premiere", "restored", "open air")
+VOCABULARY, PEOPLE, WORDS_IN_AN_OVERVIEW = 40_000, 60_000, 55
+HALLS, SHOWS_A_DAY, DAYS_TO_COME, RUN_DAYS = 10, 6, 14, 28
+#: How far ahead films are announced.
+ANNOUNCED_DAYS = 120
+
+SCREENINGS = "movies_screening"
+MOVIE_COLUMNS = (
+    "name, slug, protagonists, overview, keywords, start_date, end_date, status, "
+    "status_is_manual, ranking, original_language, release_year, runtime_minutes, "
+    "rating_count, rating_sum, created_at, updated_at"
+)
+SCREENING_COLUMNS = (
+    "movie_id, hall_id, starts_at, ends_at, version, language, tags, state, created_at, updated_at"
+)
+VERSIONS = ("original", "subtitled", "dubbed")
+STATES = ("sold-out", "cancelled", "hidden", *["scheduled"] * 47)
+
+
+def fill_catalogue(*, films: int, screenings: int) -> dict[str, float]:
+    """Returns how many seconds each step took."""
+    steps = {"start": time.perf_counter()}
+    days = screenings // (HALLS * SHOWS_A_DAY)
+    first_day = timezone.localdate() - timedelta(days=days - DAYS_TO_COME)
+    rng = np.random.default_rng(SEED)
+    # In the order in which they are posted, as a cinema would, long before they start.
+    starts = np.sort(rng.integers(0, days - DAYS_TO_COME + ANNOUNCED_DAYS, films))
+    with transaction.atomic(), without_triggers(SCREENINGS), without_indexes(SCREENINGS):
+        movie_ids = _copy_movies(rng, [first_day + timedelta(days=int(day)) for day in starts])
+        steps["films"] = time.perf_counter()
+        _copy_screenings(first_day, days, movie_ids, starts)
+        steps["screenings"] = time.perf_counter()
+    with without_indexes("movies_moviesearch"):
+        index_for_search()
+    steps["search"] = time.perf_counter()
+    with connection.cursor() as cursor:  # as autovacuum would, which must not run meanwhile
+        cursor.execute("VACUUM ANALYZE")
+        cursor.execute("CHECKPOINT")
+    steps["vacuum"] = time.perf_counter()
+    times = list(steps.values())
+    return dict(zip(list(steps)[1:], np.diff(times).tolist(), strict=True))
+
+
+def _copy_movies(rng: np.random.Generator, start_dates: Sequence[date]) -> list[int]:
+    """The ids in the order of the dates."""
+    texts = _Texts(rng)
+    count = len(start_dates)
+    real = dict(zip(rng.permutation(count).tolist(), load_films(), strict=False))
+    languages = _draw(rng, LANGUAGES, count)
+    years = (2026 - rng.exponential(18, count)).clip(1900, 2026).astype(int)
+    ratings = (rng.pareto(1.1, count) * 3).astype(int).clip(0, 5000)
+    now = timezone.now()
+    with connection.cursor() as cursor, cursor.copy(_copy("movies_movie", MOVIE_COLUMNS)) as copy:
+        for number, start_date in enumerate(start_dates):
+            film = real.get(number)
+            end_date = start_date + timedelta(days=RUN_DAYS)
+            movie = Movie(start_date=start_date, end_date=end_date)
+            copy.write_row((
+                film.name if film else texts.name(),
+                f"film-{number}",
+                list(film.protagonists) if film else texts.people(),
+                film.overview if film else texts.overview(),
+                texts.keywords(), start_date, end_date, current_status(movie), False, 0,
+                film.language if film else languages[number],
+                film.release_year if film else int(years[number]),
+                90, int(ratings[number]), int(ratings[number]) * rng.uniform(2, 4.5), now, now,
+            ))  # fmt: skip
+    ids = list(Movie.objects.order_by("pk").values_list("pk", flat=True))
+    _copy_genres(rng, ids)
+    return ids
+
+
+def _copy_genres(rng: np.random.Generator, movie_ids: Sequence[int]) -> None:
+    genres = [Genre.objects.create(slug=slug, name=slug.capitalize()) for slug in GENRES]
+    chances = np.array(list(GENRES.values())) / 100
+    has = rng.random((len(movie_ids), len(genres))) < chances
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(_copy("movies_movie_genres", "movie_id, genre_id")) as copy,
+    ):
+        for movie, genre in zip(*np.nonzero(has), strict=True):
+            copy.write_row((movie_ids[movie], genres[genre].pk))
+
+
+def _copy_screenings(
+    first_day: date, days: int, movie_ids: Sequence[int], starts: NDArray[np.int64]
+) -> None:
+    halls = [Hall.objects.create(name=f"Hall {number + 1}").pk for number in range(HALLS)]
+    now = timezone.now()
+    show = 0
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(_copy(SCREENINGS, SCREENING_COLUMNS)) as copy,
+    ):
+        for day in range(days):
+            first, last = np.searchsorted(starts, [day - RUN_DAYS, day], side="right")
+            midnight = timezone.make_aware(
+                datetime.combine(first_day + timedelta(days=day), time_of_day())
+            )
+            for slot, hall in product(range(SHOWS_A_DAY), halls):
+                show += 1
+                starts_at = midnight + timedelta(hours=11 + 2 * slot)
+                copy.write_row((
+                    movie_ids[first + show * 7 % max(1, last - first)], hall, starts_at,
+                    starts_at + timedelta(minutes=110), VERSIONS[show % 3], "en",
+                    [TAGS[show % len(TAGS)]] if show % 5 == 0 else [],
+                    STATES[show % len(STATES)], now, now,
+                ))  # fmt: skip
+
+
+class _Texts:
+    """Names and sentences out of words and people, of whom some are in far more than others."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        first, last = _invent(rng, 800), _invent(rng, 8000)
+        people = [
+            f"{first[one]} {last[other]}".title()
+            for one, other in rng.integers(0, (len(first), len(last)), (PEOPLE, 2)).tolist()
+        ]
+        self._people = _drawn(rng, people, (np.arange(PEOPLE) + 50) ** -0.7)
+        words = _invent(rng, VOCABULARY)
+        self._rare = _drawn(rng, words, (np.arange(VOCABULARY) + 30) ** -0.9)
+        self._common = _drawn(rng, list(COMMON), np.array(list(COMMON.values())))
+        self._tens = _drawn(rng, range(1, 11), np.ones(10))
+
+    def name(self) -> str:
+        words = [*self._words(1 + next(self._tens) // 2, common_in_ten=3), next(self._rare)]
+        return " ".join(words).capitalize()
+
+    def people(self) -> list[str]:
+        return list({next(self._people): None for _ in range(2 + next(self._tens) // 2)})
+
+    def keywords(self) -> list[str]:
+        return [next(self._rare) for _ in range(next(self._tens) // 2)]
+
+    def overview(self) -> str:
+        words = self._words(WORDS_IN_AN_OVERVIEW // 2 + 5 * next(self._tens), common_in_ten=4)
+        return " ".join(words).capitalize() + "."
+
+    def _words(self, count: int, *, common_in_ten: int) -> list[str]:
+        return [
+            next(self._common if next(self._tens) <= common_in_ten else self._rare)
+            for _ in range(count)
+        ]
+
+
+def _drawn(
+    rng: np.random.Generator, things: Sequence[T], weights: NDArray[np.floating]
+) -> Iterator[T]:
+    """Without end."""
+    while True:
+        for place in rng.choice(len(things), BLOCK, p=weights / weights.sum()).tolist():
+            yield things[place]
+
+
+def _invent(rng: np.random.Generator, count: int) -> list[str]:
+    """Different words, two to four syllables long."""
+    syllables, words = SYLLABLES.split(), dict[str, None]()
+    while len(words) < count:
+        for *drawn, length in rng.integers(0, (*[len(syllables)] * 4, 3), (count, 5)).tolist():
+            words["".join(syllables[one] for one in drawn[: 2 + length])] = None
+    return list(words)[:count]
+
+
+def _draw(rng: np.random.Generator, weights: Mapping[str, float], count: int) -> list[str]:
+    shares = np.array(list(weights.values()))
+    return [str(one) for one in rng.choice(list(weights), count, p=shares / shares.sum())]
+
+
+def _copy(table: str, columns: str) -> str:
+    return f"COPY {table} ({columns}) FROM STDIN"
