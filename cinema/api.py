@@ -31,6 +31,7 @@ from movies.screenings.api import router as screenings
 from movies.tmdb.api import router as tmdb
 from recommendations.api import router as recommendations
 from users.api import router as users
+from users.sessions.api import router as sessions
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +82,7 @@ for router in (
     screenings,
     programme,
     users,
+    sessions,
     recommendations,
     audit,
     answers,

@@ -222,7 +222,7 @@ GRAPHQL_MAX_COST = read("GRAPHQL_MAX_COST", whole(1), "20000")
 INTERACTION_WEIGHTS = read(
     "INTERACTION_WEIGHTS",
     weight_table,
-    "superlike=3,like=2,seen=0.5,dislike=-2,hide=-3,5=3,4=2,3=1,2=-1,1=-2",
+    "check-in=4,favourite=3,superlike=3,like=2,seen=0.5,dislike=-2,hide=-3,5=3,4=2,3=1,2=-1,1=-2",
 )
 RELEASE_CHECK_INTERVAL_S = read("RELEASE_CHECK_INTERVAL_S", positive, "1")
 RELEASES_KEPT = read("RELEASES_KEPT", whole(1, 1000), "3")
@@ -316,7 +316,7 @@ WHITENOISE_AUTOREFRESH = DEBUG
 AUTH_USER_MODEL = "users.User"
 AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
-    "users.tokens.AccessTokenBackend",
+    "users.sessions.backend.AccessTokenBackend",
 ]
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",

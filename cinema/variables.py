@@ -95,7 +95,10 @@ def some_of(*choices: str) -> Callable[[str], list[str]]:
 def weight_table(text: str) -> dict[str, float]:
     """`like=2,hide=-3,5=3` to a dictionary; every kind and every whole star must be there."""
     table = {key.strip(): float(value) for key, _, value in (w.partition("=") for w in words(text))}
-    expected = {"superlike", "like", "dislike", "seen", "hide", "1", "2", "3", "4", "5"}
+    expected = {
+        "check-in", "favourite", "superlike", "like", "dislike", "seen", "hide",
+        "1", "2", "3", "4", "5",
+    }  # fmt: skip
     if set(table) != expected:
         raise ValueError(f"expected exactly these names: {', '.join(sorted(expected))}")
     return table

@@ -13,7 +13,6 @@ from scipy.sparse import csr_matrix
 
 from movies.models import Movie
 from recommendations.engine.ids import IdMap
-from recommendations.models import Interaction
 from recommendations.weighing import HALF_STARS, last_words, weight_table
 from users.models import User
 
@@ -43,14 +42,14 @@ ROW = np.dtype(
 HEADER_BYTES = 19
 QUERY = """
 COPY (
-    SELECT user_id, movie_id, kind, half_stars, updated_at FROM recommendations_interaction
+    SELECT user_id, movie_id, kind, half_stars, updated_at FROM recommendations_evidence
 ) TO STDOUT (FORMAT BINARY)
 """
 
 #: Times as numbers: to parse them as dates took most of the time that a history takes.
 HISTORY_QUERY = """
 SELECT movie_id, kind, half_stars, (extract(epoch FROM updated_at) * 1000000)::bigint
-FROM recommendations_interaction
+FROM recommendations_evidence
 WHERE user_id = %s
 """
 
@@ -82,8 +81,13 @@ def load_dataset() -> Dataset:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         users = _ids(User.objects.filter(is_active=True))
         items = _ids(Movie.objects.published())
-        rows = _read(cursor, users, items, Interaction.objects.count())
+        rows = _read(cursor, users, items, _count(cursor))
     return _to_dataset(users, items, rows)
+
+
+def _count(cursor: CursorWrapper) -> int:
+    cursor.execute("SELECT count(*) FROM recommendations_evidence")
+    return int(cursor.fetchone()[0])
 
 
 def _ids(rows: QuerySet[User] | QuerySet[Movie]) -> IdMap:

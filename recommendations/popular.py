@@ -42,7 +42,7 @@ SELECT movie_id FROM (
         (%(weights)s::float8[])[kind * %(row)s + half_stars + 1]
         * exp(least(0, (date_part('epoch', updated_at) - %(now)s) * %(decay)s))
     ) AS score
-    FROM recommendations_interaction
+    FROM recommendations_evidence
     WHERE updated_at > %(since)s
     GROUP BY movie_id
 ) AS scored

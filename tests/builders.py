@@ -15,7 +15,8 @@ from movies.models import Movie, Screening
 from movies.screenings import services as screenings
 from recommendations.models import Interaction
 from users.models import User
-from users.tokens import issue_access_token
+from users.sessions.services import open_session
+from users.sessions.tokens import issue_access_token
 
 if TYPE_CHECKING:
     from django.test.client import _MonkeyPatchedWSGIResponse as Response
@@ -32,7 +33,7 @@ class Client:
     def __init__(self, user: User | None = None) -> None:
         self._client = DjangoClient(raise_request_exception=False)
         self._user = user
-        self.headers = {"Authorization": f"Bearer {issue_access_token(user)}"} if user else {}
+        self.headers = {"Authorization": f"Bearer {access_token(user)}"} if user else {}
 
     @property
     def user(self) -> User:
@@ -81,6 +82,11 @@ def _json(payload: Any) -> bytes:
     import orjson
 
     return b"" if payload is None else orjson.dumps(payload)
+
+
+def access_token(user: User) -> str:
+    """Of a new session."""
+    return issue_access_token(open_session(user=user))
 
 
 def make_user(**fields: Any) -> User:

@@ -14,8 +14,9 @@ from django.db import connection
 from django.utils import timezone
 
 from tests.builders import Client, make_user
-from users import tokens
 from users.models import RefreshToken, User
+from users.sessions import tokens
+from users.sessions.services import open_session
 
 pytestmark = pytest.mark.django_db
 
@@ -142,6 +143,7 @@ def claims(user: User, **changes: Any) -> dict[str, Any]:
         "iss": tokens.ISSUER,
         "aud": tokens.AUDIENCE,
         "sub": str(user.pk),
+        "sid": open_session(user=user).pk,
         "kind": "access",
         "iat": now,
         "nbf": now,

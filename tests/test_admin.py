@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import uuid
 from typing import Any
 
 import pytest
@@ -26,16 +25,16 @@ from recommendations.models import Interaction, Release, TrainingRun
 from tests.builders import interact, make_movie, make_screening, make_user
 from tests.office import choose, fill_in, page
 from tests.running import ROOT
-from users.models import RefreshToken, User
+from users.models import Session, User
 
 pytestmark = pytest.mark.django_db
 
 admin.autodiscover()
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 TO_LOOK_AT = {
-    AuditEntry, Interaction, RefreshToken, Release, SyncReport, TaskResult, TmdbGenre, TrainingRun,
+    AuditEntry, Interaction, Session, Release, SyncReport, TaskResult, TmdbGenre, TrainingRun,
 }  # fmt: skip
-FOR_SUPERUSERS = {Interaction, RefreshToken, TaskResult, User}
+FOR_SUPERUSERS = {Interaction, Session, TaskResult, User}
 
 
 @pytest.fixture
@@ -70,9 +69,7 @@ def one_of_each() -> dict[type[Model], Model]:
             interact(user, screening.movie),
             release,
             TrainingRun.objects.create(release=release),
-            RefreshToken.objects.create(
-                user=user, family=uuid.uuid4(), token_hash=b"x", expires_at=now
-            ),
+            Session.objects.create(user=user, expires_at=now),
             TaskResult.objects.create(task_id="1", result='"done"'),
             SyncReport.objects.create(kind="films", fetched_before=now),
             TmdbGenre.objects.create(tmdb_id=18, name="Drama", fetched_at=now),

@@ -1,4 +1,4 @@
-"""The dependency direction: recommendations -> users, movies -> a few modules of cinema."""
+"""The dependency direction: recommendations -> users -> movies -> a few modules of cinema."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FOUNDATION = {
     "cinema.schemas",
 }
 MAY_IMPORT = {
-    "users": {"users"},
+    "users": {"users", "movies"},
     "movies": {"movies"},
     "recommendations": {"recommendations", "users", "movies"},
 }

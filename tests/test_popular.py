@@ -211,4 +211,4 @@ def test_only_recent_interactions_are_read_and_from_the_index_alone() -> None:
         cursor.execute("EXPLAIN " + queries.captured_queries[-1]["sql"])
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "interaction_recent" in plan, plan
-    assert QUERY.count("recommendations_interaction") == 1
+    assert QUERY.count("recommendations_") == 1

@@ -10,7 +10,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminRadioSelectWidget
 
 from cinema.office.pages import Page
-from users.models import RefreshToken, User
+from users.models import Session, User
 
 
 class NewUserForm(AdminUserCreationForm[User]):
@@ -55,18 +55,17 @@ class ViewerAdmin(UserAdmin[User], Page[User]):  # type: ignore[misc]  # how `ge
     )
 
 
-@admin.register(RefreshToken)
-class RefreshTokenAdmin(Page[RefreshToken]):
-    """To look at, and to delete: nobody makes or edits a token by hand."""
+@admin.register(Session)
+class SessionAdmin(Page[Session]):
+    """To look at, and to delete, which ends it: nobody makes or edits a session by hand."""
 
-    audited = "refresh-token"
-    list_display = ("user", "family", "created_at", "expires_at", "spent_at", "revoked_at")
+    audited = "session"
+    list_display = ("user", "device", "created_at", "last_used_at", "expires_at", "revoked_at")
     list_select_related = ("user",)
     search_fields = ("user__email",)
-    exclude = ("token_hash",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: RefreshToken | None = None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: Session | None = None) -> bool:
         return False

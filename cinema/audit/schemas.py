@@ -15,7 +15,7 @@ Model = Literal[
     "hall",
     "genre",
     "user",
-    "refresh-token",
+    "session",
     "release",
     "training-run",
     "tmdb-sync",

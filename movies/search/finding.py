@@ -19,7 +19,7 @@ from movies.sorting import SortKey
 AT_MOST, SO_TITLED = 400, 200
 
 # Materialized, or the planner would trust in a limit and read the table until it is reached. What
-# has the words anywhere is looked for only if too few have them in names; and what has beginnings in
+# has the words anywhere is looked for only if too few have them in names; what has beginnings in
 # names, which is among it, only if there is more of that than can be ranked.
 # Of the weights the first is that of D; a word that is found as it stands counts twice. A film
 # whose title is the query goes before all others, and one whose title begins with it before those

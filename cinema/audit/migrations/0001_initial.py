@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
                 ('user_id', models.BigIntegerField(null=True)),
                 ('via', models.CharField(choices=[('api', 'API'), ('admin', 'office'), ('command', 'command'), ('task', 'task'), ('database', 'database')], max_length=8)),
                 ('action', models.CharField(choices=[('create', 'created'), ('update', 'changed'), ('delete', 'deleted')], max_length=6)),
-                ('model', models.CharField(choices=[('movie', 'film'), ('screening', 'screening'), ('hall', 'hall'), ('genre', 'genre'), ('user', 'viewer'), ('refresh-token', 'session'), ('release', 'release'), ('training-run', 'training'), ('tmdb-sync', 'TMDb sync'), ('tmdb-genre', 'genre of TMDb')], max_length=20)),
+                ('model', models.CharField(choices=[('movie', 'film'), ('screening', 'screening'), ('hall', 'hall'), ('genre', 'genre'), ('user', 'viewer'), ('session', 'session'), ('release', 'release'), ('training-run', 'training'), ('tmdb-sync', 'TMDb sync'), ('tmdb-genre', 'genre of TMDb')], max_length=20)),
                 ('object_id', models.BigIntegerField()),
                 ('movie_id', models.BigIntegerField(null=True)),
                 ('before', models.JSONField(null=True)),

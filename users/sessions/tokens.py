@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import secrets
 import uuid
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import jwt
 from django.conf import settings
-from django.contrib.auth.backends import BaseBackend
-from django.http import HttpRequest
 from django.utils import timezone
 
-from users.models import User
+from users.models import Session
 
 ALGORITHM = "HS256"
 ISSUER = "cinema"
@@ -27,12 +26,13 @@ def _signing_key() -> bytes:
     return hashlib.sha256(b"cinema access token\0" + settings.SECRET_KEY.encode()).digest()
 
 
-def issue_access_token(user: User) -> str:
+def issue_access_token(session: Session) -> str:
     now = timezone.now()
     claims = {
         "iss": ISSUER,
         "aud": AUDIENCE,
-        "sub": str(user.pk),
+        "sub": str(session.user_id),
+        "sid": session.pk,
         "kind": "access",
         "iat": now,
         "nbf": now,
@@ -42,8 +42,16 @@ def issue_access_token(user: User) -> str:
     return jwt.encode(claims, _signing_key(), ALGORITHM)
 
 
-def read_access_token(token: str) -> int | None:
-    """The id of the user whom the token was issued to, or None if it does not count."""
+@dataclass(frozen=True)
+class AccessToken:
+    """What an access token says, once its signature and its time are found to be good."""
+
+    user_id: int
+    session_id: int
+
+
+def read_access_token(token: str) -> AccessToken | None:
+    """None if the token does not count."""
     try:
         claims = jwt.decode(
             token,
@@ -52,25 +60,13 @@ def read_access_token(token: str) -> int | None:
             issuer=ISSUER,
             audience=AUDIENCE,
             leeway=LEEWAY_S,
-            options={"require": ["exp", "iat", "nbf", "sub", "jti"]},
+            options={"require": ["exp", "iat", "nbf", "sub", "sid", "jti"]},
         )
-        return int(claims["sub"]) if claims.get("kind") == "access" else None
-    except (jwt.PyJWTError, ValueError, UnicodeError):
-        return None
-
-
-class AccessTokenBackend(BaseBackend):
-    """Reads access tokens for `cinema.auth`, and signs nobody in by other means."""
-
-    def authenticate(
-        self, request: HttpRequest | None, access_token: str | None = None, **credentials: object
-    ) -> User | None:
-        if access_token is None or (user_id := read_access_token(access_token)) is None:
+        if claims.get("kind") != "access":
             return None
-        return User.objects.filter(pk=user_id, is_active=True).first()
-
-    def get_user(self, user_id: int) -> User | None:
-        return User.objects.filter(pk=user_id).first()
+        return AccessToken(int(claims["sub"]), int(claims["sid"]))
+    except (jwt.PyJWTError, ValueError, TypeError):
+        return None
 
 
 def new_refresh_token() -> str:
