@@ -13,6 +13,13 @@ from django.http import HttpRequest
 from ninja.security import HttpBearer
 
 from cinema.errors import Forbidden, Unauthorized
+from cinema.throttling.accounts import charge_account
+
+
+def bearer_token(request: HttpRequest) -> str:
+    """The access token that comes with the request; empty if none does."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 class SignedIn(HttpBearer):
@@ -21,11 +28,9 @@ class SignedIn(HttpBearer):
     openapi_bearerFormat = "JWT"  # noqa: N815 - django-ninja's name
 
     def __call__(self, request: HttpRequest) -> AbstractBaseUser | AnonymousUser | None:
-        header = request.headers.get("Authorization", "")
-        scheme, _, token = header.partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
-            return self.without_token(request)
-        return self.authenticate(request, token.strip())
+        if token := bearer_token(request):
+            return self.authenticate(request, token)
+        return self.without_token(request)
 
     def without_token(self, request: HttpRequest) -> AnonymousUser | None:
         raise Unauthorized("Sign in first: send the access token as `Authorization: Bearer …`.")
@@ -34,6 +39,7 @@ class SignedIn(HttpBearer):
         user = authenticate(request, access_token=token)
         if user is None:
             raise Unauthorized("This access token is not valid, or no longer.")
+        charge_account(request, user)
         request.user = user
         return user
 

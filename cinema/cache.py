@@ -12,6 +12,7 @@ import orjson
 from django.core.cache import caches
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.cache.backends.redis import RedisCache
+from redis import Redis
 from redis.exceptions import RedisError
 
 log = logging.getLogger(__name__)
@@ -111,6 +112,14 @@ class ForgivingRedisCache(RedisCache):
         delete = super().delete
         return self._forgive(lambda: delete(key, version), False)
 
+    def keys_below(self, prefix: str) -> list[str]:
+        """The keys that begin so; none while the server is away. It walks through all that the
+        server has: for what is done rarely.
+        """
+        start = self.make_and_validate_key(prefix)
+        found = self.ask(lambda server: [*server.scan_iter(match=f"{start}*", count=1000)])
+        return [prefix + str(key, "utf-8").removeprefix(start) for key in found or []]
+
     def increase(self, key: str, amounts: Mapping[str, int], timeout: int) -> bool:
         """Add to the counters of a group, all at once; whether that was possible."""
 
@@ -134,6 +143,13 @@ class ForgivingRedisCache(RedisCache):
             return {str(counter, "ascii"): int(amount) for counter, amount in found.items()}
 
         return self._forgive(run, None)
+
+    def ask(self, operation: Callable[[Redis], T]) -> T | None:
+        """What an operation on the server itself returns; None while it is away.
+
+        It names its keys in full: `make_and_validate_key`.
+        """
+        return self._forgive(lambda: operation(self._cache.get_client(write=True)), None)
 
 
 def shared() -> ForgivingRedisCache:
