@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from bench import (
+    accounts,
     endpoints,
     importing,
     lists,
@@ -28,6 +29,7 @@ BENCHMARKS = {
     "training": training.run,
     "recommendations": recommendations.run,
     "endpoints": endpoints.run,
+    "accounts": accounts.run,
     "importing": importing.run,
     "startup": startup.run,
 }

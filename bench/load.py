@@ -69,8 +69,19 @@ class UnexpectedAnswers(Exception):
 
 def get(path: str, headers: Mapping[str, str] | None = None) -> str:
     """A GET request as it goes over the wire."""
-    fields = {"Host": HOST, "Accept": "application/json", **(headers or {})}
-    lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    return _request("GET", path, headers or {})
+
+
+def post(path: str, payload: object) -> str:
+    """A POST request of JSON as it goes over the wire."""
+    body = json.dumps(payload)  # ASCII: as many bytes as characters
+    length = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+    return _request("POST", path, length) + body
+
+
+def _request(method: str, path: str, headers: Mapping[str, str]) -> str:
+    fields = {"Host": HOST, "Accept": "application/json", **headers}
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
     return "\r\n".join([*lines, "", ""])
 
 

@@ -71,10 +71,10 @@ def measure_allocations() -> dict[str, float]:
 def _beyond_matrices(dataset: Dataset, peak_bytes: int) -> dict[str, float]:
     arrays = [
         array
-        for matrix in (dataset.interactions, dataset.times)
+        for matrix in (dataset.interactions, dataset.times, dataset.ratings)
         for array in (matrix.data, matrix.indices, matrix.indptr)
     ]
-    # The two matrices may share what says where their entries are.
+    # Two of the matrices may share what says where their entries are.
     distinct = {array.__array_interface__["data"][0]: array.nbytes for array in arrays}
     matrices_bytes = sum(distinct.values())
     n = dataset.interactions.nnz

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from django.contrib.auth.backends import BaseBackend
 from django.http import HttpRequest
-from django.utils import timezone
 
 from users.models import Session, User
+from users.sessions.selectors import standing
 from users.sessions.tokens import read_access_token
 
 
@@ -23,13 +23,7 @@ class AccessTokenBackend(BaseBackend):
             return None
         session = (
             Session.objects.select_related("user")
-            .filter(
-                pk=token.session_id,
-                user_id=token.user_id,
-                user__is_active=True,
-                revoked_at=None,
-                expires_at__gt=timezone.now(),
-            )
+            .filter(standing(), pk=token.session_id, user_id=token.user_id, user__is_active=True)
             .first()
         )
         if session is None:

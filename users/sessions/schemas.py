@@ -1,18 +1,25 @@
 from __future__ import annotations
 
+from datetime import datetime
+
 from ninja import Field, Schema
+from pydantic import ConfigDict
 
 from cinema.schemas import Line
 from users.schemas import Password
 
 
 class LoginIn(Schema):
+    model_config = ConfigDict(extra="forbid")
+
     email: Line = Field(max_length=254, examples=["agnes@example.org"])
     password: Password = Field(examples=["cleo from 5 to 7"])
 
 
 class RefreshIn(Schema):
-    refresh: str = Field(max_length=200, examples=["mAb7f9…"])
+    model_config = ConfigDict(extra="forbid")
+
+    refresh: str = Field(max_length=1000, examples=["mAb7f9…"])
 
 
 class TokenPairOut(Schema):
@@ -20,3 +27,14 @@ class TokenPairOut(Schema):
     refresh: str = Field(examples=["mAb7f9…"])
     token_type: str = Field(examples=["Bearer"])
     expires_in: int = Field(description="Seconds until `access` ends.", examples=[900])
+
+
+class SessionOut(Schema):
+    id: int = Field(examples=[31])
+    device: str = Field(
+        description="`User-Agent` of the sign-in.", examples=["Mozilla/5.0 (X11; Linux x86_64) …"]
+    )
+    created_at: datetime
+    last_used_at: datetime = Field(description="When it was signed in or refreshed last.")
+    expires_at: datetime = Field(description="Unless it is refreshed before.")
+    is_current: bool = Field(description="Whether this request comes from it.")

@@ -1,78 +1,99 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from django.conf import settings
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import update_last_login
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
-from users.errors import RefreshTokenRefused, WrongCredentials
-from users.models import RefreshToken, Session, User
+from cinema.schemas import CONTROLS
+from cinema.throttling.lockout import guarded
+from users.addresses import email_key
+from users.errors import SessionNotFound, WrongCredentials
+from users.models import Session, User
 from users.sessions import tokens
+from users.sessions.refreshing import TokenPair, issue
+from users.sessions.selectors import standing
 
 
-@dataclass(frozen=True)
-class TokenPair:
-    access: str
-    refresh: str
-
-
-def sign_in(*, email: str, password: str, device: str = "") -> TokenPair:
+def sign_in(*, email: str, password: str, address: str, device: str = "") -> TokenPair:
     """Exchange a password for the tokens of a new session.
 
+    Args:
+        address: From where, as `client_address` has it.
+
     Raises:
+        TooManyAttempts: Passwords were guessed; this one was not looked at.
         WrongCredentials: They do not fit an account that is open.
     """
-    user = authenticate(username=email, password=password)
+    user = guarded(
+        lambda: authenticate(username=email, password=password),
+        account=email_key(email),
+        address=address,
+    )
     if not isinstance(user, User):
         raise WrongCredentials
     with transaction.atomic():
-        update_last_login(User, user)
-        return _issue(open_session(user=user, device=device))
+        held = _hold(user)
+        # A password that was changed since must not open a session after the others have ended.
+        if held is None or (held.password != user.password and not held.check_password(password)):
+            raise WrongCredentials
+        update_last_login(User, held)
+        return issue(_open(held, device), tokens.new_refresh_token())
 
 
+@transaction.atomic
 def open_session(*, user: User, device: str = "") -> Session:
-    length = Session._meta.get_field("device").max_length
-    return Session.objects.create(
-        user=user, device=device[:length], expires_at=tokens.refresh_expiry()
+    """A new one. Beyond MAX_SESSIONS that of the same viewer ends which was used longest ago."""
+    _hold(user)
+    return _open(user, device)
+
+
+def _open(user: User, device: str) -> Session:
+    text = CONTROLS.sub("", device)[: Session._meta.get_field("device").max_length]
+    session = Session.objects.create(
+        user=user, device=text, expires_at=tokens.refresh_expiry(timezone.now())
     )
+    by_use = user.sessions.filter(standing()).order_by("-last_used_at", "-pk").values("pk")
+    _end(pk__in=by_use[settings.MAX_SESSIONS :])
+    return session
 
 
-def refresh(*, token: str) -> TokenPair:
-    """Spend a refresh token for a new pair. A spent one that comes again ends the session.
+def sign_out(*, token: str) -> None:
+    """End the session of a refresh token, spent or not. An unknown one is signed out already."""
+    _end(refresh_tokens__token_hash=tokens.hash_refresh_token(token))
+
+
+def end_session(*, user: User, session_id: int) -> None:
+    """End one of the viewer's sessions.
 
     Raises:
-        RefreshTokenRefused: It is unknown, expired or spent, or the session has ended, or the
-            account is closed.
+        SessionNotFound: It has ended, or is another's, or never was.
     """
-    with transaction.atomic():
-        found = (
-            RefreshToken.objects.select_for_update(of=("self", "session"))
-            .select_related("session__user")
-            .filter(token_hash=tokens.hash_refresh_token(token))
-            .first()
-        )
-        now = timezone.now()
-        if found and not found.spent_at:
-            session = found.session
-            if not session.revoked_at and found.expires_at > now and session.user.is_active:
-                found.spent_at = session.last_used_at = now
-                session.expires_at = tokens.refresh_expiry()
-                found.save(update_fields=["spent_at"])
-                session.save(update_fields=["last_used_at", "expires_at"])
-                return _issue(session)
-        elif found:
-            # Two hold the same token: a thief and the viewer. Neither may go on.
-            Session.objects.filter(pk=found.session_id, revoked_at=None).update(revoked_at=now)
-    raise RefreshTokenRefused
+    if not _end(standing(), user=user, pk=session_id):
+        raise SessionNotFound(session_id)
 
 
-def _issue(session: Session) -> TokenPair:
-    pair = TokenPair(access=tokens.issue_access_token(session), refresh=tokens.new_refresh_token())
-    RefreshToken.objects.create(
-        session=session,
-        token_hash=tokens.hash_refresh_token(pair.refresh),
-        expires_at=tokens.refresh_expiry(),
+@transaction.atomic
+def end_other_sessions(*, user: User) -> None:
+    """End the viewer's sessions but for the one that the caller speaks from."""
+    _hold(user)
+    kept = user.session.pk if user.session else 0
+    _end(~Q(pk=kept), user=user)
+
+
+def _end(*which: Q, **fields: object) -> int:
+    """How many have ended by it: from now on their access tokens count nowhere."""
+    return Session.objects.filter(*which, revoked_at=None, **fields).update(
+        revoked_at=timezone.now()
     )
-    return pair
+
+
+def _hold(user: User) -> User | None:
+    """The account as it is now, until the transaction ends, if it is open.
+
+    Who writes several sessions of a viewer holds their account first, as a change of the password
+    does, whose trigger ends them: so none of these meet in a deadlock, or pass each other by.
+    """
+    return User.objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True).first()

@@ -1,0 +1,80 @@
+"""Viewers who sign in, and what parts of a sign-in and of a check of a token cost alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from statistics import median
+from typing import Any
+
+from django.contrib.auth import authenticate
+from django.contrib.auth.hashers import get_hasher, make_password
+from django.db import connection
+
+from users.models import User
+from users.sessions.services import open_session
+from users.sessions.tokens import issue_access_token, read_access_token
+
+PASSWORD = "cleo from 5 to 7"  # noqa: S105 - of viewers who are made up
+
+
+def open_accounts(*, viewers: int) -> dict[str, Any]:
+    """Their sign-ins and access tokens, and the parameters of the hash of their password."""
+    hashed = make_password(PASSWORD)  # one for all: to check it costs each as much
+    users = User.objects.bulk_create(
+        User(email=f"bench-{number}@example.org", password=hashed) for number in range(viewers)
+    )
+    parameters = get_hasher().safe_summary(hashed)
+    return {
+        "sign_ins": [{"email": user.email, "password": PASSWORD} for user in users],
+        "tokens": [issue_access_token(open_session(user=user)) for user in users],
+        "hash": ", ".join(
+            f"{name} {parameters[name]}"
+            for name in ("variety", "memory cost", "time cost", "parallelism")
+        ),
+    }
+
+
+def verify_passwords(*, seconds: float, threads: int) -> float:
+    """Bare checks of a hash a second, with so many threads: no sign-in can be faster."""
+    hasher, hashed = get_hasher(), make_password(PASSWORD)
+    ends_at = time.perf_counter() + seconds
+
+    def verify() -> int:
+        done = 0
+        while time.perf_counter() < ends_at:
+            assert hasher.verify(PASSWORD, hashed)
+            done += 1
+        return done
+
+    began_at = time.perf_counter()
+    with ThreadPoolExecutor(threads) as pool:
+        checks = sum(pool.map(lambda _: verify(), range(threads)))
+    return checks / (time.perf_counter() - began_at)
+
+
+def check_tokens(*, rounds: int, checks: int = 2000) -> dict[str, list[float]]:
+    """Median milliseconds of each round: signature and claims alone, and with the query."""
+    user = User.objects.filter(sessions__isnull=False).earliest("pk")
+    token = issue_access_token(open_session(user=user))
+    assert authenticate(None, access_token=token) == user
+    connection.ensure_connection()
+    cases = {
+        "token": lambda: read_access_token(token),
+        "token and session": lambda: authenticate(None, access_token=token),
+    }
+    found: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(rounds):
+        for name, check in cases.items():
+            found[name].append(_median_ms(check, checks))
+    return found
+
+
+def _median_ms(check: Callable[[], object], times: int) -> float:
+    took = []
+    for _ in range(times):
+        began_at = time.perf_counter()
+        assert check() is not None
+        took.append(time.perf_counter() - began_at)
+    return median(took) * 1000
