@@ -23,7 +23,8 @@ query($first: Int) {
     edges { node {
       id pk name slug protagonists overview poster posterSrcset { webp } trailer
       startDate endDate status ranking
-      originalLanguage releaseYear runtimeMinutes tmdbId ratingAverage ratingCount createdAt
+      originalLanguage releaseYear runtimeMinutes tmdbId ratingAverage ratingCount communityScore
+      createdAt
       genres { slug name }
       screenings(first: 5) { totalCount edges { node { pk hall startsAt state movie { name } } } }
     } }
@@ -87,6 +88,7 @@ def test_a_movie_is_shown_as_in_the_rest_api(anonymous: Client) -> None:
         "endDate": "end_date", "ranking": "ranking", "originalLanguage": "original_language",
         "releaseYear": "release_year", "runtimeMinutes": "runtime_minutes", "tmdbId": "tmdb_id",
         "ratingAverage": "rating_average", "ratingCount": "rating_count",
+        "communityScore": "community_score",
         "createdAt": "created_at",
     }  # fmt: skip
     assert {name: node[name] for name in same} == {name: rest[key] for name, key in same.items()}

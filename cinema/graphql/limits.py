@@ -39,6 +39,10 @@ from strawberry.extensions import SchemaExtension
 PAGE = 100
 #: What a plain list is taken to hold, such as a movie's genres or the days of a week.
 LIST = 7
+#: Connections that take a query at each place where they hang. The optimizer passes over those of
+#: whose nodes nothing is asked (`screenings { totalCount }`), and it reads `totalCount` off the
+#: rows of the page: past the end, or with `first: 0`, there are none.
+MAX_COUNTS = 20
 
 
 @dataclass(frozen=True)
@@ -48,10 +52,19 @@ class Size:
     depth: int = 0
     aliases: int = 0
     cost: int = 0
+    counts: int = 0
+    #: Whether it is, or has, the nodes of a connection; whether it is its `totalCount`.
+    has_nodes: bool = False
+    has_total: bool = False
 
     def __add__(self, other: Size) -> Size:
         return Size(
-            max(self.depth, other.depth), self.aliases + other.aliases, self.cost + other.cost
+            max(self.depth, other.depth),
+            self.aliases + other.aliases,
+            self.cost + other.cost,
+            self.counts + other.counts,
+            self.has_nodes or other.has_nodes,
+            self.has_total or other.has_total,
         )
 
 
@@ -78,6 +91,7 @@ def _excess(size: Size) -> list[GraphQLError]:
             ("levels", size.depth, settings.GRAPHQL_MAX_DEPTH),
             ("aliases", size.aliases, settings.GRAPHQL_MAX_ALIASES),
             ("values", size.cost, settings.GRAPHQL_MAX_COST),
+            ("lists without `edges { node }`", size.counts, MAX_COUNTS),
         )
         if asked > allowed
     ]
@@ -144,10 +158,14 @@ class _Measure:
         within = get_named_type(definition.type) if definition else None
         inner = self._selections(node.selection_set, within)
         times = self._times(node, definition) if definition and node.selection_set else 1
+        is_counted = _is_connection(within) and not self._is_batched(node, inner)
         return Size(
             depth=1 + inner.depth,
             aliases=(node.alias is not None) + inner.aliases,
             cost=1 + times * inner.cost,
+            counts=times * inner.counts + is_counted,
+            has_nodes=node.name.value == "node" or (node.name.value == "edges" and inner.has_nodes),
+            has_total=node.name.value == "totalCount",
         )
 
     def _times(self, node: FieldNode, field: GraphQLField) -> int:
@@ -158,6 +176,12 @@ class _Measure:
         # The edges of a connection were counted with it.
         is_edges = node.name.value == "edges"
         return LIST if isinstance(type_, GraphQLList) and not is_edges else 1
+
+    def _is_batched(self, node: FieldNode, inner: Size) -> bool:
+        """Whether the optimizer answers a connection wherever it hangs by one query."""
+        is_elsewhere = any(a.name.value in ("after", "before") for a in node.arguments or ())
+        has_rows = not is_elsewhere and self._page_size(node) > 0
+        return inner.has_nodes and (has_rows or not inner.has_total)
 
     def _page_size(self, node: FieldNode) -> int:
         sizes = []
@@ -170,3 +194,7 @@ class _Measure:
                     given = self.variables.get(value.name.value)
                     sizes.append(given if isinstance(given, int) else PAGE)
         return min(sizes, default=PAGE)
+
+
+def _is_connection(named: GraphQLNamedType | None) -> bool:
+    return named is not None and named.name.endswith("Connection")

@@ -16,12 +16,14 @@ from strawberry_django.optimizer import DjangoOptimizerExtension
 from cinema.errors import ApiError
 from cinema.graphql.limits import PAGE, OperationLimits
 from movies.graphql.query import MovieQuery
+from recommendations.graphql.query import ViewerQuery
+from users.graphql.query import PlaylistQuery
 
 log = logging.getLogger(__name__)
 
 
 @strawberry.type
-class Query(MovieQuery):
+class Query(MovieQuery, PlaylistQuery, ViewerQuery):
     """What can be read; who may read what is as in the REST API."""
 
 

@@ -14,6 +14,9 @@ from strawberry.django.views import GraphQLView
 from cinema.auth import anyone
 from cinema.errors import ApiError, Unprocessable, database_away
 from cinema.graphql.schema import schema
+from cinema.throttling.limits import Limit
+
+LIMIT = Limit("THROTTLE_GRAPHQL")
 
 
 class CinemaGraphQLView(GraphQLView[Any, None]):
@@ -21,6 +24,7 @@ class CinemaGraphQLView(GraphQLView[Any, None]):
         try:
             # Also where the session of the admin is there: a cookie comes along unasked.
             request.user = anyone(request)  # type: ignore[assignment]
+            LIMIT.take(request)
             _check_body(request)
         except ApiError as refusal:
             return refusal.response()

@@ -55,7 +55,7 @@ class MovieQuery:
         sort: MovieSort | None = None,
     ) -> Iterable[MovieNode]:
         """The catalogue, filtered and ordered."""
-        filters = _checked(
+        filters = checked(
             MovieFilters,
             q=q,
             genre=genre,
@@ -96,7 +96,7 @@ class MovieQuery:
         starts_before: datetime | None = None,
     ) -> Iterable[ScreeningNode]:
         """Screenings by their start. Staff see the hidden ones too."""
-        filters = _checked(
+        filters = checked(
             ScreeningFilters,
             movie_id=movie_id,
             hall=hall,
@@ -123,7 +123,7 @@ class MovieQuery:
         hall: str | None = None,
     ) -> Programme:
         """The programme by day, by default of this week."""
-        filters = _checked(
+        filters = checked(
             ProgrammeFilters,
             to=to,
             days=days,
@@ -138,7 +138,7 @@ class MovieQuery:
         return programme_of(ProgrammeQuery.of(filters))
 
 
-def _checked(schema: type[S], **values: Any) -> S:
+def checked(schema: type[S], **values: Any) -> S:
     """The filters of the REST API, which know what is a good value."""
     try:
         return schema.model_validate({k: v for k, v in values.items() if v is not None})

@@ -16,6 +16,7 @@ from strawberry_django.relay import DjangoListConnection
 from cinema.auth import is_staff
 from movies.media.urls import poster_srcset, poster_url, trailer_url
 from movies.models import Genre, Movie, Screening
+from movies.personal import scores_of_request
 from movies.schemas import MovieOut
 
 MovieStatus = strawberry.enum(Movie.Status, name="MovieStatus")
@@ -152,6 +153,21 @@ class MovieNode(relay.Node):
     @strawberry_django.field(only=["rating_average"], description="Mean of the stars.")
     def rating_average(self, root: strawberry.Parent[Movie]) -> float | None:
         return MovieOut.resolve_rating_average(root)
+
+    @strawberry_django.field(
+        only=["community_score"],
+        description="Mean of the stars, drawn towards that of all films the fewer have rated.",
+    )
+    def community_score(self, root: strawberry.Parent[Movie]) -> float | None:
+        return MovieOut.resolve_community_score(root)
+
+    @strawberry_django.field(
+        only=["id"],
+        description="For who has signed in: the rating predicted from viewers of similar taste, "
+        "from 0 to 100. Null where there is too little to say.",
+    )
+    def similarity_score(self, root: strawberry.Parent[Movie], info: Info) -> int | None:
+        return scores_of_request(info.context.request)([root.pk]).get(root.pk)
 
     @strawberry_django.field(only=["created_at"])
     def created_at(self, root: strawberry.Parent[Movie]) -> datetime:

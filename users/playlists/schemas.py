@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any, Literal, cast
+
+from django.urls import reverse
+from ninja import Field, Schema
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+
+from cinema.errors import Problem
+from cinema.http import absolute_url
+from cinema.schemas import Line, Name
+from movies.media.urls import poster_url
+from movies.schemas import MovieOut
+from movies.types import UNSET, LocalTime, Status, Text
+from users.models import Playlist, PlaylistEntry
+
+#: In one playlist.
+MAX_FILMS = 500
+#: Of one viewer.
+MAX_PLAYLISTS = 200
+MAX_FOLLOWED = 1000
+#: That a list of playlists shows of each.
+MAX_FIRST_FILMS = 100
+#: Of the poster, in pixels, if there is one as wide.
+CARD_WIDTH = 320
+
+
+def _each_once(ids: list[int]) -> list[int]:
+    if len(set(ids)) < len(ids):
+        twice = next(one for place, one in enumerate(ids) if one in ids[:place])
+        raise ValueError(f"{twice} is given twice")
+    return ids
+
+
+# Strict: no "4" and no true.
+MovieId = Annotated[int, Field(ge=1, le=2**63 - 1, strict=True)]
+MovieIds = Annotated[list[MovieId], Field(max_length=MAX_FILMS), AfterValidator(_each_once)]
+PlaylistName = Annotated[Name, StringConstraints(max_length=100)]
+Description = Annotated[Text, StringConstraints(max_length=2000)]
+#: A viewer by id, or `me` and what I follow.
+Owner = Annotated[str, StringConstraints(pattern=r"^(me|followed|[1-9][0-9]{0,17})$")]
+Sort = Literal["-updated_at", "-created_at", "name", "-followers_count"]
+
+
+class PlaylistPatch(Schema):
+    """What its owner may change. What is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: PlaylistName = Field(UNSET, examples=["Rainy Sundays"])
+    description: Description = Field("", examples=["With tea."])
+    is_public: bool = Field(False, strict=True, description="For everybody to see and copy.")
+
+
+class PlaylistIn(PlaylistPatch):
+    name: PlaylistName = Field(examples=["Rainy Sundays"])
+
+
+class CopyIn(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    name: PlaylistName | None = Field(
+        None, description="Default: the name of the original.", examples=["Rainy Sundays, too"]
+    )
+
+
+class PlaceIn(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    position: Annotated[int, Field(ge=1, le=MAX_FILMS, strict=True)] | None = Field(
+        None,
+        description="Counted from 1; beyond the last film it is the end. Without it a film that "
+        "is there stays where it is, and a new one comes last.",
+        examples=[1],
+    )
+
+
+class OrderIn(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    movie_ids: MovieIds = Field(
+        description="Each film of the playlist once, the first one first.", examples=[[42, 7, 310]]
+    )
+
+
+class PlaceOut(Schema):
+    """Where a film stands in a playlist."""
+
+    movie_id: int = Field(examples=[42])
+    position: int = Field(description="Counted from 1.", examples=[1])
+    added_at: LocalTime
+
+
+class OwnerOut(Schema):
+    id: int = Field(examples=[7])
+    name: str = Field(examples=["Agnès"])
+
+
+class PlaylistMovieOut(BaseModel):
+    """What a list shows of a film; the rest is at `/movies/{id}`.
+
+    No `Schema`: there may be thousands in an answer, and its resolvers cost each of them.
+    """
+
+    id: int = Field(examples=[42])
+    name: str = Field(examples=["Cléo from 5 to 7"])
+    slug: str = Field(examples=["cleo-from-5-to-7"])
+    poster: str | None
+    start_date: date
+    end_date: date | None
+    status: Status
+    original_language: str | None = Field(examples=["fr"])
+    release_year: int | None = Field(examples=[1962])
+    runtime_minutes: int | None = Field(examples=[90])
+    rating_average: float | None = Field(examples=[4.2])
+    rating_count: int = Field(examples=[31])
+    community_score: float | None = Field(examples=[4.0])
+    added_at: LocalTime = Field(description="To this playlist.")
+
+    @classmethod
+    def of(cls, entry: PlaylistEntry) -> PlaylistMovieOut:
+        movie = entry.movie
+        return cls.model_construct(
+            id=movie.pk,
+            name=movie.name,
+            slug=movie.slug,
+            poster=poster_url(movie, CARD_WIDTH),
+            start_date=movie.start_date,
+            end_date=movie.end_date,
+            status=cast("Status", movie.status),
+            original_language=movie.original_language,
+            release_year=movie.release_year,
+            runtime_minutes=movie.runtime_minutes,
+            rating_average=MovieOut.resolve_rating_average(movie),
+            rating_count=movie.rating_count,
+            community_score=MovieOut.resolve_community_score(movie),
+            added_at=entry.added_at,
+        )
+
+
+class PlaylistOut(Schema):
+    id: int = Field(examples=[12])
+    name: str = Field(examples=["Rainy Sundays"])
+    description: str = Field(examples=["With tea."])
+    is_public: bool
+    share_url: str | None = Field(
+        description="For its owner alone: whoever has the link reads the playlist, public or not.",
+        examples=[None],
+    )
+    owner: OwnerOut
+    is_mine: bool
+    is_followed: bool = Field(description="By the caller.")
+    movie_count: int = Field(examples=[31])
+    followers_count: int = Field(examples=[4])
+    created_at: LocalTime
+    updated_at: LocalTime = Field(description="Of the films and their order, too.")
+    movies: list[PlaylistMovieOut] = Field(description="In order. In a list only the first ones.")
+
+    @staticmethod
+    def resolve_share_url(playlist: Playlist) -> str | None:
+        return share_url(playlist) if playlist.is_mine else None  # type: ignore[attr-defined]
+
+    @staticmethod
+    def resolve_owner(playlist: Playlist) -> dict[str, Any]:
+        return {"id": playlist.user_id, "name": playlist.user.name}
+
+    @staticmethod
+    def resolve_movies(playlist: Playlist) -> list[PlaylistMovieOut]:
+        return [PlaylistMovieOut.of(entry) for entry in playlist.shown]  # type: ignore[attr-defined]
+
+
+class ShareOut(Schema):
+    share_url: str = Field(
+        examples=["https://cinema.example/api/v1/playlists/shared/Zk0c…"],
+        description="Whoever has it may read the playlist, until it is taken back.",
+    )
+    slug: str = Field(description="What it ends in.", examples=["Zk0c…"])
+
+    @staticmethod
+    def resolve_share_url(playlist: Playlist) -> str | None:
+        return share_url(playlist)
+
+    @staticmethod
+    def resolve_slug(playlist: Playlist) -> str | None:
+        return playlist.share_slug
+
+
+class OtherFilmsProblem(Problem):
+    missing: list[int] = Field(examples=[[7]], description="In the playlist, not in the order.")
+    unknown: list[int] = Field(examples=[[]], description="In the order, not in the playlist.")
+
+
+class PlaylistFilters(Schema):
+    owner: Owner | None = Field(
+        None, description="`me`, `followed`, or the id of a viewer.", examples=["me"]
+    )
+    movie_id: int | None = Field(None, ge=1, description="Those that this film is in.")
+    q: Line | None = Field(
+        None,
+        description="Parts of words of the name; accents and case do not matter.",
+        examples=["sunday"],
+    )
+    sort: Sort = "-updated_at"
+
+
+class ListFilters(PlaylistFilters):
+    movies: int = Field(
+        4, ge=0, le=MAX_FIRST_FILMS, description="How many films are shown of each playlist."
+    )
+
+
+def share_url(playlist: Playlist) -> str | None:
+    """The link that gives a playlist away; None if it has none."""
+    if playlist.share_slug is None:
+        return None
+    path = reverse("api-1:get_shared_playlist", args=[playlist.share_slug])
+    return absolute_url(path)
