@@ -30,3 +30,9 @@ class IdMap:
         places = np.searchsorted(self.ids, wanted)
         places[places == len(self.ids)] = 0
         return np.where(self.ids[places] == wanted, places, -1).astype(np.int32)
+
+
+def values_at(indices: NDArray[np.integer], values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The value at each index, NaN where that is -1."""
+    found: NDArray[np.float32] = np.append(values, np.float32(np.nan))[indices]
+    return found

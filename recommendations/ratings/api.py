@@ -1,0 +1,40 @@
+from typing import Any
+
+from django.db.models import QuerySet
+from ninja import Query, Router
+from ninja.pagination import paginate
+
+from cinema.auth import signed_in
+from cinema.errors import problems
+from cinema.schemas import Paginated
+from recommendations.models import Interaction
+from recommendations.ratings import selectors
+from recommendations.ratings.schemas import (
+    ListedRatingOut,
+    Months,
+    RatingFilters,
+    StatisticsOut,
+)
+from recommendations.ratings.statistics import statistics_of
+from users.auth import AuthedRequest
+
+router = Router(tags=["Accounts"])
+
+
+@router.get(
+    "/users/me/ratings",
+    auth=signed_in,
+    response={200: list[ListedRatingOut], **problems(401, 422)},
+)
+@paginate(Paginated)
+def list_ratings(request: AuthedRequest, filters: Query[RatingFilters]) -> QuerySet[Interaction]:
+    """Your ratings, the latest first."""
+    return selectors.list_ratings(request.auth, filters)
+
+
+@router.get(
+    "/users/me/statistics", auth=signed_in, response={200: StatisticsOut, **problems(401, 422)}
+)
+def get_statistics(request: AuthedRequest, months: Months = 12) -> dict[str, Any]:
+    """What you have watched and how you rate, in figures."""
+    return statistics_of(request.auth, months=months)
