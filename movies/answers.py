@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -26,11 +27,14 @@ from cinema.http import Document, document_response
 from cinema.schemas import Paginated
 from movies import catalogue
 from movies.models import Genre, Movie
+from movies.personal import personal_response, reader_of
 from movies.schemas import GenreOut, MovieOut
 
 TRENDING = Kind("trending", lambda: settings.TRENDING_LIFETIME_S, places=64)
 #: A rating shows in the film's details at once, and raises no version.
 DETAILS = Kind("details", lambda: settings.DETAILS_LIFETIME_S, places=4096, is_revocable=True)
+#: Of so many films; beyond that it is quicker to make everything anew.
+REVOKED_SINGLY = 500
 GENRES = Kind("genres", lambda: settings.GENRES_LIFETIME_S, places=16)
 SEARCH = Kind("search", lambda: settings.SEARCH_LIFETIME_S, places=512)
 
@@ -42,6 +46,7 @@ def answer(
     build: Callable[[], Document],
     *,
     beside: Callable[[], str] = lambda: "",
+    is_personal: bool = False,
 ) -> HttpResponse:
     """A kept answer, or one made now.
 
@@ -51,16 +56,19 @@ def answer(
     Args:
         question: The parameters, as `build` understands them.
         beside: What the answer depends on beside the catalogue, such as the release.
+        is_personal: Whether a viewer's own scores are added. They never get into what is kept.
     """
     text = _text(question)
+    viewer: AbstractBaseUser | None = None
     if (label := _label(beside)) is None:
         document, stale = _last_known(kind, text, build)
     elif "Authorization" in request.headers:
         answers.tally.count(kind.name, "fresh")
         document, stale = build(), False
+        viewer = reader_of(request) if is_personal else None
     else:
         document, stale = answers.get(kind, text, label, build)
-    response = document_response(document, stale)
+    response = personal_response(document, viewer) if viewer else document_response(document, stale)
     patch_vary_headers(response, ["Authorization"])
     return response
 
@@ -105,6 +113,7 @@ def page_of(
     shape: type[Schema],
     *,
     filters: Mapping[str, object] = MappingProxyType({}),
+    is_personal: bool = False,
 ) -> HttpResponse:
     """A page of films or of genres, in the form of `shape`."""
 
@@ -112,7 +121,8 @@ def page_of(
         page = Paginated().paginate_queryset(rows(), paging, request)
         return page_document(shape, page)
 
-    return answer(request, kind, {**filters, **paging.model_dump()}, build)
+    question = {**filters, **paging.model_dump()}
+    return answer(request, kind, question, build, is_personal=is_personal)
 
 
 def page_document(shape: type[Schema], page: Mapping[str, Any]) -> Document:
@@ -133,23 +143,24 @@ def details_by(request: HttpRequest, read: Callable[[], Movie], **by: object) ->
         body = MovieOut.from_orm(movie).model_dump_json().encode()
         return Document(body, own_etag=edit_etag(movie.updated_at, body))
 
-    return answer(request, DETAILS, by, build)
+    return answer(request, DETAILS, by, build, is_personal=True)
 
 
-def rating_changed(movie_id: int) -> None:
-    """Have the film's details made anew: its mean rating, which raises no version, is another.
+def rating_changed(*movie_ids: int) -> None:
+    """Have the films' details made anew: their mean rating, which raises no version, is another.
 
     Within a transaction of the caller's it is done now, for the caller, and once more after the
     commit, as others may have made them of the old rating in between.
     """
-    _revoke_details(movie_id)
+    _revoke_details(movie_ids)
     if connection.in_atomic_block:
-        transaction.on_commit(lambda: _revoke_details(movie_id))
+        transaction.on_commit(lambda: _revoke_details(movie_ids))
 
 
-def _revoke_details(movie_id: int) -> None:
-    slugs = Movie.objects.filter(pk=movie_id).values_list("slug", flat=True)
-    texts = [_text({"id": movie_id}), *(_text({"slug": slug}) for slug in slugs)]
-    if not answers.revoke(DETAILS, *texts):
-        # The cache will be back with what it has, and must not be believed then.
+def _revoke_details(movie_ids: Sequence[int]) -> None:
+    slugs = Movie.objects.filter(pk__in=movie_ids).values_list("slug", flat=True)
+    texts = [_text({"id": movie_id}) for movie_id in movie_ids]
+    texts += [_text({"slug": slug}) for slug in slugs]
+    if len(movie_ids) > REVOKED_SINGLY or not answers.revoke(DETAILS, *texts):
+        # Of a cache that is away: it will be back with what it has, and must not be believed then.
         catalogue.raise_version()

@@ -13,24 +13,32 @@ from movies.models import Movie
 from movies.schemas import (
     GenrePageOut,
     MovieFilters,
+    MovieForViewerOut,
     MovieIn,
     MovieOut,
+    MoviePageForViewerOut,
     MoviePageOut,
     MoviePatch,
+    Similarity,
 )
 
 router = Router()
 TAGS = ["Movies"]
 
 
-@router.get("/movies", response={200: MoviePageOut, **problems(422)}, tags=TAGS)
+@router.get("/movies", response={200: MoviePageForViewerOut, **problems(422)}, tags=TAGS)
 def list_movies(
-    request: HttpRequest, filters: Query[MovieFilters], paging: Query[Paginated.Input]
+    request: HttpRequest,
+    filters: Query[MovieFilters],
+    paging: Query[Paginated.Input],
+    similarity: Similarity = False,
 ) -> HttpResponse:
     """The catalogue, filtered and ordered."""
     rows = partial(selectors.list_movies, filters)
     asked = filters.model_dump(exclude_defaults=True)
-    return answers.page_of(request, answers.SEARCH, rows, paging, MoviePageOut, filters=asked)
+    return answers.page_of(
+        request, answers.SEARCH, rows, paging, MoviePageOut, filters=asked, is_personal=similarity
+    )
 
 
 @router.post(
@@ -45,20 +53,26 @@ def create_movie(request: HttpRequest, payload: MovieIn, response: HttpResponse)
     return Status(201, movie)
 
 
-@router.get("/movies/trending", response={200: MoviePageOut, **problems(422)}, tags=TAGS)
-def list_trending_movies(request: HttpRequest, paging: Query[Paginated.Input]) -> HttpResponse:
+@router.get("/movies/trending", response={200: MoviePageForViewerOut, **problems(422)}, tags=TAGS)
+def list_trending_movies(
+    request: HttpRequest, paging: Query[Paginated.Input], similarity: Similarity = False
+) -> HttpResponse:
     """What the audience waits for: by ranking, without what has finished."""
     rows = selectors.list_trending_movies
-    return answers.page_of(request, answers.TRENDING, rows, paging, MoviePageOut)
+    return answers.page_of(
+        request, answers.TRENDING, rows, paging, MoviePageOut, is_personal=similarity
+    )
 
 
-@router.get("/movies/by-slug/{slug}", response={200: MovieOut, **problems(404, 422)}, tags=TAGS)
+@router.get(
+    "/movies/by-slug/{slug}", response={200: MovieForViewerOut, **problems(404, 422)}, tags=TAGS
+)
 def get_movie_by_slug(request: HttpRequest, slug: Line) -> HttpResponse:
     """One movie, by the name in its address."""
     return answers.details_by(request, partial(selectors.get_movie_by_slug, slug), slug=slug)
 
 
-@router.get("/movies/{int:movie_id}", response={200: MovieOut, **problems(404)}, tags=TAGS)
+@router.get("/movies/{int:movie_id}", response={200: MovieForViewerOut, **problems(404)}, tags=TAGS)
 def get_movie(request: HttpRequest, movie_id: int) -> HttpResponse:
     """One movie."""
     return answers.details_by(request, partial(selectors.get_movie, movie_id), id=movie_id)

@@ -97,6 +97,8 @@ class Movie(models.Model):
         output_field=models.FloatField(null=True),
         db_persist=True,
     )
+    #: The mean as if `RatingPrior` had rated too; a trigger keeps it with count and sum.
+    community_score = models.FloatField(null=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
     #: Deleted, but with screenings or interactions that are worth keeping.
@@ -152,7 +154,7 @@ class Movie(models.Model):
             models.Index(F("ranking").desc(), F("id"), name="movie_by_ranking", **LISTED),
             models.Index(F("start_date"), F("id"), name="movie_by_start_date", **LISTED),
             models.Index(
-                F("rating_average").desc(nulls_last=True),
+                F("community_score").desc(nulls_last=True),
                 F("rating_count").desc(),
                 F("id"),
                 name="movie_by_rating",
@@ -295,6 +297,23 @@ class Screening(models.Model):
 
     def __str__(self) -> str:
         return f"{self.movie} in {self.hall} at {timezone.localtime(self.starts_at):%d %b %H:%M}"
+
+
+class RatingPrior(models.Model):
+    """One row: what a film's ratings are averaged with, as `movies.community` last found it."""
+
+    mean = models.FloatField()
+    #: As many ratings as the prior counts for.
+    weight = models.FloatField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(id=1), name="rating_prior_one_row"),
+            models.CheckConstraint(condition=Q(weight__gte=0), name="rating_prior_weight"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f} stars, {self.weight:g} times"
 
 
 class CatalogueVersion(models.Model):

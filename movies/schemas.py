@@ -4,7 +4,7 @@ from datetime import date
 from typing import Annotated, Literal
 
 from django.utils.text import slugify
-from ninja import Field, Schema
+from ninja import Field, Query, Schema
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, StringConstraints, model_validator
 
 from cinema.schemas import Day, Line, Name, Pagination
@@ -105,6 +105,11 @@ class MovieOut(Schema):
     tmdb_id: int | None
     rating_average: float | None = Field(description="Mean of the stars.", examples=[4.2])
     rating_count: int = Field(examples=[31])
+    community_score: float | None = Field(
+        description="Mean of the stars, drawn towards that of all films the fewer have rated: what "
+        "the order `-rating` goes by. 0.5 to 5; null without ratings.",
+        examples=[4.07],
+    )
     created_at: LocalTime
     updated_at: LocalTime
 
@@ -128,10 +133,37 @@ class MovieOut(Schema):
     def resolve_rating_average(movie: Movie) -> float | None:
         return None if movie.rating_average is None else round(movie.rating_average, 2)
 
+    @staticmethod
+    def resolve_community_score(movie: Movie) -> float | None:
+        return None if movie.community_score is None else round(movie.community_score, 2)
+
+
+class MovieForViewerOut(MovieOut):
+    similarity_score: int | None = Field(
+        None,
+        ge=0,
+        le=100,
+        description="For who has signed in: the rating predicted from viewers of similar taste, on "
+        "a scale of 0 to 100. Left out where there is too little to say.",
+        examples=[87],
+    )
+
 
 class MoviePageOut(Schema):
     data: list[MovieOut]
     pagination: Pagination
+
+
+class MoviePageForViewerOut(Schema):
+    data: list[MovieForViewerOut]
+    pagination: Pagination
+
+
+#: `?similarity=true`
+Similarity = Annotated[
+    bool,
+    Query(description="With each film's `similarity_score`, for who has signed in."),
+]
 
 
 class GenrePageOut(Schema):

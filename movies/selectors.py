@@ -13,7 +13,7 @@ ORDERS: dict[str, tuple[str | Combinable, ...]] = {
     "name": ("name_key", "id"),
     "-ranking": (F("ranking").desc(), "id"),
     "start_date": ("start_date", "id"),
-    "-rating": (F("rating_average").desc(nulls_last=True), F("rating_count").desc(), "id"),
+    "-rating": (F("community_score").desc(nulls_last=True), F("rating_count").desc(), "id"),
 }
 
 

@@ -5,7 +5,7 @@ import logging
 from celery import shared_task
 
 from cinema.locks import single_run
-from movies import lifecycle
+from movies import community, lifecycle
 from movies.media import cleaning
 from movies.search import indexing
 
@@ -34,6 +34,14 @@ def clean_media() -> None:
     with single_run("movies.clean_media") as acquired:
         if acquired and (deleted := cleaning.clean_media()):
             log.info("files of posters and trailers deleted: %d", deleted)
+
+
+@shared_task(name="movies.renew_community_scores")
+def renew_community_scores() -> None:
+    """Have the scores follow the mean of all ratings. Safe to deliver twice."""
+    with single_run("movies.renew_community_scores") as acquired:
+        if acquired and (renewed := community.renew_community_scores()):
+            log.info("community scores renewed: %d", renewed)
 
 
 @shared_task(name="movies.advance_statuses")

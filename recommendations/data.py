@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from django.db import connection, transaction
@@ -13,7 +14,8 @@ from scipy.sparse import csr_matrix
 
 from movies.models import Movie
 from recommendations.engine.ids import IdMap
-from recommendations.weighing import HALF_STARS, last_words, weight_table
+from recommendations.models import Interaction
+from recommendations.weighing import HALF_STARS, Evidence, last_words, weight_table
 from users.models import User
 
 #: Bytes gathered before NumPy reads them.
@@ -61,12 +63,14 @@ class Dataset:
     Attributes:
         interactions: (n_users, n_items) float32 weights.
         times: Of the same sparsity, float64 Unix seconds.
+        ratings: (n_users, n_items) uint8 half stars, also where a later word counts for the weight.
     """
 
     users: IdMap
     items: IdMap
     interactions: csr_matrix
     times: csr_matrix
+    ratings: csr_matrix
 
 
 def load_dataset() -> Dataset:
@@ -153,18 +157,24 @@ def _parse(data: bytes, users: IdMap, items: IdMap, into: _Rows, start: int) -> 
 
 def _to_dataset(users: IdMap, items: IdMap, rows: _Rows) -> Dataset:
     rows.keep(np.argsort(rows.keys))
+    is_rating = rows.codes // HALF_STARS == Evidence.RATING
+    half_stars = rows.codes[is_rating] - Evidence.RATING * HALF_STARS
+    ratings = _matrix(users, items, rows.keys[is_rating], half_stars)
     rows.keep(_counting(rows))
+    interactions = _matrix(users, items, rows.keys, weight_table().ravel()[rows.codes])
+    places = (rows.seconds, interactions.indices, interactions.indptr)
+    times = csr_matrix(places, shape=interactions.shape)
+    return Dataset(users, items, interactions, times, ratings)
+
+
+def _matrix(
+    users: IdMap, items: IdMap, keys: NDArray[np.int64], values: NDArray[np.generic]
+) -> csr_matrix:
+    """(n_users, n_items) of the values, by their keys in ascending order."""
     row_starts = np.arange(len(users) + 1, dtype=np.int64) * len(items)
-    indptr = np.searchsorted(rows.keys, row_starts).astype(np.int32)
-    indices = (rows.keys % max(len(items), 1)).astype(np.int32)
-    weights = weight_table().ravel()[rows.codes]
-    shape = (len(users), len(items))
-    return Dataset(
-        users,
-        items,
-        interactions=csr_matrix((weights, indices, indptr), shape=shape),
-        times=csr_matrix((rows.seconds, indices, indptr), shape=shape),
-    )
+    indptr = np.searchsorted(keys, row_starts).astype(np.int32)
+    indices = (keys % max(len(items), 1)).astype(np.int32)
+    return csr_matrix((values, indices, indptr), shape=(len(users), len(items)))
 
 
 def _counting(rows: _Rows) -> NDArray[np.bool_] | slice:
@@ -181,18 +191,36 @@ def _counting(rows: _Rows) -> NDArray[np.bool_] | slice:
     return counting
 
 
-def load_history(
-    user_id: int,
-) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float64]]:
-    """What one viewer has done, as it stands now.
+class History(NamedTuple):
+    """What one viewer has done: of each movie the word that counts, by ascending movie ids.
 
-    Returns:
-        (n,) movie ids, ascending; (n,) weights; (n,) Unix seconds.
+    Attributes:
+        movie_ids: (n,) int64.
+        weights: (n,) float32.
+        seconds: (n,) float64 Unix seconds.
+        kinds: (n,) int64 `Evidence`.
     """
+
+    movie_ids: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    seconds: NDArray[np.float64]
+    kinds: NDArray[np.int64]
+
+
+def load_history(user_id: int) -> History:
+    """What one viewer has done, as it stands now."""
     with connection.cursor() as cursor:
         cursor.execute(HISTORY_QUERY, [user_id])
         rows = np.array(cursor.fetchall(), dtype=np.int64).reshape(-1, 4)
     movies, kinds, half_stars, microseconds = rows.T
     seconds = microseconds / 1e6
     kept = last_words(movies, kinds, seconds)
-    return movies[kept], weight_table()[kinds[kept], half_stars[kept]], seconds[kept]
+    weights = weight_table()[kinds[kept], half_stars[kept]]
+    return History(movies[kept], weights, seconds[kept], kinds[kept])
+
+
+def load_ratings(user_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """One viewer's ratings as they stand now: (n,) movie ids and (n,) half stars."""
+    rated = Interaction.objects.filter(user_id=user_id, kind=Interaction.Kind.RATING)
+    rows = np.array(rated.values_list("movie_id", "half_stars"), dtype=np.int64).reshape(-1, 2)
+    return rows[:, 0], rows[:, 1]

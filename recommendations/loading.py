@@ -15,23 +15,31 @@ from recommendations.engine import artifacts
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.engine.artifacts import ArtifactError
 from recommendations.engine.ids import IdMap
-from recommendations.engine.protocol import Recommender
+from recommendations.engine.predicting import RatingPredictor
+from recommendations.engine.protocol import Array, Recommender
 from recommendations.models import Release
 
 log = logging.getLogger(__name__)
+
+#: What the arrays of `RatingPredictor` are called in a release.
+PREDICTOR = "ratings"
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedRelease:
     """A release in memory, shared by all threads. Without one, `id` is None and nobody scores.
 
-    `instead_of` is the current release's id, if that cannot be used and this one stands in.
+    `instead_of` is the current release's id, if that cannot be used and this one stands in. A
+    release that was trained before there were predictions has no `predictor`.
     """
 
     id: int | None = None
     instead_of: int | None = None
     items: IdMap = field(default_factory=lambda: IdMap(np.empty(0, dtype=np.int64)))
     recommenders: Mapping[str, Recommender] = field(default_factory=dict)
+    #: Of whom the predictor's rows are.
+    users: IdMap = field(default_factory=lambda: IdMap(np.empty(0, dtype=np.int64)))
+    predictor: RatingPredictor | None = None
 
 
 def load_release(release: Release) -> LoadedRelease:
@@ -43,19 +51,24 @@ def load_release(release: Release) -> LoadedRelease:
     arrays, manifest = artifacts.load(release.path)
     try:
         recommenders = {
-            name: ALGORITHMS[name].from_arrays(
-                {
-                    k.removeprefix(f"{name}."): a
-                    for k, a in arrays.items()
-                    if k.startswith(name + ".")
-                }
-            )
+            name: ALGORITHMS[name].from_arrays(_part(arrays, name))
             for name in manifest["algorithms"]
         }
         items = IdMap(np.asarray(arrays["item_ids"], dtype=np.int64))
+        loaded = LoadedRelease(release.pk, None, items, recommenders)
+        if ratings := _part(arrays, PREDICTOR):
+            users = IdMap(np.asarray(arrays["user_ids"], dtype=np.int64))
+            predictor = RatingPredictor.from_arrays(ratings)
+            loaded = replace(loaded, users=users, predictor=predictor)
     except KeyError as error:
         raise ArtifactError(f"{error} is not known") from error
-    return LoadedRelease(release.pk, None, items, recommenders)
+    return loaded
+
+
+def _part(arrays: Mapping[str, Array], name: str) -> dict[str, Array]:
+    """Those of one model, by its own names."""
+    start = f"{name}."
+    return {k.removeprefix(start): array for k, array in arrays.items() if k.startswith(start)}
 
 
 def _load_current(standing: LoadedRelease | None) -> LoadedRelease:

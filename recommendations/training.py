@@ -19,9 +19,10 @@ from recommendations.engine import artifacts
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.engine.artifacts import ArtifactError
 from recommendations.engine.evaluation import Quality, Split, evaluate, split_by_time
+from recommendations.engine.predicting import RatingPredictor
 from recommendations.engine.protocol import Array, Recommender
 from recommendations.engine.renumbering import Renumbered
-from recommendations.loading import load_release
+from recommendations.loading import PREDICTOR, load_release
 from recommendations.models import Release, TrainingRun
 from recommendations.releases import make_current, remove_old_releases
 
@@ -221,9 +222,11 @@ def _best(qualities: Iterable[Quality]) -> Quality:
 def publish(release: Release, trained: Trained, dataset: Dataset) -> Release:
     """Write the files, then move the pointer to them. Killed in between, nothing has happened."""
     release.directory = f"{timezone.now():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
-    arrays: dict[str, Array] = {"item_ids": dataset.items.ids}
-    for name, recommender in trained.recommenders.items():
-        arrays |= {f"{name}.{key}": array for key, array in recommender.to_arrays().items()}
+    arrays: dict[str, Array] = {"item_ids": dataset.items.ids, "user_ids": dataset.users.ids}
+    models = {name: recommender.to_arrays() for name, recommender in trained.recommenders.items()}
+    models[PREDICTOR] = RatingPredictor.fit(dataset.ratings).to_arrays()
+    for name, own in models.items():
+        arrays |= {f"{name}.{key}": array for key, array in own.items()}
     artifacts.save(
         release.path,
         arrays,

@@ -241,7 +241,7 @@ class MovieAdmin(WithdrawsFilms, StaffPage[Movie]):
             return "–"
         return f"{found['many']}, next {timezone.localtime(found['next']):%a %d %b, %H:%M}"
 
-    @admin.display(description="Rating", ordering="rating_average")
+    @admin.display(description="Rating", ordering="community_score")
     def rating(self, movie: Movie) -> str:
         if movie.rating_average is None:
             return "–"

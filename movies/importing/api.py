@@ -3,15 +3,18 @@ from ninja import Router
 
 from cinema.auth import staff
 from cinema.errors import problems
+from cinema.throttling.limits import Limit
 from movies.importing import services
 from movies.importing.schemas import ImportIn, ImportOut
 
 router = Router()
+HEAVY = Limit("THROTTLE_HEAVY")
 
 
 @router.post(
     "/movies/import",
     auth=staff,
+    throttle=HEAVY,
     response={200: ImportOut, **problems(401, 403, 413, 422)},
     tags=["Movies"],
 )

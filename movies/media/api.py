@@ -8,18 +8,21 @@ from ninja.responses import Status
 
 from cinema.auth import staff
 from cinema.errors import problems
+from cinema.throttling.limits import Limit
 from movies.media import services
 from movies.media.schemas import PosterOut, TrailerOut
 from movies.media.uploading import takes_file
 from movies.models import Movie
 
 router = Router()
+UPLOAD = Limit("THROTTLE_UPLOAD")
 TAGS = ["Movies"]
 
 
 @router.put(
     "/movies/{int:movie_id}/poster",
     auth=staff,
+    throttle=UPLOAD,
     response={200: PosterOut, **problems(401, 403, 404, 413, 422)},
     tags=TAGS,
 )
@@ -48,6 +51,7 @@ def delete_poster(request: HttpRequest, movie_id: int) -> Status[None]:
 @router.put(
     "/movies/{int:movie_id}/trailer",
     auth=staff,
+    throttle=UPLOAD,
     response={200: TrailerOut, **problems(401, 403, 404, 413, 422)},
     tags=TAGS,
 )

@@ -74,7 +74,7 @@ class OneFile(FileUploadHandler):
 
 
 def takes_file(limit_mb: Callable[[], int]) -> Callable[[Any], Any]:
-    """Let an operation of the method PUT have a file of up to so many megabytes.
+    """Let an operation have a file of up to so many megabytes, also one of the method PUT.
 
     The form is read when the operation asks for its file: after authentication.
     """
