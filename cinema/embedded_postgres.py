@@ -53,6 +53,9 @@ def server(home: Path, socket_directory: Path, *, durable: bool) -> Child:
         "shared_buffers": "128MB",
         "timezone": "UTC",
         "log_timezone": "UTC",
+        # Or each address that is registered twice would be in the log, with a password's hash.
+        "log_error_verbosity": "terse",
+        "log_min_error_statement": "panic",
     }
     if not durable:
         options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}

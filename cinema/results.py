@@ -8,6 +8,8 @@ from typing import Any
 from django.db import InterfaceError, OperationalError
 from django_celery_results.backends import DatabaseBackend
 
+from cinema.logs import without_values
+
 log = logging.getLogger(__name__)
 
 
@@ -27,8 +29,16 @@ class ForgivingDatabaseBackend(DatabaseBackend):  # type: ignore[misc]  # untype
         request: Any = None,
         using: str | None = None,
     ) -> Any:
+        told = traceback and without_values(traceback)
         try:
-            return super()._store_result(task_id, result, status, traceback, request, using)
+            return super()._store_result(task_id, _told(result), status, told, request, using)
         except (OperationalError, InterfaceError) as error:
             log.warning("%s of task %s is not recorded: %s", status, task_id, error)
             return result
+
+
+def _told(result: Any) -> Any:
+    """A failure without what the database said of the row that it refused."""
+    if isinstance(result, dict) and "exc_message" in result:
+        return {**result, "exc_message": without_values(str(result["exc_message"]))}
+    return result

@@ -1,0 +1,31 @@
+"""Lines of the log, which tell what went wrong, and of nobody."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+#: Postgres shows the row that it refuses, or the end of the statement: with addresses and hashes
+#: in them. It says this after what it says in general, up to the end of the message. Celery
+#: writes messages as literals of Python.
+_VALUES = re.compile(
+    r"(?:\n|\\n)(?:DETAIL|HINT|CONTEXT|LINE \d+):.*?(?=\n\n(?:The above|During handling)|\Z)",
+    re.DOTALL,
+)
+
+
+def without_values(text: str) -> str:
+    """An error's message or traceback without what Postgres repeats of the data."""
+    return _VALUES.sub("", text)
+
+
+class LineFormatter(logging.Formatter):
+    """A line for each message, and below it the traceback."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        told = without_values(super().formatMessage(record))
+        # Or a path with an end of line in it would write lines of its own.
+        return told.replace("\r", "\\r").replace("\n", "\\n")
+
+    def formatException(self, ei: object) -> str:  # noqa: N802
+        return without_values(super().formatException(ei))  # type: ignore[arg-type]

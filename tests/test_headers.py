@@ -1,0 +1,114 @@
+"""What every answer says to browsers; and the cookies, which only the office has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from django.test import Client as Browser
+from django.urls import get_resolver
+
+from tests.builders import Client, make_user
+
+if TYPE_CHECKING:
+    from django.test.client import _MonkeyPatchedWSGIResponse as Response
+    from pytest_django.fixtures import Settings
+
+pytestmark = pytest.mark.django_db
+
+PATHS = {
+    "/": 200,
+    "/api/v1/movies": 200,
+    "/api/v1/docs": 200,
+    "/api/v1/openapi.json": 200,
+    "/api/v1/users/me": 401,
+    "/api/v1/nothing": 404,
+    "/health/live": 200,
+    "/admin/login/": 200,
+    "/account/reset-password": 200,
+    "/static/cinema/icon.svg": 200,
+}
+
+
+def got(client: Browser, path: str, **headers: str) -> Response:
+    answer = client.get(path, headers=headers)
+    if answer.streaming:
+        answer.getvalue()  # which closes the file
+    return answer
+
+
+@pytest.mark.parametrize(("path", "status"), PATHS.items())
+def test_browsers_are_told_to_guess_show_and_pass_on_nothing(
+    client: Browser, path: str, status: int
+) -> None:
+    answer = got(client, path)
+    assert answer.status_code == status
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert answer["Referrer-Policy"] in ("same-origin", "no-referrer")
+    assert answer["Cross-Origin-Opener-Policy"] == "same-origin"
+    if not path.startswith("/static/"):
+        assert answer["X-Frame-Options"] == "DENY"
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_no_other_site_may_read_an_answer(client: Browser, path: str) -> None:
+    answer = got(client, path, Origin="https://evil.example")
+    if not path.startswith("/static/"):  # files of packages that anybody has
+        assert "Access-Control-Allow-Origin" not in answer
+
+
+def test_the_api_takes_and_gives_no_cookies(client: Browser) -> None:
+    user = make_user(email="agnes@example.org", password="cleo from 5 to 7", is_staff=True)
+    who = {"email": "agnes@example.org", "password": "cleo from 5 to 7"}
+    signed_in = client.post("/api/v1/auth/login", who, content_type="application/json")
+    assert (signed_in.status_code, dict(signed_in.cookies)) == (200, {})
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    assert client.get("/api/v1/users/me").status_code == 401
+    query = {"query": "{ viewer { id } }"}
+    answer = client.post("/graphql", query, content_type="application/json").json()
+    assert (answer.get("data") or {}).get("viewer") is None
+
+
+def test_the_offices_cookies_are_for_the_office_alone(client: Browser, settings: Settings) -> None:
+    make_user(email="boss@example.org", password="projector room", is_staff=True)
+    settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True  # as BEHIND_TLS_PROXY does
+    client.get("/admin/login/", secure=True)
+    who = {"username": "boss@example.org", "password": "projector room"}
+    answer = client.post("/admin/login/?next=/admin/", who, secure=True)
+    assert answer.status_code == 302
+    session = answer.cookies["sessionid"]
+    assert (session["httponly"], session["samesite"], session["secure"]) == (True, "Lax", True)
+    assert answer.cookies["csrftoken"]["secure"]
+
+
+def test_the_office_refuses_what_another_site_sends() -> None:
+    browser = Browser(enforce_csrf_checks=True)
+    boss = make_user(is_staff=True, is_superuser=True)
+    browser.force_login(boss, backend="django.contrib.auth.backends.ModelBackend")
+    path = f"/admin/users/user/{boss.pk}/delete/"
+    assert browser.post(path, {"post": "yes"}).status_code == 403
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "a b"])
+def test_a_host_that_is_not_ours_is_refused(client: Browser, host: str) -> None:
+    assert client.get("/api/v1/movies", headers={"Host": host}).status_code == 400
+
+
+@pytest.mark.parametrize("method", ["TRACE", "CONNECT", "PROPFIND", "GET\r\nX: y"])
+def test_other_methods_do_nothing(anonymous: Client, method: str) -> None:
+    assert anonymous.send(method, "/movies").status_code == 405
+
+
+def test_errors_tell_nothing_of_the_inside(anonymous: Client) -> None:
+    for path in ("/movies/' OR 1=1", "/../settings.py", "/movies/1%00", "/auth/login"):
+        text = anonymous.get(path).content.decode()
+        assert not [word for word in ("Traceback", "SELECT", "psycopg", "/work/") if word in text]
+
+
+def test_every_address_is_known() -> None:
+    """What answers at all: nothing is added by a package without a word (OWASP API9)."""
+    known = {str(pattern.pattern) for pattern in get_resolver().url_patterns}
+    assert known <= {
+        "", "health/live", "health/ready", "api/docs", "api/v1/redoc", "api/v1/", "graphql",
+        "admin/", "media/<path:name>", "account/verify-email", "account/reset-password",
+    }  # fmt: skip
