@@ -10,6 +10,7 @@ from itertools import islice
 from django.db import connection
 
 from movies import catalogue
+from movies.community import renew_community_scores
 from movies.search.indexing import index_for_search
 from recommendations.movielens.catalogue import find_or_create_movies
 from recommendations.movielens.films import read_films
@@ -83,7 +84,7 @@ def import_folder(
         watch(lines.read, lines.read_bytes)
     if summary.ratings_created:
         _let_the_planner_know()
-    if summary.ratings_created or summary.ratings_updated:
+    if (summary.ratings_created or summary.ratings_updated) and not renew_community_scores():
         catalogue.raise_version()  # the films' mean ratings, which raise none by themselves
     refusals.tell_the_rest()
     summary.viewers_known = len(viewers) - summary.viewers_created

@@ -9,10 +9,9 @@ YEARS = range(1870, 2201)
 
 #: "(1999)"; of a series, "(2006–2007)" or "(2011- )", the first year.
 YEAR = re.compile(r"\s*\((\d{4})(?:\s*[-–]\s*(?:\d{4})?)?\)\s*$")
-ARTICLE = re.compile(
-    r"(?P<aka>(?:a\.?k\.?a\.? )?)(?P<rest>.+), "
-    r"(?P<article>The|An?|La|Le|Les|L['’]|Der|Die|Das|El|Los|Las|Il|Un|Une|Una)"
-)
+ARTICLES = "The|An?|La|Le|Les|L['’]|Der|Die|Das|El|Los|Las|Il|Un|Une|Una"
+ARTICLE = re.compile(rf"(?P<aka>(?:a\.?k\.?a\.? )?)(?P<rest>.+), (?P<article>{ARTICLES})")
+LEADING_ARTICLE = re.compile(rf"^(?:{ARTICLES})(?:(?<=['’])|\s+)(?=\S)", re.IGNORECASE)
 ALTERNATIVE = re.compile(r"\(([^()]+)\)")
 
 
@@ -35,13 +34,13 @@ def parse_title(text: str) -> Title:
         release_year = int(found[1])
         text = text[: found.start()]
     main, parenthesis, rest = text.strip().partition(" (")
-    main = _article_first(main)
-    rest = ALTERNATIVE.sub(lambda group: f"({_article_first(group[1])})", parenthesis + rest)
+    main = article_first(main)
+    rest = ALTERNATIVE.sub(lambda group: f"({article_first(group[1])})", parenthesis + rest)
     others = [other.removeprefix("a.k.a. ") for other in ALTERNATIVE.findall(rest)]
     return Title(main + rest, (main, *others) if others else (), release_year)
 
 
-def _article_first(name: str) -> str:
+def article_first(name: str) -> str:
     """From "Matrix, The" to "The Matrix", from "Avventura, L'" to "L'Avventura"."""
     if not (found := ARTICLE.fullmatch(name)):
         return name

@@ -1,0 +1,108 @@
+"""What is told of an import."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from recommendations.importing.formats import Deed
+from recommendations.importing.matching import Film
+from recommendations.importing.planning import Plan
+from recommendations.importing.reading import Upload
+from recommendations.importing.rows import Refused, Row, Wanted
+from recommendations.importing.schemas import (
+    MAX_CANDIDATES,
+    MAX_TOLD,
+    AmbiguousRow,
+    Candidate,
+    Counts,
+    ReadFile,
+    RefusedRow,
+    UnknownRow,
+    ViewerImportOut,
+)
+from users.models import Playlist
+
+#: Under one name: a viewing, with a day or without.
+KINDS = {
+    "ratings": {Deed.RATED},
+    "viewings": {Deed.WATCHED, Deed.SEEN},
+    "likes": {Deed.LIKED},
+    "watchlist": {Deed.LISTED},
+}
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Rows, and what was found for them."""
+
+    films: Mapping[Wanted, Sequence[Film]]
+    rows: Sequence[Row]
+
+    @property
+    def certain(self) -> list[Row]:
+        return [row for row in self.rows if len(self.films[row.film]) == 1]
+
+    @property
+    def ambiguous(self) -> list[Row]:
+        return [row for row in self.rows if len(self.films[row.film]) > 1]
+
+    @property
+    def unknown(self) -> list[Row]:
+        return [row for row in self.rows if not self.films[row.film]]
+
+
+def report_of(
+    upload: Upload, matched: Matched, plan: Plan, watchlist: Playlist | None, *, dry_run: bool
+) -> ViewerImportOut:
+    ambiguous, unknown = matched.ambiguous, matched.unknown
+    refused = [*upload.refused, *plan.refused]
+    total = _counts(plan, set(Deed))
+    by_kind = {kind: _counts(plan, deeds) for kind, deeds in KINDS.items()}
+    return ViewerImportOut(
+        dry_run=dry_run,
+        files=[ReadFile(name=name, format=form.name) for name, form in upload.formats.items()],
+        rows=upload.size,
+        matched=len(matched.certain),
+        created=total.created,
+        updated=total.updated,
+        unchanged=total.unchanged,
+        by_kind={kind: counts for kind, counts in by_kind.items() if _is_any(counts)},
+        ambiguous_count=len(ambiguous),
+        unknown_count=len(unknown),
+        refused_count=len(refused),
+        not_films=upload.not_films,
+        playlist_id=watchlist.pk if watchlist and _is_any(by_kind["watchlist"]) else None,
+        ambiguous=[_ambiguous(row, matched.films[row.film]) for row in ambiguous[:MAX_TOLD]],
+        unknown=[_unknown(row) for row in unknown[:MAX_TOLD]],
+        refused=[_refused(each) for each in refused[:MAX_TOLD]],
+    )
+
+
+def _counts(plan: Plan, deeds: Collection[Deed]) -> Counts:
+    count: Counter[str] = Counter()
+    for (deed, outcome), number in plan.counts.items():
+        if deed in deeds:
+            count[outcome] += number
+    return Counts(created=count["created"], updated=count["updated"], unchanged=count["unchanged"])
+
+
+def _is_any(counts: Counts) -> bool:
+    return bool(counts.created or counts.updated or counts.unchanged)
+
+
+def _unknown(row: Row) -> UnknownRow:
+    place, film = row.place, row.film
+    return UnknownRow(file=place.file, row=place.row, title=film.titles[0], year=film.year)
+
+
+def _ambiguous(row: Row, films: Sequence[Film]) -> AmbiguousRow:
+    candidates = [
+        Candidate(id=film.pk, name=film.name, year=film.year) for film in films[:MAX_CANDIDATES]
+    ]
+    return AmbiguousRow(**_unknown(row).model_dump(), candidates=candidates)
+
+
+def _refused(each: Refused) -> RefusedRow:
+    return RefusedRow(file=each.place.file, row=each.place.row, reason=each.reason)

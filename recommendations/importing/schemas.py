@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from typing import Literal
+
+from ninja import Field, Schema
+
+#: Of each kind of row that came to nothing; all of them are counted.
+MAX_TOLD = 200
+MAX_CANDIDATES = 10
+
+#: Which of three files with the same columns it is.
+Content = Literal["watched", "watchlist", "likes"]
+
+
+class ReadFile(Schema):
+    name: str = Field(description="In the zip; empty for a single file.", examples=["diary.csv"])
+    format: str = Field(examples=["letterboxd-diary"])
+
+
+class Counts(Schema):
+    created: int = Field(examples=[120])
+    updated: int = Field(examples=[3])
+    unchanged: int = Field(examples=[5])
+
+
+class RowOut(Schema):
+    file: str = Field(examples=["diary.csv"])
+    row: int = Field(description="The line, of which the header is 1.", examples=[7])
+
+
+class Candidate(Schema):
+    id: int = Field(examples=[7])
+    name: str = Field(examples=["Hamlet"])
+    year: int = Field(examples=[1990])
+
+
+class UnknownRow(RowOut):
+    title: str = Field(examples=["Cléo from 5 to 7"])
+    year: int | None = Field(examples=[1962])
+
+
+class AmbiguousRow(UnknownRow):
+    candidates: list[Candidate] = Field(description=f"At most {MAX_CANDIDATES}.")
+
+
+class RefusedRow(RowOut):
+    reason: str = Field(examples=["The rating “11” is not one of 1 to 10."])
+
+
+class ViewerImportOut(Counts):
+    """What became of the rows: `created`, `updated` and `unchanged` count what the matched ones
+    say, and a row of a diary can say two things. Of each list the first 200 are told.
+    """
+
+    dry_run: bool
+    files: list[ReadFile]
+    rows: int = Field(description="In all files.", examples=[140])
+    matched: int = Field(examples=[128])
+    by_kind: dict[str, Counts] = Field(
+        description="The same by what was said: ratings, viewings, likes, watchlist.",
+        examples=[{"ratings": {"created": 120, "updated": 3, "unchanged": 5}}],
+    )
+    ambiguous_count: int = Field(examples=[1])
+    unknown_count: int = Field(examples=[9])
+    refused_count: int = Field(examples=[2])
+    not_films: int = Field(description="Rows about series, games and the like.", examples=[0])
+    playlist_id: int | None = Field(
+        description="The private list “Watchlist”, where films were put on it.", examples=[3]
+    )
+    ambiguous: list[AmbiguousRow]
+    unknown: list[UnknownRow]
+    refused: list[RefusedRow]

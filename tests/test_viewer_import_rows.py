@@ -1,0 +1,121 @@
+"""POST /users/me/import: rows that say nonsense, or would like to be more than text."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from recommendations.models import Interaction
+from tests.builders import Client, make_movie
+from tests.viewer_files import CLEO, DIARY, RATINGS, cells, counts, csv, imported, make_cleo
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_and_alone")]
+
+
+@pytest.fixture(autouse=True)
+def _cleo(db: None) -> None:
+    make_cleo()
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        (f"{CLEO},0", "not one of 0.5"),
+        (f"{CLEO},5.5", "not one of 0.5"),
+        (f"{CLEO},4.25", "not one of 0.5"),
+        (f"{CLEO},-3", "no number"),
+        (f"{CLEO},nan", "no number"),
+        (f"{CLEO},1e1", "no number"),
+        (f"{CLEO},٤", "no number"),
+        (f"{CLEO},=1+1", "no number"),
+        ("2024-02-30,A,1962,x,4", "no such date"),
+        ("0000-00-00,A,1962,x,4", "no such date"),
+        ("1066-10-14,A,1962,x,4", "before all films"),
+        ("2199-01-01,A,1962,x,4", "future"),
+        ("yesterday,A,1962,x,4", "not written as"),
+        ("1/2/2024,A,1962,x,4", "not written as"),
+        ("2024W011,A,1962,x,4", "not written as"),
+        ("2024-01-01T25:00:00Z,A,1962,x,4", "no such date"),
+        ("0001-01-01T00:00:00+23:59,A,1962,x,4", "before all films"),
+        ("9999-12-31T23:59:59-23:59,A,1962,x,4", "future"),
+        (",A,1962,x,4", "not written as"),
+        ("2024-01-01,,1962,x,4", "title is empty"),
+        ("2024-01-01,\x01\x02,1962,x,4", "title is empty"),
+        (f"2024-01-01,{'x' * 301},1962,x,4", "more than 300"),
+        ("2024-01-01,A,1962", "3 cells for 5 columns"),
+        ("2024-01-01,A,1962,x,4,,", "7 cells for 5 columns"),
+        ("2024-01-01,A,1962,x,", "says nothing"),
+        ("2024-01-01,A,1962,x\0,4", "NUL"),
+    ],
+)
+def test_a_bad_row_is_refused_alone(viewer: Client, row: str, why: str) -> None:
+    report = imported(viewer, csv(RATINGS + " " * 5000, row, f"{CLEO},4"))
+    assert (report["rows"], report["matched"], report["refused_count"]) == (2, 1, 1)
+    [refused] = report["refused"]
+    assert refused["row"] == 2
+    assert why in refused["reason"]
+    assert Interaction.objects.get().half_stars == 8
+
+
+def test_tomorrow_is_refused(viewer: Client) -> None:
+    day = timezone.localdate() + timedelta(days=1)
+    assert imported(viewer, csv(DIARY, f"{CLEO},,,,{day}"))["refused_count"] == 1
+
+
+@pytest.mark.parametrize("year", ["-1", "99999999999999999999", "MCMLXII", "1869", "²", "1962.5"])
+def test_a_year_that_is_none_is_no_year(viewer: Client, year: str) -> None:
+    row = cells(RATINGS, Date="2024-01-01", Name="Cléo from 5 to 7", Year=year, Rating=4)
+    assert imported(viewer, csv(RATINGS, row))["matched"] == 1
+
+
+@pytest.mark.parametrize("tmdb_id", ["-1", "9" * 30, "2147483648", "٧", "1e3", "0"])
+def test_an_id_that_is_none_is_no_id(viewer: Client, tmdb_id: str) -> None:
+    header = "rated_at,title,year,tmdb_id,rating"
+    row = f"2024-01-01T10:00:00Z,Cléo from 5 to 7,1962,{tmdb_id},8"
+    assert imported(viewer, csv(header, row))["matched"] == 1
+
+
+def test_doubled_rows_are_one(viewer: Client) -> None:
+    assert counts(imported(viewer, csv(RATINGS, *[f"{CLEO},4"] * 500))) == (1, 0, 499)
+
+
+def test_of_long_lists_the_beginning_is_told_and_all_is_counted(viewer: Client) -> None:
+    rows = [f"2024-01-01,Nothing {n},1962,x,4" for n in range(300)] + ["broken"] * 300
+    report = imported(viewer, csv(RATINGS, *rows))
+    assert (report["unknown_count"], report["refused_count"]) == (300, 300)
+    assert (len(report["unknown"]), len(report["refused"])) == (200, 200)
+
+
+# --- formulas
+
+
+FORMULAS = ("=cmd|' /C calc'!A0", "+1+1", "-1+cmd", "@SUM(A1)", "\t=1", "=HYPERLINK(“http://x”)")
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_formulas_are_text_of_which_nothing_is_kept(viewer: Client, formula: str) -> None:
+    known = {"Date": "2024-01-01", "Year": 1962, "Rating": 4, "Tags": formula}
+    rows = [
+        cells(DIARY, **known, Name=name, Letterboxd_URI=formula, Rewatch=formula)
+        for name in ("Cléo from 5 to 7", formula)
+    ]
+    report = imported(viewer, csv(DIARY, *rows))
+    assert (report["matched"], report["unknown_count"]) == (1, 1)
+    assert Interaction.objects.get().half_stars == 8
+    assert formula.strip() not in viewer.get("/users/me/export").getvalue().decode()
+
+
+def test_a_film_may_be_called_like_a_formula(viewer: Client) -> None:
+    film = make_movie(name="=SUM(A1)", release_year=1962)
+    imported(viewer, csv(RATINGS, "2024-01-01,=SUM(A1),1962,x,4"))
+    assert Interaction.objects.get().movie == film
+
+
+def test_what_is_told_of_a_row_is_clean_and_short(viewer: Client) -> None:
+    row = f"2024-01-01,\x1b[31m=A\u0007,1962,x,{'=' * 5000}"
+    [refused] = imported(viewer, csv(RATINGS, row))["refused"]
+    assert len(refused["reason"]) < 120
+    [unknown] = imported(viewer, csv(RATINGS, "2024-01-01,\x1b=A\u0007,1962,x,4"))["unknown"]
+    assert unknown["title"] == "=A"
