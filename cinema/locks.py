@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -23,7 +23,13 @@ def single_run(name: str) -> Iterator[bool]:
         settings.pop(django_only, None)
     with psycopg.connect(**settings, autocommit=True) as own:
         row = own.execute("SELECT pg_try_advisory_lock(%s)", [zlib.crc32(name.encode())]).fetchone()
-        yield bool(row and row[0])
+        try:
+            yield bool(row and row[0])
+        finally:
+            # Postgres sees some moments later that a connection was closed: whoever runs the same
+            # thing again at once would find it under way.
+            with suppress(psycopg.OperationalError):
+                own.execute("SELECT pg_advisory_unlock_all()")
 
 
 def hold_shared(name: str) -> None:
