@@ -10,19 +10,21 @@ from typing import Any
 import orjson
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 from ninja import NinjaAPI, Redoc, Swagger
-from ninja.errors import HttpError, ValidationError
+from ninja.errors import HttpError, Throttled, ValidationError
 from ninja.openapi.schema import OpenAPISchema
 from ninja.parser import Parser
 from ninja.renderers import BaseRenderer
 
 from cinema.answers.api import router as answers
 from cinema.audit.api import router as audit
-from cinema.errors import ApiError, Unprocessable, database_away, problem
+from cinema.errors import ApiError, Unauthorized, Unprocessable, database_away, problem
 from cinema.openapi import polish
+from cinema.throttling.errors import TooManyRequests
 from movies.api import router as movies
 from movies.importing.api import router as importing
 from movies.media.api import router as media
@@ -30,7 +32,15 @@ from movies.programme.api import router as programme
 from movies.screenings.api import router as screenings
 from movies.tmdb.api import router as tmdb
 from recommendations.api import router as recommendations
+from recommendations.importing.api import router as viewer_import
+from recommendations.ratings.api import router as ratings
 from users.api import router as users
+from users.favourites.api import router as favourites
+from users.history.api import router as history
+from users.playlists.api import router as playlists
+from users.preferences.api import router as preferences
+from users.privacy.api import router as privacy
+from users.recovery.api import router as recovery
 from users.sessions.api import router as sessions
 
 log = logging.getLogger(__name__)
@@ -82,8 +92,16 @@ for router in (
     screenings,
     programme,
     users,
+    privacy,
+    recovery,
     sessions,
+    preferences,
+    favourites,
+    history,
+    ratings,
+    playlists,
     recommendations,
+    viewer_import,
     audit,
     answers,
 ):
@@ -115,6 +133,11 @@ def on_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
     return problem(error.status_code, str(error))
 
 
+@api.exception_handler(Throttled)
+def on_throttled(request: HttpRequest, error: Throttled) -> HttpResponse:
+    return TooManyRequests(error.wait or 1).response()
+
+
 @api.exception_handler(MultiPartParserError)
 @api.exception_handler(TooManyFieldsSent)
 @api.exception_handler(UnreadablePostError)
@@ -135,6 +158,15 @@ def on_body_too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpRes
 def on_database_away(request: HttpRequest, error: Exception) -> HttpResponse:
     log.error("the database is away: %s", error)
     return database_away()
+
+
+@api.exception_handler(DatabaseError)
+def on_refused_write(request: HttpRequest, error: DatabaseError) -> HttpResponse:
+    """The caller may have been erased since it was found out who it is: a row for nobody."""
+    caller = getattr(request, "auth", None)
+    if isinstance(caller, Model) and not type(caller)._base_manager.filter(pk=caller.pk).exists():
+        return Unauthorized("This account is erased.").response()
+    return on_fault(request, error)
 
 
 @api.exception_handler(Exception)

@@ -32,3 +32,4 @@ class ReliableTask(Task):  # type: ignore[type-arg]  # not generic at run time
 app = Celery("cinema", task_cls=ReliableTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.autodiscover_tasks(["users.recovery"])

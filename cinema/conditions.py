@@ -36,7 +36,16 @@ def edit_mark(updated_at: datetime) -> str:
 
 def edit_etag(updated_at: datetime, body: bytes) -> str:
     """The ETag of a body that shows a row as of this edit."""
-    return f'"{edit_mark(updated_at)}-{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    return _etag_of(edit_mark(updated_at), body)
+
+
+def with_body(etag: str, body: bytes) -> str:
+    """The ETag of the same edit, shown by another body."""
+    return _etag_of(etag.strip('"').partition("-")[0], body)
+
+
+def _etag_of(mark: str, body: bytes) -> str:
+    return f'"{mark}-{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
 
 
 def check_if_match(if_match: str | None, updated_at: datetime) -> None:
@@ -64,8 +73,7 @@ def _complete_etag(view: Callable[..., HttpResponse]) -> Callable[..., HttpRespo
     def answer(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
         response = view(request, *args, **kwargs)
         if mark := response.get("ETag"):
-            digest = hashlib.blake2b(response.content, digest_size=12).hexdigest()
-            response["ETag"] = f'"{mark}-{digest}"'
+            response["ETag"] = _etag_of(mark, response.content)
         return response
 
     return answer

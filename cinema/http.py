@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, wraps
 
 from django.conf import settings
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import cache_control
 from django.views.decorators.vary import vary_on_headers
 from ninja.decorators import decorate_view
@@ -16,6 +17,19 @@ _revalidated = cache_control(public=True, max_age=0, must_revalidate=True)
 public = decorate_view(_revalidated)
 #: Staff see more: no cache may give their answer to others.
 public_by_reader = decorate_view(_revalidated, vary_on_headers("Authorization"))
+
+
+def _personal_if_signed_in(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    @wraps(view)
+    def answer(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+        is_personal = "Authorization" in request.headers
+        return (view if is_personal else _revalidated(view))(request, *args, **kwargs)
+
+    return answer
+
+
+#: Who has signed in gets what is theirs among the rest, and nobody keeps that.
+public_unless_signed_in = decorate_view(_personal_if_signed_in, vary_on_headers("Authorization"))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,12 @@ from cinema.errors import CONTENT_TYPE
 
 #: Every operation that asks the database can find it away.
 AWAY = HTTPStatus.SERVICE_UNAVAILABLE
+#: Every operation counts: by address or by account, and some by limits of their own.
+TOO_MANY = HTTPStatus.TOO_MANY_REQUESTS
+RETRY_AFTER = {
+    "description": "Seconds until one more is within the limit.",
+    "schema": {"type": "integer", "minimum": 1, "examples": [7]},
+}
 
 
 def polish(document: dict[str, Any]) -> None:
@@ -25,6 +31,7 @@ def polish(document: dict[str, Any]) -> None:
         for parameter in operation.get("parameters", []):
             # A list is the form of a schema; a parameter's own would be an object.
             parameter.pop("examples", None)
+        _unwrap_body(operation)
         _describe_errors(operation)
 
 
@@ -41,10 +48,20 @@ def _summarise(operation: dict[str, Any]) -> None:
         operation["description"] = rest
 
 
+def _unwrap_body(operation: dict[str, Any]) -> None:
+    """A body that may be left out is its schema too, not all of one schema with a default."""
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        if len(schemas := content["schema"].get("allOf", ())) == 1:
+            content["schema"] = schemas[0]
+
+
 def _describe_errors(operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    responses.setdefault(AWAY.value, {"description": AWAY.phrase, "content": {"": problem}})
+    for always in (AWAY, TOO_MANY):
+        entry = {"description": always.phrase, "content": {"": problem}}
+        responses.setdefault(always.value, entry)
+    responses[TOO_MANY.value]["headers"] = {"Retry-After": RETRY_AFTER}
     for status, response in responses.items():
         if int(status) >= HTTPStatus.BAD_REQUEST and "content" in response:
             [body] = response["content"].values()

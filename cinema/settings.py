@@ -10,6 +10,7 @@ import os
 import secrets
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import django_stubs_ext
@@ -19,11 +20,15 @@ from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 
 from cinema import bucket, embedded
+from cinema.throttling.rates import rate
 from cinema.variables import (
     boolean,
     fraction,
+    mail_sender,
+    mail_server,
     matching,
     one_of,
+    page_url,
     positive,
     read,
     some_of,
@@ -123,8 +128,61 @@ def _secret_key() -> str:
 
 
 SECRET_KEY = _secret_key()
+SECRET_KEY_FALLBACKS = read("SECRET_KEY_FALLBACKS", words, "")
 ACCESS_TOKEN_LIFETIME_S = read("ACCESS_TOKEN_LIFETIME_S", whole(1), "900")
 REFRESH_TOKEN_LIFETIME_S = read("REFRESH_TOKEN_LIFETIME_S", whole(1), "1209600")
+REFRESH_GRACE_S = read("REFRESH_GRACE_S", whole(0, 300), "10")
+SESSION_LIFETIME_DAYS = read("SESSION_LIFETIME_DAYS", whole(1, 3650), "90")
+MAX_SESSIONS = read("MAX_SESSIONS", whole(1, 10_000), "50")
+SESSIONS_KEPT_DAYS = read("SESSIONS_KEPT_DAYS", whole(1, 3650), "30")
+
+# --- accounts
+
+REGISTRATION_OPEN = read("REGISTRATION_OPEN", boolean, "true")
+VERIFY_EMAIL_LIFETIME_S = read("VERIFY_EMAIL_LIFETIME_S", whole(60, 30 * 86400), "259200")
+RESET_PASSWORD_LIFETIME_S = read("RESET_PASSWORD_LIFETIME_S", whole(60, 86400), "3600")
+_own_page = f"{PUBLIC_URL}/account"
+VERIFY_EMAIL_URL = read("VERIFY_EMAIL_URL", page_url, f"{_own_page}/verify-email")
+RESET_PASSWORD_URL = read("RESET_PASSWORD_URL", page_url, f"{_own_page}/reset-password")
+
+# --- mail: to a server, else into the worker's log in the embedded mode, else nowhere
+
+_mail = read("EMAIL_URL", mail_server, "")
+EMAIL_HOST, EMAIL_PORT, EMAIL_HOST_USER, EMAIL_HOST_PASSWORD, EMAIL_USE_TLS, EMAIL_USE_SSL = _mail
+_mails_to = "smtp" if EMAIL_HOST else "console" if EMBEDDED_POSTGRES else "dummy"
+EMAIL_BACKEND = f"django.core.mail.backends.{_mails_to}.EmailBackend"
+EMAIL_TIMEOUT = read("EMAIL_TIMEOUT_S", positive, "10")
+DEFAULT_FROM_EMAIL = read(
+    "DEFAULT_FROM_EMAIL", mail_sender, f"no-reply@{urlsplit(PUBLIC_URL).hostname or 'localhost'}"
+)
+
+# Who keeps something of a viewer where no foreign key shows it: users/privacy/keepers.py.
+PERSONAL_DATA_KEEPERS = [
+    "users.privacy.kept.MailsToAnybody",
+    "users.privacy.kept.OfficeSessions",
+    "users.privacy.kept.TaskResults",
+    "cinema.audit.personal.AuditEntries",
+    "recommendations.personal.Recommendations",
+]
+
+# --- throttling
+
+# Django Ninja's own throttles, which we do not use, would believe all of X-Forwarded-For.
+NUM_PROXIES = NINJA_NUM_PROXIES = read("NUM_PROXIES", whole(0, 10), "0")
+THROTTLE_ANONYMOUS = read("THROTTLE_ANONYMOUS", rate, "1200/min")
+THROTTLE_VIEWER = read("THROTTLE_VIEWER", rate, "600/min")
+THROTTLE_STAFF = read("THROTTLE_STAFF", rate, "2400/min")
+THROTTLE_LOGIN = read("THROTTLE_LOGIN", rate, "30/min")
+THROTTLE_REFRESH = read("THROTTLE_REFRESH", rate, "120/min")
+THROTTLE_REGISTER = read("THROTTLE_REGISTER", rate, "30/h")
+THROTTLE_MAIL = read("THROTTLE_MAIL", rate, "20/h")
+THROTTLE_HEAVY = read("THROTTLE_HEAVY", rate, "30/min")
+THROTTLE_UPLOAD = read("THROTTLE_UPLOAD", rate, "120/min")
+THROTTLE_GRAPHQL = read("THROTTLE_GRAPHQL", rate, "300/min")
+LOCKOUT_ATTEMPTS = read("LOCKOUT_ATTEMPTS", whole(1), "10")
+LOCKOUT_FIRST_PAUSE_S = read("LOCKOUT_FIRST_PAUSE_S", whole(1, 3600), "1")
+LOCKOUT_LONGEST_PAUSE_S = read("LOCKOUT_LONGEST_PAUSE_S", whole(1, 3600), "60")
+LOCKOUT_FORGET_S = read("LOCKOUT_FORGET_S", whole(1, 86_400), "900")
 
 # --- the cinema
 
@@ -140,6 +198,7 @@ CINEMA_DAY_STARTS_AT = read("CINEMA_DAY_STARTS_AT", time_of_day, "06:00")
 RANKING_STEP = read("RANKING_STEP", whole(0, 1_000_000), "10")
 RANKING_INTERVAL_S = read("RANKING_INTERVAL_S", whole(1), "300")
 STARTING_DAYS = read("STARTING_DAYS", whole(0, 3650), "7")
+RATING_PRIOR_COUNT = read("RATING_PRIOR_COUNT", whole(0, 100_000), "10")
 CATALOGUE_CHECK_INTERVAL_S = read("CATALOGUE_CHECK_INTERVAL_S", positive, "0.5")
 CATALOGUE_MAX_AGE_S = read("CATALOGUE_MAX_AGE_S", positive, "300")
 # Any change of the catalogue ends them all the same.
@@ -160,6 +219,7 @@ UNFOLD = {
     "SITE_SYMBOL": "theaters",
     "SITE_FAVICONS": [{"rel": "icon", "href": lambda request: static("cinema/icon.svg")}],
     "STYLES": [lambda request: static("office/office.css")],
+    "LOGIN": {"form": "users.sessions.office.OfficeSignIn"},
     "SIDEBAR": {"navigation": "cinema.office.navigation.navigation"},
 }
 
@@ -167,6 +227,7 @@ UNFOLD = {
 
 POSTER_MAX_MB = read("POSTER_MAX_MB", whole(1, 1024), "10")
 POSTER_MAX_MEGAPIXELS = read("POSTER_MAX_MEGAPIXELS", whole(1, 80), "40")
+VIEWER_IMPORT_MAX_MB = read("VIEWER_IMPORT_MAX_MB", whole(1, 100), "10")
 TRAILER_MAX_MB = read("TRAILER_MAX_MB", whole(1, 100_000), "200")
 MEDIA_KEPT_S = read("MEDIA_KEPT_S", whole(60), "3600")
 MEDIA_ROOT = CINEMA_HOME / "media"
@@ -215,10 +276,12 @@ GRAPHQL_INTROSPECTION = read("GRAPHQL_INTROSPECTION", boolean, "true")
 GRAPHQL_MAX_DEPTH = read("GRAPHQL_MAX_DEPTH", whole(1), "12")
 GRAPHQL_MAX_ALIASES = read("GRAPHQL_MAX_ALIASES", whole(0), "20")
 GRAPHQL_MAX_TOKENS = read("GRAPHQL_MAX_TOKENS", whole(1), "2000")
-GRAPHQL_MAX_COST = read("GRAPHQL_MAX_COST", whole(1), "20000")
+GRAPHQL_MAX_COST = read("GRAPHQL_MAX_COST", whole(1), "30000")
 
 # --- recommendations
 
+# Whom `movies.personal` asks what a film is to a viewer.
+SIMILARITY_SCORES = "recommendations.similarity.scores_for"
 INTERACTION_WEIGHTS = read(
     "INTERACTION_WEIGHTS",
     weight_table,
@@ -264,17 +327,18 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "cinema.middleware.request_id",
-    "cinema.middleware.problems",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "cinema.middleware.cache_headers",
+    "cinema.middleware.problems",
+    "cinema.throttling.middleware.throttle",
     "django.middleware.http.ConditionalGetMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "movies.middleware.own_writes_show",
     "cinema.audit.middleware.audit",
 ]
@@ -324,7 +388,11 @@ PASSWORD_HASHERS = [
 ]
 _validation = "django.contrib.auth.password_validation"
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"{_validation}.UserAttributeSimilarityValidator"},
+    {
+        "NAME": f"{_validation}.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("email", "name")},
+    },
+    {"NAME": "users.passwords.NotTheCinemasName"},
     {"NAME": f"{_validation}.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": f"{_validation}.CommonPasswordValidator"},
     {"NAME": f"{_validation}.NumericPasswordValidator"},
@@ -352,7 +420,10 @@ LOGGING = {
     "disable_existing_loggers": False,
     "filters": {"request_id": {"()": "cinema.middleware.RequestIdFilter"}},
     "formatters": {
-        "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}
+        "line": {
+            "()": "cinema.logs.LineFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s",
+        }
     },
     "handlers": {
         "stderr": {
@@ -397,7 +468,11 @@ CELERY_BEAT_SCHEDULE = {
     "movies.advance_statuses": {"task": "movies.advance_statuses", "schedule": 60},
     "movies.index_for_search": {"task": "movies.index_for_search", "schedule": 60},
     "movies.clean_media": {"task": "movies.clean_media", "schedule": 3600},
+    "movies.renew_community_scores": {"task": "movies.renew_community_scores", "schedule": 3600},
     "audit.prune": {"task": "audit.prune", "schedule": 24 * 3600},
+    "users.send_waiting_mails": {"task": "users.send_waiting_mails", "schedule": 60},
+    "users.forget_mailed_tokens": {"task": "users.forget_mailed_tokens", "schedule": 3600},
+    "users.prune_sessions": {"task": "users.prune_sessions", "schedule": 24 * 3600},
     # The three times after the first find something to do only if the first one was cut short.
     "tmdb.sync_films": {
         "task": "tmdb.start_sync",

@@ -8,6 +8,7 @@ from django.views.generic import RedirectView
 from cinema import health
 from cinema.api import api, redoc
 from cinema.graphql.view import view as graphql
+from cinema.pages import account
 from cinema.pages.views import welcome
 from movies.media.serving import serve_media
 
@@ -15,6 +16,8 @@ admin.autodiscover()
 
 urlpatterns = [
     path("", welcome, name="welcome"),
+    path("account/verify-email", account.verify_email),
+    path("account/reset-password", account.reset_password),
     path("health/live", health.live),
     path("health/ready", health.ready),
     path("api/docs", RedirectView.as_view(url="/api/v1/docs")),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import time
-from typing import TypeVar
+from email.utils import parseaddr
+from typing import NamedTuple, TypeVar
+from urllib.parse import unquote, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -111,3 +113,42 @@ def url_of(*schemes: str) -> Callable[[str], str]:
         return text
 
     return cast
+
+
+def page_url(text: str) -> str:
+    """Of a page that is given something behind a `#`."""
+    if "#" in url_of("http", "https")(text):
+        raise ValueError("expected an address without #: the token comes behind one")
+    return text
+
+
+class MailServer(NamedTuple):
+    host: str
+    port: int
+    user: str
+    password: str
+    use_tls: bool
+    use_ssl: bool
+
+
+def mail_server(text: str) -> MailServer:
+    """Of `smtp+tls://user:password@host:587`; without a host if there is none."""
+    ports = {"smtp": 25, "smtp+tls": 587, "smtp+ssl": 465}
+    parts = urlsplit(url_of(*ports)(text))
+    if text and not parts.hostname:
+        raise ValueError("expected the name of a mail server")
+    return MailServer(
+        host=parts.hostname or "",
+        port=parts.port or ports.get(parts.scheme, 25),
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        use_tls=parts.scheme == "smtp+tls",
+        use_ssl=parts.scheme == "smtp+ssl",
+    )
+
+
+def mail_sender(text: str) -> str:
+    """An address, or a name with an address."""
+    if "@" not in parseaddr(text)[1] or any(ord(character) < 32 for character in text):
+        raise ValueError("expected an address, as in Cinema <no-reply@example.org>")
+    return text

@@ -9,7 +9,8 @@ from ninja.responses import Status
 from cinema.auth import signed_in, staff
 from cinema.errors import problems
 from cinema.schemas import Paginated
-from movies.schemas import MoviePageOut
+from cinema.throttling.limits import Limit
+from movies.schemas import MoviePageForViewerOut, Similarity
 from recommendations import releases, selectors, services, serving
 from recommendations.models import Interaction, Release, TrainingRun
 from recommendations.popular import popular_page
@@ -32,6 +33,8 @@ from recommendations.similar import similar_movies
 from users.auth import AuthedRequest
 
 router = Router()
+HEAVY = Limit("THROTTLE_HEAVY")
+REFRESHING = Limit("THROTTLE_HEAVY", when=lambda request: "refresh" in request.GET)
 
 MOVIES = ["Movies"]
 FEEDBACK, RECOMMENDATIONS, RELEASES = ["Feedback"], ["Recommendations"], ["Releases"]
@@ -93,6 +96,7 @@ def delete_interaction(request: AuthedRequest, interaction_id: int) -> Status[No
 @router.get(
     "/recommendations",
     auth=signed_in,
+    throttle=REFRESHING,
     response={200: RecommendationListOut, **problems(401, 422)},
     tags=RECOMMENDATIONS,
 )
@@ -125,10 +129,12 @@ def list_algorithms(request: HttpRequest) -> list[AlgorithmOut]:
     return [AlgorithmOut(**algorithm) for algorithm in serving.describe_algorithms()]
 
 
-@router.get("/movies/popular", response={200: MoviePageOut, **problems(422)}, tags=MOVIES)
-def list_popular_movies(request: HttpRequest, paging: Query[Paginated.Input]) -> HttpResponse:
+@router.get("/movies/popular", response={200: MoviePageForViewerOut, **problems(422)}, tags=MOVIES)
+def list_popular_movies(
+    request: HttpRequest, paging: Query[Paginated.Input], similarity: Similarity = False
+) -> HttpResponse:
     """What viewers here liked lately. Films that nobody has touched follow by ranking."""
-    return popular_page(request, paging)
+    return popular_page(request, paging, is_personal=similarity)
 
 
 @router.get(
@@ -156,7 +162,11 @@ def list_releases(request: HttpRequest) -> QuerySet[Release]:
 
 
 @router.post(
-    "/releases/train", auth=staff, response={202: RunOut, **problems(401, 403)}, tags=RELEASES
+    "/releases/train",
+    auth=staff,
+    throttle=HEAVY,
+    response={202: RunOut, **problems(401, 403)},
+    tags=RELEASES,
 )
 def request_training(request: HttpRequest, response: HttpResponse) -> Status[TrainingRun]:
     """Ask for a training. While one waits or runs, the answer is that one."""

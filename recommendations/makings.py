@@ -16,7 +16,7 @@ from movies.search import queries
 from movies.search.finding import has
 from movies.selectors import ORDERS
 from recommendations.movielens.catalogue import PROTAGONISTS as NOBODY
-from recommendations.reasons import Reason
+from recommendations.reasons import Reason, in_words
 
 CONTENT = "content"
 
@@ -64,7 +64,7 @@ def reasons_of_makings(movie: Movie, film: Movie) -> list[Reason]:
     shared = {kind: [one for one in others[kind] if one in own[kind]] for kind in SAYS}
     shared["genre"] = [genre.name for genre in film.genres.all() if genre.pk in shared["genre"]]
     return [
-        Reason(kind, _in_words(kind, [str(name) for name in names[:NAMED]]))
+        Reason(kind, f"{WORDS[kind]} {in_words([str(name) for name in names[:NAMED]])}")
         for kind, names in shared.items()
         if names
     ]
@@ -109,12 +109,6 @@ def _best(kind: str, condition: Q) -> QuerySet[Movie, int]:
     if not settings.TMDB_USE_FOR_TRAINING:
         films = films.exclude(tmdb_fields__contains=[FIELDS[kind]])
     return films.values_list("pk", flat=True)[:CANDIDATES]
-
-
-def _in_words(kind: str, names: Sequence[str]) -> str:
-    *first, last = names
-    listed = f"{', '.join(first)} and {last}" if first else last
-    return f"{WORDS[kind]} {listed}"
 
 
 def _cosine(one: Makings, other: Makings) -> float:

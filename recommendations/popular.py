@@ -53,7 +53,9 @@ LIMIT %(limit)s
 """
 
 
-def popular_page(request: HttpRequest, paging: Paginated.Input) -> HttpResponse:
+def popular_page(
+    request: HttpRequest, paging: Paginated.Input, *, is_personal: bool = False
+) -> HttpResponse:
     """By recent interactions; behind them all other films, by ranking."""
     return answer(
         request,
@@ -61,6 +63,7 @@ def popular_page(request: HttpRequest, paging: Paginated.Input) -> HttpResponse:
         paging.model_dump(),
         lambda: _page(orjson.loads(_order().body), paging),
         beside=lambda: _order().etag,
+        is_personal=is_personal,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import orjson
 from django.http import HttpResponse
 
+from movies.personal import FIELD
 from recommendations.serving import Batch
 
 
@@ -22,7 +23,7 @@ def batch_response(batch: Batch) -> HttpResponse:
         "items": [
             {
                 "rank": item.rank,
-                "movie": orjson.Fragment(batch.cards[item.movie_id].json),
+                "movie": _scored(batch.cards[item.movie_id].json, batch.scores.get(item.movie_id)),
                 "score": item.score,
                 "source": item.source,
                 "reasons": item.reasons,
@@ -35,3 +36,9 @@ def batch_response(batch: Batch) -> HttpResponse:
     response = HttpResponse(orjson.dumps(document), content_type="application/json")
     response["Cache-Control"] = "private, no-store"
     return response
+
+
+def _scored(movie: bytes, score: int | None) -> orjson.Fragment:
+    if score is None:
+        return orjson.Fragment(movie)
+    return orjson.Fragment(b'%b,"%b":%d}' % (movie[:-1], FIELD.encode(), score))

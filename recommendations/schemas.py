@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from ninja import Field, Schema
 from pydantic import AfterValidator, ConfigDict, model_validator
 
-from movies.schemas import MovieOut
+from movies.schemas import MovieForViewerOut, MovieOut
 from movies.types import LocalTime
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.models import Interaction, Release
@@ -119,7 +119,7 @@ class PotentialMatchOut(Schema):
 
 class RecommendationOut(Schema):
     rank: int = Field(examples=[1])
-    movie: MovieOut
+    movie: MovieForViewerOut
     score: float
     source: str = Field(description="What put it there.", examples=["als"])
     reasons: list[ReasonOut]

@@ -54,12 +54,14 @@ def was_trained_on(fingerprint: str) -> bool:
 def fingerprint() -> str:
     """Of all data and settings that training reads: it changes with them, without reading them.
 
-    Each change to a viewer's interactions raises the viewer's `taste_version`.
+    Each change to a viewer's interactions raises the viewer's `taste_version`. Should others come
+    and say as much as those who were erased, the sum of the ids tells.
     """
     users = User.objects.filter(is_active=True).aggregate(
-        n=Count("pk"), tastes=Sum("taste_version")
+        n=Count("pk"), ids=Sum("pk"), tastes=Sum("taste_version")
     )
     movies = Movie.objects.published().aggregate(n=Count("pk"), newest=Max("pk"))
     how = zlib.crc32(repr([settings.INTERACTION_WEIGHTS, settings.TRAINING_FACTORS]).encode())
-    data = [users["n"], users["tastes"] or 0, movies["n"], movies["newest"] or 0]
+    ids, tastes = int(users["ids"] or 0), users["tastes"] or 0
+    data = [users["n"], ids, tastes, movies["n"], movies["newest"] or 0]
     return "-".join(f"{part:x}" for part in [*data, how])

@@ -3,12 +3,13 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerAway
 
 from movies import selectors as movies
 from movies.answers import rating_changed
+from movies.screenings.locking import again_after_deadlock
 from recommendations.errors import InteractionNotFound, RatingNotFound
 from recommendations.locking import hold_writes
 from recommendations.models import Interaction, TrainingRun
@@ -17,6 +18,11 @@ from users.models import User
 log = logging.getLogger(__name__)
 
 Kind = Interaction.Kind
+
+LATER_VERDICT = """
+SELECT FROM recommendations_evidence
+WHERE user_id = %s AND movie_id = %s AND updated_at > %s AND kind <> %s LIMIT 1
+"""
 
 #: Of requests that get in each other's way. The second attempt finds what the others have left.
 ATTEMPTS = 5
@@ -50,6 +56,7 @@ def record_interaction(
     raise AssertionError("unreachable")
 
 
+@again_after_deadlock
 @transaction.atomic
 def _find_or_create(
     user: User, movie_id: int, kind: Interaction.Kind, half_stars: int
@@ -66,11 +73,15 @@ def _find_or_create(
 
 
 def _is_outdated(row: Interaction) -> bool:
-    """Whether the viewer has said something else of the movie since: like, dislike, like again."""
-    later = Interaction.objects.filter(
-        user_id=row.user_id, movie_id=row.movie_id, updated_at__gt=row.updated_at
-    )
-    return row.kind != Kind.SEEN and later.exclude(kind=Kind.SEEN).exists()
+    """Whether the viewer has said something else of the movie since: like, dislike, like again.
+
+    A favourite or a check-in is such a word too.
+    """
+    if row.kind == Kind.SEEN:
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute(LATER_VERDICT, [row.user_id, row.movie_id, row.updated_at, Kind.SEEN])
+        return cursor.fetchone() is not None
 
 
 def rate_movie(*, user: User, movie_id: int, stars: float) -> Interaction:

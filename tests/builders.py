@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 API = "/api/v1"
 #: Paths that are meant as they are; to others `API` is added.
-OUTSIDE = ("/api", "/graphql", "/health", "/media")
+OUTSIDE = ("/account", "/api", "/graphql", "/health", "/media")
 _numbers = itertools.count(1)
 
 

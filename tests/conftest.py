@@ -51,14 +51,18 @@ def _fresh_process_memory(_servers: None, settings: Settings) -> None:
 
     from cinema.answers.keeping import answers
     from cinema.cache import ForgivingRedisCache
+    from cinema.throttling import counting, metering, stepping
     from movies import catalogue
-    from recommendations import loading
+    from recommendations import loading, similarity
 
     settings.CATALOGUE_CHECK_INTERVAL_S = 1e-9
     ForgivingRedisCache._away_until = 0.0
     answers.forget()
     catalogue.forget()
     loading.forget_release()
+    similarity.forget_tastes()
+    for counted in (counting.local, stepping.local, metering.meter):
+        counted.forget()
     cache.clear()
 
 
@@ -103,6 +107,16 @@ def staff(db: None) -> Client:
     from tests.builders import Client, make_user
 
     return Client(make_user(is_staff=True))
+
+
+@pytest.fixture
+def without_cache(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Valkey is away, and nothing is known yet of that."""
+    from cinema.cache import ForgivingRedisCache
+
+    monkeypatch.setattr(ForgivingRedisCache, "_away_until", 0.0)
+    standing = settings.CACHES["default"]
+    settings.CACHES = {"default": {**standing, "LOCATION": "unix:///nowhere/valkey.sock"}}
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from tests.limits import NO_LIMITS
+
 HOME = Path(tempfile.mkdtemp(prefix="cinema-test-"))
 # Also where no server runs: pytest-xdist loads this once more, in the process that only waits.
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
@@ -17,5 +19,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # On a busy machine a slow cache is not away, or what was kept would seem forgotten.
 os.environ["CACHE_TIMEOUT_S"] = "20"
+# Tests of the limits set their own.
+os.environ.update(NO_LIMITS)
 # A developer's own token: no test speaks to the real TMDb.
 os.environ["TMDB_ACCESS_TOKEN"] = ""

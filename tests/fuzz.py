@@ -13,6 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.limits import NO_LIMITS
 from tests.running import RunningCinema
 
 #: For each role, and at least.
@@ -31,6 +32,7 @@ VIEWER = {"email": "fuzz@example.org", "password": "a long evening"}
 
 def main() -> int:
     os.environ["ACCESS_TOKEN_LIFETIME_S"] = str(24 * 3600)
+    os.environ.update({**NO_LIMITS, "LOCKOUT_ATTEMPTS": "1000000"})
     cinema = RunningCinema()
     cinema.start()
     try:

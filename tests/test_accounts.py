@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from typing import Any
 
-import jwt
 import pytest
-import time_machine
 from django.conf import settings
 from django.db import connection
-from django.utils import timezone
 
-from tests.builders import Client, make_user
-from users.models import RefreshToken, User
-from users.sessions import tokens
-from users.sessions.services import open_session
+from tests.builders import Client
+from users.models import User
 
 pytestmark = pytest.mark.django_db
 
@@ -47,6 +41,7 @@ def test_a_viewer_registers_signs_in_and_is_known(anonymous: Client) -> None:
         "name": "Agnès V.",
         "is_staff": False,
         "date_joined": "",
+        "email_verified": False,
     }
     pair = sign_in(anonymous).json()
     assert pair["token_type"] == "Bearer"
@@ -135,121 +130,3 @@ def test_a_closed_account_can_neither_sign_in_nor_use_its_tokens(anonymous: Clie
     assert me(pair["access"]).status_code == 401
     refreshed = anonymous.post("/auth/refresh", {"refresh": pair["refresh"]})
     assert refreshed.status_code == 401
-
-
-def claims(user: User, **changes: Any) -> dict[str, Any]:
-    now = timezone.now()
-    return {
-        "iss": tokens.ISSUER,
-        "aud": tokens.AUDIENCE,
-        "sub": str(user.pk),
-        "sid": open_session(user=user).pk,
-        "kind": "access",
-        "iat": now,
-        "nbf": now,
-        "exp": now + timedelta(minutes=5),
-        "jti": "1",
-    } | changes
-
-
-def test_a_well_made_token_counts() -> None:
-    token = jwt.encode(claims(make_user()), tokens._signing_key(), "HS256")
-    assert me(token).status_code == 200
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"exp": timezone.now() - timedelta(minutes=1)},
-        {"nbf": timezone.now() + timedelta(hours=1)},
-        {"kind": "refresh"},
-        {"kind": None},
-        {"iss": "somebody"},
-        {"aud": "something"},
-        {"sub": "0"},
-        {"sub": "me"},
-        {"sub": "9" * 30},
-    ],
-)
-def test_tokens_with_other_claims_are_refused(changes: dict[str, Any]) -> None:
-    token = jwt.encode(claims(make_user(), **changes), tokens._signing_key(), "HS256")
-    assert me(token).status_code == 401
-
-
-def test_tokens_without_a_claim_are_refused() -> None:
-    for missing in ("exp", "iat", "nbf", "sub", "jti", "kind", "iss", "aud"):
-        some = claims(make_user())
-        del some[missing]
-        assert me(jwt.encode(some, tokens._signing_key(), "HS256")).status_code == 401, missing
-
-
-@pytest.mark.filterwarnings("ignore::jwt.InsecureKeyLengthWarning")
-def test_forged_tokens_are_refused() -> None:
-    user = make_user()
-    good = jwt.encode(claims(user), tokens._signing_key(), "HS256")
-    forged = [
-        jwt.encode(claims(user), b"another key that is long enough for it", "HS256"),
-        jwt.encode(claims(user), tokens._signing_key(), "HS512"),
-        jwt.encode(claims(user), None, "none"),
-        good[:-3],
-        good.rpartition(".")[0] + ".",
-        "a.b.c",
-        "\xff",
-        "x" * 10_000,
-    ]
-    assert [me(token).status_code for token in forged] == [401] * len(forged)
-
-
-@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic YTpi", "Token x"])
-def test_other_authorization_headers_are_401(anonymous: Client, header: str) -> None:
-    answer = anonymous.send("GET", "/users/me", headers={"Authorization": header})
-    assert answer.status_code == 401
-    assert answer["WWW-Authenticate"].startswith("Bearer")
-
-
-def test_an_access_token_ends_after_fifteen_minutes(anonymous: Client) -> None:
-    register(anonymous)
-    start = timezone.now()
-    access = sign_in(anonymous).json()["access"]
-    with time_machine.travel(start + timedelta(minutes=14), tick=False):
-        assert me(access).status_code == 200
-    with time_machine.travel(start + timedelta(minutes=16), tick=False):
-        assert me(access).status_code == 401
-
-
-def test_a_refresh_token_is_spent_for_a_new_pair(anonymous: Client) -> None:
-    register(anonymous)
-    first = sign_in(anonymous).json()
-    second = anonymous.post("/auth/refresh", {"refresh": first["refresh"]})
-    assert second.status_code == 200
-    assert me(second.json()["access"]).status_code == 200
-    third = anonymous.post("/auth/refresh", {"refresh": second.json()["refresh"]})
-    assert third.status_code == 200
-
-
-def test_using_a_spent_refresh_token_ends_its_whole_family(anonymous: Client) -> None:
-    register(anonymous)
-    other_device = sign_in(anonymous).json()
-    first = sign_in(anonymous).json()
-    second = anonymous.post("/auth/refresh", {"refresh": first["refresh"]}).json()
-    assert anonymous.post("/auth/refresh", {"refresh": first["refresh"]}).status_code == 401
-    assert anonymous.post("/auth/refresh", {"refresh": second["refresh"]}).status_code == 401
-    still = anonymous.post("/auth/refresh", {"refresh": other_device["refresh"]})
-    assert still.status_code == 200
-
-
-def test_an_expired_or_unknown_refresh_token_is_refused(anonymous: Client) -> None:
-    register(anonymous)
-    pair = sign_in(anonymous).json()
-    RefreshToken.objects.update(expires_at=timezone.now())
-    assert anonymous.post("/auth/refresh", {"refresh": pair["refresh"]}).status_code == 401
-    assert anonymous.post("/auth/refresh", {"refresh": "\x00nonsense"}).status_code == 401
-    assert anonymous.post("/auth/refresh", {"refresh": pair["access"]}).status_code in (401, 422)
-
-
-def test_refresh_tokens_are_not_stored_in_the_clear(anonymous: Client) -> None:
-    register(anonymous)
-    refresh = sign_in(anonymous).json()["refresh"]
-    stored = bytes(RefreshToken.objects.get().token_hash)
-    assert refresh.encode() not in stored
-    assert stored == tokens.hash_refresh_token(refresh)

@@ -17,6 +17,7 @@ FOUNDATION = {
     "cinema.answers.kinds",
     "cinema.audit.recording",
     "cinema.auth",
+    "cinema.cache",
     "cinema.conditions",
     "cinema.errors",
     "cinema.http",
@@ -24,6 +25,10 @@ FOUNDATION = {
     "cinema.office.pages",
     "cinema.refreshing",
     "cinema.schemas",
+    "cinema.throttling.addresses",
+    "cinema.throttling.errors",
+    "cinema.throttling.limits",
+    "cinema.throttling.lockout",
 }
 MAY_IMPORT = {
     "users": {"users", "movies"},

@@ -292,7 +292,7 @@ def test_all_columns_are_either_told_of_or_named_here() -> None:
     untold = {
         "movies_movie": {
             "id", "ranking", "ranked_at", "rating_count", "rating_sum", "rating_average",
-            "created_at", "updated_at", "name_key", "genre_ids", "poster_widths",
+            "community_score", "created_at", "updated_at", "name_key", "genre_ids", "poster_widths",
             "tmdb_fields", "tmdb_fetched_at",
         },
         "movies_screening": {"id", "uid", "sequence", "created_at", "updated_at"},

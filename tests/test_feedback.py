@@ -280,7 +280,7 @@ def test_what_is_said_again_after_something_else_is_the_last_word(viewer: Client
     movie = make_movie()
     for kind in ("like", "dislike", "like"):
         viewer.post("/interactions", {"movie_id": movie.pk, "kind": kind})
-    _, weights, _ = load_history(viewer.user.pk)
+    _, weights, *_ = load_history(viewer.user.pk)
     assert weights.tolist() == [2]
     before = Interaction.objects.get(kind=Interaction.Kind.LIKE).updated_at
     viewer.post("/interactions", {"movie_id": movie.pk, "kind": "like"})

@@ -146,6 +146,8 @@ def test_a_bad_value_is_refused_and_its_field_named(
         "rating_average",
         "rating_count",
         "rating_sum",
+        "community_score",
+        "similarity_score",
         "created_at",
         "withdrawn_at",
         "status_is_manual",
@@ -272,8 +274,8 @@ def test_a_genre_with_a_slug_of_its_own_is_known_by_its_name_too(staff: Client) 
 def test_what_is_read_can_be_sent_back(staff: Client) -> None:
     movie = posted(staff, genres=["drama"])
     computed = {
-        "id", "ranking", "rating_average", "rating_count", "created_at", "updated_at",
-        "poster_srcset",
+        "id", "ranking", "rating_average", "rating_count", "community_score", "created_at",
+        "updated_at", "poster_srcset",
     }  # fmt: skip
     sent = {field: value for field, value in movie.items() if field not in computed}
     answer = staff.patch(f"/movies/{movie['id']}", sent)

@@ -59,6 +59,7 @@ def test_a_movie_needs_a_name_protagonists_and_a_start_and_has_defaults_for_the_
         "tmdb_id": None,
         "rating_average": None,
         "rating_count": 0,
+        "community_score": None,
     }
 
 

@@ -174,7 +174,7 @@ def test_of_equals_the_one_that_more_have_rated_comes_first(anonymous: Client) -
     for name, ratings in {"Dune A": 0, "Dune C": 1, "Dune B": 2}.items():
         movie = make_movie(name=name, start_date=date(2020, 1, 1))
         for _ in range(ratings):
-            interact(make_user(), movie, "rating", half_stars=2)
+            interact(make_user(), movie, "rating", half_stars=9)
     assert names(anonymous.get("/movies", q="dune")) == ["Dune B", "Dune C", "Dune A"]
     assert names(anonymous.get("/movies", q="dune", sort="-rating", per_page=1)) == ["Dune B"]
 

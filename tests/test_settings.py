@@ -65,6 +65,20 @@ def test_every_variable_is_in_the_example() -> None:
         ("TMDB_LANGUAGE", "german"),
         ("TMDB_REGION", "Germany"),
         ("TMDB_MAX_AGE_DAYS", "365"),
+        ("EMAIL_URL", "mail.example.org"),
+        ("EMAIL_URL", "smtp://"),
+        ("EMAIL_URL", "smtp://mail.example.org:mail"),
+        ("EMAIL_TIMEOUT_S", "0"),
+        ("DEFAULT_FROM_EMAIL", "Cinema"),
+        ("VERIFY_EMAIL_URL", "https://films.example/#/verify"),
+        ("RESET_PASSWORD_URL", "films.example"),
+        ("RESET_PASSWORD_LIFETIME_S", "0"),
+        ("REGISTRATION_OPEN", "perhaps"),
+        ("NUM_PROXIES", "-1"),
+        ("THROTTLE_LOGIN", "30"),
+        ("THROTTLE_LOGIN", "0/min"),
+        ("THROTTLE_LOGIN", "30/fortnight"),
+        ("LOCKOUT_ATTEMPTS", "0"),
     ],
 )
 def test_a_bad_value_stops_the_start_with_its_name(
@@ -120,3 +134,29 @@ def test_the_compose_file_runs_what_the_supervisor_runs() -> None:
     passed = services["web"]["environment"].keys()
     assert passed <= VARIABLES
     assert {"DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY"} <= passed
+
+
+def test_mails_go_to_the_server_that_is_named(tmp_path: Path) -> None:
+    shown = "s.EMAIL_BACKEND, *s._mail"
+    to_server = start(
+        tmp_path, shown, EMAIL_URL="smtp+tls://post%40kino.example:a%2Fb@mail.example"
+    )
+    assert "smtp.EmailBackend" in to_server.stdout
+    assert "mail.example 587 post@kino.example a/b True False" in to_server.stdout
+    encrypted = start(tmp_path, shown, EMAIL_URL="smtp+ssl://mail.example:4650")
+    assert "mail.example 4650   False True" in encrypted.stdout
+
+
+def test_without_a_mail_server_links_are_shown_in_the_embedded_mode_alone(tmp_path: Path) -> None:
+    shown = "s.EMAIL_BACKEND"
+    assert "console" in start(tmp_path, shown).stdout
+    outside = start(tmp_path, shown, DATABASE_URL=POSTGRES, SECRET_KEY="known")
+    assert "dummy" in outside.stdout
+
+
+def test_links_lead_to_this_server_unless_the_site_has_pages_of_its_own(tmp_path: Path) -> None:
+    shown = "s.VERIFY_EMAIL_URL, s.RESET_PASSWORD_URL, s.DEFAULT_FROM_EMAIL"
+    reset = "https://films.example/reset"
+    done = start(tmp_path, shown, PUBLIC_URL="https://kino.example/", RESET_PASSWORD_URL=reset)
+    own = "https://kino.example/account/verify-email"
+    assert done.stdout.strip() == f"{own} {reset} no-reply@kino.example"

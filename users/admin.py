@@ -1,19 +1,42 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminRadioSelectWidget
 
+from cinema.errors import ApiError
 from cinema.office.pages import Page
+from users.addresses import normal_email
 from users.models import Session, User
+from users.privacy import erasure
+
+Deleted = tuple[list[Any], dict[str, int], set[str], list[Any]]
 
 
-class NewUserForm(AdminUserCreationForm[User]):
+class OneSpelling(forms.ModelForm[User]):
+    """Addresses are kept as the API keeps them."""
+
+    def clean_email(self) -> str:
+        try:
+            return normal_email(self.cleaned_data["email"])
+        except ValueError as error:
+            raise ValidationError(str(error)) from error
+
+
+class ChangedUserForm(OneSpelling, UserChangeForm):  # type: ignore[misc]  # untyped
+    pass
+
+
+class NewUserForm(OneSpelling, AdminUserCreationForm[User]):
     class Meta:
         model = User
         fields = ("email", "name")
@@ -25,9 +48,6 @@ class NewUserForm(AdminUserCreationForm[User]):
         usable = self.fields["usable_password"]
         usable.widget = UnfoldAdminRadioSelectWidget(choices=usable.choices)  # type: ignore[attr-defined]
 
-    def clean_email(self) -> str:
-        return str(self.cleaned_data["email"]).lower()
-
 
 @admin.register(User)
 class ViewerAdmin(UserAdmin[User], Page[User]):  # type: ignore[misc]  # how `get_form` is typed
@@ -38,21 +58,37 @@ class ViewerAdmin(UserAdmin[User], Page[User]):  # type: ignore[misc]  # how `ge
 
     audited = "user"
     add_form = NewUserForm
-    form = UserChangeForm
+    form = ChangedUserForm
     change_password_form = AdminPasswordChangeForm
     list_display = ("email", "name", "is_staff", "is_active", "date_joined")
     list_filter = ("is_staff", "is_superuser", "is_active")
     search_fields = ("email", "name")
     ordering = ("-date_joined",)
-    readonly_fields = ("date_joined", "last_login", "taste_version")
+    readonly_fields = ("date_joined", "last_login", "email_verified_at", "taste_version")
     fieldsets = (
         (None, {"fields": ("email", "name", "password")}),
         ("Rights", {"fields": ("is_active", "is_staff", "is_superuser")}),
-        ("Dates", {"fields": ("date_joined", "last_login", "taste_version")}),
+        ("Dates", {"fields": ("date_joined", "last_login", "email_verified_at", "taste_version")}),
     )
     add_fieldsets = (
         (None, {"fields": ("email", "name", "usable_password", "password1", "password2")}),
     )
+
+    def get_deleted_objects(self, objs: Iterable[Any], request: HttpRequest) -> Deleted:
+        """Not what goes with them: Django would list each rating, and each without permission."""
+        viewers = [*map(str, objs)]
+        return viewers, {"viewers, with all that belongs to them": len(viewers)}, set(), []
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        """As viewers do it themselves."""
+        erasure.erase(user_id=obj.pk)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        for viewer in queryset.order_by("pk"):
+            try:
+                erasure.erase(user_id=viewer.pk)
+            except ApiError as refusal:
+                messages.error(request, f"{viewer}: {refusal.detail}")
 
 
 @admin.register(Session)

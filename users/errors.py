@@ -1,4 +1,6 @@
-from cinema.errors import Unauthorized, Unprocessable
+from typing import Literal
+
+from cinema.errors import Conflict, Forbidden, NotFound, Unauthorized, Unprocessable
 
 
 class WrongCredentials(Unauthorized):
@@ -15,11 +17,54 @@ class RefreshTokenRefused(Unauthorized):
         super().__init__("This refresh token is not valid, or no longer. Sign in again.")
 
 
+class SessionNotFound(NotFound):
+    """No session has this id, or it is another viewer's, or it has ended."""
+
+    def __init__(self, session_id: int) -> None:
+        super().__init__(f"You have no session with the id {session_id}.")
+
+
 class EmailTaken(Unprocessable):
     def __init__(self) -> None:
         super().__init__("body.email", "An account with this address exists already.")
 
 
 class WeakPassword(Unprocessable):
-    def __init__(self, message: str) -> None:
-        super().__init__("body.password", message)
+    def __init__(self, message: str, *, field: str = "password") -> None:
+        super().__init__(f"body.{field}", message)
+
+
+class WrongPassword(Unprocessable):
+    """Of somebody who is signed in already."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(f"body.{field}", "This is not your password.")
+
+
+class MailedTokenRefused(Unprocessable):
+    """The token is unknown, expired or used, or the account has another address or is closed."""
+
+    def __init__(self) -> None:
+        super().__init__("body.token", "This link is not valid, or no longer. Ask for a new one.")
+
+
+class RegistrationClosed(Forbidden):
+    def __init__(self) -> None:
+        super().__init__("This cinema does not open accounts at the moment.")
+
+
+class AccountNotFound(NotFound):
+    def __init__(self) -> None:
+        super().__init__("No account has this address.")
+
+
+class AccountNotTrusted(Conflict):
+    """It is too early, or too late, to give it rights."""
+
+    def __init__(self, why: Literal["closed", "unverified"]) -> None:
+        reasons = {
+            "closed": "The account is closed.",
+            "unverified": "Nobody has verified the address of this account: whoever opened it "
+            "may be somebody else. Have it verified by the mailed link first.",
+        }
+        super().__init__(reasons[why])

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.models import PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -11,13 +12,15 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from movies.models import Genre, Movie, Screening
+from users.addresses import email_key
+from users.sessions.keeping import sessions_kept
 
 
 class UserManager(BaseUserManager["User"]):
     """What Django asks of a user model's manager; everything else is in `users.services`."""
 
     def create_user(self, email: str, password: str | None = None, **fields: object) -> User:
-        user = self.model(email=email.lower(), **fields)
+        user = self.model(email=email_key(email), **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user
@@ -26,13 +29,13 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
     def get_by_natural_key(self, username: str | None) -> User:
-        return self.get(email=(username or "").lower())
+        return self.get(email=email_key(username or ""))
 
 
 class User(AbstractBaseUser, PermissionsMixin):
     """A viewer, or a member of staff. Signs in with an e-mail address."""
 
-    #: In lower case, whatever the viewer typed.
+    #: In one spelling, whatever the viewer typed: `users.addresses`.
     email = models.EmailField(max_length=254, unique=True)
     name = models.CharField(max_length=100, blank=True)
     is_staff = models.BooleanField(default=False)
@@ -68,6 +71,15 @@ class User(AbstractBaseUser, PermissionsMixin):
     def get_short_name(self) -> str:
         return self.name
 
+    def check_password(self, raw_password: str | None) -> bool:
+        return check_password(raw_password, self.password, self._hash_anew)
+
+    def _hash_anew(self, raw_password: str) -> None:
+        """At today's cost. It is the same password, so no session ends with the old hash."""
+        old, self.password = self.password, make_password(raw_password)
+        with sessions_kept():
+            User.objects.filter(pk=self.pk, password=old).update(password=self.password)
+
 
 class Session(models.Model):
     """One sign-in on one device, until its end. Every token that it was given names it."""
@@ -82,7 +94,14 @@ class Session(models.Model):
     revoked_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        indexes = [models.Index(fields=["user", "last_used_at"], name="session_by_user")]
+        indexes = [
+            models.Index(fields=["user", "last_used_at"], name="session_by_user"),
+            models.Index(
+                fields=["revoked_at"],
+                condition=Q(revoked_at__isnull=False),
+                name="session_by_revocation",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"session {self.pk} of user {self.user_id}"
@@ -96,6 +115,8 @@ class RefreshToken(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField(db_index=True)
     spent_at = models.DateTimeField(null=True, blank=True)
+    #: Once it is spent: what its successor was derived with.
+    successor_salt = models.BinaryField(max_length=16, null=True)
 
     def __str__(self) -> str:
         return f"refresh token {self.pk} of session {self.session_id}"
@@ -119,6 +140,28 @@ class MailedToken(models.Model):
 
     def __str__(self) -> str:
         return f"token {self.pk} {self.get_purpose_display()} of user {self.user_id}"
+
+
+class MailRequest(models.Model):
+    """A mail that is to be sent, until it is. Tasks are told its id, and never an address."""
+
+    class Kind(models.TextChoices):
+        VERIFY_EMAIL = "verify-email", "a link to verify the address"
+        RESET_PASSWORD = "reset-password", "a link to choose a new password"
+        EMAIL_CHANGED = "email-changed", "to the old address: there is a new one"
+        PASSWORD_CHANGED = "password-changed", "there is a new password"
+
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    #: None for a forgotten password: whether there is an account is found out by the worker.
+    user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="+")
+    email = models.EmailField(max_length=254)
+    created_at = models.DateTimeField(default=timezone.now)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    #: Nobody sends it before that.
+    due_at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    def __str__(self) -> str:
+        return f"mail {self.pk}: {self.get_kind_display()}"
 
 
 class Preferences(models.Model):
@@ -237,6 +280,7 @@ class PlaylistEntry(models.Model):
     added_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
+        verbose_name_plural = "playlist entries"
         ordering = ("position",)
         constraints = [
             models.UniqueConstraint(fields=["playlist", "movie"], name="playlist_movie_once"),

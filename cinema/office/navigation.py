@@ -19,7 +19,7 @@ GROUPS = {
     "Audience": [
         ("Viewers", "group", "users.user"),
         ("Opinions", "thumbs_up_down", "recommendations.interaction"),
-        ("Sessions", "key", "users.refreshtoken"),
+        ("Sessions", "key", "users.session"),
     ],
     "Behind the screen": [
         ("Audit", "history", "audit.auditentry"),

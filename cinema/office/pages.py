@@ -156,9 +156,11 @@ class Page(ModelAdmin[M]):
     ) -> HttpResponse:
         try:
             return super().delete_view(request, object_id, extra_context)
-        except (ApiError, ProtectedError, RestrictedError):
+        except ApiError as refusal:
+            messages.error(request, refusal.detail)
+        except (ProtectedError, RestrictedError):
             messages.error(request, "Something has come to need it meanwhile: it is kept.")
-            return HttpResponseRedirect(request.path)
+        return HttpResponseRedirect(request.path)
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         return None

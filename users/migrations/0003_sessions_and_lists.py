@@ -110,9 +110,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
-            options={
-                "ordering": ("position",),
-            },
+            options={"verbose_name_plural": "playlist entries", "ordering": ("position",)},
         ),
         migrations.AddField(
             model_name="playlist",

@@ -193,7 +193,7 @@ class Command(BaseCommand):
             ]
             to_try.append(_recommendations_by_curl(url))
         else:
-            lines.append("\nStaff are made by: .venv/bin/python manage.py createsuperuser")
+            lines.append("\nStaff are made by: .venv/bin/python manage.py createstaff EMAIL")
         self._say("\n".join([*lines, "\nTry:\n", *to_try]))
 
     def _can_sign_in(self, account: SignIn) -> bool:
