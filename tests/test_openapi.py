@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from ninja import Schema
 from openapi_spec_validator import validate
+from pydantic import BaseModel
 
 from tests.builders import Client
 
@@ -81,3 +83,19 @@ def test_uploads_are_forms_with_a_file(document: dict[str, Any]) -> None:
         schema = operation["requestBody"]["content"]["multipart/form-data"]["schema"]
         assert schema["properties"]["file"]["format"] == "binary"
         assert schema["required"] == ["file"]
+
+
+def test_no_two_schemas_share_a_name() -> None:
+    """The document holds them by their names: of two it would show one, for both."""
+    named: dict[str, set[type]] = {}
+    for schema in _below(Schema):
+        if schema.__module__.partition(".")[0] in ("cinema", "movies", "recommendations", "users"):
+            named.setdefault(schema.__qualname__, set()).add(schema)
+    assert len(named) > 80
+    assert {name for name, schemas in named.items() if len(schemas) > 1} == set()
+
+
+def _below(schema: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for each in schema.__subclasses__():
+        yield each
+        yield from _below(each)

@@ -30,21 +30,21 @@ class AnswersOut(Schema):
     hit_rate: float | None = Field(description="Hits among hits and misses.", examples=[0.97])
 
 
-class StatisticsOut(Schema):
+class CacheStatisticsOut(Schema):
     days: int
     all_processes: bool = Field(description="False while Valkey is away: of one process alone.")
     answers: list[AnswersOut]
 
 
 @router.get(
-    "/cache/statistics", auth=staff, response={200: StatisticsOut, **problems(401, 403, 422)}
+    "/cache/statistics", auth=staff, response={200: CacheStatisticsOut, **problems(401, 403, 422)}
 )
-def get_cache_statistics(request: HttpRequest, days: Days = 1) -> StatisticsOut:
+def get_cache_statistics(request: HttpRequest, days: Days = 1) -> CacheStatisticsOut:
     """How often kept answers were there, by kind and level. Counts come in within ten seconds."""
     counts, all_processes = answers.tally.totals(days)
     kinds = sorted({kind for kind, _ in counts})
     shown = [_shown(kind, counts) for kind in kinds]
-    return StatisticsOut(days=days, all_processes=all_processes, answers=shown)
+    return CacheStatisticsOut(days=days, all_processes=all_processes, answers=shown)
 
 
 def _shown(kind: str, counts: Mapping[tuple[str, Outcome], int]) -> AnswersOut:

@@ -104,7 +104,7 @@ class ImportedRow(Schema):
     changed: list[str] = Field(description="The fields that got another value.", examples=[[]])
 
 
-class RefusedRow(Schema):
+class RefusedMovieRow(Schema):
     row: int = Field(examples=[3])
     reason: str = Field(examples=["body.start_date: expected a date as in 2026-12-03"])
     errors: list[FieldError]
@@ -119,4 +119,4 @@ class ImportOut(Schema):
     updated: int = Field(examples=[0])
     unchanged: int = Field(examples=[1])
     movies: list[ImportedRow]
-    refused: list[RefusedRow]
+    refused: list[RefusedMovieRow]

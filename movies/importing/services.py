@@ -11,7 +11,7 @@ from movies.constraints import broken_constraint
 from movies.importing.films import Film, Films
 from movies.importing.lines import UnusableFile
 from movies.importing.rows import Done, Refused, Result, Row, checked, refused
-from movies.importing.schemas import MAX_ROWS, ImportedRow, ImportOut, RefusedRow
+from movies.importing.schemas import MAX_ROWS, ImportedRow, ImportOut, RefusedMovieRow
 from movies.importing.writing import write
 from movies.screenings.locking import again_after_deadlock
 from movies.services import UNIQUE_MOVIE
@@ -46,7 +46,7 @@ def import_list(items: Sequence[object], *, dry_run: bool = False) -> ImportOut:
             for each in done
         ],
         refused=[
-            RefusedRow(
+            RefusedMovieRow(
                 row=each.number, reason=each.reason, errors=each.errors, movie_id=each.movie_id
             )
             for each in results

@@ -18,7 +18,7 @@ from recommendations.importing.schemas import (
     Candidate,
     Counts,
     ReadFile,
-    RefusedRow,
+    RefusedFileRow,
     UnknownRow,
     ViewerImportOut,
 )
@@ -104,5 +104,5 @@ def _ambiguous(row: Row, films: Sequence[Film]) -> AmbiguousRow:
     return AmbiguousRow(**_unknown(row).model_dump(), candidates=candidates)
 
 
-def _refused(each: Refused) -> RefusedRow:
-    return RefusedRow(file=each.place.file, row=each.place.row, reason=each.reason)
+def _refused(each: Refused) -> RefusedFileRow:
+    return RefusedFileRow(file=each.place.file, row=each.place.row, reason=each.reason)

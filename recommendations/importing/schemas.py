@@ -43,7 +43,7 @@ class AmbiguousRow(UnknownRow):
     candidates: list[Candidate] = Field(description=f"At most {MAX_CANDIDATES}.")
 
 
-class RefusedRow(RowOut):
+class RefusedFileRow(RowOut):
     reason: str = Field(examples=["The rating “11” is not one of 1 to 10."])
 
 
@@ -69,4 +69,4 @@ class ViewerImportOut(Counts):
     )
     ambiguous: list[AmbiguousRow]
     unknown: list[UnknownRow]
-    refused: list[RefusedRow]
+    refused: list[RefusedFileRow]
