@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from datetime import date
 from typing import Annotated, Any
 
@@ -50,11 +51,15 @@ class Paginated(PaginationBase):
     def paginate_queryset(
         self, queryset: QuerySet[Any], pagination: Input, request: HttpRequest, **params: object
     ) -> dict[str, object]:
-        total = queryset.count()
-        return {
-            "data": _rows(queryset, pagination, total) if pagination.start < total else [],
-            "pagination": Pagination.of(pagination, total),
-        }
+        data, shown = page_rows(queryset, pagination)
+        return {"data": data, "pagination": shown}
+
+
+def page_rows(queryset: QuerySet[Any], asked: Paginated.Input) -> tuple[Iterable[Any], Pagination]:
+    """The rows of a page, and which page it is of how many."""
+    total = queryset.count()
+    rows = _rows(queryset, asked, total) if asked.start < total else []
+    return rows, Pagination.of(asked, total)
 
 
 def _rows(queryset: QuerySet[Any], asked: Paginated.Input, total: int) -> QuerySet[Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -24,7 +24,7 @@ from cinema.answers.keeping import answers
 from cinema.answers.kinds import Kind
 from cinema.conditions import edit_etag
 from cinema.http import Document, document_response
-from cinema.schemas import Paginated
+from cinema.schemas import Paginated, Pagination, page_rows
 from movies import catalogue
 from movies.models import Genre, Movie
 from movies.personal import personal_response, reader_of
@@ -110,24 +110,24 @@ def page_of(
     kind: Kind,
     rows: Callable[[], QuerySet[Movie] | QuerySet[Genre]],
     paging: Paginated.Input,
-    shape: type[Schema],
+    show: Callable[[Any], Schema],
     *,
     filters: Mapping[str, object] = MappingProxyType({}),
     is_personal: bool = False,
 ) -> HttpResponse:
-    """A page of films or of genres, in the form of `shape`."""
+    """A page of films or of genres, each as `show` has it."""
 
     def build() -> Document:
-        page = Paginated().paginate_queryset(rows(), paging, request)
-        return page_document(shape, page)
+        found, pagination = page_rows(rows(), paging)
+        return page_document(map(show, found), pagination)
 
     question = {**filters, **paging.model_dump()}
     return answer(request, kind, question, build, is_personal=is_personal)
 
 
-def page_document(shape: type[Schema], page: Mapping[str, Any]) -> Document:
-    shown = shape.model_validate({**page, "data": list(page["data"])})
-    return Document(shown.model_dump_json().encode())
+def page_document(shown: Iterable[Schema], pagination: Pagination) -> Document:
+    data = ",".join(row.model_dump_json() for row in shown)
+    return Document(f'{{"data":[{data}],"pagination":{pagination.model_dump_json()}}}'.encode())
 
 
 def details_by(request: HttpRequest, read: Callable[[], Movie], **by: object) -> HttpResponse:
@@ -140,7 +140,7 @@ def details_by(request: HttpRequest, read: Callable[[], Movie], **by: object) ->
 
     def build() -> Document:
         movie = read()
-        body = MovieOut.from_orm(movie).model_dump_json().encode()
+        body = MovieOut.of(movie).model_dump_json().encode()
         return Document(body, own_etag=edit_etag(movie.updated_at, body))
 
     return answer(request, DETAILS, by, build, is_personal=True)

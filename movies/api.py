@@ -11,13 +11,13 @@ from cinema.schemas import Line, Paginated
 from movies import answers, selectors, services
 from movies.models import Movie
 from movies.schemas import (
+    GenreOut,
     GenrePageOut,
     MovieFilters,
     MovieForViewerOut,
     MovieIn,
     MovieOut,
     MoviePageForViewerOut,
-    MoviePageOut,
     MoviePatch,
     Similarity,
 )
@@ -37,7 +37,7 @@ def list_movies(
     rows = partial(selectors.list_movies, filters)
     asked = filters.model_dump(exclude_defaults=True)
     return answers.page_of(
-        request, answers.SEARCH, rows, paging, MoviePageOut, filters=asked, is_personal=similarity
+        request, answers.SEARCH, rows, paging, MovieOut.of, filters=asked, is_personal=similarity
     )
 
 
@@ -60,7 +60,7 @@ def list_trending_movies(
     """What the audience waits for: by ranking, without what has finished."""
     rows = selectors.list_trending_movies
     return answers.page_of(
-        request, answers.TRENDING, rows, paging, MoviePageOut, is_personal=similarity
+        request, answers.TRENDING, rows, paging, MovieOut.of, is_personal=similarity
     )
 
 
@@ -116,4 +116,4 @@ def delete_movie(
 @router.get("/genres", response={200: GenrePageOut, **problems(422)}, tags=TAGS)
 def list_genres(request: HttpRequest, paging: Query[Paginated.Input]) -> HttpResponse:
     """All genres, by name."""
-    return answers.page_of(request, answers.GENRES, selectors.list_genres, paging, GenrePageOut)
+    return answers.page_of(request, answers.GENRES, selectors.list_genres, paging, GenreOut.of)

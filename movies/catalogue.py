@@ -86,7 +86,7 @@ class Snapshot:
     def card(self, movie: Movie) -> Card:
         """The movie's card; `genres` should be prefetched."""
         if movie.pk not in self._cards:
-            shown = MovieOut.from_orm(movie).model_dump_json().encode()
+            shown = MovieOut.of(movie).model_dump_json().encode()
             self._cards[movie.pk] = Card(movie.name, shown)
         return self._cards[movie.pk]
 

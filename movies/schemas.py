@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, StringConstrai
 from cinema.schemas import Day, Line, Name, Pagination
 from movies.media.schemas import PosterSources
 from movies.media.urls import poster_srcset, poster_url, trailer_url
-from movies.models import MAX_PROTAGONISTS, Movie
+from movies.models import MAX_PROTAGONISTS, Genre, Movie
 from movies.types import (
     UNSET,
     Language,
@@ -27,6 +27,10 @@ from movies.types import (
 class GenreOut(Schema):
     slug: str = Field(examples=["science-fiction"])
     name: str = Field(examples=["Science Fiction"])
+
+    @classmethod
+    def of(cls, genre: Genre) -> GenreOut:
+        return cls.model_construct(slug=genre.slug, name=genre.name)
 
 
 def _genre_name(value: object) -> object:
@@ -113,6 +117,23 @@ class MovieOut(Schema):
     created_at: LocalTime
     updated_at: LocalTime
 
+    @classmethod
+    def of(cls, movie: Movie) -> MovieOut:
+        """As `from_orm` has it, without validating what the database vouches for: in a tenth of
+        the time, of which lists and the programme were made for the most part.
+        """
+        shown = {name: getattr(movie, name) for name in _AS_IT_IS}
+        sources = poster_srcset(movie)
+        return cls.model_construct(
+            **shown,
+            genres=[GenreOut.of(genre) for genre in movie.genres.all()],
+            poster=poster_url(movie),
+            poster_srcset=PosterSources(**sources) if sources else None,
+            trailer=trailer_url(movie),
+            rating_average=cls.resolve_rating_average(movie),
+            community_score=cls.resolve_community_score(movie),
+        )
+
     @staticmethod
     def resolve_poster(movie: Movie) -> str | None:
         return poster_url(movie)
@@ -136,6 +157,10 @@ class MovieOut(Schema):
     @staticmethod
     def resolve_community_score(movie: Movie) -> float | None:
         return None if movie.community_score is None else round(movie.community_score, 2)
+
+
+#: The fields of `MovieOut` that are the film's own.
+_AS_IT_IS = [name for name in MovieOut.model_fields if not hasattr(MovieOut, f"resolve_{name}")]
 
 
 class MovieForViewerOut(MovieOut):

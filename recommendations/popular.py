@@ -21,7 +21,7 @@ from cinema.http import Document
 from cinema.schemas import Paginated, Pagination
 from movies.answers import answer, page_document
 from movies.models import Movie
-from movies.schemas import MoviePageOut
+from movies.schemas import MovieOut
 from recommendations.weighing import HALF_STARS, weight_table
 
 #: The order is kept apart from its pages: an edit of a film ends these, and not what took long.
@@ -107,4 +107,4 @@ def _page(order: Sequence[int], paging: Paginated.Input) -> Document:
         wanted += others.values_list("pk", flat=True)[first:last]
     films = published.prefetch_related("genres").in_bulk(wanted)
     shown = [films[pk] for pk in wanted if pk in films]
-    return page_document(MoviePageOut, {"data": shown, "pagination": pagination})
+    return page_document(map(MovieOut.of, shown), pagination)

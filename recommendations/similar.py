@@ -58,7 +58,7 @@ def _document(movie_id: int, limit: int) -> Document:
         listed += _shown(CONTENT, others[: limit - len(listed)])
     data = [
         {
-            **MovieOut.from_orm(film).model_dump(mode="json"),
+            **MovieOut.of(film).model_dump(mode="json"),
             "score": round(score, 4),
             "source": source,
             "reasons": _reasons(source, movie, film),
