@@ -89,7 +89,7 @@ def _set(*, erasing: str, lock_timeout: str) -> None:
     """For this transaction, which may be somebody else's and go on.
 
     `erasing` is read by the trigger that takes deleted ratings out of the films' counts: migration
-    0009 of `recommendations`.
+    0007 of `recommendations`.
     """
     with connection.cursor() as cursor:
         cursor.execute(
