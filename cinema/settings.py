@@ -383,7 +383,7 @@ AUTHENTICATION_BACKENDS = [
     "users.sessions.backend.AccessTokenBackend",
 ]
 PASSWORD_HASHERS = [
-    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "users.hashing.Argon2",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 _validation = "django.contrib.auth.password_validation"
