@@ -27,6 +27,7 @@ from cinema.variables import (
     mail_sender,
     mail_server,
     matching,
+    networks,
     one_of,
     page_url,
     positive,
@@ -169,12 +170,13 @@ PERSONAL_DATA_KEEPERS = [
 
 # Django Ninja's own throttles, which we do not use, would believe all of X-Forwarded-For.
 NUM_PROXIES = NINJA_NUM_PROXIES = read("NUM_PROXIES", whole(0, 10), "0")
+THROTTLE_EXEMPT = read("THROTTLE_EXEMPT", networks, "127.0.0.0/8,::1")
 THROTTLE_ANONYMOUS = read("THROTTLE_ANONYMOUS", rate, "1200/min")
 THROTTLE_VIEWER = read("THROTTLE_VIEWER", rate, "600/min")
 THROTTLE_STAFF = read("THROTTLE_STAFF", rate, "2400/min")
-THROTTLE_LOGIN = read("THROTTLE_LOGIN", rate, "30/min")
+THROTTLE_LOGIN = read("THROTTLE_LOGIN", rate, "60/min")
 THROTTLE_REFRESH = read("THROTTLE_REFRESH", rate, "120/min")
-THROTTLE_REGISTER = read("THROTTLE_REGISTER", rate, "30/h")
+THROTTLE_REGISTER = read("THROTTLE_REGISTER", rate, "60/h")
 THROTTLE_MAIL = read("THROTTLE_MAIL", rate, "20/h")
 THROTTLE_HEAVY = read("THROTTLE_HEAVY", rate, "30/min")
 THROTTLE_UPLOAD = read("THROTTLE_UPLOAD", rate, "120/min")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from datetime import time
 from email.utils import parseaddr
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -104,6 +105,11 @@ def weight_table(text: str) -> dict[str, float]:
     if set(table) != expected:
         raise ValueError(f"expected exactly these names: {', '.join(sorted(expected))}")
     return table
+
+
+def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """`127.0.0.0/8,::1` as networks, `off` as none."""
+    return tuple(ip_network(part) for part in words(text) if text.lower() != "off")
 
 
 def url_of(*schemes: str) -> Callable[[str], str]:

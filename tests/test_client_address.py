@@ -7,7 +7,8 @@ from django.test import RequestFactory
 from ninja.conf import settings as ninja_settings
 from pytest_django.fixtures import Settings
 
-from cinema.throttling.addresses import UNKNOWN, client_address
+from cinema.throttling.addresses import UNKNOWN, client_address, is_exempt
+from cinema.variables import networks
 
 PROXY = "10.0.0.1"
 
@@ -77,3 +78,26 @@ def test_what_did_not_come_through_all_proxies_is_counted_for_who_brought_it(
 ) -> None:
     settings.NUM_PROXIES = 2
     assert address_of(forwarded=forwarded) == PROXY
+
+
+@pytest.mark.parametrize(
+    ("peer", "exempt"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.8.8", True),
+        ("::ffff:127.0.0.1", True),
+        ("::1", True),
+        ("192.0.2.7", True),
+        ("192.0.2.8", False),
+        ("2001:db8::1", False),
+        ("", False),
+    ],
+)
+def test_networks_are_exempt_by_a_setting(settings: Settings, peer: str, exempt: bool) -> None:
+    settings.THROTTLE_EXEMPT = networks("127.0.0.0/8, ::1, 192.0.2.7")
+    assert is_exempt(address_of(peer)) == exempt
+
+
+def test_a_proxy_on_this_machine_does_not_exempt_those_behind_it(settings: Settings) -> None:
+    settings.THROTTLE_EXEMPT, settings.NUM_PROXIES = networks("127.0.0.0/8"), 1
+    assert not is_exempt(address_of("127.0.0.1", "198.51.100.1"))

@@ -75,6 +75,7 @@ def test_every_variable_is_in_the_example() -> None:
         ("RESET_PASSWORD_LIFETIME_S", "0"),
         ("REGISTRATION_OPEN", "perhaps"),
         ("NUM_PROXIES", "-1"),
+        ("THROTTLE_EXEMPT", "127.0.0.1/8"),
         ("THROTTLE_LOGIN", "30"),
         ("THROTTLE_LOGIN", "0/min"),
         ("THROTTLE_LOGIN", "30/fortnight"),

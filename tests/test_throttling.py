@@ -11,9 +11,10 @@ from pytest_django.fixtures import Settings
 
 from cinema.throttling import counting
 from cinema.throttling.rates import Rate, rate
+from cinema.variables import networks
 from tests.builders import Client, make_user
 from tests.outages import database_refusing
-from tests.throttling import NOON, assert_refused, get, login, statuses
+from tests.throttling import LOGIN, NOON, assert_refused, get, login, statuses
 
 pytestmark = pytest.mark.django_db
 
@@ -75,6 +76,22 @@ def test_rates_are_written_as_people_say_them() -> None:
 
 
 # --- who is not signed in
+
+
+def test_what_comes_from_this_machine_is_not_counted_in_general(settings: Settings) -> None:
+    settings.THROTTLE_ANONYMOUS = settings.THROTTLE_VIEWER = Rate(2, 60)
+    settings.THROTTLE_EXEMPT, settings.NUM_PROXIES = networks("127.0.0.0/8"), 1
+    assert statuses(4) == [200] * 4
+    assert {get("/users/me", of=viewer).status_code for viewer in [Client(make_user())] * 4} == {
+        200
+    }
+    assert statuses(4, at="192.0.2.1") == [200, 200, 429, 429]
+
+
+def test_a_tight_limit_holds_for_this_machine_too(settings: Settings) -> None:
+    settings.THROTTLE_LOGIN, settings.THROTTLE_EXEMPT = Rate(2, 60), networks("127.0.0.0/8")
+    answers = [Client().send("POST", "/auth/login", LOGIN).status_code for _ in range(3)]
+    assert answers == [401, 401, 429]
 
 
 def test_an_address_has_a_limit_and_is_told_when_to_come_back(

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest
 
+from cinema.throttling.addresses import client_address, is_exempt
 from cinema.throttling.errors import TooManyRequests
 from cinema.throttling.metering import meter
 from cinema.throttling.rates import Rate
@@ -23,6 +24,8 @@ def charge_account(request: HttpRequest, user: AbstractBaseUser) -> None:
     if request.META.get(_CHARGED) == account:
         return
     request.META[_CHARGED] = account
+    if is_exempt(client_address(request)):
+        return
     is_staff = getattr(user, "is_staff", False)
     rate: Rate | None = settings.THROTTLE_STAFF if is_staff else settings.THROTTLE_VIEWER
     if rate and (wait_s := meter.take(rate, "account", account)) > 0:

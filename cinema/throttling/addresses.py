@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -28,6 +35,19 @@ def client_address(request: HttpRequest) -> str:
         if len(entries) >= proxies and (address := _normal(entries[-proxies])):
             return address
     return _normal(request.META.get("REMOTE_ADDR", "")) or UNKNOWN
+
+
+def is_exempt(address: str) -> bool:
+    """Whether the general limits do not count what comes from there; of IPv6 a whole /64."""
+    return _is_within(address, settings.THROTTLE_EXEMPT)
+
+
+@lru_cache(maxsize=4096)
+def _is_within(address: str, among: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+    if address == UNKNOWN:
+        return False
+    asked = ip_network(address)
+    return any(asked.version == each.version and asked.overlaps(each) for each in among)
 
 
 def _normal(text: str) -> str:

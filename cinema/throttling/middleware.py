@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponseBase
 from cinema.auth import bearer_token
 from cinema.errors import database_away
 from cinema.throttling.accounts import account_charged, charge_account
-from cinema.throttling.addresses import client_address
+from cinema.throttling.addresses import client_address, is_exempt
 from cinema.throttling.errors import TooManyRequests
 from cinema.throttling.metering import meter
 from cinema.throttling.rates import Rate
@@ -20,7 +20,7 @@ from cinema.throttling.rates import Rate
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 #: Probes must get through. A page shows many posters at once, and serving has a limit of its own.
-EXEMPT = ("/health/", "/media/", "/static/")
+EXEMPT_PATHS = ("/health/", "/media/", "/static/")
 
 
 def throttle(get_response: GetResponse) -> GetResponse:
@@ -33,9 +33,9 @@ def throttle(get_response: GetResponse) -> GetResponse:
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         rate: Rate | None = settings.THROTTLE_ANONYMOUS
-        if rate is None or request.path.startswith(EXEMPT):
-            return get_response(request)
         address = client_address(request)
+        if rate is None or request.path.startswith(EXEMPT_PATHS) or is_exempt(address):
+            return get_response(request)
         token = bearer_token(request)
         try:
             if not token:
