@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_django.fixtures import Settings
 
     from tests.builders import Client
+    from tests.tastes import Camps
     from tests.tmdb_server import TmdbServer
 
 
@@ -143,3 +144,23 @@ def tmdb(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[TmdbSe
         monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=server.waits.append))
         yield server
         connecting.forget()
+
+
+@pytest.fixture
+def camps(db: None) -> Camps:
+    from tests.tastes import publish_release, two_camps
+
+    found = two_camps()
+    publish_release()
+    return found
+
+
+@pytest.fixture
+def fan(camps: Camps) -> Client:
+    """New since the training, of the camp of viewer 0, with five films rated."""
+    from tests.builders import Client, make_user
+    from tests.tastes import rate_as_camp
+
+    client = Client(make_user())
+    rate_as_camp(client, camps, 5)
+    return client
