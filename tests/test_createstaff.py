@@ -193,3 +193,10 @@ def _take_terminal() -> None:
     import termios
 
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def test_an_empty_database_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE users_user RENAME TO users_gone")
+    with pytest.raises(CommandError, match="has no tables yet"):
+        create(monkeypatch, ADDRESS)

@@ -6,7 +6,8 @@ from getpass import getpass
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import transaction
+from django.db import ProgrammingError, transaction
+from psycopg.errors import UndefinedTable
 
 from cinema.audit.recording import recording_as
 from cinema.errors import ApiError
@@ -40,6 +41,12 @@ class Command(BaseCommand):
             user = act(options)
         except (ApiError, ValueError) as error:
             raise CommandError(str(error)) from error
+        except ProgrammingError as error:
+            if not isinstance(error.__cause__, UndefinedTable):
+                raise
+            raise CommandError(
+                "The database has no tables yet: `manage.py prepare` first."
+            ) from error
         role = "superuser" if user.is_superuser else "member of staff"
         self.stdout.write(f"{user.email} is a {role} now.")
 
