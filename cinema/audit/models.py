@@ -29,7 +29,7 @@ class AuditEntry(models.Model):
         HALL = "hall", "hall"
         GENRE = "genre", "genre"
         USER = "user", "viewer"
-        REFRESH_TOKEN = "session", "session"
+        SESSION = "session", "session"
         RELEASE = "release", "release"
         TRAINING_RUN = "training-run", "training"
         TMDB_SYNC = "tmdb-sync", "TMDb sync"

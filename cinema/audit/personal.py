@@ -17,7 +17,7 @@ class AuditEntries:
     def export(self, user: AbstractBaseUser) -> Iterator[Mapping[str, Any]]:
         """Without who else it was: that is somebody else's."""
         by, about = Q(user_id=user.pk), Q(model=AuditEntry.Model.USER, object_id=user.pk)
-        about |= Q(model=AuditEntry.Model.REFRESH_TOKEN, before__user_id=user.pk)
+        about |= Q(model=AuditEntry.Model.SESSION, before__user_id=user.pk)
         for entry in AuditEntry.objects.filter(by | about).order_by("id").iterator():
             yield {
                 "at": entry.at,
