@@ -83,6 +83,15 @@ def get_playlist(playlist_id: int, *, reader: Reader) -> Playlist:
     return _one(shown(found, reader), playlist_id)
 
 
+def get_bare_playlist(playlist_id: int, *, reader: Reader) -> Playlist:
+    """The same without what is shown of it.
+
+    Raises:
+        PlaylistNotFound: There is none, or it is another viewer's private one.
+    """
+    return _one(visible_playlists(reader).filter(pk=playlist_id), playlist_id)
+
+
 def get_shared_playlist(slug: str, *, reader: Reader) -> Playlist:
     """The playlist of a link, with all of its films.
 

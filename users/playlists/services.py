@@ -194,7 +194,7 @@ def follow_playlist(*, viewer: User, playlist_id: int) -> None:
         OwnPlaylist: It is the viewer's own.
         TooManyFollowed: The viewer follows as many as one may follow.
     """
-    playlist = selectors.get_playlist(playlist_id, reader=viewer)
+    playlist = selectors.get_bare_playlist(playlist_id, reader=viewer)
     if playlist.user_id == viewer.pk:
         raise OwnPlaylist
     lock_viewer(viewer)
@@ -214,7 +214,7 @@ def unfollow_playlist(*, viewer: User, playlist_id: int) -> None:
         NotFollowed: The viewer did not follow it.
     """
     found = PlaylistFollow.objects.filter(user=viewer, playlist=playlist_id).delete()[0]
-    selectors.get_playlist(playlist_id, reader=viewer)
+    selectors.get_bare_playlist(playlist_id, reader=viewer)
     if not found:
         raise NotFollowed
 
