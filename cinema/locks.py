@@ -1,14 +1,22 @@
-"""Locks over all processes, kept by Postgres."""
+"""Locks over all processes, kept by Postgres; and what to do when two of them have met."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import psycopg
-from django.db import connection
+from django.db import OperationalError, connection
+from psycopg.errors import DeadlockDetected
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: Of a transaction that Postgres ended.
+ATTEMPTS = 3
 
 
 @contextmanager
@@ -50,3 +58,22 @@ def try_hold_alone(name: str) -> bool:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [zlib.crc32(name.encode())])
         row = cursor.fetchone()
         return bool(row and row[0])
+
+
+def again_after_deadlock(write: Callable[P, T]) -> Callable[P, T]:
+    """Make the transaction anew if Postgres ended it to free others.
+
+    The clock's ticks, ratings and imports lock many movies, in whatever order they meet them.
+    """
+
+    @wraps(write)
+    def attempts(*args: P.args, **kwargs: P.kwargs) -> T:
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return write(*args, **kwargs)
+            except OperationalError as error:
+                if not isinstance(error.__cause__, DeadlockDetected):
+                    raise
+        return write(*args, **kwargs)
+
+    return attempts

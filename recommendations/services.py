@@ -7,9 +7,9 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerAway
 
+from cinema.locks import again_after_deadlock
 from movies import selectors as movies
 from movies.answers import rating_changed
-from movies.screenings.locking import again_after_deadlock
 from recommendations.errors import InteractionNotFound, RatingNotFound
 from recommendations.locking import hold_writes
 from recommendations.models import Interaction, TrainingRun

@@ -12,6 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
+from cinema.locks import again_after_deadlock
 from cinema.office.pages import StaffInline, StaffPage, labelled
 from movies import lifecycle
 from movies.admin import actions, files, filters
@@ -22,7 +23,7 @@ from movies.admin.weeks import Week
 from movies.media.replacing import with_uploads_replaced
 from movies.media.urls import poster_url, trailer_url
 from movies.models import Movie, Screening
-from movies.screenings.locking import again_after_deadlock, lock_movies
+from movies.screenings.locking import lock_movies
 from movies.search import finding
 from movies.search.indexing import index_movies
 

@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 
+from cinema.locks import again_after_deadlock
 from cinema.office.pages import StaffPage, labelled
 from movies.admin import actions, filters
 from movies.admin.fields import OVERRIDES
@@ -16,7 +17,6 @@ from movies.admin.forms import ScreeningForm
 from movies.admin.weeks import Week
 from movies.days import cinema_day
 from movies.models import Movie, Screening
-from movies.screenings.locking import again_after_deadlock
 from movies.search import finding
 from movies.search.indexing import index_movies
 

@@ -6,14 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
-from cinema.locks import hold_alone
+from cinema.locks import again_after_deadlock, hold_alone
 from movies.constraints import broken_constraint
 from movies.importing.films import Film, Films
 from movies.importing.lines import UnusableFile
 from movies.importing.rows import Done, Refused, Result, Row, checked, refused
 from movies.importing.schemas import MAX_ROWS, ImportedRow, ImportOut, RefusedMovieRow
 from movies.importing.writing import write
-from movies.screenings.locking import again_after_deadlock
 from movies.services import UNIQUE_MOVIE
 
 log = logging.getLogger(__name__)

@@ -7,13 +7,14 @@ from datetime import date
 from django.db import transaction
 
 from cinema.errors import Unprocessable
+from cinema.locks import again_after_deadlock
 from movies.days import cinema_day, clock_reading, local_time, moment_of
 from movies.errors import NothingToCopy
 from movies.models import Movie, Screening
 from movies.screenings import selectors
 from movies.screenings.batch_schemas import ScreeningCopyIn
 from movies.screenings.collisions import Unplaced, Wanted
-from movies.screenings.locking import again_after_deadlock, lock_halls, lock_movies
+from movies.screenings.locking import lock_halls, lock_movies
 from movies.screenings.placing import Placed, place
 
 #: At once: a month of a large house.

@@ -7,40 +7,11 @@ the order waits, and never in a circle.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import wraps
-from typing import ParamSpec, TypeVar
-
-from django.db import OperationalError
-from psycopg.errors import DeadlockDetected
+from collections.abc import Iterable
 
 from movies.errors import ScreeningNotFound
 from movies.models import Hall, Movie, Screening
 from movies.screenings import selectors
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-ATTEMPTS = 3
-
-
-def again_after_deadlock(write: Callable[P, T]) -> Callable[P, T]:
-    """Make the transaction anew if Postgres ended it to free others.
-
-    The clock's ticks, ratings and imports lock many movies, in whatever order they meet them.
-    """
-
-    @wraps(write)
-    def attempts(*args: P.args, **kwargs: P.kwargs) -> T:
-        for _ in range(ATTEMPTS - 1):
-            try:
-                return write(*args, **kwargs)
-            except OperationalError as error:
-                if not isinstance(error.__cause__, DeadlockDetected):
-                    raise
-        return write(*args, **kwargs)
-
-    return attempts
 
 
 def lock_movies(movie_ids: Iterable[int]) -> dict[int, Movie]:

@@ -8,12 +8,13 @@ from datetime import date, datetime, timedelta
 from django.db import transaction
 
 from cinema.errors import Unprocessable
+from cinema.locks import again_after_deadlock
 from movies.days import ONE_DAY, clock_reading, moment_of
 from movies.errors import DatesReversed, EndsAtUnknown, MovieNotFound
 from movies.models import MAX_SCREENING_LENGTH, Movie, Screening
 from movies.screenings.batch_schemas import WEEKDAYS, ScreeningPatternIn
 from movies.screenings.collisions import Wanted
-from movies.screenings.locking import again_after_deadlock, lock_hall, lock_movies
+from movies.screenings.locking import lock_hall, lock_movies
 from movies.screenings.placing import Placed, place
 
 MAX_POSTED = 500

@@ -7,12 +7,12 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from cinema.conditions import check_if_match
+from cinema.locks import again_after_deadlock
 from movies.constraints import broken_constraint
 from movies.errors import DatesReversed, EndsAtUnknown, HallTaken, MovieNotFound
 from movies.models import Movie, Screening
 from movies.screenings.collisions import standing_in_the_way
 from movies.screenings.locking import (
-    again_after_deadlock,
     lock_hall,
     lock_movies,
     lock_screening,

@@ -6,9 +6,8 @@ from typing import IO
 from django.db import transaction
 from django.utils import timezone
 
-from cinema.locks import hold_alone
+from cinema.locks import again_after_deadlock, hold_alone
 from movies.answers import rating_changed
-from movies.screenings.locking import again_after_deadlock
 from recommendations.importing.matching import Film, Matching
 from recommendations.importing.planning import Plan, Statement
 from recommendations.importing.reading import Upload, read
