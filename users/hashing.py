@@ -1,7 +1,8 @@
-"""Hashes of passwords, a few at a time."""
+"""Hashes: of tokens, and of passwords, a few at a time."""
 
 from __future__ import annotations
 
+import hashlib
 from threading import BoundedSemaphore
 
 from django.contrib.auth.hashers import Argon2PasswordHasher
@@ -26,3 +27,13 @@ class Argon2(Argon2PasswordHasher):
     def verify(self, password: str, encoded: str) -> bool:
         with _turns:
             return super().verify(password, encoded)
+
+
+def hash_token(token: str) -> bytes:
+    """SHA-256 is enough: a token is 256 random bits, which nobody can guess from its hash."""
+    return hashlib.sha256(token_bytes(token)).digest()
+
+
+def token_bytes(token: str) -> bytes:
+    """Whatever a client sends for one."""
+    return token.encode("utf-8", "surrogatepass")

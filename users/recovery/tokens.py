@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from datetime import timedelta
 
@@ -11,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from users.errors import MailedTokenRefused
+from users.hashing import hash_token
 from users.models import MailedToken, User
 
 Purpose = MailedToken.Purpose
@@ -32,7 +32,7 @@ def issue_mailed_token(user: User, purpose: Purpose) -> str:
         user=user,
         purpose=purpose,
         email=user.email,
-        token_hash=hash_mailed_token(token),
+        token_hash=hash_token(token),
         expires_at=timezone.now() + timedelta(seconds=_lifetime_s(purpose)),
     )
     return token
@@ -44,7 +44,7 @@ def read_mailed_token(token: str, purpose: Purpose) -> tuple[User, MailedToken]:
     Raises:
         MailedTokenRefused: It does not count.
     """
-    known = {"token_hash": hash_mailed_token(token), "purpose": purpose}
+    known = {"token_hash": hash_token(token), "purpose": purpose}
     by_token = {f"mailed_tokens__{name}": value for name, value in known.items()}
     # The viewer first, as whoever replaces a token does it.
     users = User.objects.select_for_update(no_key=True, of=("self",))
@@ -62,11 +62,6 @@ def read_mailed_token(token: str, purpose: Purpose) -> tuple[User, MailedToken]:
 
 def mark_used(token: MailedToken) -> None:
     MailedToken.objects.filter(pk=token.pk).update(used_at=timezone.now())
-
-
-def hash_mailed_token(token: str) -> bytes:
-    """SHA-256 is enough for 256 random bits."""
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
 def _lifetime_s(purpose: Purpose) -> int:

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from users.errors import RefreshTokenRefused
+from users.hashing import hash_token
 from users.models import RefreshToken, Session
 from users.sessions import tokens
 from users.sessions.selectors import standing
@@ -28,7 +29,7 @@ def issue(session: Session, refresh_token: str) -> TokenPair:
     """The session's next tokens."""
     RefreshToken.objects.create(
         session=session,
-        token_hash=tokens.hash_refresh_token(refresh_token),
+        token_hash=hash_token(refresh_token),
         expires_at=session.expires_at,
     )
     return TokenPair(access=tokens.issue_access_token(session), refresh=refresh_token)
@@ -53,7 +54,7 @@ def refresh(*, token: str) -> TokenPair:
 
 
 def _spend(text: str) -> TokenPair | None:
-    now, token_hash = timezone.now(), tokens.hash_refresh_token(text)
+    now, token_hash = timezone.now(), hash_token(text)
     # The session first, and the token once that is held: of two that come at once, the second one
     # must see what the first one has written.
     session = (
@@ -94,7 +95,7 @@ def _answer_again(
     if token.spent_at is None or token.successor_salt is None or now - token.spent_at >= grace:
         return None
     possible = tokens.successors(text, bytes(token.successor_salt))
-    by_hash = {tokens.hash_refresh_token(each): each for each in possible}
+    by_hash = {hash_token(each): each for each in possible}
     successor = session.refresh_tokens.filter(token_hash__in=by_hash, spent_at=None).first()
     if successor is None:
         return None

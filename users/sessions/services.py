@@ -11,6 +11,7 @@ from cinema.schemas import CONTROLS
 from cinema.throttling.lockout import guarded
 from users.addresses import email_key
 from users.errors import SessionNotFound, WrongCredentials
+from users.hashing import hash_token
 from users.models import Session, User
 from users.sessions import tokens
 from users.sessions.refreshing import TokenPair, issue
@@ -62,7 +63,7 @@ def _open(user: User, device: str) -> Session:
 
 def sign_out(*, token: str) -> None:
     """End the session of a refresh token, spent or not. An unknown one is signed out already."""
-    _end(refresh_tokens__token_hash=tokens.hash_refresh_token(token))
+    _end(refresh_tokens__token_hash=hash_token(token))
 
 
 def end_session(*, user: User, session_id: int) -> None:

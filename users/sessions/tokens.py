@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import secrets
 import uuid
@@ -15,6 +14,7 @@ import jwt
 from django.conf import settings
 from django.utils import timezone
 
+from users.hashing import token_bytes
 from users.models import Session
 from users.sessions.keys import all_keys, key_of, newest_key
 
@@ -103,18 +103,9 @@ def successors(token: str, salt: bytes) -> list[str]:
     Whoever sends the token once more can be given the same successor again, and yet it is stored
     nowhere: it takes the token, which the client has, and the salt and a key, which we have.
     """
-    text = salt + _as_bytes(token)
+    text = salt + token_bytes(token)
     made = (hmac.digest(key.succession, text, "sha256") for key in all_keys())
     return [base64.urlsafe_b64encode(each).rstrip(b"=").decode() for each in made]
-
-
-def hash_refresh_token(token: str) -> bytes:
-    """SHA-256 is enough: the token is 256 random bits, which nobody can guess from its hash."""
-    return hashlib.sha256(_as_bytes(token)).digest()
-
-
-def _as_bytes(token: str) -> bytes:
-    return token.encode("utf-8", "surrogatepass")
 
 
 def refresh_expiry(began_at: datetime) -> datetime:
