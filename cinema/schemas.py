@@ -76,6 +76,9 @@ def _rows(queryset: QuerySet[Any], asked: Paginated.Input, total: int) -> QueryS
     return queryset.filter(pk__in=keys)
 
 
+#: Of a row, in a payload. Strict: no "4" and no true.
+RowId = Annotated[int, Field(ge=1, le=2**63 - 1, strict=True)]
+
 SURROGATES = re.compile(r"[\ud800-\udfff]")
 #: But for those that are white space.
 CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")

@@ -48,7 +48,7 @@ def _hours_and_minutes(value: object) -> object:
     return value
 
 
-def _each_once(tags: list[str]) -> list[str]:
+def each_once(tags: list[str]) -> list[str]:
     return list(dict.fromkeys(tags))
 
 
@@ -69,7 +69,7 @@ Title = Annotated[Name, StringConstraints(max_length=300)]
 Person = Annotated[Name, StringConstraints(max_length=200)]
 Slug = Annotated[Line, StringConstraints(max_length=120, pattern=r"^[\w]+(-[\w]+)*$")]
 Tag = Annotated[Name, AfterValidator(str.lower), StringConstraints(max_length=40)]
-Tags = Annotated[list[Tag], Field(max_length=20), AfterValidator(_each_once)]
+Tags = Annotated[list[Tag], Field(max_length=20), AfterValidator(each_once)]
 #: A hall's number is a name too.
 HallName = Annotated[
     Name,

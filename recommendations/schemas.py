@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from ninja import Field, Schema
 from pydantic import AfterValidator, ConfigDict, model_validator
 
+from cinema.schemas import RowId
 from movies.schemas import MovieForViewerOut, MovieOut
 from movies.types import LocalTime
 from recommendations.engine.algorithms import ALGORITHMS
@@ -30,7 +31,6 @@ def _known_algorithm(name: str) -> str:
 
 # Strict: no "4" and no true.
 Stars = Annotated[float, Field(ge=0.5, le=5, strict=True), AfterValidator(_in_halves)]
-MovieId = Annotated[int, Field(ge=1, le=2**63 - 1, strict=True)]
 BatchNumber = Annotated[int, Field(ge=1, le=100)]
 SimilarLimit = Annotated[int, Field(ge=1, le=40)]
 Algorithm = Annotated[str, AfterValidator(_known_algorithm)]
@@ -45,7 +45,7 @@ class RatingIn(Schema):
 class InteractionIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
-    movie_id: MovieId = Field(examples=[42])
+    movie_id: RowId = Field(examples=[42])
     kind: Kind = Field(examples=["like"])
     stars: Stars | None = Field(None, description="For a rating, and only for it.", examples=[None])
 

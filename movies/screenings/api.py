@@ -28,6 +28,13 @@ from movies.screenings.schemas import (
 
 router = Router()
 TAGS = ["Programme"]
+#: What becomes of many screenings at once.
+PLACED = {
+    200: PlacedOut,
+    201: PlacedOut,
+    409: HallsTakenProblem,
+    **problems(401, 403, 404, 422),
+}
 
 
 @router.get(
@@ -63,12 +70,7 @@ def create_screening(
 @router.post(
     "/screenings/bulk",
     auth=staff,
-    response={
-        200: PlacedOut,
-        201: PlacedOut,
-        409: HallsTakenProblem,
-        **problems(401, 403, 404, 422),
-    },
+    response=PLACED,
     tags=TAGS,
 )
 def post_pattern(request: HttpRequest, payload: ScreeningPatternIn) -> Status[Placed]:
@@ -80,12 +82,7 @@ def post_pattern(request: HttpRequest, payload: ScreeningPatternIn) -> Status[Pl
 @router.post(
     "/screenings/copy",
     auth=staff,
-    response={
-        200: PlacedOut,
-        201: PlacedOut,
-        409: HallsTakenProblem,
-        **problems(401, 403, 404, 422),
-    },
+    response=PLACED,
     tags=TAGS,
 )
 def copy_screenings(request: HttpRequest, payload: ScreeningCopyIn) -> Status[Placed]:

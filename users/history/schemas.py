@@ -1,28 +1,23 @@
 from __future__ import annotations
 
-from typing import Annotated
-
 from ninja import Field, Schema
 from pydantic import ConfigDict
 
-from cinema.schemas import Moment
+from cinema.schemas import Moment, RowId
 from movies.schemas import MovieOut
 from movies.types import LocalTime
-
-# Strict: no "4" and no true.
-Id = Annotated[int, Field(ge=1, le=2**63 - 1, strict=True)]
 
 
 class ViewingIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
-    movie_id: Id = Field(examples=[42])
+    movie_id: RowId = Field(examples=[42])
     watched_at: Moment | None = Field(
         None,
         description="Default: now, or the start of the screening.",
         examples=["2026-11-03T20:15:00+01:00"],
     )
-    screening_id: Id | None = Field(
+    screening_id: RowId | None = Field(
         None, description="Checks you in: you were there, or are about to be.", examples=[None]
     )
 

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 from cinema.errors import Problem
 from cinema.http import absolute_url
-from cinema.schemas import Line, Name
+from cinema.schemas import Line, Name, RowId
 from movies.media.urls import poster_url
 from movies.schemas import MovieOut
 from movies.types import UNSET, LocalTime, Status, Text
@@ -26,16 +26,14 @@ MAX_FIRST_FILMS = 100
 CARD_WIDTH = 320
 
 
-def _each_once(ids: list[int]) -> list[int]:
+def _without_repeats(ids: list[int]) -> list[int]:
     if len(set(ids)) < len(ids):
         twice = next(one for place, one in enumerate(ids) if one in ids[:place])
         raise ValueError(f"{twice} is given twice")
     return ids
 
 
-# Strict: no "4" and no true.
-MovieId = Annotated[int, Field(ge=1, le=2**63 - 1, strict=True)]
-MovieIds = Annotated[list[MovieId], Field(max_length=MAX_FILMS), AfterValidator(_each_once)]
+MovieIds = Annotated[list[RowId], Field(max_length=MAX_FILMS), AfterValidator(_without_repeats)]
 PlaylistName = Annotated[Name, StringConstraints(max_length=100)]
 Description = Annotated[Text, StringConstraints(max_length=2000)]
 #: A viewer by id, or `me` and what I follow.

@@ -6,22 +6,18 @@ from ninja import Field, Schema
 from pydantic import AfterValidator, ConfigDict, StringConstraints
 
 from cinema.schemas import Line
-from movies.types import Language
+from movies.types import Language, each_once
 from users.preferences.selectors import StatedPreferences
 
 AT_MOST = 20
 
 
-def _each_once(values: list[str]) -> list[str]:
-    return list(dict.fromkeys(values))
-
-
 GenreSlugs = Annotated[
     list[Annotated[Line, StringConstraints(max_length=60)]],
     Field(max_length=AT_MOST),
-    AfterValidator(_each_once),
+    AfterValidator(each_once),
 ]
-Languages = Annotated[list[Language], Field(max_length=AT_MOST), AfterValidator(_each_once)]
+Languages = Annotated[list[Language], Field(max_length=AT_MOST), AfterValidator(each_once)]
 
 
 class PreferencesIn(Schema):
