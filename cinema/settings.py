@@ -32,6 +32,7 @@ from cinema.variables import (
     page_url,
     positive,
     read,
+    shares_of,
     some_of,
     time_of_day,
     url_of,
@@ -297,6 +298,16 @@ TRAINING_INTERVAL_S = read("TRAINING_INTERVAL_S", whole(10), "3600")
 TRAINING_TIME_LIMIT_S = read("TRAINING_TIME_LIMIT_S", whole(10, 3300), "1500")
 TRAINING_GATE_MARGIN = read("TRAINING_GATE_MARGIN", fraction, "0.1")
 TRAINING_FACTORS = read("TRAINING_FACTORS", whole(0, 1024), "0")
+TRAINING_ALGORITHMS = read("TRAINING_ALGORITHMS", words, "")
+TUNING_BUDGET_S = read("TUNING_BUDGET_S", whole(0, 3300), "60")
+EASE_MAX_ITEMS = read("EASE_MAX_ITEMS", whole(0, 100_000), "10000")
+ITEM_KNN_WEIGHTING = read("ITEM_KNN_WEIGHTING", one_of("bm25", "cosine", "tfidf"), "cosine")
+HYBRID_WEIGHTS = read(
+    "HYBRID_WEIGHTS",
+    shares_of("collaborative", "content", "popularity"),
+    "collaborative=0.5,content=0.3,popularity=0.2",
+)
+EXPLORATION_SHARE = read("EXPLORATION_SHARE", fraction, "0.1")
 
 # --- health
 

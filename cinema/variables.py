@@ -107,6 +107,23 @@ def weight_table(text: str) -> dict[str, float]:
     return table
 
 
+def shares_of(*names: str) -> Callable[[str], dict[str, float]]:
+    """`als=0.5,content=0.5` to a dictionary: each name, none below 0, and not all 0."""
+
+    def cast(text: str) -> dict[str, float]:
+        pairs = (word.partition("=") for word in words(text))
+        shares = {name.strip(): float(value) for name, _, value in pairs}
+        if set(shares) != set(names):
+            raise ValueError(f"expected exactly these names: {', '.join(names)}")
+        if not all(0 <= share < float("inf") for share in shares.values()) or not any(
+            shares.values()
+        ):
+            raise ValueError("expected numbers from 0 on, one of them above")
+        return shares
+
+    return cast
+
+
 def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
     """`127.0.0.0/8,::1` as networks, `off` as none."""
     return tuple(ip_network(part) for part in words(text) if text.lower() != "off")

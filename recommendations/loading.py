@@ -13,10 +13,10 @@ from cinema.refreshing import Refreshing
 from recommendations import selectors
 from recommendations.engine import artifacts
 from recommendations.engine.algorithms import ALGORITHMS
-from recommendations.engine.artifacts import ArtifactError
+from recommendations.engine.artifacts import ArtifactError, arrays_of
 from recommendations.engine.ids import IdMap
 from recommendations.engine.predicting import RatingPredictor
-from recommendations.engine.protocol import Array, Recommender
+from recommendations.engine.protocol import Recommender
 from recommendations.models import Release
 
 log = logging.getLogger(__name__)
@@ -51,24 +51,18 @@ def load_release(release: Release) -> LoadedRelease:
     arrays, manifest = artifacts.load(release.path)
     try:
         recommenders = {
-            name: ALGORITHMS[name].from_arrays(_part(arrays, name))
+            name: ALGORITHMS[name].from_arrays(arrays_of(arrays, name))
             for name in manifest["algorithms"]
         }
         items = IdMap(np.asarray(arrays["item_ids"], dtype=np.int64))
         loaded = LoadedRelease(release.pk, None, items, recommenders)
-        if ratings := _part(arrays, PREDICTOR):
+        if ratings := arrays_of(arrays, PREDICTOR):
             users = IdMap(np.asarray(arrays["user_ids"], dtype=np.int64))
             predictor = RatingPredictor.from_arrays(ratings)
             loaded = replace(loaded, users=users, predictor=predictor)
     except KeyError as error:
         raise ArtifactError(f"{error} is not known") from error
     return loaded
-
-
-def _part(arrays: Mapping[str, Array], name: str) -> dict[str, Array]:
-    """Those of one model, by its own names."""
-    start = f"{name}."
-    return {k.removeprefix(start): array for k, array in arrays.items() if k.startswith(start)}
 
 
 def _load_current(standing: LoadedRelease | None) -> LoadedRelease:

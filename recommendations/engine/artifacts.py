@@ -28,6 +28,8 @@ class ArtifactError(Exception):
 def save(directory: Path, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> None:
     """Write the arrays and the manifest aside, then rename: the directory is whole or not there.
 
+    An array that stands under several names is written once.
+
     Args:
         arrays: By file name without ending, such as `als.item_factors`.
         facts: What else the manifest should hold; JSON.
@@ -35,15 +37,21 @@ def save(directory: Path, arrays: Mapping[str, Array], facts: Mapping[str, Any])
     unfinished = directory.with_name(f".{directory.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
-    checksums = {}
+    checksums: dict[str, str] = {}
+    same_as: dict[str, str] = {}
+    written: dict[int, str] = {}
     for name, array in arrays.items():
+        if id(array) in written:
+            same_as[name] = written[id(array)]
+            continue
+        written[id(array)] = name
         path = unfinished / f"{name}.npy"
         with path.open("wb") as file:
             np.save(file, np.asarray(array, order="C"), allow_pickle=False)
             file.flush()
             os.fsync(file.fileno())
         checksums[name] = _checksum(path)
-    manifest = {"format": FORMAT, "sha256": checksums, **facts}
+    manifest = {"format": FORMAT, "sha256": checksums, "same_as": same_as, **facts}
     with (unfinished / MANIFEST).open("wb") as file:
         file.write(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
         file.flush()
@@ -67,9 +75,17 @@ def load(directory: Path) -> tuple[dict[str, Array], dict[str, Any]]:
             if _checksum(path) != checksum:
                 raise ArtifactError(f"{path} does not fit its checksum")
             arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False)
+        for name, other in manifest.get("same_as", {}).items():
+            arrays[name] = arrays[other]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{directory} cannot be read: {error}") from error
     return arrays, manifest
+
+
+def arrays_of(arrays: Mapping[str, Array], model: str) -> dict[str, Array]:
+    """Those of one model, whose names begin with its own, by the rest of their names."""
+    start = f"{model}."
+    return {k.removeprefix(start): array for k, array in arrays.items() if k.startswith(start)}
 
 
 def remove(directory: Path) -> None:

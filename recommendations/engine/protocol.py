@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,8 +45,24 @@ class Recommender(ABC):
 
     name: ClassVar[str]
     description: ClassVar[str]
+    #: The settings worth searching, each with values to try in ascending order.
+    search_space: ClassVar[Mapping[str, Sequence[Any]]] = {}
     #: Called with the share done, 0 to 1, by an algorithm that takes long to fit.
     on_progress: Callable[[float], None] | None = None
+
+    def settings_for(self, interactions: csr_matrix) -> dict[str, Any]:
+        """The searched settings as `fit` would take them here: those given, or else the defaults
+        for data of this size."""
+        return {}
+
+    def obstacle(
+        self,
+        interactions: csr_matrix,
+        items: ItemFeatures | None = None,
+        times: csr_matrix | None = None,
+    ) -> str | None:
+        """Why a release should be made without it, such as too many items; None for no reason."""
+        return None
 
     @abstractmethod
     def fit(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -23,7 +23,7 @@ class Data:
 
     interactions: csr_matrix
     times: csr_matrix
-    items: ItemFeatures
+    items: ItemFeatures | None
 
     def fit(self, recommender: R) -> R:
         return recommender.fit(self.interactions, self.items, self.times)
@@ -31,9 +31,13 @@ class Data:
     def update(self, recommender: R) -> R:
         return recommender.update(self.interactions, self.items, self.times)
 
+    def without_features(self) -> Data:
+        """The same, with nothing known of its items beside who liked them."""
+        return replace(self, items=None)
+
     def of_items(self, order: NDArray[np.intp]) -> Data:
         """The same with its items in another order."""
-        features = ItemFeatures(self.items.matrix[order], self.items.names)
+        features = self.items and ItemFeatures(self.items.matrix[order], self.items.names)
         return Data(self.interactions[:, order], self.times[:, order], features)
 
 
