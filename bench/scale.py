@@ -17,6 +17,7 @@ class Scale:
         catalogue_films: Of the large catalogue, with `catalogue_screenings`.
         list_rounds: How often each list is asked for.
         tokens: As how many viewers recommendations are asked for.
+        peer_sizes: Name, viewers, films and likes of the matrices that libraries are held against.
         orm_rows: How much of the table the ORM loads at most.
     """
 
@@ -31,6 +32,7 @@ class Scale:
     catalogue_screenings: int
     list_rounds: int
     tokens: int
+    peer_sizes: tuple[tuple[str, int, int, int], ...]
     orm_rows: int
 
 
@@ -46,6 +48,10 @@ FULL = Scale(
     catalogue_screenings=1_000_000,
     list_rounds=7,
     tokens=1000,
+    peer_sizes=(
+        ("1 million", 6_040, 3_706, 1_000_000),
+        ("20 million", 138_000, 27_000, 20_000_000),
+    ),
     orm_rows=500_000,
 )
 #: Whether the benchmarks work, in about a minute; its figures mean little.
@@ -61,5 +67,6 @@ SMALL = Scale(
     catalogue_screenings=20_000,
     list_rounds=2,
     tokens=100,
+    peer_sizes=(("100 thousand", 1000, 1700, 100_000),),
     orm_rows=50_000,
 )
