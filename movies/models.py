@@ -18,6 +18,7 @@ from movies.sorting import SortKey
 
 MAX_PROTAGONISTS = 100
 MAX_KEYWORDS = 100
+MAX_DIRECTORS = 20
 MAX_SCREENING_LENGTH = timedelta(hours=24)
 #: What one filters lists by, and what they leave out.
 LISTED: Any = {
@@ -60,6 +61,10 @@ class Movie(models.Model):
     #: Of what it tells: from TMDb, an import or the office. Searched, not shown.
     keywords = ArrayField(
         models.CharField(max_length=80), default=list, db_default=Value("{}"), blank=True
+    )
+    #: Whether or not they are among the protagonists. As the keywords: searched, not shown.
+    directors = ArrayField(
+        models.CharField(max_length=200), default=list, db_default=Value("{}"), blank=True
     )
     poster = models.URLField(max_length=500, null=True, blank=True)
     trailer = models.URLField(max_length=500, null=True, blank=True)
@@ -138,6 +143,11 @@ class Movie(models.Model):
             models.CheckConstraint(
                 condition=Q(protagonists__len__range=(1, MAX_PROTAGONISTS)),
                 name="movie_protagonists_range",
+            ),
+            models.CheckConstraint(
+                condition=Q(directors__len__range=(0, MAX_DIRECTORS)),
+                name="movie_directors_range",
+                violation_error_message=f"A film has at most {MAX_DIRECTORS} directors.",
             ),
             models.CheckConstraint(
                 condition=Q(release_year__range=(1870, 2200)), name="movie_release_year_range"

@@ -199,8 +199,8 @@ class GenrePageOut(Schema):
 class MovieFilters(Schema):
     q: Line | None = Field(
         None,
-        description="Words of names, protagonists, keywords, tags and overviews, or beginnings of "
-        "words. Finds the 400 films that fit best, at most.",
+        description="Words of names, people, keywords, tags and overviews, or beginnings of words. "
+        "Finds the 400 films that fit best, at most.",
         examples=["agnes var"],
     )
     genre: Line | None = Field(None, description="A genre's slug.", examples=["drama"])
@@ -208,7 +208,7 @@ class MovieFilters(Schema):
     language: Line | None = Field(None, description="Original language.", examples=["fr"])
     person: Line | None = Field(
         None,
-        description="One of the protagonists, by the full name. Accents and case do not matter.",
+        description="A protagonist or director, by the full name. Accents and case do not matter.",
         examples=["Agnès Varda"],
     )
     year_from: int | None = Field(None, ge=0, le=9999, description="Release year.", examples=[1960])

@@ -5,26 +5,30 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import reduce
-from itertools import combinations
+from itertools import chain, combinations
 from operator import or_
+from typing import Any
 
-from django.conf import settings
 from django.db.models import Q, QuerySet
 
 from movies.models import Movie, MovieSearch
 from movies.search import queries
 from movies.search.finding import has
 from movies.selectors import ORDERS
-from recommendations.movielens.catalogue import PROTAGONISTS as NOBODY
-from recommendations.reasons import Reason, in_words
+from recommendations.lists.reasons import Reason, in_words
+from recommendations.usable import NOBODY, is_usable, usable
 
 CONTENT = "content"
 
 #: By kind the weight of a making, squared: one person in common says as much as four genres.
 SAYS = {"person": 4.0, "keyword": 2.0, "genre": 1.0}
-#: As `Movie.tmdb_fields` names them.
-FIELDS = {"person": "protagonists", "keyword": "keywords", "genre": "genres"}
-COLUMNS = ("protagonists", "keywords", "genre_ids", "tmdb_fields")
+#: By kind the fields as `Movie.tmdb_fields` names them, each with its column.
+FIELDS = {
+    "person": {"protagonists": "protagonists", "directors": "directors"},
+    "keyword": {"keywords": "keywords"},
+    "genre": {"genres": "genre_ids"},
+}
+COLUMNS = ("protagonists", "directors", "keywords", "genre_ids", "tmdb_fields")
 #: Of somebody's films, or a keyword's. The limit also keeps Postgres to the index of searches: it
 #: took rare names for frequent ones, and went through all films in the order of their ratings.
 AT_MOST = 1000
@@ -70,17 +74,19 @@ def reasons_of_makings(movie: Movie, film: Movie) -> list[Reason]:
     ]
 
 
-def _usable(
-    protagonists: list[str], keywords: list[str], genre_ids: list[int], tmdb_fields: list[str]
-) -> Makings:
-    """What a film may be compared by, of its COLUMNS.
-
-    What TMDb filled in is left out, unless the settings allow it: their terms.
-    """
-    barred = () if settings.TMDB_USE_FOR_TRAINING else tmdb_fields
-    people = [person for person in protagonists if person not in NOBODY]
-    makings: Makings = {"person": people, "keyword": keywords, "genre": genre_ids}
-    return {kind: [] if FIELDS[kind] in barred else of for kind, of in makings.items()}
+def _usable(*columns: list[Any]) -> Makings:
+    """What a film may be compared by, of its COLUMNS."""
+    of = dict(zip(COLUMNS, columns, strict=True))
+    found = {
+        kind: chain.from_iterable(
+            of[column] for field, column in fields.items() if is_usable(field, of["tmdb_fields"])
+        )
+        for kind, fields in FIELDS.items()
+    }
+    return {
+        kind: [one for one in dict.fromkeys(some) if one not in NOBODY]
+        for kind, some in found.items()
+    }
 
 
 def _sharing_names(own: Makings) -> Iterator[int]:
@@ -105,9 +111,10 @@ def _sharing_genres(own: Makings) -> Iterator[int]:
 
 def _best(kind: str, condition: Q) -> QuerySet[Movie, int]:
     """The ids of the best rated films that fulfil it, if what they have of the kind may be used."""
-    films = Movie.objects.published().filter(condition).order_by(*ORDERS["-rating"])
-    if not settings.TMDB_USE_FOR_TRAINING:
-        films = films.exclude(tmdb_fields__contains=[FIELDS[kind]])
+    has_any = reduce(
+        or_, (usable(field) & ~Q(**{column: []}) for field, column in FIELDS[kind].items())
+    )
+    films = Movie.objects.published().filter(condition, has_any).order_by(*ORDERS["-rating"])
     return films.values_list("pk", flat=True)[:CANDIDATES]
 
 

@@ -3,12 +3,23 @@ from __future__ import annotations
 import zlib
 
 from django.conf import settings
-from django.db.models import Count, Max, QuerySet, Sum
+from django.db.models import Count, QuerySet, Sum
 
-from movies.models import Movie
 from recommendations.errors import ReleaseNotFound, RunNotFound
+from recommendations.features import features_hash
 from recommendations.models import Release, TrainingRun
 from users.models import User
+
+#: What training goes by beside the data.
+SETTINGS = (
+    "INTERACTION_WEIGHTS",
+    "TRAINING_ALGORITHMS",
+    "TRAINING_FACTORS",
+    "EASE_MAX_ITEMS",
+    "ITEM_KNN_WEIGHTING",
+    "HYBRID_WEIGHTS",
+    "TMDB_USE_FOR_TRAINING",
+)
 
 
 def current_release() -> Release | None:
@@ -52,16 +63,14 @@ def was_trained_on(fingerprint: str) -> bool:
 
 
 def fingerprint() -> str:
-    """Of all data and settings that training reads: it changes with them, without reading them.
+    """Of all data and settings that training reads: it changes with them.
 
-    Each change to a viewer's interactions raises the viewer's `taste_version`. Should others come
-    and say as much as those who were erased, the sum of the ids tells.
+    The interactions are not read for it: each change to a viewer's raises the `taste_version`.
+    Should others come and say as much as those who were erased, the sum of the ids tells.
     """
     users = User.objects.filter(is_active=True).aggregate(
         n=Count("pk"), ids=Sum("pk"), tastes=Sum("taste_version")
     )
-    movies = Movie.objects.published().aggregate(n=Count("pk"), newest=Max("pk"))
-    how = zlib.crc32(repr([settings.INTERACTION_WEIGHTS, settings.TRAINING_FACTORS]).encode())
+    how = zlib.crc32(repr([getattr(settings, name) for name in SETTINGS]).encode())
     ids, tastes = int(users["ids"] or 0), users["tastes"] or 0
-    data = [users["n"], ids, tastes, movies["n"], movies["newest"] or 0]
-    return "-".join(f"{part:x}" for part in [*data, how])
+    return "-".join(f"{part:x}" for part in [users["n"], ids, tastes, features_hash(), how])

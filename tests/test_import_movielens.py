@@ -238,11 +238,13 @@ def test_the_published_folder_goes_in_whole_and_once() -> None:
     out, err = run(ML_LATEST_SMALL)
     assert err == ""
     assert out.startswith(
-        "Films: 9,742 created, 0 known. Viewers: 610 created, 0 known. "
+        "Films: 9,742 created, 0 known. Keywords from tags: 1,571 films. "
+        "Viewers: 610 created, 0 known. "
         "Ratings: 100,836 created, 0 updated, 0 unchanged. Lines refused: 0. "
     )
     matrix = Movie.objects.get(tmdb_id=603)
     assert (matrix.name, matrix.release_year, matrix.rating_count) == ("The Matrix", 1999, 278)
+    assert {"martial arts", "sci-fi"} <= set(matrix.keywords)
     assert Movie.objects.filter(name__endswith=" (2)").count() == 5
     before = every_row()
     out, _ = run(ML_LATEST_SMALL)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db
 
 ALL_FIELDS = [
-    "genres", "keywords", "name", "original_language", "overview", "poster", "protagonists",
-    "release_year", "runtime_minutes", "trailer",
+    "directors", "genres", "keywords", "name", "original_language", "overview", "poster",
+    "protagonists", "release_year", "runtime_minutes", "trailer",
 ]  # fmt: skip
 
 
@@ -125,6 +125,7 @@ def test_a_film_is_filled_by_one_request(staff: Client, tmdb: TmdbServer) -> Non
     assert (shown["start_date"], shown["end_date"]) == ("2026-12-03", "2026-12-30")
     movie = Movie.objects.get()
     assert movie.keywords == ["paris, france", "singer"]
+    assert movie.directors == ["Agnès Varda"]
     assert movie.tmdb_fields == ALL_FIELDS
     assert movie.tmdb_fetched_at is not None
     assert tmdb.paths().count(f"/movie/{CLEO}") == 1
@@ -177,6 +178,14 @@ def test_a_film_of_which_tmdb_knows_nothing_but_the_id(staff: Client, tmdb: Tmdb
     shown = post(staff, 7, name="Lost", protagonists=["Unknown"]).json()
     assert (shown["overview"], shown["genres"], shown["poster"]) == ("", [], None)
     assert (shown["release_year"], shown["runtime_minutes"]) == (None, None)
+
+
+def test_all_directors_are_kept_and_three_are_protagonists(staff: Client, tmdb: TmdbServer) -> None:
+    directors = [f"Director {number}" for number in range(25)]
+    crew_of_it = [crew(name, "Director", "Directing") for name in directors * 2]
+    tmdb.add(cleo(credits={"cast": [cast("Corinne Marchand", 0)], "crew": crew_of_it}))
+    assert post(staff).json()["protagonists"] == [*directors[:3], "Corinne Marchand"]
+    assert Movie.objects.get().directors == directors[:20]
 
 
 def test_without_directors_and_cast_those_who_made_it_stand_for_it(

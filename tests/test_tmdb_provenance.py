@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -89,7 +90,7 @@ def test_edits_count_whoever_makes_them(movie: Movie) -> None:
     """The admin saves rows, imports update many at once, and there is psql."""
     movie.overview = "The office's words."
     movie.save()
-    Movie.objects.filter(pk=movie.pk).update(runtime_minutes=91, keywords=[])
+    Movie.objects.filter(pk=movie.pk).update(runtime_minutes=91, keywords=[], directors=["X"])
     with connection.cursor() as cursor:
         cursor.execute("UPDATE movies_movie SET name = 'X' WHERE id = %s", [movie.pk])
     movie.genres.add(Genre.objects.create(slug="essay", name="Essay"))
@@ -97,6 +98,25 @@ def test_edits_count_whoever_makes_them(movie: Movie) -> None:
     assert movie.tmdb_fields == [
         "original_language", "poster", "protagonists", "release_year", "trailer",
     ]  # fmt: skip
+
+
+def test_films_filled_before_there_were_directors_get_them_with_the_next_refresh(
+    movie: Movie,
+) -> None:
+    by_hand = make_movie()
+    before = sorted({*movie.tmdb_fields} - {"directors"})
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE movies_movie DISABLE TRIGGER tmdb_movie_edited")
+        cursor.execute("UPDATE movies_movie SET directors = '{}'")
+        cursor.execute("ALTER TABLE movies_movie ENABLE TRIGGER tmdb_movie_edited")
+        cursor.execute("UPDATE movies_movie SET tmdb_fields = %s WHERE id = %s", [before, movie.pk])
+        cursor.execute(import_module("movies.tmdb.migrations.0004_directors").EXPECT)
+    movie.refresh_from_db()
+    by_hand.refresh_from_db()
+    assert (movie.tmdb_fields, by_hand.tmdb_fields) == (sorted([*before, "directors"]), [])
+    refresh(movie)
+    movie.refresh_from_db()
+    assert movie.directors == ["Agnès Varda"]
 
 
 def test_taking_a_genre_away_is_an_edit(movie: Movie) -> None:
@@ -168,8 +188,8 @@ def test_the_first_time_tmdb_gets_what_the_office_left_empty(db: None) -> None:
     assert (mine.runtime_minutes, mine.original_language, mine.release_year) == (90, "fr", 1962)
     assert mine.overview
     assert mine.tmdb_fields == [
-        "genres", "keywords", "original_language", "overview", "poster", "runtime_minutes",
-        "trailer",
+        "directors", "genres", "keywords", "original_language", "overview", "poster",
+        "runtime_minutes", "trailer",
     ]  # fmt: skip
 
 

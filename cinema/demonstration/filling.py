@@ -60,6 +60,7 @@ def _write_movies(films: Sequence[Film], runs: Sequence[Run]) -> list[Movie]:
         fields = {
             "name": film.name,
             "protagonists": list(film.protagonists),
+            "directors": list(film.directors),
             "overview": film.overview,
             "genres": list(film.genres),
             "start_date": run.starts_on,

@@ -123,7 +123,20 @@ class MovieAdmin(WithdrawsFilms, StaffPage[Movie]):
     prepopulated_fields = {"slug": ("name",)}
     readonly_fields = ("picture", "present_trailer", *COUNTERS)
     fieldsets = (
-        (None, {"fields": ("name", "slug", "protagonists", "overview", "genres", "keywords")}),
+        (
+            None,
+            {
+                "fields": (
+                    "name",
+                    "slug",
+                    "protagonists",
+                    "directors",
+                    "overview",
+                    "genres",
+                    "keywords",
+                )
+            },
+        ),
         ("Run", {"fields": ("start_date", "end_date", "status")}),
         (
             "Pictures",

@@ -52,6 +52,7 @@ class MovieForm(RuledForm):
         }
         help_texts = {
             "protagonists": "One a line.",
+            "directors": "One a line. Searched, not shown.",
             "keywords": "One a line. Searched, not shown.",
             "status": "Set by hand, it only moves forward by itself. Empty: by the dates.",
             "end_date": "The last day. Empty: until further notice.",

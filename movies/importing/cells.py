@@ -16,12 +16,13 @@ from movies.services import slug_of
 
 FIELDS = tuple(ImportedMovie.model_fields)
 REQUIRED = tuple(name for name in FIELDS if ImportedMovie.model_fields[name].is_required())
-LISTS = ("protagonists", "genres", "keywords")
+LISTS = ("protagonists", "genres", "keywords", "directors")
 #: What a field is without a value, where it can be.
-EMPTY: dict[str, Any] = {"overview": "", "genres": [], "keywords": []} | dict.fromkeys(
-    ("poster", "trailer", "end_date", "status", "original_language", "release_year",
-     "runtime_minutes", "tmdb_id")
-)  # fmt: skip
+EMPTY: dict[str, Any] = {
+    "overview": "", "genres": [], "keywords": [], "directors": [], "poster": None, "trailer": None,
+    "end_date": None, "status": None, "original_language": None, "release_year": None,
+    "runtime_minutes": None, "tmdb_id": None,
+}  # fmt: skip
 
 # https://owasp.org/www-community/attacks/CSV_Injection
 FORMULA = r"[=+\-@\t\r\n＝＋－＠]"

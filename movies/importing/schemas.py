@@ -17,8 +17,9 @@ from pydantic import (
 
 from cinema.errors import FieldError
 from cinema.schemas import Name
-from movies.models import MAX_KEYWORDS
+from movies.models import MAX_DIRECTORS, MAX_KEYWORDS
 from movies.schemas import GenreName, MovieIn
+from movies.types import Person
 
 #: In one call, and in one transaction.
 MAX_ROWS = 1_000
@@ -68,6 +69,12 @@ class ImportedMovie(MovieIn):
     genres: list[Genre] = Field([], max_length=20, examples=[["drama", "music"]])  # type: ignore[assignment]
     keywords: list[Keyword] = Field(
         [], max_length=MAX_KEYWORDS, description="Searched, not shown.", examples=[["paris"]]
+    )
+    directors: list[Person] = Field(
+        [],
+        max_length=MAX_DIRECTORS,
+        description="Searched, not shown.",
+        examples=[["Agnès Varda"]],
     )
 
     @model_validator(mode="wrap")

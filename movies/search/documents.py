@@ -14,9 +14,9 @@ MAX_LEXEMES = 3_000
 MAX_PERSON_LENGTH = 200
 
 # Lexemes of another kind begin with a capital; folded words hold none.
-#: A word of a name, the film's or a protagonist's.
+#: A word of a name, the film's or somebody's.
 IN_NAME = "N"
-#: A protagonist's full name, and a whole keyword.
+#: Somebody's full name, and a whole keyword.
 PERSON, KEYWORD = "P", "K"
 #: What one filters by, so that the index finds what is both.
 GENRE, STATUS, LANGUAGE = "G", "S", "L"
@@ -29,6 +29,7 @@ class Film:
 
     name: str
     protagonists: Sequence[str]
+    directors: Sequence[str]
     keywords: Sequence[str]
     tags: Sequence[str]
     overview: str
@@ -39,11 +40,12 @@ class Film:
 
 
 def document(film: Film) -> str:
-    """Words have the weight of the first field that they are in: A name, B protagonists, C keywords
-    and tags, D overview, which is also what a lexeme without a position counts as.
+    """Words have the weight of the first field that they are in: A name, B protagonists and
+    directors, C keywords and tags, D overview, which is also what a lexeme without a position
+    counts as.
     """
     title = list(_words(film.name))
-    names = list(chain.from_iterable(map(_words, film.protagonists)))
+    names = list(chain.from_iterable(map(_words, chain(film.protagonists, film.directors))))
     themes = chain.from_iterable(map(_words, chain(film.keywords, film.tags)))
     weighted = chain(
         ((facet, "") for facet in _facets(film)),
@@ -77,7 +79,7 @@ def _facets(film: Film) -> Iterator[str]:
     if film.release_year:
         year = str(film.release_year)
         yield from (YEAR + year, DECADE + year[:3], CENTURY + year[:2])
-    yield from chain.from_iterable(map(person, film.protagonists))
+    yield from chain.from_iterable(map(person, chain(film.protagonists, film.directors)))
     yield from chain.from_iterable(map(keyword, film.keywords))
 
 

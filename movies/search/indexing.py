@@ -21,7 +21,7 @@ ORDER BY movie_id LIMIT %s FOR UPDATE SKIP LOCKED
 """
 # By a statement of its own, which sees what was committed before the lock was free.
 READ = """
-SELECT id, name, protagonists, keywords, overview, genre_ids, status, original_language,
+SELECT id, name, protagonists, directors, keywords, overview, genre_ids, status, original_language,
        release_year, withdrawn_at IS NULL,
        ARRAY(
            SELECT DISTINCT tag FROM movies_screening, unnest(tags) AS tag
@@ -76,6 +76,7 @@ def _write(movie_ids: Collection[int]) -> None:
 def _document(
     name: str,
     protagonists: list[str],
+    directors: list[str],
     keywords: list[str],
     overview: str,
     genres: list[int],
@@ -86,7 +87,16 @@ def _document(
     tags: list[str],
 ) -> str:
     film = Film(
-        name, protagonists, keywords, tags, overview, genres, status, language, release_year
+        name,
+        protagonists,
+        directors,
+        keywords,
+        tags,
+        overview,
+        genres,
+        status,
+        language,
+        release_year,
     )
     # Empty, it is found by nothing.
     return document(film) if is_published else ""

@@ -49,7 +49,7 @@ class SearchQuery:
     """Each word must be found.
 
     Attributes:
-        in_names: As it stands, in names of the film or of protagonists.
+        in_names: As it stands, in names of the film or of its people.
         beginning_names: There, itself or as a beginning.
         anywhere: In any text.
         words, beginnings: To rank by, any of the words as it stands, and as a beginning.

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
-from movies.models import MAX_KEYWORDS
+from movies.models import MAX_DIRECTORS, MAX_KEYWORDS
 from movies.tmdb.models import TmdbGenre
 from movies.tmdb.payloads import Details, Film, Video
 
@@ -18,6 +18,7 @@ EMPTY: dict[str, Any] = {
     "overview": "",
     "genres": [],
     "keywords": [],
+    "directors": [],
     "poster": None,
     "trailer": None,
     "original_language": None,
@@ -27,7 +28,8 @@ EMPTY: dict[str, Any] = {
 #: Without these there is no movie.
 REQUIRED = ("name", "protagonists")
 
-DIRECTORS, PROTAGONISTS = 3, 10
+#: Of the directors so many count as protagonists; and so many protagonists are shown.
+LEADING_DIRECTORS, PROTAGONISTS = 3, 10
 #: Who stands for a film of which TMDb names neither a director nor a cast.
 OTHER_DEPARTMENTS = ("Writing", "Production", "Camera", "Sound", "Editing")
 
@@ -40,6 +42,7 @@ def movie_fields(details: Details) -> dict[str, Any]:
         "overview": details.overview or "",
         "genres": genres(details),
         "keywords": _once(keyword.name for keyword in details.keywords.keywords)[:MAX_KEYWORDS],
+        "directors": directors(details)[:MAX_DIRECTORS],
         "poster": poster_url(details.poster_path or _best_poster(details)),
         "trailer": _trailer(details),
         "original_language": details.original_language,
@@ -64,13 +67,16 @@ def shown(film: Film) -> dict[str, Any]:
 def protagonists(details: Details) -> list[str]:
     """The directors, then the leading cast; where there are none, who else made the film."""
     crew = details.credits.crew
-    directors = _once(member.name for member in crew if member.job == "Director")[:DIRECTORS]
     # Whoever has no place in the credits comes last, in the order of the answer.
     cast = sorted(details.credits.cast, key=lambda member: (member.order is None, member.order))
-    if found := _once([*directors, *(member.name for member in cast)]):
+    if found := _once([*directors(details)[:LEADING_DIRECTORS], *(member.name for member in cast)]):
         return found[:PROTAGONISTS]
     by_department = [m.name for d in OTHER_DEPARTMENTS for m in crew if m.department == d]
-    return _once([*by_department, *(member.name for member in crew)])[:DIRECTORS]
+    return _once([*by_department, *(member.name for member in crew)])[:LEADING_DIRECTORS]
+
+
+def directors(details: Details) -> list[str]:
+    return _once(m.name for m in details.credits.crew if m.job == "Director")
 
 
 def genres(details: Details) -> list[str]:

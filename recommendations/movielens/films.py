@@ -49,7 +49,7 @@ class Film:
 def read_films(folder: Folder, refusals: Refusals) -> list[Film]:
     """In the file's order. Of several with one TMDb id, only the first one has it."""
     films: dict[int, Film] = {}
-    for number, fields in _rows(folder, folder.films, refusals):
+    for number, fields in split_lines(folder, folder.films, refusals, n_fields=FIELDS):
         try:
             film = _parse_film(fields)
             if film.number in films:
@@ -100,7 +100,7 @@ def _read_links(
     """Each film's number with its TMDb id, where it has one."""
     if folder.links is None:
         return
-    for number, fields in _rows(folder, folder.links, refusals):
+    for number, fields in split_lines(folder, folder.links, refusals, n_fields=FIELDS):
         try:
             film = whole_number(fields[0], "movieId")
             if film not in films:
@@ -111,13 +111,15 @@ def _read_links(
             refusals.add(folder.links, number, reason)
 
 
-def _rows(folder: Folder, path: Path, refusals: Refusals) -> Iterator[tuple[int, list[str]]]:
-    """The number of each line, and its three fields."""
+def split_lines(
+    folder: Folder, path: Path, refusals: Refusals, *, n_fields: int
+) -> Iterator[tuple[int, list[str]]]:
+    """The number of each line, and its fields."""
     for number, line in numbered_lines(folder, path):
         try:
             fields = _split(decode(line, folder), folder.separator)
-            if len(fields) != FIELDS:
-                raise wrong_fields(len(fields), FIELDS)
+            if len(fields) != n_fields:
+                raise wrong_fields(len(fields), n_fields)
         except LineRefused as reason:
             refusals.add(path, number, reason)
         else:

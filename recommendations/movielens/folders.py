@@ -27,12 +27,19 @@ class Folder:
     def has_headers(self) -> bool:
         return self.separator == ","
 
+    @property
+    def tags(self) -> Path | None:
+        """None in ml-1m."""
+        path = self.ratings.with_stem("tags")
+        return path if path.is_file() else None
+
 
 #: The first line of each file of comma-separated values.
 HEADERS = {
     "movies.csv": "movieId,title,genres",
     "ratings.csv": "userId,movieId,rating,timestamp",
     "links.csv": "movieId,imdbId,tmdbId",
+    "tags.csv": "userId,movieId,tag,timestamp",
 }
 
 
@@ -57,7 +64,7 @@ def open_folder(path: Path) -> Folder:
 def _csv_folder(films: Path, ratings: Path) -> Folder:
     links = films.with_name("links.csv")
     folder = Folder(films, ratings, links if links.is_file() else None, ",", "utf-8")
-    for path in (films, ratings, folder.links):
+    for path in (films, ratings, folder.links, folder.tags):
         if path is not None:
             _check_header(path)
     return folder

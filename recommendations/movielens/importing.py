@@ -15,6 +15,7 @@ from movies.search.indexing import index_for_search
 from recommendations.movielens.catalogue import find_or_create_movies
 from recommendations.movielens.films import read_films
 from recommendations.movielens.folders import Folder, numbered_lines
+from recommendations.movielens.keywords import fill_keywords
 from recommendations.movielens.merging import merge_ratings
 from recommendations.movielens.ratings import RatingParser
 from recommendations.movielens.refusals import LineRefused, Refusals
@@ -35,6 +36,7 @@ class Summary:
 
     films_created: int = 0
     films_known: int = 0
+    films_described: int = 0
     viewers_created: int = 0
     viewers_known: int = 0
     ratings_created: int = 0
@@ -44,8 +46,10 @@ class Summary:
     seconds: float = 0
 
     def __str__(self) -> str:
+        told = self.films_described
+        tags = f"Keywords from tags: {told:,} {'film' if told == 1 else 'films'}. " if told else ""
         return (
-            f"Films: {self.films_created:,} created, {self.films_known:,} known. "
+            f"Films: {self.films_created:,} created, {self.films_known:,} known. {tags}"
             f"Viewers: {self.viewers_created:,} created, {self.viewers_known:,} known. "
             f"Ratings: {self.ratings_created:,} created, {self.ratings_updated:,} updated, "
             f"{self.ratings_unchanged:,} unchanged. "
@@ -69,8 +73,10 @@ def import_folder(
     refusals = Refusals(tell)
     films = read_films(folder, refusals)
     catalogued = find_or_create_movies(films)
+    described = fill_keywords(folder, catalogued.ids, refusals)
     index_for_search()
-    summary = Summary(films_created=catalogued.created, films_known=len(films) - catalogued.created)
+    known = len(films) - catalogued.created
+    summary = Summary(catalogued.created, known, described)
     lines = _Lines(folder, limit, refusals)
     parser = RatingParser(catalogued.ids, folder.separator, int(time.time()) + TOLERANCE_S)
     viewers: set[int] = set()
