@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,10 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from recommendations.engine.protocol import Scores
+from recommendations.engine import metrics
+from recommendations.engine.comparing import interval
+from recommendations.engine.metrics import ndcg
+from recommendations.engine.protocol import ItemFeatures, Scores
+from recommendations.engine.splitting import Split, split_by_time
+
+__all__ = [
+    "Judged", "Quality", "Scorer", "Split", "evaluate", "judge", "judged_users", "ndcg",
+    "split_by_time", "top_items",
+]  # fmt: skip
 
 #: Rows scored at once: 256 users times 20,000 items are 20 MB.
 BATCH = 256
+SEED = 1895
+#: What a genre's feature is called, before its name.
+GENRE = "genre:"
 
 
 class Scorer(Protocol):
@@ -22,33 +36,36 @@ class Scorer(Protocol):
 
 
 @dataclass(frozen=True)
-class Split:
-    """Interactions divided in time; all matrices are (n_users, n_items), rows the same users.
+class Judged:
+    """The lists of some users, each judged by itself.
 
     Attributes:
-        train, train_times: What the model learns from.
-        history, history_times: What is known of a user when the list is made.
-        test: What the user did afterwards.
+        users: (m,) their rows, ascending.
+        lists: (m, k) the items shown; -1 for a place that stays empty.
+        by_user: By the names of `Quality`, (m,) float64; NaN where nothing can be said.
+        coverage, gini: Of all lists together.
     """
 
-    train: csr_matrix
-    train_times: csr_matrix
-    history: csr_matrix
-    history_times: csr_matrix
-    test: csr_matrix
+    k: int
+    users: NDArray[np.intp]
+    lists: NDArray[np.intp]
+    by_user: Mapping[str, NDArray[np.float64]]
+    coverage: float
+    gini: float
 
 
 @dataclass(frozen=True)
 class Quality:
-    """Means over the users that could be judged; NaN when there were none.
+    """Means over the users that could be judged; NaN when there were none, or nothing to tell by.
+
+    Each is described where it is computed, in `metrics`.
 
     Attributes:
-        users: How many that were.
-        ndcg: Normalised discounted cumulative gain at k, binary relevance.
-            Järvelin and Kekäläinen (2002), doi:10.1145/582415.582418.
-        recall: Share of the liked items that stand in the first k, of at most k.
-        hit_rate: Share of users with at least one liked item in the first k.
-        coverage: Share of the catalogue that stands in at least one list.
+        users: How many could be judged.
+        mrr, map: Means of `reciprocal_rank` and `average_precision`.
+        ndcg_low, ndcg_high: Between them the NDCG of 95 of 100 such samples of users.
+        popularity, gini: Both tell of popularity bias; lower is less.
+        diversity, miscalibration: Need features; lower is better of the latter.
     """
 
     users: int
@@ -57,50 +74,38 @@ class Quality:
     recall: float
     hit_rate: float
     coverage: float
+    precision: float = math.nan
+    mrr: float = math.nan
+    map: float = math.nan
+    ndcg_low: float = math.nan
+    ndcg_high: float = math.nan
+    novelty: float = math.nan
+    popularity: float = math.nan
+    gini: float = math.nan
+    diversity: float = math.nan
+    miscalibration: float = math.nan
 
     @classmethod
     def unknown(cls, k: int) -> Quality:
         """Of nobody."""
-        nan = float("nan")
+        nan = math.nan
         return cls(users=0, k=k, ndcg=nan, recall=nan, hit_rate=nan, coverage=nan)
 
-
-def split_by_time(interactions: csr_matrix, times: csr_matrix, *, test_share: float = 0.2) -> Split:
-    """Replay the last `test_share` of all interactions, as a server would live through them.
-
-    One moment divides the data: the model learns from what lies before it. Of each user's later
-    interactions the first half is known by the time of the list, as a server knows the last
-    click, and the second half is the test. No test interaction is older than any that its list
-    was made from.
-    """
-    users = np.repeat(np.arange(interactions.shape[0]), np.diff(interactions.indptr))
-    moment = np.quantile(times.data, 1 - test_share) if times.nnz else 0.0
-    later = times.data > moment
-    is_test = np.zeros(interactions.nnz, dtype=bool)
-    is_test[_second_half_of_each_user(users, times.data, np.flatnonzero(later))] = True
-    return Split(
-        train=_keep(interactions, ~later),
-        train_times=_keep(times, ~later),
-        history=_keep(interactions, ~is_test),
-        history_times=_keep(times, ~is_test),
-        test=_keep(interactions, is_test),
-    )
-
-
-def _second_half_of_each_user(
-    users: NDArray[np.intp], seconds: NDArray[np.float64], places: NDArray[np.intp]
-) -> NDArray[np.intp]:
-    """Of these places, those in the later half of their user's."""
-    ordered = places[np.lexsort((seconds[places], users[places]))]
-    _, first, counts = np.unique(users[ordered], return_index=True, return_counts=True)
-    rank = np.arange(len(ordered)) - np.repeat(first, counts)
-    return ordered[rank >= np.repeat(counts, counts) / 2]
-
-
-def _keep(matrix: csr_matrix, mask: NDArray[np.bool_]) -> csr_matrix:
-    """The entries under the mask; the shape stays."""
-    kept = np.concatenate(([0], np.cumsum(mask)))[matrix.indptr].astype(matrix.indptr.dtype)
-    return csr_matrix((matrix.data[mask], matrix.indices[mask], kept), shape=matrix.shape)
+    @classmethod
+    def of(cls, judged: Judged) -> Quality:
+        if not len(judged.users):
+            return cls.unknown(judged.k)
+        means = {name: mean(values) for name, values in judged.by_user.items()}
+        low, high = interval(judged.by_user["ndcg"])
+        return cls(
+            users=len(judged.users),
+            k=judged.k,
+            coverage=judged.coverage,
+            gini=judged.gini,
+            ndcg_low=low,
+            ndcg_high=high,
+            **means,
+        )
 
 
 def evaluate(
@@ -108,36 +113,52 @@ def evaluate(
     split: Split,
     *,
     k: int = 10,
-    max_users: int = 2000,
-    seed: int = 1895,
+    max_users: int | None = 2000,
+    seed: int = SEED,
+    items: ItemFeatures | None = None,
 ) -> Quality:
+    """The means of what `judge` finds."""
+    return Quality.of(judge(recommender, split, k=k, max_users=max_users, seed=seed, items=items))
+
+
+def judge(
+    recommender: Scorer,
+    split: Split,
+    *,
+    k: int = 10,
+    max_users: int | None = 2000,
+    seed: int = SEED,
+    items: ItemFeatures | None = None,
+) -> Judged:
     """Rank what each user had not touched, and look for what the user liked afterwards.
 
     Judged are users with a liked item in the test and anything in the history: at most
-    `max_users`, drawn by `seed`.
+    `max_users`, drawn by `seed`. An item without an opinion is not listed, and so a miss. Among
+    equal scores the order is drawn by `seed`, for each user anew and for all algorithms alike:
+    no catalogue's order helps a model that cannot tell.
     """
-    judged = _judged_users(split, max_users, seed)
-    gains, recalls, listed = [], [], np.zeros(split.test.shape[1], dtype=bool)
-    for start in range(0, len(judged), BATCH):
-        rows = judged[start : start + BATCH]
-        history = split.history[rows]
-        scores = recommender.score(history, split.history_times[rows])
-        for row, user in enumerate(rows):
-            top = top_items(scores[row], exclude=_row(history, row)[0], k=k)
-            liked = _liked(split.test, user)
-            hits = np.isin(top, liked)
-            gains.append(ndcg(hits, n_relevant=len(liked), k=k))
-            recalls.append(hits.sum() / min(k, len(liked)))
-            listed[top] = True
-    if not len(judged):
-        return Quality.unknown(k)
-    return Quality(
-        users=len(judged),
+    users = judged_users(split, max_users=max_users, seed=seed)
+    n_items = split.test.shape[1]
+    lists = np.full((len(users), min(k, n_items)), -1, dtype=np.intp)
+    hits = np.zeros(lists.shape, dtype=bool)
+    n_relevant = np.zeros(len(users), dtype=np.intp)
+    for start in range(0, len(users), BATCH):
+        part = slice(start, start + BATCH)
+        rows = users[part]
+        scores = recommender.score(split.history[rows], split.history_times[rows])
+        usable = _usable(scores, split, rows)
+        lists[part] = _best(usable, rows, lists.shape[1], seed)
+        liked = _liked(split.test[rows])
+        hits[part] = np.take_along_axis(liked, lists[part], axis=1) & (lists[part] >= 0)
+        n_relevant[part] = liked.sum(axis=1)
+    n_candidates = n_items if split.candidates is None else int(split.candidates.sum())
+    return Judged(
         k=k,
-        ndcg=float(np.mean(gains)),
-        recall=float(np.mean(recalls)),
-        hit_rate=float(np.mean(np.array(recalls) > 0)),
-        coverage=float(listed.mean()),
+        users=users,
+        lists=lists,
+        by_user=_by_rank(hits, n_relevant, k) | _by_content(lists, split, users, items),
+        coverage=metrics.coverage(lists, n_candidates=n_candidates),
+        gini=metrics.gini(lists, n_candidates=n_candidates),
     )
 
 
@@ -151,28 +172,106 @@ def top_items(scores: Scores, *, exclude: NDArray[np.integer], k: int) -> NDArra
     return ordered[np.isfinite(usable[ordered])]
 
 
-def ndcg(hits: NDArray[np.bool_], *, n_relevant: int, k: int) -> float:
-    """Of one list: (at most k,) whether each place is a hit; n_relevant items could be hit."""
-    discounts = 1 / np.log2(np.arange(2, k + 2))
-    ideal = discounts[: min(k, n_relevant)].sum()
-    return float((hits * discounts[: len(hits)]).sum() / ideal) if n_relevant else float("nan")
+def mean(values: NDArray[np.float64]) -> float:
+    """Over those that are not NaN; NaN if all are."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else math.nan
 
 
-def _judged_users(split: Split, max_users: int, seed: int) -> NDArray[np.intp]:
+def judged_users(
+    split: Split, *, max_users: int | None = None, seed: int = SEED
+) -> NDArray[np.intp]:
+    """(m,) rows of those with a liked item in the test and anything in the history, ascending."""
     likes = split.test.copy()
     likes.data = (likes.data > 0).astype(np.float32)
     likes.eliminate_zeros()
     judged = np.flatnonzero((np.diff(likes.indptr) > 0) & (np.diff(split.history.indptr) > 0))
-    if len(judged) <= max_users:
+    if max_users is None or len(judged) <= max_users:
         return judged
     return np.sort(np.random.default_rng(seed).choice(judged, max_users, replace=False))
 
 
-def _row(matrix: csr_matrix, row: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    part = slice(matrix.indptr[row], matrix.indptr[row + 1])
-    return matrix.indices[part], matrix.data[part]
+def _usable(scores: Scores, split: Split, rows: NDArray[np.intp]) -> Scores:
+    """The scores of what may be listed; -inf for the rest, and for what there is no opinion on."""
+    usable: Scores = np.where(np.isnan(scores), np.float32(-np.inf), scores)
+    usable[_places(split.history[rows])] = -np.inf
+    if split.candidates is not None:
+        usable[:, ~split.candidates] = -np.inf
+    if split.negatives is not None:
+        among = np.zeros(usable.shape, dtype=bool)
+        among[_places(split.negatives[rows])] = True
+        among[_places(split.test[rows])] = True
+        usable[~among] = -np.inf
+    return usable
 
 
-def _liked(test: csr_matrix, user: int) -> NDArray[np.int32]:
-    items, weights = _row(test, user)
-    return items[weights > 0]
+def _best(usable: Scores, rows: NDArray[np.intp], k: int, seed: int) -> NDArray[np.intp]:
+    """(n_rows, k) the best items of each row in order; -1 behind the last one."""
+    lists = np.full((len(usable), k), -1, dtype=np.intp)
+    n_items = usable.shape[1]
+    if not k:
+        return lists
+    # Of the values alone, which NumPy does several times faster than of their places.
+    least = np.partition(usable, n_items - k, axis=1)[:, n_items - k]
+    row, item = np.nonzero((usable >= least[:, None]) & (usable > -np.inf))
+    order = np.lexsort((_lots(rows[row], item, seed), -usable[row, item], row))
+    row, item = row[order], item[order]
+    place = np.arange(len(row)) - np.searchsorted(row, row)
+    listed = place < k
+    lists[row[listed], place[listed]] = item[listed]
+    return lists
+
+
+def _lots(users: NDArray[np.intp], items: NDArray[np.intp], seed: int) -> NDArray[np.uint64]:
+    """One for each user and item, whatever it is drawn beside: SplitMix64's mixing of the two.
+
+    Steele, Lea and Flood (2014), doi:10.1145/2660193.2660195.
+    """
+    lots = users.astype(np.uint64) << np.uint64(32) | items.astype(np.uint64)
+    lots += np.uint64(seed * 0x9E3779B97F4A7C15 % 2**64)
+    lots = (lots ^ lots >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
+    lots = (lots ^ lots >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
+    return lots ^ lots >> np.uint64(31)
+
+
+def _places(matrix: csr_matrix) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
+    """The row and the column of each entry."""
+    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)), matrix.indices
+
+
+def _liked(test: csr_matrix) -> NDArray[np.bool_]:
+    liked = np.zeros(test.shape, dtype=bool)
+    liked[_places(test)] = test.data > 0
+    return liked
+
+
+def _by_rank(
+    hits: NDArray[np.bool_], n_relevant: NDArray[np.intp], k: int
+) -> dict[str, NDArray[np.float64]]:
+    return {
+        "ndcg": ndcg(hits, n_relevant=n_relevant, k=k),
+        "recall": metrics.recall(hits, n_relevant=n_relevant, k=k),
+        "hit_rate": metrics.hit_rate(hits, n_relevant=n_relevant),
+        "precision": metrics.precision(hits, n_relevant=n_relevant, k=k),
+        "mrr": metrics.reciprocal_rank(hits, n_relevant=n_relevant),
+        "map": metrics.average_precision(hits, n_relevant=n_relevant, k=k),
+    }
+
+
+def _by_content(
+    lists: NDArray[np.intp], split: Split, users: NDArray[np.intp], items: ItemFeatures | None
+) -> dict[str, NDArray[np.float64]]:
+    n_users, n_items = split.train.shape
+    touched_by = np.bincount(split.train.indices, minlength=n_items)
+    values = {
+        "novelty": metrics.novelty(lists, touched_by=touched_by, n_users=n_users),
+        "popularity": metrics.popularity(lists, touched_by=touched_by, n_users=n_users),
+    }
+    if items is None:
+        return values
+    is_genre = np.array([name.startswith(GENRE) for name in items.names], dtype=bool)
+    genres = items.matrix[:, np.flatnonzero(is_genre)]
+    return values | {
+        "diversity": metrics.diversity(lists, features=items.matrix),
+        "miscalibration": metrics.miscalibration(lists, split.history[users], genres=genres),
+    }

@@ -1,0 +1,192 @@
+"""What can be said of lists.
+
+Of many at once: `hits` is (m, at most k) bool, whether each place of each list is something that
+the user liked; `n_relevant` is (m,) how much there was to be liked; `lists` is (m, k) item indices,
+-1 for a place that stays empty. What comes back is (m,) float64, NaN where there is nothing to
+judge.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_matrix, diags_array
+
+Hits = NDArray[np.bool_]
+Lists = NDArray[np.intp]
+Float64 = NDArray[np.float64]
+
+#: How much of the viewer's own distribution Steck mixes in, so that no logarithm is of 0.
+SMOOTHING = 0.01
+
+
+# --- by rank
+
+
+def ndcg(hits: Hits, *, n_relevant: ArrayLike, k: int) -> Float64:
+    """Normalised discounted cumulative gain, binary relevance.
+
+    Järvelin and Kekäläinen (2002), doi:10.1145/582415.582418.
+    """
+    discounts = 1 / np.log2(np.arange(2, k + 2))
+    ideal = np.concatenate(([0.0], np.cumsum(discounts)))[np.minimum(n_relevant, k)]
+    return _ratio(hits @ discounts[: hits.shape[-1]], ideal)
+
+
+def recall(hits: Hits, *, n_relevant: ArrayLike, k: int) -> Float64:
+    """Share of what was liked that stands in the list, of at most k.
+
+    As in Liang et al. (2018), doi:10.1145/3178876.3186150; where more than k were liked the
+    usual recall cannot reach 1.
+    """
+    return _ratio(hits.sum(axis=-1), np.minimum(n_relevant, k))
+
+
+def hit_rate(hits: Hits, *, n_relevant: ArrayLike) -> Float64:
+    """1 if anything that was liked stands in the list, or else 0.
+
+    Deshpande and Karypis (2004), doi:10.1145/963770.963776.
+    """
+    return np.where(np.asarray(n_relevant) > 0, hits.any(axis=-1).astype(np.float64), np.nan)
+
+
+def precision(hits: Hits, *, n_relevant: ArrayLike, k: int) -> Float64:
+    """Share of the k places that hold something liked; an empty place is a miss.
+
+    Herlocker et al. (2004), doi:10.1145/963770.963772.
+    """
+    return np.where(np.asarray(n_relevant) > 0, hits.sum(axis=-1) / k, np.nan)
+
+
+def reciprocal_rank(hits: Hits, *, n_relevant: ArrayLike) -> Float64:
+    """1 over the place of the first hit; 0 without one. Its mean is MRR.
+
+    Voorhees (1999), The TREC-8 Question Answering Track Report.
+    """
+    ranks = np.arange(1, hits.shape[-1] + 1)
+    first = (hits / ranks).max(axis=-1, initial=0)
+    return np.where(np.asarray(n_relevant) > 0, first, np.nan)
+
+
+def average_precision(hits: Hits, *, n_relevant: ArrayLike, k: int) -> Float64:
+    """The precision at each hit, added up, over how many could be hit. Its mean is MAP.
+
+    Buckley and Voorhees (2000), doi:10.1145/345508.345543; here of at most k, as with `recall`.
+    """
+    ranks = np.arange(1, hits.shape[-1] + 1)
+    at_hits = (hits * hits.cumsum(axis=-1) / ranks).sum(axis=-1)
+    return _ratio(at_hits, np.minimum(n_relevant, k))
+
+
+# --- by what is listed
+
+
+def coverage(lists: Lists, *, n_candidates: int) -> float:
+    """Share of what could be listed that stands in at least one list.
+
+    Herlocker et al. (2004), doi:10.1145/963770.963772.
+    """
+    return len(np.unique(lists[lists >= 0])) / n_candidates if n_candidates else np.nan
+
+
+def gini(lists: Lists, *, n_candidates: int) -> float:
+    """How unevenly the places go to what could be listed: 0 alike, towards 1 all to one.
+
+    Fleder and Hosanagar (2009), doi:10.1287/mnsc.1080.0974.
+    """
+    counts = np.zeros(n_candidates)
+    listed = np.unique(lists[lists >= 0], return_counts=True)[1]
+    if not len(listed):
+        return np.nan
+    counts[n_candidates - len(listed) :] = np.sort(listed)
+    places = np.arange(1, n_candidates + 1)
+    return float(((2 * places - n_candidates - 1) @ counts) / (n_candidates * counts.sum()))
+
+
+def novelty(lists: Lists, *, touched_by: NDArray[np.integer], n_users: int) -> Float64:
+    """Mean self-information in bits of what is listed: 1 for what half of all users know.
+
+    Zhou et al. (2010), doi:10.1073/pnas.1000488107.
+
+    Args:
+        touched_by: (n_items,) by how many users each item was; none counts as one.
+    """
+    bits = np.log2(max(n_users, 1) / np.maximum(touched_by, 1))
+    return _mean_of_listed(lists, bits)
+
+
+def popularity(lists: Lists, *, touched_by: NDArray[np.integer], n_users: int) -> Float64:
+    """Mean share of the users who know what is listed: average recommendation popularity.
+
+    Yin et al. (2012), doi:10.14778/2311906.2311916.
+    """
+    return _mean_of_listed(lists, touched_by / max(n_users, 1))
+
+
+def diversity(lists: Lists, *, features: csr_matrix) -> Float64:
+    """Mean distance of two films of a list: 1 less the cosine of their features.
+
+    Ziegler et al. (2005), doi:10.1145/1060745.1060754. Of films without any feature nothing is
+    said; two others must be there.
+
+    Args:
+        features: (n_items, n_features) float32.
+    """
+    lengths = np.sqrt(np.asarray(features.multiply(features).sum(axis=1), dtype=np.float64)).ravel()
+    scale = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+    unit = diags_array(scale) @ features
+    listed = _as_matrix(lists, features.shape[0])
+    total = listed @ unit
+    n = listed @ (lengths > 0).astype(np.float64)
+    # The square of the sum holds each pair twice, and each film's 1 with itself.
+    squares = np.asarray(total.multiply(total).sum(axis=1), dtype=np.float64).ravel()
+    return 1 - _ratio(squares - n, n * (n - 1))
+
+
+def miscalibration(lists: Lists, liked: csr_matrix, *, genres: csr_matrix) -> Float64:
+    """How far a list's genres are from those that the user liked: Kullback-Leibler divergence in
+    nats, 0 for the same proportions.
+
+    Steck (2018), doi:10.1145/3240323.3240372, with every film of the same weight.
+
+    Args:
+        liked: (m, n_items) an entry above 0 for each film of the history that the user liked.
+        genres: (n_items, n_genres) above 0 where a film is of a genre; its genres share it.
+    """
+    n_genres = np.asarray(genres.sum(axis=1), dtype=np.float64).ravel()
+    scale = np.divide(1, n_genres, out=np.zeros_like(n_genres), where=n_genres > 0)
+    shares = diags_array(scale) @ genres
+    wanted = _proportions((liked > 0).astype(np.float64) @ shares)
+    given = _proportions(_as_matrix(lists, genres.shape[0]) @ shares)
+    mixed = (1 - SMOOTHING) * given + SMOOTHING * wanted
+    terms = np.zeros_like(wanted)
+    np.log(np.divide(wanted, mixed, where=wanted > 0, out=terms), where=wanted > 0, out=terms)
+    divergence: Float64 = (wanted * terms).sum(axis=1)
+    return divergence if wanted.shape[1] else np.full(len(lists), np.nan)
+
+
+def _proportions(values: csr_matrix) -> Float64:
+    """Each row to a sum of 1; NaN where it is 0."""
+    dense = values.toarray()
+    return _ratio(dense, dense.sum(axis=1, keepdims=True))
+
+
+def _mean_of_listed(lists: Lists, values: Float64) -> Float64:
+    listed: Hits = lists >= 0
+    return _ratio(np.where(listed, values[lists], 0).sum(axis=1), listed.sum(axis=1))
+
+
+def _as_matrix(lists: Lists, n_items: int) -> csr_matrix:
+    """(m, n_items) 1 for what is listed."""
+    listed = lists >= 0
+    starts = np.concatenate(([0], np.cumsum(listed.sum(axis=1))))
+    ones = np.ones(starts[-1])
+    return csr_matrix((ones, lists[listed], starts), shape=(len(lists), n_items))
+
+
+def _ratio(part: ArrayLike, whole: ArrayLike) -> Float64:
+    """NaN where the whole is 0."""
+    part, whole = np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64)
+    shape = np.broadcast_shapes(part.shape, whole.shape)
+    ratio: Float64 = np.divide(part, whole, out=np.full(shape, np.nan), where=whole > 0)
+    return ratio

@@ -1,0 +1,212 @@
+"""Algorithms held against each other, on interactions that are withheld from all of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from movies.models import Movie
+from recommendations.data import load_dataset
+from recommendations.engine.algorithms import ALGORITHMS
+from recommendations.engine.comparing import Comparison, compare
+from recommendations.engine.composing import Composite
+from recommendations.engine.evaluation import Judged, Quality, judge, judged_users
+from recommendations.engine.protocol import ItemFeatures, Recommender
+from recommendations.engine.splitting import (
+    Split,
+    cold_items,
+    leave_last_out,
+    leave_one_out,
+    split_by_time,
+    strong_generalisation,
+)
+from recommendations.movielens.matrices import read_matrices
+from recommendations.training.fitting import make_recommender
+
+#: Told what is being done, and the share of it all that is done.
+Report = Callable[[str, float], None]
+
+#: Of the time that one algorithm takes, what fitting is taken for in a progress bar.
+FITTING = 0.8
+
+
+class CannotEvaluate(Exception):
+    """There is nothing to measure, or nothing to measure on; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is divided.
+
+    Attributes:
+        interactions, times: (n_users, n_items) as in `Recommender.fit`.
+        age: (n_items,) the higher the newer.
+    """
+
+    interactions: csr_matrix
+    times: csr_matrix
+    items: ItemFeatures
+    age: NDArray[np.int64]
+
+
+#: By name, from the material and a seed.
+SPLITS: Mapping[str, Callable[[Material, int], Split]] = {
+    "time": lambda of, seed: split_by_time(of.interactions, of.times),
+    "leave-last-out": lambda of, seed: leave_last_out(of.interactions, of.times),
+    "leave-one-out": lambda of, seed: leave_one_out(of.interactions, of.times, seed=seed),
+    "strong": lambda of, seed: strong_generalisation(of.interactions, of.times, seed=seed),
+    "cold": lambda of, seed: cold_items(of.interactions, of.times, age=of.age, seed=seed),
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One algorithm.
+
+    Attributes:
+        fit_s: That of its parts included, where it stands on models that were fitted anyway.
+        score_s: Of folding in, scoring and ranking all judged users.
+    """
+
+    judged: Judged
+    fit_s: float
+    score_s: float
+
+    @cached_property
+    def quality(self) -> Quality:
+        return Quality.of(self.judged)
+
+
+def from_database() -> Material:
+    """All that a training would learn from; a film is as new as its start."""
+    dataset = load_dataset()
+    starts = dict(Movie.objects.values_list("pk", "start_date"))
+    age = np.array([starts[pk].toordinal() for pk in dataset.items.ids.tolist()], dtype=np.int64)
+    return Material(dataset.interactions, dataset.times, dataset.features, age)
+
+
+def from_folder(path: Path, tell: Callable[[str], None]) -> Material:
+    """A MovieLens folder; a film is as new as its year.
+
+    Raises:
+        NotMovieLens: It is none.
+    """
+    data = read_matrices(path, tell=tell)
+    return Material(data.interactions, data.times, data.items, data.years)
+
+
+def divide(material: Material, split: str, *, seed: int) -> Split:
+    """By the name of the split.
+
+    Raises:
+        CannotEvaluate: There is too little to divide.
+    """
+    if not material.interactions.nnz:
+        raise CannotEvaluate("There are no interactions to measure on.")
+    parts = SPLITS[split](material, seed)
+    n_judged = len(judged_users(parts))
+    if not parts.train.nnz or not n_judged:
+        raise CannotEvaluate(
+            f"There is too little for the split {split!r}: of {material.interactions.nnz:,} "
+            f"interactions {parts.train.nnz:,} to learn from, and {n_judged:,} viewers to judge by."
+        )
+    return parts
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raises CannotEvaluate for one that is unknown."""
+    if unknown := sorted(set(names) - ALGORITHMS.keys()):
+        raise CannotEvaluate(
+            f"There is no {', '.join(unknown)}. There are {', '.join(sorted(ALGORITHMS))}."
+        )
+
+
+def choose(
+    named: Sequence[str] | None, split: Split, items: ItemFeatures
+) -> tuple[list[str], dict[str, str]]:
+    """What to measure, composites last, and why the rest is left out.
+
+    What is named is measured, whatever stands in its way.
+    """
+    left_out = {}
+    for name in [] if named else ALGORITHMS:
+        if reason := make_recommender(name).obstacle(split.train, items, split.train_times):
+            left_out[name] = reason
+    names = dict.fromkeys(name for name in named or ALGORITHMS if name not in left_out)
+    return sorted(names, key=lambda name: issubclass(ALGORITHMS[name], Composite)), left_out
+
+
+def measure(
+    names: Sequence[str],
+    split: Split,
+    items: ItemFeatures,
+    *,
+    k: int,
+    max_users: int | None,
+    seed: int,
+    report: Report = lambda what, share: None,
+) -> dict[str, Measured]:
+    """Fit and judge each, in this order.
+
+    A composite stands on those of its parts that are measured before it, where all are; one that
+    learns more than its parts is fitted by itself.
+    """
+    fitted: dict[str, Recommender] = {}
+    measured: dict[str, Measured] = {}
+    for place, name in enumerate(names):
+
+        def fitting(share: float, name: str = name, place: int = place) -> None:
+            report(f"fitting {name}", (place + share * FITTING) / len(names))
+
+        fitting(0)
+        began_at = time.perf_counter()
+        model = make_recommender(name)
+        model.on_progress = fitting
+        parts = _parts_at_hand(model, fitted)
+        if parts:
+            model.compose(parts)
+        else:
+            model.fit(split.train, items, split.train_times)
+        fitted[name] = model
+        fitted_at = time.perf_counter()
+        report(f"judging {name}", (place + FITTING) / len(names))
+        judged = judge(model, split, k=k, max_users=max_users, seed=seed, items=items)
+        measured[name] = Measured(
+            judged,
+            fit_s=fitted_at - began_at + sum(measured[part].fit_s for part in parts),
+            score_s=time.perf_counter() - fitted_at,
+        )
+    report("done", 1)
+    return measured
+
+
+def _parts_at_hand(
+    model: Recommender, fitted: Mapping[str, Recommender]
+) -> Mapping[str, Recommender]:
+    """The parts of a composite that needs no fitting beside them; empty where one is missing."""
+    if not isinstance(model, Composite) or type(model).fit is not Composite.fit:
+        return {}
+    parts = {name: fitted[name] for name in model.part_types if name in fitted}
+    return parts if len(parts) == len(model.part_types) else {}
+
+
+def best(measured: Mapping[str, Measured]) -> str:
+    """The name of the one with the highest NDCG."""
+    return max(measured, key=lambda name: np.nan_to_num(measured[name].quality.ndcg, nan=-1.0))
+
+
+def beside(measured: Mapping[str, Measured], baseline: str) -> dict[str, Comparison]:
+    """Each other one's NDCG less that of the baseline."""
+    gains = measured[baseline].judged.by_user["ndcg"]
+    return {
+        name: compare(one.judged.by_user["ndcg"], gains)
+        for name, one in measured.items()
+        if name != baseline
+    }

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+from django.core.management.base import BaseCommand, CommandError
+from tqdm import tqdm
+
+from recommendations import evaluating, presenting
+from recommendations.engine.protocol import ItemFeatures
+from recommendations.engine.splitting import Split
+from recommendations.evaluating import SPLITS, CannotEvaluate, Material, Measured
+from recommendations.movielens.folders import NotMovieLens
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise ArgumentTypeError(f"{text!r} is not a number above 0")
+    return int(text)
+
+
+class Command(BaseCommand):
+    help = "Measure algorithms on interactions that are withheld from them, and compare them."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--algorithms", type=_names, help="such as als,ease; by default all")
+        parser.add_argument("--split", choices=sorted(SPLITS), default="time")
+        parser.add_argument("--data", type=Path, help="a MovieLens folder; else the database")
+        parser.add_argument("--k", type=_positive, default=10, help="length of the lists")
+        parser.add_argument("--baseline", help="compare with this one; by default with the best")
+        parser.add_argument("--json", type=Path, help="write what was measured there too")
+        parser.add_argument("--max-users", type=_positive, default=2000)
+        parser.add_argument("--seed", type=int, default=1895)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            self._evaluate(options)
+        except (CannotEvaluate, NotMovieLens) as reason:
+            raise CommandError(str(reason)) from reason
+
+    def _evaluate(self, options: Mapping[str, Any]) -> None:
+        named, baseline, path = options["algorithms"], options["baseline"], options["json"]
+        if named and baseline:
+            named = [*named, baseline]
+        evaluating.check_names(named or [baseline] * bool(baseline))
+        if path and not path.parent.is_dir():
+            raise CommandError(f"There is no folder {path.parent} to write to.")
+        material = self._read(options["data"])
+        split = evaluating.divide(material, options["split"], seed=options["seed"])
+        names, left_out = evaluating.choose(named, split, material.items)
+        if reason := left_out.get(baseline):
+            raise CommandError(f"{baseline} cannot be compared with: {reason}")
+        measured = self._measure(names, split, material.items, options)
+        baseline = baseline or evaluating.best(measured)
+        self._introduce(material, split, measured, options)
+        self.stdout.write(presenting.as_text(measured, baseline, left_out))
+        if path:
+            how = {"split": options["split"], "seed": options["seed"]}
+            document = how | presenting.as_document(measured, baseline, left_out)
+            path.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+
+    def _read(self, path: Path | None) -> Material:
+        if path is None:
+            return evaluating.from_database()
+        return evaluating.from_folder(path, self.stderr.write)
+
+    def _measure(
+        self, names: Sequence[str], split: Split, items: ItemFeatures, options: Mapping[str, Any]
+    ) -> dict[str, Measured]:
+        shown = options["verbosity"] > 0
+        with tqdm(total=100, unit="%", disable=not shown, leave=False) as bar:
+
+            def report(what: str, share: float) -> None:
+                bar.set_description(what)
+                bar.update(int(100 * share) - bar.n)
+
+            return evaluating.measure(
+                names,
+                split,
+                items,
+                k=options["k"],
+                max_users=options["max_users"],
+                seed=options["seed"],
+                report=report,
+            )
+
+    def _introduce(
+        self,
+        material: Material,
+        split: Split,
+        measured: Mapping[str, Measured],
+        options: Mapping[str, Any],
+    ) -> None:
+        n_users, n_items = material.interactions.shape
+        judged = next(iter(measured.values())).quality.users
+        self.stdout.write(
+            f"{material.interactions.nnz:,} interactions of {n_users:,} viewers with {n_items:,} "
+            f"movies, split by {options['split']}: {split.train.nnz:,} learned from, "
+            f"{judged:,} viewers judged, seed {options['seed']}."
+        )
+        self.stdout.write("")

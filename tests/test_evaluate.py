@@ -1,0 +1,254 @@
+"""`manage.py evaluate`: what it measures, what it prints and writes, and what it refuses."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from django.core.management import CommandError, call_command
+
+from recommendations import evaluating
+from recommendations.engine.algorithms import ALGORITHMS
+from recommendations.engine.algorithms.ease import EaseRecommender
+from recommendations.engine.composing import Composite
+from recommendations.evaluating import SPLITS, CannotEvaluate, Material
+from tests.audience import make_audience
+from tests.builders import make_movie
+from tests.movielens import write_csv
+
+CAMPS, VIEWERS, FILMS = 2, 60, 24
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two camps of thirty viewers, each with twelve films, which they come to rate over a year in
+    an order of their own: eight with five stars, and two of the other camp with one."""
+    random = np.random.default_rng(3)
+    movies = [f"{film},Film {film} ({1990 + film}),{'Drama' if film <= 12 else 'War'}"
+              for film in range(1, FILMS + 1)]  # fmt: skip
+    ratings = []
+    for viewer in range(1, VIEWERS + 1):
+        camp = viewer % CAMPS
+        own = 1 + camp * 12 + random.permutation(12)[:8]
+        others = 1 + (1 - camp) * 12 + random.permutation(12)[:2]
+        stars = {int(film): 5 for film in own} | {int(film): 1 for film in others}
+        for film in sorted(stars):
+            ratings.append(f"{viewer},{film},{stars[film]},{random.integers(1_000_000)}")
+    return write_csv(tmp_path, *ratings, movies=tuple(movies))
+
+
+def evaluate(*options: str | Path) -> str:
+    """What is printed."""
+    out, err = io.StringIO(), io.StringIO()
+    call_command("evaluate", *map(str, options), stdout=out, stderr=err, verbosity=0)
+    assert err.getvalue() == ""
+    return out.getvalue()
+
+
+def as_json(*options: str | Path, to: Path) -> dict[str, Any]:
+    evaluate(*options, "--json", to)
+    document: dict[str, Any] = orjson.loads(to.read_bytes())
+    return document
+
+
+def material(folder: Path) -> Material:
+    return evaluating.from_folder(folder, pytest.fail)
+
+
+# --- what is measured
+
+
+@pytest.mark.parametrize("split", sorted(SPLITS))
+def test_each_split_is_measured(folder: Path, split: str) -> None:
+    text = evaluate("--data", folder, "--split", split, "--algorithms", "ease,popularity")
+    heading, _, titles, *rows = text.splitlines()
+    assert heading.startswith("600 interactions of 60 viewers with 24 movies, split by " + split)
+    assert titles.split()[:2] == ["NDCG@10", "95"]
+    assert [row.split()[0] for row in rows[:2]] == ["ease", "popularity"]
+
+
+def test_whoever_knows_the_camps_is_significantly_better(folder: Path, tmp_path: Path) -> None:
+    """Popularity finds six of the twelve in the viewer's own camp by chance."""
+    document = as_json(
+        "--data", folder, "--split", "leave-last-out", "--algorithms", "popularity,ease",
+        to=tmp_path / "found.json",
+    )  # fmt: skip
+    assert document["baseline"] == "ease"
+    assert (document["split"], document["seed"]) == ("leave-last-out", 1895)
+    quality = document["algorithms"]["ease"]["quality"]
+    assert quality["hit_rate"] == 1
+    assert quality["users"] == VIEWERS
+    assert document["algorithms"]["popularity"]["quality"]["ndcg"] < quality["ndcg"]
+    low, high = document["algorithms"]["ease"]["intervals"]["ndcg"]
+    assert (low, high) == (quality["ndcg_low"], quality["ndcg_high"])
+    assert low < quality["ndcg"] < high
+    beside = document["beside_baseline"]["popularity"]
+    assert beside["users"] == VIEWERS
+    assert beside["high"] < 0
+    assert beside["p_value"] < 0.01
+
+
+def test_the_baseline_can_be_named(folder: Path, tmp_path: Path) -> None:
+    options = ("--data", folder, "--split", "leave-last-out", "--baseline", "popularity")
+    document = as_json(*options, "--algorithms", "ease", to=tmp_path / "found.json")
+    assert document["algorithms"].keys() == {"ease", "popularity"}
+    assert document["beside_baseline"]["ease"]["low"] > 0
+    assert "beside popularity" in evaluate(*options, "--algorithms", "ease")
+
+
+def test_the_same_is_measured_each_time(folder: Path, tmp_path: Path) -> None:
+    options = ("--data", folder, "--algorithms", "ease", "--split", "strong", "--k", "3")
+    first, again, other = (
+        as_json(*options, "--seed", seed, to=tmp_path / "found.json")["algorithms"]["ease"]
+        for seed in ("1", "1", "2")
+    )
+    assert first["quality"]["k"] == 3
+    assert first["quality"] == again["quality"] != other["quality"]
+
+
+def test_viewers_judged_can_be_limited(folder: Path, tmp_path: Path) -> None:
+    options = ("--data", folder, "--algorithms", "ease", "--split", "leave-last-out")
+    document = as_json(*options, "--max-users", "7", to=tmp_path / "found.json")
+    assert document["algorithms"]["ease"]["quality"]["users"] == 7
+
+
+def test_what_is_unknown_is_null(folder: Path, tmp_path: Path) -> None:
+    """Popularity has no opinion on films that nobody has touched, and shows none."""
+    options = ("--data", folder, "--algorithms", "popularity", "--split", "cold")
+    document = as_json(*options, to=tmp_path / "found.json")
+    quality = document["algorithms"]["popularity"]["quality"]
+    assert (quality["ndcg"], quality["coverage"], quality["novelty"]) == (0, 0, None)
+
+
+def test_the_newest_films_are_the_cold_ones(folder: Path) -> None:
+    split = evaluating.divide(material(folder), "cold", seed=1)
+    assert split.candidates is not None
+    assert np.flatnonzero(split.candidates).tolist() == [19, 20, 21, 22, 23]
+
+
+@pytest.mark.django_db
+def test_the_database_is_measured_where_no_folder_is_named() -> None:
+    make_audience()
+    text = evaluate("--algorithms", "ease,popularity")
+    assert text.startswith("576 interactions of 72 viewers with 24 movies, split by time")
+
+
+@pytest.mark.django_db
+def test_a_film_of_the_cinema_is_as_new_as_its_start() -> None:
+    audience = make_audience()
+    newest = max(audience.all_movies, key=lambda movie: (movie.start_date, movie.pk))
+    found = evaluating.from_database()
+    assert found.age[audience.all_movies.index(newest)] == found.age.max()
+    assert found.age[0] == audience.all_movies[0].start_date.toordinal()
+
+
+# --- what is left out, and what composites stand on
+
+
+def test_what_has_an_obstacle_is_left_out_and_said_why(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(EaseRecommender, "obstacle", lambda *_: "Too many films.")
+    monkeypatch.setattr(
+        evaluating, "ALGORITHMS", {n: ALGORITHMS[n] for n in ("ease", "popularity")}
+    )
+    text = evaluate("--data", folder)
+    assert "Without ease: Too many films." in text
+    assert "\nease" not in text
+    # Named, it is measured all the same.
+    assert "\nease" in evaluate("--data", folder, "--algorithms", "ease")
+    with pytest.raises(CommandError, match="ease cannot be compared with: Too many films"):
+        evaluate("--data", folder, "--baseline", "ease")
+
+
+def test_a_composite_stands_on_the_parts_that_are_measured_anyway(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Both(Composite):
+        name = "both"
+        description = "For tests."
+        part_types = {name: ALGORITHMS[name] for name in ("ease", "popularity")}
+
+    monkeypatch.setitem(ALGORITHMS, "both", Both)
+    found = material(folder)
+    split = evaluating.divide(found, "leave-last-out", seed=1)
+    names, _ = evaluating.choose(["both", "ease", "popularity", "both"], split, found.items)
+    assert names == ["ease", "popularity", "both"]
+    at_hand = evaluating.measure(names, split, found.items, k=5, max_users=None, seed=1)
+    alone = evaluating.measure(["both"], split, found.items, k=5, max_users=None, seed=1)
+    np.testing.assert_array_equal(at_hand["both"].judged.lists, alone["both"].judged.lists)
+    # Its time is that of its parts too.
+    assert at_hand["both"].fit_s > at_hand["ease"].fit_s
+
+
+def test_progress_rises_to_the_whole(folder: Path) -> None:
+    found = material(folder)
+    split = evaluating.divide(found, "time", seed=1)
+    told: list[tuple[str, float]] = []
+    evaluating.measure(
+        ["als", "popularity"], split, found.items, k=5, max_users=None, seed=1,
+        report=lambda what, share: told.append((what, share)),
+    )  # fmt: skip
+    shares = [share for _, share in told]
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (0, 1)
+    whats = list(dict.fromkeys(what for what, _ in told))
+    assert whats == [
+        "fitting als",
+        "judging als",
+        "fitting popularity",
+        "judging popularity",
+        "done",
+    ]
+
+
+# --- what is refused
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--algorithms", "ease,guess"], "There is no guess. There are als, "),
+        (["--baseline", "guess"], "There is no guess."),
+        (["--split", "random"], "invalid choice: 'random'"),
+        (["--k", "0"], "'0' is not a number above 0"),
+        (["--max-users", "-1"], "'-1' is not a number above 0"),
+        (["--data", "/nowhere"], "/nowhere is not a folder"),
+        (["--json", "/nowhere/found.json"], "There is no folder /nowhere to write to"),
+    ],
+)
+def test_nonsense_is_refused_by_name(options: list[str], reason: str) -> None:
+    with pytest.raises(CommandError, match=reason):
+        evaluate(*options)
+
+
+def test_a_folder_without_ratings_is_refused(tmp_path: Path) -> None:
+    write_csv(tmp_path)
+    (tmp_path / "ratings.csv").write_text("userId,movieId,rating,timestamp\n")
+    with pytest.raises(CommandError, match="There are no interactions to measure on"):
+        evaluate("--data", tmp_path)
+
+
+@pytest.mark.parametrize("split", sorted(SPLITS))
+def test_too_little_is_refused(tmp_path: Path, split: str) -> None:
+    write_csv(tmp_path, "1,1,5,10")
+    with pytest.raises(CommandError, match=f"There is too little for the split '{split}'"):
+        evaluate("--data", tmp_path, "--split", split)
+
+
+@pytest.mark.django_db
+def test_an_empty_database_is_refused() -> None:
+    make_movie()
+    with pytest.raises(CommandError, match="There are no interactions to measure on"):
+        evaluate()
+
+
+def test_nobody_to_judge_is_too_little(tmp_path: Path) -> None:
+    """Though there is something to learn from: who disliked all films has no last liked one."""
+    write_csv(tmp_path, "1,1,1,10", "1,2,1,20", "1,3,1,30")
+    with pytest.raises(CannotEvaluate, match="3 to learn from, and 0 viewers to judge by"):
+        evaluating.divide(material(tmp_path), "leave-last-out", seed=1)
