@@ -15,9 +15,10 @@ from scipy.sparse import csr_matrix
 
 from recommendations.engine import artifacts
 from recommendations.engine.algorithms.als import AlsRecommender
-from tests.engine.camps import CAMP_ITEMS, N_ITEMS, csr, two_camps
+from tests.engine.camps import CAMP_ITEMS, N_ITEMS, Data, csr, data_of, two_camps
 
 ROOT = Path(__file__).resolve().parents[2]
+UNTOUCHED = [2, 7]
 
 
 def signed_matrix(*, n_users: int = 60, n_items: int = 40, seed: int = 7) -> csr_matrix:
@@ -161,3 +162,61 @@ def test_what_was_trained_before_likes_were_counted_scores_and_finds_nothing_ali
     history = signed_matrix()
     np.testing.assert_array_equal(older.score(history), fitted().score(history))
     assert np.isnan(older.similar_items(0)).all()
+
+
+def untouched_of_each_camp() -> Data:
+    """The camps, with one film in each that nobody has touched: 2 and 7."""
+    likes = two_camps().interactions.toarray()
+    likes[:, UNTOUCHED] = 0
+    return data_of(csr(likes))
+
+
+def test_an_untouched_film_with_features_is_ranked_with_its_kind_and_marked() -> None:
+    data = untouched_of_each_camp()
+    recommender = data.fit(AlsRecommender())
+    copy = AlsRecommender.from_arrays(recommender.to_arrays())
+    for model in (recommender, copy):
+        assert np.flatnonzero(model.cold).tolist() == UNTOUCHED
+        left, right = model.score(csr(np.eye(N_ITEMS)[[0, 5]]))
+        assert left[2] > left[7]
+        assert right[7] > right[2]
+        assert np.isfinite(left).all()
+        assert np.isnan(model.similar_items(2)).all()
+
+
+def test_features_change_nothing_for_films_that_somebody_has_touched() -> None:
+    data = untouched_of_each_camp()
+    with_features = data.fit(AlsRecommender()).score(data.interactions)
+    without = data.without_features().fit(AlsRecommender())
+    assert not without.cold.any()
+    scores = without.score(data.interactions)
+    assert np.isnan(scores[:, UNTOUCHED]).all()
+    touched = np.setdiff1d(np.arange(N_ITEMS), UNTOUCHED)
+    np.testing.assert_array_equal(scores[:, touched], with_features[:, touched])
+
+
+def test_liking_nothing_but_a_new_film_tells_of_its_kind() -> None:
+    scores = untouched_of_each_camp().fit(AlsRecommender()).score(history_of({2: 1.0}))[0]
+    assert scores[:CAMP_ITEMS].min() > scores[CAMP_ITEMS:].max()
+
+
+def test_a_new_film_folds_in_on_top_of_the_cross_product_in_which_it_is_not() -> None:
+    """Of one film y with confidence c: (gram + c·y·yᵀ) x = c·y."""
+    recommender = untouched_of_each_camp().fit(AlsRecommender())
+    arrays = recommender.to_arrays()
+    factors, confidence = np.array(arrays["item_factors"], dtype=np.float64), 2 * arrays["scale"][0]
+    left = arrays["gram"] + confidence * np.outer(factors[2], factors[2])
+    expected = factors @ np.linalg.solve(left, confidence * factors[2])
+    np.testing.assert_allclose(recommender.score(history_of({2: 2.0}))[0], expected, rtol=1e-4)
+
+
+def test_a_film_that_has_been_touched_since_is_new_no_more() -> None:
+    early, full = untouched_of_each_camp(), two_camps()
+    recommender = full.update(early.fit(AlsRecommender()))
+    assert not recommender.cold.any()
+
+
+def test_what_was_trained_before_new_films_had_factors_has_none() -> None:
+    arrays = fitted().to_arrays()
+    del arrays["cold"]
+    assert not AlsRecommender.from_arrays(arrays).cold.any()

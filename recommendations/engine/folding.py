@@ -1,0 +1,139 @@
+"""Folding a user in: factors for whoever comes with a history, solved for on the item factors.
+
+Hu, Koren and Volinsky (2008), doi:10.1109/ICDM.2008.22, equation 4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+from scipy.sparse import csr_matrix
+
+Float64 = NDArray[np.float64]
+
+#: Items that one and the same viewer alone has liked are no more alike than that.
+ENOUGH_VIEWERS = 5
+
+
+@dataclass(frozen=True)
+class FactorModel:
+    """What scoring needs.
+
+    Attributes:
+        item_factors: (n_items, k) float32; a row of zeros for an item that nobody has touched,
+            unless it is cold.
+        gram: (k, k) float64, the touched items' cross product plus the regularisation.
+        known: (n_items,) bool, the items that somebody has touched.
+        cold: (n_items,) bool, those that nobody has, with factors from what they are made of.
+        liked_by: (n_items,) int32, how many users have liked each.
+        scale: The confidence of a weight of 1.
+    """
+
+    item_factors: NDArray[np.float32]
+    gram: Float64
+    known: NDArray[np.bool_]
+    cold: NDArray[np.bool_]
+    liked_by: NDArray[np.int32]
+    scale: float
+
+    @cached_property
+    def solved_factors(self) -> Float64:
+        """(n_items, k) float64, the item factors times the inverse of `gram`."""
+        factors = self.item_factors.astype(np.float64)
+        return np.ascontiguousarray(cho_solve(cho_factor(self.gram), factors.T).T)
+
+    @cached_property
+    def lengths(self) -> NDArray[np.float32]:
+        """(n_items,) of the factors; NaN where too few have liked the item to say who they are."""
+        lengths = np.linalg.norm(self.item_factors, axis=1)
+        return np.where(self.liked_by < ENOUGH_VIEWERS, np.nan, lengths).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class FoldedIn:
+    """One user, solved for.
+
+    Attributes:
+        vector: (k,) float64, the user's factors.
+        cholesky: The factorised left side of the user's equations.
+        entries: (m,) places in the history that the model has factors of.
+        factors: (m, k) float64, the item factors of those entries.
+        pull: (m,) float64, the confidence of a positive entry, 0 for a negative one.
+    """
+
+    vector: Float64
+    cholesky: tuple[Float64, bool]
+    entries: NDArray[np.intp]
+    factors: Float64
+    pull: Float64
+
+
+@dataclass(frozen=True)
+class _Equations:
+    """What is known of one user.
+
+    Attributes:
+        entries: (m,) places in the history that the model has factors of.
+        items: (m,) their items.
+        pull: (m,) float64, the confidence of a positive entry, 0 for a negative one.
+        beyond: (m,) float64, by how much the confidence goes beyond what `gram` holds of the item.
+    """
+
+    entries: NDArray[np.intp]
+    items: NDArray[np.integer]
+    pull: Float64
+    beyond: Float64
+
+
+def _equations(model: FactorModel, history: csr_matrix, row: int) -> _Equations | None:
+    """None without a known liked item."""
+    start, end = history.indptr[row], history.indptr[row + 1]
+    items, weights = history.indices[start:end], history.data[start:end]
+    entries = np.flatnonzero(model.known[items] | model.cold[items])
+    confidence = model.scale * weights[entries].astype(np.float64)
+    pull = np.maximum(confidence, 0)
+    if not pull.any():
+        return None
+    # As untouched with confidence 1, a known item is in the cross product; a cold one is not.
+    beyond = np.abs(confidence) - model.known[items[entries]]
+    return _Equations(entries, items[entries], pull, beyond)
+
+
+def fold_in(model: FactorModel, history: csr_matrix, row: int) -> FoldedIn | None:
+    """Solve for one user as `implicit` does in training; None without a known liked item."""
+    own = _equations(model, history, row)
+    if own is None:
+        return None
+    factors = model.item_factors[own.items].astype(np.float64)
+    left = model.gram + (factors.T * own.beyond) @ factors
+    cholesky = cho_factor(left, lower=True, overwrite_a=True, check_finite=False)
+    vector = cho_solve(cholesky, own.pull @ factors, check_finite=False)
+    return FoldedIn(vector, cholesky, own.entries, factors, own.pull)
+
+
+def fold_in_all(model: FactorModel, history: csr_matrix) -> NDArray[np.float32]:
+    """(n_rows, k) float32, the factors of each user; NaN without a known liked item.
+
+    The same as `fold_in`. A user of few items is solved for in as many unknowns as items, by the
+    matrix inversion lemma: (G + Y'DY)⁻¹ Y'p = G⁻¹Y' (I + D Y G⁻¹ Y')⁻¹ p.
+    """
+    k = model.gram.shape[0]
+    vectors = np.full((history.shape[0], k), np.nan, dtype=np.float32)
+    for row in range(history.shape[0]):
+        own = _equations(model, history, row)
+        if own is None:
+            continue
+        if len(own.items) > k // 2:
+            folded = fold_in(model, history, row)
+            assert folded is not None
+            vectors[row] = folded.vector
+            continue
+        solved = model.solved_factors[own.items]
+        left = own.beyond[:, None] * (model.item_factors[own.items] @ solved.T)
+        left.flat[:: len(left) + 1] += 1
+        vectors[row] = np.linalg.solve(left, own.pull) @ solved
+    return vectors
