@@ -1,0 +1,160 @@
+"""Item neighbours. Deshpande and Karypis (2004), doi:10.1145/963770.963776; Aiolli (2013),
+doi:10.1145/2507157.2507189."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, diags_array, vstack
+
+from recommendations.engine.item_weights import (
+    ItemWeightsRecommender,
+    blocks,
+    damping,
+)
+from recommendations.engine.protocol import ItemFeatures
+
+#: How soon a film's many viewers count no more, and how much the length of that list matters
+#: (BM25's k1 and b).
+SATURATION, LENGTH_SHARE = 1.2, 0.5
+#: Likes of a film, at the mean, that are many.
+DENSE = 20
+
+
+class ItemKnnRecommender(ItemWeightsRecommender):
+    """Films are like each other as the lists of their viewers are; the most similar ones count.
+
+    Args:
+        weighting: Of a viewer in a film's list: `cosine` takes all alike, with `tfidf` and `bm25`
+            those who like everything say less. The first two are compared by cosine, BM25 by
+            the plain product.
+        neighbours: So many are kept of each film; by default 50, and 30 where films have many
+            viewers each, so that the nearest are found more surely.
+        shrinkage: A likeness counts as if so many more viewers had liked either film alone.
+        rarity: Power of the number of viewers by which a film in the history says less.
+        damping: Power of the number of viewers that scores are divided by.
+        max_products: A matrix with more pairs of likes by one viewer is an obstacle.
+    """
+
+    name = "item_knn"
+    description = "Films that the same viewers liked as those of the history."
+    search_space: ClassVar[Mapping[str, Sequence[Any]]] = {
+        "neighbours": (20, 30, 50, 100, 200),
+        "shrinkage": (0.0, 5.0, 10.0, 30.0),
+        "rarity": (0.0, 0.1, 0.2, 0.3),
+    }
+
+    def __init__(
+        self,
+        *,
+        weighting: str = "cosine",
+        neighbours: int | None = None,
+        shrinkage: float = 5.0,
+        rarity: float = 0.2,
+        damping: float = 0.0,
+        max_products: float = 1e10,
+    ) -> None:
+        if weighting not in WEIGHTINGS:
+            raise ValueError(f"weighting is one of {', '.join(WEIGHTINGS)}, not {weighting}")
+        self.weighting = weighting
+        self.neighbours = neighbours
+        self.shrinkage = shrinkage
+        self.rarity = rarity
+        self.damping = damping
+        self.max_products = max_products
+
+    def settings_for(self, interactions: csr_matrix) -> dict[str, Any]:
+        return {
+            "neighbours": self._neighbours(
+                int((interactions.data > 0).sum()), interactions.shape[1]
+            ),
+            "shrinkage": self.shrinkage,
+            "rarity": self.rarity,
+        }
+
+    def obstacle(
+        self,
+        interactions: csr_matrix,
+        items: ItemFeatures | None = None,
+        times: csr_matrix | None = None,
+    ) -> str | None:
+        products = float((np.diff(interactions.indptr).astype(np.float64) ** 2).sum())
+        if products <= self.max_products:
+            return None
+        return (
+            f"Comparing its films takes {products:.1e} products, "
+            f"and more than {self.max_products:.1e} take too long."
+        )
+
+    def _norms(self, lists: csr_matrix) -> tuple[NDArray[np.float32], np.float32]:
+        """(n_items,) what a likeness is divided by for either film, and what is added to that."""
+        if self.weighting == "bm25":  # it has taken the lengths into account
+            return np.ones(lists.shape[0], dtype=np.float32), np.float32(0)
+        squares = lists.power(2).sum(axis=1).A1
+        # In units of one average entry, whatever the weighting.
+        entry = np.mean(squares / np.diff(lists.indptr))
+        return np.sqrt(squares).astype(np.float32), np.float32(self.shrinkage * entry)
+
+    def _neighbours(self, n_likes: int, n_items: int) -> int:
+        if self.neighbours is not None:
+            return self.neighbours
+        return 30 if n_likes >= DENSE * n_items else 50
+
+    def _learn(self, likes: csr_matrix) -> csr_matrix:
+        lists = csr_matrix(WEIGHTINGS[self.weighting](likes).T)
+        lengths, shrinkage = self._norms(lists)
+        of_source = damping(likes, self.rarity)
+        of_target = damping(likes, self.damping)
+        neighbours = self._neighbours(likes.nnz, likes.shape[1])
+        by_viewer, targets = csr_matrix(lists.T), []
+        for block in blocks(*[lists.shape[0]] * 2):
+            likeness = (lists[block] @ by_viewer).toarray()
+            likeness /= lengths[block, None] * lengths + shrinkage
+            likeness[np.arange(len(likeness)), np.arange(block.start, block.stop)] = 0
+            nearest = _strongest(likeness, neighbours)
+            targets.append(diags_array(of_target[block]) @ nearest @ diags_array(of_source))
+            self._report(block.stop / lists.shape[0])
+        return csr_matrix(vstack(targets, format="csr").T)
+
+
+def _strongest(rows: NDArray[np.float32], k: int) -> csr_matrix:
+    """The k highest values of each row; the others are not stored."""
+    n_columns = rows.shape[1]
+    if k >= n_columns:
+        return csr_matrix(rows)
+    places = np.argpartition(rows, n_columns - k, axis=1)[:, n_columns - k :]
+    places.sort(axis=1)
+    values = np.take_along_axis(rows, places, axis=1)
+    kept = values != 0
+    ends = np.concatenate(([0], np.cumsum(kept.sum(axis=1))))
+    return csr_matrix((values[kept], places[kept].astype(np.int32), ends), shape=rows.shape)
+
+
+def _cosine(likes: csr_matrix) -> csr_matrix:
+    return likes
+
+
+def _tfidf(likes: csr_matrix) -> csr_matrix:
+    return csr_matrix(diags_array(_rareness(likes)) @ likes)
+
+
+def _bm25(likes: csr_matrix) -> csr_matrix:
+    """Each film's list is a document, its viewers are the words."""
+    liked_by = np.bincount(likes.indices, minlength=likes.shape[1])
+    length = 1 - LENGTH_SHARE + LENGTH_SHARE * liked_by / liked_by.mean()
+    weighted = likes.copy()
+    saturated = SATURATION * length[likes.indices] + likes.data
+    weighted.data = (likes.data * (SATURATION + 1) / saturated).astype(np.float32)
+    return csr_matrix(diags_array(_rareness(likes)) @ weighted)
+
+
+def _rareness(likes: csr_matrix) -> NDArray[np.float32]:
+    """(n_users,) the logarithm of how few of the films a viewer likes; never 0."""
+    n_likes = np.diff(likes.indptr)
+    return np.log((likes.shape[1] + 1) / np.maximum(n_likes, 1)).astype(np.float32)
+
+
+WEIGHTINGS = {"bm25": _bm25, "cosine": _cosine, "tfidf": _tfidf}

@@ -1,0 +1,123 @@
+"""EASE held against the paper's formula, and what comes before and after it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.linalg import LinAlgError
+
+from recommendations.engine import item_weights
+from recommendations.engine.algorithms.ease import EaseRecommender
+from recommendations.engine.gram import gram, invert
+from recommendations.engine.item_weights import RARITY
+from tests.engine.camps import csr
+from tests.engine.linear import liked, ratings
+
+
+def test_the_scores_are_those_of_the_papers_formula() -> None:
+    """Equation 8 of Steck (2019), with nothing added to it."""
+    likes = liked(ratings())
+    inverse = np.linalg.inv(likes.T @ likes + 20 * np.eye(25))
+    weights = -inverse / np.diag(inverse)
+    np.fill_diagonal(weights, 0)
+    ease = EaseRecommender(regularization=20, dropout=0, damping=0).fit(ratings())
+    np.testing.assert_allclose(ease.score(ratings()), likes @ weights, atol=1e-4)
+
+
+def test_dropout_fits_what_is_shown_of_histories_to_the_whole_of_them() -> None:
+    """Each column solves the least squares over histories in which entries are hidden by chance."""
+    likes = liked(ratings(n_users=8, n_items=5))
+    shown = np.array([[mask >> item & 1 for item in range(5)] for mask in range(32)])
+    chance = np.prod(np.where(shown, 0.75, 0.25), axis=1)
+    expected = np.zeros((5, 5))
+    for target in range(5):
+        others = np.arange(5) != target
+        left, right = np.eye(4) * 2 * 0.75**2, np.zeros(4)
+        for mask, weight in zip(shown, chance, strict=True):
+            seen = (likes * mask)[:, others]
+            left += weight * seen.T @ seen
+            right += weight * seen.T @ likes[:, target]
+        # Shown are 75%: a whole history says that much more than what was learned from.
+        expected[others, target] = np.linalg.solve(left, right) * 0.75
+    ease = EaseRecommender(regularization=2, dropout=0.25, damping=0)
+    scores = ease.fit(ratings(n_users=8, n_items=5)).score(csr(np.eye(5)))
+    mean = liked_mean(8, 5)
+    np.testing.assert_allclose(scores * np.sqrt(mean), expected, atol=1e-4)
+
+
+def liked_mean(n_users: int, n_items: int) -> float:
+    weights = ratings(n_users=n_users, n_items=n_items).data
+    return float(weights[weights > 0].mean())
+
+
+def test_damping_divides_by_a_power_of_the_viewers() -> None:
+    plain = EaseRecommender(damping=0).fit(ratings()).score(ratings())
+    damped = EaseRecommender(damping=0.5).fit(ratings()).score(ratings())
+    viewers = (ratings().toarray() > 0).sum(axis=0)
+    np.testing.assert_allclose(damped, plain / np.sqrt(viewers + RARITY), rtol=1e-4, atol=1e-7)
+
+
+def test_a_dislike_says_nothing_in_learning_or_in_a_history() -> None:
+    without = csr(np.maximum(ratings().toarray(), 0))
+    expected = EaseRecommender().fit(without).score(without)
+    np.testing.assert_allclose(EaseRecommender().fit(ratings()).score(ratings()), expected)
+
+
+def test_films_that_nobody_has_liked_change_nothing_for_the_others() -> None:
+    padded = np.insert(ratings().toarray(), [0, 7], 0, axis=1)
+    padded[0, 0] = -1  # touched, and disliked
+    scores = EaseRecommender().fit(csr(padded)).score(csr(padded))
+    expected = EaseRecommender().fit(ratings()).score(ratings())
+    np.testing.assert_allclose(np.delete(scores, [0, 8], axis=1), expected, rtol=1e-4, atol=1e-6)
+    assert not scores[:, 0].any()
+    assert np.isnan(scores[:, 8]).all()
+
+
+def test_contributions_are_of_the_items_asked_for_in_their_order() -> None:
+    ease = EaseRecommender().fit(ratings())
+    history, items = ratings(seed=5)[2], np.array([9, 3, 3])
+    parts = ease.contributions(history, items)
+    assert parts is not None
+    assert parts.shape == (3, history.nnz)
+    assert not parts[:, history.data < 0].any()
+    np.testing.assert_allclose(parts.sum(axis=1), ease.score(history)[0, items], atol=1e-5)
+
+
+def test_the_regularization_grows_with_the_root_of_the_likes() -> None:
+    million = csr(np.ones((1000, 1000)))
+    assert EaseRecommender().settings_for(million)["regularization"] == pytest.approx(800)
+    assert EaseRecommender().settings_for(million[:10])["regularization"] == pytest.approx(80)
+    given = EaseRecommender(regularization=7).settings_for(million)
+    assert given == {"regularization": 7, "damping": 0.2}
+
+
+def test_more_films_than_the_limit_are_an_obstacle_that_is_named() -> None:
+    ease = EaseRecommender(max_items=24)
+    assert ease.obstacle(ratings(n_items=24)) is None
+    assert ease.obstacle(ratings()) == (
+        "It takes at most 24 films (EASE_MAX_ITEMS), and here are 25."
+    )
+
+
+def test_weights_that_were_saved_are_not_copied() -> None:
+    arrays = EaseRecommender().fit(ratings()).to_arrays()
+    again = EaseRecommender.from_arrays(arrays).to_arrays()
+    assert all(np.shares_memory(again[name], arrays[name]) for name in ("weights", "known"))
+
+
+@pytest.mark.parametrize("block_size", [1, 60, 10_000])
+def test_products_and_inverse_are_the_same_in_blocks_of_any_size(
+    block_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(item_weights, "BLOCK_SIZE", block_size)
+    likes = liked(ratings())
+    products = gram(csr(likes))
+    np.testing.assert_allclose(products, likes.T @ likes, rtol=1e-5)
+    np.einsum("ii->i", products)[:] += 3
+    expected = np.linalg.inv(products.astype(np.float64))
+    np.testing.assert_allclose(invert(products), expected, atol=1e-5)
+
+
+def test_what_cannot_be_inverted_is_refused() -> None:
+    with pytest.raises(LinAlgError, match="regularization"):
+        invert(np.zeros((3, 3), dtype=np.float32))
