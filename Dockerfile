@@ -3,7 +3,9 @@ FROM python:3.13-slim AS build
 RUN pip install --no-cache-dir "poetry>=2.5,<3"
 WORKDIR /app
 COPY pyproject.toml poetry.lock ./
-RUN POETRY_VIRTUALENVS_IN_PROJECT=true poetry install --only main --extras s3 --no-interaction --compile
+# `--build-arg EXTRAS="s3 neural"` adds PyTorch, which only the trainer needs.
+ARG EXTRAS=s3
+RUN POETRY_VIRTUALENVS_IN_PROJECT=true poetry install --only main --extras "${EXTRAS}" --no-interaction --compile
 
 FROM python:3.13-slim
 # implicit's OpenMP

@@ -14,6 +14,10 @@ POETRY = POETRY_PYPI_MIRROR_URL="$${POETRY_PYPI_MIRROR_URL:-$$(.tools/bin/python
 	POETRY_VIRTUALENVS_IN_PROJECT=true POETRY_KEYRING_ENABLED=false POETRY_NO_INTERACTION=1 VIRTUAL_ENV= CONDA_PREFIX= \
 	.tools/bin/python -m poetry
 
+# Poetry removes each extra that is not named, so those asked for are kept as files.
+EXTRAS = --extras "$$(echo $$(ls .venv/.extras 2>/dev/null))"
+ADD_EXTRA = mkdir -p .venv/.extras && touch .venv/.extras/$@ && $(POETRY) install --quiet --only main $(EXTRAS)
+
 .PHONY: help
 help:
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
@@ -27,16 +31,20 @@ help:
 
 .venv/.main-ready: .tools/.ready poetry.lock
 	@echo "Installing Cinema ..."
-	@$(POETRY) install --quiet --only main
+	@$(POETRY) install --quiet --only main $(EXTRAS)
 	@touch $@
 
 .venv/.dev-ready: .venv/.main-ready
-	@$(POETRY) install --quiet
+	@$(POETRY) install --quiet $(EXTRAS)
 	@touch $@
 
 .PHONY: s3
 s3: .venv/.main-ready ## install what keeps uploads in a bucket (MEDIA_BUCKET)
-	@$(POETRY) install --quiet --only main --extras s3
+	@$(ADD_EXTRA)
+
+.PHONY: neural
+neural: .venv/.main-ready ## install what trains the algorithm "neural" (PyTorch)
+	@$(ADD_EXTRA)
 
 .PHONY: lock
 lock: .tools/.ready
@@ -75,3 +83,7 @@ check: lint test ## everything that CI checks
 .PHONY: bench
 bench: .venv/.dev-ready ## the benchmarks; NAMES="programme loading" runs some
 	@.venv/bin/python -m bench $(NAMES)
+
+.PHONY: bench-quality
+bench-quality: .venv/.dev-ready ## how good each algorithm is, and docs/images/quality.svg; ten minutes
+	@.venv/bin/python -m bench.quality $(NAMES)
