@@ -75,6 +75,10 @@ class Release(models.Model):
     interactions = models.PositiveBigIntegerField()
     #: By algorithm: the quality measured in the evaluation.
     metrics = models.JSONField(default=dict)
+    #: By algorithm: why the release is without it.
+    left_out = models.JSONField(default=dict, db_default={})
+    #: By algorithm: the settings that were found for it, where the next search goes on.
+    tuned_settings = models.JSONField(default=dict, db_default={})
     #: Of the data; equal to today's means that nothing has changed since.
     fingerprint = models.CharField(max_length=64)
     training_s = models.FloatField()

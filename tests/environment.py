@@ -17,6 +17,10 @@ os.environ.setdefault("SECRET_KEY", "only for the tests")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Tiny matrices: threads of OpenMP would only spin.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# What lists are made of by default. Each further algorithm makes each training longer; the tests
+# that are about them name them.
+os.environ["TRAINING_ALGORITHMS"] = "popularity,als,content,hybrid"
+os.environ["TUNING_BUDGET_S"] = "0"
 # On a busy machine a slow cache is not away, or what was kept would seem forgotten.
 os.environ["CACHE_TIMEOUT_S"] = "20"
 # Tests of the limits set their own, and come from this machine.

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from recommendations.engine.algorithms import ALGORITHMS
+
 ROOT = Path(__file__).resolve().parent.parent
 APPS = ("users", "movies", "recommendations")
 
@@ -37,8 +39,9 @@ MAY_IMPORT = {
 }
 #: The engine is NumPy and SciPy: no Django, no database, no clock.
 ENGINE_MAY_IMPORT = {
-    "__future__", "abc", "collections", "dataclasses", "functools", "hashlib", "math", "os",
-    "pathlib", "shutil", "typing", "implicit", "numpy", "orjson", "scipy", "threadpoolctl",
+    "__future__", "abc", "bisect", "collections", "contextlib", "dataclasses", "functools", "hashlib",
+    "importlib", "itertools", "math", "os", "pathlib", "shutil", "typing", "implicit", "numpy",
+    "orjson", "scipy", "threadpoolctl", "torch",
 }  # fmt: skip
 
 
@@ -103,6 +106,14 @@ def test_the_engine_is_numpy_and_scipy_only() -> None:
             if not name.startswith("recommendations.engine"):
                 assert name.partition(".")[0] in ENGINE_MAY_IMPORT, f"{path} imports {name}"
             assert name.partition(".")[0] != "time", f"{path} reads the clock"
+
+
+def test_each_algorithm_is_a_file_of_its_name() -> None:
+    """The settings know algorithms by their files: to read the registry takes NumPy."""
+    folder = ROOT / "recommendations/engine/algorithms"
+    assert {path.stem for path in folder.glob("[a-z]*.py")} == set(ALGORITHMS)
+    for name, algorithm in ALGORITHMS.items():
+        assert algorithm.__module__.endswith(f".{name}")
 
 
 def test_endpoints_hold_no_query() -> None:

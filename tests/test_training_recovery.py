@@ -24,7 +24,7 @@ from cinema.locks import single_run
 from recommendations import services, tasks
 from recommendations.engine import artifacts
 from recommendations.models import Release, TrainingRun
-from recommendations.training import MAX_ATTEMPTS, run_training
+from recommendations.training.runs import MAX_ATTEMPTS, run_training
 from tests.audience import change_something, current, directories, make_audience, train_release
 from tests.builders import Client
 from tests.concurrency import at_once
@@ -134,19 +134,21 @@ from django.conf import settings
 database, settings.CINEMA_HOME, where, run_id = sys.argv[1:]
 settings.DATABASES["default"]["NAME"] = database
 django.setup()
-from recommendations import tasks, training
+from importlib import import_module
+from recommendations import tasks
 
 def stop(*args, **kwargs):
     print("here", flush=True)
     time.sleep(60)
 
-setattr(training, where, stop)
+module, _, function = where.rpartition(".")
+setattr(import_module(f"recommendations.{module}"), function, stop)
 tasks.train(int(run_id))
 """
 
 
 @over_connections
-@pytest.mark.parametrize("where", ["evaluate", "make_current"])
+@pytest.mark.parametrize("where", ["training.fitting.judge", "training.publishing.make_current"])
 def test_a_training_that_is_killed_is_carried_out_again(
     home: Path, sent: list[int], where: str
 ) -> None:

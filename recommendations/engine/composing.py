@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from recommendations.engine.artifacts import arrays_of
@@ -60,10 +61,24 @@ class Composite(Recommender):
             }
         )
 
-    def blended(self, history: csr_matrix, times: csr_matrix | None = None) -> Blend:
-        """The scores, and which part did most for each."""
+    def blended(
+        self,
+        history: csr_matrix,
+        times: csr_matrix | None = None,
+        items: NDArray[np.integer] | None = None,
+    ) -> Blend:
+        """The scores, and which part did most for each; of `items` alone where they are given.
+
+        Of a user to whom no part has anything personal to say there is no opinion.
+        """
         scores = {name: part.score(history, times) for name, part in self.parts.items()}
-        return blend(scores, self._weights(), shape=history.shape)
+        known = np.zeros(history.shape[0], dtype=bool)
+        for name, values in scores.items():
+            if self.parts[name].is_personal:
+                known |= ~np.isnan(values).all(axis=1)
+        blended = blend(scores, self._weights(), shape=history.shape, items=items)
+        blended.scores[~known], blended.leading[~known] = np.nan, -1
+        return blended
 
     def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
         return self.blended(history, times).scores

@@ -47,6 +47,11 @@ class Recommender(ABC):
     description: ClassVar[str]
     #: The settings worth searching, each with values to try in ascending order.
     search_space: ClassVar[Mapping[str, Sequence[Any]]] = {}
+    #: Whether its scores depend on the history at all.
+    is_personal: ClassVar[bool] = True
+    #: Whether a release is without it where popularity ranks better. Not so for what speaks of
+    #: items that nobody has touched.
+    must_beat_popularity: ClassVar[bool] = True
     #: Called with the share done, 0 to 1, by an algorithm that takes long to fit.
     on_progress: Callable[[float], None] | None = None
 

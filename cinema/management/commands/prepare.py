@@ -37,7 +37,8 @@ class Command(BaseCommand):
 
     def _train(self) -> None:
         try:
-            call_command("train", verbosity=0)
+            # Whoever has just started it waits. A later training searches.
+            call_command("train", tuning_budget_s=0, verbosity=0)
         except Exception:
             # The programme can be served without models, and beat asks for a training again.
             log.exception("the first training failed")

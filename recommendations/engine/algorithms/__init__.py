@@ -1,9 +1,33 @@
 """The registry. A new algorithm is one file and one line here."""
 
 from recommendations.engine.algorithms.als import AlsRecommender
+from recommendations.engine.algorithms.bpr import BprRecommender
+from recommendations.engine.algorithms.content import ContentRecommender
+from recommendations.engine.algorithms.ease import EaseRecommender
+from recommendations.engine.algorithms.ensemble import EnsembleRecommender
+from recommendations.engine.algorithms.hybrid import HybridRecommender
+from recommendations.engine.algorithms.item_knn import ItemKnnRecommender
+from recommendations.engine.algorithms.neural import NeuralRecommender
 from recommendations.engine.algorithms.popularity import PopularityRecommender
+from recommendations.engine.algorithms.sequence import SequenceRecommender
+from recommendations.engine.algorithms.slim import SlimRecommender
+from recommendations.engine.algorithms.user_knn import UserKnnRecommender
 from recommendations.engine.protocol import Recommender
 
 ALGORITHMS: dict[str, type[Recommender]] = {
-    algorithm.name: algorithm for algorithm in (AlsRecommender, PopularityRecommender)
+    algorithm.name: algorithm
+    for algorithm in (
+        AlsRecommender,
+        ContentRecommender,
+        EaseRecommender,
+        EnsembleRecommender,
+        HybridRecommender,
+        ItemKnnRecommender,
+        NeuralRecommender,
+        PopularityRecommender,
+        SequenceRecommender,
+        SlimRecommender,
+        UserKnnRecommender,
+        BprRecommender,
+    )
 }

@@ -26,6 +26,7 @@ class PopularityRecommender(Recommender):
 
     name = "popularity"
     description = "What most viewers liked lately; the same list for everybody."
+    is_personal = False
 
     def __init__(self, *, half_life_days: float = 365.0) -> None:
         self.half_life_days = half_life_days

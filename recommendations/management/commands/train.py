@@ -9,7 +9,7 @@ from tqdm import tqdm
 from cinema.locks import single_run
 from recommendations.models import Release, TrainingRun
 from recommendations.tasks import LOCK
-from recommendations.training import run_training
+from recommendations.training.runs import run_training
 
 State = TrainingRun.State
 
@@ -19,6 +19,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--force", action="store_true", help="even if nothing has changed")
+        parser.add_argument(
+            "--tuning-budget-s",
+            type=float,
+            metavar="SECONDS",
+            help="search so long for better settings, in place of TUNING_BUDGET_S",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         with single_run(LOCK) as acquired:
@@ -32,7 +38,10 @@ class Command(BaseCommand):
                     bar.update(percent - bar.n)
 
                 run = run_training(
-                    TrainingRun.objects.create(), force=options["force"], watch=watch
+                    TrainingRun.objects.create(),
+                    force=options["force"],
+                    tuning_budget_s=options["tuning_budget_s"],
+                    watch=watch,
                 )
         if run.state == State.REJECTED:
             raise CommandError(run.message)

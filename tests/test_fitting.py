@@ -1,0 +1,121 @@
+"""Which algorithms a release is made of, with which settings, and what it says of the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from recommendations.engine import artifacts
+from recommendations.engine.algorithms import ALGORITHMS
+from recommendations.models import Release
+from tests.audience import change_something, make_audience, train, train_release
+from tests.builders import Client, make_user
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("home")]
+
+
+def manifest_of(release: Release) -> dict[str, object]:
+    return artifacts.load(release.path)[1]
+
+
+def test_by_default_each_algorithm_that_suits_the_data_is_fitted(settings: Settings) -> None:
+    """And each of the registry is either in the release, or it says why not."""
+    settings.TRAINING_ALGORITHMS = []
+    make_audience()
+    release = train_release()
+    kept = manifest_of(release)["algorithms"]
+    assert isinstance(kept, list)
+    assert {*kept} | release.left_out.keys() == ALGORITHMS.keys()
+    assert not {*kept} & release.left_out.keys()
+    assert {"popularity", "als", "ease", "item_knn", "ensemble", "hybrid"} <= {*kept}
+    assert all(reason.endswith(".") for reason in release.left_out.values())
+    assert release.metrics["ensemble"]["ndcg"] > release.metrics["popularity"]["ndcg"]
+
+
+def test_a_composite_brings_its_parts_and_popularity_is_always_there(settings: Settings) -> None:
+    settings.TRAINING_ALGORITHMS = ["ensemble"]
+    make_audience()
+    release = train_release()
+    assert release.left_out["user_knn"] == "TRAINING_ALGORITHMS does not name it."
+    assert {"popularity", "als", "ease", "ensemble"} <= {*release.metrics}
+
+
+def test_beyond_the_limit_ease_is_left_out_and_says_so(settings: Settings) -> None:
+    settings.TRAINING_ALGORITHMS = ["ease", "als"]
+    settings.EASE_MAX_ITEMS = 23
+    make_audience()
+    release = train_release()
+    assert "24" in release.left_out["ease"]
+    assert "23" in release.left_out["ease"]
+    assert "ease" not in release.metrics
+
+
+def test_with_a_part_alone_a_composite_is_none(settings: Settings) -> None:
+    settings.TRAINING_ALGORITHMS = ["ensemble"]
+    settings.EASE_MAX_ITEMS = 0
+    make_audience(viewers_each=6)
+    left_out = train_release().left_out
+    if "slim" in left_out:
+        assert left_out["ensemble"] == "Of its parts the release has als."
+
+
+def test_the_settings_of_this_cinema_reach_the_models(settings: Settings) -> None:
+    settings.TRAINING_ALGORITHMS = ["als", "content", "hybrid"]
+    settings.TRAINING_FACTORS = 7
+    settings.HYBRID_WEIGHTS = {"collaborative": 0.25, "content": 0.75, "popularity": 0.0}
+    make_audience()
+    arrays, _ = artifacts.load(train_release().path)
+    assert arrays["als.item_factors"].shape[1] == 7
+    assert sorted(arrays["hybrid.weights"].tolist()) == [0.0, 0.25, 0.75]
+
+
+def test_a_search_is_recorded_and_the_next_one_goes_on_from_it(settings: Settings) -> None:
+    settings.TRAINING_ALGORITHMS = ["als", "ease", "ensemble"]
+    settings.TUNING_BUDGET_S = 2
+    make_audience(viewers_each=120)
+    release = train_release()
+    manifest = manifest_of(release)
+    tuning, found = manifest["tuning"], manifest["settings"]
+    assert isinstance(tuning, dict)
+    assert isinstance(found, dict)
+    assert tuning["als"]["trials"]
+    assert {"settings", "ndcg", "seconds"} <= tuning["als"]["trials"][0].keys()
+    assert found == release.tuned_settings
+    assert sum(found["ensemble"]["weights"].values()) == pytest.approx(1)
+
+    settings.TUNING_BUDGET_S = 0
+    change_something()
+    again = train_release()
+    assert again.tuned_settings == release.tuned_settings
+    assert manifest_of(again)["tuning"] == {}
+
+
+def test_settings_that_an_algorithm_no_longer_knows_do_not_end_the_training(
+    settings: Settings,
+) -> None:
+    settings.TRAINING_ALGORITHMS = ["als"]
+    make_audience(viewers_each=6)
+    release = train_release()
+    release.tuned_settings = {"als": {"fluency": 3}, "crystal_ball": {"depth": 1}}
+    release.save()
+    change_something()
+    assert train().state == "published"
+
+
+def test_staff_see_what_is_left_out_and_why(staff: Client, settings: Settings) -> None:
+    settings.TRAINING_ALGORITHMS = ["als"]
+    make_audience(viewers_each=6)
+    train()
+    shown = {row["name"]: row for row in Client().get("/recommendations/algorithms").json()}
+    assert shown["ease"]["available"] is False
+    assert shown["ease"]["left_out"] == "TRAINING_ALGORITHMS does not name it."
+    assert shown["als"]["left_out"] is None
+
+
+def test_a_cinema_that_has_just_opened_can_train_everything(settings: Settings, home: Path) -> None:
+    settings.TRAINING_ALGORITHMS = []
+    settings.TUNING_BUDGET_S = 1
+    make_user()
+    assert train().state == "published"
