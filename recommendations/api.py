@@ -11,10 +11,11 @@ from cinema.errors import problems
 from cinema.schemas import Paginated
 from cinema.throttling.limits import Limit
 from movies.schemas import MoviePageForViewerOut, Similarity
-from recommendations import releases, selectors, services, serving
+from recommendations import releases, selectors, services
+from recommendations.lists import serving
+from recommendations.lists.rendering import batch_response
 from recommendations.models import Interaction, Release, TrainingRun
 from recommendations.popular import popular_page
-from recommendations.rendering import batch_response
 from recommendations.schemas import (
     AlgorithmOut,
     BatchNumber,

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from cinema.cache import shared
-from recommendations import serving
+from recommendations.lists import serving
 from recommendations.models import Interaction
 from users.models import User
 

@@ -21,9 +21,9 @@ from movies.answers import answer
 from movies.models import Movie
 from movies.schemas import MovieOut
 from recommendations.engine.evaluation import top_items
+from recommendations.lists.reasons import REASONS_EACH, Reason
 from recommendations.loading import LoadedRelease, current_release
 from recommendations.makings import CONTENT, films_made_alike, reasons_of_makings
-from recommendations.reasons import REASONS_EACH, Reason
 
 SIMILAR = Kind("similar", lambda: settings.SIMILAR_LIFETIME_S, places=1024)
 

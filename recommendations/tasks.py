@@ -34,7 +34,7 @@ def train(run_id: int | None = None) -> None:
         if run is None:
             return
         # Imported here: only the process that trains may run OpenMP, and it is not forked again.
-        from recommendations.training import run_training
+        from recommendations.training.runs import run_training
 
         run = run_training(run)
         log.info("training %d: %s %s %s", run.pk, run.state, run.message, run.release or "")

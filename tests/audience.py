@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from movies.models import Movie
 from recommendations.models import Interaction, Release, TrainingRun
-from recommendations.training import run_training
+from recommendations.training.runs import run_training
 from tests.builders import Client, interact, make_movie, make_user
 from users.models import User
 

@@ -63,6 +63,7 @@ def post_hostile_films(staff: Client) -> None:
             "start_date": "2026-12-03",
             "protagonists": [text, f"{text} again", *HOSTILE[:3]],
             "keywords": [text],
+            "directors": [text, f"{text} too"],
             "overview": f"{text}\r\n\n  {text}  \n" if number % 2 else text,
             "poster": "https://example.org/?a=1|2&b='\"",
             "end_date": "2027-01-31" if number % 3 else None,
@@ -126,7 +127,13 @@ def test_each_separator_is_read_again(staff: Client, tmp_path: Path, separator: 
 
 
 def test_every_field_that_can_be_brought_in_is_in_it(tmp_path: Path) -> None:
-    make_movie(name="Cléo", start_date=date(2026, 12, 3), genres=["drama"], keywords=["paris"])
+    make_movie(
+        name="Cléo",
+        start_date=date(2026, 12, 3),
+        genres=["drama"],
+        keywords=["paris"],
+        directors=["Agnès Varda", "Chantal Akerman"],
+    )
     [line] = exported(tmp_path / "films.jsonl").splitlines()
     assert json.loads(line) == {
         "name": "Cléo",
@@ -144,6 +151,7 @@ def test_every_field_that_can_be_brought_in_is_in_it(tmp_path: Path) -> None:
         "runtime_minutes": 90,
         "tmdb_id": None,
         "keywords": ["paris"],
+        "directors": ["Agnès Varda", "Chantal Akerman"],
     }
 
 

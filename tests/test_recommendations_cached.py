@@ -196,7 +196,7 @@ def test_lists_need_no_cache_server(
     dead = {**settings.CACHES["default"], "LOCATION": f"unix://{tmp_path}/nobody.sock"}
     settings.CACHES = {"default": dead}
     first, second = listed(viewer), listed(viewer)
-    assert sources(first)[0] == "als"
+    assert "als" in sources(first)
     assert ids(first) == ids(second)
     assert first["list_id"] != second["list_id"]
     assert viewer.get("/recommendations/next").status_code == 404

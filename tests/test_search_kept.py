@@ -97,6 +97,10 @@ def change_protagonists(movie: Movie) -> None:
     sql("UPDATE movies_movie SET protagonists = '{Nitrate}' WHERE id = %s", movie.pk)
 
 
+def change_directors(movie: Movie) -> None:
+    Movie.objects.filter(pk=movie.pk).update(directors=["Nitrate"])
+
+
 def change_overview(movie: Movie) -> None:
     movie.overview = "Of nitrate."
     movie.save(update_fields=["overview"])
@@ -122,6 +126,7 @@ def move_screening(movie: Movie) -> None:
     [
         change_keywords,
         change_protagonists,
+        change_directors,
         change_overview,
         add_screening,
         show_screening,

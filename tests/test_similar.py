@@ -81,6 +81,20 @@ def test_people_say_more_than_keywords_and_these_more_than_genres(anonymous: Cli
     assert reasons(found[1]) == [("keyword", "Also about paris and bank heist")]
 
 
+def test_a_director_is_a_person_too_and_counts_once(anonymous: Client) -> None:
+    film = make("film", people="A Varda", directors=["Varda"])
+    make("by her", people="B", directors=["Varda"])
+    make("with her", people="Varda C")
+    make("by and with her", people="Varda", directors=["Varda"])
+    found = similar(anonymous, film)
+    assert {film["name"]: film["score"] for film in found} == pytest.approx(
+        {"by and with her": 0.5**0.5, "by her": 0.5, "with her": 0.5}, abs=1e-4
+    )
+    assert {reason for other in found for reason in reasons(other)} == {
+        ("person", "Also with Varda")
+    }
+
+
 def test_however_a_name_is_written_it_is_itself_alone(anonymous: Client) -> None:
     names_ = ["O'Neal", "七人の侍", "Ağaoğlu", "Σωκράτης", "Müller & Söhne", "!!!", "' | & !", "N"]
     film = make_movie(name="film", protagonists=names_, keywords=names_)
@@ -132,6 +146,17 @@ def test_what_tmdb_filled_in_is_not_compared_unless_the_settings_allow_it(
     found = similar(anonymous, film)
     assert names(found) == ["by hand", "the people"]
     assert reasons(found[1]) == [("keyword", "Also about paris"), ("genre", "Same genre: Drama")]
+    # A director whom the office has named says what TMDb's protagonists must not.
+    Movie.objects.filter(name="all of it").update(directors=["Varda"])
+    Movie.objects.filter(name="all of it").update(tmdb_fields=["protagonists", "genres"])
+    Movie.objects.filter(name="all of it").update(keywords=[])
+    settings.SIMILAR_LIFETIME_S = 0
+    assert ("person", "Also with Varda") in [
+        reason
+        for other in similar(anonymous, film)
+        for reason in reasons(other)
+        if other["name"] == "all of it"
+    ]
     settings.TMDB_USE_FOR_TRAINING = True
     settings.SIMILAR_LIFETIME_S = 0
     assert len(similar(anonymous, film)) == 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 
@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from numpy.typing import NDArray
 
 from bench.inside.synthetic import Ratings, make_ratings
-from movies.models import Movie
+from movies.models import Genre, Movie
 from recommendations.data import POSTGRES_EPOCH_S
 from recommendations.models import Interaction
 from users.models import User
@@ -54,6 +54,8 @@ FROM (
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
 BLOCK_ROWS = 100_000
+GENRES, KEYWORDS, KEYWORDS_EACH = 20, 2_000, 5
+LANGUAGES = ("en", "fr", "de", "it", "ja")
 
 
 def fill_synthetic(*, viewers: int, films: int, ratings: int) -> dict[str, float]:
@@ -65,7 +67,8 @@ def fill_synthetic(*, viewers: int, films: int, ratings: int) -> dict[str, float
         [User(email=f"viewer-{n}@cinema.invalid", password="!") for n in range(viewers)],  # noqa: S106
         batch_size=10_000,
     )
-    movies = Movie.objects.bulk_create([_film(n) for n in range(films)], batch_size=10_000)
+    movies = Movie.objects.bulk_create(_films(films), batch_size=10_000)
+    _set_genres(movies)
     steps["viewers and films"] = time.perf_counter()
     user_ids = np.array([user.pk for user in users])
     movie_ids = np.array([movie.pk for movie in movies])
@@ -81,14 +84,45 @@ def fill_synthetic(*, viewers: int, films: int, ratings: int) -> dict[str, float
     return dict(zip(list(steps)[1:], np.diff(times).tolist(), strict=True))
 
 
-def _film(number: int) -> Movie:
-    return Movie(
-        name=f"Film {number}",
-        slug=f"film-{number}",
-        protagonists=["Nobody"],
-        start_date=date(2020, 1, 1),
-        status=Movie.Status.RUNNING,
-        release_year=1930 + number % 90,
+def _films(count: int, *, seed: int = 1895) -> list[Movie]:
+    """With people and keywords of unequal fame."""
+    rng = np.random.default_rng(seed)
+    people = _drawn(rng, count, each=3, of=max(3, count // 2))
+    keywords = _drawn(rng, count, each=KEYWORDS_EACH, of=KEYWORDS)
+    return [
+        Movie(
+            name=f"Film {number}",
+            slug=f"film-{number}",
+            protagonists=[f"Actor {person}" for person in people[number]],
+            directors=[f"Director {people[number, 0] // 4}"],
+            keywords=[f"keyword {keyword}" for keyword in np.unique(keywords[number])],
+            start_date=date(2020, 1, 1),
+            status=Movie.Status.RUNNING,
+            original_language=LANGUAGES[number % len(LANGUAGES)],
+            release_year=1930 + number % 90,
+        )
+        for number in range(count)
+    ]
+
+
+def _drawn(rng: np.random.Generator, count: int, *, each: int, of: int) -> NDArray[np.intp]:
+    """(count, each) from 0 to below `of`, the low ones often."""
+    return (of * rng.random((count, each)) ** 2).astype(np.intp)
+
+
+def _set_genres(movies: Sequence[Movie], *, seed: int = 1895) -> None:
+    genres = Genre.objects.bulk_create(
+        [Genre(name=f"Genre {n}", slug=f"genre-{n}") for n in range(GENRES)]
+    )
+    drawn = _drawn(np.random.default_rng(seed), len(movies), each=2, of=GENRES)
+    of_films = Movie.genres.through
+    of_films.objects.bulk_create(
+        [
+            of_films(movie_id=movie.pk, genre_id=genres[genre].pk)
+            for movie, some in zip(movies, drawn, strict=True)
+            for genre in np.unique(some)
+        ],
+        batch_size=10_000,
     )
 
 

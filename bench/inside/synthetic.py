@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, hstack
 
 #: So many kinds of taste there are; each viewer is a mixture of a few.
 TASTES = 24
@@ -63,3 +64,28 @@ def _shares(films: int, rng: np.random.Generator) -> NDArray[np.float64]:
 
 def _blocks(ratings: int) -> int:
     return max(1, ratings // BLOCK // 2)
+
+
+def make_features(*, films: int, seed: int = 1895) -> tuple[csr_matrix, tuple[str, ...]]:
+    """What the films are made of: (films, n_features) of ones, and the features' names.
+
+    Two or three of 20 genres, five people of whom few are famous, four keywords, a decade and a
+    language. They say nothing of the tastes above: they are there for what they cost.
+    """
+    rng = np.random.default_rng(seed)
+    parts, names = [], []
+    for kind, count, each in (
+        ("genre", 20, 3),
+        ("person", films * 2, 5),
+        ("keyword", films // 3, 4),
+        ("decade", 12, 1),
+        ("language", 30, 1),
+    ):
+        drawn = (count * rng.random((films, each)) ** 2).astype(np.int64)
+        rows = np.repeat(np.arange(films), each)
+        ones = np.ones(films * each, dtype=np.float32)
+        part = csr_matrix((ones, (rows, drawn.ravel())), shape=(films, count))
+        part.data[:] = 1  # one that was drawn twice is there once
+        parts.append(part)
+        names += [f"{kind}:{number}" for number in range(count)]
+    return csr_matrix(hstack(parts, format="csr")), tuple(names)

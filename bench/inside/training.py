@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from recommendations.data import load_dataset
 from recommendations.models import TrainingRun
-from recommendations.training import run_training
+from recommendations.training.runs import run_training
 
 Solver = implicit.cpu.als.AlternatingLeastSquares
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 from movies.models import Genre
 from users.models import Preferences
@@ -17,17 +19,26 @@ class StatedPreferences:
 
 
 def get_preferences(user_id: int) -> StatedPreferences:
-    """What the viewer has said last; who has said nothing has no preferences.
+    """What the viewer has said last; who has said nothing has no preferences."""
+    return preferences_of([user_id]).get(user_id, StatedPreferences())
+
+
+def preferences_of(user_ids: Sequence[int]) -> dict[int, StatedPreferences]:
+    """By viewer what each has said last; without those who have said nothing.
 
     By one statement: of two, the second could see what somebody has written in between.
     """
-    rows = list(
-        Preferences.objects.filter(pk=user_id)
-        .order_by("genres__slug")
-        .values_list("languages", "match_visible", "genres__pk", "genres__slug", "genres__name")
+    rows = (
+        Preferences.objects.filter(pk__in=user_ids)
+        .order_by("pk", "genres__slug")
+        .values_list(
+            "pk", "languages", "match_visible", "genres__pk", "genres__slug", "genres__name"
+        )
     )
-    if not rows:
-        return StatedPreferences()
-    genres = [Genre(pk=pk, slug=slug, name=name) for *_, pk, slug, name in rows if pk is not None]
-    languages, match_visible, *_ = rows[0]
-    return StatedPreferences(tuple(genres), tuple(languages), match_visible)
+    found = {}
+    for user_id, of_viewer in groupby(rows, key=itemgetter(0)):
+        said = list(of_viewer)
+        genres = [Genre(pk=pk, slug=slug, name=name) for *_, pk, slug, name in said if pk]
+        _, languages, match_visible, *_ = said[0]
+        found[user_id] = StatedPreferences(tuple(genres), tuple(languages), match_visible)
+    return found

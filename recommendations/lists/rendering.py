@@ -6,7 +6,7 @@ import orjson
 from django.http import HttpResponse
 
 from movies.personal import FIELD
-from recommendations.serving import Batch
+from recommendations.lists.serving import Batch
 
 
 def batch_response(batch: Batch) -> HttpResponse:

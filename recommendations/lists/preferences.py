@@ -17,8 +17,8 @@ from movies.models import Movie
 from recommendations.engine.ids import IdMap, values_at
 from recommendations.engine.preferring import preference_scores, shares_below
 from recommendations.engine.protocol import Scores
+from recommendations.lists.reasons import Reason, in_words
 from recommendations.loading import LoadedRelease
-from recommendations.reasons import Reason, in_words
 from users.preferences.selectors import StatedPreferences
 
 PREFERENCES = "preferences"

@@ -16,16 +16,15 @@ from movies import catalogue
 from movies.catalogue import Card
 from movies.personal import Scores
 from recommendations import selectors
-from recommendations.choosing import FALLBACK, Item, Scope, choose_items
 from recommendations.data import load_history
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.errors import NoMoreRecommendations
+from recommendations.lists.candidates import Scope
+from recommendations.lists.choosing import Item, choose_items
+from recommendations.lists.reasons import Reason
 from recommendations.loading import LoadedRelease, current_release
-from recommendations.reasons import Reason
 from recommendations.similarity import scores_by, scores_for
 from users.models import User
-
-HYBRID = "hybrid"
 
 
 @dataclass(frozen=True)
@@ -114,25 +113,17 @@ def recommend_next(*, user: User, number: int) -> Batch:
 def describe_algorithms() -> list[dict[str, Any]]:
     """What can be asked for, whether the current release has it, and its measured quality."""
     release = selectors.current_release()
-    metrics = release.metrics if release else {}
+    metrics, left_out = (release.metrics, release.left_out) if release else ({}, {})
     served = current_release().recommenders
-    hybrid = {
-        "name": HYBRID,
-        "description": f"The default: {', then '.join(FALLBACK)}, then the programme by date.",
-        "available": True,
-        "quality": next((metrics[name] for name in FALLBACK if name in served), None),
-    }
     return [
-        hybrid,
-        *(
-            {
-                "name": name,
-                "description": algorithm.description,
-                "available": name in served,
-                "quality": metrics.get(name),
-            }
-            for name, algorithm in ALGORITHMS.items()
-        ),
+        {
+            "name": name,
+            "description": algorithm.description,
+            "available": name in served,
+            "left_out": None if name in served else left_out.get(name),
+            "quality": metrics.get(name),
+        }
+        for name, algorithm in ALGORITHMS.items()
     ]
 
 

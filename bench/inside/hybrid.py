@@ -1,0 +1,105 @@
+"""The default list, timed within the process."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from datetime import timedelta
+from functools import partial
+from statistics import fmean
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from movies import catalogue
+from movies.models import Hall, Movie, Screening
+from recommendations.data import load_history
+from recommendations.lists.batches import lists_for
+from recommendations.lists.candidates import films_for
+from recommendations.lists.choosing import HYBRID, Choice, Question
+from recommendations.lists.opinions import Models
+from recommendations.loading import LoadedRelease, current_release
+from recommendations.models import Interaction, TrainingRun
+from recommendations.training.runs import run_training
+from users.models import User
+from users.preferences.selectors import get_preferences
+
+SHOWING = 60
+APART = timedelta(hours=2, minutes=30)
+LIMIT = 10
+CATALOGUE = Question("catalogue", HYBRID, days=7)
+PROGRAMME = Question("programme", HYBRID, days=7)
+
+
+def train_hybrid() -> None:
+    """A release of the hybrid and its parts, with the defaults; and films that are showing."""
+    settings.TRAINING_ALGORITHMS, settings.TUNING_BUDGET_S = [HYBRID], 0
+    run = run_training(TrainingRun.objects.create(), force=True)
+    assert run.state == TrainingRun.State.PUBLISHED, run.message
+    _show_films()
+
+
+def _show_films() -> None:
+    """Some of all kinds, one after another in one hall."""
+    hall, is_new = Hall.objects.get_or_create(name="Bench")
+    if not is_new:
+        return
+    films = list(Movie.objects.published().order_by("pk").values_list("pk", flat=True))
+    first = timezone.now() + timedelta(hours=1)
+    starts = [first + APART * number for number in range(min(SHOWING, len(films)))]
+    Screening.objects.bulk_create(
+        Screening(hall=hall, movie_id=film, starts_at=at, ends_at=at + timedelta(hours=2))
+        for film, at in zip(films[:: max(1, len(films) // SHOWING)], starts, strict=False)
+    )
+    catalogue.raise_version()
+
+
+def measure_hybrid(*, viewers: int, rounds: int, seed: int = 1895) -> dict[str, Any]:
+    """Milliseconds of each viewer, and lists a second of each round over all of them."""
+    raters = Interaction.objects.order_by().values("user_id").distinct()
+    ids = sorted(User.objects.filter(pk__in=raters, is_active=True).values_list("pk", flat=True))
+    drawn = random.Random(seed).sample(ids, min(viewers, len(ids)))
+    release = current_release()
+    for user_id in drawn:  # what is known of films is then in memory, as in a server that runs
+        _time_one(user_id, release)
+    found = [_time_one(user_id, release) for user_id in drawn]
+    lists = [lists_for(drawn, PROGRAMME, limit=LIMIT) for _ in range(rounds + 1)]
+    seconds = [_seconds(partial(list, each))[0] for each in lists][1:]
+    films = films_for("catalogue", 7, catalogue.current().snapshot, release)
+    parts = sum((parts for *_, parts in found), Counter[str]())
+    return {
+        "films": len(films.ids),
+        "showing": len(catalogue.current().snapshot.showing(7)),
+        "viewers": len(drawn),
+        "history": fmean(size for _, size, _ in found),
+        "parts": ", ".join(f"{name} ({n:,})" for name, n in parts.most_common()),
+        "ms": {what: [ms[what] for ms, *_ in found] for what in found[0][0]},
+        "lists a second": [len(drawn) / each for each in seconds],
+    }
+
+
+def _time_one(user_id: int, release: LoadedRelease) -> tuple[dict[str, float], int, Counter[str]]:
+    """Milliseconds, the length of the history, and from where the list is."""
+    snapshot = catalogue.current().snapshot
+    films = films_for("catalogue", 7, snapshot, release)
+    in_history, history = _seconds(lambda: load_history(user_id))
+
+    def choose(*, with_reasons: bool) -> Any:
+        models = Models(release, films, [history])
+        stated = partial(get_preferences, user_id)
+        choice = Choice(user_id, 0, CATALOGUE, snapshot, models, stated)
+        return choice.items(with_reasons=with_reasons)
+
+    ranked, items = _seconds(lambda: choose(with_reasons=False))
+    explained, _ = _seconds(lambda: choose(with_reasons=True))
+    seconds = {"ranked": ranked, "with reasons": explained, "history": in_history}
+    ms = {what: value * 1000 for what, value in seconds.items()}
+    return ms, len(history.movie_ids), Counter(item.source for item in items)
+
+
+def _seconds(action: Any) -> tuple[float, Any]:
+    started_at = time.perf_counter()
+    result = action()
+    return time.perf_counter() - started_at, result

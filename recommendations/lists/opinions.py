@@ -1,0 +1,168 @@
+"""What the models of a release say to viewers, and which part of a model says it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from recommendations.data import History
+from recommendations.engine.algorithms.popularity import PopularityRecommender
+from recommendations.engine.composing import Composite
+from recommendations.engine.ids import values_at
+from recommendations.engine.protocol import Recommender, Scores
+from recommendations.lists.candidates import Films
+from recommendations.loading import LoadedRelease
+
+POPULARITY = PopularityRecommender.name
+#: Films are few beside the items of a release if those are so many times as many.
+FEW = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Past:
+    """Viewers' histories as a release knows them; all are (n_viewers, n_items) of one sparsity.
+
+    Attributes:
+        weights: float32.
+        kinds: `Evidence`.
+        times: float64 Unix seconds.
+    """
+
+    weights: csr_matrix
+    kinds: csr_matrix
+    times: csr_matrix
+
+    @classmethod
+    def of(cls, histories: Sequence[History], release: LoadedRelease) -> Past:
+        """What the release does not know is left out."""
+        movie_ids = np.concatenate([history.movie_ids for history in histories])
+        indices = release.items.indices(movie_ids)
+        known = indices >= 0
+        ends = np.cumsum([0, *(len(history.movie_ids) for history in histories)])
+        starts = np.append(0, np.cumsum(known))[ends]
+        shape = (len(histories), len(release.items))
+
+        def matrix(columns: list[NDArray[np.generic]]) -> csr_matrix:
+            return csr_matrix((np.concatenate(columns)[known], indices[known], starts), shape=shape)
+
+        return cls(
+            weights=matrix([history.weights for history in histories]),
+            kinds=matrix([history.kinds for history in histories]),
+            times=matrix([history.seconds for history in histories]),
+        )
+
+    def viewer(self, row: int) -> Past:
+        """Of one of them: (1, n_items) each."""
+        return Past(_row(self.weights, row), _row(self.kinds, row), _row(self.times, row))
+
+
+def _row(matrix: csr_matrix, row: int) -> csr_matrix:
+    """What `matrix[row]` is, in a fifth of its time."""
+    start, end = matrix.indptr[row : row + 2]
+    entries = (matrix.data[start:end], matrix.indices[start:end], np.array([0, end - start]))
+    return csr_matrix(entries, shape=(1, matrix.shape[1]))
+
+
+@dataclass(frozen=True, eq=False)
+class Opinion:
+    """What is said of the films of a list to one viewer.
+
+    Attributes:
+        scores: (n_films,) float32; NaN where nothing is said.
+        leading: (n_films,) int8, the place in `parts` of what did most for the score.
+        parts: The models by name; empty for what is said by no model.
+        mark: Named as the source in place of the part.
+    """
+
+    scores: Scores
+    leading: NDArray[np.int8] | None = None
+    parts: Mapping[str, Recommender] = field(default_factory=dict)
+    mark: str = ""
+
+    def part(self, film: int) -> str:
+        """The name of the model that did most for a film; empty for none."""
+        return "" if self.leading is None else list(self.parts)[self.leading[film]]
+
+    def source(self, film: int) -> str:
+        return self.mark or self.part(film)
+
+
+@dataclass(frozen=True, eq=False)
+class Said:
+    """What one model says of items to some viewers.
+
+    Attributes:
+        scores: (n_viewers, n_columns) float32; NaN where it has no opinion.
+        leading: (n_viewers, n_columns) int8, the place in `parts` of the one that did most; -1 for
+            none.
+        parts: What the model is made of, or itself.
+        columns: (n_films,) int32, that of each film; -1 for what the release does not know.
+    """
+
+    scores: Scores
+    leading: NDArray[np.int8]
+    parts: Mapping[str, Recommender]
+    columns: NDArray[np.int32]
+
+    @classmethod
+    def by(cls, model: Recommender, past: Past, films: Films) -> Said:
+        """Of all items, or if there are far fewer films of these: to blend costs as much as to
+        score."""
+        known = films.items >= 0
+        items, columns = None, films.items
+        if known.sum() * FEW < past.weights.shape[1]:
+            items = films.items[known]
+            columns = np.where(known, np.cumsum(known) - 1, -1).astype(np.int32)
+        if isinstance(model, Composite):
+            blend = model.blended(past.weights, past.times, items)
+            parts = {name: model.parts[name] for name in blend.parts}
+            return cls(blend.scores, blend.leading, parts, columns)
+        scores = model.score(past.weights, past.times)
+        scores = scores if items is None else scores[:, items]
+        leading = np.zeros(scores.shape, dtype=np.int8)
+        return cls(scores, leading, {model.name: model}, columns)
+
+    def to_viewer(self, row: int) -> Opinion:
+        return self._opinion(self.scores[row], row)
+
+    def from_favourites(self, row: int, mark: str) -> Opinion:
+        """What taste makes better than the mean film: what else there is, popularity has found."""
+        by_taste = np.array([*(part.is_personal for part in self.parts.values()), False])
+        scores = self.scores[row]
+        known = ~np.isnan(scores)
+        found = known & by_taste[self.leading[row]]
+        found &= scores > (scores[known].mean() if known.any() else 0)
+        return self._opinion(np.where(found, scores, np.float32(np.nan)), row, mark)
+
+    def _opinion(self, scores: Scores, row: int, mark: str = "") -> Opinion:
+        leading = np.append(self.leading[row], np.int8(-1))[self.columns]
+        return Opinion(values_at(self.columns, scores), leading, self.parts, mark)
+
+
+@dataclass(eq=False)
+class Models:
+    """Those of a release, asked about some films for some viewers at once, each when it is first
+    wanted."""
+
+    release: LoadedRelease
+    films: Films
+    histories: Sequence[History]
+    _said: dict[str, Said] = field(default_factory=dict)
+
+    @cached_property
+    def past(self) -> Past:
+        return Past.of(self.histories, self.release)
+
+    def say(self, name: str) -> Said | None:
+        """None if the release is without the model."""
+        if name not in self._said:
+            model = self.release.recommenders.get(name)
+            if model is None:
+                return None
+            self._said[name] = Said.by(model, self.past, self.films)
+        return self._said[name]

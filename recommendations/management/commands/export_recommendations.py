@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import os
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, cast, get_args
+
+import orjson
+from django.core.management.base import BaseCommand, CommandError
+from tqdm import tqdm
+
+from movies import catalogue
+from recommendations.engine.algorithms import ALGORITHMS
+from recommendations.lists.batches import ViewerList, active_viewers, lists_for
+from recommendations.lists.candidates import Scope
+from recommendations.lists.choosing import HYBRID, LIST_LENGTH, Question
+from users.models import User
+
+STDOUT = "-"
+#: Lists say what somebody likes: a file is for its owner alone.
+OWNER_ONLY = 0o600
+
+
+class Command(BaseCommand):
+    help = "Write a list for each active viewer as a line of JSON, such as for a newsletter."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--scope", choices=get_args(Scope), default="programme")
+        parser.add_argument(
+            "--days", type=_within(1, 92), default=7, help="how far the programme looks ahead"
+        )
+        parser.add_argument("--algorithm", choices=ALGORITHMS, default=HYBRID)
+        parser.add_argument("--limit", type=_within(1, LIST_LENGTH), default=10, help="films each")
+        parser.add_argument("--reasons", action="store_true", help="say why, which takes longer")
+        parser.add_argument(
+            "--output", default=STDOUT, metavar="FILE", help="default: standard output"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        output: str = options["output"]
+        question = Question(options["scope"], options["algorithm"], options["days"])
+        lists = lists_for(
+            active_viewers(), question, limit=options["limit"], with_reasons=options["reasons"]
+        )
+        bar = tqdm(
+            lists,
+            desc="viewers",
+            total=User.objects.filter(is_active=True).count(),
+            leave=False,
+            disable=None if options["verbosity"] > 0 and output != STDOUT else True,
+        )
+        try:
+            with self._target(output) as file:
+                for viewer_list in bar:
+                    file.write(_line(viewer_list, with_reasons=options["reasons"]))
+        except BrokenPipeError:
+            # Whoever read has enough. Python would complain once more when it closes the pipe.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stdout().fileno())
+        except OSError as error:
+            raise CommandError(f"{output} cannot be written: {error.strerror}.") from error
+
+    def _stdout(self) -> IO[bytes]:
+        return cast("IO[bytes]", self.stdout.buffer)
+
+    @contextmanager
+    def _target(self, output: str) -> Iterator[IO[bytes]]:
+        """A file comes into its place when it is whole."""
+        if output == STDOUT:
+            yield self._stdout()
+            self._stdout().flush()
+            return
+        path = Path(output).resolve()
+        part = path.with_name(f"{path.name}.part")
+        try:
+            part.unlink(missing_ok=True)
+            opened = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
+            with open(opened, "wb") as file:
+                yield file
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _within(least: int, most: int) -> Callable[[str], int]:
+    def whole_number(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")
+        return int(text)
+
+    return whole_number
+
+
+def _line(viewer_list: ViewerList, *, with_reasons: bool) -> bytes:
+    cards = catalogue.current().snapshot.cards(item.movie_id for item in viewer_list.items)
+    items: list[dict[str, Any]] = [
+        {
+            "movie_id": item.movie_id,
+            "name": cards[item.movie_id].name,
+            "score": item.score,
+            "source": item.source,
+            **({"reasons": [reason.text for reason in item.reasons]} if with_reasons else {}),
+        }
+        for item in viewer_list.items
+        if item.movie_id in cards
+    ]
+    line = {"viewer_id": viewer_list.user_id, "items": items}
+    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
