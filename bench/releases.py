@@ -23,8 +23,6 @@ def run(data: DataSets) -> Report:
             viewers=viewers,
             films=films,
             ratings=ratings,
-            # Those that the issue names for that size; the rest would be left out or take long.
-            algorithms=["als", "content", "popularity"] if size in WITHIN_GB else [],
         )
     figures: list[dict[str, Cell]] = []
     for size, of in found.items():

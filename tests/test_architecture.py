@@ -39,9 +39,9 @@ MAY_IMPORT = {
 }
 #: The engine is NumPy and SciPy: no Django, no database, no clock.
 ENGINE_MAY_IMPORT = {
-    "__future__", "abc", "bisect", "collections", "contextlib", "dataclasses", "functools", "hashlib",
-    "importlib", "itertools", "math", "os", "pathlib", "shutil", "typing", "implicit", "numpy",
-    "orjson", "scipy", "threadpoolctl", "torch",
+    "__future__", "abc", "bisect", "collections", "contextlib", "dataclasses", "functools",
+    "hashlib", "importlib", "itertools", "math", "os", "pathlib", "shutil", "typing",
+    "implicit", "numpy", "orjson", "scipy", "threadpoolctl", "torch",
 }  # fmt: skip
 
 
@@ -106,6 +106,13 @@ def test_the_engine_is_numpy_and_scipy_only() -> None:
             if not name.startswith("recommendations.engine"):
                 assert name.partition(".")[0] in ENGINE_MAY_IMPORT, f"{path} imports {name}"
             assert name.partition(".")[0] != "time", f"{path} reads the clock"
+
+
+@pytest.mark.parametrize(("room", "other"), [("lists", "training"), ("training", "lists")])
+def test_training_and_lists_know_of_each_other_only_by_releases(room: str, other: str) -> None:
+    for path in python_files(f"recommendations/{room}"):
+        for module in modules(path):
+            assert not module.startswith(f"recommendations.{other}."), f"{path} imports {module}"
 
 
 def test_each_algorithm_is_a_file_of_its_name() -> None:

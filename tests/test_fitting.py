@@ -9,6 +9,8 @@ from pytest_django.fixtures import Settings
 
 from recommendations.engine import artifacts
 from recommendations.engine.algorithms import ALGORITHMS
+from recommendations.engine.algorithms.ease import EaseRecommender
+from recommendations.engine.protocol import Recommender
 from recommendations.models import Release
 from tests.audience import change_something, make_audience, train, train_release
 from tests.builders import Client, make_user
@@ -102,6 +104,24 @@ def test_settings_that_an_algorithm_no_longer_knows_do_not_end_the_training(
     release.save()
     change_something()
     assert train().state == "published"
+
+
+@pytest.mark.parametrize("step", ["fit", "update"])
+def test_an_algorithm_that_fails_leaves_viewers_the_others(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def fail(self: Recommender, *data: object) -> None:
+        raise MemoryError("no room for 20,000 films")
+
+    broken = type("BrokenEase", (EaseRecommender,), {step: fail})
+    monkeypatch.setitem(ALGORITHMS, "ease", broken)
+    settings.TRAINING_ALGORITHMS = ["als", "ease", "ensemble"]
+    make_audience()
+    release = train_release()
+    assert release.left_out["ease"] == "It failed: MemoryError: no room for 20,000 films."
+    algorithms = manifest_of(release)["algorithms"]
+    assert isinstance(algorithms, list)
+    assert {"als", "ensemble"} <= {*algorithms}
 
 
 def test_staff_see_what_is_left_out_and_why(staff: Client, settings: Settings) -> None:

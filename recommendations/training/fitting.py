@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -88,13 +89,26 @@ def train_all(
         report = part(f"updating {name}", *_span(70, 95, place, len(fits.kept)))
         report(0)
         model.on_progress = report
-        updated[name] = (
-            make_recommender(name, found).compose(updated)
-            if isinstance(model, Composite)
-            else model.update(*everything)
-        )
+        with _left_out_if_it_fails(name, left_out):
+            updated[name] = (
+                make_recommender(name, found).compose(updated)
+                if isinstance(model, Composite)
+                else model.update(*everything)
+            )
     quality = {name: Quality.of(lists) for name, lists in fits.judged.items()}
     return Trained(updated, quality, left_out, found, tuning, fits.seconds)
+
+
+@contextmanager
+def _left_out_if_it_fails(name: str, left_out: dict[str, str]) -> Iterator[None]:
+    """One algorithm that fails, for want of memory perhaps, leaves viewers the others."""
+    try:
+        yield
+    except Exception as error:
+        if name == BASELINE:
+            raise
+        log.exception("%s has failed", name)
+        left_out[name] = f"It failed: {type(error).__name__}: {error}."
 
 
 def make_recommender(name: str, found: Settings | None = None) -> Any:
@@ -166,7 +180,8 @@ def _search(
             items=past.items,
             on_progress=report,
         )
-        found[name] = trials[name].settings
+        if trials[name].trials:
+            found[name] = trials[name].settings
     if EnsembleRecommender.name in names:
         weights = _learn_weights(names, found, inner, past.items, part)
         found[EnsembleRecommender.name] = {"weights": weights}
@@ -191,7 +206,8 @@ def _learn_weights(
     for name in (name for name in EnsembleRecommender.part_types if name in names):
         report(0)
         model: Recommender = make_recommender(name, found)
-        parts[name] = model.fit(inner.train, items, inner.train_times)
+        with _left_out_if_it_fails(name, {}):
+            parts[name] = model.fit(inner.train, items, inner.train_times)
     return learn_weights(parts, inner)
 
 
@@ -225,18 +241,19 @@ class _Fits:
         began_at = time.monotonic()
         model: Recommender = make_recommender(name, found)
         model.on_progress = report
-        if isinstance(model, Composite):
-            model.compose(self.kept)
-        else:
-            model.fit(*past)
-        self.seconds[name] = time.monotonic() - began_at
-        part(f"evaluating {name}", (start + end) / 2, end)(0)
-        self.judged[name] = judge(model, split, items=past.items)
-        if reason := self._reason_against(model):
-            self.left_out[name] = reason
-            log.warning("%s is left out of the release: %s", name, reason)
-        else:
-            self.kept[name] = model
+        with _left_out_if_it_fails(name, self.left_out):
+            if isinstance(model, Composite):
+                model.compose(self.kept)
+            else:
+                model.fit(*past)
+            self.seconds[name] = time.monotonic() - began_at
+            part(f"evaluating {name}", (start + end) / 2, end)(0)
+            self.judged[name] = judge(model, split, items=past.items)
+            if reason := self._reason_against(model):
+                self.left_out[name] = reason
+                log.warning("%s is left out of the release: %s", name, reason)
+            else:
+                self.kept[name] = model
 
     def _reason_against(self, model: Recommender) -> str:
         """Why not to publish a model after all; an empty text for no reason."""
