@@ -22,6 +22,7 @@ def run(data: DataSets) -> Report:
             "interactions": int(of["resident"]["interactions"]),
             "load_dataset/s": median(of["rates"][OURS]),
             "ORM/s": median(of["rates"][ORM]),
+            "features, s": median(of["rates"]["features, s"]),
             "matrices, B each": of["resident"]["matrices_bytes"],
             "beyond, B each (resident)": of["resident"]["beyond_bytes"],
             "beyond, B each (allocated)": of["allocated"]["beyond_bytes"],

@@ -18,7 +18,9 @@ Float32 = NDArray[np.float32]
 
 def all_cores() -> threadpool_limits:
     """Large dense products on every core, though the process began with one thread for them."""
-    return threadpool_limits(len(os.sched_getaffinity(0)), "blas")
+    # Where the system can tell: a container may have fewer than the machine.
+    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return threadpool_limits(own, "blas")
 
 
 def gram(likes: csr_matrix) -> Float32:

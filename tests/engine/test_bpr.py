@@ -87,3 +87,11 @@ def test_serving_does_not_import_implicit() -> None:
         "assert 'implicit' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
+
+
+def test_too_many_interactions_are_an_obstacle_that_is_named() -> None:
+    likes = two_camps().interactions
+    assert BprRecommender(max_interactions=likes.nnz).obstacle(likes) is None
+    obstacle = BprRecommender(max_interactions=likes.nnz - 1).obstacle(likes)
+    assert obstacle is not None
+    assert f"{likes.nnz} are more than {likes.nnz - 1}" in obstacle

@@ -78,6 +78,7 @@ class BprRecommender(Recommender):
         learning_rate: The length of a step.
         iterations: As many draws each as there are likes. By default 60 at 100 thousand
             interactions and 30 from a million on, so that time is kept in bounds.
+        max_interactions: More of them are an obstacle: one thread would take minutes.
     """
 
     name = "bpr"
@@ -94,17 +95,32 @@ class BprRecommender(Recommender):
         regularization: float = 0.02,
         learning_rate: float = 0.05,
         iterations: int | None = None,
+        max_interactions: int = 10_000_000,
         seed: int = 1895,
     ) -> None:
         self.factors = factors
         self.regularization = regularization
         self.learning_rate = learning_rate
         self.iterations = iterations
+        self.max_interactions = max_interactions
         self.seed = seed
         self._model: _Model | None = None
 
     def settings_for(self, interactions: csr_matrix) -> dict[str, Any]:
         return {"factors": self.factors, "regularization": self.regularization}
+
+    def obstacle(
+        self,
+        interactions: csr_matrix,
+        items: ItemFeatures | None = None,
+        times: csr_matrix | None = None,
+    ) -> str | None:
+        if interactions.nnz <= self.max_interactions:
+            return None
+        return (
+            f"It learns from one interaction after the other: {interactions.nnz:,} "
+            f"are more than {self.max_interactions:,}."
+        )
 
     def fit(
         self,

@@ -55,7 +55,7 @@ class ItemKnnRecommender(ItemWeightsRecommender):
         shrinkage: float = 5.0,
         rarity: float = 0.2,
         damping: float = 0.0,
-        max_products: float = 1e10,
+        max_products: float = 5e9,
     ) -> None:
         if weighting not in WEIGHTINGS:
             raise ValueError(f"weighting is one of {', '.join(WEIGHTINGS)}, not {weighting}")
