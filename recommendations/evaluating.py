@@ -170,7 +170,7 @@ def measure(
         model = make_recommender(name)
         model.on_progress = fitting
         parts = _parts_at_hand(model, fitted)
-        if parts:
+        if parts and isinstance(model, Composite):
             model.compose(parts)
         else:
             model.fit(split.train, items, split.train_times)

@@ -90,9 +90,10 @@ def train_all(
         report(0)
         model.on_progress = report
         with _left_out_if_it_fails(name, left_out):
+            fresh = make_recommender(name, found)
             updated[name] = (
-                make_recommender(name, found).compose(updated)
-                if isinstance(model, Composite)
+                fresh.compose(updated)
+                if isinstance(fresh, Composite)
                 else model.update(*everything)
             )
     quality = {name: Quality.of(lists) for name, lists in fits.judged.items()}
@@ -111,9 +112,10 @@ def _left_out_if_it_fails(name: str, left_out: dict[str, str]) -> Iterator[None]
         left_out[name] = f"It failed: {type(error).__name__}: {error}."
 
 
-def make_recommender(name: str, found: Settings | None = None) -> Any:
+def make_recommender(name: str, found: Settings | None = None) -> Recommender:
     """The algorithm with the settings found for it; those of this installation go before."""
-    return ALGORITHMS[name](**{**(found or {}).get(name, {}), **_installed(name)})
+    options: dict[str, Any] = {**(found or {}).get(name, {}), **_installed(name)}
+    return ALGORITHMS[name](**options)
 
 
 def _installed(name: str) -> Mapping[str, Any]:
@@ -205,7 +207,7 @@ def _learn_weights(
     parts = {}
     for name in (name for name in EnsembleRecommender.part_types if name in names):
         report(0)
-        model: Recommender = make_recommender(name, found)
+        model = make_recommender(name, found)
         with _left_out_if_it_fails(name, {}):
             parts[name] = model.fit(inner.train, items, inner.train_times)
     return learn_weights(parts, inner)
@@ -239,7 +241,7 @@ class _Fits:
         report = part(f"fitting {name}", start, (start + end) / 2)
         report(0)
         began_at = time.monotonic()
-        model: Recommender = make_recommender(name, found)
+        model = make_recommender(name, found)
         model.on_progress = report
         with _left_out_if_it_fails(name, self.left_out):
             if isinstance(model, Composite):

@@ -128,7 +128,6 @@ def test_fitted_alone_it_learns_weights_and_beats_popularity(timed: bool) -> Non
     ensemble = EnsembleRecommender().fit(split.train, None, times)
     assert ensemble.weights is not None
     assert ensemble.parts.keys() == ensemble.weights.keys()
-    assert ("sequence" in ensemble.parts) == timed
     popularity = PopularityRecommender().fit(split.train, None, split.train_times)
     assert evaluate(ensemble, split).ndcg > 1.5 * evaluate(popularity, split).ndcg
     again = EnsembleRecommender().fit(split.train, None, times)
@@ -147,16 +146,6 @@ def test_a_part_with_an_obstacle_is_left_out() -> None:
     ensemble = EnsembleRecommender().fit(likes)
     assert ensemble.parts.keys() == {"als", "ease"}
     assert ensemble.weights == {"als": 0.5, "ease": 0.5}
-
-
-def test_without_times_the_order_is_not_asked() -> None:
-    history = two_camps().interactions
-    ensemble = two_camps().fit(EnsembleRecommender())
-    others = EnsembleRecommender(weights=ensemble.weights).compose(
-        {name: part for name, part in ensemble.parts.items() if name != "sequence"}
-    )
-    np.testing.assert_array_equal(ensemble.score(history), others.score(history))
-    assert (ensemble.score(history, two_camps().times) != others.score(history)).any()
 
 
 def test_weights_are_part_of_the_model() -> None:

@@ -15,16 +15,14 @@ from scipy.sparse import csr_matrix
 
 from recommendations.engine.algorithms.als import AlsRecommender
 from recommendations.engine.algorithms.ease import EaseRecommender
-from recommendations.engine.algorithms.sequence import SequenceRecommender
 from recommendations.engine.algorithms.slim import SlimRecommender
-from recommendations.engine.blending import Blend, normalised
+from recommendations.engine.blending import normalised
 from recommendations.engine.composing import Composite
 from recommendations.engine.protocol import ItemFeatures, Recommender, Scores
 from recommendations.engine.splitting import BATCH, Split, leave_last_out
 from recommendations.engine.tuning import is_more_than_chance
 
 SEED = 1895
-READ_ORDER = frozenset({SequenceRecommender.name})
 #: With fewer viewers to judge by, all parts weigh the same.
 ENOUGH_USERS = 50
 #: Held-out likes that are ranked, each among the whole catalogue: more no longer move the weights.
@@ -38,8 +36,7 @@ STEPS = (0.5, 0.25, 0.1)
 
 
 class EnsembleRecommender(Composite):
-    """A weighted sum of the normalised scores of factors, of linear item models, and of the next
-    film by the order of the last ones.
+    """A weighted sum of the normalised scores of factors and of linear item models.
 
     Args:
         weights: Of each part, not negative. None: `fit` holds back what each viewer liked last,
@@ -50,7 +47,7 @@ class EnsembleRecommender(Composite):
     description = "Several ways to learn from who liked what, weighed by how well each foretells."
     part_types = {
         algorithm.name: algorithm
-        for algorithm in (AlsRecommender, EaseRecommender, SlimRecommender, SequenceRecommender)
+        for algorithm in (AlsRecommender, EaseRecommender, SlimRecommender)
     }
 
     def __init__(self, *, weights: Mapping[str, float] | None = None, seed: int = SEED) -> None:
@@ -99,19 +96,6 @@ class EnsembleRecommender(Composite):
                 shape=interactions.shape,
             )
         return leave_last_out(interactions, times)
-
-    def blended(
-        self,
-        history: csr_matrix,
-        times: csr_matrix | None = None,
-        items: NDArray[np.integer] | None = None,
-    ) -> Blend:
-        """As in `Composite`. Without times the part that reads order is not asked, for its weight
-        was learned with them."""
-        others = {name: part for name, part in self.parts.items() if name not in READ_ORDER}
-        if times is not None or len(others) in (0, len(self.parts)):
-            return super().blended(history, times, items)
-        return type(self)(weights=self._weights()).compose(others).blended(history, None, items)
 
     def _report(self, share: float) -> None:
         if self.on_progress:
