@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_matrix
 
+from recommendations.engine.threads import one_thread
+
 Float64 = NDArray[np.float64]
 
 #: Items that one and the same viewer alone has liked are no more alike than that.
@@ -123,17 +125,23 @@ def fold_in_all(model: FactorModel, history: csr_matrix) -> NDArray[np.float32]:
     """
     k = model.gram.shape[0]
     vectors = np.full((history.shape[0], k), np.nan, dtype=np.float32)
-    for row in range(history.shape[0]):
-        own = _equations(model, history, row)
-        if own is None:
-            continue
-        if len(own.items) > k // 2:
-            folded = fold_in(model, history, row)
-            assert folded is not None
-            vectors[row] = folded.vector
-            continue
-        solved = model.solved_factors[own.items]
-        left = own.beyond[:, None] * (model.item_factors[own.items] @ solved.T)
-        left.flat[:: len(left) + 1] += 1
-        vectors[row] = np.linalg.solve(left, own.pull) @ solved
+    with one_thread():
+        for row in range(history.shape[0]):
+            own = _equations(model, history, row)
+            if own is None:
+                continue
+            if len(own.items) > k // 2:
+                folded = fold_in(model, history, row)
+                assert folded is not None
+                vectors[row] = folded.vector
+            else:
+                vectors[row] = _by_its_items(model, own)
     return vectors
+
+
+def _by_its_items(model: FactorModel, own: _Equations) -> Float64:
+    solved = model.solved_factors[own.items]
+    left = own.beyond[:, None] * (model.item_factors[own.items] @ solved.T)
+    left.flat[:: len(left) + 1] += 1
+    vector: Float64 = np.linalg.solve(left, own.pull) @ solved
+    return vector

@@ -27,6 +27,7 @@ from recommendations.engine.protocol import (
     Scores,
     check_history,
 )
+from recommendations.engine.threads import one_thread
 
 Float64 = NDArray[np.float64]
 
@@ -184,12 +185,13 @@ class BprRecommender(Recommender):
     def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
         model = self._fitted(history)
         vectors = np.full((history.shape[0], model.item_factors.shape[1]), np.nan, dtype=np.float32)
-        for row in range(history.shape[0]):
-            part = slice(history.indptr[row], history.indptr[row + 1])
-            items = history.indices[part][history.data[part] > 0]
-            items = np.sort(items[model.known[items]])
-            if len(items):
-                vectors[row] = _fold_in(model, items)
+        with one_thread():
+            for row in range(history.shape[0]):
+                part = slice(history.indptr[row], history.indptr[row + 1])
+                items = history.indices[part][history.data[part] > 0]
+                items = np.sort(items[model.known[items]])
+                if len(items):
+                    vectors[row] = _fold_in(model, items)
         scores: Scores = vectors @ model.item_factors.T + (model.biases + model.fame)
         scores[:, ~model.known] = np.nan
         return scores
