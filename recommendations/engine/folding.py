@@ -42,6 +42,10 @@ class FactorModel:
     liked_by: NDArray[np.int32]
     scale: float
 
+    @property
+    def n_items(self) -> int:
+        return len(self.known)
+
     @cached_property
     def solved_factors(self) -> Float64:
         """(n_items, k) float64, the item factors times the inverse of `gram`."""

@@ -14,10 +14,8 @@ from scipy.sparse import csr_matrix, issparse
 from recommendations.engine.protocol import (
     Array,
     ItemFeatures,
-    NotFittedError,
-    Recommender,
+    ModelRecommender,
     Scores,
-    check_history,
 )
 
 #: (n_items, n_items) float32; row i holds what liking item i adds to each other one. Dense where
@@ -44,15 +42,17 @@ class _Model:
     known: NDArray[np.bool_]
     mean: float
 
+    @property
+    def n_items(self) -> int:
+        return len(self.known)
 
-class ItemWeightsRecommender(Recommender):
+
+class ItemWeightsRecommender(ModelRecommender[_Model]):
     """Scores are `likes @ weights`; a subclass learns the weights.
 
     A like counts by the root of its weight over the mean one. A dislike says nothing: taken as
     the contrary of a like, or as a part of it, it made the lists worse.
     """
-
-    _model: _Model | None = None
 
     @abstractmethod
     def _learn(self, likes: csr_matrix) -> Weights:
@@ -82,7 +82,7 @@ class ItemWeightsRecommender(Recommender):
         return self
 
     def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
-        model = self._fitted(history)
+        model = self._fitted_for(history)
         likes = likes_of(history, model.mean)
         sums = likes @ model.weights
         scores: Scores = sums.toarray() if issparse(sums) else sums
@@ -94,7 +94,7 @@ class ItemWeightsRecommender(Recommender):
         self, history: csr_matrix, items: NDArray[np.integer]
     ) -> NDArray[np.float64] | None:
         """As in `Recommender`; None where there is no opinion."""
-        model = self._fitted(history)
+        model = self._fitted_for(history)
         if not has_known_likes(likes_of(history, model.mean), model.known)[0]:
             return None
         rows = model.weights[history.indices][:, items]
@@ -102,20 +102,6 @@ class ItemWeightsRecommender(Recommender):
         sizes = _sizes(history.data, model.mean).astype(np.float64)
         parts: NDArray[np.float64] = (weights * sizes[:, None]).T
         return parts
-
-    def _report(self, share: float) -> None:
-        if self.on_progress:
-            self.on_progress(share)
-
-    def _fitted(self, history: csr_matrix) -> _Model:
-        model = self._learned()
-        check_history(history, len(model.known))
-        return model
-
-    def _learned(self) -> _Model:
-        if self._model is None:
-            raise NotFittedError(self.name)
-        return self._model
 
     def to_arrays(self) -> dict[str, Array]:
         model = self._learned()

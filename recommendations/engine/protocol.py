@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,6 +141,10 @@ class Recommender(ABC):
         """
         return None
 
+    def _report(self, share: float) -> None:
+        if self.on_progress:
+            self.on_progress(share)
+
     @abstractmethod
     def to_arrays(self) -> dict[str, Array]:
         """Everything that `score` needs, by name."""
@@ -149,6 +153,34 @@ class Recommender(ABC):
     @abstractmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:
         """The inverse of `to_arrays`. The arrays may be mapped read-only and are not copied."""
+
+
+class Learned(Protocol):
+    """What scoring needs."""
+
+    @property
+    def n_items(self) -> int: ...
+
+
+M = TypeVar("M", bound=Learned)
+
+
+class ModelRecommender(Recommender, Generic[M]):
+    """One that keeps what it has learned in one object."""
+
+    _model: M | None = None
+
+    def _learned(self) -> M:
+        """Raises NotFittedError."""
+        if self._model is None:
+            raise NotFittedError(self.name)
+        return self._model
+
+    def _fitted_for(self, history: csr_matrix) -> M:
+        """The same; raises HistoryShapeError too."""
+        model = self._learned()
+        check_history(history, model.n_items)
+        return model
 
 
 def check_history(history: csr_matrix, n_items: int) -> None:

@@ -21,10 +21,8 @@ from recommendations.engine.folding import FactorModel, fold_in, fold_in_all
 from recommendations.engine.protocol import (
     Array,
     ItemFeatures,
-    NotFittedError,
-    Recommender,
+    ModelRecommender,
     Scores,
-    check_history,
 )
 
 Float64 = NDArray[np.float64]
@@ -33,7 +31,7 @@ Float64 = NDArray[np.float64]
 UPDATE_ITERATIONS = 2
 
 
-class AlsRecommender(Recommender):
+class AlsRecommender(ModelRecommender[FactorModel]):
     """Alternating least squares.
 
     A weight's size, times `alpha`, is the confidence in a preference: 1 above 0, and 0 below:
@@ -72,7 +70,6 @@ class AlsRecommender(Recommender):
         self.alpha = alpha
         self.iterations = iterations
         self.seed = seed
-        self._model: FactorModel | None = None
         self._user_factors: NDArray[np.float32] | None = None
 
     def settings_for(self, interactions: csr_matrix) -> dict[str, Any]:
@@ -165,10 +162,6 @@ class AlsRecommender(Recommender):
         factors[new] = noise * 0.01
         return factors
 
-    def _report(self, share: float) -> None:
-        if self.on_progress:
-            self.on_progress(share)
-
     def _factors(self, interactions: csr_matrix) -> int:
         if self.factors is not None:
             return self.factors
@@ -181,7 +174,7 @@ class AlsRecommender(Recommender):
         return min(80.0, max(0.1, math.sqrt(n_interactions) / 8))
 
     def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
-        model = self._fitted(history)
+        model = self._fitted_for(history)
         vectors = fold_in_all(model, history)
         scores: Scores = vectors @ model.item_factors.T
         scores[:, ~(model.known | model.cold)] = np.nan
@@ -189,7 +182,7 @@ class AlsRecommender(Recommender):
 
     def contributions(self, history: csr_matrix, items: NDArray[np.integer]) -> Float64 | None:
         """As in `Recommender`. Section 5 of the paper: a score is a sum over the user's items."""
-        model = self._fitted(history)
+        model = self._fitted_for(history)
         folded = fold_in(model, history, 0)
         if folded is None:
             return None
@@ -216,16 +209,6 @@ class AlsRecommender(Recommender):
         Raises NotFittedError.
         """
         return self._learned().cold
-
-    def _fitted(self, history: csr_matrix) -> FactorModel:
-        model = self._learned()
-        check_history(history, len(model.known))
-        return model
-
-    def _learned(self) -> FactorModel:
-        if self._model is None:
-            raise NotFittedError(self.name)
-        return self._model
 
     def to_arrays(self) -> dict[str, Array]:
         model = self._learned()

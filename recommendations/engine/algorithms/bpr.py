@@ -22,10 +22,8 @@ from recommendations.engine.folding import ENOUGH_VIEWERS
 from recommendations.engine.protocol import (
     Array,
     ItemFeatures,
-    NotFittedError,
-    Recommender,
+    ModelRecommender,
     Scores,
-    check_history,
 )
 from recommendations.engine.threads import one_thread
 
@@ -59,6 +57,10 @@ class _Model:
     rivals: NDArray[np.int32]
     regularization: float
 
+    @property
+    def n_items(self) -> int:
+        return len(self.known)
+
     @cached_property
     def lengths(self) -> NDArray[np.float32]:
         """(n_items,) of the factors; NaN where too few have liked the item to say who they are."""
@@ -66,7 +68,7 @@ class _Model:
         return np.where(self.liked_by < ENOUGH_VIEWERS, np.nan, lengths).astype(np.float32)
 
 
-class BprRecommender(Recommender):
+class BprRecommender(ModelRecommender[_Model]):
     """Factors by which each user's liked items come before items drawn at random.
 
     `implicit` draws the other item as often as it is liked, so what it learns is how much more a
@@ -105,7 +107,6 @@ class BprRecommender(Recommender):
         self.iterations = iterations
         self.max_interactions = max_interactions
         self.seed = seed
-        self._model: _Model | None = None
 
     def settings_for(self, interactions: csr_matrix) -> dict[str, Any]:
         return {"factors": self.factors, "regularization": self.regularization}
@@ -178,12 +179,8 @@ class BprRecommender(Recommender):
             return self.iterations
         return int(np.clip(60 * (100_000 / n_likes) ** 0.3, 30, 120))
 
-    def _report(self, share: float) -> None:
-        if self.on_progress:
-            self.on_progress(share)
-
     def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
-        model = self._fitted(history)
+        model = self._fitted_for(history)
         vectors = np.full((history.shape[0], model.item_factors.shape[1]), np.nan, dtype=np.float32)
         with one_thread():
             for row in range(history.shape[0]):
@@ -205,16 +202,6 @@ class BprRecommender(Recommender):
         direction = model.item_factors[item] / model.lengths[item]
         cosines: Scores = model.item_factors @ direction / model.lengths
         return cosines.clip(-1, 1)
-
-    def _fitted(self, history: csr_matrix) -> _Model:
-        model = self._learned()
-        check_history(history, len(model.known))
-        return model
-
-    def _learned(self) -> _Model:
-        if self._model is None:
-            raise NotFittedError(self.name)
-        return self._model
 
     def to_arrays(self) -> dict[str, Array]:
         model = self._learned()

@@ -18,10 +18,8 @@ from recommendations.engine.describing import Kind, describe, lengths_of
 from recommendations.engine.protocol import (
     Array,
     ItemFeatures,
-    NotFittedError,
-    Recommender,
+    ModelRecommender,
     Scores,
-    check_history,
 )
 
 #: Genre, decade and keyword are chosen on a validation split of cold films (ml-latest-small); of
@@ -58,12 +56,16 @@ class _Model:
     reach: NDArray[np.float32]
 
     @property
+    def n_items(self) -> int:
+        return len(self.lengths)
+
+    @property
     def known(self) -> NDArray[np.bool_]:
         """(n_items,) the items of which anything is known."""
         return self.lengths > 0
 
 
-class ContentRecommender(Recommender):
+class ContentRecommender(ModelRecommender[_Model]):
     """The product of an item and a user's profile, which is the weighted sum of the liked items.
 
     Each liked item enters the profile with length 1, and the profile has length 1. Items keep their
@@ -76,9 +78,6 @@ class ContentRecommender(Recommender):
     name = "content"
     description = "Films made of the same as those you liked: genres, people, keywords, plot."
     must_beat_popularity = False
-
-    def __init__(self) -> None:
-        self._model: _Model | None = None
 
     def obstacle(
         self,
@@ -103,7 +102,7 @@ class ContentRecommender(Recommender):
         return self
 
     def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
-        model = self._fitted(history)
+        model = self._fitted_for(history)
         profiles, has_profile = _profiles(model, history)
         profiles.data *= model.reach[profiles.indices]
         scores: Scores = np.empty(history.shape, dtype=np.float32)
@@ -118,7 +117,7 @@ class ContentRecommender(Recommender):
         self, history: csr_matrix, items: NDArray[np.integer]
     ) -> NDArray[np.float64] | None:
         """As in `Recommender`: a profile is a sum, and so is its product with an item."""
-        model = self._fitted(history)
+        model = self._fitted_for(history)
         shares = _shares(model, history)
         length = lengths_of(shares @ model.vectors)[0]
         if not length:
@@ -137,16 +136,6 @@ class ContentRecommender(Recommender):
         with np.errstate(invalid="ignore"):
             cosines: Scores = products / model.lengths / model.lengths[item]
         return cosines.clip(-1, 1)
-
-    def _fitted(self, history: csr_matrix) -> _Model:
-        model = self._learned()
-        check_history(history, len(model.lengths))
-        return model
-
-    def _learned(self) -> _Model:
-        if self._model is None:
-            raise NotFittedError(self.name)
-        return self._model
 
     def to_arrays(self) -> dict[str, Array]:
         model = self._learned()

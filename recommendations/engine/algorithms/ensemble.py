@@ -97,10 +97,6 @@ class EnsembleRecommender(Composite):
             )
         return leave_last_out(interactions, times)
 
-    def _report(self, share: float) -> None:
-        if self.on_progress:
-            self.on_progress(share)
-
 
 def learn_weights(
     parts: Mapping[str, Recommender], split: Split, *, seed: int = SEED

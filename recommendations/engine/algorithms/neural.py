@@ -20,10 +20,8 @@ from recommendations.engine.neumf import CANDIDATES, Network, Plan, steps_per_ep
 from recommendations.engine.protocol import (
     Array,
     ItemFeatures,
-    NotFittedError,
-    Recommender,
+    ModelRecommender,
     Scores,
-    check_history,
 )
 
 WITHOUT_TORCH = (
@@ -55,8 +53,12 @@ class _Model:
     network: Network
     known: NDArray[np.bool_]
 
+    @property
+    def n_items(self) -> int:
+        return len(self.known)
 
-class NeuralRecommender(Recommender):
+
+class NeuralRecommender(ModelRecommender[_Model]):
     """A product of factors and a small network, added up.
 
     Unlike the paper's, a viewer is no row of weights, but the sum of what the films of the history
@@ -92,7 +94,6 @@ class NeuralRecommender(Recommender):
         self.learning_rate = learning_rate
         self.decay = decay
         self.seed = seed
-        self._model: _Model | None = None
 
     def settings_for(self, interactions: csr_matrix) -> dict[str, Any]:
         return {"factors": self.factors, "decay": self.decay}
@@ -147,13 +148,8 @@ class NeuralRecommender(Recommender):
             return self.epochs
         return max(10, -(-LEAST_STEPS // max(1, steps_per_epoch(n_users))))
 
-    def _report(self, share: float) -> None:
-        if self.on_progress:
-            self.on_progress(share)
-
     def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
-        model = self._fitted()
-        check_history(history, len(model.known))
+        model = self._fitted_for(history)
         viewers = _viewers(model, history)
         network = model.network
         n_factors = network.factors.shape[1]
@@ -164,13 +160,8 @@ class NeuralRecommender(Recommender):
         scores[:, ~model.known] = np.nan
         return scores
 
-    def _fitted(self) -> _Model:
-        if self._model is None:
-            raise NotFittedError(self.name)
-        return self._model
-
     def to_arrays(self) -> dict[str, Array]:
-        model = self._fitted()
+        model = self._learned()
         return {**vars(model.network), "known": model.known}
 
     @classmethod

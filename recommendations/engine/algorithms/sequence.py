@@ -17,10 +17,8 @@ from scipy.sparse import csr_matrix
 from recommendations.engine.protocol import (
     Array,
     ItemFeatures,
-    NotFittedError,
-    Recommender,
+    ModelRecommender,
     Scores,
-    check_history,
 )
 from recommendations.engine.transitions import Histories, next_item_weights
 
@@ -52,7 +50,7 @@ class _Model:
     scale: float
 
 
-class SequenceRecommender(Recommender):
+class SequenceRecommender(ModelRecommender[_Model]):
     """Ridge regression of the next film on decayed sums of those before it.
 
     Each viewer's liked films, in the order of their times, are read step by step. The features of
@@ -96,7 +94,6 @@ class SequenceRecommender(Recommender):
         self.longest = longest
         self.threads = threads
         self.seed = seed
-        self._model: _Model | None = None
 
     def settings_for(self, interactions: csr_matrix) -> dict[str, float]:
         return {"regularization": self._regularization(interactions)}
@@ -158,7 +155,7 @@ class SequenceRecommender(Recommender):
 
     def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
         """As in `Recommender`. Without times each film counts as if all came at one moment."""
-        model = self._fitted(history)
+        model = self._fitted_for(history)
         scores = np.full(history.shape, np.nan, dtype=np.float32)
         known = _histories(history, times, model.columns)
         read = known.lengths > 0
@@ -183,7 +180,7 @@ class SequenceRecommender(Recommender):
         self, history: csr_matrix, items: NDArray[np.integer]
     ) -> NDArray[np.float64] | None:
         """As in `Recommender`: of the score without times."""
-        model = self._fitted(history)
+        model = self._fitted_for(history)
         known = _histories(history, None, model.columns)
         if not len(known.items):
             return None
@@ -196,16 +193,6 @@ class SequenceRecommender(Recommender):
         parts = np.zeros((len(targets), history.nnz))
         parts[:, known.entries] = told.T
         return parts
-
-    def _fitted(self, history: csr_matrix) -> _Model:
-        model = self._learned()
-        check_history(history, model.n_items)
-        return model
-
-    def _learned(self) -> _Model:
-        if self._model is None:
-            raise NotFittedError(self.name)
-        return self._model
 
     def to_arrays(self) -> dict[str, Array]:
         model = self._learned()

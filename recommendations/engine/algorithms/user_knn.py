@@ -22,8 +22,7 @@ from recommendations.engine.item_weights import (
 from recommendations.engine.protocol import (
     Array,
     ItemFeatures,
-    NotFittedError,
-    Recommender,
+    ModelRecommender,
     Scores,
     check_history,
 )
@@ -57,8 +56,12 @@ class _Model:
     sharpness: float
     shrinkage: float
 
+    @property
+    def n_items(self) -> int:
+        return len(self.known)
 
-class UserKnnRecommender(Recommender):
+
+class UserKnnRecommender(ModelRecommender[_Model]):
     """What the viewers liked whose lists are most like the history.
 
     Args:
@@ -91,7 +94,6 @@ class UserKnnRecommender(Recommender):
         self.shrinkage = shrinkage
         self.damping = damping
         self.max_interactions = max_interactions
-        self._model: _Model | None = None
 
     def settings_for(self, interactions: csr_matrix) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.search_space}
@@ -145,11 +147,6 @@ class UserKnnRecommender(Recommender):
         scores[~has_known_likes(likes, model.known)] = np.nan
         scores[:, ~model.known] = np.nan
         return scores
-
-    def _learned(self) -> _Model:
-        if self._model is None:
-            raise NotFittedError(self.name)
-        return self._model
 
     def to_arrays(self) -> dict[str, Array]:
         model = self._learned()
