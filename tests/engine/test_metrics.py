@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -100,9 +101,12 @@ def test_where_nothing_was_liked_nothing_is_said() -> None:
 @pytest.fixture(scope="module")
 def by_ranx() -> Callable[[list[Row], list[int], int], dict[str, NDArray[np.float64]]]:
     """What ranx finds for each user, by the name of its metric."""
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         # Its compiler takes ten seconds, and warns of its own casts.
         patch.setenv("NUMBA_DISABLE_JIT", "1")
+        # Where it is read for the first time Python warns of an escape in a text of its own.
+        warnings.simplefilter("ignore", SyntaxWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)  # as Python 3.11 calls it
         from ranx import Qrels, Run, evaluate
 
     def find(hits: list[Row], n_relevant: list[int], k: int) -> dict[str, NDArray[np.float64]]:
