@@ -202,12 +202,19 @@ def test_a_page_far_behind_the_end_is_empty(anonymous: Client) -> None:
 
 
 def test_only_recent_interactions_are_read_and_from_the_index_alone() -> None:
-    film = make_movie()
-    users = [make_user() for _ in range(3)]
-    Interaction.objects.bulk_create(Interaction(user=u, movie=film, kind=Kind.LIKE) for u in users)
+    """Of two thousand, of which all but three are old: of a few the planner reads what it likes."""
+    films, users = [make_movie() for _ in range(50)], [make_user() for _ in range(40)]
+    long_ago = timezone.now() - timedelta(days=3650)
+    Interaction.objects.bulk_create(
+        Interaction(user=user, movie=film, kind=Kind.LIKE, updated_at=long_ago)
+        for user in users
+        for film in films
+    )
+    recent = Interaction.objects.filter(movie=films[0], user__in=users[:3])
+    assert recent.update(updated_at=timezone.now()) == 3
     with connection.cursor() as cursor, CaptureQueriesContext(connection) as queries:
-        cursor.execute("SET LOCAL enable_seqscan = off")
-        most_popular()
+        cursor.execute("ANALYZE recommendations_interaction")
+        assert most_popular() == [films[0].pk]
         cursor.execute("EXPLAIN " + queries.captured_queries[-1]["sql"])
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "interaction_recent" in plan, plan
