@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_matrix
 
+from recommendations.engine.likeness import lengths_of_liked
 from recommendations.engine.threads import one_thread
 
 Float64 = NDArray[np.float64]
-
-#: Items that one and the same viewer alone has liked are no more alike than that.
-ENOUGH_VIEWERS = 5
 
 
 @dataclass(frozen=True)
@@ -55,8 +53,7 @@ class FactorModel:
     @cached_property
     def lengths(self) -> NDArray[np.float32]:
         """(n_items,) of the factors; NaN where too few have liked the item to say who they are."""
-        lengths = np.linalg.norm(self.item_factors, axis=1)
-        return np.where(self.liked_by < ENOUGH_VIEWERS, np.nan, lengths).astype(np.float32)
+        return lengths_of_liked(self.item_factors, self.liked_by)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recommendations.engine.evaluation import Split, judge
+from recommendations.engine.evaluation import Split, judge, judged_users
 from recommendations.engine.protocol import ItemFeatures, Recommender
 
 #: With fewer judged users a search would find what suits their chances, not their taste.
@@ -98,7 +98,7 @@ def tune(
         clock: Seconds that only rise.
         on_progress: Called with the share done, 0 to 1.
     """
-    users = _count_judged(split)
+    users = len(judged_users(split))
     if budget_s <= 0 or not make.search_space or users < ENOUGH_USERS:
         return Tuned({}, math.nan, users)
     defaults = make().settings_for(split.train)
@@ -233,12 +233,6 @@ def _ladder(values: Sequence[Any], standing: Any) -> tuple[list[Any], int]:
         ladder = [value for value in ladder if not math.isclose(value, standing, rel_tol=CLOSE)]
         place = bisect(ladder, standing)
     return [*ladder[:place], standing, *ladder[place:]], place
-
-
-def _count_judged(split: Split) -> int:
-    """Users with a liked item in the test, and anything in the history."""
-    likes = (split.test > 0).getnnz(axis=1)
-    return int(np.count_nonzero((likes > 0) & (split.history.getnnz(axis=1) > 0)))
 
 
 def _plain(settings: Settings) -> dict[str, Any]:

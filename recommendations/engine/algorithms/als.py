@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from recommendations.engine.cold_start import predict_factors
 from recommendations.engine.folding import FactorModel, fold_in, fold_in_all
+from recommendations.engine.likeness import cosines
 from recommendations.engine.protocol import (
     Array,
     ItemFeatures,
@@ -198,9 +199,7 @@ class AlsRecommender(ModelRecommender[FactorModel]):
         There is no opinion on what fewer than ENOUGH_VIEWERS have liked.
         """
         model = self._learned()
-        direction = model.item_factors[item] / model.lengths[item]
-        cosines: Scores = model.item_factors @ direction / model.lengths
-        return cosines.clip(-1, 1)
+        return cosines(model.item_factors, model.lengths, item)
 
     @property
     def cold(self) -> NDArray[np.bool_]:

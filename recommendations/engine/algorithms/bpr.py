@@ -18,7 +18,7 @@ from scipy.sparse import csr_matrix
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
-from recommendations.engine.folding import ENOUGH_VIEWERS
+from recommendations.engine.likeness import cosines, lengths_of_liked
 from recommendations.engine.protocol import (
     Array,
     ItemFeatures,
@@ -64,8 +64,7 @@ class _Model:
     @cached_property
     def lengths(self) -> NDArray[np.float32]:
         """(n_items,) of the factors; NaN where too few have liked the item to say who they are."""
-        lengths = np.linalg.norm(self.item_factors, axis=1)
-        return np.where(self.liked_by < ENOUGH_VIEWERS, np.nan, lengths).astype(np.float32)
+        return lengths_of_liked(self.item_factors, self.liked_by)
 
 
 class BprRecommender(ModelRecommender[_Model]):
@@ -199,9 +198,7 @@ class BprRecommender(ModelRecommender[_Model]):
         There is no opinion on what fewer than ENOUGH_VIEWERS have liked.
         """
         model = self._learned()
-        direction = model.item_factors[item] / model.lengths[item]
-        cosines: Scores = model.item_factors @ direction / model.lengths
-        return cosines.clip(-1, 1)
+        return cosines(model.item_factors, model.lengths, item)
 
     def to_arrays(self) -> dict[str, Array]:
         model = self._learned()

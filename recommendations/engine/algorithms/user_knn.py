@@ -24,7 +24,6 @@ from recommendations.engine.protocol import (
     ItemFeatures,
     ModelRecommender,
     Scores,
-    check_history,
 )
 
 Float32 = NDArray[np.float32]
@@ -139,8 +138,7 @@ class UserKnnRecommender(ModelRecommender[_Model]):
         return self
 
     def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
-        model = self._learned()
-        check_history(history, len(model.known))
+        model = self._fitted_for(history)
         likes = likes_of(history, model.mean)
         scores: Scores = (_neighbours(model, likes) @ model.likes).toarray()
         scores *= model.damping

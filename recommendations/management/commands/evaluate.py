@@ -78,7 +78,7 @@ class Command(BaseCommand):
         with tqdm(total=100, unit="%", disable=not shown, leave=False) as bar:
 
             def report(what: str, share: float) -> None:
-                bar.set_description(what)
+                bar.set_description(what, refresh=False)
                 bar.update(int(100 * share) - bar.n)
 
             return evaluating.measure(

@@ -34,7 +34,7 @@ class Command(BaseCommand):
             with tqdm(total=100, unit="%", disable=not shown, leave=False) as bar:
 
                 def watch(phase: str, percent: int) -> None:
-                    bar.set_description(phase)
+                    bar.set_description(phase, refresh=False)
                     bar.update(percent - bar.n)
 
                 run = run_training(
