@@ -32,4 +32,5 @@ class ReliableTask(Task):  # type: ignore[type-arg]  # not generic at run time
 app = Celery("cinema", task_cls=ReliableTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-app.autodiscover_tasks(["users.recovery"])
+ROOMS = ("impressions", "lists", "matches", "ratings", "similar")
+app.autodiscover_tasks(["users.recovery", *(f"recommendations.{room}" for room in ROOMS)])

@@ -310,6 +310,12 @@ HYBRID_WEIGHTS = read(
     "collaborative=0.5,content=0.3,popularity=0.2",
 )
 EXPLORATION_SHARE = read("EXPLORATION_SHARE", fraction, "0.1")
+DIVERSITY = read("DIVERSITY", fraction, "0.3")
+FRESHNESS = read("FRESHNESS", fraction, "0.1")
+MATCH_THRESHOLD = read("MATCH_THRESHOLD", fraction, "0.8")
+MATCH_SHRINKAGE = read("MATCH_SHRINKAGE", whole(0, 1000), "5")
+SIMILAR_CONTENT_SHARE = read("SIMILAR_CONTENT_SHARE", fraction, "0.3")
+IMPRESSIONS_KEPT_DAYS = read("IMPRESSIONS_KEPT_DAYS", whole(1, 3650), "90")
 
 # --- health
 
@@ -461,7 +467,8 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_TIME_LIMIT = 300
 CELERY_TASK_TRACK_STARTED = True
 CELERY_TASK_DEFAULT_QUEUE = "cinema"
-CELERY_TASK_ROUTES = {"recommendations.train": {"queue": "training"}}
+_by_the_trainer = ("train", "match_viewers", "relate_films")
+CELERY_TASK_ROUTES = {f"recommendations.{name}": {"queue": "training"} for name in _by_the_trainer}
 CELERY_RESULT_BACKEND = "cinema.results:ForgivingDatabaseBackend"
 CELERY_RESULT_EXTENDED = True
 CELERY_RESULT_EXPIRES = 30 * 24 * 3600
@@ -501,5 +508,25 @@ CELERY_BEAT_SCHEDULE = {
     "recommendations.resume_training": {
         "task": "recommendations.resume_training",
         "schedule": 30,
+    },
+    "recommendations.store_impressions": {
+        "task": "recommendations.store_impressions",
+        "schedule": 10,
+    },
+    "recommendations.match_viewers": {
+        "task": "recommendations.match_viewers",
+        "schedule": crontab(hour="0", minute="0"),
+    },
+    "recommendations.relate_films": {
+        "task": "recommendations.relate_films",
+        "schedule": crontab(hour="1", minute="0"),
+    },
+    "recommendations.refresh_summary": {
+        "task": "recommendations.refresh_summary",
+        "schedule": crontab(hour="*/6", minute="0"),
+    },
+    "recommendations.clean_up": {
+        "task": "recommendations.clean_up",
+        "schedule": crontab(minute="15"),
     },
 }

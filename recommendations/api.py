@@ -30,7 +30,7 @@ from recommendations.schemas import (
     SimilarLimit,
     SimilarListOut,
 )
-from recommendations.similar import similar_movies
+from recommendations.similar.serving import similar_movies
 from users.auth import AuthedRequest
 
 router = Router()

@@ -10,7 +10,7 @@ from cinema.schemas import RowId
 from movies.schemas import MovieForViewerOut, MovieOut
 from movies.types import LocalTime
 from recommendations.engine.algorithms import ALGORITHMS
-from recommendations.lists.choosing import HYBRID
+from recommendations.lists.ranking import HYBRID
 from recommendations.models import Interaction, Release
 from recommendations.weighing import weight_of
 

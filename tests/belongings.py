@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import Group, Permission
@@ -16,6 +17,7 @@ from django_celery_results.models import TaskResult
 
 from cinema.audit.recording import recording_as
 from movies.models import Genre, Movie
+from recommendations.models import Impression, Neighbour
 from tests.builders import Client, interact, make_movie, make_screening, make_user
 from users.models import (
     Favourite,
@@ -63,6 +65,20 @@ def _taste(user: User, film: Movie) -> None:
     )
     preferences = Preferences.objects.create(user=user, languages=["fr"])
     preferences.genres.set(Genre.objects.all())
+    other, sums = make_user(), {"product_sum": 9.0, "own_square_sum": 9.0, "other_square_sum": 9.0}
+    Neighbour.objects.create(user=user, other=other, similarity=0.9, shared=30, **sums)
+    Neighbour.objects.create(user=other, other=user, similarity=0.9, shared=30, **sums)
+    Impression.objects.create(
+        list_id=uuid4(),
+        position=1,
+        user=user,
+        movie=film,
+        scope="catalogue",
+        algorithm="hybrid",
+        source="als",
+        is_fallback=False,
+        shown_at=now,
+    )
 
 
 def _playlists(user: User, film: Movie) -> None:

@@ -18,8 +18,9 @@ from movies.models import Hall, Movie, Screening
 from recommendations.data import load_history
 from recommendations.lists.batches import lists_for
 from recommendations.lists.candidates import films_for
-from recommendations.lists.choosing import HYBRID, Choice, Question
+from recommendations.lists.choosing import Choice, Question
 from recommendations.lists.opinions import Models
+from recommendations.lists.ranking import HYBRID
 from recommendations.loading import LoadedRelease, current_release
 from recommendations.models import Interaction, TrainingRun
 from recommendations.training.runs import run_training

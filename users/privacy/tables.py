@@ -16,11 +16,15 @@ from django.db.models import Field, ForeignKey, Model, Q, QuerySet
 
 from users.models import User
 
+_ANOTHER = "Another viewer, who need not have agreed to be seen."
+
 #: Columns that the export does not hold.
 LEFT_OUT: Mapping[str, str] = {
     "users.User.password": "A hash: it says nothing of the password, but helps whoever guesses it.",
     "users.RefreshToken.token_hash": "A hash, by which the server knows the token again.",
     "users.MailedToken.token_hash": "A hash, by which the server knows the token again.",
+    "recommendations.Neighbour.user": _ANOTHER,
+    "recommendations.Neighbour.other": _ANOTHER,
 }
 
 

@@ -15,7 +15,8 @@ from movies import catalogue
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.lists.batches import ViewerList, active_viewers, lists_for
 from recommendations.lists.candidates import Scope
-from recommendations.lists.choosing import HYBRID, LIST_LENGTH, Question
+from recommendations.lists.choosing import LIST_LENGTH, Question
+from recommendations.lists.ranking import HYBRID
 from users.models import User
 
 STDOUT = "-"
