@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.contrib.auth.backends import BaseBackend
 from django.http import HttpRequest
 
-from users.models import Session, User
-from users.sessions.selectors import standing
+from users.models import User
+from users.sessions.selectors import viewer_of
 from users.sessions.tokens import read_access_token
 
 
@@ -21,15 +21,7 @@ class AccessTokenBackend(BaseBackend):
         """
         if access_token is None or (token := read_access_token(access_token)) is None:
             return None
-        session = (
-            Session.objects.select_related("user")
-            .filter(standing(), pk=token.session_id, user_id=token.user_id, user__is_active=True)
-            .first()
-        )
-        if session is None:
-            return None
-        session.user.session = session
-        return session.user
+        return viewer_of(session_id=token.session_id, user_id=token.user_id)
 
     def get_user(self, user_id: int) -> User | None:
         return User.objects.filter(pk=user_id).first()
