@@ -3,7 +3,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-from django.db import IntegrityError, connection, transaction
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection, transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerAway
 
@@ -19,10 +19,26 @@ log = logging.getLogger(__name__)
 
 Kind = Interaction.Kind
 
-LATER_VERDICT = """
-SELECT FROM recommendations_evidence
-WHERE user_id = %s AND movie_id = %s AND updated_at > %s AND kind <> %s LIMIT 1
+#: One statement: whoever else writes the same row meanwhile, it waits for them and then decides.
+#: Whether the row stands for a verdict that was taken back since (like, dislike, like again) is
+#: asked of all evidence: a favourite or a check-in is such a word too. A row that was inserted,
+#: and not updated, has no `xmax`.
+RECORD = """
+INSERT INTO recommendations_interaction AS mine
+    (user_id, movie_id, kind, half_stars, created_at, updated_at)
+SELECT %(user_id)s, id, %(kind)s, %(half_stars)s, %(now)s, %(now)s
+FROM movies_movie WHERE id = %(movie_id)s AND withdrawn_at IS NULL
+ON CONFLICT (user_id, movie_id, kind) DO UPDATE
+SET half_stars = excluded.half_stars, updated_at = excluded.updated_at
+WHERE mine.half_stars <> excluded.half_stars OR mine.kind <> %(seen)s AND EXISTS (
+    SELECT FROM recommendations_evidence AS other
+    WHERE other.user_id = mine.user_id AND other.movie_id = mine.movie_id
+      AND other.updated_at > mine.updated_at AND other.kind <> %(seen)s
+)
+RETURNING id, user_id, movie_id, kind, half_stars, created_at, updated_at, xmax = 0
 """
+
+COLUMNS = [field.attname for field in Interaction._meta.concrete_fields]
 
 #: Of requests that get in each other's way. The second attempt finds what the others have left.
 ATTEMPTS = 5
@@ -45,8 +61,8 @@ def record_interaction(
     half_stars = round(stars * 2) if stars is not None else 0
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            row, created = _find_or_create(user, movie_id, kind, half_stars)
-        except IntegrityError:  # the row that was in the way, or the movie, is deleted since
+            row, created = _record(user, movie_id, kind, half_stars)
+        except (IntegrityError, Interaction.DoesNotExist):  # movie or row are deleted meanwhile
             if attempt == ATTEMPTS:
                 raise
         else:
@@ -57,31 +73,20 @@ def record_interaction(
 
 
 @again_after_deadlock
-@transaction.atomic
-def _find_or_create(
+def _record(
     user: User, movie_id: int, kind: Interaction.Kind, half_stars: int
 ) -> tuple[Interaction, bool]:
-    movies.get_movie(movie_id)
-    # Locked, or another request could delete it before it is saved.
-    row, created = Interaction.objects.select_for_update().get_or_create(
-        user=user, movie_id=movie_id, kind=kind, defaults={"half_stars": half_stars}
-    )
-    if not created and (row.half_stars != half_stars or _is_outdated(row)):
-        row.half_stars, row.updated_at = half_stars, timezone.now()
-        row.save(update_fields=["half_stars", "updated_at"])
-    return row, created
-
-
-def _is_outdated(row: Interaction) -> bool:
-    """Whether the viewer has said something else of the movie since: like, dislike, like again.
-
-    A favourite or a check-in is such a word too.
-    """
-    if row.kind == Kind.SEEN:
-        return False
+    said = {"user_id": user.pk, "movie_id": movie_id, "kind": kind, "half_stars": half_stars}
     with connection.cursor() as cursor:
-        cursor.execute(LATER_VERDICT, [row.user_id, row.movie_id, row.updated_at, Kind.SEEN])
-        return cursor.fetchone() is not None
+        cursor.execute(RECORD, {**said, "now": timezone.now(), "seen": Kind.SEEN})
+        written = cursor.fetchone()
+    if written is None:  # there is nothing to change, or no such film
+        movies.get_movie(movie_id)
+        standing = Interaction.objects.get(user=user, movie_id=movie_id, kind=kind)
+        standing.half_stars = half_stars  # so it stood; another request may have changed it since
+        return standing, False
+    *row, created = written
+    return Interaction.from_db(DEFAULT_DB_ALIAS, COLUMNS, row), created
 
 
 def rate_movie(*, user: User, movie_id: int, stars: float) -> Interaction:
