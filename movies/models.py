@@ -66,6 +66,8 @@ class Movie(models.Model):
     directors = ArrayField(
         models.CharField(max_length=200), default=list, db_default=Value("{}"), blank=True
     )
+    #: Of whose films it is one; empty: by its title, `movies.series`. Searched, not shown.
+    series = models.CharField(max_length=200, default="", db_default="", blank=True)
     poster = models.URLField(max_length=500, null=True, blank=True)
     trailer = models.URLField(max_length=500, null=True, blank=True)
     #: Where the storage keeps an uploaded one, which goes before the address. Empty: none.

@@ -67,6 +67,7 @@ LocalTime = Annotated[
 ]
 Title = Annotated[Name, StringConstraints(max_length=300)]
 Person = Annotated[Name, StringConstraints(max_length=200)]
+SeriesName = Annotated[Line, StringConstraints(max_length=200)]
 Slug = Annotated[Line, StringConstraints(max_length=120, pattern=r"^[\w]+(-[\w]+)*$")]
 Tag = Annotated[Name, AfterValidator(str.lower), StringConstraints(max_length=40)]
 Tags = Annotated[list[Tag], Field(max_length=20), AfterValidator(each_once)]

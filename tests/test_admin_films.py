@@ -94,13 +94,14 @@ def test_a_movie_is_added(admin_client: Browser, chosen: str, status: str, is_ma
         "slug": "cleo",
         "protagonists": "Corinne Marchand\r\nSammy Davis, Jr.\r\n\r\n",
         "directors": "Agnès Varda\r\n",
+        "series": " Cléo ",
         "start_date": timezone.localdate(),
         "status": chosen,
     }
     assert fill_in(admin_client, page(Movie, "add"), **values) == ""
     movie = Movie.objects.get()
     assert movie.protagonists == ["Corinne Marchand", "Sammy Davis, Jr."]
-    assert movie.directors == ["Agnès Varda"]
+    assert (movie.directors, movie.series) == (["Agnès Varda"], "Cléo")
     assert (movie.status, movie.status_is_manual) == (status, is_manual)
 
 
@@ -117,6 +118,7 @@ def test_a_movie_is_added(admin_client: Browser, chosen: str, status: str, is_ma
         ({"protagonists": "\r\n"}, "required"),
         ({"protagonists": "x\r\n" * 101}, "at most 100"),
         ({"directors": "x\r\n" * 21}, "at most 20 directors"),
+        ({"series": "x" * 201}, "at most 200"),
         ({"release_year": 1}, "greater than or equal to 1870"),
         ({"runtime_minutes": 0}, "greater than or equal to 1"),
         ({"poster": "javascript:alert(1)"}, "valid URL"),

@@ -64,6 +64,7 @@ def post_hostile_films(staff: Client) -> None:
             "protagonists": [text, f"{text} again", *HOSTILE[:3]],
             "keywords": [text],
             "directors": [text, f"{text} too"],
+            "series": text,
             "overview": f"{text}\r\n\n  {text}  \n" if number % 2 else text,
             "poster": "https://example.org/?a=1|2&b='\"",
             "end_date": "2027-01-31" if number % 3 else None,
@@ -133,6 +134,7 @@ def test_every_field_that_can_be_brought_in_is_in_it(tmp_path: Path) -> None:
         genres=["drama"],
         keywords=["paris"],
         directors=["Agnès Varda", "Chantal Akerman"],
+        series="Cléo and friends",
     )
     [line] = exported(tmp_path / "films.jsonl").splitlines()
     assert json.loads(line) == {
@@ -152,6 +154,7 @@ def test_every_field_that_can_be_brought_in_is_in_it(tmp_path: Path) -> None:
         "tmdb_id": None,
         "keywords": ["paris"],
         "directors": ["Agnès Varda", "Chantal Akerman"],
+        "series": "Cléo and friends",
     }
 
 

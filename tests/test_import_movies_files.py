@@ -87,19 +87,21 @@ def test_excel_may_name_the_separator(tmp_path: Path) -> None:
 def test_an_empty_cell_leaves_what_stands_unless_told_otherwise(tmp_path: Path) -> None:
     everything = (
         "overview,genres,keywords,directors,poster,end_date,status,original_language,release_year,"
-        "tmdb_id"
+        "tmdb_id,series"
     )
-    values = "Paris.,drama,paris,Varda|Demy,https://example.org/a,2026-12-30,running,fr,1962,499"
+    values = (
+        "Paris.,drama,paris,Varda|Demy,https://example.org/a,2026-12-30,running,fr,1962,499,Cléo"
+    )
     run(sheet(tmp_path / "full.csv", f"{HEADER},{everything}", f"{CLEO},{values}"))
     before = every_row()
-    empty = sheet(tmp_path / "empty.csv", f"{HEADER},slug,{everything}", f"{CLEO},{',' * 10}")
+    empty = sheet(tmp_path / "empty.csv", f"{HEADER},slug,{everything}", f"{CLEO},{',' * 11}")
     assert "1 unchanged" in run(empty)[0]
     assert every_row() == before
     assert "1 updated" in run(empty, "--clear-empty")[0]
     cleo = Movie.objects.get()
     assert (cleo.overview, cleo.keywords, cleo.poster, cleo.end_date) == ("", [], None, None)
     assert (cleo.directors, cleo.original_language, cleo.release_year) == ([], None, None)
-    assert cleo.tmdb_id is None
+    assert (cleo.tmdb_id, cleo.series) == (None, "")
     assert (cleo.status_is_manual, cleo.genres.count(), cleo.slug) == (False, 0, "cleo")
 
 

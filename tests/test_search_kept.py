@@ -101,6 +101,10 @@ def change_directors(movie: Movie) -> None:
     Movie.objects.filter(pk=movie.pk).update(directors=["Nitrate"])
 
 
+def change_series(movie: Movie) -> None:
+    Movie.objects.filter(pk=movie.pk).update(series="Nitrate")
+
+
 def change_overview(movie: Movie) -> None:
     movie.overview = "Of nitrate."
     movie.save(update_fields=["overview"])
@@ -127,6 +131,7 @@ def move_screening(movie: Movie) -> None:
         change_keywords,
         change_protagonists,
         change_directors,
+        change_series,
         change_overview,
         add_screening,
         show_screening,

@@ -25,8 +25,9 @@ QUERY = re.compile(r"([^\W_]+(:\*)?|[ ()&|])*")
 
 def film(**fields: object) -> Film:
     empty: dict[str, object] = {
-        "name": "", "protagonists": [], "directors": [], "keywords": [], "tags": [],
-        "overview": "", "genres": [], "status": "running", "language": None, "release_year": None,
+        "name": "", "protagonists": [], "directors": [], "keywords": [], "series": "",
+        "tags": [], "overview": "", "genres": [], "status": "running", "language": None,
+        "release_year": None,
     }  # fmt: skip
     return Film(**{**empty, **fields})  # type: ignore[arg-type]
 

@@ -8,7 +8,9 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from movies.models import Genre, Movie
+from movies.tmdb.filling import movie_fields
 from movies.tmdb.models import FilmDetails, TmdbGenre
+from movies.tmdb.payloads import Details
 from movies.tmdb.provenance import ATTRIBUTION
 from tests.builders import Client, make_movie
 from tests.catalogue import film, posted, refused_fields
@@ -24,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 ALL_FIELDS = [
     "directors", "genres", "keywords", "name", "original_language", "overview", "poster",
-    "protagonists", "release_year", "runtime_minutes", "trailer",
+    "protagonists", "release_year", "runtime_minutes", "series", "trailer",
 ]  # fmt: skip
 
 
@@ -125,7 +127,7 @@ def test_a_film_is_filled_by_one_request(staff: Client, tmdb: TmdbServer) -> Non
     assert (shown["start_date"], shown["end_date"]) == ("2026-12-03", "2026-12-30")
     movie = Movie.objects.get()
     assert movie.keywords == ["paris, france", "singer"]
-    assert movie.directors == ["Agnès Varda"]
+    assert (movie.directors, movie.series) == (["Agnès Varda"], "Left Bank")
     assert movie.tmdb_fields == ALL_FIELDS
     assert movie.tmdb_fetched_at is not None
     assert tmdb.paths().count(f"/movie/{CLEO}") == 1
@@ -186,6 +188,27 @@ def test_all_directors_are_kept_and_three_are_protagonists(staff: Client, tmdb: 
     tmdb.add(cleo(credits={"cast": [cast("Corinne Marchand", 0)], "crew": crew_of_it}))
     assert post(staff).json()["protagonists"] == [*directors[:3], "Corinne Marchand"]
     assert Movie.objects.get().directors == directors[:20]
+
+
+@pytest.mark.parametrize(
+    ("collection", "series"),
+    [
+        ({"name": "Toy Story Collection"}, "Toy Story"),
+        ({"name": "Der Herr der Ringe Filmreihe"}, "Der Herr der Ringe"),
+        ({"name": "Matrix - Saga"}, "Matrix"),
+        ({"name": "Indiana Jones – Colección"}, "Indiana Jones"),
+        ({"name": "Three Colors"}, "Three Colors"),
+        ({"name": "The Collection"}, "The"),
+        ({"name": "Collection"}, "Collection"),
+        ({"name": "x" * 201}, ""),
+        ({"name": None}, ""),
+        (None, ""),
+        ("Toy Story", ""),
+    ],
+)
+def test_the_series_is_the_collection(collection: Any, series: str) -> None:
+    details = Details.model_validate(cleo(belongs_to_collection=collection))
+    assert movie_fields(details)["series"] == series
 
 
 def test_without_directors_and_cast_those_who_made_it_stand_for_it(

@@ -90,7 +90,9 @@ def test_edits_count_whoever_makes_them(movie: Movie) -> None:
     """The admin saves rows, imports update many at once, and there is psql."""
     movie.overview = "The office's words."
     movie.save()
-    Movie.objects.filter(pk=movie.pk).update(runtime_minutes=91, keywords=[], directors=["X"])
+    Movie.objects.filter(pk=movie.pk).update(
+        runtime_minutes=91, keywords=[], directors=["X"], series="X"
+    )
     with connection.cursor() as cursor:
         cursor.execute("UPDATE movies_movie SET name = 'X' WHERE id = %s", [movie.pk])
     movie.genres.add(Genre.objects.create(slug="essay", name="Essay"))
@@ -100,23 +102,25 @@ def test_edits_count_whoever_makes_them(movie: Movie) -> None:
     ]  # fmt: skip
 
 
-def test_films_filled_before_there_were_directors_get_them_with_the_next_refresh(
-    movie: Movie,
+@pytest.mark.parametrize(("field", "number"), [("directors", "0004"), ("series", "0005")])
+def test_films_filled_before_there_was_the_field_get_it_with_the_next_refresh(
+    movie: Movie, field: str, number: str
 ) -> None:
     by_hand = make_movie()
-    before = sorted({*movie.tmdb_fields} - {"directors"})
+    filled, empty = getattr(movie, field), getattr(Movie(), field)
+    before = sorted({*movie.tmdb_fields} - {field})
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE movies_movie DISABLE TRIGGER tmdb_movie_edited")
-        cursor.execute("UPDATE movies_movie SET directors = '{}'")
+        Movie.objects.update(**{field: empty})
         cursor.execute("ALTER TABLE movies_movie ENABLE TRIGGER tmdb_movie_edited")
         cursor.execute("UPDATE movies_movie SET tmdb_fields = %s WHERE id = %s", [before, movie.pk])
-        cursor.execute(import_module("movies.tmdb.migrations.0004_directors").EXPECT)
+        cursor.execute(import_module(f"movies.tmdb.migrations.{number}_{field}").EXPECT)
     movie.refresh_from_db()
     by_hand.refresh_from_db()
-    assert (movie.tmdb_fields, by_hand.tmdb_fields) == (sorted([*before, "directors"]), [])
+    assert (movie.tmdb_fields, by_hand.tmdb_fields) == (sorted([*before, field]), [])
     refresh(movie)
     movie.refresh_from_db()
-    assert movie.directors == ["Agnès Varda"]
+    assert getattr(movie, field) == filled != empty
 
 
 def test_taking_a_genre_away_is_an_edit(movie: Movie) -> None:
@@ -189,7 +193,7 @@ def test_the_first_time_tmdb_gets_what_the_office_left_empty(db: None) -> None:
     assert mine.overview
     assert mine.tmdb_fields == [
         "directors", "genres", "keywords", "original_language", "overview", "poster",
-        "runtime_minutes", "trailer",
+        "runtime_minutes", "series", "trailer",
     ]  # fmt: skip
 
 

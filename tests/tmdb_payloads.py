@@ -25,7 +25,12 @@ def cleo(**fields: Any) -> dict[str, Any]:
     return {
         "adult": False,
         "backdrop_path": "/4mCpPxbnCbmqWyPOaqLRIqyxMTE.jpg",
-        "belongs_to_collection": None,
+        "belongs_to_collection": {
+            "id": 9018,
+            "name": "Left Bank Collection",
+            "poster_path": None,
+            "backdrop_path": None,
+        },
         "budget": 0,
         "genres": [{"id": 18, "name": "Drama"}, {"id": 10402, "name": "Music"}],
         "homepage": "",

@@ -134,6 +134,7 @@ class MovieAdmin(WithdrawsFilms, StaffPage[Movie]):
                     "overview",
                     "genres",
                     "keywords",
+                    "series",
                 )
             },
         ),

@@ -54,6 +54,7 @@ class MovieForm(RuledForm):
             "protagonists": "One a line.",
             "directors": "One a line. Searched, not shown.",
             "keywords": "One a line. Searched, not shown.",
+            "series": "As in Harry Potter. Empty: by the title. Searched, not shown.",
             "status": "Set by hand, it only moves forward by itself. Empty: by the dates.",
             "end_date": "The last day. Empty: until further notice.",
             "original_language": "As in fr, or pt-BR.",

@@ -19,9 +19,9 @@ REQUIRED = tuple(name for name in FIELDS if ImportedMovie.model_fields[name].is_
 LISTS = ("protagonists", "genres", "keywords", "directors")
 #: What a field is without a value, where it can be.
 EMPTY: dict[str, Any] = {
-    "overview": "", "genres": [], "keywords": [], "directors": [], "poster": None, "trailer": None,
-    "end_date": None, "status": None, "original_language": None, "release_year": None,
-    "runtime_minutes": None, "tmdb_id": None,
+    "overview": "", "genres": [], "keywords": [], "directors": [], "series": "", "poster": None,
+    "trailer": None, "end_date": None, "status": None, "original_language": None,
+    "release_year": None, "runtime_minutes": None, "tmdb_id": None,
 }  # fmt: skip
 
 # https://owasp.org/www-community/attacks/CSV_Injection

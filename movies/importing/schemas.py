@@ -19,7 +19,7 @@ from cinema.errors import FieldError
 from cinema.schemas import Name
 from movies.models import MAX_DIRECTORS, MAX_KEYWORDS
 from movies.schemas import GenreName, MovieIn
-from movies.types import Person
+from movies.types import Person, SeriesName
 
 #: In one call, and in one transaction.
 MAX_ROWS = 1_000
@@ -76,6 +76,7 @@ class ImportedMovie(MovieIn):
         description="Searched, not shown.",
         examples=[["Agnès Varda"]],
     )
+    series: SeriesName = Field("", description="Searched, not shown.", examples=["Toy Story"])
 
     @model_validator(mode="wrap")
     @classmethod

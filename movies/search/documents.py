@@ -31,6 +31,7 @@ class Film:
     protagonists: Sequence[str]
     directors: Sequence[str]
     keywords: Sequence[str]
+    series: str
     tags: Sequence[str]
     overview: str
     genres: Sequence[int]
@@ -41,12 +42,12 @@ class Film:
 
 def document(film: Film) -> str:
     """Words have the weight of the first field that they are in: A name, B protagonists and
-    directors, C keywords and tags, D overview, which is also what a lexeme without a position
-    counts as.
+    directors, C keywords, the series and tags, D overview, which is also what a lexeme without a
+    position counts as.
     """
     title = list(_words(film.name))
     names = list(chain.from_iterable(map(_words, chain(film.protagonists, film.directors))))
-    themes = chain.from_iterable(map(_words, chain(film.keywords, film.tags)))
+    themes = chain.from_iterable(map(_words, chain(film.keywords, [film.series], film.tags)))
     weighted = chain(
         ((facet, "") for facet in _facets(film)),
         ((word, ":1A") for word in title),

@@ -21,8 +21,8 @@ ORDER BY movie_id LIMIT %s FOR UPDATE SKIP LOCKED
 """
 # By a statement of its own, which sees what was committed before the lock was free.
 READ = """
-SELECT id, name, protagonists, directors, keywords, overview, genre_ids, status, original_language,
-       release_year, withdrawn_at IS NULL,
+SELECT id, name, protagonists, directors, keywords, series, overview, genre_ids, status,
+       original_language, release_year, withdrawn_at IS NULL,
        ARRAY(
            SELECT DISTINCT tag FROM movies_screening, unnest(tags) AS tag
            WHERE movie_id = film.id AND state <> 'hidden' AND cardinality(tags) > 0 ORDER BY tag
@@ -78,6 +78,7 @@ def _document(
     protagonists: list[str],
     directors: list[str],
     keywords: list[str],
+    series: str,
     overview: str,
     genres: list[int],
     status: str,
@@ -91,6 +92,7 @@ def _document(
         protagonists,
         directors,
         keywords,
+        series,
         tags,
         overview,
         genres,

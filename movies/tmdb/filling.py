@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,6 +20,7 @@ EMPTY: dict[str, Any] = {
     "genres": [],
     "keywords": [],
     "directors": [],
+    "series": "",
     "poster": None,
     "trailer": None,
     "original_language": None,
@@ -32,6 +34,12 @@ REQUIRED = ("name", "protagonists")
 LEADING_DIRECTORS, PROTAGONISTS = 3, 10
 #: Who stands for a film of which TMDb names neither a director nor a cast.
 OTHER_DEPARTMENTS = ("Writing", "Production", "Camera", "Sound", "Editing")
+#: "Toy Story Collection", "Alien Filmreihe", "Matrix - Saga", "Harry Potter (Reihe)".
+WORD_FOR_COLLECTION = re.compile(
+    r"[\s:–—-]*[(\[]?\b(?:collection|colección|collezione|coleção|kolekcja|film series|filmreihe|"
+    r"reihe|sammlung|saga)[)\]]?$",
+    re.IGNORECASE,
+)
 
 
 def movie_fields(details: Details) -> dict[str, Any]:
@@ -43,6 +51,7 @@ def movie_fields(details: Details) -> dict[str, Any]:
         "genres": genres(details),
         "keywords": _once(keyword.name for keyword in details.keywords.keywords)[:MAX_KEYWORDS],
         "directors": directors(details)[:MAX_DIRECTORS],
+        "series": series(details),
         "poster": poster_url(details.poster_path or _best_poster(details)),
         "trailer": _trailer(details),
         "original_language": details.original_language,
@@ -77,6 +86,12 @@ def protagonists(details: Details) -> list[str]:
 
 def directors(details: Details) -> list[str]:
     return _once(m.name for m in details.credits.crew if m.job == "Director")
+
+
+def series(details: Details) -> str:
+    """As TMDb calls the collection, in whatever language, but without the word for it."""
+    collection = details.belongs_to_collection.name or ""
+    return WORD_FOR_COLLECTION.sub("", collection) or collection
 
 
 def genres(details: Details) -> list[str]:

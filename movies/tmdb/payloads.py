@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from cinema.schemas import Name
-from movies.types import Language, Text, Title
+from movies.types import Language, SeriesName, Text, Title
 from movies.types import Person as PersonName
 
 T = TypeVar("T")
@@ -103,6 +103,10 @@ class Keywords(Payload):
     keywords: Annotated[list[Keyword], BeforeValidator(_objects)] = []
 
 
+class Collection(Payload):
+    name: Maybe[SeriesName] = None
+
+
 class CastMember(Payload):
     name: Maybe[PersonName] = None
     order: Maybe[int] = None
@@ -162,6 +166,7 @@ class Details(Film):
     genres: Annotated[list[Genre], BeforeValidator(_objects)] = []
     credits: Annotated[Credits, BeforeValidator(_object)] = Credits()
     keywords: Annotated[Keywords, BeforeValidator(_object)] = Keywords()
+    belongs_to_collection: Annotated[Collection, BeforeValidator(_object)] = Collection()
     images: Annotated[Images, BeforeValidator(_object)] = Images()
     videos: Annotated[Videos, BeforeValidator(_object)] = Videos()
 
