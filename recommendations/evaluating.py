@@ -19,6 +19,7 @@ from recommendations.engine.comparing import Comparison, compare
 from recommendations.engine.composing import Composite
 from recommendations.engine.evaluation import Judged, Quality, judge, judged_users
 from recommendations.engine.protocol import ItemFeatures, Recommender
+from recommendations.engine.reranking import Reranking, vectors_of
 from recommendations.engine.splitting import (
     Split,
     cold_items,
@@ -35,6 +36,8 @@ Report = Callable[[str, float], None]
 
 #: Of the time that one algorithm takes, what fitting is taken for in a progress bar.
 FITTING = 0.8
+#: What `DIVERSITY` is tried at.
+DIVERSITIES = tuple(tenth / 10 for tenth in range(11))
 
 
 class CannotEvaluate(Exception):
@@ -183,6 +186,36 @@ def measure(
             fit_s=fitted_at - began_at + sum(measured[part].fit_s for part in parts),
             score_s=time.perf_counter() - fitted_at,
         )
+    report("done", 1)
+    return measured
+
+
+def measure_diversity(
+    name: str,
+    split: Split,
+    items: ItemFeatures,
+    *,
+    k: int,
+    max_users: int | None,
+    seed: int,
+    report: Report = lambda what, share: None,
+) -> dict[str, Measured]:
+    """One algorithm, in the order in which its lists would be shown, by each `DIVERSITY`."""
+    report(f"fitting {name}", 0)
+    began_at = time.perf_counter()
+    model = make_recommender(name)
+    model.fit(split.train, items, split.train_times)
+    fit_s = time.perf_counter() - began_at
+    vectors = vectors_of(items)
+    measured: dict[str, Measured] = {}
+    for place, diversity in enumerate(DIVERSITIES):
+        report(f"judging by {diversity}", (1 + place) / (1 + len(DIVERSITIES)))
+        began_at = time.perf_counter()
+        order = Reranking(vectors, diversity)
+        judged = judge(
+            model, split, k=k, max_users=max_users, seed=seed, items=items, arranger=order
+        )
+        measured[str(diversity)] = Measured(judged, fit_s, time.perf_counter() - began_at)
     report("done", 1)
     return measured
 

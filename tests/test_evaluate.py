@@ -146,6 +146,36 @@ def test_a_film_of_the_cinema_is_as_new_as_its_start() -> None:
     assert found.age[0] == audience.all_movies[0].start_date.toordinal()
 
 
+# --- by how lists are arranged
+
+
+def test_diversity_is_held_against_the_order_by_relevance(folder: Path, tmp_path: Path) -> None:
+    options = ("--data", folder, "--split", "leave-last-out", "--diversity", "--k", "5")
+    document = as_json(*options, "--algorithms", "ease", to=tmp_path / "found.json")
+    assert list(document["algorithms"]) == [str(tenth / 10) for tenth in range(11)]
+    assert document["baseline"] == "0.0"
+    plain = as_json(*options[:4], "--k", "5", "--algorithms", "ease", to=tmp_path / "plain.json")
+    by_relevance = document["algorithms"]["0.0"]["quality"]
+    assert by_relevance == plain["algorithms"]["ease"]["quality"]
+    by_difference = document["algorithms"]["1.0"]["quality"]
+    assert by_difference["diversity"] > by_relevance["diversity"]
+    assert by_difference["ndcg"] < by_relevance["ndcg"]
+
+
+def test_of_no_name_the_default_is_arranged(folder: Path) -> None:
+    text = evaluate("--data", folder, "--split", "leave-last-out", "--diversity")
+    assert "\nbeside 0.0" in text
+    assert "\n1.0 " in text
+
+
+@pytest.mark.parametrize(
+    "options", [["--algorithms", "ease,popularity"], ["--baseline", "popularity"]]
+)
+def test_one_algorithm_is_arranged(folder: Path, options: list[str]) -> None:
+    with pytest.raises(CommandError, match="By diversity one algorithm is measured"):
+        evaluate("--data", folder, "--diversity", *options)
+
+
 # --- what is left out, and what composites stand on
 
 

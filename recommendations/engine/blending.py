@@ -22,7 +22,11 @@ class Ranked:
 
 
 def rank_with_fallback(
-    scores: Iterable[tuple[str, Scores]], *, candidates: NDArray[np.bool_], n: int
+    scores: Iterable[tuple[str, Scores]],
+    *,
+    candidates: NDArray[np.bool_],
+    n: int,
+    pool: int | None = None,
 ) -> list[Ranked]:
     """The first model's order; behind it, what only the next one has an opinion on; and so on.
 
@@ -30,14 +34,16 @@ def rank_with_fallback(
         scores: Of each model, the most trusted first: (n_items,) with NaN for no opinion. The next
             is asked for only while items and places are left.
         candidates: (n_items,) the items that may be listed at all.
+        pool: Up to so many are taken, n or more, of those that are asked for n anyway.
     """
+    at_most = n if pool is None else pool
     left = candidates.copy()
     ranked: list[Ranked] = []
     for source, values in scores:
-        top = top_items(values, exclude=np.flatnonzero(~left), k=n - len(ranked))
+        top = top_items(values, exclude=np.flatnonzero(~left), k=at_most - len(ranked))
         ranked += [Ranked(int(item), float(values[item]), source) for item in top]
         left[top] = False
-        if len(ranked) == n or not left.any():
+        if len(ranked) >= n or not left.any():
             break
     return ranked
 
@@ -83,10 +89,8 @@ def blend(
         weight = np.float32(weights.get(name, 0.0))
         if not weight:
             continue
-        known = ~np.isnan(values)
-        share = _normalised(values)
-        if items is not None:
-            share, known = share[..., items], known[..., items]
+        share = _normalised(values, items)
+        known = ~np.isnan(values if items is None else values[..., items])
         share *= weight
         total += share
         np.add(weight_of_all, weight, out=weight_of_all, where=known)
@@ -109,14 +113,17 @@ def normalised(scores: Scores) -> Scores:
     return np.where(known, _normalised(scores), np.float32(np.nan))
 
 
-def _normalised(scores: Scores) -> Scores:
-    """The same with 0 in place of NaN. In place: new arrays take longer than the arithmetic."""
+def _normalised(scores: Scores, items: NDArray[np.integer] | None = None) -> Scores:
+    """The same with 0 in place of NaN, of all or of some columns.
+
+    In place: new arrays take longer than the arithmetic.
+    """
     least = np.fmin.reduce(scores, axis=-1, keepdims=True, initial=np.inf)
     greatest = np.fmax.reduce(scores, axis=-1, keepdims=True, initial=-np.inf)
     span = greatest - least
     # Where they differ by less, rounding would be made as large as what is told apart.
     rounding = np.maximum(1e-4 * np.maximum(np.abs(least), np.abs(greatest)), 1e-12)
     span[~(span > rounding)] = np.inf
-    values = scores - least
+    values = (scores if items is None else scores[..., items]) - least
     values /= span
     return np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)

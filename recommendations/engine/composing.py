@@ -72,16 +72,46 @@ class Composite(Recommender):
         Of a user to whom no part has anything personal to say there is no opinion.
         """
         scores = {name: part.score(history, times) for name, part in self.parts.items()}
-        known = np.zeros(history.shape[0], dtype=bool)
+        return self.blended_from(scores, shape=history.shape, items=items)
+
+    def blended_from(
+        self,
+        scores: Mapping[str, Scores],
+        *,
+        shape: tuple[int, ...],
+        items: NDArray[np.integer] | None = None,
+    ) -> Blend:
+        """The same from what each of the parts has said, (n_rows, n_items)."""
+        known = np.zeros(shape[0], dtype=bool)
         for name, values in scores.items():
             if self.parts[name].is_personal:
                 known |= ~np.isnan(values).all(axis=1)
-        blended = blend(scores, self._weights(), shape=history.shape, items=items)
+        blended = blend(scores, self._weights(), shape=shape, items=items)
         blended.scores[~known], blended.leading[~known] = np.nan, -1
         return blended
 
     def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
         return self.blended(history, times).scores
+
+    def scores_without(
+        self,
+        history: csr_matrix,
+        entries: NDArray[np.integer],
+        times: csr_matrix | None = None,
+    ) -> Scores:
+        scores = self.parts_without(history, entries, times)
+        return self.blended_from(scores, shape=(1 + len(entries), history.shape[1])).scores
+
+    def parts_without(
+        self,
+        history: csr_matrix,
+        entries: NDArray[np.integer],
+        times: csr_matrix | None = None,
+    ) -> Mapping[str, Scores]:
+        """By part what `scores_without` says."""
+        return {
+            name: part.scores_without(history, entries, times) for name, part in self.parts.items()
+        }
 
     def _weights(self) -> Mapping[str, float]:
         """Of each part, not negative; equal ones where none are given."""

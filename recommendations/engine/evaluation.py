@@ -35,6 +35,15 @@ class Scorer(Protocol):
     def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores: ...
 
 
+class Arranger(Protocol):
+    """Puts the `pool` best items of each row into the order in which they would be shown."""
+
+    @property
+    def pool(self) -> int: ...
+
+    def lists(self, pools: NDArray[np.intp], scores: Scores, k: int) -> NDArray[np.intp]: ...
+
+
 @dataclass(frozen=True)
 class Judged:
     """The lists of some users, each judged by itself.
@@ -129,6 +138,7 @@ def judge(
     max_users: int | None = 2000,
     seed: int = SEED,
     items: ItemFeatures | None = None,
+    arranger: Arranger | None = None,
 ) -> Judged:
     """Rank what each user had not touched, and look for what the user liked afterwards.
 
@@ -147,7 +157,7 @@ def judge(
         rows = users[part]
         scores = recommender.score(split.history[rows], split.history_times[rows])
         usable = _usable(scores, split, rows)
-        lists[part] = _best(usable, rows, lists.shape[1], seed)
+        lists[part] = _lists(usable, rows, lists.shape[1], seed, arranger)
         liked = _liked(split.test[rows])
         hits[part] = np.take_along_axis(liked, lists[part], axis=1) & (lists[part] >= 0)
         n_relevant[part] = liked.sum(axis=1)
@@ -203,6 +213,15 @@ def _usable(scores: Scores, split: Split, rows: NDArray[np.intp]) -> Scores:
         among[_places(split.test[rows])] = True
         usable[~among] = -np.inf
     return usable
+
+
+def _lists(
+    usable: Scores, rows: NDArray[np.intp], k: int, seed: int, arranger: Arranger | None
+) -> NDArray[np.intp]:
+    if arranger is None:
+        return _best(usable, rows, k, seed)
+    pools = _best(usable, rows, min(max(arranger.pool, k), usable.shape[1]), seed)
+    return arranger.lists(pools, np.take_along_axis(usable, pools, axis=1), k)
 
 
 def _best(usable: Scores, rows: NDArray[np.intp], k: int, seed: int) -> NDArray[np.intp]:

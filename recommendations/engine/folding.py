@@ -65,7 +65,7 @@ class FoldedIn:
         cholesky: The factorised left side of the user's equations.
         entries: (m,) places in the history that the model has factors of.
         factors: (m, k) float64, the item factors of those entries.
-        pull: (m,) float64, the confidence of a positive entry, 0 for a negative one.
+        pull, beyond: (m,) float64, as in `_Equations`.
     """
 
     vector: Float64
@@ -73,6 +73,26 @@ class FoldedIn:
     entries: NDArray[np.intp]
     factors: Float64
     pull: Float64
+    beyond: Float64
+
+    def without(self, entries: NDArray[np.integer]) -> Float64:
+        """(1 + n, k) the user's factors, and what they would be without each of the entries.
+
+        By the formula of Sherman and Morrison: (A − d·yy')⁻¹(b − p·y) = x − z·(p − d·y'x) / (1 −
+        d·y'z) with z = A⁻¹y, where p is the pull of the entry. NaN where nothing liked is left.
+        """
+        vectors = np.tile(self.vector, (1 + len(entries), 1))
+        places = np.searchsorted(self.entries, entries)
+        places[places == len(self.entries)] = 0
+        found = np.flatnonzero(self.entries[places] == entries)
+        places = places[found]
+        own, pull, beyond = self.factors[places], self.pull[places], self.beyond[places]
+        solved = cho_solve(self.cholesky, own.T, check_finite=False).T
+        sizes = (pull - beyond * (own @ self.vector)) / (1 - beyond * (own * solved).sum(axis=1))
+        vectors[1 + found] -= sizes[:, None] * solved
+        if np.count_nonzero(self.pull) == 1:
+            vectors[1 + found[pull > 0]] = np.nan
+        return vectors
 
 
 @dataclass(frozen=True)
@@ -115,7 +135,7 @@ def fold_in(model: FactorModel, history: csr_matrix, row: int) -> FoldedIn | Non
     left = model.gram + (factors.T * own.beyond) @ factors
     cholesky = cho_factor(left, lower=True, overwrite_a=True, check_finite=False)
     vector = cho_solve(cholesky, own.pull @ factors, check_finite=False)
-    return FoldedIn(vector, cholesky, own.entries, factors, own.pull)
+    return FoldedIn(vector, cholesky, own.entries, factors, own.pull, own.beyond)
 
 
 def fold_in_all(model: FactorModel, history: csr_matrix) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, issparse
 
+from recommendations.engine.leaving_out import left_out
 from recommendations.engine.protocol import (
     Array,
     ItemFeatures,
@@ -88,6 +89,21 @@ class ItemWeightsRecommender(ModelRecommender[_Model]):
         scores: Scores = sums.toarray() if issparse(sums) else sums
         scores[~has_known_likes(likes, model.known)] = np.nan
         scores[:, ~model.known] = np.nan
+        return scores
+
+    def scores_without(
+        self,
+        history: csr_matrix,
+        entries: NDArray[np.integer],
+        times: csr_matrix | None = None,
+    ) -> Scores:
+        model = self._fitted_for(history)
+        all_likes = left_out(history, entries)
+        scores = np.tile(self.score(history), (1 + len(entries), 1))
+        rows: Weights = model.weights[history.indices[entries]]
+        weights = rows.toarray() if issparse(rows) else rows
+        scores[1:] -= weights * _sizes(history.data[entries], model.mean)[:, None]
+        scores[~has_known_likes(likes_of(all_likes, model.mean), model.known)] = np.nan
         return scores
 
     def contributions(

@@ -24,3 +24,11 @@ def cosines(item_factors: NDArray[np.float32], lengths: NDArray[np.float32], ite
     direction = item_factors[item] / lengths[item]
     alike: Scores = item_factors @ direction / lengths
     return alike.clip(-1, 1)
+
+
+def directions(
+    item_factors: NDArray[np.float32], lengths: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(n_items, k) of length 1, a copy; NaN where a length is."""
+    pointing: NDArray[np.float32] = item_factors / lengths[:, None]
+    return pointing

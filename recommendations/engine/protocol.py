@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from recommendations.engine.leaving_out import left_out
+
 Array: TypeAlias = NDArray[np.generic]
 Scores: TypeAlias = NDArray[np.float32]
 
@@ -125,6 +127,29 @@ class Recommender(ABC):
         """
         return None
 
+    def scores_without(
+        self,
+        history: csr_matrix,
+        entries: NDArray[np.integer],
+        times: csr_matrix | None = None,
+    ) -> Scores:
+        """What `score` says of one user, and what it would say without one of the entries.
+
+        Args:
+            history: (1, n_items) float32.
+            entries: (m,) places in `history.indices`, each once.
+            times: Of the same sparsity, Unix seconds.
+
+        Returns:
+            (1 + m, n_items) float32, which may be read-only: first with all entries, then without
+            each. The same as `score` says of such histories, but for rounding.
+        """
+        if not self.is_personal:
+            scores = self.score(history, times)
+            return np.broadcast_to(scores, (1 + len(entries), scores.shape[1]))
+        later = None if times is None else left_out(times, entries)
+        return self.score(left_out(history, entries), later)
+
     def similar_items(self, item: int) -> Scores | None:
         """How much each item of the fitted catalogue is like one of them.
 
@@ -135,6 +160,18 @@ class Recommender(ABC):
             (n_items,) float32 from -1 to 1, and 1 for the item itself; NaN where the model has no
             opinion, which is everywhere if it has none of `item`. None where the algorithm cannot
             tell.
+
+        Raises:
+            NotFittedError: There is no model yet.
+        """
+        return None
+
+    def item_directions(self) -> Scores | None:
+        """Where each item of the fitted catalogue points, for whoever compares all with all.
+
+        Returns:
+            (n_items, d) float32 of length 1, whose products are what `similar_items` says; NaN
+            for an item that the model has no opinion on. None where that is not how it compares.
 
         Raises:
             NotFittedError: There is no model yet.

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,6 +67,18 @@ def test_nothing_is_listed_twice_or_unasked_for(
     assert all(place.score == scores[place.source][place.item] for place in ranked)
     sources = [place.source for place in ranked]
     assert sources == sorted(sources)
+
+
+@pytest.mark.parametrize(
+    ("n", "pool", "items"),
+    [(1, 2, [0, 1]), (3, 9, [0, 1, 3]), (4, 4, [0, 1, 3, 2]), (2, None, [0, 1])],
+)
+def test_whom_one_asks_anyway_says_more_and_nobody_else_is_asked(
+    n: int, pool: int | None, items: list[int]
+) -> None:
+    scores = [("first", row(4, 3, NAN, 1)), ("second", row(1, 1, 1, 1))]
+    ranked = rank_with_fallback(scores, candidates=EVERYTHING, n=n, pool=pool)
+    assert [place.item for place in ranked] == items
 
 
 def test_the_next_is_asked_only_while_places_and_items_are_left() -> None:

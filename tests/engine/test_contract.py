@@ -117,6 +117,29 @@ def test_contributions_sum_to_the_score(name: str, history: NDArray[np.float32])
 
 
 @every
+@given(history=histories)
+@settings(max_examples=20, deadline=None)
+def test_scores_without_an_entry_are_those_of_a_history_without_it(
+    name: str, history: NDArray[np.float32]
+) -> None:
+    recommender, row = fitted(name), csr(history[:1])
+    times = csr_matrix(
+        (1.7e9 + 3600.0 * (7 * row.indices % N_ITEMS), row.indices, row.indptr), shape=row.shape
+    )
+    found = recommender.scores_without(row, np.arange(row.nnz), times)
+    assert found.shape == (1 + row.nnz, N_ITEMS)
+    for without, scores in enumerate(found, start=-1):
+        kept = np.arange(row.nnz) != without
+        left, their_times = (
+            csr_matrix((of.data[kept], row.indices[kept], [0, kept.sum()]), shape=row.shape)
+            for of in (row, times)
+        )
+        atol = 5e-3 if isinstance(recommender, Composite) else 1e-5
+        expected = recommender.score(left, their_times)[0]
+        np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=atol)
+
+
+@every
 def test_the_order_of_a_historys_entries_does_not_matter(name: str) -> None:
     sorted_row = csr([[2, 0, -1, 3] + [0] * (N_ITEMS - 4)])
     shuffled = csr_matrix(

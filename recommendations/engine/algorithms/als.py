@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from recommendations.engine.cold_start import predict_factors
 from recommendations.engine.folding import FactorModel, fold_in, fold_in_all
-from recommendations.engine.likeness import cosines
+from recommendations.engine.likeness import cosines, directions
 from recommendations.engine.protocol import (
     Array,
     ItemFeatures,
@@ -176,10 +176,19 @@ class AlsRecommender(ModelRecommender[FactorModel]):
 
     def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
         model = self._fitted_for(history)
-        vectors = fold_in_all(model, history)
-        scores: Scores = vectors @ model.item_factors.T
-        scores[:, ~(model.known | model.cold)] = np.nan
-        return scores
+        return _scores(model, fold_in_all(model, history))
+
+    def scores_without(
+        self,
+        history: csr_matrix,
+        entries: NDArray[np.integer],
+        times: csr_matrix | None = None,
+    ) -> Scores:
+        model = self._fitted_for(history)
+        folded = fold_in(model, history, 0)
+        if folded is None:
+            return np.full((1 + len(entries), model.n_items), np.nan, dtype=np.float32)
+        return _scores(model, folded.without(entries).astype(np.float32))
 
     def contributions(self, history: csr_matrix, items: NDArray[np.integer]) -> Float64 | None:
         """As in `Recommender`. Section 5 of the paper: a score is a sum over the user's items."""
@@ -200,6 +209,11 @@ class AlsRecommender(ModelRecommender[FactorModel]):
         """
         model = self._learned()
         return cosines(model.item_factors, model.lengths, item)
+
+    def item_directions(self) -> Scores:
+        """As in `Recommender`: those of the factors."""
+        model = self._learned()
+        return directions(model.item_factors, model.lengths)
 
     @property
     def cold(self) -> NDArray[np.bool_]:
@@ -234,6 +248,12 @@ class AlsRecommender(ModelRecommender[FactorModel]):
             float(np.asarray(arrays["scale"], dtype=np.float64)[0]),
         )
         return recommender
+
+
+def _scores(model: FactorModel, vectors: NDArray[np.float32]) -> Scores:
+    scores: Scores = vectors @ model.item_factors.T
+    scores[:, ~(model.known | model.cold)] = np.nan
+    return scores
 
 
 def _gram(item_factors: NDArray[np.float32], regularization: float) -> Float64:

@@ -18,7 +18,7 @@ from scipy.sparse import csr_matrix
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
-from recommendations.engine.likeness import cosines, lengths_of_liked
+from recommendations.engine.likeness import cosines, directions, lengths_of_liked
 from recommendations.engine.protocol import (
     Array,
     ItemFeatures,
@@ -199,6 +199,11 @@ class BprRecommender(ModelRecommender[_Model]):
         """
         model = self._learned()
         return cosines(model.item_factors, model.lengths, item)
+
+    def item_directions(self) -> Scores:
+        """As in `Recommender`: those of the factors."""
+        model = self._learned()
+        return directions(model.item_factors, model.lengths)
 
     def to_arrays(self) -> dict[str, Array]:
         model = self._learned()

@@ -31,6 +31,8 @@ class PopularityRecommender(Recommender):
     def __init__(self, *, half_life_days: float = 365.0) -> None:
         self.half_life_days = half_life_days
         self._popularity: NDArray[np.float32] | None = None
+        #: (n_items,) how many users like each.
+        self.liked_by: NDArray[np.int32] = np.empty(0, dtype=np.int32)
 
     def fit(
         self,
@@ -47,6 +49,8 @@ class PopularityRecommender(Recommender):
         touched = np.bincount(interactions.indices, minlength=n_items) > 0
         # An item that nobody has touched is new rather than unpopular.
         self._popularity = np.where(touched, popularity, np.nan).astype(np.float32)
+        liked = interactions.indices[interactions.data > 0]
+        self.liked_by = np.bincount(liked, minlength=n_items).astype(np.int32)
         return self
 
     def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
@@ -58,10 +62,13 @@ class PopularityRecommender(Recommender):
     def to_arrays(self) -> dict[str, Array]:
         if self._popularity is None:
             raise NotFittedError(self.name)
-        return {"popularity": self._popularity}
+        return {"popularity": self._popularity, "liked_by": self.liked_by}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:
         recommender = cls()
         recommender._popularity = np.asarray(arrays["popularity"], dtype=np.float32)
+        # What was trained before it was counted does not know of anybody.
+        nobody = np.zeros(len(recommender._popularity))
+        recommender.liked_by = np.asarray(arrays.get("liked_by", nobody), dtype=np.int32)
         return recommender

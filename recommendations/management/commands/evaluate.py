@@ -12,7 +12,7 @@ from tqdm import tqdm
 from recommendations import evaluating, presenting
 from recommendations.engine.protocol import ItemFeatures
 from recommendations.engine.splitting import Split
-from recommendations.evaluating import SPLITS, CannotEvaluate, Material, Measured
+from recommendations.evaluating import DIVERSITIES, SPLITS, CannotEvaluate, Material, Measured
 from recommendations.movielens.folders import NotMovieLens
 
 
@@ -38,6 +38,11 @@ class Command(BaseCommand):
         parser.add_argument("--json", type=Path, help="write what was measured there too")
         parser.add_argument("--max-users", type=_positive, default=2000)
         parser.add_argument("--seed", type=int, default=1895)
+        parser.add_argument(
+            "--diversity",
+            action="store_true",
+            help="hold orders of one algorithm, by default hybrid, against each other",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -47,6 +52,10 @@ class Command(BaseCommand):
 
     def _evaluate(self, options: Mapping[str, Any]) -> None:
         named, baseline, path = options["algorithms"], options["baseline"], options["json"]
+        if options["diversity"]:
+            named = named or ["hybrid"]
+            if baseline or len(named) > 1:
+                raise CommandError("By diversity one algorithm is measured, beside its own order.")
         if named and baseline:
             named = [*named, baseline]
         evaluating.check_names(named or [baseline] * bool(baseline))
@@ -58,7 +67,9 @@ class Command(BaseCommand):
         if reason := left_out.get(baseline):
             raise CommandError(f"{baseline} cannot be compared with: {reason}")
         measured = self._measure(names, split, material.items, options)
-        baseline = baseline or evaluating.best(measured)
+        baseline = baseline or (
+            str(DIVERSITIES[0]) if options["diversity"] else evaluating.best(measured)
+        )
         self._introduce(material, split, measured, options)
         self.stdout.write(presenting.as_text(measured, baseline, left_out))
         if path:
@@ -81,15 +92,10 @@ class Command(BaseCommand):
                 bar.set_description(what, refresh=False)
                 bar.update(int(100 * share) - bar.n)
 
-            return evaluating.measure(
-                names,
-                split,
-                items,
-                k=options["k"],
-                max_users=options["max_users"],
-                seed=options["seed"],
-                report=report,
-            )
+            how = {name: options[name] for name in ("k", "max_users", "seed")}
+            if options["diversity"]:
+                return evaluating.measure_diversity(names[0], split, items, report=report, **how)
+            return evaluating.measure(names, split, items, report=report, **how)
 
     def _introduce(
         self,
