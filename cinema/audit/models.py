@@ -34,6 +34,8 @@ class AuditEntry(models.Model):
         TRAINING_RUN = "training-run", "training"
         TMDB_SYNC = "tmdb-sync", "TMDb sync"
         TMDB_GENRE = "tmdb-genre", "genre of TMDb"
+        PROMOTION = "promotion", "promotion"
+        EXPERIMENT = "experiment", "experiment"
 
     at = models.DateTimeField()
     #: A number and no more: it stays when the account is erased, and then says nothing of anybody.

@@ -20,6 +20,8 @@ Model = Literal[
     "training-run",
     "tmdb-sync",
     "tmdb-genre",
+    "promotion",
+    "experiment",
 ]
 ID = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
@@ -49,7 +51,7 @@ class AuditEntryOut(Schema):
 class AuditFilters(Schema):
     model: Model | None = None
     object_id: ID | None = None
-    movie_id: ID | None = Field(None, description="A film and its screenings.")
+    movie_id: ID | None = Field(None, description="A film, its screenings, its promotions.")
     user_id: ID | None = None
     via: Via | None = None
     action: Action | None = None

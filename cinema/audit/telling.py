@@ -22,6 +22,8 @@ REFERENCES = {
     "genre_id": "movies.genre",
     "user_id": "users.user",
 }
+#: What has no name of its own.
+NAMED_BY_FILM = {AuditEntry.Model.SCREENING, AuditEntry.Model.PROMOTION}
 #: What a whole row tells of itself in a list.
 MAX_SHOWN = 120
 
@@ -92,7 +94,7 @@ def _what(entry: AuditEntry, names: Names) -> str:
     row = entry.after or entry.before or {}
     label = "users.user" if entry.model == AuditEntry.Model.USER else f"movies.{entry.model}"
     name = names.get((label, entry.object_id)) or row.get("name")
-    if entry.model == AuditEntry.Model.SCREENING and entry.movie_id:
+    if entry.model in NAMED_BY_FILM and entry.movie_id:
         name = names.get(("movies.movie", entry.movie_id))
     return f"{kind} {name}" if name and name != "…" else f"{kind} {entry.object_id}"
 

@@ -1,0 +1,47 @@
+"""Promotions, and where they stand in viewers' lists."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from movies.models import Movie
+from recommendations.models import Promotion
+from recommendations.promotions.services import create_promotion
+from tests.audience import ids, listed
+from tests.builders import Client
+
+PATH = "/promotions"
+
+
+def ahead(**parts: float) -> datetime:
+    return timezone.now() + timedelta(**parts)
+
+
+def payload(movie: Movie, **fields: Any) -> dict[str, Any]:
+    """What makes a promotion of a week: a pin to the first place, unless a strength is given."""
+    what = {"kind": "boost"} if "strength" in fields else {"kind": "pin", "place": 1}
+    needed = {"movie_id": movie.pk, **what, "ends_at": ahead(days=7).isoformat()}
+    return {**needed, **fields}
+
+
+def make_promotion(movie: Movie, **fields: Any) -> Promotion:
+    return create_promotion(fields={**payload(movie), "ends_at": ahead(days=7), **fields})
+
+
+def promoted(staff: Client, movie: Movie, **fields: Any) -> dict[str, Any]:
+    """A promotion made through the API, as it was answered."""
+    answer = staff.post(PATH, payload(movie, **fields))
+    assert answer.status_code == 201, answer.content
+    promotion: dict[str, Any] = answer.json()
+    return promotion
+
+
+def pinned(client: Client, **query: Any) -> dict[int, int]:
+    """Of the viewer's new list: by place the films that are there as pins."""
+    answer = listed(client, **{"limit": 40, "refresh": True, **query})
+    assert len(set(ids(answer))) == len(ids(answer))
+    found = [item for item in answer["items"] if item["source"] == "pin"]
+    return {item["rank"]: item["movie"]["id"] for item in found}
