@@ -1,0 +1,125 @@
+"""What changes at once for the one viewer who has acted; all others follow at night."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Q
+from django.utils import timezone
+from numpy.typing import NDArray
+
+from cinema.locks import again_after_deadlock
+from recommendations.data import History, load_histories, load_history
+from recommendations.matches.measuring import MOST_NEIGHBOURS, Measure, current_measure
+from recommendations.matches.selectors import Match, unmatched
+from recommendations.matches.writing import Rows, upsert
+from recommendations.models import Neighbour
+from users.models import User
+
+#: What the release says of a pair may be so far off: what was said since is not in it.
+MARGIN = 0.02
+#: Of those whom the release has near so many are asked after.
+MOST_LIKELY = 200
+#: At once so many are told of. The others are found in the background.
+MOST_NEW = 10
+
+
+def find_new_matches(*, user_id: int, movie_id: int) -> list[Match]:
+    """Who has come to match the viewer by what was just said of this film, and may be told of.
+
+    By what all of them have said up to now. Both have the match from then on, so it is told once,
+    however many requests ask at a time. Empty while there is no release.
+    """
+    measure = current_measure()
+    mine = load_history(user_id) if measure else None
+    if measure is None or mine is None or len(mine.movie_ids) < measure.rule.least_shared:
+        return []
+    ids, similarity = measure.roughly(mine, sharing=movie_id)
+    likely = _nearest(ids, similarity, measure.rule.threshold - MARGIN)
+    since = datetime.fromtimestamp(measure.deviations.latest, UTC)
+    names = unmatched(user_id, likely=likely, movie_id=movie_id, since=since)
+    if not names:
+        return []
+    histories = load_histories(list(names))
+    shares = [movie_id in history.movie_ids for history in histories]
+    rows = _rows(user_id, np.array(list(names)), mine, histories, measure)
+    rows = rows.at(np.array(shares) & (rows.similarity >= measure.rule.threshold))
+    rows = rows.at(np.argsort(-rows.similarity, kind="stable")[:MOST_NEW])
+    matched = {other for user, other in _write(rows) if user == user_id}
+    found = zip(rows.others.tolist(), rows.similarity.tolist(), strict=True)
+    return [Match(pk, names[pk], alike) for pk, alike in found if pk in matched]
+
+
+def renew_matches(*, user_id: int) -> None:
+    """Bring all of a viewer's neighbours up to date, on both sides, by what was said up to now.
+
+    To do it again changes nothing. Nothing happens while there is no release.
+    """
+    measure = current_measure()
+    if measure is None or not User.objects.filter(pk=user_id, is_active=True).exists():
+        return
+    mine = load_history(user_id)
+    ids, similarity = measure.roughly(mine)
+    near = ids != user_id
+    likely = _nearest(ids[near], similarity[near], measure.rule.floor)[:MOST_NEIGHBOURS]
+    others = np.unique(np.array([*likely, *_standing(user_id)], dtype=np.int64))
+    rows = _rows(user_id, others, mine, load_histories(others.tolist()), measure)
+    enough = rows.sums.shared >= measure.rule.least_shared
+    _write(rows.at(enough & (rows.similarity >= measure.rule.floor)), of=user_id)
+
+
+def _nearest(ids: NDArray[np.int64], similarity: NDArray[np.float64], least: float) -> list[int]:
+    near = np.flatnonzero(similarity >= least)
+    best = near[np.argsort(-similarity[near], kind="stable")][:MOST_LIKELY]
+    found: list[int] = ids[best].tolist()
+    return found
+
+
+def _standing(user_id: int) -> list[int]:
+    """Those who are the viewer's neighbours so far, or have the viewer as one."""
+    pairs = Neighbour.objects.filter(Q(user_id=user_id) | Q(other_id=user_id))
+    return [
+        other if user == user_id else user for user, other in pairs.values_list("user", "other")
+    ]
+
+
+def _rows(
+    user_id: int,
+    others: NDArray[np.int64],
+    mine: History,
+    histories: list[History],
+    measure: Measure,
+) -> Rows:
+    sums = measure.exactly(mine, histories)
+    users = np.full(len(others), user_id, dtype=np.int64)
+    return Rows(users, others, measure.rule.similarity(sums), sums)
+
+
+def _write(rows: Rows, *, of: int | None = None) -> list[tuple[int, int]]:
+    """Write the pairs on both sides; returns the new matches.
+
+    Somebody may close the account before the commit: the pairs are then left to the background,
+    and that viewer's are gone with the account.
+
+    Args:
+        of: The viewer of whom these are all the pairs.
+    """
+    try:
+        return _write_at_once(rows, of)
+    except IntegrityError:
+        return []
+
+
+@again_after_deadlock
+@transaction.atomic
+def _write_at_once(rows: Rows, of: int | None) -> list[tuple[int, int]]:
+    if of is not None:
+        kept = rows.others.tolist()
+        gone = Q(user_id=of) & ~Q(other_id__in=kept) | Q(other_id=of) & ~Q(user_id__in=kept)
+        Neighbour.objects.filter(gone).delete()
+    if not len(rows.users):
+        return []
+    with connection.cursor() as cursor:
+        return upsert(cursor, rows.both_ways(), now=timezone.now())

@@ -1,0 +1,189 @@
+"""Beside a recommended film: who of the matches liked it, and who would come to match by it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pytest_django import DjangoAssertNumQueries
+from pytest_django.fixtures import Settings
+
+from movies.models import Movie
+from recommendations.matches import films as company
+from recommendations.matches.films import Company, company_for
+from recommendations.matches.nightly import match_all
+from recommendations.models import Interaction
+from tests.builders import Client, interact, make_user
+from tests.matching import like, make_films, make_viewer, make_visible
+from tests.tastes import publish_release
+from users.models import User
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_and_alone")]
+
+
+@pytest.fixture(autouse=True)
+def _few_films_suffice(settings: Settings) -> None:
+    """Four, if they agree on all of them."""
+    settings.MATCH_SHRINKAGE = 1
+
+
+@pytest.fixture
+def films(db: None) -> list[Movie]:
+    return make_films(7)
+
+
+@pytest.fixture
+def viewer(films: list[Movie]) -> User:
+    """Likes the first four films."""
+    viewer = make_viewer("Viewer")
+    like(viewer, films[:4])
+    return viewer
+
+
+@pytest.fixture
+def match(films: list[Movie], viewer: User) -> User:
+    match = make_viewer("Match")
+    like(match, films[:5])
+    return match
+
+
+@pytest.fixture
+def near(films: list[Movie]) -> User:
+    """Lacks one film to match."""
+    near = make_viewer("Near")
+    like(near, [*films[:3], films[5]])
+    return near
+
+
+def learn() -> None:
+    match_all()
+    publish_release()
+
+
+def shown(viewer: User) -> dict[int, dict[str, Any]]:
+    """The items by the film's id."""
+    items = Client(viewer).get("/recommendations").json()["items"]
+    return {item["movie"]["id"]: item for item in items}
+
+
+def test_matches_who_liked_a_film_stand_beside_it(
+    films: list[Movie], viewer: User, match: User
+) -> None:
+    interact(match, films[5], "dislike")
+    interact(match, films[6], "seen")
+    learn()
+    items = shown(viewer)
+    assert items[films[4].pk]["matched_users"] == [
+        {"id": match.pk, "name": "Match", "similarity": 0.8}
+    ]
+    assert items[films[5].pk]["matched_users"] == items[films[6].pk]["matched_users"] == []
+
+
+def test_the_last_word_of_a_match_counts(films: list[Movie], viewer: User, match: User) -> None:
+    learn()
+    assert shown(viewer)[films[4].pk]["matched_users"]
+    interact(match, films[4], "dislike")
+    assert not shown(viewer)[films[4].pk]["matched_users"]
+
+
+def test_who_would_match_stands_beside_the_film_that_would_do_it(
+    films: list[Movie], viewer: User, near: User
+) -> None:
+    learn()
+    items = shown(viewer)
+    assert not any(item["matched_users"] for item in items.values())
+    foretold = {pk: item["potential_matches"] for pk, item in items.items()}
+    assert foretold == {
+        films[4].pk: [],
+        films[5].pk: [{"user_id": near.pk, "condition": "if you like it", "confidence": 0.8}],
+        films[6].pk: [],
+    }
+    payload = {"movie_id": films[5].pk, "kind": "like"}
+    [new] = Client(viewer).post("/interactions", payload).json()["new_matches"]
+    assert (new["id"], new["similarity"]) == (near.pk, 0.8)
+
+
+def test_what_is_foretold_of_unlike_weights_comes_to_be(
+    films: list[Movie], viewer: User, settings: Settings
+) -> None:
+    """By the figures of the same release; others move the films' means by a little."""
+    settings.MATCH_THRESHOLD, settings.MATCH_SHRINKAGE = 0.62, 2
+    for name, kinds in {"One": ["like", "superlike", "like"], "Two": ["superlike"] * 3}.items():
+        other = make_viewer(name)
+        for film, kind in zip(films, kinds, strict=False):
+            interact(other, film, kind)
+        like(other, films[3:4], Interaction.Kind.LIKE)
+        like(other, films[5:6], Interaction.Kind.SUPERLIKE)
+    Interaction.objects.filter(user=viewer, movie=films[3]).delete()
+    learn()
+    foretold = shown(viewer)[films[5].pk]["potential_matches"]
+    assert foretold
+    payload = {"movie_id": films[5].pk, "kind": "like"}
+    new = Client(viewer).post("/interactions", payload).json()["new_matches"]
+    found = {match["id"]: match["similarity"] for match in new}
+    assert found == pytest.approx(
+        {each["user_id"]: each["confidence"] for each in foretold}, abs=1e-4
+    )
+
+
+def test_who_does_not_agree_any_more_is_gone_from_lists_that_are_kept(
+    films: list[Movie], viewer: User, match: User, near: User
+) -> None:
+    learn()
+    before = Client(viewer).get("/recommendations").json()
+    assert b"matched_users" in Client(viewer).get("/recommendations").content
+    make_visible(match, visible=False)
+    User.objects.filter(pk=near.pk).update(is_active=False)
+    after = Client(viewer).get("/recommendations").json()
+    assert after["list_id"] == before["list_id"]
+    assert any(item["matched_users"] for item in before["items"])
+    assert any(item["potential_matches"] for item in before["items"])
+    for item in after["items"]:
+        assert item["matched_users"] == item["potential_matches"] == []
+
+
+def test_at_most_a_few_are_named_the_nearest_first(
+    films: list[Movie], viewer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(company, "NAMED", 2)
+    for number in range(3):
+        like(make_viewer(f"Match {number}"), films[: 4 + number])
+        like(make_viewer(f"Near {number}"), [*films[:3], films[6]])
+    like(viewer, films[4:5])
+    learn()
+    item = shown(viewer)[films[5].pk]
+    assert [match["name"] for match in item["matched_users"]] == ["Match 2"]
+    near = shown(viewer)[films[6].pk]["potential_matches"]
+    assert len(near) == 2
+
+
+def test_it_takes_two_queries_and_one_for_who_is_like_nobody(
+    films: list[Movie],
+    viewer: User,
+    match: User,
+    near: User,
+    settings: Settings,
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    learn()
+    settings.RELEASE_CHECK_INTERVAL_S = 3600
+    ids = [film.pk for film in films]
+    company_for(viewer.pk, ids)  # the release is read once
+    with django_assert_num_queries(2):
+        found = company_for(viewer.pk, ids)
+    assert found.matched
+    assert found.potential
+    nobody = make_user()
+    with django_assert_num_queries(1):
+        assert company_for(nobody.pk, ids) == Company()
+    with django_assert_num_queries(0):
+        assert company_for(viewer.pk, []) == Company()
+
+
+def test_without_a_release_nobody_is_foretold(
+    films: list[Movie], viewer: User, match: User, near: User
+) -> None:
+    match_all()
+    found = company_for(viewer.pk, [film.pk for film in films])
+    assert found.matched
+    assert not found.potential
