@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import reduce
 from itertools import chain, combinations
 from operator import or_
@@ -72,6 +72,20 @@ def reasons_of_makings(movie: Movie, film: Movie) -> list[Reason]:
         for kind, names in shared.items()
         if names
     ]
+
+
+def faint_reasons(movie: Movie, film: Movie) -> list[Reason]:
+    """Of two films that are alike by content, and share no maker, keyword or genre."""
+    if _shares(movie, film, "release_year", lambda year: year // 10) and film.release_year:
+        return [Reason("decade", f"Also of the {film.release_year // 10 * 10}s")]
+    if _shares(movie, film, "original_language", lambda code: code.partition("-")[0]):
+        return [Reason("language", "In the same language")]
+    return [Reason("story", "Told of in similar words")]
+
+
+def _shares(movie: Movie, film: Movie, field: str, of: Callable[[Any], object]) -> bool:
+    values = [getattr(one, field) for one in (movie, film) if is_usable(field, one.tmdb_fields)]
+    return len(values) == 2 and all(values) and of(values[0]) == of(values[1])
 
 
 def _usable(*columns: list[Any]) -> Makings:

@@ -290,8 +290,8 @@ def test_a_large_catalogue_takes_as_many_queries_as_a_small_one(
     for rows in (1, 30):
         for number in range(rows):
             make(f"film {rows} {number}", people="A Varda", genres="x y z")
-        # Version; film and genres; films of the release with genres; candidates twice, compared
-        # with their genres; films of those with genres.
-        expected = 1 + 2 + (2 if known else 0) + 3 + 2
+        # Version; film and genres; the night's; films of the release with genres; candidates
+        # twice, compared with their genres; films of those with genres.
+        expected = 1 + 2 + 1 + (2 if known else 0) + 3 + 2
         with django_assert_num_queries(expected):
             similar(anonymous, film, limit=40)

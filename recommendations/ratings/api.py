@@ -8,10 +8,11 @@ from cinema.auth import signed_in
 from cinema.errors import problems
 from cinema.schemas import Paginated
 from recommendations.models import Interaction
-from recommendations.ratings import selectors
+from recommendations.ratings import selectors, suggestions
 from recommendations.ratings.schemas import (
     ListedRatingOut,
     Months,
+    PreferenceSuggestionsOut,
     RatingFilters,
     StatisticsOut,
 )
@@ -38,3 +39,13 @@ def list_ratings(request: AuthedRequest, filters: Query[RatingFilters]) -> Query
 def get_statistics(request: AuthedRequest, months: Months = 12) -> dict[str, Any]:
     """What you have watched and how you rate, in figures."""
     return statistics_of(request.auth, months=months)
+
+
+@router.get(
+    "/users/me/preferences/suggestions",
+    auth=signed_in,
+    response={200: PreferenceSuggestionsOut, **problems(401)},
+)
+def suggest_preferences(request: AuthedRequest) -> dict[str, Any]:
+    """Genres and languages that what you have watched speaks for, and you have not stated."""
+    return suggestions.suggest_preferences(request.auth)

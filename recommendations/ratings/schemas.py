@@ -83,3 +83,27 @@ class StatisticsOut(Schema):
     viewings_without_runtime: int = Field(
         description="Entries whose film has no running time, which the hours lack.", examples=[1]
     )
+
+
+class _Suggested(Schema):
+    films_watched: int = Field(examples=[14])
+    mean_rating: float | None = Field(examples=[4.2])
+    lift: float = Field(
+        description="How many times as much of it you watch as all viewers do.", examples=[2.1]
+    )
+
+
+class SuggestedGenreOut(_Suggested):
+    slug: str = Field(examples=["drama"])
+    name: str = Field(examples=["Drama"])
+
+
+class SuggestedLanguageOut(_Suggested):
+    language: str = Field(examples=["fr"])
+
+
+class PreferenceSuggestionsOut(Schema):
+    """At most five of each, what speaks for itself most first."""
+
+    genres: list[SuggestedGenreOut]
+    languages: list[SuggestedLanguageOut]

@@ -1,0 +1,150 @@
+"""A viewer's figures, from the summary that is made every six hours, or counted now.
+
+The summary is a materialized view, `user_interaction_summary`. A row counts only with the
+viewer's `taste_version` of today, which rises with whatever the viewer does: then counting anew
+would give the same. What the cinema changes in its films since shows with the next summary.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from django.conf import settings
+from django.db import connection, transaction
+from kombu.exceptions import OperationalError as BrokerAway
+
+from users.models import User
+
+log = logging.getLogger(__name__)
+
+STORED = """
+SELECT figures::text FROM user_interaction_summary
+WHERE user_id = %s AND taste_version = %s AND time_zone = %s
+"""
+COUNTED = "SELECT figures::text FROM recommendations_figures(%s) WHERE user_id = %s"
+STORED_ROWS = """
+SELECT taste_version, time_zone, figures::text FROM user_interaction_summary WHERE user_id = %s
+"""
+#: With the little that is usual a refresh writes what it groups to disk, several times over.
+PREPARE = """
+SELECT set_config('cinema.time_zone', %s, true), set_config('work_mem', '64MB', true),
+       set_config('statement_timeout', '0', true)
+"""
+REFRESH = "REFRESH MATERIALIZED VIEW CONCURRENTLY user_interaction_summary"
+
+
+@dataclass(frozen=True)
+class Films:
+    """Different films that the viewer has watched, of a genre, a decade or a language."""
+
+    films: int = 0
+    rated: int = 0
+    half_stars: int = 0
+
+    def __add__(self, other: Films) -> Films:
+        return Films(
+            self.films + other.films,
+            self.rated + other.rated,
+            self.half_stars + other.half_stars,
+        )
+
+    @property
+    def mean_rating(self) -> float | None:
+        return round(self.half_stars / 2 / self.rated, 2) if self.rated else None
+
+
+@dataclass(frozen=True)
+class Month:
+    viewings: int = 0
+    check_ins: int = 0
+    minutes: int = 0
+    without_runtime: int = 0
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a viewer has done, counted.
+
+    Attributes:
+        stars: Ratings by half stars.
+        months: By the cinema's clock, as in "2026-11".
+        genres: By the genre's id.
+        decades: None: films without a release year.
+        languages: By the code without a region.
+    """
+
+    stars: Mapping[int, int]
+    favourites: int
+    months: Mapping[str, Month]
+    genres: Mapping[int, Films]
+    decades: Mapping[int | None, Films]
+    languages: Mapping[str, Films]
+
+    @property
+    def films_watched(self) -> int:
+        return sum(films.films for films in self.decades.values())
+
+
+def figures_of(user: User) -> Figures:
+    """As they stand now."""
+    with connection.cursor() as cursor:
+        cursor.execute(STORED, [user.pk, user.taste_version, settings.TIME_ZONE])
+        row = cursor.fetchone()
+        if row is None:
+            cursor.execute(COUNTED, [settings.TIME_ZONE, user.pk])
+            row = cursor.fetchone()
+    return _figures(orjson.loads(row[0]) if row else {})
+
+
+def refresh_summary() -> None:
+    """Make the summary anew; whoever reads meanwhile finds the old one."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(PREPARE, [settings.TIME_ZONE])
+        cursor.execute(REFRESH)
+
+
+def stored_rows(user_id: int) -> Sequence[Mapping[str, Any]]:
+    """What the summary has of the viewer, of whatever hour: one row, or none."""
+    with connection.cursor() as cursor:
+        cursor.execute(STORED_ROWS, [user_id])
+        return [
+            {"taste_version": version, "time_zone": zone, "figures": orjson.loads(figures)}
+            for version, zone, figures in cursor.fetchall()
+        ]
+
+
+def refresh_soon() -> None:
+    """Have the worker make it anew. Without a broker it is done within six hours."""
+    from recommendations.ratings.tasks import refresh_summary
+
+    try:
+        refresh_summary.delay()
+    except (BrokerAway, OSError) as error:
+        log.warning("the summary is made anew later, as the broker is away: %s", error)
+
+
+def _figures(found: Mapping[str, Any]) -> Figures:
+    genres: dict[int, Films] = {}
+    decades: defaultdict[int | None, Films] = defaultdict(Films)
+    languages: defaultdict[str, Films] = defaultdict(Films)
+    for genre, decade, language, *counts in found.get("films", []):
+        films = Films(*counts)
+        if genre:
+            genres[genre] = films
+        else:
+            decades[decade] += films
+            languages[language] += films
+    languages.pop("", None)
+    return Figures(
+        stars=dict(found.get("stars", [])),
+        favourites=found.get("favourites", 0),
+        months={month: Month(*counts) for month, *counts in found.get("months", [])},
+        genres=genres,
+        decades=dict(decades),
+        languages=dict(languages),
+    )

@@ -1,0 +1,285 @@
+"""What the night finds of films that are like each other, and what is made of it by day."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import transaction
+from pytest_django.fixtures import Settings
+
+from movies.models import Movie
+from recommendations.engine.ids import IdMap
+from recommendations.engine.protocol import ItemFeatures
+from recommendations.features import load_features
+from recommendations.models import SimilarMovies
+from recommendations.releases import activate_release
+from recommendations.similar import relating
+from recommendations.similar.relating import relate_films
+from recommendations.similar.tasks import relate_films as task
+from tests.audience import make_audience, train_release
+from tests.builders import Client, make_movie
+from tests.concurrency import at_once
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_and_alone")]
+
+#: That two films could have in common without anybody saying so.
+NOTHING = {"release_year": None, "original_language": ""}
+
+
+def similar(client: Client, movie: Movie, **query: Any) -> dict[str, Any]:
+    answer = client.get(f"/movies/{movie.pk}/similar", **query)
+    assert answer.status_code == 200, answer.content
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def names(answer: dict[str, Any]) -> list[str]:
+    return [film["name"] for film in answer["data"]]
+
+
+def texts(film: dict[str, Any]) -> list[str]:
+    return [reason["text"] for reason in film["reasons"]]
+
+
+def make(name: str, *, people: str = "", genres: str = "", **fields: Any) -> Movie:
+    """By somebody of its own, unless people are named."""
+    protagonists = people.split() or [f"{name}'s"]
+    made = {"protagonists": protagonists, "genres": genres.split(), **NOTHING, **fields}
+    return make_movie(name=name, **made)
+
+
+def test_films_are_found_by_who_likes_them_and_by_what_they_are_made_of(
+    anonymous: Client, settings: Settings
+) -> None:
+    audience = make_audience()
+    for number, movie in enumerate(audience.all_movies):
+        fields = {"protagonists": [f"somebody {number}"], **NOTHING}
+        Movie.objects.filter(pk=movie.pk).update(**fields)
+    film, double, *_ = audience.movies[0]
+    stranger = audience.movies[1][0]
+    for movie in (film, double, stranger):
+        Movie.objects.filter(pk=movie.pk).update(protagonists=["Varda"])
+    release = train_release()
+    settings.SIMILAR_CONTENT_SHARE = 0.3
+    assert relate_films() == Movie.objects.count()
+    answer = similar(anonymous, film, limit=40)
+    assert answer["release"] == release.pk
+    found = {other["id"]: other for other in answer["data"]}
+    assert film.pk not in found
+    assert found[double.pk]["source"] == "blend"
+    assert texts(found[double.pk]) == ["Liked by the same viewers", "Also with Varda"]
+    # The other camp's viewers like it: only its maker speaks for it.
+    assert found[stranger.pk]["source"] == "content"
+    assert texts(found[stranger.pk]) == ["Also with Varda"]
+    others = [other for other in answer["data"] if other["id"] not in (double.pk, stranger.pk)]
+    camp = [other for other in others if audience.camp_of(other["id"]) == 0]
+    assert len(camp) == 6
+    for other in camp:
+        assert (other["source"], texts(other)[0]) == ("als", "Liked by the same viewers")
+    scores = [other["score"] for other in answer["data"]]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 < score <= 1 for score in scores)
+
+
+@pytest.mark.parametrize(("share", "first"), [(0, "als"), (1, "content")])
+def test_the_share_decides_who_is_heard(
+    anonymous: Client, settings: Settings, share: float, first: str
+) -> None:
+    audience = make_audience(n_camps=2)
+    train_release()
+    settings.SIMILAR_CONTENT_SHARE = share
+    relate_films()
+    found = similar(anonymous, audience.movies[0][0], limit=3)["data"]
+    assert {film["source"] for film in found} == {first}
+    by_viewers = [text for film in found for text in texts(film) if "viewers" in text]
+    assert bool(by_viewers) == (share == 0)
+
+
+def test_a_film_that_nobody_has_touched_goes_by_content(anonymous: Client) -> None:
+    audience = make_audience(n_camps=2)
+    train_release()
+    new, like_it = (make(name, people="Marchand", genres="music") for name in ("new", "like it"))
+    relate_films()
+    found = similar(anonymous, new)["data"]
+    assert (found[0]["id"], {film["source"] for film in found}) == (like_it.pk, {"content"})
+    # ... and pushes nobody out of the lists of those that viewers know.
+    assert new.pk not in {film["id"] for film in similar(anonymous, audience.movies[0][0])["data"]}
+
+
+def test_without_a_release_there_is_content(anonymous: Client) -> None:
+    film, other, _ = (make(name, genres=genre) for name, genre in [
+        ("film", "drama"), ("other", "drama"), ("neither", "war")
+    ])  # fmt: skip
+    relate_films()
+    row = SimilarMovies.objects.get(movie=film)
+    assert (row.others, row.by_factors, row.release_id) == ([other.pk], [None], None)
+    answer = similar(anonymous, film)
+    assert (answer["release"], names(answer)) == (None, ["other"])
+
+
+def test_what_shares_neither_people_nor_genre_has_a_reason_too(anonymous: Client) -> None:
+    film = make("film", overview="A singer waits.", release_year=1962, original_language="fr")
+    make("years", release_year=1968, original_language="sv")
+    make("language", release_year=1999, original_language="fr")
+    make("words", release_year=2001, original_language="cs", overview="Nobody waits a singer out.")
+    make("none", release_year=2012, original_language="it")
+    relate_films()
+    found = {other["name"]: texts(other) for other in similar(anonymous, film)["data"]}
+    assert found == {
+        "years": ["Also of the 1960s"],
+        "language": ["In the same language"],
+        "words": ["Told of in similar words"],
+    }
+
+
+def test_a_film_of_today_is_compared_at_once(anonymous: Client) -> None:
+    make("old", people="Varda")
+    relate_films()
+    new = make("new", people="Varda")
+    assert names(similar(anonymous, new)) == ["old"]
+    assert not SimilarMovies.objects.filter(movie=new).exists()
+    relate_films()
+    assert SimilarMovies.objects.filter(movie=new).exists()
+
+
+def test_what_was_withdrawn_since_leaves_no_gap(anonymous: Client, staff: Client) -> None:
+    film = make("film", people="Varda Demy")
+    both = make("both", people="Varda Demy")
+    make("one", people="Varda")
+    relate_films()
+    make("today's", people="Demy")
+    assert names(similar(anonymous, film, limit=2)) == ["both", "one"]
+    assert staff.delete(f"/movies/{both.pk}", force="true").status_code == 204
+    assert names(similar(anonymous, film, limit=2)) == ["one", "today's"]
+    relate_films()
+    assert not SimilarMovies.objects.filter(movie=both).exists()
+    assert both.pk not in SimilarMovies.objects.get(movie=film).others
+
+
+def test_a_night_renews_the_answers_that_are_kept(anonymous: Client) -> None:
+    film = make("film", people="Varda")
+    relate_films()
+    path = f"/movies/{film.pk}/similar"
+    before = anonymous.get(path)
+    other = make("other")
+    # By whatever does not raise the catalogue's version.
+    SimilarMovies.objects.filter(movie=film).update(
+        others=[other.pk], scores=[0.5], by_factors=[None], by_content=[0.5]
+    )
+    first = anonymous.get(path)
+    SimilarMovies.objects.filter(movie=film).update(scores=[0.4])
+    assert anonymous.get(path).content == first.content
+    relate_films()
+    after = anonymous.get(path)
+    assert (before.json()["data"], names(first.json()), after.json()["data"]) == ([], ["other"], [])
+    assert after["ETag"] != first["ETag"]
+    assert anonymous.get(path, HTTP_IF_NONE_MATCH=after["ETag"]).status_code in (200, 304)
+
+
+def test_a_release_that_staff_have_gone_back_behind_does_not_count(anonymous: Client) -> None:
+    film = make_audience(n_camps=2).movies[0][0]
+    old = train_release()
+    newer = train_release(force=True)
+    relate_films()
+    assert similar(anonymous, film)["release"] == newer.pk
+    activate_release(release_id=old.pk)
+    assert similar(anonymous, film)["release"] == old.pk
+    relate_films()
+    activate_release(release_id=newer.pk)  # until tonight what was found by an older one will do
+    assert similar(anonymous, film)["release"] == old.pk
+
+
+def test_the_first_release_is_not_waited_for(anonymous: Client) -> None:
+    film = make_audience(n_camps=2).movies[0][0]
+    relate_films()
+    assert {other["source"] for other in similar(anonymous, film)["data"]} == {"content"}
+    release = train_release()
+    answer = similar(anonymous, film)
+    assert (answer["release"], answer["data"][0]["source"]) == (release.pk, "als")
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_a_catalogue_may_be_tiny(count: int) -> None:
+    films = [make(f"film {number}", genres="drama") for number in range(count)]
+    SimilarMovies.objects.bulk_create(
+        SimilarMovies(movie=film, others=[], scores=[], by_factors=[], by_content=[])
+        for film in films
+    )
+    assert relate_films() == count
+    assert [len(row.others) for row in SimilarMovies.objects.all()] == [max(0, count - 1)] * count
+
+
+def test_each_film_has_the_forty_most_alike(anonymous: Client) -> None:
+    film = make("film", people="Varda", genres="drama")
+    for number in range(45):
+        make(f"genre {number}", genres="drama")
+    make("person", people="Varda", genres="drama")
+    relate_films()
+    row = SimilarMovies.objects.get(movie=film)
+    assert len(row.others) == len(set(row.others)) == 40
+    assert names(similar(anonymous, film))[0] == "person"
+    assert row.scores == sorted(row.scores, reverse=True)
+
+
+def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_audience(n_camps=2)
+    train_release()
+
+    def found() -> list[Any]:
+        relate_films()
+        return [*SimilarMovies.objects.order_by("pk").values_list("pk", "others")]
+
+    whole = found()
+    monkeypatch.setattr("recommendations.engine.relating.CELLS", 1)
+    monkeypatch.setattr(relating, "ROWS_AT_ONCE", 1)
+    assert found() == whole
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_reads_meanwhile_finds_one_night_whole() -> None:
+    """The rows of a night come with its commit; and the task runs once at a time."""
+    films = [make(f"film {number}", genres="drama") for number in range(3)]
+    task()
+    before = [*SimilarMovies.objects.order_by("pk").values_list("pk", "others")]
+    assert len(before) == 3
+    gone = films.pop()
+
+    def read() -> list[Any]:
+        return [*SimilarMovies.objects.order_by("pk").values_list("pk", "others")]
+
+    with transaction.atomic():
+        Movie.objects.filter(pk=gone.pk).update(withdrawn_at="2026-11-01T00:00Z")
+        relate_films()
+        [seen] = at_once([read])
+    assert seen == before
+    assert len(SimilarMovies.objects.all()) == 2
+
+
+def test_a_film_that_is_deleted_while_it_is_compared_has_no_row(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    film, gone, other = (make(name, genres="drama") for name in ("film", "gone", "other"))
+
+    def and_delete(ids: IdMap) -> ItemFeatures:
+        features = load_features(ids)
+        Movie.objects.filter(pk=gone.pk).delete()
+        return features
+
+    monkeypatch.setattr("recommendations.similar.relating.load_features", and_delete)
+    assert relate_films() == 3
+    assert {row.pk for row in SimilarMovies.objects.all()} == {film.pk, other.pk}
+    assert names(similar(Client(), film)) == ["other"]
+
+
+def test_the_task_runs_once_at_a_time(caplog: pytest.LogCaptureFixture) -> None:
+    from cinema.locks import single_run
+    from recommendations.similar.tasks import LOCK
+
+    make("film")
+    with single_run(LOCK), caplog.at_level("INFO"):
+        task()
+    assert "related already" in caplog.text
+    assert not SimilarMovies.objects.exists()
+    task()
+    assert SimilarMovies.objects.count() == 1
