@@ -1,0 +1,46 @@
+"""What viewers were shown: what waits, and what is in the table."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+from django.utils import timezone
+
+from cinema.cache import shared
+from movies.models import Movie
+from recommendations.impressions import waiting
+from recommendations.impressions.showing import Shown, note_shown
+from recommendations.models import Impression
+from tests.audience import Listed
+from users.models import User
+
+
+def left() -> int:
+    """Entries in the stream."""
+    key = waiting.stream_key()
+    return int(str(shared().ask(lambda server: server.xlen(key))))
+
+
+def stored() -> list[tuple[str, int, int]]:
+    rows = Impression.objects.order_by("shown_at", "position").values_list(
+        "list_id", "position", "movie_id"
+    )
+    return [(str(list_id), position, movie_id) for list_id, position, movie_id in rows]
+
+
+def shown(answer: Listed) -> list[tuple[str, int, int]]:
+    return [(answer["list_id"], item["rank"], item["movie"]["id"]) for item in answer["items"]]
+
+
+def note(user: User, *items: Shown, list_id: str = "", **more: Any) -> str:
+    """As if the viewer had been shown these."""
+    list_id = list_id or str(uuid4())
+    fields = {"scope": "catalogue", "release_id": None, "shown_at": timezone.now(), **more}
+    note_shown(user_id=user.pk, list_id=list_id, items=items, **fields)
+    return list_id
+
+
+def item(movie: Movie, position: int = 1, **more: Any) -> Shown:
+    fields = {"algorithm": "hybrid", "source": "als", "is_fallback": False, **more}
+    return Shown(position=position, movie_id=movie.pk, **fields)
