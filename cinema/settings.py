@@ -165,6 +165,8 @@ PERSONAL_DATA_KEEPERS = [
     "users.privacy.kept.TaskResults",
     "cinema.audit.personal.AuditEntries",
     "recommendations.personal.Recommendations",
+    "recommendations.personal.WaitingImpressions",
+    "recommendations.personal.Summary",
 ]
 
 # --- throttling
@@ -292,7 +294,6 @@ INTERACTION_WEIGHTS = read(
 )
 RELEASE_CHECK_INTERVAL_S = read("RELEASE_CHECK_INTERVAL_S", positive, "1")
 RELEASES_KEPT = read("RELEASES_KEPT", whole(1, 1000), "3")
-RECOMMENDATION_LIST_LIFETIME_S = read("RECOMMENDATION_LIST_LIFETIME_S", whole(1), "21600")
 POPULAR_HALF_LIFE_DAYS = read("POPULAR_HALF_LIFE_DAYS", whole(1, 3650), "14")
 TRAINING_INTERVAL_S = read("TRAINING_INTERVAL_S", whole(10), "3600")
 TRAINING_TIME_LIMIT_S = read("TRAINING_TIME_LIMIT_S", whole(10, 3300), "1500")
@@ -314,7 +315,7 @@ DIVERSITY = read("DIVERSITY", fraction, "0.3")
 FRESHNESS = read("FRESHNESS", fraction, "0.1")
 MATCH_THRESHOLD = read("MATCH_THRESHOLD", fraction, "0.8")
 MATCH_SHRINKAGE = read("MATCH_SHRINKAGE", whole(0, 1000), "5")
-SIMILAR_CONTENT_SHARE = read("SIMILAR_CONTENT_SHARE", fraction, "0.3")
+SIMILAR_CONTENT_SHARE = read("SIMILAR_CONTENT_SHARE", fraction, "0.1")
 IMPRESSIONS_KEPT_DAYS = read("IMPRESSIONS_KEPT_DAYS", whole(1, 3650), "90")
 
 # --- health

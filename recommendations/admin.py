@@ -4,7 +4,17 @@ from django.contrib import admin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from cinema.office.pages import ForStaff, Page, ReadOnly
+from recommendations.experiments.admin import ExperimentAdmin
 from recommendations.models import Interaction, Release, TrainingRun
+from recommendations.promotions.admin import PromotionAdmin
+
+__all__ = [
+    "ExperimentAdmin",
+    "InteractionAdmin",
+    "PromotionAdmin",
+    "ReleaseAdmin",
+    "TrainingRunAdmin",
+]
 
 
 @admin.register(Interaction)

@@ -75,7 +75,7 @@ def create_interaction(
 ) -> Status[Interaction]:
     """Say what you think of a movie. The same again is 200 and changes nothing."""
     kind = Interaction.Kind[payload.kind.upper()]
-    interaction, created = services.record_interaction(
+    interaction, created = services.record_and_match(
         user=request.auth, movie_id=payload.movie_id, kind=kind, stars=payload.stars
     )
     response["Location"] = f"/api/v1/interactions/{interaction.pk}"
@@ -104,7 +104,7 @@ def delete_interaction(request: AuthedRequest, interaction_id: int) -> Status[No
 def get_recommendations(
     request: AuthedRequest, filters: Query[RecommendationFilters]
 ) -> HttpResponse:
-    """What to watch next, with reasons. Your last click already counts."""
+    """What to watch next, with reasons. The film that you clicked last is out of it at once."""
     return batch_response(serving.recommend(user=request.auth, **filters.model_dump()))
 
 
@@ -146,7 +146,7 @@ def list_popular_movies(
 def list_similar_movies(
     request: HttpRequest, movie_id: int, limit: SimilarLimit = 10
 ) -> HttpResponse:
-    """Films like this one, with reasons: by the current release, or by what they have in common."""
+    """Films like this one, with reasons: by who likes them and what they have in common."""
     return similar_movies(request, movie_id, limit)
 
 

@@ -1,3 +1,5 @@
+from uuid import UUID
+
 from cinema.errors import Conflict, NotFound
 
 
@@ -18,6 +20,11 @@ class NoMoreRecommendations(NotFound):
 
     def __init__(self) -> None:
         super().__init__("There are no more: ask /recommendations for a new list.")
+
+
+class NotRecommended(NotFound):
+    def __init__(self, list_id: UUID, movie_id: int) -> None:
+        super().__init__(f"You were given no list {list_id} with movie {movie_id}.")
 
 
 class ReleaseNotFound(NotFound):

@@ -15,6 +15,7 @@ from recommendations.engine import artifacts
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.engine.artifacts import ArtifactError, arrays_of
 from recommendations.engine.ids import IdMap
+from recommendations.engine.matching import Deviations
 from recommendations.engine.predicting import RatingPredictor
 from recommendations.engine.protocol import Recommender
 from recommendations.models import Release
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 
 #: What the arrays of `RatingPredictor` are called in a release.
 PREDICTOR = "ratings"
+#: And those of `Deviations`.
+MATCHING = "matching"
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,16 +33,18 @@ class LoadedRelease:
     """A release in memory, shared by all threads. Without one, `id` is None and nobody scores.
 
     `instead_of` is the current release's id, if that cannot be used and this one stands in. A
-    release that was trained before there were predictions has no `predictor`.
+    release that was trained before there were predictions has no `predictor`, and one from before
+    there were matches no `deviations`.
     """
 
     id: int | None = None
     instead_of: int | None = None
     items: IdMap = field(default_factory=lambda: IdMap(np.empty(0, dtype=np.int64)))
     recommenders: Mapping[str, Recommender] = field(default_factory=dict)
-    #: Of whom the predictor's rows are.
+    #: Of whom the rows of what follows are.
     users: IdMap = field(default_factory=lambda: IdMap(np.empty(0, dtype=np.int64)))
     predictor: RatingPredictor | None = None
+    deviations: Deviations | None = None
 
 
 def load_release(release: Release) -> LoadedRelease:
@@ -60,6 +65,8 @@ def load_release(release: Release) -> LoadedRelease:
             users = IdMap(np.asarray(arrays["user_ids"], dtype=np.int64))
             predictor = RatingPredictor.from_arrays(ratings)
             loaded = replace(loaded, users=users, predictor=predictor)
+            if matching := arrays_of(arrays, MATCHING):
+                loaded = replace(loaded, deviations=Deviations.from_arrays(matching))
     except KeyError as error:
         raise ArtifactError(f"{error} is not known") from error
     return loaded

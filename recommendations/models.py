@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from django.conf import settings
 from django.contrib.postgres.constraints import ExclusionConstraint
-from django.contrib.postgres.fields import DateTimeRangeField, RangeOperators
+from django.contrib.postgres.fields import ArrayField, DateTimeRangeField, RangeOperators
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import F, Func, Q
@@ -41,6 +43,9 @@ class Interaction(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     #: When the viewer last said so.
     updated_at = models.DateTimeField(default=timezone.now)
+
+    #: Who has come to match the viewer by it, on the row that was just written.
+    new_matches: Sequence[object] = ()
 
     class Meta:
         constraints = [
@@ -194,8 +199,15 @@ class Promotion(models.Model):
         ordering = ("-ends_at", "-id")
         constraints = [
             models.CheckConstraint(
-                condition=Q(kind="pin", place__range=(1, 10), strength=None)
-                | Q(kind="boost", place=None, strength__gt=0, strength__lte=1),
+                # A check that comes to null passes.
+                condition=Q(kind="pin", place__isnull=False, place__range=(1, 10), strength=None)
+                | Q(
+                    kind="boost",
+                    place=None,
+                    strength__isnull=False,
+                    strength__gt=0,
+                    strength__lte=1,
+                ),
                 name="promotion_pin_or_boost",
                 violation_error_message=(
                     "A pin has a place from 1 to 10; a boost has a strength above 0, up to 1."
@@ -214,6 +226,11 @@ class Promotion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} of movie {self.movie_id}"
+
+    def state_at(self, moment: datetime) -> str:
+        if self.ends_at <= moment:
+            return "ended"
+        return "current" if self.starts_at <= moment else "upcoming"
 
 
 class Experiment(models.Model):
@@ -255,6 +272,11 @@ class Experiment(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def state_at(self, moment: datetime) -> str:
+        if self.ends_at <= moment:
+            return "ended"
+        return "running" if self.starts_at <= moment else "upcoming"
+
 
 class Impression(models.Model):
     """That a film stood in a list that a viewer was given, and whether the viewer opened it."""
@@ -283,7 +305,7 @@ class Impression(models.Model):
         Release, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
     )
     experiment = models.ForeignKey(
-        Experiment, null=True, on_delete=models.SET_NULL, related_name="+"
+        Experiment, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
     )
     team = models.CharField(max_length=1, choices=Team.choices, blank=True)
     shown_at = models.DateTimeField()
@@ -297,6 +319,11 @@ class Impression(models.Model):
         indexes = [
             models.Index(fields=["user", "shown_at"], include=["movie"], name="impression_by_user"),
             BrinIndex(fields=["shown_at"], autosummarize=True, name="impression_by_time"),
+            models.Index(
+                fields=["experiment", "user"],
+                condition=Q(experiment__isnull=False),
+                name="impression_by_experiment",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -337,25 +364,28 @@ class Neighbour(models.Model):
         return f"user {self.user_id} and user {self.other_id}: {self.similarity:.2f}"
 
 
-class SimilarMovie(models.Model):
-    """A film like a film, as found last night: by factors and by content."""
+class SimilarMovies(models.Model):
+    """The films most like a film, as one night found them: `similar/relating.py`.
 
-    movie = models.ForeignKey(
-        Movie, on_delete=models.CASCADE, related_name="similar_movies", db_index=False
+    A row has all of them: with a row for each, each with its foreign keys, a catalogue took
+    twenty times as long to write, and to delete.
+    """
+
+    movie = models.OneToOneField(
+        Movie, on_delete=models.CASCADE, primary_key=True, related_name="similar_movies"
     )
-    other = models.ForeignKey(Movie, on_delete=models.CASCADE, related_name="+")
-    rank = models.PositiveSmallIntegerField()
-    #: The blend of the two, up to 1.
-    score = models.FloatField()
-    by_factors = models.FloatField(null=True)
-    by_content = models.FloatField(null=True)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["movie", "rank"], name="similar_movie_rank_unique"),
-            models.UniqueConstraint(fields=["movie", "other"], name="similar_movie_once"),
-            models.CheckConstraint(condition=~Q(movie=F("other")), name="similar_movie_is_another"),
-        ]
+    #: Whose factors were asked; None where there was no release.
+    release = models.ForeignKey(
+        Release, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
+    #: The algorithm whose factors they are.
+    algorithm = models.CharField(max_length=40, blank=True)
+    #: Ids, the most alike first. Some may have been withdrawn or deleted since.
+    others = ArrayField(models.BigIntegerField())
+    #: Of each the blend of the two below, above 0 to 1.
+    scores = ArrayField(models.FloatField())
+    by_factors = ArrayField(models.FloatField(null=True))
+    by_content = ArrayField(models.FloatField(null=True))
 
     def __str__(self) -> str:
-        return f"movie {self.other_id}, like movie {self.movie_id}"
+        return f"films like movie {self.movie_id}"

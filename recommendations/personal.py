@@ -1,4 +1,4 @@
-"""What recommendations keep of a viewer: interactions, and lists in the cache."""
+"""What recommendations keep of a viewer where no foreign key shows it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
+import orjson
 from django.db import transaction
 
-from cinema.cache import shared
-from recommendations.lists import serving
+from recommendations.impressions import waiting
+from recommendations.lists import keeping, renewing
 from recommendations.models import Interaction
+from recommendations.ratings import summary
 from users.models import User
 
 
@@ -20,10 +22,7 @@ class Recommendations:
     name = "recommendation_lists"
 
     def export(self, user: User) -> Iterator[Mapping[str, Any]]:
-        cache = shared()
-        for key in cache.keys_below(serving.keys_of(user.pk)):
-            if isinstance(found := cache.get(key), dict):
-                yield found
+        return keeping.lists_of(user.pk)
 
     def erase(self, user: User) -> None:
         """The lists go after the commit, or a request under way could find them there once more.
@@ -33,10 +32,36 @@ class Recommendations:
         """
         # Before the viewer's row is locked: whoever rates locks the rating, and then the viewer.
         Interaction.objects.filter(user=user).delete()
-        transaction.on_commit(partial(_forget, serving.keys_of(user.pk)))
+        transaction.on_commit(partial(keeping.forget, user.pk))
+        transaction.on_commit(partial(renewing.forget, user.pk))
 
 
-def _forget(prefix: str) -> None:
-    cache = shared()
-    for key in cache.keys_below(prefix):
-        cache.delete(key)
+class WaitingImpressions:
+    """What a viewer was shown and opened in the last seconds, on its way to the table."""
+
+    name = "waiting_impressions"
+
+    def export(self, user: User) -> Iterator[Mapping[str, Any]]:
+        for entry in waiting.of_viewer(user.pk):
+            yield {"kind": entry.kind.decode(), "entry": orjson.Fragment(entry.text)}
+
+    def erase(self, user: User) -> None:
+        """While Valkey is away they stay, and are left out when they are moved on: they are of
+        nobody."""
+        transaction.on_commit(partial(waiting.forget_viewer, user.pk))
+
+
+class Summary:
+    """The viewer's figures, in the summary of everybody's."""
+
+    name = "statistics_summary"
+
+    def export(self, user: User) -> Iterator[Mapping[str, Any]]:
+        yield from summary.stored_rows(user.pk)
+
+    def erase(self, user: User) -> None:
+        """Of a materialized view no row can be deleted: it is made anew without the viewer, soon,
+        or within six hours. Until then it has figures under a number that nobody has any more.
+        """
+        if summary.stored_rows(user.pk):
+            transaction.on_commit(summary.refresh_soon)

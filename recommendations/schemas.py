@@ -102,12 +102,14 @@ class ReasonOut(Schema):
 
 class SimilarMovieOut(MovieOut):
     score: float = Field(description="How much it is like the film, up to 1.", examples=[0.83])
-    source: str = Field(description="Who says so: a model, or `content`.", examples=["als"])
+    source: str = Field(
+        description="Who says so: a model, `content`, or `blend` for both.", examples=["blend"]
+    )
     reasons: list[ReasonOut]
 
 
 class SimilarListOut(Schema):
-    release: int | None = Field(examples=[3])
+    release: int | None = Field(description="By which they were found.", examples=[3])
     data: list[SimilarMovieOut]
 
 

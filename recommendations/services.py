@@ -11,7 +11,9 @@ from cinema.locks import again_after_deadlock
 from movies import selectors as movies
 from movies.answers import rating_changed
 from recommendations.errors import InteractionNotFound, RatingNotFound
+from recommendations.lists.renewing import renew_soon
 from recommendations.locking import hold_writes
+from recommendations.matches.services import find_new_matches
 from recommendations.models import Interaction, TrainingRun
 from users.models import User
 
@@ -68,8 +70,24 @@ def record_interaction(
         else:
             if kind == Kind.RATING:
                 rating_changed(movie_id)
+            transaction.on_commit(partial(renew_soon, user.pk, is_patient=True))
             return row, created
     raise AssertionError("unreachable")
+
+
+def record_and_match(
+    *, user: User, movie_id: int, kind: Interaction.Kind, stars: float | None = None
+) -> tuple[Interaction, bool]:
+    """As `record_interaction`; the row says who has come to match the viewer by this word.
+
+    Raises:
+        MovieNotFound: No published movie has this id.
+    """
+    began = timezone.now()
+    row, created = record_interaction(user=user, movie_id=movie_id, kind=kind, stars=stars)
+    if row.updated_at >= began:  # or it is the same again
+        row.new_matches = find_new_matches(user_id=user.pk, movie_id=movie_id)
+    return row, created
 
 
 @again_after_deadlock
@@ -109,6 +127,7 @@ def delete_rating(*, user: User, movie_id: int) -> None:
     if not mine.delete()[0]:
         raise RatingNotFound(movie_id)
     rating_changed(movie_id)
+    transaction.on_commit(partial(renew_soon, user.pk, is_patient=False))
 
 
 def delete_interaction(*, user: User, interaction_id: int) -> None:
@@ -123,6 +142,7 @@ def delete_interaction(*, user: User, interaction_id: int) -> None:
         raise InteractionNotFound(interaction_id)
     if row.kind == Kind.RATING:
         rating_changed(row.movie_id)
+    transaction.on_commit(partial(renew_soon, user.pk, is_patient=False))
 
 
 # --- training

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -142,10 +142,9 @@ def test_a_list_is_as_documented_and_shows_movies_as_the_catalogue_does(viewer: 
         for reason in item["reasons"]:
             assert reason.keys() == ReasonOut.model_fields.keys()
         assert item["movie"] == viewer.get(f"/movies/{item['movie']['id']}").json()
-    lifetime = datetime.fromisoformat(answer["expires_at"]) - datetime.fromisoformat(
-        answer["generated_at"]
-    )
-    assert lifetime == timedelta(hours=6)
+    made_at = datetime.fromisoformat(answer["generated_at"])
+    ends_at = datetime.fromisoformat(answer["expires_at"])
+    assert (ends_at.date() - made_at.date(), ends_at.time()) == (timedelta(days=1), time())
 
 
 def test_lists_are_not_stored_on_the_way(viewer: Client) -> None:

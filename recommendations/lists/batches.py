@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from itertools import islice
 from typing import NamedTuple
 
 from movies import catalogue
 from recommendations.data import load_histories
+from recommendations.impressions.unopened import TimesShown, shown_unopened
 from recommendations.lists.candidates import films_for
 from recommendations.lists.choosing import Choice, Item, Question
 from recommendations.lists.opinions import Models
-from recommendations.loading import current_release
+from recommendations.loading import LoadedRelease, current_release
 from users.models import User
 from users.preferences.selectors import StatedPreferences, preferences_of
 
@@ -25,6 +27,7 @@ IDS_AT_ONCE = 10_000
 class ViewerList(NamedTuple):
     user_id: int
     items: Sequence[Item]
+    release_id: int | None
 
 
 def lists_for(
@@ -37,19 +40,30 @@ def lists_for(
     """
     release, snapshot = current_release(), catalogue.current().snapshot
     films = films_for(question.scope, question.days, snapshot, release)
-    n_viewers = max(1, min(MOST_VIEWERS, MOST_SCORES // max(1, len(release.items))))
+    n_viewers = viewers_at_once(release)
     viewers = iter(user_ids)
     while block := list(islice(viewers, n_viewers)):
         models = Models(release, films, load_histories(block))
         stated = preferences_of(block)
+        unopened = cache(partial(shown_unopened, block))
         for row, user_id in enumerate(block):
             get_stated = _always(stated.get(user_id, StatedPreferences()))
-            choice = Choice(user_id, row, question, snapshot, models, get_stated)
-            yield ViewerList(user_id, choice.items(limit=limit, with_reasons=with_reasons))
+            get_unopened = partial(_of_viewer, unopened, user_id)
+            choice = Choice(user_id, row, question, snapshot, models, get_stated, get_unopened)
+            items = choice.items(limit=limit, with_reasons=with_reasons)
+            yield ViewerList(user_id, items, release.id)
+
+
+def viewers_at_once(release: LoadedRelease) -> int:
+    return max(1, min(MOST_VIEWERS, MOST_SCORES // max(1, len(release.items))))
 
 
 def _always(stated: StatedPreferences) -> Callable[[], StatedPreferences]:
     return lambda: stated
+
+
+def _of_viewer(shown: Callable[[], TimesShown], user_id: int) -> Mapping[int, int]:
+    return shown()[user_id]
 
 
 def active_viewers() -> Iterator[int]:

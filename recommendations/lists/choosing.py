@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from django.conf import settings
+from django.utils import timezone
 from numpy.typing import NDArray
 
 from movies import catalogue
@@ -15,14 +16,20 @@ from movies.catalogue import Snapshot
 from recommendations.data import load_history
 from recommendations.engine.blending import Ranked
 from recommendations.engine.exploring import exploring_places, with_explored
+from recommendations.engine.interleaving import A, B, team_draft
+from recommendations.experiments.selectors import Trial, trial_for
+from recommendations.impressions.unopened import shown_unopened
+from recommendations.lists.arranging import arrange, series_apart
 from recommendations.lists.candidates import Films, Scope, films_for
 from recommendations.lists.explaining import explain
-from recommendations.lists.exploring import EXPLORATION, turns
+from recommendations.lists.exploring import EXPLORATION, is_new, turns
 from recommendations.lists.opinions import Models
 from recommendations.lists.preferences import PREFERENCES, reasons_by_preferences
+from recommendations.lists.promoting import PIN, pinned_films, with_pinned
 from recommendations.lists.ranking import HYBRID, PROGRAMME, Ranking
-from recommendations.lists.reasons import NEW, POPULAR, REASONS_EACH, SHOWING, Reason
+from recommendations.lists.reasons import NEW, POPULAR, REASONS_EACH, SHOWING, STAFF, Reason
 from recommendations.loading import LoadedRelease
+from recommendations.promotions import selectors as promotions
 from users.preferences.selectors import StatedPreferences, get_preferences
 
 LIST_LENGTH = 40
@@ -38,6 +45,9 @@ class Item:
     #: Whose order it is, and whether something else had to stand in for it.
     algorithm: str = ""
     is_fallback: bool = False
+    #: Of an experiment, if it is one that put the film there.
+    team: str = ""
+    experiment: int | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,7 @@ class Place:
     ranked: Ranked
     ranking: Ranking
     mark: str = ""
+    team: str = ""
 
     @property
     def film(self) -> int:
@@ -80,6 +91,8 @@ class Choice:
     snapshot: Snapshot
     models: Models
     get_stated: Callable[[], StatedPreferences]
+    #: By movie id in how many lists of late the viewer was shown it and did not open it.
+    get_unopened: Callable[[], Mapping[int, int]] = dict
 
     @property
     def films(self) -> Films:
@@ -87,8 +100,18 @@ class Choice:
 
     @cached_property
     def ranking(self) -> Ranking:
-        algorithm = self.question.algorithm
+        return self._by(self.question.algorithm)
+
+    def _by(self, algorithm: str) -> Ranking:
         return Ranking(algorithm, self.row, self.snapshot, self.models, self.get_stated)
+
+    @cached_property
+    def trial(self) -> Trial | None:
+        """Of an experiment; whoever asks for a certain algorithm gets that."""
+        if self.question.algorithm != HYBRID:
+            return None
+        known = self.models.release.recommenders
+        return trial_for(self.snapshot, self.user_id, timezone.now(), known)
 
     @cached_property
     def allowed(self) -> NDArray[np.bool_]:
@@ -96,9 +119,13 @@ class Choice:
         history = self.models.histories[self.row]
         return ~np.isin(self.films.ids, history.movie_ids)
 
+    @cached_property
+    def unopened(self) -> Mapping[int, int]:
+        return self.get_unopened() if settings.FRESHNESS else {}
+
     def items(self, *, limit: int = LIST_LENGTH, with_reasons: bool = True) -> list[Item]:
         """The first `limit` of the list, which is the same one for each limit."""
-        places = self._with_new(self._ranked())[:limit]
+        places = self._series_apart(self._with_pins(self._with_new(self._ranked())))[:limit]
         reasons = self._reasons(places) if with_reasons else [[] for _ in places]
         return [
             Item(
@@ -109,13 +136,41 @@ class Choice:
                 why,
                 place.ranking.algorithm,
                 place.is_fallback,
+                place.team,
+                self.trial.experiment_id if self.trial and place.team else None,
             )
             for rank, (place, why) in enumerate(zip(places, reasons, strict=True), start=1)
         ]
 
     def _ranked(self) -> list[Place]:
-        best = self.ranking.best(self.allowed, LIST_LENGTH)
-        return [Place(ranked, self.ranking) for ranked in best]
+        return self._interleaved(self.trial) if self.trial else self.arranged(self.ranking)
+
+    def arranged(self, ranking: Ranking) -> list[Place]:
+        """As the default shows it; whoever asks for a certain algorithm gets its own order."""
+        if self.question.algorithm != HYBRID:
+            best = ranking.best(self.allowed, LIST_LENGTH)
+        else:
+            boosts = promotions.boosts(self.snapshot, self.question.scope, timezone.now())
+            best = arrange(
+                ranking, self.allowed, LIST_LENGTH, boosts=boosts, unopened=self.unopened
+            )
+        return [Place(ranked, ranking) for ranked in best]
+
+    def _interleaved(self, trial: Trial) -> list[Place]:
+        """What two algorithms would list, each as if it were alone, in one list."""
+        teams = {
+            team: self.ranking if algorithm == HYBRID else self._by(algorithm)
+            for team, algorithm in trial.algorithms.items()
+        }
+        if self.ranking not in teams.values():
+            # What new films and pins go by, for them to be the same whatever is tried.
+            self.ranking.best(self.allowed, LIST_LENGTH)
+        by_film = {
+            team: {place.film: replace(place, team=team) for place in self.arranged(ranking)}
+            for team, ranking in teams.items()
+        }
+        drafted = team_draft([*by_film[A]], [*by_film[B]], LIST_LENGTH, trial.lots())
+        return [by_film[team][film] for film, team in drafted]
 
     def _with_new(self, places: list[Place]) -> list[Place]:
         """The same with some places for films that are new."""
@@ -134,6 +189,23 @@ class Choice:
             for film in order
         ]
 
+    def _with_pins(self, places: list[Place]) -> list[Place]:
+        """The same with what staff have pinned; whoever asks for a certain algorithm gets that."""
+        if self.question.algorithm != HYBRID:
+            return places
+        pinned = pinned_films(self.films, self.allowed, self.snapshot, self.question.scope)
+        by_film = {place.film: place for place in places}
+        for film in pinned.values():
+            by_film[film] = Place(self.ranking.heard_of(film), self.ranking, PIN)
+        return [by_film[film] for film in with_pinned([place.film for place in places], pinned)]
+
+    def _series_apart(self, places: list[Place]) -> list[Place]:
+        """The same without two of one series at the beginning, whatever is asked for."""
+        movie_ids = self.films.ids[[place.film for place in places]].tolist()
+        pinned = {at for at, place in enumerate(places) if place.mark == PIN}
+        order = series_apart(movie_ids, self.snapshot, fixed=pinned)
+        return [places[at] for at in order]
+
     @property
     def _explores(self) -> bool:
         """Whoever asks for a certain algorithm gets that; without a release all films are new."""
@@ -150,10 +222,14 @@ class Choice:
         if place.ranked.source == PREFERENCES:
             movie_id = int(self.films.ids[place.film])
             why = reasons_by_preferences(place.ranking.stated, movie_id, self.snapshot)
-        if place.mark == EXPLORATION:
-            return [NEW, *(reason for reason in why if reason != POPULAR)][:REASONS_EACH]
+        if place.mark in (PIN, EXPLORATION):
+            first = STAFF if place.mark == PIN else NEW
+            return [first, *(each for each in why if each.kind != POPULAR.kind)][:REASONS_EACH]
         if place.ranked.source == PROGRAMME:
-            return [SHOWING if self.question.scope == "programme" else NEW]
+            if self.question.scope == "programme":
+                return [SHOWING]
+            release = self.models.release
+            return [NEW] if is_new(place.film, self.films, self.snapshot, release) else []
         return why
 
 
@@ -169,5 +245,6 @@ def choose_items(
         snapshot=snapshot,
         models=Models(release, films_for(scope, days, snapshot, release), [load_history(user_id)]),
         get_stated=lambda: get_preferences(user_id),
+        get_unopened=lambda: shown_unopened([user_id])[user_id],
     )
     return choice.items()

@@ -16,6 +16,7 @@ from recommendations.engine.exploring import drawn_order
 from recommendations.engine.ids import IdMap, values_at
 from recommendations.engine.protocol import Scores
 from recommendations.lists.candidates import Films
+from recommendations.lists.traits import traits_of
 from recommendations.loading import LoadedRelease
 
 EXPLORATION = "exploration"
@@ -87,3 +88,14 @@ def turns(
     rng = np.random.default_rng([user_id, timezone.localdate().toordinal()])
     turn: list[int] = best_first[drawn_order(len(new), rng)].tolist()
     return turn
+
+
+def is_new(place: int, films: Films, snapshot: Snapshot, release: LoadedRelease) -> bool:
+    """Whether that may be said of a film of which nobody else says anything: it has come since the
+    training, or it starts in these months. Without both it may stand here untouched for years."""
+    if release.id is not None and films.items[place] < 0:
+        return True
+    traits = traits_of(snapshot)
+    [row] = traits.films.indices(films.ids[[place]])
+    since = timezone.localdate() - NEW_FOR
+    return bool(traits.starts[row] >= since.toordinal())

@@ -77,12 +77,14 @@ class Opinion:
         leading: (n_films,) int8, the place in `parts` of what did most for the score.
         parts: The models by name; empty for what is said by no model.
         mark: Named as the source in place of the part.
+        model: What the parts are parts of, or the only one of them.
     """
 
     scores: Scores
     leading: NDArray[np.int8] | None = None
     parts: Mapping[str, Recommender] = field(default_factory=dict)
     mark: str = ""
+    model: Recommender | None = None
 
     def part(self, film: int) -> str:
         """The name of the model that did most for a film; empty for none."""
@@ -102,12 +104,14 @@ class Said:
             none.
         parts: What the model is made of, or itself.
         columns: (n_films,) int32, that of each film; -1 for what the release does not know.
+        model: Itself.
     """
 
     scores: Scores
     leading: NDArray[np.int8]
     parts: Mapping[str, Recommender]
     columns: NDArray[np.int32]
+    model: Recommender
 
     @classmethod
     def by(cls, model: Recommender, past: Past, films: Films) -> Said:
@@ -121,11 +125,11 @@ class Said:
         if isinstance(model, Composite):
             blend = model.blended(past.weights, past.times, items)
             parts = {name: model.parts[name] for name in blend.parts}
-            return cls(blend.scores, blend.leading, parts, columns)
+            return cls(blend.scores, blend.leading, parts, columns, model)
         scores = model.score(past.weights, past.times)
         scores = scores if items is None else scores[:, items]
         leading = np.zeros(scores.shape, dtype=np.int8)
-        return cls(scores, leading, {model.name: model}, columns)
+        return cls(scores, leading, {model.name: model}, columns, model)
 
     def to_viewer(self, row: int) -> Opinion:
         return self._opinion(self.scores[row], row)
@@ -141,7 +145,7 @@ class Said:
 
     def _opinion(self, scores: Scores, row: int, mark: str = "") -> Opinion:
         leading = np.append(self.leading[row], np.int8(-1))[self.columns]
-        return Opinion(values_at(self.columns, scores), leading, self.parts, mark)
+        return Opinion(values_at(self.columns, scores), leading, self.parts, mark, self.model)
 
 
 @dataclass(eq=False)

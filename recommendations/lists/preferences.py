@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
 
 import numpy as np
 from django.utils.translation import get_language_info
@@ -13,34 +11,15 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from movies.catalogue import Snapshot
-from movies.models import Movie
-from recommendations.engine.ids import IdMap, values_at
+from recommendations.engine.ids import values_at
 from recommendations.engine.preferring import preference_scores, shares_below
 from recommendations.engine.protocol import Scores
 from recommendations.lists.reasons import Reason, in_words
+from recommendations.lists.traits import Traits, traits_of
 from recommendations.loading import LoadedRelease
 from users.preferences.selectors import StatedPreferences
 
 PREFERENCES = "preferences"
-
-
-@dataclass(frozen=True, eq=False)
-class Traits:
-    """What all published films are of; rows are `films`.
-
-    Attributes:
-        genres: (n_films, n_genres) float32 of ones; columns are `genre_ids`.
-        languages: (n_films,) int32, places in `codes`.
-        codes: In lower case; the empty one for films without a language.
-        rankings: (n_films,) float32.
-    """
-
-    films: IdMap
-    genre_ids: IdMap
-    genres: csr_matrix
-    languages: NDArray[np.int32]
-    codes: Sequence[str]
-    rankings: NDArray[np.float32]
 
 
 def score_by_preferences(
@@ -50,14 +29,14 @@ def score_by_preferences(
     release: LoadedRelease,
 ) -> Scores:
     """(n,) float32 for the films of these ids; NaN for those that have nothing of it."""
-    traits = _traits(snapshot)
+    traits = traits_of(snapshot)
     columns = traits.genre_ids.indices([genre.pk for genre in stated.genres])
     spoken = np.array([_is_wanted(code, stated.languages) for code in traits.codes], dtype=bool)
     scores = preference_scores(
         traits.genres,
         wanted_genres=columns[columns >= 0],
         in_wanted_language=spoken[traits.languages],
-        standing=_standing(snapshot, release),
+        standing=_standing(traits, release),
     )
     return values_at(traits.films.indices(movie_ids), scores)
 
@@ -66,7 +45,7 @@ def reasons_by_preferences(
     stated: StatedPreferences, movie_id: int, snapshot: Snapshot
 ) -> list[Reason]:
     """What of it the film has, in words."""
-    traits = _traits(snapshot)
+    traits = traits_of(snapshot)
     row = int(traits.films.indices([movie_id])[0])
     of_film = slice(traits.genres.indptr[row], traits.genres.indptr[row + 1])
     own = set(traits.genre_ids.ids[traits.genres.indices[of_film]].tolist())
@@ -79,34 +58,11 @@ def reasons_by_preferences(
 
 
 @lru_cache(maxsize=2)
-def _traits(snapshot: Snapshot) -> Traits:
-    """Of the films as they are while the snapshot stands; read by the first who asks."""
-    columns = ("pk", "genre_ids", "original_language", "ranking")
-    films = list(Movie.objects.published().order_by("pk").values_list(*columns))
-    of_each = [film[1] for film in films]
-    flat = np.fromiter(chain.from_iterable(of_each), dtype=np.int64)
-    genre_ids = IdMap(np.unique(flat))
-    ones, indices = np.ones(len(flat), dtype=np.float32), genre_ids.indices(flat)
-    starts = np.cumsum([0, *map(len, of_each)])
-    codes = sorted({(film[2] or "").lower() for film in films})
-    places = {code: place for place, code in enumerate(codes)}
-    return Traits(
-        films=IdMap(np.array([film[0] for film in films], dtype=np.int64)),
-        genre_ids=genre_ids,
-        genres=csr_matrix((ones, indices, starts), shape=(len(films), len(genre_ids))),
-        languages=np.array([places[(film[2] or "").lower()] for film in films], dtype=np.int32),
-        codes=codes,
-        rankings=np.array([film[3] for film in films], dtype=np.float32),
-    )
-
-
-@lru_cache(maxsize=2)
-def _standing(snapshot: Snapshot, release: LoadedRelease) -> Scores:
+def _standing(traits: Traits, release: LoadedRelease) -> Scores:
     """(n_films,) from 0 to 1: by popularity, and for what has none by ranking.
 
     Each among its like: so a new film that many wait for stands beside a popular old one.
     """
-    traits = _traits(snapshot)
     standing = np.full(len(traits.films), np.nan, dtype=np.float32)
     if (popularity := release.recommenders.get("popularity")) is not None:
         nobody = csr_matrix(np.zeros((1, len(release.items)), dtype=np.float32))

@@ -53,16 +53,17 @@ class Ranking:
     def history(self) -> History:
         return self.models.histories[self.row]
 
-    def best(self, allowed: NDArray[np.bool_], n: int) -> list[Ranked]:
+    def best(self, allowed: NDArray[np.bool_], n: int, *, pool: int | None = None) -> list[Ranked]:
         """The first n of the allowed films: by the models, and what none of them knows by date.
 
         Args:
             allowed: (n_films,) what may be listed.
+            pool: Up to so many, n or more, by those models that are asked for n anyway.
         """
-        ranked = rank_with_fallback(self._ask(), candidates=allowed, n=n)
+        ranked = rank_with_fallback(self._ask(), candidates=allowed, n=n, pool=pool)
         left = allowed.copy()
         left[[r.item for r in ranked]] = False
-        by_date = np.flatnonzero(left)[: n - len(ranked)].tolist()
+        by_date = np.flatnonzero(left)[: max(0, n - len(ranked))].tolist()
         return [*ranked, *(Ranked(film, 0.0, PROGRAMME) for film in by_date)]
 
     def _ask(self) -> Iterator[tuple[str, Scores]]:
@@ -114,9 +115,9 @@ class Ranking:
         return Ranked(film, 0.0, PROGRAMME)
 
     def ground(self, ranked: Ranked) -> Ground | None:
-        """The model that did most for the film; None for what no model has put there."""
+        """The model that put the film there; None for what none has."""
         opinion = self.opinions.get(ranked.source)
         part = opinion.part(ranked.item) if opinion else ""
-        if not opinion or not part:
+        if not opinion or not opinion.model or not part:
             return None
-        return Ground(opinion.parts[part], int(self.films.items[ranked.item]))
+        return Ground(opinion.model, opinion.parts[part], int(self.films.items[ranked.item]))

@@ -6,6 +6,7 @@ import orjson
 from django.http import HttpResponse
 
 from movies.personal import FIELD
+from recommendations.lists.reasons import with_matches
 from recommendations.lists.serving import Batch
 
 
@@ -26,9 +27,11 @@ def batch_response(batch: Batch) -> HttpResponse:
                 "movie": _scored(batch.cards[item.movie_id].json, batch.scores.get(item.movie_id)),
                 "score": item.score,
                 "source": item.source,
-                "reasons": item.reasons,
-                "matched_users": [],
-                "potential_matches": [],
+                "reasons": with_matches(
+                    item.reasons, len(batch.company.matched_users(item.movie_id))
+                ),
+                "matched_users": batch.company.matched_users(item.movie_id),
+                "potential_matches": batch.company.potential_matches(item.movie_id),
             }
             for item in batch.items
         ],

@@ -1,61 +1,39 @@
-"""Lists for viewers, and the cached rest of a list."""
+"""Lists for viewers: the one that is kept, or a new one, in batches."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from django.conf import settings
-from django.core.cache import cache
 from django.utils import timezone
 
+from cinema.cache import shared
 from movies import catalogue
-from movies.catalogue import Card
+from movies.catalogue import Card, Snapshot
 from movies.personal import Scores
 from recommendations import selectors
 from recommendations.data import load_history
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.errors import NoMoreRecommendations
+from recommendations.impressions.showing import Shown, note_shown
+from recommendations.lists import keeping
 from recommendations.lists.candidates import Scope
-from recommendations.lists.choosing import Item, choose_items
-from recommendations.lists.reasons import Reason
-from recommendations.loading import LoadedRelease, current_release
+from recommendations.lists.choosing import Item, Question, choose_items
+from recommendations.lists.keeping import Basis, Found, Given, RecommendationList
+from recommendations.lists.renewing import is_under_way
+from recommendations.loading import current_release
+from recommendations.matches.films import Company, company_for
 from recommendations.similarity import scores_by, scores_for
 from users.models import User
-
-
-@dataclass(frozen=True)
-class RecommendationList:
-    """Up to LIST_LENGTH items for one viewer, handed out in batches of `limit`."""
-
-    list_id: str
-    scope: Scope
-    algorithm: str
-    release: int | None
-    taste_version: int
-    days: int
-    limit: int
-    generated_at: str
-    expires_at: str
-    items: Sequence[Item]
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> RecommendationList:
-        items = [
-            Item(**{**item, "reasons": [Reason(**reason) for reason in item["reasons"]]})
-            for item in values.pop("items")
-        ]
-        return cls(**values, items=items)
 
 
 @dataclass(frozen=True)
 class Batch:
     """What a viewer is shown at once, with the cards of its movies and the similarity scores.
 
-    The scores are no part of the list: that lives for hours, and each rating changes them.
+    Scores and company are no part of the list: that lives for hours, each rating changes them, and
+    who does not agree to be seen any more is gone at once.
     """
 
     list: RecommendationList
@@ -63,51 +41,78 @@ class Batch:
     items: Sequence[Item]
     cards: Mapping[int, Card]
     scores: Mapping[int, int]
+    company: Company = field(default_factory=Company)
 
 
 def recommend(
     *, user: User, scope: Scope, algorithm: str, limit: int, days: int, refresh: bool
 ) -> Batch:
-    """The first batch of the viewer's list: the cached one while nothing has changed, or a new one.
+    """The first batch of the viewer's list: of the one that stands, or of a new one.
 
-    The viewer's `taste_version` came with the viewer, before the history is read: a list can
-    only be newer than it says, never older.
+    What the viewer has acted on since is left out, and the ranks stay. The viewer's
+    `taste_version` came with the viewer, before the history is read: as with all of a `Basis`.
     """
-    release = current_release()
-    key = _key(user, scope, algorithm, days)
-    kept = None if refresh else _kept(key)
-    to_keep: dict[str, object] = {_last_key(user): key}
-    if not (
-        kept
-        and kept.taste_version == user.taste_version
-        and kept.release == release.id
-        and kept.limit == limit
-    ):
-        kept = _make_list(user, release, scope, algorithm, days=days, limit=limit)
-        to_keep[key] = kept
-    cache.set_many(to_keep, settings.RECOMMENDATION_LIST_LIFETIME_S)
-    return _batch(kept, scores_by(release, user), number=1)
+    release, question = current_release(), Question(scope, algorithm, days)
+    snapshot = catalogue.current().snapshot
+    circumstances = keeping.circumstances_of(user.pk, question, snapshot)
+    basis = Basis(user.taste_version, release.id, circumstances, limit)
+    found = keeping.find(user.pk, question)
+    standing, done = (None, set[int]()) if refresh else _standing(user, basis, found)
+    if standing is None:
+        items = choose_items(user.pk, release, scope, algorithm, days)
+        standing = RecommendationList.of(question, basis, items)
+    batch = _batch(standing, 1, snapshot, scores_by(release, user), done)
+    key = keeping.key_of(user.pk, question)
+    _hand_out(user.pk, key, batch, found.given)
+    if found.renewed and found.renewed.list_id == standing.list_id:
+        shared().delete(keeping.renewed_key(key))  # it is now the one that was given
+    return _with_company(user, batch)
+
+
+def _standing(
+    user: User, basis: Basis, found: Found
+) -> tuple[RecommendationList | None, Collection[int]]:
+    """The list that can be handed out once more, and the films not to be shown of it.
+
+    While one is made in the background it may be older than the viewer's last click, unless
+    nothing would be left of the batch that the viewer has before them.
+    """
+    for kept in found.lists:
+        if kept.basis == basis:
+            return kept, set()
+    others = [k for k in found.lists if k.basis.but_for_taste() == basis.but_for_taste()]
+    if not others or not is_under_way(found.asked_at):
+        return None, set()
+    kept = max(others, key=lambda each: each.taste_version)
+    done = _done(user)
+    number = found.given.batch if found.given.list_id == kept.list_id else 1
+    if all(item.movie_id in done for item in kept.batch(number)):
+        return None, set()
+    return kept, done
 
 
 def recommend_next(*, user: User, number: int) -> Batch:
     """A further batch of the list that the viewer was given last.
 
-    What the viewer has acted on since is left out, and the ranks stay.
+    It goes on with that list, also when there is a newer one by now. What the viewer has acted on
+    since is left out, and the ranks stay.
 
     Raises:
         NoMoreRecommendations: The list has no such batch, has expired, or was never made.
     """
-    key = cache.get(_last_key(user))
-    kept = _kept(str(key)) if key else None
+    kept, given = keeping.find_last(user.pk)
     if kept is None:
         raise NoMoreRecommendations
-    batch = _batch(kept, scores_for(user), number=number)
-    if kept.taste_version != user.taste_version:
-        done = set(load_history(user.pk).movie_ids.tolist())
-        batch = replace(batch, items=[item for item in batch.items if item.movie_id not in done])
+    done = _done(user) if kept.taste_version != user.taste_version else set()
+    batch = _batch(kept, number, catalogue.current().snapshot, scores_for(user), done)
     if not batch.items:
         raise NoMoreRecommendations
-    return batch
+    _hand_out(user.pk, given.keys[0], batch, given)
+    return _with_company(user, batch)
+
+
+def _done(user: User) -> set[int]:
+    return set(load_history(user.pk).movie_ids.tolist())
 
 
 def describe_algorithms() -> list[dict[str, Any]]:
@@ -127,11 +132,15 @@ def describe_algorithms() -> list[dict[str, Any]]:
     ]
 
 
-def _batch(kept: RecommendationList, scores: Scores, *, number: int) -> Batch:
-    """Cut out a batch, without what has left the catalogue or the programme since."""
-    start = (number - 1) * kept.limit
-    snapshot = catalogue.current().snapshot
-    items = kept.items[start : start + kept.limit]
+def _batch(
+    kept: RecommendationList,
+    number: int,
+    snapshot: Snapshot,
+    scores: Scores,
+    done: Collection[int],
+) -> Batch:
+    """Cut out a batch, without what is done and what has left catalogue or programme since."""
+    items = [item for item in kept.batch(number) if item.movie_id not in done]
     if kept.scope == "programme":
         showing = set(snapshot.showing(kept.days))
         items = [item for item in items if item.movie_id in showing]
@@ -140,44 +149,37 @@ def _batch(kept: RecommendationList, scores: Scores, *, number: int) -> Batch:
     return Batch(kept, number, shown, cards, scores([item.movie_id for item in shown]))
 
 
-def keys_of(user_id: int) -> str:
-    """How the keys of all that is cached for a viewer begin."""
-    return f"recommendations:{user_id}:"
+def _with_company(user: User, batch: Batch) -> Batch:
+    return replace(batch, company=company_for(user.pk, list(batch.cards)))
 
 
-def _key(user: User, scope: Scope, algorithm: str, days: int) -> str:
-    return f"{keys_of(user.pk)}{scope}:{algorithm}:{days if scope == 'programme' else 0}"
+def _hand_out(user_id: int, key: str, batch: Batch, before: Given) -> None:
+    """Keep what is given and take note of what is shown, unless all that is known."""
+    kept = batch.list
+    given = before.then(key, kept, batch.number, batch.items)
+    if given == before:
+        return
+    keeping.keep(user_id, kept, given, before=before)
+    is_same_list = before.list_id == kept.list_id
+    new = [item for item in batch.items if not (is_same_list and before.knows(item))]
+    if new:
+        note_shown(
+            user_id=user_id,
+            list_id=kept.list_id,
+            scope=kept.scope,
+            release_id=kept.release,
+            shown_at=timezone.now(),
+            items=[_shown(item) for item in new],
+        )
 
 
-def _last_key(user: User) -> str:
-    return f"{keys_of(user.pk)}last"
-
-
-def _kept(key: str) -> RecommendationList | None:
-    """The list in the cache. One that another version of this program left there does not count."""
-    values = cache.get(key)
-    try:
-        return RecommendationList.from_json(values) if isinstance(values, dict) else None
-    except (KeyError, TypeError):
-        return None
-
-
-# --- making a list
-
-
-def _make_list(
-    user: User, release: LoadedRelease, scope: Scope, algorithm: str, *, days: int, limit: int
-) -> RecommendationList:
-    now = timezone.now()
-    return RecommendationList(
-        list_id=str(uuid.uuid4()),
-        scope=scope,
-        algorithm=algorithm,
-        release=release.id,
-        taste_version=user.taste_version,
-        days=days,
-        limit=limit,
-        generated_at=now.isoformat(),
-        expires_at=(now + timedelta(seconds=settings.RECOMMENDATION_LIST_LIFETIME_S)).isoformat(),
-        items=choose_items(user.pk, release, scope, algorithm, days),
+def _shown(item: Item) -> Shown:
+    return Shown(
+        position=item.rank,
+        movie_id=item.movie_id,
+        algorithm=item.algorithm,
+        source=item.source,
+        is_fallback=item.is_fallback,
+        experiment_id=item.experiment,
+        team=item.team,
     )

@@ -1,4 +1,5 @@
 import django.contrib.postgres.constraints
+import django.contrib.postgres.fields
 import django.contrib.postgres.indexes
 import django.db.models.deletion
 import django.utils.timezone
@@ -93,6 +94,7 @@ class Migration(migrations.Migration):
                 (
                     "experiment",
                     models.ForeignKey(
+                        db_index=False,
                         null=True,
                         on_delete=django.db.models.deletion.SET_NULL,
                         related_name="+",
@@ -134,6 +136,11 @@ class Migration(migrations.Migration):
                     ),
                     django.contrib.postgres.indexes.BrinIndex(
                         autosummarize=True, fields=["shown_at"], name="impression_by_time"
+                    ),
+                    models.Index(
+                        condition=models.Q(("experiment__isnull", False)),
+                        fields=["experiment", "user"],
+                        name="impression_by_experiment",
                     ),
                 ],
                 "constraints": [
@@ -241,12 +248,16 @@ class Migration(migrations.Migration):
                     models.CheckConstraint(
                         condition=models.Q(
                             models.Q(
-                                ("kind", "pin"), ("place__range", (1, 10)), ("strength", None)
+                                ("kind", "pin"),
+                                ("place__isnull", False),
+                                ("place__range", (1, 10)),
+                                ("strength", None),
                             ),
                             models.Q(
                                 ("kind", "boost"),
                                 ("place", None),
                                 ("strength__gt", 0),
+                                ("strength__isnull", False),
                                 ("strength__lte", 1),
                             ),
                             _connector="OR",
@@ -270,47 +281,53 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="SimilarMovie",
+            name="SimilarMovies",
             fields=[
                 (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    "movie",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="similar_movies",
+                        serialize=False,
+                        to="movies.movie",
                     ),
                 ),
-                ("rank", models.PositiveSmallIntegerField()),
-                ("score", models.FloatField()),
-                ("by_factors", models.FloatField(null=True)),
-                ("by_content", models.FloatField(null=True)),
+                ("algorithm", models.CharField(blank=True, max_length=40)),
                 (
-                    "movie",
+                    "others",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.BigIntegerField(), size=None
+                    ),
+                ),
+                (
+                    "scores",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.FloatField(), size=None
+                    ),
+                ),
+                (
+                    "by_factors",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.FloatField(null=True), size=None
+                    ),
+                ),
+                (
+                    "by_content",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.FloatField(null=True), size=None
+                    ),
+                ),
+                (
+                    "release",
                     models.ForeignKey(
                         db_index=False,
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="similar_movies",
-                        to="movies.movie",
-                    ),
-                ),
-                (
-                    "other",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
                         related_name="+",
-                        to="movies.movie",
+                        to="recommendations.release",
                     ),
                 ),
             ],
-            options={
-                "constraints": [
-                    models.UniqueConstraint(
-                        fields=("movie", "rank"), name="similar_movie_rank_unique"
-                    ),
-                    models.UniqueConstraint(fields=("movie", "other"), name="similar_movie_once"),
-                    models.CheckConstraint(
-                        condition=models.Q(("movie", models.F("other")), _negated=True),
-                        name="similar_movie_is_another",
-                    ),
-                ],
-            },
         ),
     ]

@@ -13,9 +13,10 @@ from django.utils import timezone
 from recommendations.data import Dataset
 from recommendations.engine import artifacts
 from recommendations.engine.evaluation import Quality
+from recommendations.engine.matching import Deviations
 from recommendations.engine.predicting import RatingPredictor
 from recommendations.engine.protocol import Array
-from recommendations.loading import PREDICTOR
+from recommendations.loading import MATCHING, PREDICTOR
 from recommendations.models import Release
 from recommendations.releases import make_current, remove_old_releases
 from recommendations.training.fitting import Trained
@@ -30,6 +31,7 @@ def publish(release: Release, trained: Trained, dataset: Dataset) -> Release:
     arrays: dict[str, Array] = {"item_ids": dataset.items.ids, "user_ids": dataset.users.ids}
     models = {name: recommender.to_arrays() for name, recommender in trained.recommenders.items()}
     models[PREDICTOR] = RatingPredictor.fit(dataset.ratings).to_arrays()
+    models[MATCHING] = Deviations.fit(dataset.interactions, dataset.times).to_arrays()
     for name, own in models.items():
         arrays |= {f"{name}.{key}": array for key, array in own.items()}
     artifacts.save(

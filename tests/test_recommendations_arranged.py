@@ -1,0 +1,279 @@
+"""From scores to a list: how films differ, what is fresh, one of a series at the beginning."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from uuid import uuid4
+
+import pytest
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+from pytest_django.fixtures import Settings
+
+from movies.models import Movie
+from recommendations.impressions import unopened
+from recommendations.impressions.unopened import shown_unopened
+from recommendations.lists.batches import lists_for
+from recommendations.lists.choosing import Question
+from recommendations.models import Impression, Interaction
+from tests.audience import ids, listed, say, sources, train_release
+from tests.builders import Client, make_movie, make_user
+from tests.promoting import make_promotion
+from users.models import User
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_and_alone", "by_popularity")]
+
+LONG_AGO = timezone.localdate() - timedelta(days=3650)
+
+
+@pytest.fixture
+def by_popularity(settings: Settings) -> None:
+    """The order of a newcomer's list is known: no film is shown for being new."""
+    settings.TRAINING_ALGORITHMS = ["popularity"]
+    settings.EXPLORATION_SHARE = 0.0
+
+
+def make_film(genre: str = "drama", start_date: date = LONG_AGO, **fields: object) -> Movie:
+    return make_movie(genres=[genre], start_date=start_date, **fields)
+
+
+def release_of(*films: Movie) -> list[int]:
+    """One that finds each film more popular than the next; their ids."""
+    fans = [make_user() for _ in films]
+    Interaction.objects.bulk_create(
+        Interaction(user=fan, movie=film, kind=Interaction.Kind.LIKE)
+        for place, film in enumerate(films)
+        for fan in fans[place:]
+    )
+    train_release()
+    return [film.pk for film in films]
+
+
+def show(viewer: User, *films: Movie, days_ago: int = 1, clicked: bool = False) -> None:
+    """In one list."""
+    at, list_id = timezone.now() - timedelta(days=days_ago), uuid4()
+    Impression.objects.bulk_create(
+        Impression(
+            list_id=list_id, position=position, user=viewer, movie=film, scope="catalogue",
+            algorithm="hybrid", source="popularity", is_fallback=True, shown_at=at,
+            clicked_at=at if clicked else None,
+        )
+        for position, film in enumerate(films, 1)
+    )  # fmt: skip
+
+
+def boost(film: Movie, strength: float) -> None:
+    make_promotion(film, kind="boost", place=None, strength=strength)
+
+
+# --- diversity
+
+
+def test_films_of_another_kind_come_up(viewer: Client, settings: Settings) -> None:
+    films = [make_film(genre) for genre in ("drama", "drama", "drama", "comedy", "comedy")]
+    a, b, c, d, e = release_of(*films)
+    assert ids(listed(viewer)) == [a, b, c, d, e]
+    settings.DIVERSITY = 0.6
+    assert ids(listed(viewer, refresh=True)) == [a, d, b, c, e]
+
+
+def test_scores_stay_those_of_the_model(viewer: Client, settings: Settings) -> None:
+    release_of(*(make_film(genre) for genre in ("drama", "drama", "comedy")))
+    before = {item["movie"]["id"]: item["score"] for item in listed(viewer)["items"]}
+    settings.DIVERSITY = 1.0
+    items = listed(viewer, refresh=True)["items"]
+    assert {item["movie"]["id"]: item["score"] for item in items} == before
+    assert [item["rank"] for item in items] == [1, 2, 3]
+    assert [item["score"] for item in items] != sorted(before.values(), reverse=True)
+
+
+def test_an_algorithm_that_is_asked_for_by_name_is_shown_as_it_is(
+    viewer: Client, settings: Settings
+) -> None:
+    films = [make_film(genre) for genre in ("drama", "drama", "comedy")]
+    films.append(make_film("war", timezone.localdate()))
+    in_order = release_of(*films)
+    settings.DIVERSITY = settings.FRESHNESS = 1.0
+    show(viewer.user, films[0])
+    show(viewer.user, films[0])
+    boost(films[3], 1.0)
+    assert ids(listed(viewer, algorithm="popularity")) == in_order
+    assert ids(listed(viewer)) != in_order
+
+
+@pytest.mark.parametrize("diversity", [0.0, 1.0])
+def test_what_stands_in_never_overtakes_what_is_known(
+    viewer: Client, settings: Settings, diversity: float
+) -> None:
+    """First what the viewer says to like, then what is popular, and by date what nobody knows."""
+    settings.DIVERSITY, settings.FRESHNESS = diversity, 1.0
+    today = timezone.localdate()
+    popular = [make_film("comedy", today), make_film("western", today)]
+    preferred = [make_film("war"), make_film("war")]
+    release_of(*popular)
+    by_date = [make_film("horror", today - timedelta(days=day)) for day in (1, 2, 3)]
+    viewer.put("/users/me/preferences", {"genres": ["war"], "languages": []})
+    answer = listed(viewer)
+    assert sources(answer) == ["preferences", "popularity", "programme"]
+    assert set(ids(answer)[:2]) == {film.pk for film in preferred}
+    assert set(ids(answer)[2:4]) == {film.pk for film in popular}
+    assert ids(answer)[4:] == [film.pk for film in by_date]
+
+
+def test_what_is_arranged_comes_from_further_down_than_the_list_goes(
+    viewer: Client, settings: Settings
+) -> None:
+    """The 44th of 45 films, the only one of another kind."""
+    films = [make_film("comedy" if place == 43 else "drama") for place in range(45)]
+    in_order = release_of(*films)
+    assert ids(listed(viewer, limit=40)) == in_order[:40]
+    settings.DIVERSITY = 1.0
+    answer = ids(listed(viewer, limit=40, refresh=True))
+    assert answer[:2] == [in_order[0], in_order[43]]
+    assert len(set(answer)) == 40
+
+
+def test_a_part_of_a_list_is_its_beginning(viewer: Client, settings: Settings) -> None:
+    settings.DIVERSITY = settings.FRESHNESS = 0.5
+    films = [make_film(genre) for genre in ("drama", "drama", "war", "war", "comedy", "comedy")]
+    release_of(*films)
+    show(viewer.user, *films[:2])
+    show(viewer.user, *films[:2])
+    question = Question("catalogue", "hybrid", 7)
+    [found] = lists_for([viewer.user.pk], question, limit=3)
+    assert [item.movie_id for item in found.items] == ids(listed(viewer))[:3]
+
+
+def test_a_film_without_anything_is_listed_all_the_same(viewer: Client, settings: Settings) -> None:
+    settings.DIVERSITY = 0.5
+    bare = make_movie(genres=[], original_language=None, release_year=None)
+    in_order = release_of(bare, make_film(), make_film())
+    assert set(ids(listed(viewer))) == set(in_order)
+
+
+# --- freshness
+
+
+def test_what_starts_about_now_comes_up_a_little(viewer: Client, settings: Settings) -> None:
+    today = timezone.localdate()
+    starts = [*[LONG_AGO] * 4, today + timedelta(days=1), LONG_AGO]
+    a, b, c, d, e, f = release_of(*(make_film(start_date=start) for start in starts))
+    assert ids(listed(viewer)) == [a, b, c, d, e, f]
+    settings.FRESHNESS = 0.3
+    assert ids(listed(viewer, refresh=True)) == [a, b, c, e, d, f]
+
+
+def test_what_was_shown_in_vain_goes_down(viewer: Client, settings: Settings) -> None:
+    settings.FRESHNESS = 0.6
+    films = [make_film() for _ in range(5)]
+    a, b, c, d, e = release_of(*films)
+    show(viewer.user, films[0])
+    # Once is nothing, and what others were shown is nothing at all.
+    show(make_user(), films[0])
+    assert ids(listed(viewer)) == [a, b, c, d, e]
+    show(viewer.user, films[0])
+    assert ids(listed(viewer, refresh=True)) == [b, a, c, d, e]
+    show(viewer.user, films[0])
+    show(viewer.user, films[0])
+    assert ids(listed(viewer, refresh=True)) == [b, c, a, d, e]
+    settings.FRESHNESS = 0.0
+    assert ids(listed(viewer, refresh=True)) == [a, b, c, d, e]
+
+
+def test_what_was_opened_or_is_long_ago_was_not_shown_in_vain(viewer: Client) -> None:
+    opened, old, worn, once = (make_film() for _ in range(4))
+    show(viewer.user, opened, clicked=True)
+    show(viewer.user, opened, worn, once)
+    show(viewer.user, worn, old)
+    show(viewer.user, old, worn, days_ago=15)
+    assert shown_unopened([viewer.user.pk]) == {viewer.user.pk: {worn.pk: 2, once.pk: 1, old.pk: 1}}
+
+
+def test_of_a_viewer_who_fetches_endlessly_the_latest_lists_are_read(
+    viewer: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unopened, "AT_MOST", 4)
+    early, late = make_film(), make_film()
+    for film, days_ago in ((early, 3), (early, 3), (late, 2), (late, 1), (late, 1)):
+        show(viewer.user, film, days_ago=days_ago)
+    assert shown_unopened([viewer.user.pk])[viewer.user.pk] == {late.pk: 3, early.pk: 1}
+
+
+def test_of_many_viewers_one_query_tells(
+    settings: Settings, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    settings.FRESHNESS = 1.0
+    films = [make_film() for _ in range(3)]
+    in_order = release_of(*films)
+    tired, fresh, nobody = make_user(), make_user(), make_user()
+    for _ in range(4):
+        show(tired, films[0])
+    with django_assert_num_queries(1):
+        found = shown_unopened([tired.pk, fresh.pk])
+    assert found == {tired.pk: {films[0].pk: 4}, fresh.pk: {}}
+    question = Question("catalogue", "hybrid", 7)
+    lists = list(lists_for([tired.pk, nobody.pk, fresh.pk], question, limit=3))
+    first = [found.items[0].movie_id for found in lists]
+    assert first == [in_order[1], in_order[0], in_order[0]]
+
+
+# --- boosts
+
+
+def test_a_boosted_film_comes_up_by_its_strength(viewer: Client) -> None:
+    films = [make_film() for _ in range(5)]
+    a, b, c, d, e = release_of(*films)
+    boost(films[4], 0.6)
+    assert ids(listed(viewer)) == [a, b, e, c, d]
+
+
+def test_a_boosted_film_that_nobody_knows_comes_in_among_the_known(viewer: Client) -> None:
+    films = [make_film() for _ in range(41)]
+    in_order = release_of(*films)
+    new = make_film(start_date=LONG_AGO - timedelta(days=1))
+    assert new.pk not in ids(listed(viewer, limit=40))
+    boost(new, 1.0)
+    answer = listed(viewer, limit=40, refresh=True)
+    # As good as the best, behind which it comes.
+    assert ids(answer) == [in_order[0], new.pk, *in_order[1:39]]
+    assert answer["items"][1]["source"] == "programme"
+
+
+def test_no_boost_shows_what_the_viewer_has_rejected(viewer: Client) -> None:
+    films = [make_film() for _ in range(3)]
+    release_of(*films)
+    boost(films[0], 1.0)
+    say(viewer, films[0], "hide")
+    assert films[0].pk not in ids(listed(viewer))
+
+
+# --- series
+
+
+def test_one_of_a_series_stands_among_the_first_five(viewer: Client) -> None:
+    toys = ("Toy Story", "Toy Story 2", "Toy Story 3")
+    names = (*toys[:2], "Vertigo", "Ikiru", toys[2], "Persona", "Gertrud", "Playtime")
+    films = [make_film(name=name) for name in names]
+    a, b, c, d, e, f, g, h = release_of(*films)
+    apart = [a, c, d, f, g, b, e, h]
+    assert ids(listed(viewer)) == apart
+    # By whatever order.
+    assert ids(listed(viewer, algorithm="popularity")) == apart
+    # And the same for a beginning.
+    assert ids(listed(viewer, limit=5)) == apart[:5]
+
+
+def test_a_pinned_film_stays_and_its_series_makes_room(viewer: Client) -> None:
+    names = ("Toy Story", "Vertigo", "Ikiru", "Persona", "Gertrud", "Playtime", "Toy Story 2")
+    films = [make_film(name=name) for name in names]
+    a, b, c, d, e, f, g = release_of(*films)
+    make_promotion(films[6], place=3)
+    assert ids(listed(viewer)) == [b, c, g, d, e, a, f]
+
+
+def test_a_series_by_what_staff_say(viewer: Client) -> None:
+    names = ("Dr. No", "Goldfinger", "Vertigo", "Ikiru", "Persona", "Gertrud")
+    films = [make_film(name=name) for name in names]
+    Movie.objects.filter(name__in=names[:2]).update(series="James Bond")
+    a, b, c, d, e, f = release_of(*films)
+    assert ids(listed(viewer)) == [a, c, d, e, f, b]
