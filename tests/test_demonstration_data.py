@@ -8,7 +8,11 @@ import pytest
 
 from cinema.demonstration.films import Film, load_films
 from cinema.demonstration.programme import PlannedScreening, Run, plan_runs, plan_screenings
-from cinema.demonstration.viewers import SimulatedInteraction, simulate_interactions
+from cinema.demonstration.viewers import (
+    SimulatedInteraction,
+    simulate_club,
+    simulate_interactions,
+)
 
 FILMS = load_films()
 ANY_WEEK = [date(2025, 11, 17) + timedelta(days=days) for days in range(7)]
@@ -195,3 +199,23 @@ def test_every_viewer_comes_back_on_several_days(simulated: list[SimulatedIntera
     for row in simulated:
         days[row.viewer].add(int(row.days_ago))
     assert min(map(len, days.values())) >= 2
+
+
+def test_the_club_shares_films_and_agrees_on_most_of_them() -> None:
+    club = simulate_club(FILMS)
+    assert club == simulate_club(FILMS)
+    stars: defaultdict[int, dict[int, float]] = defaultdict(dict)
+    for row in club:
+        assert row.kind == "rating"
+        assert row.stars in {halves / 2 for halves in range(1, 11)}
+        assert row.film not in stars[row.viewer]
+        stars[row.viewer][row.film] = row.stars
+    first, *others = (stars[member] for member in sorted(stars))
+    apart = []
+    for other in others:
+        shared = first.keys() & other.keys()
+        assert len(shared) >= 25
+        apart.append(sum(abs(first[film] - other[film]) for film in shared) / len(shared))
+    assert max(apart[:3]) < 0.6 < min(apart[-3:])
+    # What the others liked and the first one has not seen can be recommended.
+    assert all(len(other.keys() - first.keys()) >= 5 for other in others)

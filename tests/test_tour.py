@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cinema.api import api
+from cinema.processes import wait_for
 from tests.http_file import Session, parse
 from tests.running import ROOT, RunningCinema, new_home
 
@@ -62,21 +63,27 @@ def _shape(session: Session, url: str) -> str:
 
 
 def test_the_ratings_are_seen_by_the_next_list(cinema: RunningCinema) -> None:
-    """What the viewer of the demonstration rates changes the list at once, and says why."""
-    access = cinema.post(
-        "/api/v1/auth/login",
-        {"email": "viewer@cinema.example", "password": "front row centre"},
-    )["access"]
+    """What a viewer rates leaves the list at once; the one made meanwhile goes by it, and why."""
+    newcomer = {"email": "newcomer@example.org", "password": "a seat at the back"}
+    cinema.post("/api/v1/auth/register", newcomer)
+    access = cinema.post("/api/v1/auth/login", newcomer)["access"]
     before = cinema.get("/api/v1/recommendations", access)
-    assert {item["source"] for item in before["items"]} <= {"popularity", "exploration"}
+    assert {item["source"] for item in before["items"]} <= {"popularity", "exploration", "pin"}
     horror = cinema.get("/api/v1/movies?genre=horror&per_page=3")["data"]
     for movie in horror:
         payload = {"movie_id": movie["id"], "kind": "superlike"}
         cinema.post("/api/v1/interactions", payload, access)
+    at_once = cinema.get("/api/v1/recommendations", access)
+    assert {item["movie"]["id"] for item in at_once["items"]}.isdisjoint(m["id"] for m in horror)
+
+    def is_renewed() -> bool:
+        listed = cinema.get("/api/v1/recommendations", access)
+        return bool({item["source"] for item in listed["items"]} & {"als", "content"})
+
+    assert wait_for(is_renewed, timeout_s=20, every_s=0.2)
     after = cinema.get("/api/v1/recommendations", access)
     found_by = {item["source"] for item in after["items"]}
-    assert found_by <= {"als", "content", "popularity", "exploration"}
-    assert found_by & {"als", "content"}
+    assert found_by <= {"als", "content", "popularity", "exploration", "pin"}
     assert {item["movie"]["id"] for item in after["items"]}.isdisjoint(m["id"] for m in horror)
     reasons = [reason for item in after["items"] for reason in item["reasons"]]
     by_films = {reason["movie_id"] for reason in reasons} - {None}
@@ -87,6 +94,25 @@ def test_the_ratings_are_seen_by_the_next_list(cinema: RunningCinema) -> None:
         for found in (before, after)
     ]
     assert share_of_horror[1] > share_of_horror[0]
+
+
+def test_the_demonstration_shows_each_feature_at_once(cinema: RunningCinema) -> None:
+    """Its viewer has a taste, others share it and agree to be seen, and a film is pinned."""
+    access = cinema.post(
+        "/api/v1/auth/login",
+        {"email": "viewer@cinema.example", "password": "front row centre"},
+    )["access"]
+    matches = {match["user"]["id"] for match in cinema.get("/api/v1/matches", access)["data"]}
+    assert len(matches) >= 3
+    items = cinema.get("/api/v1/recommendations?limit=40", access)["items"]
+    assert [item["rank"] for item in items if item["source"] == "pin"] == [3]
+    assert {reason["kind"] for item in items for reason in item["reasons"]} >= {"liked", "staff"}
+    matched = {user["id"] for item in items for user in item["matched_users"]}
+    assert matched
+    assert matched <= matches
+    assert any(item["potential_matches"] for item in items)
+    similar = cinema.get(f"/api/v1/movies/{items[0]['movie']['id']}/similar")
+    assert len(similar["data"]) == 10
 
 
 def test_swagger_and_its_assets_come_from_this_server(cinema: RunningCinema) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
@@ -12,14 +12,21 @@ from django.utils import timezone
 from cinema.demonstration import STAFF, VIEWER
 from cinema.demonstration.films import Film, load_films
 from cinema.demonstration.programme import Run, plan_runs, plan_screenings
-from cinema.demonstration.viewers import simulate_interactions
+from cinema.demonstration.viewers import (
+    SimulatedInteraction,
+    simulate_club,
+    simulate_interactions,
+)
 from movies import services as movies
 from movies.models import Hall, Movie, Screening
 from movies.search.indexing import index_for_search
-from recommendations.models import Interaction
-from users.models import User
+from recommendations.models import Interaction, Promotion
+from recommendations.promotions.services import create_promotion
+from users.models import Preferences, User
 
 SIMULATED = "simulated-{}@cinema.invalid"
+#: From its first day on.
+PINNED_FOR = timedelta(days=14)
 
 
 class DatabaseNotEmpty(Exception):
@@ -46,7 +53,9 @@ def fill_demonstration(today: date | None = None) -> bool:
     with transaction.atomic():
         stored = _write_movies(films, runs)
         _write_screenings(films, runs, stored, today)
-        _write_interactions(films, stored)
+        _write_viewers(films, stored)
+        User.objects.create_superuser(STAFF.email, STAFF.password, name=STAFF.name)
+        _pin_a_film(runs, stored, today)
     index_for_search()
     return True
 
@@ -99,17 +108,34 @@ def _local(wall_time: datetime) -> datetime:
     return timezone.make_aware(wall_time)
 
 
-def _write_interactions(films: Sequence[Film], stored: Sequence[Movie]) -> None:
-    """Viewers who cannot sign in, one who can, and staff."""
-    simulated = simulate_interactions(films)
-    count = max(interaction.viewer for interaction in simulated) + 1
+def _write_viewers(films: Sequence[Film], stored: Sequence[Movie]) -> None:
+    """Viewers who cannot sign in, and one who can, among whom are the members of a club."""
+    simulated, club = simulate_interactions(films), simulate_club(films)
+    others, members = _count(simulated), _count(club)
     nobody_knows = make_password(None)
-    viewers = User.objects.bulk_create(
+    first = User.objects.create_user(VIEWER.email, VIEWER.password, name=VIEWER.name)
+    strangers = User.objects.bulk_create(
         User(email=SIMULATED.format(n), name=f"Viewer {n}", password=nobody_knows)
-        for n in range(1, count + 1)
+        for n in range(1, others + members)
     )
-    User.objects.create_user(VIEWER.email, VIEWER.password, name=VIEWER.name)
-    User.objects.create_superuser(STAFF.email, STAFF.password, name=STAFF.name)
+    _write_interactions(simulated, strangers[:others], stored)
+    _write_interactions(club, [first, *strangers[others:]], stored)
+    # Most agree to be seen by who shares their taste.
+    Preferences.objects.bulk_create(
+        Preferences(user=viewer, match_visible=True)
+        for n, viewer in enumerate([first, *strangers])
+        if n % 4 != 3
+    )
+
+
+def _count(simulated: Sequence[SimulatedInteraction]) -> int:
+    """Of the viewers."""
+    return max(interaction.viewer for interaction in simulated) + 1
+
+
+def _write_interactions(
+    simulated: Sequence[SimulatedInteraction], viewers: Sequence[User], stored: Sequence[Movie]
+) -> None:
     now = timezone.now()
     Interaction.objects.bulk_create(
         Interaction(
@@ -122,3 +148,18 @@ def _write_interactions(films: Sequence[Film], stored: Sequence[Movie]) -> None:
         )
         for interaction in simulated
     )
+
+
+def _pin_a_film(runs: Sequence[Run], stored: Sequence[Movie], today: date) -> None:
+    """The next one to come that the viewer has not rated, in third place of everybody's list."""
+    rated = set(Movie.objects.filter(interactions__user__email=VIEWER.email))
+    coming = [run for run in runs if run.starts_on > today and stored[run.film] not in rated]
+    opening = min(coming, key=lambda run: run.starts_on)
+    fields = {
+        "movie_id": stored[opening.film].pk,
+        "kind": Promotion.Kind.PIN,
+        "place": 3,
+        "note": "Opens soon",
+        "ends_at": _local(datetime.combine(opening.starts_on + PINNED_FOR, time())),
+    }
+    create_promotion(fields=fields)

@@ -26,6 +26,12 @@ SESSION_DAYS = 0.15
 SHARE_OF_RATINGS = 0.65
 SHARE_OF_SEEN = 0.08
 
+# So that some of the club match by `MATCH_THRESHOLD`, and some nearly.
+CLUB_TASTE, CLUB_FILMS = "European art house", 50
+CLUB_STARS, CLUB_LIKING_STARS = 3.4, 0.7
+SHARE_WATCHED, SHARE_WATCHED_BY_FIRST = 0.9, 0.7
+LEAST_NOISE_STARS, MOST_NOISE_STARS = 0.2, 1.4
+
 
 @dataclass(frozen=True)
 class SimulatedInteraction:
@@ -106,6 +112,29 @@ def simulate_interactions(
         for film, stars, days in zip(watched, enjoyment, days_ago, strict=True):
             kind, rounded = _judgement(float(stars), rng.random())
             simulated.append(SimulatedInteraction(viewer, int(film), kind, rounded, float(days)))
+    return simulated
+
+
+def simulate_club(
+    films: Sequence[Film], *, members: int = 16, seed: int = 1955
+) -> list[SimulatedInteraction]:
+    """A film club, whose members rate much the same films, and agree the less the later they come.
+
+    The first one has missed more than the others.
+    """
+    rng = np.random.default_rng(seed)
+    affinities = _affinities(films)[[*TASTES].index(CLUB_TASTE)]
+    shown = np.argsort(-affinities, kind="stable")[:CLUB_FILMS]
+    simulated = []
+    for member, noise in enumerate(np.linspace(LEAST_NOISE_STARS, MOST_NOISE_STARS, members)):
+        share = SHARE_WATCHED if member else SHARE_WATCHED_BY_FIRST
+        watched = np.sort(rng.choice(shown, size=round(share * CLUB_FILMS), replace=False))
+        liking = CLUB_STARS + CLUB_LIKING_STARS * affinities[watched]
+        enjoyment = liking + noise * rng.standard_normal(len(watched))
+        days_ago = _days_ago(len(watched), rng)
+        for film, stars, days in zip(watched, enjoyment, days_ago, strict=True):
+            kind, rounded = _judgement(float(stars), 0.0)  # all of them rate
+            simulated.append(SimulatedInteraction(member, int(film), kind, rounded, float(days)))
     return simulated
 
 

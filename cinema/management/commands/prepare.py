@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 from argparse import ArgumentParser
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management import call_command
@@ -9,8 +10,10 @@ from django.core.management.base import BaseCommand
 
 from cinema.demonstration.filling import fill_demonstration, is_empty
 from cinema.locks import single_run
+from recommendations.matches.tasks import match_viewers
 from recommendations.models import Interaction
 from recommendations.selectors import current_release
+from recommendations.similar.tasks import relate_films
 
 log = logging.getLogger(__name__)
 
@@ -33,12 +36,17 @@ class Command(BaseCommand):
                 fill_demonstration()
             if current_release() is None and Interaction.objects.exists():
                 self.stdout.write("Training the models ...")
-                self._train()
+                self._try(self._train, "the first training")
+                self._try(match_viewers, "finding viewers of similar taste")
+                self._try(relate_films, "finding similar films")
 
     def _train(self) -> None:
+        # Whoever has just started it waits. A later training searches.
+        call_command("train", tuning_budget_s=0, verbosity=0)
+
+    def _try(self, step: Callable[[], object], name: str) -> None:
         try:
-            # Whoever has just started it waits. A later training searches.
-            call_command("train", tuning_budget_s=0, verbosity=0)
+            step()
         except Exception:
-            # The programme can be served without models, and beat asks for a training again.
-            log.exception("the first training failed")
+            # The programme can be served without it, and beat asks for it again.
+            log.exception("%s failed", name)
