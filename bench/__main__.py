@@ -10,11 +10,14 @@ from pathlib import Path
 
 from bench import (
     accounts,
+    crowd,
     endpoints,
     hybrid,
     importing,
+    impressions,
     lists,
     loading,
+    matching,
     peers,
     programme,
     recommendations,
@@ -33,10 +36,13 @@ BENCHMARKS = {
     "releases": releases.run,
     "peers": peers.run,
     "recommendations": recommendations.run,
+    "matching": matching.run,
     "hybrid": hybrid.run,
+    "crowd": crowd.run,
     "endpoints": endpoints.run,
     "accounts": accounts.run,
     "importing": importing.run,
+    "impressions": impressions.run,
     "startup": startup.run,
 }
 RESULTS = Path(__file__).parent / "results"

@@ -101,6 +101,22 @@ class Home:
         with serving(child, port):
             yield port
 
+    @contextmanager
+    def program(self, name: str) -> Iterator[None]:
+        """Another of the programs that `make run` starts, until the block ends."""
+        child = Child(
+            name=name,
+            command=[sys.executable, "-m", "bench.program", name],
+            home=self.path,
+            environment=self.environment,
+            directory=REPOSITORY,
+        )
+        try:
+            child.start()
+            yield
+        finally:
+            stop([child], timeout_s=5)
+
     def remove(self) -> None:
         """Delete it, also where PostgreSQL's data had to be kept elsewhere."""
         data = self.path / "postgres"

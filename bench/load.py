@@ -72,11 +72,20 @@ def get(path: str, headers: Mapping[str, str] | None = None) -> str:
     return _request("GET", path, headers or {})
 
 
-def post(path: str, payload: object) -> str:
+def post(path: str, payload: object, headers: Mapping[str, str] | None = None) -> str:
     """A POST request of JSON as it goes over the wire."""
+    return _with_body("POST", path, payload, headers or {})
+
+
+def put(path: str, payload: object, headers: Mapping[str, str] | None = None) -> str:
+    """A PUT request of JSON as it goes over the wire."""
+    return _with_body("PUT", path, payload, headers or {})
+
+
+def _with_body(method: str, path: str, payload: object, headers: Mapping[str, str]) -> str:
     body = json.dumps(payload)  # ASCII: as many bytes as characters
     length = {"Content-Type": "application/json", "Content-Length": str(len(body))}
-    return _request("POST", path, length) + body
+    return _request(method, path, {**headers, **length}) + body
 
 
 def _request(method: str, path: str, headers: Mapping[str, str]) -> str:

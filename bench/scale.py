@@ -19,6 +19,7 @@ class Scale:
         tokens: As how many viewers recommendations are asked for.
         peer_sizes: Name, viewers, films and likes of the matrices that libraries are held against.
         orm_rows: How much of the table the ORM loads at most.
+        crowd: So many viewers come at once, within `crowd_arriving_s`, for `crowd_seconds`.
     """
 
     folder: str
@@ -34,6 +35,9 @@ class Scale:
     tokens: int
     peer_sizes: tuple[tuple[str, int, int, int], ...]
     orm_rows: int
+    crowd: int
+    crowd_arriving_s: float
+    crowd_seconds: float
 
 
 FULL = Scale(
@@ -53,6 +57,9 @@ FULL = Scale(
         ("20 million", 138_000, 27_000, 20_000_000),
     ),
     orm_rows=500_000,
+    crowd=1000,
+    crowd_arriving_s=20,
+    crowd_seconds=60,
 )
 #: Whether the benchmarks work, in about a minute; its figures mean little.
 SMALL = Scale(
@@ -69,4 +76,7 @@ SMALL = Scale(
     tokens=100,
     peer_sizes=(("100 thousand", 1000, 1700, 100_000),),
     orm_rows=50_000,
+    crowd=50,
+    crowd_arriving_s=2,
+    crowd_seconds=3,
 )

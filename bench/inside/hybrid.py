@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from statistics import fmean
@@ -16,6 +17,7 @@ from django.utils import timezone
 from movies import catalogue
 from movies.models import Hall, Movie, Screening
 from recommendations.data import load_history
+from recommendations.impressions.unopened import shown_unopened
 from recommendations.lists.batches import lists_for
 from recommendations.lists.candidates import films_for
 from recommendations.lists.choosing import Choice, Question
@@ -90,7 +92,8 @@ def _time_one(user_id: int, release: LoadedRelease) -> tuple[dict[str, float], i
     def choose(*, with_reasons: bool) -> Any:
         models = Models(release, films, [history])
         stated = partial(get_preferences, user_id)
-        choice = Choice(user_id, 0, CATALOGUE, snapshot, models, stated)
+        shown = partial(_unopened, user_id)
+        choice = Choice(user_id, 0, CATALOGUE, snapshot, models, stated, shown)
         return choice.items(with_reasons=with_reasons)
 
     ranked, items = _seconds(lambda: choose(with_reasons=False))
@@ -98,6 +101,10 @@ def _time_one(user_id: int, release: LoadedRelease) -> tuple[dict[str, float], i
     seconds = {"ranked": ranked, "with reasons": explained, "history": in_history}
     ms = {what: value * 1000 for what, value in seconds.items()}
     return ms, len(history.movie_ids), Counter(item.source for item in items)
+
+
+def _unopened(user_id: int) -> Mapping[int, int]:
+    return shown_unopened([user_id])[user_id]
 
 
 def _seconds(action: Any) -> tuple[float, Any]:
