@@ -31,8 +31,14 @@ from movies.media.api import router as media
 from movies.programme.api import router as programme
 from movies.screenings.api import router as screenings
 from movies.tmdb.api import router as tmdb
+from recommendations.analytics.api import router as analytics
+from recommendations.analytics.audience_api import router as audience
 from recommendations.api import router as recommendations
+from recommendations.experiments.api import router as experiments
 from recommendations.importing.api import router as viewer_import
+from recommendations.impressions.api import router as impressions
+from recommendations.matches.api import router as matches
+from recommendations.promotions.api import router as promotions
 from recommendations.ratings.api import router as ratings
 from users.api import router as users
 from users.favourites.api import router as favourites
@@ -101,7 +107,13 @@ for router in (
     ratings,
     playlists,
     recommendations,
+    impressions,
     viewer_import,
+    matches,
+    promotions,
+    audience,
+    experiments,
+    analytics,
     audit,
     answers,
 ):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import Group, Permission
@@ -17,8 +16,16 @@ from django_celery_results.models import TaskResult
 
 from cinema.audit.recording import recording_as
 from movies.models import Genre, Movie
-from recommendations.models import Impression, Neighbour
-from tests.builders import Client, interact, make_movie, make_screening, make_user
+from recommendations.models import Neighbour
+from recommendations.ratings.summary import refresh_summary
+from tests.builders import (
+    Client,
+    interact,
+    make_impression,
+    make_movie,
+    make_screening,
+    make_user,
+)
 from users.models import (
     Favourite,
     MailedToken,
@@ -52,6 +59,7 @@ def make_known_viewer(**fields: Any) -> Client:
     _traces(user)
     viewer = Client(user)
     assert viewer.get("/recommendations").status_code == 200
+    refresh_summary()
     return viewer
 
 
@@ -68,17 +76,7 @@ def _taste(user: User, film: Movie) -> None:
     other, sums = make_user(), {"product_sum": 9.0, "own_square_sum": 9.0, "other_square_sum": 9.0}
     Neighbour.objects.create(user=user, other=other, similarity=0.9, shared=30, **sums)
     Neighbour.objects.create(user=other, other=user, similarity=0.9, shared=30, **sums)
-    Impression.objects.create(
-        list_id=uuid4(),
-        position=1,
-        user=user,
-        movie=film,
-        scope="catalogue",
-        algorithm="hybrid",
-        source="als",
-        is_fallback=False,
-        shown_at=now,
-    )
+    make_impression(user, film)
 
 
 def _playlists(user: User, film: Movie) -> None:
@@ -118,7 +116,7 @@ def _traces(user: User) -> None:
     boss = make_user(is_staff=True)
     with recording_as(via="admin", path="POST /admin/", user_id=boss.pk):
         user.name += " "
-        user.save()
+        user.save(update_fields=["name"])
         open_session(user=user).delete()
 
 
@@ -142,7 +140,7 @@ def rows(sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
 
 def tables() -> list[str]:
     found = rows(
-        "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') "
+        "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p', 'm') "
         "AND relnamespace = 'public'::regnamespace ORDER BY relname"
     )
     return [name for (name,) in found]

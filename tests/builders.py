@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from django.contrib.auth.hashers import make_password
 from django.test import Client as DjangoClient
@@ -13,7 +14,7 @@ from django.utils import timezone
 from movies import services as movies
 from movies.models import Movie, Screening
 from movies.screenings import services as screenings
-from recommendations.models import Interaction
+from recommendations.models import Impression, Interaction
 from users.models import User
 from users.sessions.services import open_session
 from users.sessions.tokens import issue_access_token
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 API = "/api/v1"
 #: Paths that are meant as they are; to others `API` is added.
 OUTSIDE = ("/account", "/api", "/graphql", "/health", "/media")
-_numbers = itertools.count(1)
+#: From where no title seems to count a series: "Movie 2" would be one with "Movie 3".
+_numbers = itertools.count(101)
 
 
 class Client:
@@ -125,6 +127,20 @@ def interact(user: User, movie: Movie, kind: str = "like", **fields: Any) -> Int
     return Interaction.objects.create(
         user=user, movie=movie, kind=Interaction.Kind[kind.upper()], **fields
     )
+
+
+def make_impression(user: User, movie: Movie, **fields: Any) -> Impression:
+    """That the film stood first in a list of its own."""
+    defaults: dict[str, Any] = {
+        "list_id": uuid4(),
+        "position": 1,
+        "scope": "catalogue",
+        "algorithm": "hybrid",
+        "source": "als",
+        "is_fallback": False,
+        "shown_at": timezone.now(),
+    }
+    return Impression.objects.create(user=user, movie=movie, **{**defaults, **fields})
 
 
 def at(day: date, hour: int, minute: int = 0) -> datetime:

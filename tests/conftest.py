@@ -15,6 +15,7 @@ from psycopg_pool import ConnectionPool
 from tests.environment import HOME
 
 if TYPE_CHECKING:
+    from pytest_django import DjangoCaptureOnCommitCallbacks
     from pytest_django.fixtures import Settings
 
     from tests.builders import Client
@@ -55,6 +56,7 @@ def _fresh_process_memory(_servers: None, settings: Settings) -> None:
     from cinema.throttling import counting, metering, stepping
     from movies import catalogue
     from recommendations import loading, similarity
+    from recommendations.impressions import waiting
 
     settings.CATALOGUE_CHECK_INTERVAL_S = 1e-9
     ForgivingRedisCache._away_until = 0.0
@@ -62,6 +64,7 @@ def _fresh_process_memory(_servers: None, settings: Settings) -> None:
     catalogue.forget()
     loading.forget_release()
     similarity.forget_tastes()
+    waiting.forget_held()
     for counted in (counting.local, stepping.local, metering.meter):
         counted.forget()
     cache.clear()
@@ -80,6 +83,24 @@ def fresh_and_alone(settings: Settings, tmp_path: Path) -> None:
     settings.CINEMA_HOME = tmp_path
     settings.RELEASE_CHECK_INTERVAL_S = 0
     settings.CATALOGUE_CHECK_INTERVAL_S = 0
+
+
+@pytest.fixture
+def committing(
+    db: None,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each request does what it does after its commit, also within the transaction of a test."""
+    from tests.builders import Client
+
+    send = Client.send
+
+    def sent(*args: Any, **kwargs: Any) -> Any:
+        with django_capture_on_commit_callbacks(execute=True):
+            return send(*args, **kwargs)
+
+    monkeypatch.setattr(Client, "send", sent)
 
 
 @pytest.fixture

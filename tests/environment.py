@@ -21,6 +21,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # that are about them name them.
 os.environ["TRAINING_ALGORITHMS"] = "popularity,als,content,hybrid"
 os.environ["TUNING_BUDGET_S"] = "0"
+# Lists go by relevance alone, but in the tests that are about more.
+os.environ["DIVERSITY"] = os.environ["FRESHNESS"] = "0"
 # On a busy machine a slow cache is not away, or what was kept would seem forgotten.
 os.environ["CACHE_TIMEOUT_S"] = "20"
 # Tests of the limits set their own, and come from this machine.

@@ -25,7 +25,16 @@ from django.utils import timezone
 from cinema.api import api
 from movies.models import Screening
 from recommendations.models import Interaction, Release, TrainingRun
-from tests.builders import Client, interact, make_movie, make_screening, make_user
+from tests.builders import (
+    Client,
+    interact,
+    make_impression,
+    make_movie,
+    make_screening,
+    make_user,
+)
+from tests.experimenting import make_experiment
+from tests.promoting import make_promotion
 from tests.uploads import BOUNDARY, encoded, form, picture, video
 from users.models import Favourite, Playlist, PlaylistEntry, User, Viewing
 from users.sessions.services import open_session
@@ -103,6 +112,7 @@ POST   /users/me/history                           401    201   201   201       
 DELETE /users/me/history/{viewing_id}              401    204   404   404         401     401
 GET    /users/me/ratings                           401    200   200   200         401     401
 GET    /users/me/statistics                        401    200   200   200         401     401
+GET    /users/me/preferences/suggestions           401    200   200   200         401     401
 GET    /playlists                                  200    200   200   200         401     401
 POST   /playlists                                  401    201   201   201         401     401
 GET    /playlists/shared/{slug}                    200    200   200   200         401     401
@@ -121,11 +131,25 @@ POST   /interactions                               401    201   201   201       
 DELETE /interactions/{interaction_id}              401    204   404   404         401     401
 GET    /recommendations                            401    200   200   200         401     401
 GET    /recommendations/next                       401    404   404   404         401     401
+POST   /recommendations/{list_id}/clicks           401    204   404   404         401     401
 GET    /recommendations/algorithms                 200    200   200   200         200     200
+GET    /matches                                    401    200   200   200         401     401
 GET    /releases                                   401    403   403   200         401     401
 POST   /releases/train                             401    403   403   202         401     401
 GET    /releases/runs/{run_id}                     401    403   403   200         401     401
 POST   /releases/{release_id}/activate             401    403   403   409         401     401
+GET    /promotions                                 401    403   403   200         401     401
+POST   /promotions                                 401    403   403   201         401     401
+GET    /promotions/{promotion_id}                  401    403   403   200         401     401
+PATCH  /promotions/{promotion_id}                  401    403   403   200         401     401
+DELETE /promotions/{promotion_id}                  401    403   403   204         401     401
+GET    /analytics/audience-fit                     401    403   403   200         401     401
+GET    /experiments                                401    403   403   200         401     401
+POST   /experiments                                401    403   403   201         401     401
+GET    /experiments/{experiment_id}                401    403   403   200         401     401
+PATCH  /experiments/{experiment_id}                401    403   403   200         401     401
+DELETE /experiments/{experiment_id}                401    403   403   204         401     401
+GET    /analytics/recommendations                  401    403   403   200         401     401
 GET    /audit                                      401    403   403   200         401     401
 GET    /cache/statistics                           401    403   403   200         401     401
 """
@@ -195,10 +219,13 @@ def world() -> World:
             "screening_id": screening.pk,
             "interaction_id": liked.pk,
             "release_id": release.pk,
+            "promotion_id": make_promotion(movie).pk,
+            "experiment_id": make_experiment().pk,
             "run_id": TrainingRun.objects.create(release=release).pk,
             "session_id": open_session(user=viewer).pk,
             "viewing_id": watched.pk,
             "playlist_id": playlist.pk,
+            "list_id": make_impression(viewer, movie).list_id,
         },
     )
 
@@ -253,6 +280,22 @@ BODIES: dict[str, Callable[[World], Any]] = {
         "movie_id": w.ids["movie_id"],
         "watched_at": f"{day(-9)}T20:00:00+01:00",
     },
+    "POST /recommendations/{list_id}/clicks": lambda w: {"movie_id": w.ids["movie_id"]},
+    "POST /promotions": lambda w: {
+        "movie_id": w.ids["movie_id"],
+        "kind": "boost",
+        "strength": 0.2,
+        "ends_at": f"{day(7)}T00:00:00+01:00",
+    },
+    "PATCH /promotions/{promotion_id}": lambda w: {"note": "New"},
+    "POST /experiments": lambda w: {
+        "name": "New",
+        "algorithm_a": "hybrid",
+        "algorithm_b": "als",
+        "starts_at": f"{day(70)}T00:00:00+01:00",
+        "ends_at": f"{day(77)}T00:00:00+01:00",
+    },
+    "PATCH /experiments/{experiment_id}": lambda w: {"share": 0.5},
     "POST /playlists": lambda w: {"name": "New"},
     "PATCH /playlists/{playlist_id}": lambda w: {"name": "New"},
     "PUT /playlists/{playlist_id}/order": lambda w: {"movie_ids": [w.ids["movie_id"]]},

@@ -23,7 +23,9 @@ from movies.models import Genre, Movie
 from movies.tmdb.models import SyncReport, TmdbGenre
 from recommendations.models import Interaction, Release, TrainingRun
 from tests.builders import interact, make_movie, make_screening, make_user
+from tests.experimenting import make_experiment
 from tests.office import choose, fill_in, page
+from tests.promoting import make_promotion
 from tests.running import ROOT
 from users.models import Session, User
 
@@ -73,6 +75,8 @@ def one_of_each() -> dict[type[Model], Model]:
             TaskResult.objects.create(task_id="1", result='"done"'),
             SyncReport.objects.create(kind="films", fetched_before=now),
             TmdbGenre.objects.create(tmdb_id=18, name="Drama", fetched_at=now),
+            make_promotion(screening.movie),
+            make_experiment(),
         )
     }
 
@@ -123,7 +127,7 @@ def test_staff_sign_in_with_address_and_password(client: Browser) -> None:
 def test_the_sidebar_leads_to_what_one_may_see(office: Browser, settings: Any) -> None:
     settings.CINEMA_NAME = "Kino No. 5"
     html = office.get("/admin/").content.decode()
-    for name in ("Films", "Screenings", "Halls", "Genres", "Releases", "Audit"):
+    for name in ("Films", "Screenings", "Halls", "Genres", "Promotions", "Releases", "Audit"):
         assert f"<span>{name}</span>" in html
     assert "<span>Viewers</span>" not in html
 

@@ -84,6 +84,7 @@ LIMITED = {
     "GET /recommendations?refresh=true": "THROTTLE_HEAVY",
     "/playlists/1/copy": "THROTTLE_HEAVY",
     "/releases/train": "THROTTLE_HEAVY",
+    "GET /analytics/audience-fit": "THROTTLE_HEAVY",
     "/movies/import": "THROTTLE_HEAVY",
     "PUT /movies/1/poster": "THROTTLE_UPLOAD",
     "PUT /movies/1/trailer": "THROTTLE_UPLOAD",

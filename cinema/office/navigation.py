@@ -15,6 +15,7 @@ GROUPS = {
         ("Screenings", "calendar_month", "movies.screening"),
         ("Halls", "meeting_room", "movies.hall"),
         ("Genres", "label", "movies.genre"),
+        ("Promotions", "push_pin", "recommendations.promotion"),
     ],
     "Audience": [
         ("Viewers", "group", "users.user"),
@@ -26,6 +27,7 @@ GROUPS = {
         ("TMDb syncs", "sync", "tmdb.syncreport"),
         ("TMDb genres", "merge", "tmdb.tmdbgenre"),
         ("Releases", "rocket_launch", "recommendations.release"),
+        ("Experiments", "science", "recommendations.experiment"),
         ("Trainings", "model_training", "recommendations.trainingrun"),
         ("Tasks", "task", "django_celery_results.taskresult"),
     ],
