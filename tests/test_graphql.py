@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.utils import timezone
 
+from movies.days import cinema_day
 from movies.models import Screening
 from tests.builders import Client, at, interact, make_movie, make_screening, make_user
 from tests.catalogue import shown
@@ -66,7 +67,7 @@ def names(found: Any) -> list[str]:
 
 def fill(movies: int, screenings: int = 3) -> None:
     """Movies with genres of their own and screenings in the days to come."""
-    tomorrow = timezone.localdate() + timedelta(days=1)
+    tomorrow = cinema_day(timezone.now()) + timedelta(days=1)
     for number in range(movies):
         movie = make_movie(genres=["drama", f"genre {number}"])
         for day in range(screenings):

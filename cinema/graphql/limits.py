@@ -6,7 +6,7 @@ thirty fragments that use the next one twice kept them busy for minutes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -43,6 +43,8 @@ LIST = 7
 #: whose nodes nothing is asked (`screenings { totalCount }`), and it reads `totalCount` off the
 #: rows of the page: past the end, or with `first: 0`, there are none.
 MAX_COUNTS = 20
+#: Lists that may have to be computed for the viewer who asks, known by their `limit`.
+MAX_COMPUTED = 4
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Size:
     aliases: int = 0
     cost: int = 0
     counts: int = 0
+    computed: int = 0
     #: Whether it is, or has, the nodes of a connection; whether it is its `totalCount`.
     has_nodes: bool = False
     has_total: bool = False
@@ -63,6 +66,7 @@ class Size:
             self.aliases + other.aliases,
             self.cost + other.cost,
             self.counts + other.counts,
+            self.computed + other.computed,
             self.has_nodes or other.has_nodes,
             self.has_total or other.has_total,
         )
@@ -92,6 +96,7 @@ def _excess(size: Size) -> list[GraphQLError]:
             ("aliases", size.aliases, settings.GRAPHQL_MAX_ALIASES),
             ("values", size.cost, settings.GRAPHQL_MAX_COST),
             ("lists without `edges { node }`", size.counts, MAX_COUNTS),
+            ("lists of recommendations", size.computed, MAX_COMPUTED),
         )
         if asked > allowed
     ]
@@ -164,6 +169,7 @@ class _Measure:
             aliases=(node.alias is not None) + inner.aliases,
             cost=1 + times * inner.cost,
             counts=times * inner.counts + is_counted,
+            computed=times * inner.computed + (definition is not None and _is_computed(definition)),
             has_nodes=node.name.value == "node" or (node.name.value == "edges" and inner.has_nodes),
             has_total=node.name.value == "totalCount",
         )
@@ -172,10 +178,13 @@ class _Measure:
         """How many of its kind the field answers with."""
         if "first" in field.args:
             return max(self._page_size(node), 1)
+        if _is_computed(field):
+            default = field.args["limit"].default_value
+            return max(self._page_size(node, ("limit",), default), 1)
         type_ = field.type.of_type if isinstance(field.type, GraphQLNonNull) else field.type
-        # The edges of a connection were counted with it.
-        is_edges = node.name.value == "edges"
-        return LIST if isinstance(type_, GraphQLList) and not is_edges else 1
+        # These were counted with the connection, or with the list of recommendations.
+        is_counted = node.name.value in ("edges", "items")
+        return LIST if isinstance(type_, GraphQLList) and not is_counted else 1
 
     def _is_batched(self, node: FieldNode, inner: Size) -> bool:
         """Whether the optimizer answers a connection wherever it hangs by one query."""
@@ -183,18 +192,24 @@ class _Measure:
         has_rows = not is_elsewhere and self._page_size(node) > 0
         return inner.has_nodes and (has_rows or not inner.has_total)
 
-    def _page_size(self, node: FieldNode) -> int:
+    def _page_size(
+        self, node: FieldNode, names: Sequence[str] = ("first", "last"), default: int = PAGE
+    ) -> int:
         sizes = []
         for argument in node.arguments or ():
-            if argument.name.value in ("first", "last"):
+            if argument.name.value in names:
                 value = argument.value
                 if isinstance(value, IntValueNode):
                     sizes.append(int(value.value))
                 elif isinstance(value, VariableNode):
                     given = self.variables.get(value.name.value)
                     sizes.append(given if isinstance(given, int) else PAGE)
-        return min(sizes, default=PAGE)
+        return min(sizes, default=default)
 
 
 def _is_connection(named: GraphQLNamedType | None) -> bool:
     return named is not None and named.name.endswith("Connection")
+
+
+def _is_computed(field: GraphQLField) -> bool:
+    return "limit" in field.args

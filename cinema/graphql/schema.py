@@ -16,6 +16,7 @@ from strawberry_django.optimizer import DjangoOptimizerExtension
 from cinema.errors import ApiError
 from cinema.graphql.limits import PAGE, OperationLimits
 from movies.graphql.query import MovieQuery
+from recommendations.graphql.lists import RecommendationQuery
 from recommendations.graphql.query import ViewerQuery
 from users.graphql.query import PlaylistQuery
 
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 @strawberry.type
-class Query(MovieQuery, PlaylistQuery, ViewerQuery):
+class Query(MovieQuery, PlaylistQuery, RecommendationQuery, ViewerQuery):
     """What can be read; who may read what is as in the REST API."""
 
 
