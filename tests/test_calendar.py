@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from movies.days import cinema_day
 from movies.models import Genre, Hall, Movie, Screening
 from movies.tmdb.provenance import ATTRIBUTION
 from tests.builders import Client, at, make_movie, make_screening
@@ -197,7 +198,7 @@ def test_the_address_is_part_of_the_location(anonymous: Client, settings: Any) -
 
 def test_a_movie_has_a_calendar_of_its_own_for_three_months(anonymous: Client) -> None:
     movie = make_movie(name="Cléo")
-    today = timezone.localdate()
+    today = cinema_day(timezone.now())
     kept = [make_screening(movie, starts_at=at(today + timedelta(days=n), 20)) for n in (0, 9, 91)]
     make_screening(movie, starts_at=at(today - timedelta(days=2), 20))
     make_screening(movie, starts_at=at(today + timedelta(days=93), 20))

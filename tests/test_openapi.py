@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -23,10 +24,15 @@ def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def document(anonymous: Client) -> dict[str, Any]:
-    answer = anonymous.get("/openapi.json")
-    parsed: dict[str, Any] = json.loads(answer.content, object_pairs_hook=without_repeats)
+def document() -> dict[str, Any]:
+    parsed: dict[str, Any] = json.loads(_text(), object_pairs_hook=without_repeats)
     return parsed
+
+
+@cache
+def _text() -> bytes:
+    """It takes seconds to make."""
+    return Client().get("/openapi.json").content
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -9,6 +9,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
+from movies.days import cinema_day
 from tests.builders import Client, at, make_movie, make_screening
 from tests.catalogue import programme, refused_fields, shown
 
@@ -23,8 +24,7 @@ DAY = date(2026, 12, 3)
 
 def test_an_empty_cinema_has_an_empty_programme(anonymous: Client) -> None:
     found = programme(anonymous)
-    today = timezone.localdate()
-    assert found["from"] == today.isoformat()
+    assert found["from"] == cinema_day(timezone.now()).isoformat()
     assert found["coming_up"] == []
     assert [day["movies"] for day in found["days"]] == [[]] * 7
 

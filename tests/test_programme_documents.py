@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from movies import catalogue
+from movies.days import cinema_day
 from movies.models import Screening
 from movies.programme import calendar
 from tests.builders import Client, at, make_movie, make_screening
@@ -135,7 +136,7 @@ def test_a_bad_question_is_refused_and_its_parameter_named(
 
 
 def test_a_subscription_moves_on_with_the_days(anonymous: Client) -> None:
-    today = timezone.localdate()
+    today = cinema_day(timezone.now())
     kept = [make_screening(starts_at=at(today + timedelta(days=n), 20)) for n in (0, 27)]
     make_screening(starts_at=at(today + timedelta(days=28), 20))
     assert told_by_all(anonymous, days=28) == {str(screening.uid) for screening in kept}

@@ -64,11 +64,12 @@ def update_playlist(*, owner: User, playlist_id: int, fields: Mapping[str, Any])
     return selectors.get_playlist(playlist_id, reader=owner)
 
 
-@again_if_deleted  # here: if somebody has followed it in between
 @transaction.atomic
 def delete_playlist(*, owner: User, playlist_id: int) -> None:
     """Raises PlaylistNotFound or NotYourPlaylist."""
-    selectors.get_own_playlist(playlist_id, owner=owner, for_update=True).delete()
+    mine = selectors.get_own_playlist(playlist_id, owner=owner, for_update=True)
+    # With its key: whoever is about to follow it waits, and then finds it gone.
+    Playlist.objects.select_for_update().get(pk=mine.pk).delete()
 
 
 @again_if_deleted
