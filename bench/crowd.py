@@ -22,7 +22,7 @@ THINK_S = 1.0
 def run(data: DataSets) -> Report:
     scale = data.scale
     with data.opened(MOVIELENS) as home, ExitStack() as stack:
-        home.manage("train", "--verbosity=0")
+        home.call("hybrid.train_hybrid")
         tokens = home.call("viewers.issue_tokens_to", count=scale.crowd)
         for name in ("worker", "beat"):
             stack.enter_context(home.program(name))

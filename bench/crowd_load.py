@@ -131,7 +131,7 @@ async def visit_all(crowd: Crowd) -> Visited:
         )
     )
     share = (time.process_time() - cpu_s) / (time.perf_counter() - now)
-    return Visited(tally.ms, tally.errors, share)
+    return Visited(tally.ms, dict(tally.errors), share)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 """The Celery application. What makes its tasks reliable is told in docs/answers.md."""
 
 import os
+from contextlib import suppress
+from pathlib import Path
 
 import psycopg
 from celery import Celery, Task
+from celery.signals import worker_init
 from django.db import InterfaceError, OperationalError
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cinema.settings")
@@ -29,8 +32,22 @@ class ReliableTask(Task):  # type: ignore[type-arg]  # not generic at run time
     retry_jitter = True
 
 
+#: Of worker and trainer: they get a tenth of a core that others want too.
+NICE = 10
+
 app = Celery("cinema", task_cls=ReliableTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 ROOMS = ("impressions", "lists", "matches", "ratings", "similar")
 app.autodiscover_tasks(["users.recovery", *(f"recommendations.{room}" for room in ROOMS)])
+
+
+@worker_init.connect
+def give_way(**kwargs: object) -> None:
+    """Viewers who wait for an answer go before what is done in the background.
+
+    Linux weighs a process within its session alone, and sessions by a figure of their own.
+    """
+    os.nice(NICE)
+    with suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(NICE))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from movies.models import Movie
-from recommendations.lists import batches, renewing
+from recommendations.lists import batches, keeping, renewing
 from recommendations.lists.tasks import renew_lists
 from tests.audience import body, ids, listed, make_audience, rate, say, train_release
 from tests.builders import Client, make_movie, make_screening
@@ -165,3 +167,17 @@ def test_a_list_made_from_less_than_the_last_word_is_no_new_one(
     third = listed(viewer)
     assert third["list_id"] not in (first["list_id"], found.renewed.list_id)
     assert not {films[0].pk, films[1].pk} & set(ids(third))
+
+
+def test_while_the_worker_is_at_it_for_others_a_list_may_be_older(
+    viewer: Client, films: list[Movie]
+) -> None:
+    first = listed(viewer)
+    say(viewer, films[0], "like")
+    lose_patience(viewer)
+    cache.set(keeping.WORKED_AT, time.time(), 60)
+    kept = listed(viewer)
+    assert kept["list_id"] == first["list_id"]
+    assert films[0].pk not in ids(kept)
+    cache.set(keeping.WORKED_AT, time.time() - renewing.PATIENCE_S, 60)
+    assert listed(viewer)["list_id"] != first["list_id"]

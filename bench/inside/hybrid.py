@@ -20,7 +20,7 @@ from recommendations.data import load_history
 from recommendations.impressions.unopened import shown_unopened
 from recommendations.lists.batches import lists_for
 from recommendations.lists.candidates import films_for
-from recommendations.lists.choosing import Choice, Question
+from recommendations.lists.choosing import Choice, Question, choose_items
 from recommendations.lists.opinions import Models
 from recommendations.lists.ranking import HYBRID
 from recommendations.loading import LoadedRelease, current_release
@@ -98,7 +98,13 @@ def _time_one(user_id: int, release: LoadedRelease) -> tuple[dict[str, float], i
 
     ranked, items = _seconds(lambda: choose(with_reasons=False))
     explained, _ = _seconds(lambda: choose(with_reasons=True))
-    seconds = {"ranked": ranked, "with reasons": explained, "history": in_history}
+    whole, _ = _seconds(lambda: choose_items(user_id, release, "catalogue", HYBRID, 7))
+    seconds = {
+        "ranked": ranked,
+        "with reasons": explained,
+        "history": in_history,
+        "a whole list": whole,
+    }
     ms = {what: value * 1000 for what, value in seconds.items()}
     return ms, len(history.movie_ids), Counter(item.source for item in items)
 

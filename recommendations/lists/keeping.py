@@ -26,6 +26,8 @@ from recommendations.promotions.selectors import in_force_key
 MOST_LISTS = 8
 #: A film may be opened from a page that was read before midnight.
 KEPT_PAST_MIDNIGHT_S = 3600
+#: When lists were last made in the background.
+WORKED_AT = "recommendations:renewing_worked_at"
 
 
 class Basis(NamedTuple):
@@ -153,12 +155,14 @@ class Found:
         renewed: One that was made since, in the background.
         given: What the viewer was given last, as the answer to any question.
         asked_at: Unix seconds, when it was asked to make one; None if nobody waits for it.
+        worked_at: Unix seconds, when lists were last made in the background, for anybody.
     """
 
     kept: RecommendationList | None = None
     renewed: RecommendationList | None = None
     given: Given = Given()
     asked_at: float | None = None
+    worked_at: float | None = None
 
     @property
     def lists(self) -> list[RecommendationList]:
@@ -168,13 +172,13 @@ class Found:
 def find(user_id: int, question: Question) -> Found:
     """One look into the cache; nothing is found while that is away."""
     key, last, asked = key_of(user_id, question), given_key(user_id), asked_key(user_id)
-    values = shared().find([key, renewed_key(key), last, asked]) or {}
-    asked_at = values.get(asked)
+    values = shared().find([key, renewed_key(key), last, asked, WORKED_AT]) or {}
     return Found(
         kept=_list(values.get(key)),
         renewed=_list(values.get(renewed_key(key))),
         given=_given(values.get(last)),
-        asked_at=asked_at if isinstance(asked_at, float) else None,
+        asked_at=_seconds(values.get(asked)),
+        worked_at=_seconds(values.get(WORKED_AT)),
     )
 
 
@@ -274,6 +278,10 @@ def _list(values: object) -> RecommendationList | None:
         return RecommendationList.from_json(values) if isinstance(values, dict) else None
     except (KeyError, TypeError):
         return None
+
+
+def _seconds(value: object) -> float | None:
+    return value if isinstance(value, float) else None
 
 
 def _given(values: object) -> Given:

@@ -2,7 +2,8 @@
 
 Whoever acts is put on a queue in Valkey, and one task for all of them is sent unless one is under
 way. Nothing here must succeed: a viewer whom nobody has come round to within PATIENCE_S is made a
-list by their own request.
+list by their own request; within BUSY_PATIENCE_S while the worker is at it for others, as a crowd
+that made their own would keep everybody waiting.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from movies import catalogue
 from recommendations.lists import keeping
 from recommendations.lists.batches import lists_for
 from recommendations.lists.choosing import LIST_LENGTH, Question
-from recommendations.lists.keeping import Basis, RecommendationList
+from recommendations.lists.keeping import Basis, Found, RecommendationList
 from recommendations.matches.services import renew_matches
 from users.models import User
 
@@ -34,6 +35,7 @@ QUEUE = "recommendations:renewing"
 SENT = "recommendations:renewing_sent"
 #: How long a list may be older than the viewer's last word.
 PATIENCE_S = 3.0
+BUSY_PATIENCE_S = 60.0
 ASKED_KEPT_S = 60
 #: Longer than a task runs. While a worker is away, one message is sent in so long.
 SENT_KEPT_S = 40
@@ -43,9 +45,13 @@ QUEUE_KEPT_S = 3600
 BLOCK = 8
 
 
-def is_under_way(asked_at: float | None) -> bool:
+def is_under_way(found: Found) -> bool:
     """Whether a new list may be expected within the patience."""
-    return asked_at is not None and 0 <= time.time() - asked_at < PATIENCE_S
+    if found.asked_at is None:
+        return False
+    now = time.time()
+    is_busy = found.worked_at is not None and now - found.worked_at < PATIENCE_S
+    return 0 <= now - found.asked_at < (BUSY_PATIENCE_S if is_busy else PATIENCE_S)
 
 
 def renew_soon(user_id: int, *, is_patient: bool) -> None:
@@ -99,6 +105,7 @@ def renew_waiting() -> int:
     for _ in range(2):
         for block in _waiting():
             _renew(block)
+            shared().set(keeping.WORKED_AT, time.time(), ASKED_KEPT_S)
             n_viewers += len(block)
             if time.monotonic() >= ends_at:
                 shared().set(SENT, 1, SENT_KEPT_S)

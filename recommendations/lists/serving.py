@@ -81,7 +81,7 @@ def _standing(
         if kept.basis == basis:
             return kept, set()
     others = [k for k in found.lists if k.basis.but_for_taste() == basis.but_for_taste()]
-    if not others or not is_under_way(found.asked_at):
+    if not others or not is_under_way(found):
         return None, set()
     kept = max(others, key=lambda each: each.taste_version)
     done = _done(user)
