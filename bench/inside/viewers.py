@@ -6,7 +6,6 @@ import random
 from collections.abc import Sequence
 
 from recommendations.impressions.tasks import store_impressions
-
 from recommendations.models import Impression, Interaction
 from users.models import User
 from users.sessions.services import open_session
