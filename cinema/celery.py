@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psycopg
 from celery import Celery, Task
-from celery.signals import worker_init
+from celery.signals import celeryd_init
 from django.db import InterfaceError, OperationalError
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cinema.settings")
@@ -42,7 +42,7 @@ ROOMS = ("impressions", "lists", "matches", "ratings", "similar")
 app.autodiscover_tasks(["users.recovery", *(f"recommendations.{room}" for room in ROOMS)])
 
 
-@worker_init.connect
+@celeryd_init.connect
 def give_way(**kwargs: object) -> None:
     """Viewers who wait for an answer go before what is done in the background.
 
