@@ -15,11 +15,10 @@ from zoneinfo import ZoneInfo
 
 import django_stubs_ext
 import environ
-from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 
-from cinema import bucket, embedded
+from cinema import bucket, embedded, schedule
 from cinema.throttling.rates import rate
 from cinema.variables import (
     boolean,
@@ -486,48 +485,6 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
 # Django forked after OpenMP has run would hang in training.
 CELERY_WORKER_POOL_START_METHOD = "spawn"
 CELERY_BEAT_SCHEDULE_FILENAME = str(CINEMA_HOME / "beat-schedule")
-CELERY_BEAT_SCHEDULE = {
-    "movies.tick_ranking": {"task": "movies.tick_ranking", "schedule": RANKING_INTERVAL_S},
-    "movies.advance_statuses": {"task": "movies.advance_statuses", "schedule": 60},
-    "movies.index_for_search": {"task": "movies.index_for_search", "schedule": 60},
-    "movies.clean_media": {"task": "movies.clean_media", "schedule": 3600},
-    "movies.renew_community_scores": {"task": "movies.renew_community_scores", "schedule": 3600},
-    "audit.prune": {"task": "audit.prune", "schedule": 24 * 3600},
-    "users.send_waiting_mails": {"task": "users.send_waiting_mails", "schedule": 60},
-    "users.forget_mailed_tokens": {"task": "users.forget_mailed_tokens", "schedule": 3600},
-    "users.prune_sessions": {"task": "users.prune_sessions", "schedule": 24 * 3600},
-    # The three times after the first find something to do only if the first one was cut short.
-    "tmdb.sync_films": {
-        "task": "tmdb.start_sync",
-        "schedule": crontab(minute="30", hour="3-6"),
-        "args": ["films"],
-    },
-    "tmdb.sync_lists": {"task": "tmdb.start_sync", "schedule": 3600, "args": ["lists"]},
-    "tmdb.sync_genres": {"task": "tmdb.start_sync", "schedule": 7 * 24 * 3600, "args": ["genres"]},
-    "tmdb.resume_syncs": {"task": "tmdb.resume_syncs", "schedule": 60},
-    "recommendations.train": {"task": "recommendations.train", "schedule": TRAINING_INTERVAL_S},
-    "recommendations.resume_training": {
-        "task": "recommendations.resume_training",
-        "schedule": 30,
-    },
-    "recommendations.store_impressions": {
-        "task": "recommendations.store_impressions",
-        "schedule": 10,
-    },
-    "recommendations.match_viewers": {
-        "task": "recommendations.match_viewers",
-        "schedule": crontab(hour="0", minute="0"),
-    },
-    "recommendations.relate_films": {
-        "task": "recommendations.relate_films",
-        "schedule": crontab(hour="1", minute="0"),
-    },
-    "recommendations.refresh_summary": {
-        "task": "recommendations.refresh_summary",
-        "schedule": crontab(hour="*/6", minute="0"),
-    },
-    "recommendations.clean_up": {
-        "task": "recommendations.clean_up",
-        "schedule": crontab(minute="15"),
-    },
-}
+CELERY_BEAT_SCHEDULE = schedule.of_beat(
+    ranking_interval_s=RANKING_INTERVAL_S, training_interval_s=TRAINING_INTERVAL_S
+)
