@@ -75,8 +75,10 @@ class ForgivingRedisCache(RedisCache):
 
     def find(self, keys: Iterable[str]) -> dict[str, object] | None:
         """What is there of these; None while the server is away, which says nothing of them."""
+        if not (wanted := list(keys)):
+            return {}  # to ask for nothing is an error of the server's, which would count as away
         get_many = super().get_many
-        return self._forgive(lambda: get_many(keys), None)
+        return self._forgive(lambda: get_many(wanted), None)
 
     def set(
         self,

@@ -210,20 +210,15 @@ def keep_renewed(user_id: int, kept: RecommendationList) -> None:
 
 def newest_lists(user_ids: Sequence[int]) -> Iterator[tuple[int, RecommendationList]]:
     """Of all lists that these viewers have, whoever made them."""
-    given = _values(list(map(given_key, user_ids)))
+    given = shared().find(map(given_key, user_ids)) or {}
     owners = {
         key: user_id for user_id in user_ids for key in _given(given.get(given_key(user_id))).keys
     }
-    found = _values([*owners, *map(renewed_key, owners)])
+    found = shared().find([*owners, *map(renewed_key, owners)]) or {}
     for key, user_id in owners.items():
         lists = [kept for at in (key, renewed_key(key)) if (kept := _list(found.get(at)))]
         if lists:
             yield user_id, max(lists, key=lambda kept: kept.taste_version)
-
-
-def _values(keys: Sequence[str]) -> dict[str, object]:
-    # To ask for nothing is an error of the server's, after which it would count as away.
-    return (shared().find(keys) if keys else None) or {}
 
 
 def lists_of(user_id: int) -> Iterator[Mapping[str, Any]]:
