@@ -56,7 +56,7 @@ run: .venv/.main-ready ## start everything, with a demonstration: http://127.0.0
 
 .PHONY: test
 test: .venv/.dev-ready ## run all tests on embedded servers of their own, on each core at once
-	@.venv/bin/python -m pytest -n auto --maxprocesses=4 --cov --cov-report=term $(TESTS)
+	@.venv/bin/python -m pytest -n auto --maxprocesses=4 --durations=20 $(WITH_COVERAGE) $(TESTS)
 
 # The servers of the machine, by their usual addresses; each can be overridden.
 .PHONY: test-services
@@ -78,7 +78,8 @@ lint: .venv/.dev-ready ## ruff, mypy, migrations
 	@CINEMA_HOME="$$(mktemp -d)" .venv/bin/python manage.py makemigrations --check --dry-run
 
 .PHONY: check
-check: lint test ## everything that CI checks
+check: WITH_COVERAGE = --cov --cov-report=term
+check: lint test ## everything that CI checks: lint, and the tests with their coverage
 
 .PHONY: bench
 bench: .venv/.dev-ready ## the benchmarks; NAMES="programme loading" runs some

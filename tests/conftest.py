@@ -71,6 +71,14 @@ def _fresh_process_memory(_servers: None, settings: Settings) -> None:
 
 
 @pytest.fixture
+def product_hasher(settings: Settings) -> None:
+    """The product's own cost of a password hash, for tests whose subject is hashing."""
+    from cinema.settings import PASSWORD_HASHERS
+
+    settings.PASSWORD_HASHERS = PASSWORD_HASHERS
+
+
+@pytest.fixture
 def home(settings: Settings, tmp_path: Path) -> Path:
     """Releases of this test alone."""
     settings.CINEMA_HOME = tmp_path

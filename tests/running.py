@@ -58,6 +58,7 @@ class RunningCinema:
     def environment(self) -> dict[str, str]:
         """The developer's, without outside servers: this is the embedded mode."""
         outside = {"DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY"}
+        outside.add("DJANGO_SETTINGS_MODULE")  # pytest's, with what only the tests need
         kept = {k: v for k, v in os.environ.items() if k not in outside and k[:4] != "XDG_"}
         return kept | {"CINEMA_HOME": str(self.home), "PORT": str(self.port), "WEB_WORKERS": "2"}
 

@@ -49,6 +49,7 @@ def test_a_viewer_registers_signs_in_and_is_known(anonymous: Client) -> None:
     assert me(pair["access"]).json()["email"] == "agnes@example.org"
 
 
+@pytest.mark.usefixtures("product_hasher")
 def test_the_password_is_stored_with_argon2(anonymous: Client) -> None:
     register(anonymous)
     assert User.objects.get().password.startswith("argon2$argon2id$")

@@ -12,6 +12,8 @@ from django.contrib.auth.hashers import Argon2PasswordHasher, check_password, ma
 from tests.concurrency import at_once
 from users.hashing import AT_ONCE
 
+pytestmark = pytest.mark.usefixtures("product_hasher")
+
 PASSWORD = "cleo from 5 to 7"
 
 

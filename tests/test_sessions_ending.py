@@ -140,7 +140,7 @@ def test_what_keeps_sessions_ends_with_its_block_also_when_that_fails() -> None:
 
 
 @pytest.fixture
-def cheap_hash(monkeypatch: pytest.MonkeyPatch) -> User:
+def cheap_hash(product_hasher: None, monkeypatch: pytest.MonkeyPatch) -> User:
     """A viewer whose hash was made when hashes were cheaper."""
     with monkeypatch.context() as then:
         then.setattr(Argon2PasswordHasher, "time_cost", 1)
