@@ -484,6 +484,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
 )
 # Django forked after OpenMP has run would hang in training.
 CELERY_WORKER_POOL_START_METHOD = "spawn"
+CELERY_BEAT_SCHEDULER = "cinema.beat:ClockStepScheduler"
 CELERY_BEAT_SCHEDULE_FILENAME = str(CINEMA_HOME / "beat-schedule")
 CELERY_BEAT_SCHEDULE = schedule.of_beat(
     ranking_interval_s=RANKING_INTERVAL_S, training_interval_s=TRAINING_INTERVAL_S

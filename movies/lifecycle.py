@@ -30,7 +30,11 @@ def current_status(movie: Movie, *, manual: str | None = None, today: date | Non
 
 
 def advance_statuses(*, today: date | None = None) -> int:
-    """Move each movie on to the status of the date, never back; returns how many moved."""
+    """Give each movie the status of the date; returns how many changed.
+
+    A status set by hand only moves forward. The others also move back, after the clock was ahead
+    for a while and was set right.
+    """
     today = today or timezone.localdate()
     starting_since = today - timedelta(days=settings.STARTING_DAYS)
     moves = [
@@ -38,12 +42,14 @@ def advance_statuses(*, today: date | None = None) -> int:
         (Movie.Status.RUNNING, Q(start_date__lte=starting_since)),
         (Movie.Status.STARTING, Q(start_date__lte=today)),
     ]
-    is_due = Q()
-    for status, condition in moves:
-        is_due |= condition & Q(status__in=STATUS_ORDER[: STATUS_ORDER.index(status)])
     # The first condition that holds names the furthest status, so one UPDATE moves all.
     cases = [When(condition, then=Value(status.value)) for status, condition in moves]
-    return _update_any(Movie.objects.filter(is_due), status=Case(*cases))
+    by_date = Case(*cases, default=Value(Movie.Status.COMING_UP.value))
+    movies = Movie.objects.annotate(by_date=by_date)
+    is_due = Q(status_is_manual=False) & ~Q(status=F("by_date"))
+    for status, condition in moves:
+        is_due |= condition & Q(status__in=STATUS_ORDER[: STATUS_ORDER.index(status)])
+    return _update_any(movies.filter(is_due), status=F("by_date"))
 
 
 def _update_any(movies: QuerySet[Movie], **values: Any) -> int:
@@ -63,7 +69,8 @@ def tick_ranking(*, now: datetime | None = None) -> int:
     take turns; less than all, so that one late tick does not cost the next one.
     """
     now = now or timezone.now()
-    lately = now - timedelta(seconds=settings.RANKING_INTERVAL_S * 0.75)
-    due = Q(ranked_at=None) | Q(ranked_at__lte=lately)
+    pause = timedelta(seconds=settings.RANKING_INTERVAL_S * 0.75)
+    # A tick far in the future was made before the clock was set back.
+    due = Q(ranked_at=None) | ~Q(ranked_at__range=(now - pause, now + pause))
     waiting = Movie.objects.filter(due, status__in=["coming-up", "starting"])
     return _update_any(waiting, ranking=F("ranking") + settings.RANKING_STEP, ranked_at=now)

@@ -74,7 +74,8 @@ class Entry:
         return token is not None and (self.label, self.token) == (label, token)
 
     def is_young(self, kind: Kind) -> bool:
-        return time.time() - self.made_at < kind.lifetime_s()
+        # Negative after the clock was set back: the entry would stay young for too long.
+        return 0 <= time.time() - self.made_at < kind.lifetime_s()
 
     @property
     def size_bytes(self) -> int:

@@ -41,7 +41,8 @@ class _Failures:
     @classmethod
     def unpack(cls, packed: bytes | None, now: float) -> _Failures:
         count, _, last_at = (packed or b"0:0").partition(b":")
-        found = cls(int(count), float(last_at))
+        # A time in the future, from before the clock was set back, would prolong the pause.
+        found = cls(int(count), min(float(last_at), now))
         return found if now - found.last_at < settings.LOCKOUT_FORGET_S else cls()
 
     def pack(self) -> tuple[bytes, int] | None:

@@ -58,7 +58,8 @@ class Release(models.Model):
 
     @property
     def age_s(self) -> float:
-        return (timezone.now() - self.created_at).total_seconds()
+        # Not negative after the clock was set back.
+        return max(0.0, (timezone.now() - self.created_at).total_seconds())
 
 
 class TrainingRun(models.Model):
