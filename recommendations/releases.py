@@ -48,7 +48,7 @@ def make_current(release: Release) -> Release:
 
 
 def remove_old_releases() -> None:
-    """Delete the files of all but the newest RELEASES_KEPT, and of what no release knows.
+    """Delete the files of all but the newest RELEASES_KEPT.
 
     The current release keeps its files whatever its age.
     """
@@ -58,7 +58,12 @@ def remove_old_releases() -> None:
             # The row first: a release without files is told so, one with half of them is broken.
             Release.objects.filter(pk=release.pk, is_current=False).update(directory="")
             artifacts.remove(directory)
+
+
+def remove_unknown_directories() -> None:
+    """Delete what a killed training has left. The caller holds the lock of trainings."""
     known = set(Release.objects.values_list("directory", flat=True))
-    for directory in releases_root().iterdir():
-        if directory.name not in known:
-            artifacts.remove(directory)
+    if releases_root().is_dir():
+        for directory in releases_root().iterdir():
+            if directory.name not in known:
+                artifacts.remove(directory)

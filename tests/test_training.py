@@ -253,5 +253,6 @@ def test_a_training_that_fails_says_why_and_leaves_the_standing_release(
     run.refresh_from_db()
     assert (run.state, run.message) == (State.FAILED, "OSError: No space left on device")
     assert current() == standing
+    assert directories(home) == before
     train(force=True)
     assert len(directories(home) - before) == 1

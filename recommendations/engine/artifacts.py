@@ -5,6 +5,7 @@ Arrays are mapped into memory and never unpickled: a release can hold numbers, n
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -33,10 +34,22 @@ def save(directory: Path, arrays: Mapping[str, Array], facts: Mapping[str, Any])
     Args:
         arrays: By file name without ending, such as `als.item_factors`.
         facts: What else the manifest should hold; JSON.
+
+    Raises:
+        OSError: The disk is full, or the directory cannot be written. Nothing is left behind.
     """
     unfinished = directory.with_name(f".{directory.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
+    try:
+        _write(unfinished, arrays, facts)
+        unfinished.rename(directory)
+    except Exception:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+
+
+def _write(directory: Path, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> None:
     checksums: dict[str, str] = {}
     same_as: dict[str, str] = {}
     written: dict[int, str] = {}
@@ -45,18 +58,26 @@ def save(directory: Path, arrays: Mapping[str, Array], facts: Mapping[str, Any])
             same_as[name] = written[id(array)]
             continue
         written[id(array)] = name
-        path = unfinished / f"{name}.npy"
-        with path.open("wb") as file:
-            np.save(file, np.asarray(array, order="C"), allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
+        path = directory / f"{name}.npy"
+        _write_array(path, np.asarray(array, order="C"))
         checksums[name] = _checksum(path)
     manifest = {"format": FORMAT, "sha256": checksums, "same_as": same_as, **facts}
-    with (unfinished / MANIFEST).open("wb") as file:
+    with (directory / MANIFEST).open("wb") as file:
         file.write(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
         file.flush()
         os.fsync(file.fileno())
-    unfinished.rename(directory)
+
+
+def _write_array(path: Path, array: Array) -> None:
+    with path.open("wb") as file:
+        try:
+            np.save(file, array, allow_pickle=False)
+        except OSError as error:
+            if error.errno is None:  # NumPy reports a short write without its reason.
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+            raise
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def load(directory: Path) -> tuple[dict[str, Array], dict[str, Any]]:

@@ -18,7 +18,11 @@ from recommendations.engine.predicting import RatingPredictor
 from recommendations.engine.protocol import Array
 from recommendations.loading import MATCHING, PREDICTOR
 from recommendations.models import Release
-from recommendations.releases import make_current, remove_old_releases
+from recommendations.releases import (
+    make_current,
+    remove_old_releases,
+    remove_unknown_directories,
+)
 from recommendations.training.fitting import Trained
 
 
@@ -34,6 +38,8 @@ def publish(release: Release, trained: Trained, dataset: Dataset) -> Release:
     models[MATCHING] = Deviations.fit(dataset.interactions, dataset.times).to_arrays()
     for name, own in models.items():
         arrays |= {f"{name}.{key}": array for key, array in own.items()}
+    # Before the new files are written: leftovers could fill the disk.
+    remove_unknown_directories()
     artifacts.save(
         release.path,
         arrays,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from recommendations.engine import artifacts
 from recommendations.engine.artifacts import ArtifactError
 from recommendations.engine.protocol import Array
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 ARRAYS: dict[str, Array] = {
     "als.factors": np.arange(12, dtype=np.float32).reshape(3, 4),
     "als.known": np.array([True, False, True]),
@@ -138,6 +141,41 @@ def test_an_unfinished_directory_is_no_release_and_no_obstacle(
             artifacts.load(directory)
     artifacts.save(tmp_path / "release", ARRAYS, {})
     assert [path.name for path in tmp_path.iterdir()] == ["release"]
+
+
+LIMITED_SAVE = """
+import resource, signal, sys
+from pathlib import Path
+import numpy as np
+from recommendations.engine import artifacts
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+arrays = {"small": np.arange(10), "large": np.arange(100_000)}
+try:
+    artifacts.save(Path(sys.argv[1]), arrays, {})
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+def test_a_disk_without_room_leaves_nothing_behind(tmp_path: Path) -> None:
+    root = tmp_path / "releases"
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED_SAVE, str(root / "release")],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    assert done.stdout == "No space left on device\n"
+    assert list(root.iterdir()) == []
+
+
+def test_a_directory_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "releases").write_text("a file where the directory should be")
+    with pytest.raises(OSError, match="Not a directory"):
+        artifacts.save(tmp_path / "releases" / "release", ARRAYS, {})
 
 
 def test_a_removed_release_serves_whoever_has_it_mapped(release: Path) -> None:
