@@ -58,13 +58,14 @@ run: .venv/.main-ready ## start everything, with a demonstration: http://127.0.0
 test: .venv/.dev-ready ## run all tests on embedded servers of their own, on each core at once
 	@.venv/bin/python -m pytest -n auto --maxprocesses=4 --durations=20 $(WITH_COVERAGE) $(TESTS)
 
-# The servers of the machine, by their usual addresses; each can be overridden.
+# The servers of the machine, by their usual addresses; each can be overridden. Tests delete the
+# keys, queues and databases that they make there, and nothing else.
 .PHONY: test-services
-test-services: export DATABASE_URL ?= postgres://postgres@127.0.0.1:5432/cinema
-test-services: export REDIS_URL ?= redis://127.0.0.1:6379/9
-test-services: export CELERY_BROKER_URL ?= amqp://guest:guest@127.0.0.1:5672//
+test-services: export TEST_DATABASE_URL ?= postgres://postgres@127.0.0.1:5432/cinema
+test-services: export TEST_REDIS_URL ?= redis://127.0.0.1:6379/9
+test-services: export TEST_CELERY_BROKER_URL ?= amqp://guest:guest@127.0.0.1:5672//
 test-services: .venv/.dev-ready ## run the tests on PostgreSQL, Redis and RabbitMQ at their usual ports
-	@.venv/bin/python -m pytest $(TESTS)
+	@.venv/bin/python -m pytest -n auto --maxprocesses=4 --durations=20 $(TESTS)
 
 .PHONY: fuzz
 fuzz: .venv/.dev-ready ## thousands of requests made from the OpenAPI document

@@ -122,6 +122,19 @@ class ForgivingRedisCache(RedisCache):
         found = self.ask(lambda server: [*server.scan_iter(match=f"{start}*", count=1000)])
         return [prefix + str(key, "utf-8").removeprefix(start) for key in found or []]
 
+    def clear(self) -> None:
+        """Delete the keys below KEY_PREFIX.
+
+        Django's own method is FLUSHDB, which also deletes the broker's queues and other programs'
+        keys. SCAN reads every key of the database, so this is not for a request.
+        """
+
+        def run(server: Redis) -> None:
+            if keys := [*server.scan_iter(match=f"{self.key_prefix}:*", count=1000)]:
+                server.unlink(*keys)
+
+        self.ask(run)
+
     def increase(self, key: str, amounts: Mapping[str, int], timeout: int) -> bool:
         """Add to the counters of a group, all at once; whether that was possible."""
 

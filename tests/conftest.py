@@ -1,5 +1,5 @@
-"""Tests run on a real PostgreSQL and a real Valkey: embedded ones of their own, unless the
-environment names others (`make test-services`)."""
+"""Tests run on a real PostgreSQL and a real Valkey: embedded ones of their own, unless
+TEST_DATABASE_URL, TEST_REDIS_URL and TEST_CELERY_BROKER_URL name others (`make test-services`)."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def _servers() -> Iterator[None]:
     from django.conf import settings
 
     from cinema.embedded import Servers
+    from tests.shared_servers import delete_what_this_run_made
 
     servers = Servers(
         HOME,
@@ -37,6 +38,7 @@ def _servers() -> Iterator[None]:
     )
     servers.start()
     yield
+    delete_what_this_run_made()
     servers.stop()
     shutil.rmtree(HOME, ignore_errors=True)
 

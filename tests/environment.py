@@ -2,18 +2,28 @@
 
 import atexit
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
 
 from tests.limits import NO_LIMITS
 
+EXAMPLE = Path(__file__).resolve().parent.parent / ".env.example"
+SETTINGS = re.findall(r"^#?([A-Z0-9_]+)=", EXAMPLE.read_text(), flags=re.MULTILINE)
+# A developer's environment and `.env` change no test. An empty variable counts as unset, and takes
+# precedence over `.env`.
+os.environ.update(dict.fromkeys(SETTINGS, ""))
+# Servers other than the embedded ones are named by variables that only the tests read.
+for _name in ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL"):
+    os.environ[_name] = os.environ.get(f"TEST_{_name}", "")
+
 HOME = Path(tempfile.mkdtemp(prefix="cinema-test-"))
 # Also where no server runs: pytest-xdist loads this once more, in the process that only waits.
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 HOME.chmod(0o755)  # PostgreSQL, which root runs as another account, must be able to pass
 os.environ["CINEMA_HOME"] = str(HOME)
-os.environ.setdefault("SECRET_KEY", "only for the tests")
+os.environ["SECRET_KEY"] = "only for the tests"
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Tiny matrices: threads of OpenMP would only spin.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -28,5 +38,3 @@ os.environ["CACHE_TIMEOUT_S"] = "20"
 # Tests of the limits set their own, and come from this machine.
 os.environ.update(NO_LIMITS)
 os.environ["THROTTLE_EXEMPT"] = "off"
-# A developer's own token: no test speaks to the real TMDb.
-os.environ["TMDB_ACCESS_TOKEN"] = ""

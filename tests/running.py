@@ -57,9 +57,12 @@ class RunningCinema:
 
     def environment(self) -> dict[str, str]:
         """The developer's, without outside servers: this is the embedded mode."""
-        outside = {"DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY"}
-        outside.add("DJANGO_SETTINGS_MODULE")  # pytest's, with what only the tests need
-        kept = {k: v for k, v in os.environ.items() if k not in outside and k[:4] != "XDG_"}
+        # Empty ones take precedence over `.env`.
+        outside = dict.fromkeys(
+            ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY"), ""
+        )
+        kept = {k: v for k, v in os.environ.items() if k[:4] != "XDG_"}
+        kept |= {**outside, "DJANGO_SETTINGS_MODULE": "cinema.settings"}
         return kept | {"CINEMA_HOME": str(self.home), "PORT": str(self.port), "WEB_WORKERS": "2"}
 
     def launch(self) -> subprocess.Popen[bytes]:

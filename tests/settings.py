@@ -1,8 +1,30 @@
-"""The product's settings, with what only the tests need."""
+"""The product's settings, with what only the tests need.
 
+A run names everything that it puts on a server after its home, so that servers which it shares
+with other programs, and with other runs, keep what is theirs.
+"""
+
+from cinema import settings as product
 from cinema.settings import *  # noqa: F403
+
+RUN = product.CINEMA_HOME.name
+IS_AMQP = product.CELERY_BROKER_URL.startswith("amqp")
 
 PASSWORD_HASHERS = [
     "tests.hashers.CheapArgon2",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
+CACHES = {"default": {**product.CACHES["default"], "KEY_PREFIX": RUN}}
+DATABASES = {"default": {**product.DATABASES["default"], "TEST": {"NAME": RUN}}}
+CELERY_CONTROL_EXCHANGE = CELERY_EVENT_EXCHANGE = RUN
+if IS_AMQP:
+    CELERY_TASK_DEFAULT_QUEUE = f"{RUN}.{product.CELERY_TASK_DEFAULT_QUEUE}"
+    CELERY_TASK_ROUTES = {
+        task: {"queue": f"{RUN}.{route['queue']}"}
+        for task, route in product.CELERY_TASK_ROUTES.items()
+    }
+else:
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        **product.CELERY_BROKER_TRANSPORT_OPTIONS,
+        "global_keyprefix": f"{RUN}:",
+    }

@@ -124,7 +124,7 @@ def environment() -> dict[str, str]:
 COMMAND = [
     sys.executable,
     "-c",
-    "import os, sys; os.environ['DJANGO_SETTINGS_MODULE'] = 'cinema.settings'\n"
+    "import os, sys; os.environ['DJANGO_SETTINGS_MODULE'] = 'tests.settings'\n"
     "from django.conf import settings\n"
     "settings.DATABASES['default']['NAME'] = os.environ['TEST_DATABASE']\n"
     "from django.core.management import execute_from_command_line\n"

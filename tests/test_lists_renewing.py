@@ -18,6 +18,7 @@ from recommendations.lists.tasks import renew_lists
 from tests.audience import body, ids, listed, say
 from tests.builders import Client, make_movie, make_screening, make_user
 from tests.renewing import find, keyed_to, lose_patience, messages, waiting
+from tests.settings import RUN
 from users.privacy.erasure import erase
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_and_alone", "committing")]
@@ -146,7 +147,7 @@ def test_each_key_has_an_end(viewer: Client, films: list[Movie]) -> None:
     renewing._renew([viewer.user.pk])
     say(viewer, films[1], "like")
     with Redis.from_url(django_settings.REDIS_URL, decode_responses=True) as server:
-        keys = list(server.scan_iter("*recommendations:*"))
+        keys = list(server.scan_iter(f"{RUN}:*recommendations:*"))
         without_end = [key for key in keys if server.ttl(key) < 0]
     assert len(keys) >= 7
     assert [key.rpartition(":")[2] for key in without_end] == ["impressions"]

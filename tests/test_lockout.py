@@ -20,6 +20,7 @@ from cinema.throttling.stepping import LocalValues
 from tests.builders import Client, make_user
 from tests.concurrency import at_once
 from tests.mails import delivered_to, token_in
+from tests.settings import RUN
 from users.models import User
 
 if TYPE_CHECKING:
@@ -174,9 +175,9 @@ def test_a_known_address_is_forgotten_after_a_month(
 ) -> None:
     assert sign_in(PASSWORD, at=HOME).status_code == 200
     server: Any = shared()._cache.get_client()
-    [key] = list(server.scan_iter("*throttling:known*"))
+    [key] = list(server.scan_iter(f"{RUN}:*throttling:known*"))
     assert 29 * 86_400 < server.ttl(key) <= 30 * 86_400
-    for found in server.scan_iter("*throttling*"):
+    for found in server.scan_iter(f"{RUN}:*throttling*"):
         shown = found.decode() + repr(server.get(found))
         assert HOME not in shown
         assert EMAIL not in shown

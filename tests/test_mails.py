@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import time_machine
 from celery import states
-from celery.contrib.testing.worker import start_worker
+from django.conf import settings
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 from kombu import Connection, pools
@@ -24,6 +24,7 @@ from tests.builders import Client, make_user
 from tests.concurrency import at_once
 from tests.mails import delivered, delivered_to, token_in
 from tests.smtp_server import Mailbox, running
+from tests.workers import working
 from users.models import MailedToken, MailRequest, User
 from users.recovery import sending
 from users.recovery.tasks import send_mail, send_waiting_mails
@@ -227,7 +228,8 @@ def test_when_the_broker_is_away_the_mail_is_sent_afterwards(
         patch.setattr(app.amqp, "_producer_pool", pools.producers[nobody_listens])
         request = request_reset()
     assert f"mail {request.pk} waits for the broker" in caplog.text
-    with app.connection_for_write() as broker, broker.SimpleQueue("cinema") as queue:
+    own_queue = settings.CELERY_TASK_DEFAULT_QUEUE
+    with app.connection_for_write() as broker, broker.SimpleQueue(own_queue) as queue:
         queue.clear()
         send_waiting_mails()
         with pytest.raises(queue.Empty):  # its message may still be on the way
@@ -290,8 +292,7 @@ def assert_told_nothing(text: str) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_task_is_recorded_with_an_id_alone() -> None:
     make_user(email=ADDRESS, password=PASSWORD)
-    celery: Any = app
-    with start_worker(celery, pool="solo", perform_ping_check=False, shutdown_timeout=30):
+    with working(settings.CELERY_TASK_DEFAULT_QUEUE):
         request = request_reset()
         done = TaskResult.objects.filter(status=states.SUCCESS, task_args=f'"({request.pk},)"')
         assert wait_for(done.exists, timeout_s=30, every_s=0.1)

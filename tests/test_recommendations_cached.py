@@ -6,16 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings as django_settings
 from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 from pytest_django.fixtures import Settings
-from redis import Redis
 
-from cinema.cache import ForgivingRedisCache
+from cinema.cache import ForgivingRedisCache, shared
 from movies.models import Movie
 from recommendations.models import Interaction
 from recommendations.releases import activate_release
@@ -186,8 +184,7 @@ def test_a_list_in_the_cache_that_cannot_be_read_is_made_anew(viewer: Client) ->
 
 
 def cached_keys() -> list[str]:
-    with Redis.from_url(django_settings.REDIS_URL, decode_responses=True) as client:
-        return [str(key).removeprefix("cinema:1:") for key in client.keys("cinema:1:*")]
+    return shared().keys_below("")
 
 
 def test_lists_need_no_cache_server(

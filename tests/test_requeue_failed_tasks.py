@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from celery.app.task import Context
 from celery.utils.saferepr import saferepr
+from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django_celery_results.models import TaskResult
@@ -19,6 +20,7 @@ from kombu.exceptions import OperationalError
 
 from cinema.celery import app
 from cinema.locks import single_run
+from tests.shared_servers import training_queue
 
 pytestmark = pytest.mark.django_db
 
@@ -29,7 +31,8 @@ TakeMessage = Callable[[str], tuple[str, list[Any], dict[str, Any]] | None]
 @pytest.fixture
 def take_message() -> Iterator[TakeMessage]:
     with app.connection_for_read() as connection:
-        queues = {name: connection.SimpleQueue(name) for name in ("cinema", "training")}
+        names = {"cinema": settings.CELERY_TASK_DEFAULT_QUEUE, "training": training_queue()}
+        queues = {short: connection.SimpleQueue(name) for short, name in names.items()}
 
         def take(name: str) -> tuple[str, list[Any], dict[str, Any]] | None:
             try:

@@ -22,7 +22,8 @@ def start(
     tmp_path: Path, shown: str = "s.CELERY_BROKER_URL", **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Read the settings in a fresh process with these variables, and print one of them."""
-    clean = {k: v for k, v in os.environ.items() if k not in VARIABLES}
+    # An empty variable takes precedence over `.env`.
+    clean = {**os.environ, **dict.fromkeys(VARIABLES, "")}
     return subprocess.run(
         [sys.executable, "-c", f"import cinema.settings as s; print({shown})"],
         cwd=ROOT,

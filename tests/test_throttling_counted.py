@@ -20,6 +20,7 @@ from cinema.throttling.metering import BATCH, Meter, meter
 from cinema.throttling.names import hidden_name
 from cinema.throttling.rates import Rate
 from tests.running import ROOT
+from tests.settings import RUN
 from tests.throttling import NOON, login, statuses
 
 pytestmark = pytest.mark.django_db
@@ -48,7 +49,7 @@ print(taken.count(0.0))
 
 def let_in(how: str, count: int, processes: int) -> list[int]:
     """How many requests each of so many processes lets in, which ask our Valkey."""
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "cinema.settings"}
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
     running = [
         subprocess.Popen(
             [sys.executable, "-c", ASK, how, str(count)],
@@ -136,7 +137,7 @@ def test_what_is_kept_names_nobody_and_ends(settings: Settings) -> None:
     settings.THROTTLE_LOGIN = settings.THROTTLE_ANONYMOUS = Rate(1, 3600)
     login()
     server: Any = shared()._cache.get_client()
-    keys = list(server.scan_iter("*throttling*"))
+    keys = list(server.scan_iter(f"{RUN}:*throttling*"))
     assert len(keys) >= 4
     for key in keys:
         shown = key.decode() + repr(server.get(key))

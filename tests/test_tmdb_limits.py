@@ -92,7 +92,7 @@ def _settings() -> str:
 
     return (
         "import os; os.environ.update("
-        f"DJANGO_SETTINGS_MODULE='cinema.settings', REDIS_URL={settings.REDIS_URL!r}, "
+        f"DJANGO_SETTINGS_MODULE='tests.settings', REDIS_URL={settings.REDIS_URL!r}, "
         f"CINEMA_HOME={str(settings.CINEMA_HOME)!r}, SECRET_KEY='known')"
     )
 

@@ -44,7 +44,7 @@ def test_greenlets_wait_for_tmdb_at_the_same_time(tmdb: TmdbServer, settings: Se
         cwd=ROOT,
         env={
             **os.environ,
-            "DJANGO_SETTINGS_MODULE": "cinema.settings",
+            "DJANGO_SETTINGS_MODULE": "tests.settings",
             "CINEMA_HOME": str(settings.CINEMA_HOME),
             "TMDB_BASE_URL": tmdb.url,
             "TMDB_ACCESS_TOKEN": TOKEN,

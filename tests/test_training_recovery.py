@@ -7,14 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
-from celery.contrib.testing.worker import start_worker
 from django.db import connection
 from django.utils import timezone
 from kombu import Connection, pools
@@ -28,6 +25,8 @@ from recommendations.training.runs import MAX_ATTEMPTS, run_training
 from tests.audience import change_something, current, directories, make_audience, train_release
 from tests.builders import Client
 from tests.concurrency import at_once
+from tests.shared_servers import training_queue
+from tests.workers import working
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("home")]
 over_connections = pytest.mark.django_db(transaction=True)
@@ -160,7 +159,7 @@ def test_a_training_that_is_killed_is_carried_out_again(
     child = subprocess.Popen(
         [sys.executable, "-c", KILLABLE, database, str(home), where, str(run.pk)],
         cwd=ROOT,
-        env={**os.environ, "DJANGO_SETTINGS_MODULE": "cinema.settings"},
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"},
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -195,22 +194,10 @@ def wait_until(
 # --- with a real worker
 
 
-@contextmanager
-def working_trainer() -> Iterator[None]:
-    """A Celery worker in a thread, fed by the broker. What earlier tests have sent is gone."""
-    with app.connection_for_write() as broker, broker.SimpleQueue("training") as queue:
-        queue.clear()
-    of_any_task: Any = app  # celery-types knows of no task class but its own
-    with start_worker(
-        of_any_task, pool="solo", queues=["training"], perform_ping_check=False, shutdown_timeout=10
-    ):
-        yield
-
-
 @over_connections
 def test_a_worker_carries_out_what_staff_ask_for_over_http(staff: Client) -> None:
     make_audience(viewers_each=4, movies_each=5)
-    with working_trainer():
+    with working(training_queue()):
         asked = staff.post("/releases/train")
         assert asked.status_code == 202
         path = asked["Location"]

@@ -25,9 +25,7 @@ PROBE_S = 30
 #: Nobody asked for so long since it opened: begin anew.
 FORGOTTEN_AFTER_S = 600
 
-COUNT, PAUSED, TRIPPED, PROBE = (
-    f"cinema:{{tmdb}}:{key}" for key in ("failures", "paused", "tripped", "probe")
-)
+COUNT, PAUSED, TRIPPED, PROBE = map(valkey.key, ("failures", "paused", "tripped", "probe"))
 
 
 @dataclass

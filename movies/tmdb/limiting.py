@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from movies.tmdb import valkey
 from movies.tmdb.errors import TmdbBusy
 
-SLOTS, HOLD = "cinema:{tmdb}:slots", "cinema:{tmdb}:hold"
+SLOTS, HOLD = map(valkey.key, ("slots", "hold"))
 
 #: Times in microseconds, written out: Lua would round a number of that length.
 TAKE_SLOT = """

@@ -27,6 +27,14 @@ PAUSE_S = 1.0
 _away_until = 0.0
 
 
+def key(name: str) -> str:
+    """The full name of a key, below the prefix of all of Cinema's keys.
+
+    The braces put all of these keys into one slot of a Redis cluster.
+    """
+    return f"{settings.CACHES['default']['KEY_PREFIX']}:{{tmdb}}:{name}"
+
+
 @lru_cache(maxsize=1)
 def _server(url: str) -> Redis:
     return Redis.from_url(
