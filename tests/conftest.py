@@ -46,6 +46,9 @@ def _servers() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(_servers: None) -> None:
     """Django makes the test database once the servers are up."""
+    from tests.emptying import empty_tables_quickly
+
+    empty_tables_quickly()
 
 
 @pytest.fixture(autouse=True)
