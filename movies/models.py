@@ -14,6 +14,8 @@ from django.db.models import F, Func, Q, Value
 from django.db.models.functions import Cast, Lower, NullIf
 from django.utils import timezone
 
+from movies.languages import MAX_LENGTH as MAX_LANGUAGE_LENGTH
+from movies.people import actors_of
 from movies.sorting import SortKey
 
 MAX_PROTAGONISTS = 100
@@ -55,16 +57,16 @@ class Movie(models.Model):
 
     name = models.CharField(max_length=300)
     slug = models.SlugField(max_length=120, unique=True, allow_unicode=True)
+    #: The leading cast. Clients that give no directors may list them first: `actors`.
     protagonists = ArrayField(models.CharField(max_length=200))
     overview = models.TextField(blank=True)
     genres = models.ManyToManyField(Genre, related_name="movies", blank=True)
+    directors = ArrayField(
+        models.CharField(max_length=200), default=list, db_default=Value("{}"), blank=True
+    )
     #: Of what it tells: from TMDb, an import or the office. Searched, not shown.
     keywords = ArrayField(
         models.CharField(max_length=80), default=list, db_default=Value("{}"), blank=True
-    )
-    #: Whether or not they are among the protagonists. As the keywords: searched, not shown.
-    directors = ArrayField(
-        models.CharField(max_length=200), default=list, db_default=Value("{}"), blank=True
     )
     #: Of whose films it is one; empty: by its title, `movies.series`. Searched, not shown.
     series = models.CharField(max_length=200, default="", db_default="", blank=True)
@@ -87,7 +89,7 @@ class Movie(models.Model):
     status_is_manual = models.BooleanField(default=False)
     ranking = models.PositiveIntegerField(default=0, editable=False)
     ranked_at = models.DateTimeField(null=True, editable=False)
-    original_language = models.CharField(max_length=12, null=True, blank=True)
+    original_language = models.CharField(max_length=MAX_LANGUAGE_LENGTH, null=True, blank=True)
     release_year = models.PositiveSmallIntegerField(null=True, blank=True)
     runtime_minutes = models.PositiveSmallIntegerField(null=True, blank=True)
     tmdb_id = models.PositiveIntegerField(null=True, blank=True, unique=True)
@@ -180,7 +182,12 @@ class Movie(models.Model):
                 name="movie_by_trend",
             ),
             models.Index(fields=["status", "start_date"], name="movie_by_status"),
-            models.Index(fields=["original_language"], name="movie_by_language"),
+            # By the operators that also find `zh-Hant` by its beginning.
+            models.Index(
+                fields=["original_language"],
+                opclasses=["varchar_pattern_ops"],
+                name="movie_by_language",
+            ),
             models.Index(fields=["release_year"], name="movie_by_release_year"),
             GinIndex(fields=["genre_ids"], name="movie_by_genre"),
             models.Index(
@@ -193,6 +200,14 @@ class Movie(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def actors(self) -> list[str]:
+        return actors_of(self.protagonists, self.directors)
+
+    def language_of(self, version: str) -> str | None:
+        """The language spoken in a screening that names none; unknown in a dubbed one."""
+        return None if version == Screening.Version.DUBBED else self.original_language
 
 
 class MovieSearch(models.Model):
@@ -251,8 +266,8 @@ class Screening(models.Model):
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
     version = models.CharField(max_length=10, choices=Version.choices, default=Version.ORIGINAL)
-    language = models.CharField(max_length=12, null=True, blank=True)
-    subtitles = models.CharField(max_length=12, null=True, blank=True)
+    language = models.CharField(max_length=MAX_LANGUAGE_LENGTH, null=True, blank=True)
+    subtitles = models.CharField(max_length=MAX_LANGUAGE_LENGTH, null=True, blank=True)
     tags = ArrayField(models.CharField(max_length=40), default=list, blank=True)
     booking_url = models.URLField(max_length=500, null=True, blank=True)
     state = models.CharField(max_length=10, choices=State.choices, default=State.SCHEDULED)
@@ -306,6 +321,10 @@ class Screening(models.Model):
             models.Index(fields=["hall", "starts_at"], name="screening_by_hall"),
             GinIndex(fields=["tags"], name="screening_by_tag"),
         ]
+
+    @property
+    def spoken_language(self) -> str | None:
+        return self.language or self.movie.language_of(self.version)
 
     def __str__(self) -> str:
         return f"{self.movie} in {self.hall} at {timezone.localtime(self.starts_at):%d %b %H:%M}"

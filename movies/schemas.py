@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, StringConstrai
 from cinema.schemas import Day, Line, Name, Pagination
 from movies.media.schemas import PosterSources
 from movies.media.urls import poster_srcset, poster_url, trailer_url
-from movies.models import MAX_PROTAGONISTS, Genre, Movie
+from movies.models import MAX_DIRECTORS, MAX_PROTAGONISTS, Genre, Movie
 from movies.types import (
     UNSET,
     Language,
@@ -60,8 +60,14 @@ class MoviePatch(Schema):
     name: Title = Field(UNSET, examples=["Cléo from 5 to 7"])
     slug: Slug = Field(UNSET, description="Default: made from the name.", examples=["cleo"])
     protagonists: list[Person] = Field(
-        UNSET, min_length=1, max_length=MAX_PROTAGONISTS, examples=[["Agnès Varda"]]
+        UNSET,
+        min_length=1,
+        max_length=MAX_PROTAGONISTS,
+        description="The leading cast. Directors who stand first are not taken for actors; one who "
+        "acts too stands behind an actor.",
+        examples=[["Corinne Marchand"]],
     )
+    directors: list[Person] = Field([], max_length=MAX_DIRECTORS, examples=[["Agnès Varda"]])
     overview: Text = Field("", examples=["Two hours in the life of a singer in Paris."])
     genres: list[GenreName] = Field([], max_length=20, examples=[["drama", "music"]])
     poster: WebAddress | None = None
@@ -69,7 +75,12 @@ class MoviePatch(Schema):
     start_date: Day = Field(UNSET, examples=["2026-12-03"])
     end_date: Day | None = Field(None, examples=["2026-12-30"])
     status: Status | None = Field(None, description="Set by hand. The clock moves it only forward.")
-    original_language: Language | None = Field(None, examples=["fr"])
+    original_language: Language | None = Field(
+        None,
+        description="A tag of BCP 47, also as an older or longer code (`fra`), or TMDb's: `fra` is "
+        "shown as `fr`, and `cn` as `yue`.",
+        examples=["fr"],
+    )
     release_year: int | None = Field(None, ge=1870, le=2200, examples=[1962])
     runtime_minutes: int | None = Field(None, ge=1, le=6000, examples=[90])
     tmdb_id: int | None = Field(None, ge=1, le=2**31 - 1, examples=[499])
@@ -84,7 +95,11 @@ class MoviePatch(Schema):
 class MovieIn(MoviePatch):
     name: Title = Field(examples=["Cléo from 5 to 7"])
     protagonists: list[Person] = Field(
-        min_length=1, max_length=MAX_PROTAGONISTS, examples=[["Agnès Varda", "Corinne Marchand"]]
+        min_length=1,
+        max_length=MAX_PROTAGONISTS,
+        description="The leading cast. Directors who stand first are not taken for actors; one who "
+        "acts too stands behind an actor.",
+        examples=[["Corinne Marchand"]],
     )
     start_date: Day = Field(examples=["2026-12-03"])
 
@@ -93,7 +108,8 @@ class MovieOut(Schema):
     id: int = Field(examples=[42])
     name: str = Field(examples=["Cléo from 5 to 7"])
     slug: str = Field(examples=["cleo-from-5-to-7"])
-    protagonists: list[str] = Field(examples=[["Agnès Varda", "Corinne Marchand"]])
+    protagonists: list[str] = Field(examples=[["Corinne Marchand", "Antoine Bourseiller"]])
+    directors: list[str] = Field(examples=[["Agnès Varda"]])
     overview: str
     genres: list[GenreOut]
     poster: str | None = Field(description="The widest of an uploaded one, or an address.")
@@ -205,7 +221,9 @@ class MovieFilters(Schema):
     )
     genre: Line | None = Field(None, description="A genre's slug.", examples=["drama"])
     status: Status | None = None
-    language: Line | None = Field(None, description="Original language.", examples=["fr"])
+    language: Language | None = Field(
+        None, description="Original language. `zh` finds `zh-Hant` too.", examples=["fr"]
+    )
     person: Line | None = Field(
         None,
         description="A protagonist or director, by the full name. Accents and case do not matter.",

@@ -4,6 +4,7 @@ from django.db.models import F, QuerySet
 from django.db.models.expressions import Combinable
 
 from movies.errors import MovieNotFound
+from movies.languages import within
 from movies.models import Genre, Movie
 from movies.schemas import MovieFilters
 from movies.search import finding, queries
@@ -69,7 +70,7 @@ def _narrowed(filters: MovieFilters, genre: int | None, person: str) -> tuple[Qu
     if filters.status is not None:
         movies = movies.filter(status=filters.status)
     if filters.language is not None:
-        movies = movies.filter(original_language=filters.language)
+        movies = movies.filter(within("original_language", filters.language))
     if filters.year_from is not None:
         movies = movies.filter(release_year__gte=filters.year_from)
     if filters.year_to is not None:

@@ -19,6 +19,7 @@ from pydantic import (
 
 from cinema.schemas import Line, Name
 from movies.days import local_time
+from movies.languages import canonical
 
 Status = Literal["coming-up", "starting", "running", "finished"]
 Version = Literal["original", "subtitled", "dubbed"]
@@ -54,7 +55,8 @@ def each_once(tags: list[str]) -> list[str]:
 
 Text = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_plain_text)]
 WebAddress = Annotated[Line, StringConstraints(max_length=500), AfterValidator(_web_address)]
-Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,4})?$")]
+#: A tag of BCP 47, canonicalised; as a filter a range of them, by `languages.within`.
+Language = Annotated[str, StringConstraints(max_length=35), AfterValidator(canonical)]
 #: What the cinema's clock shows, whatever the day.
 ClockTime = Annotated[
     time,

@@ -12,6 +12,7 @@ from django.db.models import BigIntegerField, Expression, F, Func
 from django.db.models.functions import Left
 from scipy.sparse import hstack
 
+from movies.languages import primary
 from movies.models import Genre, Movie
 from movies.search.words import IS_UNSPACED, MAX_WORD_LENGTH, RUN, fold, lexemes_of
 from recommendations.engine.ids import IdMap
@@ -91,13 +92,14 @@ def _names(
     language: str | None,
 ) -> Iterator[str]:
     yield from (f"genre:{slugs[genre]}" for genre in genres or () if genre in slugs)
-    people = (person for person in protagonists or () if person not in NOBODY)
+    # However a film's directors were entered: among the protagonists, apart, or both.
+    people = {*(protagonists or ()), *(directors or ())} - NOBODY
     for kind, texts in (("person", people), ("director", directors), ("keyword", keywords)):
         yield from (f"{kind}:{name}" for text in texts or () if (name := _spelling(text)))
     if release_year:
         yield f"decade:{release_year // 10 * 10}"
     if language:
-        yield f"language:{language.partition('-')[0]}"
+        yield f"language:{primary(language)}"
 
 
 def _spelling(text: str) -> str:

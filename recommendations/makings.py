@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
+from movies.languages import primary
 from movies.models import Movie, MovieSearch
 from movies.search import queries
 from movies.search.finding import has
@@ -78,7 +79,7 @@ def faint_reasons(movie: Movie, film: Movie) -> list[Reason]:
     """Of two films that are alike by content, and share no maker, keyword or genre."""
     if _shares(movie, film, "release_year", lambda year: year // 10) and film.release_year:
         return [Reason("decade", f"Also of the {film.release_year // 10 * 10}s")]
-    if _shares(movie, film, "original_language", lambda code: code.partition("-")[0]):
+    if _shares(movie, film, "original_language", primary):
         return [Reason("language", "In the same language")]
     return [Reason("story", "Told of in similar words")]
 

@@ -10,10 +10,10 @@ from collections.abc import Collection
 from django.conf import settings
 from django.db.models import Case, Expression, F, Q, When
 
-from recommendations.movielens.catalogue import PROTAGONISTS
+from movies.people import UNKNOWN
 
 #: Stand among the protagonists of films of which nobody knows who is in them.
-NOBODY = frozenset(PROTAGONISTS)
+NOBODY = frozenset([UNKNOWN])
 
 
 def is_usable(field: str, tmdb_fields: Collection[str]) -> bool:

@@ -71,8 +71,10 @@ def test_each_event_is_a_screening_with_its_times_and_all_that_is_known_of_it(
             {"version": "subtitled", "subtitles": "pt-br", "tags": ["35mm", "q&a"]},
             "Subtitled, French, Brazilian Portuguese subtitles · 90 min · 35mm · q&a",
         ),
-        ({"language": "cn"}, "Original, cn · 90 min"),
-        ({"language": None}, "Original · 90 min"),
+        ({"language": "zh-Hant"}, "Original, Traditional Chinese · 90 min"),
+        ({"language": "yue"}, "Original, Cantonese · 90 min"),
+        ({"language": None}, "Original, French · 90 min"),
+        ({"language": None, "version": "dubbed"}, "Dubbed · 90 min"),
         (
             {"booking_url": "https://t.example/1"},
             "Original, French · 90 min\n\nTickets: https://t.example/1",
@@ -162,6 +164,11 @@ def test_the_calendar_says_of_what_it_is_and_how_often_to_ask(
         ({}, r"Kino\, Babylon"),
         ({"movie_id": movie.pk}, r"Kino\, Babylon: Cléo"),
         ({"hall": "hall 1", "tag": "35MM"}, r"Kino\, Babylon: hall 1: 35mm"),
+        (
+            {"language": "ZH-hant", "subtitles": "eng"},
+            r"Kino\, Babylon: Traditional Chinese: English subtitles",
+        ),
+        ({"understands": ["en", "cn"]}, r"Kino\, Babylon: understood in English or Cantonese"),
         ({"movie_id": movie.pk + 1}, r"Kino\, Babylon"),
     ]
     for query, name in names:

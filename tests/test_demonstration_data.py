@@ -48,7 +48,7 @@ def test_overview_states_the_facts_in_one_sentence() -> None:
         "An action and science fiction film from the United States, 1962, 90 minutes, "
         "directed by A and B."
     )
-    assert film.protagonists == ("A", "B", "C")
+    assert film.protagonists == ("C", "B")
 
 
 @on_each_day

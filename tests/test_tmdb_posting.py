@@ -116,7 +116,7 @@ def test_a_film_is_filled_by_one_request(staff: Client, tmdb: TmdbServer) -> Non
     assert answer["Location"] == f"/api/v1/movies/{shown['id']}"
     assert shown["name"] == "Cléo from 5 to 7"
     assert shown["protagonists"] == [
-        "Agnès Varda", "Corinne Marchand", "Antoine Bourseiller", "Dominique Davray",
+        "Corinne Marchand", "Antoine Bourseiller", "Dominique Davray",
     ]  # fmt: skip
     assert shown["overview"] == cleo()["overview"]
     assert [genre["slug"] for genre in shown["genres"]] == ["drama", "music"]
@@ -182,12 +182,24 @@ def test_a_film_of_which_tmdb_knows_nothing_but_the_id(staff: Client, tmdb: Tmdb
     assert (shown["release_year"], shown["runtime_minutes"]) == (None, None)
 
 
-def test_all_directors_are_kept_and_three_are_protagonists(staff: Client, tmdb: TmdbServer) -> None:
+def test_directors_are_no_protagonists_unless_they_act(staff: Client, tmdb: TmdbServer) -> None:
     directors = [f"Director {number}" for number in range(25)]
     crew_of_it = [crew(name, "Director", "Directing") for name in directors * 2]
-    tmdb.add(cleo(credits={"cast": [cast("Corinne Marchand", 0)], "crew": crew_of_it}))
-    assert post(staff).json()["protagonists"] == [*directors[:3], "Corinne Marchand"]
-    assert Movie.objects.get().directors == directors[:20]
+    players = [cast("Director 1", 0), cast("Corinne Marchand", 1), cast("Director 0", 2)]
+    tmdb.add(cleo(credits={"cast": players, "crew": crew_of_it}))
+    shown = post(staff).json()
+    # An actor stands before a director who acts.
+    assert shown["protagonists"] == ["Corinne Marchand", "Director 1", "Director 0"]
+    assert shown["directors"] == directors[:20]
+    assert Movie.objects.get().actors == shown["protagonists"]
+
+
+def test_without_a_cast_the_directors_stand_for_the_film_and_are_no_actors(
+    staff: Client, tmdb: TmdbServer
+) -> None:
+    tmdb.add(cleo(credits={"cast": [], "crew": [crew("Agnès Varda", "Director", "Directing")]}))
+    assert post(staff).json()["protagonists"] == ["Agnès Varda"]
+    assert Movie.objects.get().actors == []
 
 
 @pytest.mark.parametrize(
@@ -211,21 +223,21 @@ def test_the_series_is_the_collection(collection: Any, series: str) -> None:
     assert movie_fields(details)["series"] == series
 
 
-def test_without_directors_and_cast_those_who_made_it_stand_for_it(
+def test_of_a_film_without_directors_and_cast_the_protagonists_must_be_given(
     staff: Client, tmdb: TmdbServer
 ) -> None:
     people = [crew(f"Gaffer {n}", "Gaffer", "Lighting") for n in range(9)]
     people += [crew("A Producer", "Producer", "Production"), crew("A Writer", "Novel", "Writing")]
     tmdb.add(cleo(credits={"cast": [], "crew": people}))
-    assert post(staff).json()["protagonists"] == ["A Writer", "A Producer", "Gaffer 0"]
+    assert refused_fields(post(staff)) == ["body.protagonists"]
+    assert post(staff, protagonists=["A Singer"]).json()["protagonists"] == ["A Singer"]
 
 
 def test_of_a_large_cast_ten_protagonists_are_left(staff: Client, tmdb: TmdbServer) -> None:
-    people = [crew(f"Director {n}", "Director", "Directing") for n in range(9)]
     players = [cast(f"Player {n:03}", n) for n in range(300)]
-    tmdb.add(cleo(credits={"cast": players[::-1], "crew": people}))
+    tmdb.add(cleo(credits={"cast": players[::-1], "crew": []}))
     names = post(staff).json()["protagonists"]
-    assert names == [f"Director {n}" for n in range(3)] + [f"Player {n:03}" for n in range(7)]
+    assert names == [f"Player {n:03}" for n in range(10)]
 
 
 def test_the_title_is_the_original_one_where_there_is_no_other(

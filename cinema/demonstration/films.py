@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from movies.people import as_protagonists
+
 COUNTRY_NAMES = {
     "AR": "Argentina",
     "BR": "Brazil",
@@ -43,8 +45,7 @@ class Film:
 
     @property
     def protagonists(self) -> tuple[str, ...]:
-        """Directors, then actors; who is both stands once."""
-        return tuple(dict.fromkeys(self.directors + self.actors))
+        return tuple(as_protagonists(self.actors, self.directors))
 
     @property
     def overview(self) -> str:

@@ -16,6 +16,8 @@ from django.views.decorators.http import require_safe
 from cinema.errors import database_away
 from cinema.http import Document, absolute_url
 from movies.catalogue import Snapshot
+from movies.languages import name_of
+from movies.models import Screening
 from movies.programme.document import build_programme
 from movies.programme.feed import PATH as FEED_PATH
 from movies.programme.query import DEFAULT_DAYS, SUBSCRIBED_DAYS, ProgrammeQuery
@@ -46,7 +48,10 @@ def build_welcome(query: ProgrammeQuery, snapshot: Snapshot) -> Document:
     context = {
         "cinema": settings.CINEMA_NAME,
         "days": days,
-        "coming_up": programme["coming_up"],
+        "coming_up": [
+            {**movie, "people": dict.fromkeys([*movie["directors"], *movie["protagonists"]])}
+            for movie in programme["coming_up"]
+        ],
         "credits": credits_of({movie["id"] for movie in [*shown, *programme["coming_up"]]}),
         "structured_data": structured_data.body.decode(),
         "feed": FEED_PATH,
@@ -67,8 +72,24 @@ def _subscriptions() -> dict[str, str]:
 def _by_start(movies: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One entry for each screening, in the order of the evening."""
     showings = [
-        {**screening, "movie": movie, "time": datetime.fromisoformat(screening["starts_at"])}
+        {
+            **screening,
+            "movie": movie,
+            "time": datetime.fromisoformat(screening["starts_at"]),
+            "languages": _languages(screening),
+        }
         for movie in movies
         for screening in movie["screenings"]
     ]
     return sorted(showings, key=lambda showing: showing["time"])
+
+
+def _languages(screening: dict[str, Any]) -> str:
+    """As in "subtitled, French, English subtitles"; empty for an original version."""
+    spoken, subtitles = screening["language"], screening["subtitles"]
+    facts = [
+        "" if screening["version"] == Screening.Version.ORIGINAL else screening["version"],
+        name_of(spoken) if spoken else "",
+        f"{name_of(subtitles)} subtitles" if subtitles else "",
+    ]
+    return ", ".join(fact for fact in facts if fact)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
@@ -11,6 +12,7 @@ from django.utils import timezone
 
 from movies.admin.fields import is_id
 from movies.admin.weeks import Week
+from movies.languages import name_of
 from movies.models import MAX_SCREENING_LENGTH, Genre, Movie, Screening
 
 if TYPE_CHECKING:
@@ -133,7 +135,7 @@ class Language(DropdownFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         codes = Movie.objects.exclude(original_language=None).order_by("original_language")
         found = codes.values_list("original_language", flat=True).distinct()
-        return [(code, code) for code in found if code]
+        return sorted(((code, name_of(code)) for code in found if code), key=itemgetter(1))
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = self.value()

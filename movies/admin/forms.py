@@ -51,13 +51,13 @@ class MovieForm(RuledForm):
             "tmdb_id": "TMDb id",
         }
         help_texts = {
-            "protagonists": "One a line.",
-            "directors": "One a line. Searched, not shown.",
+            "protagonists": "The cast, one a line. A director who acts too stands behind an actor.",
+            "directors": "One a line.",
             "keywords": "One a line. Searched, not shown.",
             "series": "As in Harry Potter. Empty: by the title. Searched, not shown.",
             "status": "Set by hand, it only moves forward by itself. Empty: by the dates.",
             "end_date": "The last day. Empty: until further notice.",
-            "original_language": "As in fr, or pt-BR.",
+            "original_language": "A tag of BCP 47, as in fr, pt-BR or zh-Hant. No words: zxx.",
         }
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -106,7 +106,7 @@ class ScreeningForm(RuledForm):
     class Meta:
         labels = {"movie": "Film", "booking_url": "Booking link"}
         help_texts = {
-            "language": "Spoken, as in fr. Empty on a new one: the film's.",
+            "language": "Spoken, as in fr. Empty: the film's, or unknown if dubbed.",
             "subtitles": "As in en.",
             "tags": "One a line, as in 35mm.",
         }
@@ -139,8 +139,9 @@ class ScreeningForm(RuledForm):
             else:
                 self.add_error("ends_at", "Needed, as the film has no running time.")
         if not screening.pk and not cleaned.get("language"):
-            # The rows of a film's form have no field for it.
-            cleaned["language"] = screening.language = film.original_language
+            # The rows of a film's form have no field for the language, nor for the version.
+            version = cleaned.get("version") or screening.version
+            cleaned["language"] = screening.language = film.language_of(version)
 
     def _get_validation_exclusions(self) -> set[str]:
         """Without the hall the exclusion constraint is not asked, which could not name anybody."""

@@ -17,6 +17,7 @@ from movies.admin.forms import ScreeningForm
 from movies.admin.weeks import Week
 from movies.days import cinema_day
 from movies.models import Movie, Screening
+from movies.programme.texts import version_in_words
 from movies.search import finding
 from movies.search.indexing import index_movies
 
@@ -128,9 +129,7 @@ class ScreeningAdmin(StaffPage[Screening]):
 
     @admin.display(description="Version", ordering="version")
     def shown_version(self, screening: Screening) -> str:
-        """As in `original en`, or `subtitled ja, en`."""
-        languages = ", ".join(filter(None, (screening.language, screening.subtitles)))
-        return f"{screening.get_version_display()} {languages}"
+        return version_in_words(screening)
 
     @admin.display(description="Tags")
     def shown_tags(self, screening: Screening) -> str:

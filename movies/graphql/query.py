@@ -91,7 +91,10 @@ class MovieQuery:
         state: ScreeningState | None = None,  # type: ignore[valid-type]
         version: ScreeningVersion | None = None,  # type: ignore[valid-type]
         language: str | None = None,
+        subtitles: str | None = None,
+        understands: list[str] | None = None,
         tag: str | None = None,
+        tags: list[str] | None = None,
         starts_from: datetime | None = None,
         starts_before: datetime | None = None,
     ) -> Iterable[ScreeningNode]:
@@ -103,7 +106,9 @@ class MovieQuery:
             state=state,
             version=version,
             language=language,
-            tag=tag,
+            subtitles=subtitles,
+            understands=understands,
+            tag=[*([] if tag is None else [tag]), *(tags or [])],
             **{"from": starts_from, "to": starts_before},
         )
         found = screenings.list_screenings(filters, for_staff=for_staff(info))
@@ -118,7 +123,10 @@ class MovieQuery:
         status: MovieStatus | None = None,  # type: ignore[valid-type]
         genre: str | None = None,
         language: str | None = None,
+        subtitles: str | None = None,
+        understands: list[str] | None = None,
         tag: str | None = None,
+        tags: list[str] | None = None,
         movie_id: int | None = None,
         hall: str | None = None,
     ) -> Programme:
@@ -130,7 +138,9 @@ class MovieQuery:
             status=status,
             genre=genre,
             language=language,
-            tag=tag,
+            subtitles=subtitles,
+            understands=understands,
+            tag=[*([] if tag is None else [tag]), *(tags or [])],
             movie_id=movie_id,
             hall=hall,
             **{"from": from_},

@@ -109,6 +109,7 @@ class MovieNode(relay.Node):
     name: strawberry.auto
     slug: strawberry.auto
     protagonists: list[str]
+    directors: list[str]
     overview: strawberry.auto
     genres: list[GenreNode]
     start_date: strawberry.auto

@@ -17,9 +17,9 @@ from pydantic import (
 
 from cinema.errors import FieldError
 from cinema.schemas import Name
-from movies.models import MAX_DIRECTORS, MAX_KEYWORDS
+from movies.models import MAX_KEYWORDS
 from movies.schemas import GenreName, MovieIn
-from movies.types import Person, SeriesName
+from movies.types import SeriesName
 
 #: In one call, and in one transaction.
 MAX_ROWS = 1_000
@@ -70,12 +70,6 @@ class ImportedMovie(MovieIn):
     keywords: list[Keyword] = Field(
         [], max_length=MAX_KEYWORDS, description="Searched, not shown.", examples=[["paris"]]
     )
-    directors: list[Person] = Field(
-        [],
-        max_length=MAX_DIRECTORS,
-        description="Searched, not shown.",
-        examples=[["Agnès Varda"]],
-    )
     series: SeriesName = Field("", description="Searched, not shown.", examples=["Toy Story"])
 
     @model_validator(mode="wrap")
@@ -97,7 +91,8 @@ class ImportIn(Schema):
             [
                 {
                     "name": "Cléo from 5 to 7",
-                    "protagonists": ["Agnès Varda", "Corinne Marchand"],
+                    "protagonists": ["Corinne Marchand"],
+                    "directors": ["Agnès Varda"],
                     "start_date": "2026-12-03",
                 }
             ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -15,6 +15,7 @@ from icalendar import vCategory, vDatetime, vInt, vText, vUri
 
 from cinema.http import Document
 from movies.catalogue import Snapshot
+from movies.languages import name_of
 from movies.models import Movie, Screening
 from movies.programme.query import ProgrammeQuery, screenings_of
 from movies.programme.texts import UNFIT, credit, version_in_words
@@ -61,8 +62,17 @@ class Event:
 def build_calendar(query: ProgrammeQuery, snapshot: Snapshot) -> Document:
     screenings = screenings_of(query)
     of_one_movie = screenings[0].movie.name if query.movie_id and screenings else None
-    filters = (of_one_movie, query.hall, query.tag, query.genre, query.language, query.status)
+    filters = (of_one_movie, query.hall, *query.tags, query.genre, *_languages(query), query.status)
     return _calendar([name for name in filters if name], query, screenings)
+
+
+def _languages(query: ProgrammeQuery) -> Iterator[str]:
+    if query.language is not None:
+        yield name_of(query.language)
+    if query.subtitles is not None:
+        yield f"{name_of(query.subtitles)} subtitles"
+    if query.understands:
+        yield f"understood in {' or '.join(map(name_of, query.understands))}"
 
 
 def build_movie_calendar(query: ProgrammeQuery, snapshot: Snapshot) -> Document:

@@ -10,6 +10,7 @@ import orjson
 from cinema.http import Document
 from movies.catalogue import Snapshot
 from movies.days import cinema_day
+from movies.languages import NO_WORDS, within
 from movies.models import Movie, Screening
 from movies.programme.query import ProgrammeQuery, screenings_of
 from movies.screenings.schemas import ScreeningOut
@@ -60,11 +61,10 @@ def _shown(screening: Screening) -> bytes:
 
 
 def coming_up(query: ProgrammeQuery) -> list[Movie]:
-    """A movie without a screening has no tag and no hall, so a filter by these leaves nothing."""
-    if (query.tag, query.hall) != (None, None) or query.status not in (
-        None,
-        Movie.Status.COMING_UP,
-    ):
+    """A movie without a screening has no hall, tag or subtitles: a filter by these leaves none."""
+    if query.hall is not None or query.tags or query.subtitles is not None:
+        return []
+    if query.status not in (None, Movie.Status.COMING_UP):
         return []
     movies = Movie.objects.published().filter(status=Movie.Status.COMING_UP)
     if query.movie_id is not None:
@@ -72,6 +72,8 @@ def coming_up(query: ProgrammeQuery) -> list[Movie]:
     if query.genre is not None:
         movies = movies.filter(genres__slug=query.genre)
     if query.language is not None:
-        movies = movies.filter(original_language=query.language)
+        movies = movies.filter(within("original_language", query.language))
+    if query.understands:
+        movies = movies.filter(within("original_language", NO_WORDS, *query.understands))
     ordered = movies.order_by("start_date", "id").prefetch_related("genres")
     return list(ordered[:MAX_COMING_UP])

@@ -66,8 +66,13 @@ def _unique_id(movie: Movie) -> str:
 
 
 def _summary(movie: Movie) -> str:
+    facts = [
+        f"From {formatted(movie.start_date, 'l, j F Y')}.",
+        f"Directed by {', '.join(movie.directors)}." if movie.directors else "",
+        f"With {', '.join(movie.actors)}." if movie.actors else "",
+    ]
     paragraphs = [
-        f"From {formatted(movie.start_date, 'l, j F Y')}. With {', '.join(movie.protagonists)}.",
+        " ".join(fact for fact in facts if fact),
         movie.overview,
         credit(movie),
     ]

@@ -12,7 +12,7 @@ from cinema.errors import Unprocessable
 from movies.days import cinema_day, start_of_cinema_day
 from movies.models import Movie, Screening
 from movies.programme.schemas import MAX_DAYS, ProgrammeFilters
-from movies.screenings.selectors import halls_named
+from movies.screenings.selectors import halls_named, is_accessible
 
 DEFAULT_DAYS = 7
 #: What a calendar gets that subscribes through the cinema's page.
@@ -28,7 +28,9 @@ class ProgrammeQuery:
     status: str | None = None
     genre: str | None = None
     language: str | None = None
-    tag: str | None = None
+    subtitles: str | None = None
+    understands: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
     movie_id: int | None = None
     hall: str | None = None
 
@@ -53,7 +55,10 @@ class ProgrammeQuery:
             status=filters.status,
             genre=filters.genre,
             language=filters.language,
-            tag=filters.tag.lower() if filters.tag else filters.tag,
+            subtitles=filters.subtitles,
+            # In one order, so that the same question finds the same kept document.
+            understands=tuple(sorted({*filters.understands})),
+            tags=tuple(sorted({*filters.tag})),
             movie_id=filters.movie_id,
             hall=filters.hall,
         )
@@ -93,10 +98,14 @@ def screenings_of(query: ProgrammeQuery) -> list[Screening]:
         screenings = screenings.filter(movie__status=query.status)
     if query.genre is not None:
         screenings = screenings.filter(movie__genres__slug=query.genre)
-    if query.language is not None:
-        screenings = screenings.filter(language=query.language)
-    if query.tag is not None:
-        screenings = screenings.filter(tags__contains=[query.tag])
+    screenings = screenings.filter(
+        is_accessible(
+            language=query.language,
+            subtitles=query.subtitles,
+            understands=query.understands,
+            tags=query.tags,
+        )
+    )
     if query.movie_id is not None:
         screenings = screenings.filter(movie_id=query.movie_id)
     if query.hall is not None:

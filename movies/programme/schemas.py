@@ -6,7 +6,7 @@ from ninja import Field, Schema
 
 from cinema.schemas import Day, Line
 from movies.schemas import MovieOut
-from movies.screenings.schemas import ScreeningOut
+from movies.screenings.schemas import AllTags, ScreeningOut, Spoken, Subtitled, Understood
 from movies.types import Status
 
 MAX_DAYS = 92
@@ -25,8 +25,10 @@ class ProgrammeFilters(Schema):
     )
     status: Status | None = None
     genre: Line | None = Field(None, examples=["drama"])
-    language: Line | None = Field(None, description="Spoken in the screening.", examples=["fr"])
-    tag: Line | None = Field(None, examples=["35mm"])
+    language: Spoken = None
+    subtitles: Subtitled = None
+    understands: Understood = []
+    tag: AllTags = []
     movie_id: int | None = Field(None, ge=1, le=2**63 - 1, examples=[42])
     hall: Line | None = Field(
         None, description="By its name; case does not matter.", examples=["Hall 1"]

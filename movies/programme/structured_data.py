@@ -11,6 +11,7 @@ from django.utils.encoding import iri_to_uri
 
 from cinema.http import Document, absolute_url
 from movies.catalogue import Snapshot
+from movies.languages import known
 from movies.models import Movie, Screening
 from movies.programme.query import ProgrammeQuery, screenings_of
 from movies.programme.texts import credit, version_in_words
@@ -83,9 +84,10 @@ def _movie(movie: Movie, snapshot: Snapshot) -> Node:
             "image": shown["poster"],
             "duration": f"PT{movie.runtime_minutes}M" if movie.runtime_minutes else None,
             "datePublished": str(movie.release_year) if movie.release_year else None,
-            "inLanguage": movie.original_language,
+            "inLanguage": known(movie.original_language),
             "genre": [genre["name"] for genre in shown["genres"]],
-            "actor": [{"@type": "Person", "name": name} for name in movie.protagonists],
+            "director": _people(movie.directors),
+            "actor": _people(movie.actors),
             "aggregateRating": rating if movie.rating_count else None,
             "sameAs": (
                 f"https://www.themoviedb.org/movie/{movie.tmdb_id}" if movie.tmdb_id else None
@@ -93,6 +95,10 @@ def _movie(movie: Movie, snapshot: Snapshot) -> Node:
             "creditText": credit(movie),
         }
     )
+
+
+def _people(names: Iterable[str]) -> list[Node]:
+    return [{"@type": "Person", "name": name} for name in names]
 
 
 def _event(screening: Screening, movie: Node, theater: Node) -> Node:
@@ -114,8 +120,8 @@ def _event(screening: Screening, movie: Node, theater: Node) -> Node:
             # In full each time: some readers do not follow an @id.
             "location": theater,
             "workPresented": {key: movie[key] for key in ("@type", "@id", "name")},
-            "inLanguage": screening.language,
-            "subtitleLanguage": screening.subtitles,
+            "inLanguage": known(screening.spoken_language),
+            "subtitleLanguage": known(screening.subtitles),
             "videoFormat": ", ".join(formats),
             "keywords": ", ".join(screening.tags),
             "offers": None if is_cancelled else _offer(screening),

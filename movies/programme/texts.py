@@ -5,8 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Collection
 
-from django.utils.translation import get_language_info
-
+from movies.languages import name_of
 from movies.models import Movie, Screening
 from movies.tmdb.provenance import ATTRIBUTION
 
@@ -30,8 +29,8 @@ def version_in_words(screening: Screening) -> str:
     """As in "Subtitled, French, English subtitles"."""
     words = [
         screening.version.capitalize(),
-        _language_name(screening.language) if screening.language else "",
-        f"{_language_name(screening.subtitles)} subtitles" if screening.subtitles else "",
+        name_of(screening.spoken_language) if screening.spoken_language else "",
+        f"{name_of(screening.subtitles)} subtitles" if screening.subtitles else "",
     ]
     return ", ".join(word for word in words if word)
 
@@ -45,11 +44,3 @@ def credits_of(movie_ids: Collection[int]) -> str:
     """Whom to credit for what is told of these movies; empty if nobody."""
     is_theirs = Movie.objects.filter(pk__in=movie_ids).exclude(tmdb_fields=[]).exists()
     return ATTRIBUTION if is_theirs else ""
-
-
-def _language_name(code: str) -> str:
-    """In English; the code itself where Django does not know the language."""
-    try:
-        return str(get_language_info(code.lower())["name"])
-    except KeyError:
-        return code

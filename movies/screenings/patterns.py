@@ -40,7 +40,7 @@ def post_pattern(*, pattern: ScreeningPatternIn) -> Placed:
     length = _length(pattern, movie)
     fields = pattern.model_dump(include={"version", "subtitles", "tags", "booking_url", "state"})
     says_language = "language" in pattern.model_fields_set
-    fields["language"] = pattern.language if says_language else movie.original_language
+    fields["language"] = pattern.language if says_language else movie.language_of(pattern.version)
     hall = lock_hall(pattern.hall)
     wanted = []
     for reading in readings:

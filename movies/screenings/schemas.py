@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
 from ninja import Field, Schema
-from pydantic import ConfigDict, model_validator
+from pydantic import AfterValidator, ConfigDict, model_validator
 
 from cinema.errors import Problem
 from cinema.schemas import Line, Moment
@@ -14,6 +15,7 @@ from movies.types import (
     Language,
     LocalTime,
     State,
+    Status,
     Tags,
     Version,
     WebAddress,
@@ -33,7 +35,10 @@ class ScreeningPatch(Schema):
     )
     version: Version = "original"
     language: Language | None = Field(
-        None, description="Spoken; default: the movie's.", examples=["fr"]
+        None,
+        description="Spoken. Default: the movie's, or unknown if dubbed. A tag of BCP 47, also as "
+        "an older or longer code (`fra`), which is shown as `fr`.",
+        examples=["fr"],
     )
     subtitles: Language | None = Field(None, examples=["en"])
     tags: Tags = Field([], examples=[["35mm", "q&a"]])
@@ -96,12 +101,43 @@ class HallTakenProblem(Problem):
     screenings: list[StandingOut]
 
 
+Spoken = Annotated[
+    Language | None,
+    Field(
+        description="Spoken; of a screening that names no language, the movie's unless it is "
+        "dubbed. `zh` finds `zh-Hant` too.",
+        examples=["fr"],
+    ),
+]
+Subtitled = Annotated[Language | None, Field(description="In the subtitles.", examples=["en"])]
+Understood = Annotated[
+    list[Language],
+    Field(
+        max_length=20,
+        description="Spoken or in the subtitles, or without words. Of several, any.",
+        examples=[["en"]],
+    ),
+]
+AllTags = Annotated[
+    list[Annotated[Line, AfterValidator(str.lower)]],
+    Field(
+        max_length=20,
+        description="Such as `audio-description`. Of several, all.",
+        examples=[["35mm"]],
+    ),
+]
+
+
 class ScreeningFilters(Schema):
     movie_id: int | None = Field(None, ge=1)
     hall: Line | None = None
     state: State | None = None
     version: Version | None = None
-    language: Line | None = Field(None, examples=["fr"])
-    tag: Line | None = Field(None, examples=["35mm"])
+    status: Status | None = Field(None, description="The movie's.")
+    genre: Line | None = Field(None, description="The movie's, by its slug.", examples=["drama"])
+    language: Spoken = None
+    subtitles: Subtitled = None
+    understands: Understood = []
+    tag: AllTags = []
     starts_from: Moment | None = Field(None, alias="from", description="Starts at or after.")
     starts_before: Moment | None = Field(None, alias="to", description="Starts before.")

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date, timedelta
 
-from django.db.models import QuerySet, Value
+from django.db.models import Q, QuerySet, Value
 from django.db.models.functions import Lower
 
 from movies.days import start_of_cinema_day
 from movies.errors import ScreeningNotFound
+from movies.languages import NO_WORDS, within
 from movies.models import Hall, Screening
 from movies.screenings.schemas import ScreeningFilters
 
@@ -36,15 +38,50 @@ def list_screenings(filters: ScreeningFilters, *, for_staff: bool) -> QuerySet[S
         screenings = screenings.filter(state=filters.state)
     if filters.version is not None:
         screenings = screenings.filter(version=filters.version)
-    if filters.language is not None:
-        screenings = screenings.filter(language=filters.language)
-    if filters.tag is not None:
-        screenings = screenings.filter(tags__contains=[filters.tag.lower()])
+    if filters.status is not None:
+        screenings = screenings.filter(movie__status=filters.status)
+    if filters.genre is not None:
+        screenings = screenings.filter(movie__genres__slug=filters.genre)
+    screenings = screenings.filter(
+        is_accessible(
+            language=filters.language,
+            subtitles=filters.subtitles,
+            understands=filters.understands,
+            tags=filters.tag,
+        )
+    )
     if filters.starts_from is not None:
         screenings = screenings.filter(starts_at__gte=filters.starts_from)
     if filters.starts_before is not None:
         screenings = screenings.filter(starts_at__lt=filters.starts_before)
     return screenings
+
+
+def is_accessible(
+    *,
+    language: str | None,
+    subtitles: str | None,
+    understands: Collection[str],
+    tags: Collection[str],
+) -> Q:
+    """The screenings in a spoken language, with subtitles, with all of the tags; and understood by
+    a viewer of these languages, who hears or reads one of them."""
+    condition = Q(tags__contains=list(tags)) if tags else Q()
+    if language is not None:
+        condition &= _is_spoken(language)
+    if subtitles is not None:
+        condition &= within("subtitles", subtitles)
+    if understands:
+        condition &= _is_spoken(NO_WORDS, *understands) | within("subtitles", *understands)
+    return condition
+
+
+def _is_spoken(*languages: str) -> Q:
+    """As by `Screening.spoken_language`."""
+    inherited = Q(language=None) & ~Q(version=Screening.Version.DUBBED)
+    return within("language", *languages) | (
+        inherited & within("movie__original_language", *languages)
+    )
 
 
 def screenings_of_days(

@@ -85,7 +85,7 @@ def _write_screening(
         raise MovieNotFound(screening.movie_id)
     _set_times(screening, movie)
     if not screening.pk and "language" not in changes:
-        screening.language = movie.original_language
+        screening.language = movie.language_of(screening.version)
     screening.hall = lock_hall(hall_name or screening.hall.name)
     try:
         with transaction.atomic():

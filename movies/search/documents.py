@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 
+from movies.languages import ranges_of
 from movies.search.words import RUN, joined, letters_of, lexemes_of, spellings
 
 #: Of one film, its name first. Postgres takes a megabyte.
@@ -76,7 +77,7 @@ def _facets(film: Film) -> Iterator[str]:
     yield from (f"{GENRE}{genre}" for genre in film.genres)
     yield STATUS + letters_of(film.status)
     if film.language:
-        yield LANGUAGE + letters_of(film.language)
+        yield from (LANGUAGE + letters_of(each) for each in ranges_of(film.language))
     if film.release_year:
         year = str(film.release_year)
         yield from (YEAR + year, DECADE + year[:3], CENTURY + year[:2])

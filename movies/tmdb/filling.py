@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 
 from movies.models import MAX_DIRECTORS, MAX_KEYWORDS
+from movies.people import as_protagonists
 from movies.tmdb.models import TmdbGenre
 from movies.tmdb.payloads import Details, Film, Video
 
@@ -30,10 +31,8 @@ EMPTY: dict[str, Any] = {
 #: Without these there is no movie.
 REQUIRED = ("name", "protagonists")
 
-#: Of the directors so many count as protagonists; and so many protagonists are shown.
-LEADING_DIRECTORS, PROTAGONISTS = 3, 10
-#: Who stands for a film of which TMDb names neither a director nor a cast.
-OTHER_DEPARTMENTS = ("Writing", "Production", "Camera", "Sound", "Editing")
+#: So many protagonists are shown.
+PROTAGONISTS = 10
 #: "Toy Story Collection", "Alien Filmreihe", "Matrix - Saga", "Harry Potter (Reihe)".
 WORD_FOR_COLLECTION = re.compile(
     r"[\s:–—-]*[(\[]?\b(?:collection|colección|collezione|coleção|kolekcja|film series|filmreihe|"
@@ -74,14 +73,12 @@ def shown(film: Film) -> dict[str, Any]:
 
 
 def protagonists(details: Details) -> list[str]:
-    """The directors, then the leading cast; where there are none, who else made the film."""
-    crew = details.credits.crew
+    """The leading cast; of a film without one the directors, as the list cannot be empty."""
     # Whoever has no place in the credits comes last, in the order of the answer.
     cast = sorted(details.credits.cast, key=lambda member: (member.order is None, member.order))
-    if found := _once([*directors(details)[:LEADING_DIRECTORS], *(member.name for member in cast)]):
-        return found[:PROTAGONISTS]
-    by_department = [m.name for d in OTHER_DEPARTMENTS for m in crew if m.department == d]
-    return _once([*by_department, *(member.name for member in crew)])[:LEADING_DIRECTORS]
+    leading = _once(member.name for member in cast)[:PROTAGONISTS]
+    directing = directors(details)
+    return as_protagonists(leading, directing) or directing[:PROTAGONISTS]
 
 
 def directors(details: Details) -> list[str]:

@@ -73,11 +73,6 @@ def _cut(value: object) -> object:
     return value[:MAX_TEXT] if isinstance(value, str) else value
 
 
-def _spoken(value: object) -> object:
-    """TMDb says `xx` of a film in which nobody speaks."""
-    return None if value == "xx" else value
-
-
 Maybe = Annotated[T | None, WrapValidator(_if_it_fits)]
 Id = Annotated[int, Field(ge=1, le=MAX_ID, strict=True)]
 Year = Annotated[int, Field(ge=1870, le=2200), BeforeValidator(_year)]
@@ -115,7 +110,6 @@ class CastMember(Payload):
 class CrewMember(Payload):
     name: Maybe[PersonName] = None
     job: Maybe[str] = None
-    department: Maybe[str] = None
 
 
 class Credits(Payload):
@@ -153,7 +147,7 @@ class Film(Payload):
     title: Maybe[Title] = None
     original_title: Maybe[Title] = None
     overview: Maybe[Annotated[Text, BeforeValidator(_cut)]] = None
-    original_language: Maybe[Annotated[Language, BeforeValidator(_spoken)]] = None
+    original_language: Maybe[Language] = None
     year: Maybe[Year] = Field(None, validation_alias=AliasChoices("year", "release_date"))
     poster_path: Maybe[Path] = None
     genre_ids: Annotated[list[int], BeforeValidator(_numbers)] = []

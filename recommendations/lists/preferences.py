@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from django.utils.translation import get_language_info
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from movies.catalogue import Snapshot
+from movies.languages import is_within, name_of
 from recommendations.engine.ids import values_at
 from recommendations.engine.preferring import preference_scores, shares_below
 from recommendations.engine.protocol import Scores
@@ -53,7 +53,7 @@ def reasons_by_preferences(
     code = traits.codes[traits.languages[row]]
     said = [f"You like {in_words(names)}"] if names else []
     if _is_wanted(code, stated.languages):
-        said.append(f"You like films in {_language_name(code)}")
+        said.append(f"You like films in {name_of(code)}")
     return [Reason("preference", text) for text in said]
 
 
@@ -75,12 +75,4 @@ def _standing(traits: Traits, release: LoadedRelease) -> Scores:
 
 
 def _is_wanted(code: str, languages: Sequence[str]) -> bool:
-    """Portuguese includes that of Brazil, and not the other way round."""
-    return any(f"{code}-".startswith(f"{wanted.lower()}-") for wanted in languages)
-
-
-def _language_name(code: str) -> str:
-    try:
-        return str(get_language_info(code)["name"])
-    except KeyError:
-        return code
+    return any(is_within(code, wanted) for wanted in languages)

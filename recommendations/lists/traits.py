@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, hstack
 
 from movies.catalogue import Snapshot
+from movies.languages import primary
 from movies.models import Movie
 from movies.series import series_of
 from recommendations.engine.ids import IdMap
@@ -48,7 +49,7 @@ class Traits:
     Attributes:
         genres: (n_films, n_genres) float32 of ones; columns are `genre_ids`.
         languages: (n_films,) int32, places in `codes`.
-        codes: In lower case; the empty one for films without a language.
+        codes: Tags of BCP 47; the empty one for films without a language.
         rankings: (n_films,) float32.
         starts: (n_films + 1,) int32, the ordinal of the day; the last one is long ago, for a film
             that is not among them.
@@ -106,7 +107,7 @@ def _read() -> Traits:
     genre_ids = IdMap(np.unique(flat))
     ones, indices = np.ones(len(flat), dtype=np.float32), genre_ids.indices(flat)
     starts = np.cumsum([0, *(len(film.genre_ids) for film in films)])
-    languages = [_language(film) for film in films]
+    languages = [film.original_language or "" for film in films]
     codes = sorted(set(languages))
     places = {code: place for place, code in enumerate(codes)}
     return Traits(
@@ -128,7 +129,7 @@ def _vectors(films: Sequence[Film]) -> csr_matrix:
         "genre": lambda film: film.genre_ids,
         "decade": lambda film: [film.release_year // 10] if film.release_year else (),
         "director": lambda film: film.directors,
-        "language": lambda film: [_language(film).partition("-")[0]] if _language(film) else (),
+        "language": lambda film: [primary(code)] if (code := film.original_language) else (),
     }
     blocks = {kind: _matrix([*map(of, films), ()]) for kind, of in kinds.items()}
     names = tuple(f"{kind}:" for kind, block in blocks.items() for _ in range(block.shape[1]))
@@ -142,7 +143,3 @@ def _matrix(of_each: Sequence[Sequence[Hashable]]) -> csr_matrix:
     starts = np.cumsum([0, *map(len, of_each)])
     entries = np.ones(len(flat), dtype=np.float32), np.array(flat, dtype=np.int32), starts
     return csr_matrix(entries, shape=(len(of_each), len(columns)))
-
-
-def _language(film: Film) -> str:
-    return (film.original_language or "").lower()

@@ -10,12 +10,13 @@ from django.db import IntegrityError, connection, transaction
 
 from movies.lifecycle import current_status
 from movies.models import Movie
+from movies.people import UNKNOWN
 from movies.services import find_or_create_genres
 from recommendations.movielens.films import Film
 from recommendations.movielens.matching import Matching, NewMovie
 
 #: MovieLens names no one, and a movie must name someone.
-PROTAGONISTS = ["Unknown"]
+PROTAGONISTS = [UNKNOWN]
 ATTEMPTS = 3
 
 CREATE_STAGE = """

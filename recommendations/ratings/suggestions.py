@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from django.db.models import Sum
 
 from cinema.cache import shared
+from movies.languages import primary
 from movies.models import Genre, Movie
 from recommendations.ratings.summary import Figures, Films, figures_of
 from users.models import User
@@ -37,7 +38,7 @@ def suggest_preferences(user: User) -> Row:
     by_language = usual["languages"]
     all_rated = sum(by_language.values())
     known = {genre.pk for genre in stated.genres}
-    spoken = {code.partition("-")[0] for code in stated.languages}
+    spoken = {primary(code) for code in stated.languages}
     return {
         "genres": [
             {"slug": genres[pk].slug, "name": genres[pk].name, **shown}
@@ -64,7 +65,7 @@ def _usual() -> Mapping[str, Mapping[str, int]]:
     rows = Movie.objects.order_by().values_list("original_language")
     languages: Counter[str] = Counter()
     for code, rated in rows.annotate(rated=Sum("rating_count")):
-        languages[(code or "").partition("-")[0]] += rated
+        languages[primary(code or "")] += rated
     by_genre = {str(genre.pk): genre.rated for genre in genres}
     usual = {"genres": by_genre, "languages": dict(languages)}
     shared().set(USUAL, usual, USUAL_KEPT_S)

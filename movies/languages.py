@@ -1,0 +1,153 @@
+"""Languages as BCP 47 tags, canonicalised, matched and named by the data of Unicode's CLDR."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from django.db.models import Q
+
+#: Of the columns that hold a tag. A language with script and region has at most 12 characters.
+MAX_LENGTH = 12
+#: TMDb's codes that BCP 47 does not know. CLDR maps the outdated ones, such as `mo`, `sh` and `iw`.
+TMDB_CODES = {"cn": "yue", "xx": "zxx"}
+#: Norwegian has a code of its own beside those of its two written forms, which all are in use.
+WRITTEN_FORMS = {"nb": "no", "nn": "no"}
+#: A film without words, which everybody understands.
+NO_WORDS = "zxx"
+
+# RFC 5646, 2.1, without extensions and private use: no film is told apart by these.
+WELL_FORMED = re.compile(
+    # `zh-yue` is an older form of `yue`.
+    r"(?:(?:ar|kok|lv|ms|sgn|sw|uz|zh)-(?=[a-z]{3}(?:-|$)))?(?P<language>[a-z]{2,3})"
+    r"(?:-(?P<script>[a-z]{4}))?(?:-(?P<region>[a-z]{2}|[0-9]{3}))?"
+    r"(?P<variants>(?:-(?:[a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*)",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True)
+class _Cldr:
+    """English names and aliases, by codes as CLDR writes them: `zh_Hant`, `BR`."""
+
+    languages: Mapping[str, str]
+    scripts: Mapping[str, str]
+    regions: Mapping[str, str]
+    variants: Mapping[str, str]
+    language_aliases: Mapping[str, str]
+    region_aliases: Mapping[str, list[str]]
+    likely_subtags: Mapping[str, str]
+
+
+@lru_cache(maxsize=1)
+def _cldr() -> _Cldr:
+    # Imported late: 12 MB of tables, which most processes never read.
+    from babel import Locale
+    from babel.core import get_global
+
+    english = Locale("en")
+    return _Cldr(
+        english.languages,
+        english.scripts,
+        english.territories,
+        {code.lower(): name for code, name in english.variants.items()},
+        get_global("language_aliases"),
+        get_global("territory_aliases"),
+        get_global("likely_subtags"),
+    )
+
+
+@lru_cache(maxsize=1024)
+def canonical(text: str) -> str:
+    """The tag as CLDR writes it: `fr` for `FRA`, `zh-Hant` for `zh_hant`, `yue` for TMDb's `cn`.
+
+    Raises:
+        ValueError: The text is no tag of BCP 47, or CLDR does not know a part of it.
+    """
+    text = text.strip().replace("_", "-").lower()
+    found = WELL_FORMED.fullmatch(TMDB_CODES.get(text, text))
+    if found is None:
+        raise ValueError("expected a language tag of BCP 47, as in fr, pt-BR or zh-Hant")
+    cldr = _cldr()
+    code = found["language"]
+    language, _, implied_script = cldr.language_aliases.get(code, code).partition("_")
+    script = (found["script"] or "").title() or implied_script
+    region = _region((found["region"] or "").upper())
+    variants = found["variants"].split("-")[1:]
+    is_language = language in cldr.languages or language in cldr.likely_subtags
+    _check_known("language", language, is_language)
+    _check_known("script", script, script in cldr.scripts)
+    _check_known("region", region, region in cldr.regions)
+    for variant in variants:
+        _check_known("variant", variant, variant in cldr.variants)
+    tag = "-".join(filter(None, [language, script, region, *variants]))
+    if len(tag) > MAX_LENGTH:
+        raise ValueError(f"expected a language tag of at most {MAX_LENGTH} characters")
+    return tag
+
+
+def _region(code: str) -> str:
+    replacements = _cldr().region_aliases.get(code, [code])
+    return replacements[0] if len(replacements) == 1 else code
+
+
+def _check_known(kind: str, code: str, is_known: bool) -> None:
+    if code and not is_known:
+        raise ValueError(f"there is no {kind} {code!r}; expected a tag as in fr, pt-BR or zh-Hant")
+
+
+def known(text: str | None) -> str | None:
+    """The canonical tag; None for text that is no tag."""
+    try:
+        return canonical(text) if text else None
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=1024)
+def name_of(tag: str) -> str:
+    """In English, as in "Traditional Chinese"; text that is no tag stays as it is."""
+    if (standard := known(tag)) is None:
+        return tag
+    cldr, parts = _cldr(), standard.split("-")
+    # The longest part that has a name of its own; the rest follows in parentheses.
+    for count in range(len(parts), 0, -1):
+        if name := cldr.languages.get("_".join(parts[:count])):
+            break
+    else:
+        name, count = parts[0], 1
+    tables = (cldr.scripts, cldr.regions, cldr.variants)
+    rest = [next((t[part] for t in tables if part in t), part) for part in parts[count:]]
+    return f"{name} ({', '.join(rest)})" if rest else name
+
+
+def primary(tag: str) -> str:
+    """The language without script, region and variant; `no` for both forms of Norwegian."""
+    language = tag.partition("-")[0]
+    return WRITTEN_FORMS.get(language, language)
+
+
+def is_within(tag: str, wanted: str) -> bool:
+    """Whether the tag is in the range: `zh` has `zh-Hant` in it, and not the other way round.
+
+    Basic filtering of RFC 4647, 3.3.1; and `no` has `nb` and `nn` in it.
+    """
+    return f"{tag}-".startswith(f"{wanted}-") or primary(tag) == wanted
+
+
+def within(field: str, *wanted: str) -> Q:
+    """The condition that a column's tag is in one of the ranges, as by `is_within`."""
+    forms = [form for form, language in WRITTEN_FORMS.items() if language in wanted]
+    found = Q()
+    for tag in (*wanted, *forms):
+        found |= Q(**{field: tag}) | Q(**{f"{field}__startswith": f"{tag}-"})
+    return found
+
+
+def ranges_of(tag: str) -> Iterable[str]:
+    """All ranges that have the tag in them: `zh` and `zh-Hant` for `zh-Hant`."""
+    parts = tag.split("-")
+    ranges = ["-".join(parts[:count]) for count in range(1, len(parts) + 1)]
+    return dict.fromkeys([*ranges, primary(tag)])
