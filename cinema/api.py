@@ -192,7 +192,11 @@ def _field(location: tuple[str | int, ...]) -> list[str]:
     where, *rest = map(str, location)
     if where == "file":  # a part of the body too
         return ["body", *rest[-1:]]
-    return [where, *(rest[1:] if where == "body" else rest[-1:])]
+    if where == "body":
+        return [where, *rest[1:]]
+    # Of a parameter that may be repeated, the number too: `query.tag.1`.
+    start = -2 if len(location) > 2 and isinstance(location[-1], int) else -1
+    return [where, *rest[start:]]
 
 
 def _message(item: dict[str, Any]) -> str:

@@ -26,6 +26,8 @@ WELL_FORMED = re.compile(
     r"(?P<variants>(?:-(?:[a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*)",
     re.ASCII,
 )
+#: ISO 639-2 gives none of these to a language, for users' own ones.
+LOCAL_USE = re.compile(r"q[a-t][a-z]")
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def canonical(text: str) -> str:
     Raises:
         ValueError: The text is no tag of BCP 47, or CLDR does not know a part of it.
     """
-    text = text.strip().replace("_", "-").lower()
+    text = text.replace("_", "-").lower()
     found = WELL_FORMED.fullmatch(TMDB_CODES.get(text, text))
     if found is None:
         raise ValueError("expected a language tag of BCP 47, as in fr, pt-BR or zh-Hant")
@@ -77,6 +79,7 @@ def canonical(text: str) -> str:
     region = _region((found["region"] or "").upper())
     variants = found["variants"].split("-")[1:]
     is_language = language in cldr.languages or language in cldr.likely_subtags
+    is_language |= LOCAL_USE.fullmatch(language) is not None
     _check_known("language", language, is_language)
     _check_known("script", script, script in cldr.scripts)
     _check_known("region", region, region in cldr.regions)

@@ -92,8 +92,7 @@ def _names(
     language: str | None,
 ) -> Iterator[str]:
     yield from (f"genre:{slugs[genre]}" for genre in genres or () if genre in slugs)
-    # However a film's directors were entered: among the protagonists, apart, or both.
-    people = {*(protagonists or ()), *(directors or ())} - NOBODY
+    people = (person for person in protagonists or () if person not in NOBODY)
     for kind, texts in (("person", people), ("director", directors), ("keyword", keywords)):
         yield from (f"{kind}:{name}" for text in texts or () if (name := _spelling(text)))
     if release_year:

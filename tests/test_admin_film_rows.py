@@ -56,14 +56,14 @@ def test_the_rows_of_a_film_are_changed_added_and_deleted(admin_client: Browser)
         "screenings-2-hall": kept.hall_id,
         "screenings-2-starts_at_0": day,
         "screenings-2-starts_at_1": "18:00",
-        "screenings-2-version": "dubbed",
+        "screenings-2-version": "subtitled",
         "screenings-2-state": "scheduled",
     }
     assert fill_in(admin_client, page(Movie, "change", movie.pk), **values) == ""
     kept.refresh_from_db()
     assert kept.state == "sold-out"
     assert not Screening.objects.filter(pk=gone.pk).exists()
-    new = movie.screenings.get(version="dubbed")
+    new = movie.screenings.get(version="subtitled")
     assert (new.starts_at, new.ends_at) == (at(day, 18), at(day, 19, 30))
     assert new.language == movie.original_language
 

@@ -160,7 +160,7 @@ def test_the_end_may_be_left_out_and_follows_its_start(admin_client: Browser) ->
         ({"starts_at_0": "0001-01-01"}, "year"),
         ({"ends_at_0": "2020-01-01"}, "ends_at does not lie after starts_at"),
         ({"ends_at_0": "2200-01-01"}, "at most 24 hours"),
-        ({"language": "French"}, "pattern"),
+        ({"language": "French"}, "BCP 47"),
         ({"tags": "x" * 41}, "at most 40"),
         ({"tags": "\r\n".join(map(str, range(21)))}, "at most 20"),
         ({"booking_url": "javascript:alert(1)"}, "valid URL"),

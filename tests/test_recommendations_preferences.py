@@ -63,10 +63,10 @@ def test_languages_say_less_than_genres_and_include_their_variants(viewer: Clien
 
 
 def test_a_language_without_a_name_goes_by_its_code(viewer: Client) -> None:
-    make_movie(original_language="qxx")
-    prefer(viewer, languages=("qxx",))
+    make_movie(original_language="qaa")
+    prefer(viewer, languages=("qaa",))
     [item] = listed(viewer)["items"]
-    assert item["reasons"][0]["text"] == "You like films in qxx"
+    assert item["reasons"][0]["text"] == "You like films in qaa"
 
 
 def test_with_a_release_the_preferred_come_before_the_popular_and_after_what_is_liked(

@@ -159,7 +159,7 @@ def test_a_refresh_brings_what_is_new_and_takes_what_is_gone(staff: Client, movi
 def test_what_a_movie_must_have_is_never_taken_away(movie: Movie) -> None:
     refresh(movie, title=None, original_title=None, credits=None)
     movie.refresh_from_db()
-    assert (movie.name, movie.protagonists[0]) == ("Cléo from 5 to 7", "Agnès Varda")
+    assert (movie.name, movie.protagonists[0]) == ("Cléo from 5 to 7", "Corinne Marchand")
     assert {"name", "protagonists"} <= set(movie.tmdb_fields)
 
 

@@ -51,7 +51,7 @@ def test_what_is_too_old_and_cannot_be_refreshed_is_erased(
     assert (shown["original_language"], shown["release_year"]) == (None, None)
     assert shown["runtime_minutes"] is None
     assert shown["name"] == "Cléo from 5 to 7"
-    assert shown["protagonists"][0] == "Agnès Varda"
+    assert shown["protagonists"][0] == "Corinne Marchand"
     assert (shown["start_date"], shown["tmdb_id"]) == ("2026-01-08", CLEO)
     assert shown["trailer"] == "https://cinema.example/t"
     movie.refresh_from_db()

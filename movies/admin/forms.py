@@ -139,9 +139,9 @@ class ScreeningForm(RuledForm):
             else:
                 self.add_error("ends_at", "Needed, as the film has no running time.")
         if not screening.pk and not cleaned.get("language"):
-            # The rows of a film's form have no field for the language, nor for the version.
-            version = cleaned.get("version") or screening.version
-            cleaned["language"] = screening.language = film.language_of(version)
+            # The rows of a film's form have no field for it.
+            spoken = film.language_of(cleaned.get("version") or screening.version)
+            cleaned["language"] = screening.language = spoken
 
     def _get_validation_exclusions(self) -> set[str]:
         """Without the hall the exclusion constraint is not asked, which could not name anybody."""
