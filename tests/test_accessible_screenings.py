@@ -1,4 +1,4 @@
-"""Screenings by what is spoken, what stands in the subtitles, what a viewer understands, and tags."""
+"""Screenings by what one hears and reads in them, by what a viewer understands, and by tags."""
 
 from __future__ import annotations
 

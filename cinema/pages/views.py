@@ -17,7 +17,7 @@ from cinema.errors import database_away
 from cinema.http import Document, absolute_url
 from movies.catalogue import Snapshot
 from movies.languages import name_of
-from movies.models import Screening
+from movies.models import Movie, Screening
 from movies.programme.document import build_programme
 from movies.programme.feed import PATH as FEED_PATH
 from movies.programme.query import DEFAULT_DAYS, SUBSCRIBED_DAYS, ProgrammeQuery
@@ -76,7 +76,7 @@ def _by_start(movies: list[dict[str, Any]]) -> list[dict[str, Any]]:
             **screening,
             "movie": movie,
             "time": datetime.fromisoformat(screening["starts_at"]),
-            "languages": _languages(screening),
+            "languages": _languages(screening, movie),
         }
         for movie in movies
         for screening in movie["screenings"]
@@ -84,12 +84,13 @@ def _by_start(movies: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(showings, key=lambda showing: showing["time"])
 
 
-def _languages(screening: dict[str, Any]) -> str:
-    """As in "subtitled, French, English subtitles"; empty for an original version."""
-    spoken, subtitles = screening["language"], screening["subtitles"]
+def _languages(screening: dict[str, Any], movie: dict[str, Any]) -> str:
+    """As in "subtitled, French, English subtitles"; without the version if it is the original."""
+    shown = Movie(original_language=movie["original_language"])
+    spoken = screening["language"] or shown.language_of(screening["version"])
     facts = [
-        "" if screening["version"] == Screening.Version.ORIGINAL else screening["version"],
+        screening["version"] if screening["version"] != Screening.Version.ORIGINAL else "",
         name_of(spoken) if spoken else "",
-        f"{name_of(subtitles)} subtitles" if subtitles else "",
+        f"{name_of(screening['subtitles'])} subtitles" if screening["subtitles"] else "",
     ]
     return ", ".join(fact for fact in facts if fact)
