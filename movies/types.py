@@ -56,7 +56,12 @@ def each_once(tags: list[str]) -> list[str]:
 Text = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_plain_text)]
 WebAddress = Annotated[Line, StringConstraints(max_length=500), AfterValidator(_web_address)]
 #: A tag of BCP 47, canonicalised; as a filter a range of them, by `languages.within`.
-Language = Annotated[str, StringConstraints(max_length=35), AfterValidator(canonical)]
+Language = Annotated[
+    str,
+    StringConstraints(max_length=35),
+    AfterValidator(canonical),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$"}),
+]
 #: What the cinema's clock shows, whatever the day.
 ClockTime = Annotated[
     time,

@@ -61,6 +61,15 @@ def test_what_is_watched_more_than_usual_is_suggested(viewer: Client, others: li
     assert suggested(viewer) == found
 
 
+def test_forms_of_one_language_are_suggested_as_one(viewer: Client, others: list[Movie]) -> None:
+    rate(viewer.user, *make_films(2, "drama", "nb"), *make_films(2, "drama", "nn-NO"))
+    rate(viewer.user, *others[:4])
+    [language] = suggested(viewer)["languages"]
+    assert (language["language"], language["films_watched"]) == ("no", 4)
+    viewer.put("/users/me/preferences", {"languages": ["nb"]})
+    assert suggested(viewer)["languages"] == []
+
+
 def test_what_is_thought_little_of_is_not(viewer: Client, others: list[Movie]) -> None:
     rate(viewer.user, *make_films(4, "drama"), half_stars=3)
     rate(viewer.user, *others[:4], half_stars=9)

@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from kombu.exceptions import OperationalError as BrokerAway
 
+from movies.languages import primary
 from users.models import User
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ class Figures:
         months: By the cinema's clock, as in "2026-11".
         genres: By the genre's id.
         decades: None: films without a release year.
-        languages: By the code without a region.
+        languages: By the tag without script and region.
     """
 
     stars: Mapping[int, int]
@@ -138,7 +139,7 @@ def _figures(found: Mapping[str, Any]) -> Figures:
             genres[genre] = films
         else:
             decades[decade] += films
-            languages[language] += films
+            languages[primary(language or "")] += films
     languages.pop("", None)
     return Figures(
         stars=dict(found.get("stars", [])),
