@@ -120,10 +120,26 @@ def test_coming_up_has_the_films_that_the_viewer_understands(anonymous: Client) 
     assert coming(subtitles="en") == coming(tag="35mm") == []
 
 
+def test_a_new_dubbed_screening_does_not_take_over_the_language_of_its_film(staff: Client) -> None:
+    movie = make_movie(original_language="ja", runtime_minutes=90)
+    show = {"movie_id": movie.pk, "hall": "A", "starts_at": "2026-12-05T20:00:00+01:00"}
+    assert staff.post("/screenings", {**show, "version": "dubbed"}).json()["language"] is None
+    pattern = {"movie_id": movie.pk, "hall": "B", "times": ["20:00"], "version": "dubbed",
+               "from": "2026-12-05", "to": "2026-12-05"}  # fmt: skip
+    assert staff.post("/screenings/bulk", pattern).status_code == 201
+    pattern = {**pattern, "hall": "C", "version": "subtitled"}
+    assert staff.post("/screenings/bulk", pattern).status_code == 201
+    found = movie.screenings.order_by("hall__name").values_list("version", "language")
+    assert list(found) == [("dubbed", None), ("dubbed", None), ("subtitled", "ja")]
+
+
 def test_graphql_has_the_same_filters(anonymous: Client) -> None:
     query = """
     query($understands: [String!], $tags: [String!], $subtitles: String) {
-      screenings(understands: $understands, tags: $tags, subtitles: $subtitles) {
+      screenings(
+        genre: "drama", status: RUNNING,
+        understands: $understands, tags: $tags, subtitles: $subtitles
+      ) {
         edges { node { tags } } }
       programme(from: "2026-12-03", understands: $understands, tags: $tags, subtitles: $subtitles) {
         days { movies { screenings { tags } } } }

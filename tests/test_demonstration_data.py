@@ -145,7 +145,7 @@ def test_programme_has_every_tag_and_few_exceptions(today: date) -> None:
     _, screenings = programme(today)
     tags = {tag for screening in screenings for tag in screening.tags}
     states = Counter(screening.state for screening in screenings)
-    assert tags == {"35mm", "q&a", "matinee", "family", "sing-along"}
+    assert tags == {"35mm", "q&a", "audio-description", "matinee", "family", "sing-along"}
     del states["scheduled"]
     assert states == {"sold-out": 6, "cancelled": 2, "hidden": 1}
     family = [screening for screening in screenings if "family" in screening.tags]

@@ -23,7 +23,7 @@ SCHEMA = "https://schema.org/"
 PROPERTIES = {
     "MovieTheater": "name url telephone address",
     "PostalAddress": "streetAddress postalCode addressLocality addressCountry",
-    "Movie": "name description image duration datePublished inLanguage genre actor"
+    "Movie": "name description image duration datePublished inLanguage genre actor director"
     " aggregateRating sameAs creditText",
     "Person": "name",
     "AggregateRating": "ratingValue ratingCount bestRating worstRating",
@@ -122,6 +122,7 @@ def test_a_movie_is_told_once_with_all_that_is_known(anonymous: Client) -> None:
     movie = make_movie(
         name="Cléo",
         protagonists=["Corinne Marchand", "Antoine Bourseiller"],
+        directors=["Agnès Varda"],
         overview="Two hours in Paris.",
         genres=["drama", "music"],
         poster="https://kino.example/cleo.jpg",
@@ -142,6 +143,7 @@ def test_a_movie_is_told_once_with_all_that_is_known(anonymous: Client) -> None:
         "datePublished": "1962",
         "inLanguage": "fr",
         "genre": ["Drama", "Music"],
+        "director": [{"@type": "Person", "name": "Agnès Varda"}],
         "actor": [
             {"@type": "Person", "name": "Corinne Marchand"},
             {"@type": "Person", "name": "Antoine Bourseiller"},

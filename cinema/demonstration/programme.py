@@ -170,12 +170,14 @@ def _screening(film: int, facts: Film, slot: Slot) -> PlannedScreening:
 
 
 def _tags(film: Film, slot: Slot) -> tuple[str, ...]:
-    """Hall 1 has the film projector; guests come on Thursdays, and for recent films only."""
+    """Hall 1 has the film projector and Hall 2 the headphones for audio description; guests come on
+    Thursdays, and for recent films only."""
     is_evening = slot.starts_at.hour in (18, 20)
     weekday = slot.evening.weekday()
     tags = {
         "35mm": slot.hall == "Hall 1" and is_evening and film.release_year < 1980,
         "q&a": weekday == THURSDAY and is_evening and film.release_year >= 1995,
+        "audio-description": slot.hall == "Hall 2" and is_evening and film.language == "en",
         "matinee": slot.is_matinee,
         "family": "family" in film.genres,
         "sing-along": weekday == SUNDAY and "music" in film.genres,

@@ -90,6 +90,8 @@ class MovieQuery:
         hall: str | None = None,
         state: ScreeningState | None = None,  # type: ignore[valid-type]
         version: ScreeningVersion | None = None,  # type: ignore[valid-type]
+        status: MovieStatus | None = None,  # type: ignore[valid-type]
+        genre: str | None = None,
         language: str | None = None,
         subtitles: str | None = None,
         understands: list[str] | None = None,
@@ -105,6 +107,8 @@ class MovieQuery:
             hall=hall,
             state=state,
             version=version,
+            status=status,
+            genre=genre,
             language=language,
             subtitles=subtitles,
             understands=understands,
