@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from celery.beat import PersistentScheduler
 from django.utils import timezone
@@ -10,21 +11,21 @@ from django.utils import timezone
 log = logging.getLogger(__name__)
 
 
-class ClockStepScheduler(PersistentScheduler):  # type: ignore[misc]  # untyped
+class ClockStepScheduler(PersistentScheduler):
     """Celery's scheduler, which also survives a clock that is set back.
 
     Celery computes the next run of an entry from its last one. If the clock steps back by a
     day, that run lies in the future and beat sends nothing for a day.
     """
 
-    def tick(self) -> float:
+    def tick(self, *args: Any, **kwargs: Any) -> float:
         """Send what is due; returns the seconds until the next call."""
         self._forget_future_runs()
-        return float(super().tick())
+        return super().tick(*args, **kwargs)
 
     def _forget_future_runs(self) -> None:
         now = timezone.now()
-        entries = [e for e in self.schedule.values() if e.last_run_at > now]
+        entries = [e for e in self.schedule.values() if e.last_run_at and e.last_run_at > now]
         if not entries:
             return
         log.warning("The clock was set back: %d entries are scheduled again.", len(entries))

@@ -40,7 +40,7 @@ MAY_IMPORT = {
 #: The engine is NumPy and SciPy: no Django, no database, no clock.
 ENGINE_MAY_IMPORT = {
     "__future__", "abc", "bisect", "collections", "concurrent", "contextlib", "dataclasses",
-    "functools", "hashlib", "importlib", "itertools", "math", "os", "pathlib", "shutil",
+    "errno", "functools", "hashlib", "importlib", "itertools", "math", "os", "pathlib", "shutil",
     "threading", "typing",
     "implicit", "numpy", "orjson", "scipy", "threadpoolctl", "torch",
 }  # fmt: skip
