@@ -38,7 +38,7 @@ NICE = 10
 app = Celery("cinema", task_cls=ReliableTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-ROOMS = ("impressions", "lists", "matches", "ratings", "similar")
+ROOMS = ("importing", "impressions", "lists", "matches", "ratings", "similar")
 app.autodiscover_tasks(["users.recovery", *(f"recommendations.{room}" for room in ROOMS)])
 
 

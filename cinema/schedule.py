@@ -44,6 +44,15 @@ def of_beat(*, ranking_interval_s: int, training_interval_s: int) -> dict[str, d
             "task": "recommendations.store_impressions",
             "schedule": 10,
         },
+        "recommendations.match_pending_imports": {
+            "task": "recommendations.match_pending_imports",
+            "schedule": 60,
+        },
+        "recommendations.match_all_pending_imports": {
+            "task": "recommendations.match_pending_imports",
+            "schedule": crontab(minute="50"),
+            "kwargs": {"all_films": True},
+        },
         "recommendations.match_viewers": {
             "task": "recommendations.match_viewers",
             "schedule": crontab(hour="0", minute="0"),

@@ -1,15 +1,20 @@
 from typing import Annotated
 
 from django.conf import settings
+from django.db.models import QuerySet
 from ninja import File, Router
 from ninja.files import UploadedFile
+from ninja.pagination import paginate
+from ninja.responses import Status
 
 from cinema.auth import signed_in
 from cinema.errors import problems
+from cinema.schemas import Paginated
 from cinema.throttling.limits import Limit
 from movies.media.uploading import takes_file
-from recommendations.importing import services
-from recommendations.importing.schemas import Content, ViewerImportOut
+from recommendations.importing import pending, services
+from recommendations.importing.schemas import Content, PendingImportOut, ViewerImportOut
+from recommendations.models import PendingImport
 from users.auth import AuthedRequest
 
 router = Router()
@@ -30,12 +35,48 @@ def import_viewer_file(
     content: Content | None = None,
     dry_run: bool = False,
 ) -> ViewerImportOut:
-    """Bring along what you have rated, watched, liked and want to see. From Letterboxd: the zip of
-    its export, or one file of it; from IMDb and Trakt: ratings, history, watchlist. Films are told
-    by their TMDb id, else by title and year. The same file again changes nothing; with `dry_run`
-    nothing is written. `content` says which of Letterboxd's three files with the same columns it
-    is, if it has lost its name.
+    """Bring along what you have rated, watched, liked and want to see, from Letterboxd, IMDb, Trakt,
+    SIMKL, TMDb, Movary or MovieLens: the zip of an export, or one file of it. Films are told by
+    their TMDb id, else by title and year. What you say of films that are not here is kept, and
+    takes effect when they are added. The same file again changes nothing; with `dry_run` nothing is
+    written. `content` says what a file is that has the columns of several and has lost its name.
     """
     return services.import_file(
         user=request.auth, file=file, name=file.name or "", content=content, dry_run=dry_run
     )
+
+
+@router.get(
+    "/users/me/import/pending",
+    auth=signed_in,
+    response={200: list[PendingImportOut], **problems(401, 422)},
+    tags=["Accounts"],
+)
+@paginate(Paginated)
+def list_pending_imports(request: AuthedRequest) -> QuerySet[PendingImport]:
+    """What your imported files say of films that are not here yet, by title."""
+    return pending.list_pending(request.auth)
+
+
+@router.delete(
+    "/users/me/import/pending",
+    auth=signed_in,
+    response={204: None, **problems(401)},
+    tags=["Accounts"],
+)
+def delete_pending_imports(request: AuthedRequest) -> Status[None]:
+    """Forget all that your imported files say of films that are not here yet."""
+    pending.delete_all_pending(user=request.auth)
+    return Status(204, None)
+
+
+@router.delete(
+    "/users/me/import/pending/{int:pending_id}",
+    auth=signed_in,
+    response={204: None, **problems(401, 404)},
+    tags=["Accounts"],
+)
+def delete_pending_import(request: AuthedRequest, pending_id: int) -> Status[None]:
+    """Forget one statement about a film that is not here yet."""
+    pending.delete_pending(user=request.auth, pending_id=pending_id)
+    return Status(204, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import struct
 import zipfile
@@ -35,10 +36,10 @@ BROKEN = (
     EOFError, NotImplementedError, OSError, RuntimeError, ValueError,
 )  # fmt: skip
 
-SUFFIXES = (".csv", ".json")
-#: Of Letterboxd: what was deleted, what belongs to films that are gone, and other lists. Of macOS:
-#: what it knows of files.
-PASSED_OVER = {"deleted", "orphaned", "lists", "__macosx"}
+SUFFIXES = (".csv", ".json", ".tsv", ".txt")
+ARCHIVES = (".zip", ".gz", ".7z", ".rar", ".tar", ".tgz", ".bz2", ".xz")
+#: Of macOS: what it knows of files.
+MACOS = "__macosx"
 
 
 @dataclass(frozen=True)
@@ -49,17 +50,33 @@ class Entry:
     content: bytes
 
     @property
-    def stem(self) -> str:
-        """`watchlist`, of "watchlist.csv"."""
-        return PurePosixPath(self.path).stem.lower()
+    def words(self) -> frozenset[str]:
+        """Of the file's name, which browsers and systems change: `watchlist` is in
+        "watchlist (1).csv" and in "Copy of watchlist-2.CSV". The folder `likes` is Letterboxd's.
+        """
+        path = PurePosixPath(self.path.replace("\\", "/").casefold())
+        folder = {path.parent.name} & {"likes"}
+        return frozenset(re.findall(r"[a-z]+", path.name)) | folder
+
+    @property
+    def folders(self) -> frozenset[str]:
+        return frozenset(PurePosixPath(self.path.casefold()).parts[:-1])
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that is not read, and why."""
+
+    path: str
+    reason: str
 
 
 def is_archive(head: bytes) -> bool:
     return head.startswith(MARKS)
 
 
-def entries_of(file: IO[bytes]) -> Iterator[Entry]:
-    """What may be of use, unpacked one after another.
+def entries_of(file: IO[bytes]) -> Iterator[Entry | Skipped]:
+    """All files: what may be of use is unpacked, one after another.
 
     Raises:
         FileRefused: The archive is broken, encrypted, hostile, or too large once it is unpacked.
@@ -69,8 +86,11 @@ def entries_of(file: IO[bytes]) -> Iterator[Entry]:
         with zipfile.ZipFile(file) as archive:
             infos = archive.infolist()
             _check(infos)
-            for info in filter(_may_be_of_use, infos):
-                yield Entry(info.filename, _unpacked(archive, info))
+            for info in infos:
+                if reason := _unusable(info):
+                    yield Skipped(info.filename, reason)
+                elif not info.is_dir():
+                    yield Entry(info.filename, _unpacked(archive, info))
     except BROKEN as error:
         raise FileRefused("The zip is damaged, or was cut short.") from error
 
@@ -101,7 +121,7 @@ def _check(infos: list[zipfile.ZipInfo]) -> None:
         raise FileRefused("The zip has two files of one name.")
     if any(_leads_out(info) for info in infos):
         raise FileRefused("The zip has a file whose name leads out of it, or a link.")
-    useful = [info for info in infos if _may_be_of_use(info)]
+    useful = [info for info in infos if not _unusable(info)]
     if any(info.flag_bits & ENCRYPTED for info in useful):
         raise FileRefused("The zip is encrypted. Send it without a password.")
     if any(info.compress_type not in PACKED_BY for info in useful):
@@ -116,9 +136,16 @@ def _leads_out(info: zipfile.ZipInfo) -> bool:
     return is_link or path.startswith("/") or path[1:2] == ":" or ".." in path.split("/")
 
 
-def _may_be_of_use(info: zipfile.ZipInfo) -> bool:
+def _unusable(info: zipfile.ZipInfo) -> str:
+    """Why the file is not even unpacked; empty if it is, or if it is a folder."""
     path = PurePosixPath(info.filename.lower())
-    return path.suffix in SUFFIXES and PASSED_OVER.isdisjoint(path.parts)
+    if info.is_dir() or (path.suffix in SUFFIXES and MACOS not in path.parts):
+        return ""
+    if MACOS in path.parts or path.name == ".ds_store":
+        return "macOS keeps notes of its own in it."
+    if path.suffix in ARCHIVES:
+        return "An archive within the archive is not opened. Send it by itself."
+    return "It is neither a CSV nor a JSON file."
 
 
 def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:

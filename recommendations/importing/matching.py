@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from django.db.models import Q
 
@@ -102,6 +103,19 @@ def _keys(title: str) -> Iterator[tuple[int, str]]:
     if "(" in title:
         for other in parse_title(title).others:
             yield from ((2, key) for key in _folded(LEADING_ARTICLE.sub("", other)))
+
+
+def key_hashes(titles: Iterable[str]) -> list[int]:
+    """What titles are compared by, as numbers that an index can hold. Of two titles that share
+    none, neither is taken for the other.
+    """
+    keys = {key for title in titles for _, key in _keys(title)}
+    return sorted(hash_of(key) for key in keys)
+
+
+def hash_of(text: str) -> int:
+    """A signed number of 64 bits."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), signed=True)
 
 
 def _short(title: str) -> str:

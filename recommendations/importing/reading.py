@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import IO
 
 from movies.media.errors import FileRefused
-from recommendations.importing.archives import Entry, entries_of, is_archive
+from recommendations.importing.archives import Entry, Skipped, entries_of, is_archive
 from recommendations.importing.formats import (
+    FACTS,
     LETTERBOXD_DIARY,
     LETTERBOXD_RATINGS,
+    LETTERBOXD_REVIEWS,
+    SERVICES,
     Deed,
     Format,
     formats_of,
 )
-from recommendations.importing.rows import Fault, NoFilm, Place, Refused, Row, row_of
+from recommendations.importing.rows import (
+    Fault,
+    NoFilm,
+    NotKept,
+    OffTheScale,
+    Place,
+    Refused,
+    Row,
+    row_of,
+)
 from recommendations.importing.tables import Table, table_of
 
 MAX_ROWS = 100_000
@@ -24,6 +36,20 @@ MAX_ROWS = 100_000
 MAX_LINES = 1_000_000
 #: Nobody has seen more.
 MAX_FILMS = 30_000
+#: What a refusal tells of the columns and files that are not known.
+TOLD_COLUMNS, TOLD_FILES, TOLD_LENGTH = 10, 5, 40
+
+#: Folders of Letterboxd's archive with what is not the viewer's, or no longer. Other services have
+#: folders of the same names for other things.
+LETTERBOXD_FOLDERS = {
+    "deleted": "Letterboxd keeps in it what you have deleted there.",
+    "orphaned": "Letterboxd keeps in it what belongs to films that it no longer has.",
+    "lists": "Lists other than the watchlist are not kept.",
+}
+
+
+class TooMuch(FileRefused):
+    """The upload is beyond a limit, whichever of its files is read."""
 
 
 @dataclass
@@ -32,41 +58,45 @@ class Upload:
 
     Attributes:
         formats: By the name of the file.
-        not_films: How many rows are about series, games, and the like.
+        skipped: Files of which nothing is read.
+        passed_over: Rows that are all right, and say what is not kept.
+        not_films: How many of these are about series, games, and the like.
+        not_kept: By the name of the file, the columns with content that are not read.
         lines: In all files, whatever is in them.
     """
 
     formats: dict[str, Format] = field(default_factory=dict)
+    skipped: list[Skipped] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    passed_over: list[Refused] = field(default_factory=list)
     not_films: int = 0
+    not_kept: dict[str, list[str]] = field(default_factory=dict)
     lines: int = 0
 
     @property
     def size(self) -> int:
-        return len(self.rows) + len(self.refused) + self.not_films
+        return len(self.rows) + len(self.refused) + len(self.passed_over)
 
 
 def read(file: IO[bytes], name: str, content: str | None, now: datetime) -> Upload:
     """
     Args:
         name: As the client calls the file: asked where the columns leave open what it is.
-        content: The same, said outright: the name of a format's stem.
+        content: The same, said outright: a word of a format.
 
     Raises:
         FileRefused: Nothing of it can be used.
     """
     upload = Upload()
     if is_archive(_head(file)):
-        for entry in entries_of(file):
-            _count_lines(upload, entry)
-            _read_if_known(upload, entry, now)
-        if not upload.formats:
-            raise FileRefused("The zip has no file of Letterboxd, IMDb or Trakt that is known.")
+        _read_archive(upload, file, now)
     else:
         entry = Entry(path="", content=file.read())
         _count_lines(upload, entry)
-        _read_single(upload, entry, content or Entry(name, b"").stem, now)
+        words = frozenset({content}) if content else Entry(name, b"").words
+        table = table_of(entry)
+        _read(upload, entry, table, _format_of(table, words), now)
     _let_ratings_go_before_the_diary(upload)
     if len({row.film for row in upload.rows}) > MAX_FILMS:
         raise FileRefused(f"There are more than {MAX_FILMS:,} films.")
@@ -83,65 +113,145 @@ def _count_lines(upload: Upload, entry: Entry) -> None:
     """Before they are read: each takes its time, and a zip of nothing else is small."""
     upload.lines += max(entry.content.count(end) for end in (b"\n", b"\r"))
     if upload.lines > MAX_LINES:
-        raise FileRefused(f"There are more than {MAX_LINES:,} lines.")
+        raise TooMuch(f"There are more than {MAX_LINES:,} lines.")
 
 
-def _read_if_known(upload: Upload, entry: Entry, now: datetime) -> None:
-    """A file of an archive, in which there are others: comments, reviews, which are in the diary
-    too, lists of whatever kind.
-    """
+# --- archives
+
+
+def _read_archive(upload: Upload, file: IO[bytes], now: datetime) -> None:
+    reviews = []
+    for entry in entries_of(file):
+        if isinstance(entry, Skipped):
+            upload.skipped.append(entry)
+            continue
+        _count_lines(upload, entry)
+        if form := _read_entry(upload, entry, now):
+            reviews.append((entry, form))
+    for entry, form in reviews:
+        if LETTERBOXD_DIARY in upload.formats.values():
+            upload.skipped.append(Skipped(entry.path, "The diary has the same entries."))
+        else:
+            _read(upload, entry, table_of(entry), form, now)
+    if not upload.formats:
+        told = [f"{each.path!r}: {each.reason}" for each in upload.skipped[:TOLD_FILES]]
+        raise FileRefused(" ".join([f"The zip has no file of {SERVICES} that is known.", *told]))
+
+
+def _read_entry(upload: Upload, entry: Entry, now: datetime) -> Format | None:
+    """Read a file, or note why not. Letterboxd's reviews wait: their format is returned."""
+    if not entry.content.strip():
+        upload.skipped.append(Skipped(entry.path, "It is empty."))
+        return None
+    rows, refused = len(upload.rows), len(upload.refused)
+    passed_over, not_films = len(upload.passed_over), upload.not_films
     try:
         table = table_of(entry)
+        if not table.columns:
+            upload.skipped.append(Skipped(entry.path, "It has no entries."))
+            return None
+        form = _format_of(table, entry.words)
+        if reason := _reason_to_skip(entry, form):
+            upload.skipped.append(Skipped(entry.path, reason))
+        elif form is LETTERBOXD_REVIEWS:
+            return form
+        else:
+            _read(upload, entry, table, form, now)
+    except TooMuch:
+        raise
+    except NotKnown as error:
+        upload.skipped.append(Skipped(entry.path, error.detail))
     except FileRefused as error:
-        if entry.content.strip():
-            upload.refused.append(Refused(Place(entry.path, 1), error.detail))
-        return
-    found = formats_of(table.columns, entry.stem)
-    if len(found) != 1 or "review" in table.columns:
-        return
-    is_list = any(reading.deed is Deed.LISTED for reading in found[0].readings)
-    if not is_list or "watchlist" in entry.stem:
-        _read(upload, entry, table, found[0], now)
+        # A file is read whole, or not at all.
+        del upload.rows[rows:], upload.refused[refused:], upload.passed_over[passed_over:]
+        upload.not_films = not_films
+        upload.formats.pop(entry.path, None)
+        upload.not_kept.pop(entry.path, None)
+        upload.refused.append(Refused(Place(entry.path, 1), error.detail))
+    return None
 
 
-def _read_single(upload: Upload, entry: Entry, stem: str, now: datetime) -> None:
-    table = table_of(entry)
-    found = formats_of(table.columns, stem)
+def _reason_to_skip(entry: Entry, form: Format) -> str:
+    if form.service == "letterboxd" and (found := entry.folders & LETTERBOXD_FOLDERS.keys()):
+        return LETTERBOXD_FOLDERS[sorted(found)[0]]
+    if form.is_any_list and "watchlist" not in entry.words:
+        return "Lists other than the watchlist are not kept."
+    return ""
+
+
+# --- single files
+
+
+class NotKnown(FileRefused):
+    """The columns are those of no format, or of several."""
+
+
+def _format_of(table: Table, words: Collection[str]) -> Format:
+    found = formats_of(table.columns, words)
+    if len(found) == 1:
+        return found[0]
     if not found:
-        raise FileRefused("The columns are those of no file of Letterboxd, IMDb or Trakt.")
-    if len(found) > 1:
-        raise FileRefused(
-            "Letterboxd's watched.csv, watchlist.csv and likes/films.csv have the same columns. "
-            "Say with `content` which one this is, or send it under its name."
-        )
-    _read(upload, entry, table, found[0], now)
+        names = ", ".join(name[:TOLD_LENGTH] for name in list(table.names.values())[:TOLD_COLUMNS])
+        told = f": {names}." if names else "."
+        raise NotKnown(f"The columns are those of no file of {SERVICES} that is known{told}")
+    names = " and ".join(sorted({each.name for each in found}))
+    raise NotKnown(
+        f"The columns are those of several files: {names}. Say with `content` which one this is "
+        "(watched, watchlist or likes), or send it under its name."
+    )
 
 
 def _read(upload: Upload, entry: Entry, table: Table, form: Format, now: datetime) -> None:
     upload.formats[entry.path] = form
+    unread = set(table.columns) - form.used - FACTS
+    not_kept: set[str] = set()
     for line in table.lines:
         if upload.size == MAX_ROWS:
-            raise FileRefused(f"There are more than {MAX_ROWS:,} rows.")
+            raise TooMuch(f"There are more than {MAX_ROWS:,} rows.")
+        not_kept |= _with_content(line.cells, unread - not_kept)
         place = Place(entry.path, line.number)
         try:
             if line.fault:
                 raise Fault(line.fault)
             upload.rows.append(row_of(place, form, line.cells, now))
+        except OffTheScale as fault:
+            if form.checks_scale:
+                raise FileRefused(_another_scale(place, fault)) from fault
+            upload.refused.append(Refused(place, str(fault)))
         except Fault as fault:
             upload.refused.append(Refused(place, str(fault)))
-        except NoFilm:
-            upload.not_films += 1
+        except NotKept as reason:
+            upload.passed_over.append(Refused(place, str(reason)))
+            upload.not_films += isinstance(reason, NoFilm)
+    if not_kept:
+        upload.not_kept[entry.path] = [
+            table.names[name] for name in table.names if name in not_kept
+        ]
+
+
+def _with_content(cells: Mapping[str, str], names: Iterable[str]) -> set[str]:
+    return {name for name in names if cells.get(name, "").strip()}
+
+
+def _another_scale(place: Place, fault: Fault) -> str:
+    where = f"{place.file!r}, row {place.row}" if place.file else f"Row {place.row}"
+    return (
+        f"{where}: {fault} The ratings of the file are on another scale. For ratings of 1 to 10 "
+        "call the column Rating10."
+    )
 
 
 def _let_ratings_go_before_the_diary(upload: Upload) -> None:
     """The rating that counts is in `ratings.csv`; a diary has those of the days."""
-    forms = set(upload.formats.values())
-    if {LETTERBOXD_DIARY, LETTERBOXD_RATINGS} <= forms:
-        diaries = {path for path, form in upload.formats.items() if form is LETTERBOXD_DIARY}
-        upload.rows = list(_without_ratings(upload.rows, diaries))
+    diaries = {LETTERBOXD_DIARY, LETTERBOXD_REVIEWS}
+    if LETTERBOXD_RATINGS in upload.formats.values():
+        files = {path for path, form in upload.formats.items() if form in diaries}
+        upload.rows = list(_without_ratings(upload.rows, files))
+        for path in files:
+            upload.not_kept.setdefault(path, []).append("Rating")
 
 
-def _without_ratings(rows: Iterable[Row], files: set[str]) -> Iterator[Row]:
+def _without_ratings(rows: Sequence[Row], files: set[str]) -> Iterator[Row]:
     for row in rows:
         if row.place.file in files:
             said = tuple(each for each in row.said if each.deed is not Deed.RATED)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from recommendations.importing.formats import Deed
 from recommendations.importing.matching import Film
+from recommendations.importing.pending import PendingPlan
 from recommendations.importing.planning import Plan
 from recommendations.importing.reading import Upload
 from recommendations.importing.rows import Refused, Row, Wanted
@@ -17,8 +18,10 @@ from recommendations.importing.schemas import (
     AmbiguousRow,
     Candidate,
     Counts,
+    NotKeptColumns,
     ReadFile,
     RefusedFileRow,
+    SkippedFile,
     UnknownRow,
     ViewerImportOut,
 )
@@ -49,15 +52,27 @@ class Matched:
         return [row for row in self.rows if len(self.films[row.film]) > 1]
 
     @property
+    def uncertain(self) -> list[Row]:
+        """Rows without a film, in the file's order."""
+        return [row for row in self.rows if len(self.films[row.film]) != 1]
+
+    @property
     def unknown(self) -> list[Row]:
         return [row for row in self.rows if not self.films[row.film]]
 
 
 def report_of(
-    upload: Upload, matched: Matched, plan: Plan, watchlist: Playlist | None, *, dry_run: bool
+    upload: Upload,
+    matched: Matched,
+    plan: Plan,
+    pending: PendingPlan,
+    watchlist: Playlist | None,
+    *,
+    dry_run: bool,
 ) -> ViewerImportOut:
     ambiguous, unknown = matched.ambiguous, matched.unknown
-    refused = [*upload.refused, *plan.refused]
+    refused = [*upload.refused, *plan.refused, *pending.refused]
+    passed_over = [*upload.passed_over, *plan.passed_over]
     total = _counts(plan, set(Deed))
     by_kind = {kind: _counts(plan, deeds) for kind, deeds in KINDS.items()}
     return ViewerImportOut(
@@ -71,12 +86,23 @@ def report_of(
         by_kind={kind: counts for kind, counts in by_kind.items() if _is_any(counts)},
         ambiguous_count=len(ambiguous),
         unknown_count=len(unknown),
+        kept_for_later=pending.kept,
         refused_count=len(refused),
+        passed_over_count=len(passed_over),
         not_films=upload.not_films,
         playlist_id=watchlist.pk if watchlist and _is_any(by_kind["watchlist"]) else None,
         ambiguous=[_ambiguous(row, matched.films[row.film]) for row in ambiguous[:MAX_TOLD]],
         unknown=[_unknown(row) for row in unknown[:MAX_TOLD]],
         refused=[_refused(each) for each in refused[:MAX_TOLD]],
+        passed_over=[_refused(each) for each in passed_over[:MAX_TOLD]],
+        skipped_file_count=len(upload.skipped),
+        skipped_files=[
+            SkippedFile(name=each.path, reason=each.reason) for each in upload.skipped[:MAX_TOLD]
+        ],
+        not_kept=[
+            NotKeptColumns(file=path, columns=columns)
+            for path, columns in list(upload.not_kept.items())[:MAX_TOLD]
+        ],
     )
 
 
@@ -94,7 +120,7 @@ def _is_any(counts: Counts) -> bool:
 
 def _unknown(row: Row) -> UnknownRow:
     place, film = row.place, row.film
-    return UnknownRow(file=place.file, row=place.row, title=film.titles[0], year=film.year)
+    return UnknownRow(file=place.file, row=place.row, title=film.title, year=film.year)
 
 
 def _ambiguous(row: Row, films: Sequence[Film]) -> AmbiguousRow:

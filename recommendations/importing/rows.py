@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 
 from cinema.schemas import CONTROLS
 from movies.days import local_time, moment_of
 from recommendations.importing.formats import Deed, Format, Reading, column
+from recommendations.movielens.titles import parse_title
 
 MAX_TITLE = 300
 SHOWN = 40
+IMDB_ID = re.compile(r"tt\d{7,10}", re.ASCII)
 YEARS = range(1870, 2201)
-NUMBER = re.compile(r"\d{1,2}(?:[.,]\d{1,2})?", re.ASCII)
+NUMBER = re.compile(r"\d{1,3}(?:[.,]\d{1,2})?", re.ASCII)
 DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+#: As SIMKL writes a day, or a German spreadsheet saves it: 31-12-2023 and 31.12.2023, at times
+#: with a clock time.
+DAY_FIRST = re.compile(
+    r"(?P<day>\d{1,2})([-.])(?P<month>\d{1,2})\2(?P<year>\d{4})(?P<clock>[ ,T]*\d\d:\d\d(:\d\d)?)?",
+    re.ASCII,
+)
+#: Trakt's date of what was watched at an unknown time.
+UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
-#: In the columns "Title Type" of IMDb and "type" of Trakt.
+#: In the columns "Title Type" of IMDb and "type" of the others.
 NO_FILMS = {
-    "episode", "musicvideo", "podcastepisode", "podcastseries", "season", "show", "tvepisode",
-    "tvminiseries", "tvseason", "tvseries", "videogame",
+    "anime", "episode", "game", "list", "musicvideo", "person", "podcastepisode", "podcastseries",
+    "season", "series", "show", "tv", "tvepisode", "tvminiseries", "tvseason", "tvseries",
+    "tvshow", "videogame",
 }  # fmt: skip
 
 
@@ -28,7 +40,15 @@ class Fault(ValueError):
     """The row cannot be used; the message says why."""
 
 
-class NoFilm(Exception):
+class OffTheScale(Fault):
+    """The row's rating is higher than the service's highest."""
+
+
+class NotKept(Exception):
+    """There is nothing wrong with the row, but what it says is not kept; the message says why."""
+
+
+class NoFilm(NotKept):
     """The row is about a series, a game, or the like."""
 
 
@@ -47,14 +67,21 @@ class Wanted:
     titles: tuple[str, ...]
     year: int | None
     tmdb_id: int | None
+    imdb_id: str = ""
+
+    @property
+    def title(self) -> str:
+        return self.titles[0] if self.titles else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What the viewer did, and when: noon where the file knows the day alone."""
+    """What the viewer did, and when: noon where the file knows the day alone, None where it does
+    not even know that.
+    """
 
     deed: Deed
-    at: datetime
+    at: datetime | None
     day: date | None
     half_stars: int = 0
 
@@ -80,26 +107,45 @@ def row_of(place: Place, form: Format, cells: Mapping[str, str], now: datetime) 
 
     Raises:
         Fault: The row cannot be used.
-        NoFilm: It is about something else.
+        NotKept: It is about something else, or says what is not kept.
     """
-    kind = cells.get("titletype") or cells.get("type") or ""
+    kind = (cells.get("titletype") or cells.get("type") or "").strip()
     if column(kind) in NO_FILMS:
-        raise NoFilm
+        title = cells.get(form.title, "") or cells.get("title", "")
+        raise NoFilm(f"{_shown(title)} is not a film: its type is {_shown(kind)}.")
     film = _wanted(form, cells)
-    said = tuple(each for reading in form.readings if (each := _said(reading, cells, now)))
+    status = cells.get(form.status, "").strip()
+    readings = [each for each in form.readings if _applies(each, column(status))]
+    said = [each for reading in readings if (each := _said(reading, cells, now))]
+    if not said and status:
+        raise NotKept(f"The status {_shown(status)} is not kept.")
     if not said:
         raise Fault("The row says nothing of the film: neither when it was watched nor a rating.")
-    return Row(place, film, said)
+    if any(each.deed is Deed.RATED for each in said):
+        # Who has rated a film has seen it.
+        said = [each for each in said if each.deed is not Deed.SEEN or each.at]
+    return Row(place, film, tuple(said))
+
+
+def _applies(reading: Reading, status: str) -> bool:
+    return not reading.statuses or status in reading.statuses
 
 
 def _wanted(form: Format, cells: Mapping[str, str]) -> Wanted:
     titles = [_clean(cells.get(name, "")) for name in (form.title, "originaltitle")]
-    if not titles[0]:
-        raise Fault("The title is empty.")
+    year, tmdb_id = (_whole(cells.get(name, "")) for name in ("year", "tmdbid"))
+    tmdb_id = tmdb_id or _whole(cells.get("tmdb", ""))
+    if form.title_has_year:
+        parsed = parse_title(titles[0])
+        titles, year = [parsed.name, *parsed.others], parsed.release_year
+    if not titles[0] and not tmdb_id:
+        raise Fault("The title is empty, and there is no TMDb id.")
     if max(map(len, titles)) > MAX_TITLE:
         raise Fault(f"The title has more than {MAX_TITLE} characters.")
-    year, tmdb_id = (_whole(cells.get(name, "")) for name in ("year", "tmdbid"))
-    return Wanted(tuple(dict.fromkeys(filter(None, titles))), _year(year), tmdb_id)
+    year = year or _whole(cells.get("releasedate", "")[:4])
+    imdb_id = next(filter(None, (cells.get(name, "") for name in ("imdbid", "imdb", "const"))), "")
+    imdb_id = imdb_id.strip() if IMDB_ID.fullmatch(imdb_id.strip()) else ""
+    return Wanted(tuple(dict.fromkeys(filter(None, titles))), _year(year), tmdb_id, imdb_id)
 
 
 def _clean(text: str) -> str:
@@ -120,25 +166,33 @@ def _year(year: int | None) -> int | None:
 def _said(reading: Reading, cells: Mapping[str, str], now: datetime) -> Said | None:
     value = cells.get(reading.value, "").strip()
     when = cells.get(reading.at, "").strip()
-    if (reading.value and not value) or (reading.is_optional and not when):
+    if reading.value and not value:
         return None
-    at, day = _moment(when, now)
-    return Said(reading.deed, at, day, _half_stars(value, reading.half_stars) if value else 0)
+    at, day = _moment(when, now) if when else (None, None)
+    deed = Deed.SEEN if reading.deed is Deed.WATCHED and at is None else reading.deed
+    return Said(deed, at, day, _half_stars(value, reading) if value else 0)
 
 
-def _half_stars(text: str, each: int) -> int:
+def _half_stars(text: str, reading: Reading) -> int:
     if not NUMBER.fullmatch(text):
         raise Fault(f"The rating {_shown(text)} is no number.")
-    half_stars = float(text.replace(",", ".")) * each
+    half_stars = float(text.replace(",", ".")) * reading.half_stars
+    if reading.rounds and 0.5 <= half_stars <= 10:
+        half_stars = max(1, math.floor(half_stars + 0.5))
     if not 1 <= half_stars <= 10 or half_stars % 1:
-        scale = "0.5, 1, 1.5 … 5" if each == 2 else "1 to 10"
-        raise Fault(f"The rating {_shown(text)} is not one of {scale}.")
+        scale = "0.5, 1, 1.5 … 5" if reading.half_stars == 2 else "1 to 10"
+        error = OffTheScale if half_stars > 10 else Fault
+        raise error(f"The rating {_shown(text)} is not one of {scale}.")
     return int(half_stars)
 
 
-def _moment(text: str, now: datetime) -> tuple[datetime, date | None]:
+def _moment(text: str, now: datetime) -> tuple[datetime | None, date | None]:
     """A moment; of a day its noon, by the cinema's clock, or now if that has not come yet."""
     try:
+        if found := DAY_FIRST.fullmatch(text):
+            text = f"{found['year']}-{found['month']:0>2}-{found['day']:0>2}"
+            if clock := (found["clock"] or "").strip(" ,T"):
+                text += f" {clock}"
         if DAY.fullmatch(text):
             day = date.fromisoformat(text)
             if day.year in YEARS and day <= local_time(now).date():
@@ -147,6 +201,8 @@ def _moment(text: str, now: datetime) -> tuple[datetime, date | None]:
             at = datetime.fromisoformat(text)
             if at.year in YEARS and at.tzinfo is None:
                 at = moment_of(at)[0]
+            if at == UNKNOWN_TIME:
+                return None, None
             if at.year in YEARS and at <= now:
                 return at, None
         else:

@@ -4,6 +4,9 @@ from typing import Literal
 
 from ninja import Field, Schema
 
+from movies.types import LocalTime
+from recommendations.models import PendingImport
+
 #: Of each kind of row that came to nothing; all of them are counted.
 MAX_TOLD = 200
 MAX_CANDIDATES = 10
@@ -15,6 +18,31 @@ Content = Literal["watched", "watchlist", "likes"]
 class ReadFile(Schema):
     name: str = Field(description="In the zip; empty for a single file.", examples=["diary.csv"])
     format: str = Field(examples=["letterboxd-diary"])
+
+
+class SkippedFile(Schema):
+    name: str = Field(examples=["comments.csv"])
+    reason: str = Field(examples=["It is empty."])
+
+
+class NotKeptColumns(Schema):
+    file: str = Field(examples=["diary.csv"])
+    columns: list[str] = Field(examples=[["Rewatch", "Tags"]])
+
+
+class PendingImportOut(Schema):
+    id: int
+    title: str = Field(examples=["Cléo from 5 to 7"])
+    year: int | None = Field(examples=[1962])
+    tmdb_id: int | None = Field(examples=[499])
+    imdb_id: str = Field(examples=["tt0055852"])
+    kind: Literal["rating", "viewing", "seen", "like", "watchlist"] = Field(examples=["rating"])
+    stars: float | None = Field(examples=[4.5])
+    said_at: LocalTime | None
+
+    @staticmethod
+    def resolve_kind(pending: PendingImport) -> str:
+        return str(pending.get_kind_display())
 
 
 class Counts(Schema):
@@ -60,13 +88,31 @@ class ViewerImportOut(Counts):
         description="The same by what was said: ratings, viewings, likes, watchlist.",
         examples=[{"ratings": {"created": 120, "updated": 3, "unchanged": 5}}],
     )
+    kept_for_later: int = Field(
+        description="Rows about films that are not here, or of which several could be meant. They "
+        "take effect when the film is added, or the only one: `GET /users/me/import/pending`.",
+        examples=[10],
+    )
     ambiguous_count: int = Field(examples=[1])
     unknown_count: int = Field(examples=[9])
     refused_count: int = Field(examples=[2])
-    not_films: int = Field(description="Rows about series, games and the like.", examples=[0])
+    passed_over_count: int = Field(
+        description="Rows that say what is not kept: about series, games and the like, or with a "
+        "status such as “dropped”.",
+        examples=[4],
+    )
+    not_films: int = Field(
+        description="How many of these are about series, games and the like.", examples=[4]
+    )
+    skipped_file_count: int = Field(description="Files of the zip that are not read.", examples=[2])
     playlist_id: int | None = Field(
         description="The private list “Watchlist”, where films were put on it.", examples=[3]
     )
     ambiguous: list[AmbiguousRow]
     unknown: list[UnknownRow]
     refused: list[RefusedFileRow]
+    passed_over: list[RefusedFileRow]
+    skipped_files: list[SkippedFile]
+    not_kept: list[NotKeptColumns] = Field(
+        description="Columns with content that is not kept, such as tags and reviews."
+    )

@@ -9,12 +9,19 @@ from django.utils import timezone
 from cinema.locks import again_after_deadlock, hold_alone
 from movies.answers import rating_changed
 from recommendations.importing.matching import Film, Matching
+from recommendations.importing.pending import PendingPlan
 from recommendations.importing.planning import Plan, Statement
 from recommendations.importing.reading import Upload, read
 from recommendations.importing.reporting import Matched, report_of
 from recommendations.importing.rows import Wanted
 from recommendations.importing.schemas import Content, ViewerImportOut
-from recommendations.importing.writing import belongings_of, hold_movies, watchlist_of, write
+from recommendations.importing.writing import (
+    belongings_of,
+    hold_movies,
+    lock_name,
+    watchlist_of,
+    write,
+)
 from users.models import User
 
 
@@ -46,9 +53,10 @@ def import_file(
 def _imagine(user: User, upload: Upload, films: Mapping[Wanted, Sequence[Film]]) -> ViewerImportOut:
     matched = Matched(films, upload.rows)
     watchlist = watchlist_of(user)
-    plan = Plan(belongings_of(user, _movie_ids(films), watchlist))
+    plan = Plan(belongings_of(user, _movie_ids(films), watchlist), timezone.now())
     plan.take(_statements(matched))
-    return report_of(upload, matched, plan, watchlist, dry_run=True)
+    pending = PendingPlan(user, matched.uncertain)
+    return report_of(upload, matched, plan, pending, watchlist, dry_run=True)
 
 
 @again_after_deadlock
@@ -57,17 +65,19 @@ def _carry_out(
     user: User, upload: Upload, films: Mapping[Wanted, Sequence[Film]]
 ) -> tuple[Plan, ViewerImportOut]:
     # Of two uploads at once the second one finds what the first has left.
-    hold_alone(f"recommendations.import.{user.pk}")
+    hold_alone(lock_name(user.pk))
     movie_ids = hold_movies(_movie_ids(films))
     published = {
         wanted: [film for film in found if film.pk in movie_ids] for wanted, found in films.items()
     }
     matched = Matched(published, upload.rows)
     watchlist = watchlist_of(user)
-    plan = Plan(belongings_of(user, movie_ids, watchlist))
+    plan = Plan(belongings_of(user, movie_ids, watchlist), timezone.now())
     plan.take(_statements(matched))
+    pending = PendingPlan(user, matched.uncertain)
     watchlist = write(user, plan) or watchlist
-    return plan, report_of(upload, matched, plan, watchlist, dry_run=False)
+    pending.write()
+    return plan, report_of(upload, matched, plan, pending, watchlist, dry_run=False)
 
 
 def _movie_ids(films: Mapping[Wanted, Sequence[Film]]) -> list[int]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -24,6 +26,13 @@ MAX_COLUMNS = 100
 MAX_RECORD = 200_000
 #: JSON becomes many times as large in memory.
 MAX_JSON_MB = 5
+#: Services whose ids of films are read.
+IDS = ("tmdb", "imdb", "trakt", "simkl")
+FILM_KEYS = ("title", "year", "original_title")
+#: Objects within an entry, by what it is about.
+NESTED = frozenset({"movie", "show", "season", "episode", "person", "list"})
+#: Excel's way to name the separator, on a line before the header.
+NAMED_SEPARATOR = re.compile(r"\ufeff?\"?sep=([,;\t])\"?\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -37,8 +46,17 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    columns: Sequence[str]
+    """
+    Attributes:
+        names: The columns as the file writes them, by the column.
+    """
+
+    names: Mapping[str, str]
     lines: Iterator[Line]
+
+    @property
+    def columns(self) -> Collection[str]:
+        return self.names.keys()
 
 
 def table_of(entry: Entry) -> Table:
@@ -96,12 +114,16 @@ class _Lines:
 def _spreadsheet(entry: Entry) -> Table:
     lines = _Lines(entry)
     try:
-        columns, separator = _header(next((line for line in lines if line.strip()), ""))
+        header, separator = _header(lines)
     except UnicodeError as error:
         raise _undecodable(entry) from error
     except csv.Error:
-        columns, separator = [], ","
-    return Table(columns, _records(entry, lines, columns, separator))
+        header, separator = [], ","
+    columns = [column(cell) for cell in header]
+    if doubled := [name for name, times in Counter(columns).items() if name and times > 1]:
+        raise _refused(entry, f"has a column twice: {', '.join(doubled[:5])}.")
+    names = {name: cell.strip() for name, cell in zip(columns, header, strict=True) if name}
+    return Table(names, _records(entry, lines, columns, separator))
 
 
 def _encoding(entry: Entry) -> str:
@@ -122,11 +144,19 @@ def _undecodable(entry: Entry) -> FileRefused:
     return _refused(entry, "is no text in UTF-8, UTF-16 or Windows-1252. Save it as UTF-8.")
 
 
-def _header(line: str) -> tuple[list[str], str]:
+def _header(lines: _Lines) -> tuple[list[str], str]:
     """The columns, and what separates them: a German spreadsheet saves semicolons."""
-    readings = [(_cells(line, separator), separator) for separator in SEPARATORS]
-    cells, separator = max(readings, key=lambda reading: len(reading[0]))
-    return [column(cell) for cell in cells], separator
+    line = _next_line(lines)
+    separators: Sequence[str] = SEPARATORS
+    if named := NAMED_SEPARATOR.fullmatch(line):
+        separators = (named[1],)
+        line = _next_line(lines)
+    readings = [(_cells(line, separator), separator) for separator in separators]
+    return max(readings, key=lambda reading: len(reading[0]))
+
+
+def _next_line(lines: _Lines) -> str:
+    return next((line for line in lines if line.strip()), "")
 
 
 def _cells(line: str, separator: str) -> list[str]:
@@ -163,38 +193,63 @@ def _line(number: int, columns: Sequence[str], cells: Sequence[str]) -> Line:
     return Line(number, dict(zip(columns, cells, strict=True)))
 
 
-# --- the lists of JSON that Trakt gives out
+# --- JSON: Trakt's lists, and SIMKL's lists of films, series and anime in one object
 
 
 def _list(entry: Entry) -> Table:
+    """Any entry can lack a key that another one has: all of them are asked for the columns."""
     if len(entry.content) > MAX_JSON_MB * 1024 * 1024:
         raise _refused(entry, f"has more than {MAX_JSON_MB} MB of JSON.")
     try:
-        items = orjson.loads(entry.content.removeprefix(codecs.BOM_UTF8))
+        document = orjson.loads(entry.content.removeprefix(codecs.BOM_UTF8))
     except orjson.JSONDecodeError as error:
         raise _refused(entry, "is not JSON, although it begins so.") from error
-    if not isinstance(items, list):
-        items = []
-    first = _flat(items[0]) if items else {}
-    return Table(list(first), (_entry(number, item) for number, item in enumerate(items, 1)))
+    items = list(_items(document))
+    names: dict[str, str] = {}
+    for item in items:
+        for name in _flat(item):
+            names.setdefault(column(name), name)
+            if len(names) > MAX_COLUMNS:
+                raise _refused(entry, f"has objects with more than {MAX_COLUMNS} keys.")
+    return Table(names, (_entry(number, item) for number, item in enumerate(items, 1)))
+
+
+def _items(document: object) -> Iterator[object]:
+    if isinstance(document, list):
+        yield from document
+    elif isinstance(document, dict):
+        for section in document.values():
+            if isinstance(section, list):
+                yield from section
 
 
 def _entry(number: int, item: object) -> Line:
-    return Line(number, _flat(item), None if isinstance(item, dict) else "It is no object.")
+    cells = {column(name): _cell(value) for name, value in _flat(item).items()}
+    return Line(number, cells, None if isinstance(item, dict) else "It is no object.")
 
 
-def _flat(item: object) -> dict[str, str]:
-    """The row of a spreadsheet that says the same."""
+def _flat(item: object) -> dict[str, object]:
+    """The row of a spreadsheet that says the same; of the film only which one it is."""
     if not isinstance(item, dict):
         return {}
     film = _object(item.get("movie")) or _object(item.get("show"))
-    kind = {} if "movie" in item else {"type": "show"}
-    found = kind | film | item | {"tmdb": _object(film.get("ids")).get("tmdb")}
-    return {
-        "tmdbid" if name == "tmdb" else column(name): str(value)
-        for name, value in found.items()
-        if isinstance(value, str | int | float)
-    }
+    ids = _object(film.get("ids")) or _object(item.get("ids"))
+    found = {name: film[name] for name in FILM_KEYS if name in film}
+    found |= {f"{name} id": value for name, value in ids.items() if name in IDS}
+    if not NESTED.isdisjoint(item):
+        is_film = "movie" in item or item.get("anime_type") == "movie"
+        found["type"] = "movie" if is_film else "show"
+    # A key of the entry itself, such as `type`, goes before what is found within.
+    return found | {name: value for name, value in item.items() if name not in NESTED | {"ids"}}
+
+
+def _cell(value: object) -> str:
+    """Text and numbers as they are; of another value, that there is one."""
+    if isinstance(value, dict) and "text" in value:  # SIMKL's memo
+        value = value["text"]
+    if value is None or value is False or value == [] or value == {}:
+        return ""
+    return str(value) if isinstance(value, str | int | float) else "…"
 
 
 def _object(value: object) -> dict[str, object]:

@@ -42,6 +42,11 @@ WHERE standing.updated_at < excluded.updated_at AND standing.half_stars <> exclu
 """
 
 
+def lock_name(user_id: int) -> str:
+    """Of the lock by which the imports of one viewer take turns."""
+    return f"recommendations.import.{user_id}"
+
+
 def hold_movies(movie_ids: Collection[int]) -> set[int]:
     """Those that are still published, which they stay in the database until the commit."""
     with connection.cursor() as cursor:
@@ -60,13 +65,13 @@ def _watchlists(user: User) -> QuerySet[Playlist]:
 
 def belongings_of(user: User, movie_ids: Collection[int], watchlist: Playlist | None) -> Belongings:
     found = Belongings()
-    kinds = (Kind.RATING, Kind.LIKE)
+    kinds = (Kind.RATING, Kind.LIKE, Kind.SEEN)
     interactions = Interaction.objects.filter(user=user, movie__in=movie_ids, kind__in=kinds)
     for row in interactions:
         if row.kind == Kind.RATING:
             found.ratings[row.movie_id] = Rating(row.half_stars, row.updated_at)
         else:
-            found.likes.add(row.movie_id)
+            (found.likes if row.kind == Kind.LIKE else found.seen).add(row.movie_id)
     viewings = Viewing.objects.filter(user=user)
     in_question = viewings.filter(movie__in=movie_ids).values_list("movie_id", "watched_at")
     for movie_id, watched_at in in_question:
@@ -97,6 +102,7 @@ def write(user: User, plan: Plan) -> Playlist | None:
 def _record(user: User, plan: Plan) -> None:
     rows = [(pk, Kind.RATING, each.half_stars, each.at) for pk, each in plan.ratings.items()]
     rows += [(pk, Kind.LIKE, 0, at) for pk, at in plan.likes.items()]
+    rows += [(pk, Kind.SEEN, 0, at) for pk, at in plan.seen.items()]
     if rows:
         columns = [list(values) for values in zip(*rows, strict=True)]
         with connection.cursor() as cursor:

@@ -3,6 +3,7 @@
 from recommendations.models.feedback import Interaction
 from recommendations.models.likeness import Neighbour, SimilarMovies
 from recommendations.models.lists import Experiment, Impression, Promotion, TimeRange
+from recommendations.models.pending import PendingImport
 from recommendations.models.releases import Release, TrainingRun
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "Impression",
     "Interaction",
     "Neighbour",
+    "PendingImport",
     "Promotion",
     "Release",
     "SimilarMovies",
