@@ -42,6 +42,8 @@ class Matching:
 
     def __init__(self, wanted: Collection[Wanted]) -> None:
         self._by_tmdb_id: dict[int, Film] = {}
+        #: Of titles that were looked for: folding them takes longest.
+        self._keys: dict[str, list[tuple[int, str]]] = {}
         self._by_key: defaultdict[str, list[tuple[int, Film]]] = defaultdict(list)
         for film in _films(wanted):
             if film.tmdb_id:
@@ -62,12 +64,22 @@ class Matching:
         return []
 
     def _named(self, title: str, wanted: Wanted) -> Iterator[tuple[int, int, Film]]:
-        for own_sureness, key in _keys(title):
+        for own_sureness, key in self._keys_of(title):
             for sureness, film in self._by_key.get(key, ()):
                 # Of another TMDb id it is another film, whatever they are called.
                 if not (wanted.tmdb_id and film.tmdb_id):
                     years_apart = abs(film.year - wanted.year) if wanted.year else 0
                     yield years_apart, max(sureness, own_sureness), film
+
+
+    def key_hashes(self, wanted: Wanted) -> list[int]:
+        """As `key_hashes` of the titles."""
+        return _hashes(key for title in wanted.titles for _, key in self._keys_of(title))
+
+    def _keys_of(self, title: str) -> list[tuple[int, str]]:
+        if title not in self._keys:
+            self._keys[title] = list(_keys(title))
+        return self._keys[title]
 
 
 def _at_most(
@@ -109,8 +121,11 @@ def key_hashes(titles: Iterable[str]) -> list[int]:
     """What titles are compared by, as numbers that an index can hold. Of two titles that share
     none, neither is taken for the other.
     """
-    keys = {key for title in titles for _, key in _keys(title)}
-    return sorted(hash_of(key) for key in keys)
+    return _hashes(key for title in titles for _, key in _keys(title))
+
+
+def _hashes(keys: Iterable[str]) -> list[int]:
+    return sorted(map(hash_of, set(keys)))
 
 
 def hash_of(text: str) -> int:

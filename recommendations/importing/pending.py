@@ -11,7 +11,7 @@ from datetime import date, datetime
 from itertools import groupby, islice
 from operator import itemgetter
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -43,6 +43,9 @@ MAX_PENDING = 50_000
 #: Films that are looked for at once.
 FILMS_AT_ONCE = 1_000
 ROWS_AT_ONCE = 5_000
+#: A bulk INSERT takes five times as long.
+COLUMNS = [field.attname for field in PendingImport._meta.concrete_fields if not field.primary_key]
+COPY = f"COPY {PendingImport._meta.db_table} ({', '.join(COLUMNS)}) FROM STDIN"
 
 KINDS = {
     Deed.RATED: Kind.RATING,
@@ -67,11 +70,12 @@ class PendingPlan:
         refused: Rows for which there is no room.
     """
 
-    def __init__(self, user: User, rows: Sequence[Row]) -> None:
+    def __init__(self, user: User, rows: Sequence[Row], matching: Matching) -> None:
         self._user = user
         self._standing = _standing(user) if rows else {}
         self._created: dict[Key, PendingImport] = {}
         self._updated: dict[Key, PendingImport] = {}
+        self._matching = matching
         self.kept = 0
         self.refused: list[Refused] = []
         for row in rows:
@@ -79,20 +83,24 @@ class PendingPlan:
 
     def write(self) -> None:
         """Within the transaction that holds the viewer's imports off."""
-        PendingImport.objects.bulk_create(self._created.values(), batch_size=ROWS_AT_ONCE)
+        if self._created:
+            with connection.cursor() as cursor, cursor.copy(COPY) as copy:
+                for each in self._created.values():
+                    copy.write_row([getattr(each, column) for column in COLUMNS])
         PendingImport.objects.bulk_update(
             self._updated.values(), ["half_stars", "said_at"], batch_size=ROWS_AT_ONCE
         )
 
     def _take(self, row: Row) -> None:
-        film = _film_hash(row.film)
+        title_keys = self._matching.key_hashes(row.film)
+        film = _film_hash(row.film, title_keys)
         for said in row.said:
             key = film, KINDS[said.deed], _day(said)
             pending = self._created.get(key) or self._standing.get(key)
             if pending is not None:
                 self._update(key, pending, said)
             elif len(self._standing) + len(self._created) < MAX_PENDING:
-                self._created[key] = _pending(self._user, row.film, said, key)
+                self._created[key] = _pending(self._user, row.film, title_keys, said, key)
             else:
                 why = f"You keep {MAX_PENDING:,} statements about films that are not here yet."
                 self.refused.append(Refused(row.place, f"There is no room for it. {why}"))
@@ -115,10 +123,8 @@ def _standing(user: User) -> dict[Key, PendingImport]:
     return {(row.film, row.kind, row.day): row for row in rows}
 
 
-def _film_hash(film: Wanted) -> int:
-    if film.tmdb_id:
-        return hash_of(f"tmdb:{film.tmdb_id}")
-    return hash_of(f"{film.year}:{key_hashes(film.titles[:1])}")
+def _film_hash(film: Wanted, title_keys: Sequence[int]) -> int:
+    return hash_of(f"tmdb:{film.tmdb_id}" if film.tmdb_id else f"{film.year}:{title_keys}")
 
 
 def _day(said: Said) -> date | None:
@@ -131,7 +137,9 @@ def _is_later(at: datetime | None, than: datetime | None) -> bool:
     return than is None or (at is not None and at > than)
 
 
-def _pending(user: User, film: Wanted, said: Said, key: Key) -> PendingImport:
+def _pending(
+    user: User, film: Wanted, title_keys: list[int], said: Said, key: Key
+) -> PendingImport:
     return PendingImport(
         user=user,
         title=film.title,
@@ -144,7 +152,7 @@ def _pending(user: User, film: Wanted, said: Said, key: Key) -> PendingImport:
         said_at=said.at,
         day=key[2],
         film=key[0],
-        title_keys=key_hashes(film.titles),
+        title_keys=title_keys,
     )
 
 

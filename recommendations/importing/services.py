@@ -43,26 +43,28 @@ def import_file(
     matching = Matching(wanted)
     films = {each: matching.find(each) for each in wanted}
     if dry_run:
-        return _imagine(user, upload, films)
-    plan, report = _carry_out(user, upload, films)
+        return _imagine(user, upload, films, matching)
+    plan, report = _carry_out(user, upload, films, matching)
     if plan.ratings:
         rating_changed(*plan.ratings)
     return report
 
 
-def _imagine(user: User, upload: Upload, films: Mapping[Wanted, Sequence[Film]]) -> ViewerImportOut:
+def _imagine(
+    user: User, upload: Upload, films: Mapping[Wanted, Sequence[Film]], matching: Matching
+) -> ViewerImportOut:
     matched = Matched(films, upload.rows)
     watchlist = watchlist_of(user)
     plan = Plan(belongings_of(user, _movie_ids(films), watchlist), timezone.now())
     plan.take(_statements(matched))
-    pending = PendingPlan(user, matched.uncertain)
+    pending = PendingPlan(user, matched.uncertain, matching)
     return report_of(upload, matched, plan, pending, watchlist, dry_run=True)
 
 
 @again_after_deadlock
 @transaction.atomic
 def _carry_out(
-    user: User, upload: Upload, films: Mapping[Wanted, Sequence[Film]]
+    user: User, upload: Upload, films: Mapping[Wanted, Sequence[Film]], matching: Matching
 ) -> tuple[Plan, ViewerImportOut]:
     # Of two uploads at once the second one finds what the first has left.
     hold_alone(lock_name(user.pk))
@@ -74,7 +76,7 @@ def _carry_out(
     watchlist = watchlist_of(user)
     plan = Plan(belongings_of(user, movie_ids, watchlist), timezone.now())
     plan.take(_statements(matched))
-    pending = PendingPlan(user, matched.uncertain)
+    pending = PendingPlan(user, matched.uncertain, matching)
     watchlist = write(user, plan) or watchlist
     pending.write()
     return plan, report_of(upload, matched, plan, pending, watchlist, dry_run=False)

@@ -17,6 +17,7 @@ from django.db.models import Field, ForeignKey, Model, Q, QuerySet
 from users.models import User
 
 _ANOTHER = "Another viewer, who need not have agreed to be seen."
+_HASH_OF_TITLE = "A hash of the title, the year or the TMDb id, which are in the export."
 
 #: Columns that the export does not hold.
 LEFT_OUT: Mapping[str, str] = {
@@ -25,6 +26,8 @@ LEFT_OUT: Mapping[str, str] = {
     "users.MailedToken.token_hash": "A hash, by which the server knows the token again.",
     "recommendations.Neighbour.user": _ANOTHER,
     "recommendations.Neighbour.other": _ANOTHER,
+    "recommendations.PendingImport.film": _HASH_OF_TITLE,
+    "recommendations.PendingImport.title_keys": _HASH_OF_TITLE,
 }
 
 
