@@ -23,6 +23,7 @@ from tests.builders import (
     interact,
     make_impression,
     make_movie,
+    make_pending,
     make_screening,
     make_user,
 )
@@ -77,6 +78,7 @@ def _taste(user: User, film: Movie) -> None:
     Neighbour.objects.create(user=user, other=other, similarity=0.9, shared=30, **sums)
     Neighbour.objects.create(user=other, other=user, similarity=0.9, shared=30, **sums)
     make_impression(user, film)
+    make_pending(user)
 
 
 def _playlists(user: User, film: Movie) -> None:

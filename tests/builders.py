@@ -14,7 +14,7 @@ from django.utils import timezone
 from movies import services as movies
 from movies.models import Movie, Screening
 from movies.screenings import services as screenings
-from recommendations.models import Impression, Interaction
+from recommendations.models import Impression, Interaction, PendingImport
 from users.models import User
 from users.sessions.services import open_session
 from users.sessions.tokens import issue_access_token
@@ -126,6 +126,15 @@ def make_screening(movie: Movie | None = None, **fields: Any) -> Screening:
 def interact(user: User, movie: Movie, kind: str = "like", **fields: Any) -> Interaction:
     return Interaction.objects.create(
         user=user, movie=movie, kind=Interaction.Kind[kind.upper()], **fields
+    )
+
+
+def make_pending(user: User, **fields: Any) -> PendingImport:
+    """What the viewer said elsewhere of a film that is not here."""
+    return PendingImport.objects.create(
+        **{"user": user, "title": "Jacquot de Nantes", "year": 1991, "kind": 1, "half_stars": 8}
+        | {"film": next(_numbers)}
+        | fields
     )
 
 

@@ -29,6 +29,7 @@ from tests.builders import (
     Client,
     interact,
     make_impression,
+    make_pending,
     make_movie,
     make_screening,
     make_user,
@@ -94,6 +95,9 @@ DELETE /users/me                                   401    204   204   204       
 POST   /users/me/password                          401    204   204   204         401     401
 GET    /users/me/export                            401    200   200   200         401     401
 POST   /users/me/import                            401    200   200   200         401     401
+GET    /users/me/import/pending                    401    200   200   200         401     401
+DELETE /users/me/import/pending                    401    204   204   204         401     401
+DELETE /users/me/import/pending/{pending_id}       401    204   404   404         401     401
 POST   /auth/password/forgot                       202    202   202   202         202     202
 POST   /auth/password/reset                        422    422   422   422         422     422
 POST   /auth/email/verification                    401    202   202   202         401     401
@@ -224,6 +228,7 @@ def world() -> World:
             "run_id": TrainingRun.objects.create(release=release).pk,
             "session_id": open_session(user=viewer).pk,
             "viewing_id": watched.pk,
+            "pending_id": make_pending(viewer).pk,
             "playlist_id": playlist.pk,
             "list_id": make_impression(viewer, movie).list_id,
         },

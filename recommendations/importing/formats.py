@@ -115,7 +115,7 @@ WATCHED_WORDS = frozenset({"watched"})
 WATCHLIST_WORDS = frozenset({"watchlist"})
 #: Letterboxd calls the file `likes/films.csv`.
 FILMS = "films"
-LIKES_WORDS = frozenset({"likes", "liked", FILMS})
+LIKES_WORDS = frozenset({"likes", "liked"})
 FAVOURITES_WORDS = frozenset({"favorites", "favourites", "likes", "liked"})
 
 
@@ -124,7 +124,11 @@ def _columns(*names: str) -> frozenset[str]:
 
 
 def _by_name(
-    stem: str, needs: frozenset[str], at: str = "", **more: frozenset[str] | str
+    stem: str,
+    needs: frozenset[str],
+    at: str = "",
+    likes_words: frozenset[str] = LIKES_WORDS,
+    **more: frozenset[str] | str,
 ) -> tuple[Format, ...]:
     """Three formats with the same columns, told apart by the file's name."""
     return tuple(
@@ -132,7 +136,7 @@ def _by_name(
         for name, deed, words in (
             ("watched", Deed.SEEN, WATCHED_WORDS),
             ("watchlist", Deed.LISTED, WATCHLIST_WORDS),
-            ("likes", Deed.LIKED, LIKES_WORDS),
+            ("likes", Deed.LIKED, likes_words),
         )
     )
 
@@ -161,7 +165,7 @@ LETTERBOXD_FORMATS = (
     LETTERBOXD_DIARY,
     LETTERBOXD_REVIEWS,
     LETTERBOXD_RATINGS,
-    *_by_name("letterboxd", LETTERBOXD, "date", title="name"),
+    *_by_name("letterboxd", LETTERBOXD, "date", LIKES_WORDS | {FILMS}, title="name"),
     # What Letterboxd takes in, and what tools make of other services' data for it.
     Format(
         "letterboxd-import",
