@@ -63,6 +63,7 @@ class Upload:
         not_films: How many of these are about series, games, and the like.
         not_kept: By the name of the file, the columns with content that are not read.
         lines: In all files, whatever is in them.
+        rows_before: In files that are read before this part of an upload.
     """
 
     formats: dict[str, Format] = field(default_factory=dict)
@@ -73,10 +74,20 @@ class Upload:
     not_films: int = 0
     not_kept: dict[str, list[str]] = field(default_factory=dict)
     lines: int = 0
+    rows_before: int = 0
 
     @property
     def size(self) -> int:
         return len(self.rows) + len(self.refused) + len(self.passed_over)
+
+    def add(self, part: Upload) -> None:
+        """Take over a file that could be read to its end."""
+        self.formats |= part.formats
+        self.rows += part.rows
+        self.refused += part.refused
+        self.passed_over += part.passed_over
+        self.not_films += part.not_films
+        self.not_kept |= part.not_kept
 
 
 def read(file: IO[bytes], name: str, content: str | None, now: datetime) -> Upload:
@@ -126,49 +137,43 @@ def _read_archive(upload: Upload, file: IO[bytes], now: datetime) -> None:
             upload.skipped.append(entry)
             continue
         _count_lines(upload, entry)
-        if form := _read_entry(upload, entry, now):
-            reviews.append((entry, form))
-    for entry, form in reviews:
+        if not _read_entry(upload, entry, now):
+            reviews.append(entry)
+    for entry in reviews:
         if LETTERBOXD_DIARY in upload.formats.values():
             upload.skipped.append(Skipped(entry.path, "The diary has the same entries."))
         else:
-            _read(upload, entry, table_of(entry), form, now)
+            _read_entry(upload, entry, now, with_reviews=True)
     if not upload.formats:
         told = [f"{each.path!r}: {each.reason}" for each in upload.skipped[:TOLD_FILES]]
         raise FileRefused(" ".join([f"The zip has no file of {SERVICES} that is known.", *told]))
 
 
-def _read_entry(upload: Upload, entry: Entry, now: datetime) -> Format | None:
-    """Read a file, or note why not. Letterboxd's reviews wait: their format is returned."""
-    if not entry.content.strip():
-        upload.skipped.append(Skipped(entry.path, "It is empty."))
-        return None
-    rows, refused = len(upload.rows), len(upload.refused)
-    passed_over, not_films = len(upload.passed_over), upload.not_films
+def _read_entry(upload: Upload, entry: Entry, now: datetime, *, with_reviews: bool = False) -> bool:
+    """Read a file, or note why not. Letterboxd's reviews have to wait: that is False."""
+    part = Upload(rows_before=upload.size)
     try:
         table = table_of(entry)
         if not table.columns:
-            upload.skipped.append(Skipped(entry.path, "It has no entries."))
-            return None
+            raise NotKnown("It has no entries.")
         form = _format_of(table, entry.words)
+        if form is LETTERBOXD_REVIEWS and not with_reviews:
+            return False
         if reason := _reason_to_skip(entry, form):
-            upload.skipped.append(Skipped(entry.path, reason))
-        elif form is LETTERBOXD_REVIEWS:
-            return form
-        else:
-            _read(upload, entry, table, form, now)
+            raise NotKnown(reason)
+        _read(part, entry, table, form, now)
     except TooMuch:
         raise
     except NotKnown as error:
         upload.skipped.append(Skipped(entry.path, error.detail))
     except FileRefused as error:
-        # A file is read whole, or not at all.
-        del upload.rows[rows:], upload.refused[refused:], upload.passed_over[passed_over:]
-        upload.not_films = not_films
-        upload.formats.pop(entry.path, None)
-        upload.not_kept.pop(entry.path, None)
-        upload.refused.append(Refused(Place(entry.path, 1), error.detail))
-    return None
+        if entry.content.strip():
+            upload.refused.append(Refused(Place(entry.path, 1), error.detail))
+        else:
+            upload.skipped.append(Skipped(entry.path, "It is empty."))
+    else:
+        upload.add(part)
+    return True
 
 
 def _reason_to_skip(entry: Entry, form: Format) -> str:
@@ -183,7 +188,7 @@ def _reason_to_skip(entry: Entry, form: Format) -> str:
 
 
 class NotKnown(FileRefused):
-    """The columns are those of no format, or of several."""
+    """There is nothing wrong with the file, but nothing of it is kept."""
 
 
 def _format_of(table: Table, words: Collection[str]) -> Format:
@@ -206,7 +211,7 @@ def _read(upload: Upload, entry: Entry, table: Table, form: Format, now: datetim
     unread = set(table.columns) - form.used - FACTS
     not_kept: set[str] = set()
     for line in table.lines:
-        if upload.size == MAX_ROWS:
+        if upload.rows_before + upload.size == MAX_ROWS:
             raise TooMuch(f"There are more than {MAX_ROWS:,} rows.")
         not_kept |= _with_content(line.cells, unread - not_kept)
         place = Place(entry.path, line.number)
