@@ -29,8 +29,8 @@ from tests.builders import (
     Client,
     interact,
     make_impression,
-    make_pending,
     make_movie,
+    make_pending,
     make_screening,
     make_user,
 )

@@ -50,14 +50,20 @@ def test_the_watchlist_of_trakt_lies_in_a_folder_of_lists(viewer: Client) -> Non
     make_movie(tmdb_id=499)
     watchlist = listed({"rank": 1, "listed_at": AT, "type": "movie", "movie": MOVIE})
     ratings = listed({"rated_at": AT, "rating": 9, "type": "movie", "movie": MOVIE})
-    for path in ("agnes/lists/watchlist.json", "Agnes/Lists/Watchlist (1).JSON", "lists-watchlist.json"):
+    for path in (
+        "agnes/lists/watchlist.json",
+        "Agnes/Lists/Watchlist (1).JSON",
+        "lists-watchlist.json",
+    ):
         PlaylistEntry.objects.all().delete()
         report = imported(viewer, zipped({path: watchlist}))
         assert list(report["by_kind"]) == ["watchlist"]
         assert PlaylistEntry.objects.count() == 1
     report = imported(
         viewer,
-        zipped({"agnes/ratings/ratings-movies.json": ratings, "agnes/lists/watchlist.json": watchlist}),
+        zipped(
+            {"agnes/ratings/ratings-movies.json": ratings, "agnes/lists/watchlist.json": watchlist}
+        ),
     )
     assert report["by_kind"].keys() == {"ratings", "watchlist"}
     assert skipped(report) == {}
@@ -70,9 +76,7 @@ def test_what_the_first_entry_lacks_the_others_may_have(
     film = make_movie(tmdb_id=499)
     unknown = {"title": "Vagabond", "year": 1985, "ids": {"tmdb": 44018}}
     other = make_movie(tmdb_id=44018)
-    file = listed(
-        first | {"movie": unknown}, {"plays": 2, "last_watched_at": AT, "movie": MOVIE}
-    )
+    file = listed(first | {"movie": unknown}, {"plays": 2, "last_watched_at": AT, "movie": MOVIE})
     report = imported(viewer, file, filename="watched-movies.json")
     assert (report["matched"], report["refused_count"]) == (2, 0)
     assert Viewing.objects.get().movie == film
@@ -156,7 +160,9 @@ def test_reviews_without_a_diary_are_the_diary(viewer: Client) -> None:
     assert report["by_kind"].keys() == {"ratings", "viewings"}
     assert report["not_kept"] == [{"file": "reviews.csv", "columns": ["Review"]}]
     with_diary = zipped({"reviews.csv": reviews, "diary.csv": csv(DIARY)})
-    assert skipped(imported(viewer, with_diary)) == {"reviews.csv": "The diary has the same entries."}
+    assert skipped(imported(viewer, with_diary)) == {
+        "reviews.csv": "The diary has the same entries."
+    }
 
 
 def test_a_form_for_imports_with_reviews_is_not_taken_for_them(viewer: Client) -> None:

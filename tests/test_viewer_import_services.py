@@ -180,7 +180,11 @@ def test_the_average_at_tmdb_is_nobodys_rating(viewer: Client) -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("watchlist (1).csv", "watchlist"), ("favorites.csv", "likes"), ("Copy of Favourites.CSV", "likes")],
+    [
+        ("watchlist (1).csv", "watchlist"),
+        ("favorites.csv", "likes"),
+        ("Copy of Favourites.CSV", "likes"),
+    ],
 )
 def test_the_name_tells_lists_of_tmdb_apart(viewer: Client, name: str, kind: str) -> None:
     make_cleo()

@@ -35,8 +35,8 @@ def import_viewer_file(
     content: Content | None = None,
     dry_run: bool = False,
 ) -> ViewerImportOut:
-    """Bring along what you have rated, watched, liked and want to see, from Letterboxd, IMDb, Trakt,
-    SIMKL, TMDb, Movary or MovieLens: the zip of an export, or one file of it. Films are told by
+    """Bring along what you have rated, watched, liked and want to see: the zip of an export of
+    Letterboxd, IMDb, Trakt, SIMKL, TMDb, Movary or MovieLens, or one file of it. Films are told by
     their TMDb id, else by title and year. What you say of films that are not here is kept, and
     takes effect when they are added. The same file again changes nothing; with `dry_run` nothing is
     written. `content` says what a file is that has the columns of several and has lost its name.

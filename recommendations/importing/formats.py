@@ -101,8 +101,8 @@ IDENTIFYING = frozenset({
 FACTS = frozenset({
     "action", "addedtowatchlistat", "animetype", "averagerating", "created", "directors",
     "episodeid", "genres", "id", "imdbrating", "lastupdatedat", "letterboxduri", "malid",
-    "modified", "movieid", "notairedepisodescount", "numvotes", "poster", "position", "rank", "released",
-    "resetat", "runtime", "runtimemins", "simklid", "slug", "totalepisodescount", "traktid",
+    "modified", "movieid", "notairedepisodescount", "numvotes", "poster", "position", "rank",
+    "released", "resetat", "runtime", "runtimemins", "simklid", "slug", "totalepisodescount", "traktid",
     "traktrating", "tvdb", "tvdbid", "url", "watchedepisodescount",
 })  # fmt: skip
 #: Columns that Letterboxd's own form for imports does not have, and other services' files do.

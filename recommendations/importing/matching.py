@@ -71,7 +71,6 @@ class Matching:
                     years_apart = abs(film.year - wanted.year) if wanted.year else 0
                     yield years_apart, max(sureness, own_sureness), film
 
-
     def key_hashes(self, wanted: Wanted) -> list[int]:
         """As `key_hashes` of the titles."""
         return _hashes(key for title in wanted.titles for _, key in self._keys_of(title))

@@ -188,30 +188,33 @@ def _half_stars(text: str, reading: Reading) -> int:
 
 def _moment(text: str, now: datetime) -> tuple[datetime | None, date | None]:
     """A moment; of a day its noon, by the cinema's clock, or now if that has not come yet."""
+    iso = _year_first(text)
     try:
-        if found := DAY_FIRST.fullmatch(text):
-            text = f"{found['year']}-{found['month']:0>2}-{found['day']:0>2}"
-            if clock := (found["clock"] or "").strip(" ,T"):
-                text += f" {clock}"
-        if DAY.fullmatch(text):
-            day = date.fromisoformat(text)
+        if DAY.fullmatch(iso):
+            day = date.fromisoformat(iso)
             if day.year in YEARS and day <= local_time(now).date():
                 return min(now, moment_of(datetime.combine(day, time(12)))[0]), day
-        elif MOMENT.fullmatch(text):
-            at = datetime.fromisoformat(text)
-            if at.year in YEARS and at.tzinfo is None:
-                at = moment_of(at)[0]
-            if at == UNKNOWN_TIME:
-                return None, None
-            if at.year in YEARS and at <= now:
-                return at, None
+        elif MOMENT.fullmatch(iso):
+            at = datetime.fromisoformat(iso)
+            if at.year in YEARS:
+                at = at if at.tzinfo else moment_of(at)[0]
+                if at <= now:
+                    return (None if at == UNKNOWN_TIME else at), None
         else:
             raise Fault(f"The date {_shown(text)} is not written as 2026-12-03.")
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         if isinstance(error, Fault):
             raise
         raise Fault(f"There is no such date as {_shown(text)}.") from error
     raise Fault(f"The date {_shown(text)} lies in the future, or before all films.")
+
+
+def _year_first(text: str) -> str:
+    found = DAY_FIRST.fullmatch(text)
+    if not found:
+        return text
+    clock = (found["clock"] or "").strip(" ,T")
+    return f"{found['year']}-{found['month']:0>2}-{found['day']:0>2} {clock}".strip()
 
 
 def _shown(text: str) -> str:
