@@ -32,6 +32,22 @@ def write_csv(
     return folder
 
 
+def write_ml_100k(folder: Path) -> Path:
+    """`u.item` has a column for each of 19 genres, of which the first is none."""
+    films = {
+        "1|Toy Story (1995)|01-Jan-1995||http://us.imdb.com/M/1": (2, 4, 15),
+        "2|Matrix, The (1999)|01-Jan-1999||": (15,),
+        "3|Misérables|12-Nov-1998||": (0,),
+    }
+    flags = [[str(int(n in genres)) for n in range(19)] for genres in films.values()]
+    lines = ["|".join([film, *each]) for film, each in zip(films, flags, strict=True)]
+    (folder / "u.item").write_text("\n".join([*lines, ""]), encoding="latin-1")
+    (folder / "u.data").write_text("1\t1\t4\t964982703\n1\t2\t1\t964981247\n")
+    (folder / "u.genre").write_text("unknown|0\nAction|1\n\n")
+    (folder / "u.user").write_text("1|24|M|technician|85711\n")
+    return folder
+
+
 def write_lines(path: Path, *lines: str | bytes) -> None:
     encoded = [line if isinstance(line, bytes) else line.encode() for line in lines]
     path.write_bytes(b"\n".join([*encoded, b""]))

@@ -15,7 +15,16 @@ from movies.models import CatalogueVersion, Movie
 from recommendations.management.commands import import_movielens
 from recommendations.models import Interaction
 from recommendations.movielens import importing, merging
-from tests.movielens import RATINGS, every_row, ratings, run, viewer, write_csv, write_lines
+from tests.movielens import (
+    RATINGS,
+    every_row,
+    ratings,
+    run,
+    viewer,
+    write_csv,
+    write_lines,
+    write_ml_100k,
+)
 from users.models import User
 
 pytestmark = pytest.mark.django_db
@@ -48,7 +57,7 @@ def write_ml_10m(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("write", [write_csv, write_ml_1m, write_ml_10m])
+@pytest.mark.parametrize("write", [write_csv, write_ml_1m, write_ml_10m, write_ml_100k])
 def test_every_published_format_is_recognised(
     tmp_path: Path, write: Callable[[Path], Path]
 ) -> None:
@@ -98,6 +107,19 @@ def test_a_file_with_other_columns_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="begins with 'user,item,stars'"):
         run(tmp_path)
     assert not Movie.objects.exists()
+
+
+def test_broken_lines_of_the_oldest_folder_are_named_too(tmp_path: Path) -> None:
+    write_ml_100k(tmp_path)
+    with (tmp_path / "u.item").open("a") as file:
+        file.write("4|Heat (1995)|01-Jan-1995|||1|0\n")
+    with (tmp_path / "u.data").open("a") as file:
+        file.write("1\t1\t6\t964982703\n1\t99\t3\t964982703\n")
+    assert run(tmp_path)[1].splitlines() == [
+        "u.item:4: 7 fields instead of 24",
+        "u.data:3: rating '6' is not one of 0.5, 1, 1.5 ... 5",
+        "u.data:4: unknown movie 99",
+    ]
 
 
 def test_a_broken_line_of_an_older_folder_is_named_too(tmp_path: Path) -> None:

@@ -90,6 +90,7 @@ def test_a_long_remark_is_no_keyword_and_no_fault(tmp_path: Path) -> None:
     assert err == ""
     assert "Lines refused: 0." in out
     assert keywords_of() == ["y" * 80]
+    assert "Tags too long for a keyword: 1." in out
 
 
 def test_repeated_it_changes_nothing(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 from recommendations.movielens import matrices
 from recommendations.movielens.folders import NotMovieLens
 from recommendations.movielens.matrices import MovieLens, read_matrices
-from tests.movielens import MOVIES, RATINGS, write_csv, write_lines
+from tests.movielens import MOVIES, RATINGS, write_csv, write_lines, write_ml_100k
 
 #: With the default weights of `INTERACTION_WEIGHTS`.
 BY_HALF_STARS = {8: 2.0, 1: -2.5, 10: 3.0}
@@ -150,3 +150,9 @@ def test_nobody_has_rated_anything(tmp_path: Path) -> None:
 def test_another_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotMovieLens, match="is not a MovieLens folder"):
         read_matrices(tmp_path)
+
+
+def test_the_oldest_folder_is_read_too(tmp_path: Path) -> None:
+    read = read_matrices(write_ml_100k(tmp_path))
+    assert read.interactions.shape == (1, 3)
+    assert list(read.years) == [1995, 1999, 1998]

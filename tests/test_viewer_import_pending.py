@@ -349,7 +349,8 @@ def test_the_same_file_twice_at_once_is_kept_once(viewer: Client) -> None:
 def test_matching_twice_and_importing_at_once_doubles_nothing(viewer: Client) -> None:
     imported(viewer, EXPORT)
     make_cleo()
-    at_once([match_pending, match_pending, lambda: imported(viewer, EXPORT)])
+    calls: list[Callable[[], object]] = [match_pending, match_pending]
+    at_once([*calls, lambda: imported(viewer, EXPORT)])
     match_pending()
     assert Interaction.objects.filter(kind=Kind.RATING).count() == 1
     assert (Viewing.objects.count(), PlaylistEntry.objects.count()) == (2, 1)
@@ -365,8 +366,12 @@ def test_an_account_that_is_erased_meanwhile_leaves_nothing() -> None:
     imported(viewer, csv(RATINGS, *rows))
     for n in range(0, 200, 2):
         make_movie(name=f"Film number {n}", release_year=2001)
-    again = partial(send, viewer, csv(RATINGS, *rows))
-    _, _, answer = at_once([match_pending, lambda: erase(user_id=user_id), again])
+    calls: list[Callable[[], Any]] = [
+        match_pending,
+        partial(erase, user_id=user_id),
+        partial(send, viewer, csv(RATINGS, *rows)),
+    ]
+    answer = at_once(calls)[-1]
     assert answer.status_code in (200, 401)
     assert not PendingImport.objects.exists()
     assert not Interaction.objects.exists()

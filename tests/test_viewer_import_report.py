@@ -52,7 +52,7 @@ def test_the_watchlist_of_trakt_lies_in_a_folder_of_lists(viewer: Client) -> Non
     ratings = listed({"rated_at": AT, "rating": 9, "type": "movie", "movie": MOVIE})
     for path in (
         "agnes/lists/watchlist.json",
-        "Agnes/Lists/Watchlist (1).JSON",
+        "A/Lists/Watchlist (1).JSON",
         "lists-watchlist.json",
     ):
         PlaylistEntry.objects.all().delete()

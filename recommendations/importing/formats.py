@@ -102,8 +102,8 @@ FACTS = frozenset({
     "action", "addedtowatchlistat", "animetype", "averagerating", "created", "directors",
     "episodeid", "genres", "id", "imdbrating", "lastupdatedat", "letterboxduri", "malid",
     "modified", "movieid", "notairedepisodescount", "numvotes", "poster", "position", "rank",
-    "released", "resetat", "runtime", "runtimemins", "simklid", "slug", "totalepisodescount", "traktid",
-    "traktrating", "tvdb", "tvdbid", "url", "watchedepisodescount",
+    "released", "resetat", "runtime", "runtimemins", "simklid", "slug", "totalepisodescount",
+    "traktid", "traktrating", "tvdb", "tvdbid", "url", "watchedepisodescount",
 })  # fmt: skip
 #: Columns that Letterboxd's own form for imports does not have, and other services' files do.
 OF_OTHERS = frozenset({

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -21,11 +22,21 @@ from recommendations.movielens.refusals import (
     whole_number,
     wrong_fields,
 )
-from recommendations.movielens.titles import parse_title
+from recommendations.movielens.titles import YEARS, parse_title
 
 NO_GENRES = "(no genres listed)"
 #: Of a line of either file.
 FIELDS = 3
+#: The last columns of `u.item` in ml-100k, where 1 says that the film is of the genre. The columns
+#: before them: number, title, release date, date of the video, address at IMDb.
+FLAGS = (
+    NO_GENRES, "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary",
+    "Drama", "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi",
+    "Thriller", "War", "Western",
+)  # fmt: skip
+FLAGGED_FIELDS = 5 + len(FLAGS)
+#: As in "01-Jan-1995".
+RELEASE_DATE = re.compile(r"\d{1,2}-[A-Z][a-z]{2}-(\d{4})")
 #: As ml-1m calls what the others call "Children".
 RENAMED_GENRES = {"Children's": "Children"}
 
@@ -49,9 +60,11 @@ class Film:
 def read_films(folder: Folder, refusals: Refusals) -> list[Film]:
     """In the file's order. Of several with one TMDb id, only the first one has it."""
     films: dict[int, Film] = {}
-    for number, fields in split_lines(folder, folder.films, refusals, n_fields=FIELDS):
+    parse = _parse_flagged_film if folder.has_genre_flags else _parse_film
+    n_fields = FLAGGED_FIELDS if folder.has_genre_flags else FIELDS
+    for number, fields in split_lines(folder, folder.films, refusals, n_fields=n_fields):
         try:
-            film = _parse_film(fields)
+            film = parse(fields)
             if film.number in films:
                 raise LineRefused(f"movie {film.number} stands there a second time")
         except LineRefused as reason:
@@ -78,6 +91,17 @@ def _parse_film(fields: list[str]) -> Film:
             _genre(genre) for genre in genres.strip().split("|") if genre not in ("", NO_GENRES)
         ),
     )
+
+
+def _parse_flagged_film(fields: list[str]) -> Film:
+    """The release date stands in for a title without a year."""
+    number, title, released, _, _, *flags = fields
+    genres = [genre for genre, flag in zip(FLAGS, flags, strict=True) if flag.strip() == "1"]
+    film = _parse_film([number, title, "|".join(genres)])
+    found = RELEASE_DATE.fullmatch(released.strip())
+    if film.release_year is None and found and int(found[1]) in YEARS:
+        return replace(film, release_year=int(found[1]))
+    return film
 
 
 @cache
@@ -117,7 +141,7 @@ def split_lines(
     """The number of each line, and its fields."""
     for number, line in numbered_lines(folder, path):
         try:
-            fields = _split(decode(line, folder), folder.separator)
+            fields = _split(decode(line, folder), folder.separator_of(path))
             if len(fields) != n_fields:
                 raise wrong_fields(len(fields), n_fields)
         except LineRefused as reason:

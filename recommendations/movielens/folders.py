@@ -15,21 +15,34 @@ class NotMovieLens(Exception):
 
 @dataclass(frozen=True)
 class Folder:
-    """`links` is where the TMDb ids are, which the older folders do not have."""
+    """`links` is where the TMDb ids are, which the older folders do not have.
+
+    Attributes:
+        film_separator: Of the films' file, where the other files have another one.
+    """
 
     films: Path
     ratings: Path
     links: Path | None
     separator: str
     encoding: str
+    film_separator: str | None = None
 
     @property
     def has_headers(self) -> bool:
         return self.separator == ","
 
     @property
+    def has_genre_flags(self) -> bool:
+        """Whether a film's line has a column for each genre, as in ml-100k."""
+        return self.film_separator is not None
+
+    def separator_of(self, path: Path) -> str:
+        return (path == self.films and self.film_separator) or self.separator
+
+    @property
     def tags(self) -> Path | None:
-        """None in ml-1m."""
+        """None in ml-1m and ml-100k."""
         path = self.ratings.with_stem("tags")
         return path if path.is_file() else None
 
@@ -55,9 +68,13 @@ def open_folder(path: Path) -> Folder:
         films, ratings = path / f"movies.{suffix}", path / f"ratings.{suffix}"
         if films.is_file() and ratings.is_file():
             return _csv_folder(films, ratings) if suffix == "csv" else _dat_folder(films, ratings)
+    films, ratings = path / "u.item", path / "u.data"
+    if films.is_file() and ratings.is_file():
+        return Folder(films, ratings, None, "\t", "latin-1", film_separator="|")
     raise NotMovieLens(
         f"{path} is not a MovieLens folder: looked for movies.csv with ratings.csv "
-        "(ml-latest-small, ml-25m, ml-32m) and for movies.dat with ratings.dat (ml-1m, ml-10m)."
+        "(ml-latest-small, ml-25m, ml-32m), for movies.dat with ratings.dat (ml-1m, ml-10m) and "
+        "for u.item with u.data (ml-100k)."
     )
 
 

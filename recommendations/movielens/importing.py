@@ -43,17 +43,19 @@ class Summary:
     ratings_updated: int = 0
     ratings_unchanged: int = 0
     refused: int = 0
+    long_tags: int = 0
     seconds: float = 0
 
     def __str__(self) -> str:
         told = self.films_described
         tags = f"Keywords from tags: {told:,} {'film' if told == 1 else 'films'}. " if told else ""
+        long_tags = f"Tags too long for a keyword: {self.long_tags:,}. " if self.long_tags else ""
         return (
             f"Films: {self.films_created:,} created, {self.films_known:,} known. {tags}"
             f"Viewers: {self.viewers_created:,} created, {self.viewers_known:,} known. "
             f"Ratings: {self.ratings_created:,} created, {self.ratings_updated:,} updated, "
             f"{self.ratings_unchanged:,} unchanged. "
-            f"Lines refused: {self.refused:,}. {self.seconds:.1f} s."
+            f"Lines refused: {self.refused:,}. {long_tags}{self.seconds:.1f} s."
         )
 
 
@@ -95,6 +97,7 @@ def import_folder(
     refusals.tell_the_rest()
     summary.viewers_known = len(viewers) - summary.viewers_created
     summary.refused = refusals.count
+    summary.long_tags = refusals.long_tags
     summary.seconds = time.monotonic() - started_at
     return summary
 

@@ -14,10 +14,15 @@ class LineRefused(ValueError):
 
 
 class Refusals:
-    """What was refused so far. `tell` gets a line of text for each of the first ones."""
+    """What was refused so far. `tell` gets a line of text for each of the first ones.
+
+    Attributes:
+        long_tags: How many tags are left out because they are remarks.
+    """
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self.count = 0
+        self.long_tags = 0
         self._tell = tell
 
     def add(self, path: Path, number: int, reason: LineRefused) -> None:

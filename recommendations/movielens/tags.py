@@ -56,6 +56,8 @@ def tag_lines(folder: Folder, films: Container[int], refusals: Refusals) -> Iter
                 raise LineRefused(f"unknown movie {film}")
             if len(text := fields[2].strip()) <= MAX_LENGTH:
                 yield Tag(viewer, film, _as_keyword(text))
+            else:
+                refusals.long_tags += 1
         except LineRefused as reason:
             refusals.add(folder.tags, number, reason)
 

@@ -25,7 +25,7 @@ class Command(BaseCommand):
     help = "Bring in the films, viewers and ratings of a MovieLens folder. Can be repeated."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("path", type=Path, help="such as ml-latest-small, ml-25m or ml-1m")
+        parser.add_argument("path", type=Path, help="such as ml-latest-small, ml-32m or ml-100k")
         parser.add_argument("--limit", type=_count, help="read only the first so many ratings")
 
     def handle(self, *args: Any, **options: Any) -> None:
