@@ -118,6 +118,12 @@ def test_a_film_may_be_called_like_a_formula(viewer: Client) -> None:
     assert Interaction.objects.get().movie == film
 
 
+def test_a_nul_in_json_is_taken_out(viewer: Client) -> None:
+    item = {"rated_at": "2024-01-01T10:00:00Z", "rating": 8, "movie": {"title": "A\0B", "year": 1}}
+    [unknown] = imported(viewer, json.dumps([item]).encode())["unknown"]
+    assert unknown["title"] == "AB"
+
+
 def test_what_is_told_of_a_row_is_clean_and_short(viewer: Client) -> None:
     row = f"2024-01-01,\x1b[31m=A\u0007,1962,x,{'=' * 5000}"
     [refused] = imported(viewer, csv(RATINGS, row))["refused"]

@@ -106,6 +106,16 @@ def test_the_list_of_simkl_says_what_was_done(
         assert status in report["passed_over"][0]["reason"]
 
 
+def test_a_status_beside_a_rating_is_named(viewer: Client) -> None:
+    make_cleo()
+    row = cells(
+        SIMKL, SIMKL_ID=1, Title=TITLE, Type="movie", Year=1962, Watchlist="dropped", Rating=2
+    )
+    report = imported(viewer, csv(SIMKL, row))
+    assert ratings() == [(TITLE, 2)]
+    assert report["not_kept"] == [{"file": "", "columns": ["Watchlist"]}]
+
+
 def test_what_simkl_takes_in_is_read_too(viewer: Client) -> None:
     make_cleo()
     row = cells(SIMKL_FORM, simkl_id=5, Type="movie", Title=TITLE, Year=1962, Rating=7)

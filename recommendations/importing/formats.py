@@ -83,6 +83,11 @@ class Format:
         of_readings = {name for each in self.readings for name in (each.at, each.value)}
         return frozenset({self.title, self.status, *of_readings} | IDENTIFYING)
 
+    @property
+    def statuses(self) -> frozenset[str]:
+        """The words in the `status` column that say something, and the empty one."""
+        return frozenset({""}).union(*(each.statuses for each in self.readings))
+
     def fits(self, columns: Collection[str]) -> bool:
         return (
             self.needs.issubset(columns)

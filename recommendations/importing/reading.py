@@ -17,6 +17,7 @@ from recommendations.importing.formats import (
     SERVICES,
     Deed,
     Format,
+    column,
     formats_of,
 )
 from recommendations.importing.rows import (
@@ -180,7 +181,7 @@ def _reason_to_skip(entry: Entry, form: Format) -> str:
     if form.service == "letterboxd" and (found := entry.folders & LETTERBOXD_FOLDERS.keys()):
         return LETTERBOXD_FOLDERS[sorted(found)[0]]
     if form.is_any_list and "watchlist" not in entry.words:
-        return "Lists other than the watchlist are not kept."
+        return "Lists other than the watchlist are not kept. If it is the watchlist, call it so."
     return ""
 
 
@@ -219,6 +220,8 @@ def _read(upload: Upload, entry: Entry, table: Table, form: Format, now: datetim
             if line.fault:
                 raise Fault(line.fault)
             upload.rows.append(row_of(place, form, line.cells, now))
+            if column(line.cells.get(form.status, "")) not in form.statuses:
+                not_kept.add(form.status)
         except OffTheScale as fault:
             if form.checks_scale:
                 raise FileRefused(_another_scale(place, fault)) from fault
@@ -229,9 +232,8 @@ def _read(upload: Upload, entry: Entry, table: Table, form: Format, now: datetim
             upload.passed_over.append(Refused(place, str(reason)))
             upload.not_films += isinstance(reason, NoFilm)
     if not_kept:
-        upload.not_kept[entry.path] = [
-            table.names[name] for name in table.names if name in not_kept
-        ]
+        names = [name for name in table.names if name in not_kept]
+        upload.not_kept[entry.path] = [table.names[name][:TOLD_LENGTH] for name in names]
 
 
 def _with_content(cells: Mapping[str, str], names: Iterable[str]) -> set[str]:
