@@ -146,9 +146,13 @@ def test_a_pipe_goes_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_unknown_columns_and_keys_can_be_left_out(tmp_path: Path) -> None:
     path = sheet(tmp_path / "a.csv", f"{HEADER},Notes", f"{CLEO},good")
-    assert "1 created" in run(path, "--ignore-unknown")[0]
+    out = run(path, "--ignore-unknown")[0]
+    assert "1 created" in out
+    assert "Left out: 'notes'." in out
     rows = json_lines(tmp_path / "a.jsonl", film(id=7, ranking=10))
-    assert "1 unchanged" in run(rows, "--ignore-unknown")[0]
+    out = run(rows, "--ignore-unknown")[0]
+    assert "1 unchanged" in out
+    assert "Left out: 'id', 'ranking'." in out
 
 
 # --- what is told

@@ -68,9 +68,9 @@ def test_a_backup_of_simkl_rates_out_of_ten(viewer: Client) -> None:
     make_cleo(), make_movie(name="Vagabond", release_year=1985, tmdb_id=44018)
     file = csv(
         SIMKL,
-        f"9001,{TITLE},movie,1962,completed,,2024-01-04,3,,,,tt0055852",
+        f"9001,{TITLE},movie,1962,completed,,2024-01-04,3,Great,,,tt0055852",
         "9002,Sans toit ni loi,movie,1985,completed,,18-12-2023 21:50:41,9,,,44018,",
-        "9003,Severance,tv,2022,watching,S02E03,2024-01-04,9,Great,371980,95396,tt11280740",
+        "9003,Severance,tv,2022,watching,S02E03,2024-01-04,9,,371980,95396,tt11280740",
         "9004,Ajin,anime,2016,plantowatch,,,,,,,",
     )
     report = imported(viewer, file)
@@ -81,7 +81,7 @@ def test_a_backup_of_simkl_rates_out_of_ten(viewer: Client) -> None:
     assert report["not_films"] == 2
     assert [row["row"] for row in report["passed_over"]] == [4, 5]
     assert "“Severance” is not a film" in report["passed_over"][0]["reason"]
-    assert {"Memo", "LastEpWatched"} == set(report["not_kept"][0]["columns"])
+    assert report["not_kept"] == [{"file": "", "columns": ["Memo"]}]
 
 
 @pytest.mark.parametrize(
@@ -181,10 +181,7 @@ def test_half_points_of_tmdb_are_rounded(viewer: Client, value: str, half_stars:
 def test_the_average_at_tmdb_is_nobodys_rating(viewer: Client) -> None:
     make_cleo()
     report = imported(viewer, csv(TMDB, tmdb_row()))
-    assert (report["refused_count"], report["not_kept"]) == (
-        1,
-        [{"file": "", "columns": ["Rating"]}],
-    )
+    assert (report["refused_count"], report["not_kept"]) == (1, [])
     assert not Interaction.objects.exists()
 
 
@@ -366,6 +363,30 @@ HEADERS = {
     "movielens-ratings": MOVIELENS,
     "letterboxd-import": "Title,Year,Rating10",
 }
+
+
+FULL = {
+    IMDB_RATINGS: {"Your_Rating": 9, "Date_Rated": "2024-01-01"},
+    IMDB_LIST: {"Created": "2024-01-01", "Your_Rating": "", "Date_Rated": ""},
+    TRAKT_RATINGS: {"rating": 9, "rated_at": "2024-01-01"},
+    TMDB: {"Your_Rating": 9, "Date_Rated": "2024-01-01", "Release_Date": "1962-04-11"},
+    MOVIELENS: {"rating": 4.5},
+}
+
+
+@pytest.mark.parametrize(("header", "said"), FULL.items())
+def test_facts_about_a_film_are_not_the_viewers_own(
+    viewer: Client, header: str, said: dict[str, object]
+) -> None:
+    """Of these files everything that the viewer has said is kept."""
+    of_series = ("episode", "season")
+    values = {name: "1" for name in header.split(",") if not name.lower().startswith(of_series)}
+    values |= dict.fromkeys(("Title", "title", "Name"), TITLE) | {"Title Type": "movie"}
+    values |= {"Type": "movie", "type": "movie", "Description": "", "Year": "1962", "year": "1962"}
+    values |= {name.replace("_", " "): str(value) for name, value in said.items()}
+    values |= {name: str(value) for name, value in said.items()}
+    report = imported(viewer, csv(header, cells(header, **values)))
+    assert (report["kept_for_later"], report["not_kept"]) == (1, [])
 
 
 @pytest.mark.parametrize(("name", "header"), HEADERS.items())

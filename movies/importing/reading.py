@@ -9,7 +9,7 @@ import os
 import stat
 import sys
 import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from typing import TextIO, cast
@@ -19,9 +19,11 @@ import orjson
 from movies.importing.cells import FIELDS
 from movies.importing.lines import Lines, UnusableFile
 from movies.importing.rows import Refused, refused
-from movies.importing.spreadsheets import read_spreadsheet
+from movies.importing.spreadsheets import read_header, read_spreadsheet
 
 STDIN = "-"
+#: So many names are told of.
+MAX_LEFT_OUT = 20
 GZIP = b"\x1f\x8b"
 #: What files begin with that are no text in UTF-8.
 NO_TEXT = {
@@ -40,11 +42,13 @@ class InputFile:
 
     Attributes:
         size_bytes: None of a pipe.
+        left_out: Columns and keys that are ignored as a film does not have them, in their order.
     """
 
     def __init__(self, raw: BufferedReader, name: str) -> None:
         self.name = name
         self._raw = raw
+        self.left_out: list[str] = []
         self.size_bytes: int | None = None
         with suppress(OSError):  # what stands for a file in memory has no number
             status = os.fstat(raw.fileno())
@@ -75,14 +79,37 @@ class InputFile:
             with _as_text(stream) as text:
                 lines = Lines(text)
                 if head.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{"):
-                    yield from _read_json_lines(lines, ignore_unknown=ignore_unknown)
+                    yield from self._read_json_lines(lines, ignore_unknown=ignore_unknown)
                 else:
-                    yield from read_spreadsheet(
-                        lines, ignore_unknown=ignore_unknown, clear_empty=clear_empty
-                    )
+                    header = read_header(lines, ignore_unknown=ignore_unknown)
+                    self._leave_out(header.columns)
+                    yield from read_spreadsheet(lines, header, clear_empty=clear_empty)
         except (EOFError, OSError, zlib.error) as error:
             number = lines.number if lines else 0
             raise UnusableFile(f"cannot be read beyond line {number}: {error}") from error
+
+    def _read_json_lines(
+        self, lines: Lines, *, ignore_unknown: bool
+    ) -> Iterator[tuple[int, object] | Refused]:
+        for line in lines:
+            if line.fault:
+                yield refused(line.number, "body", line.fault)
+            elif line.text.strip():
+                try:
+                    row = orjson.loads(line.text)
+                except orjson.JSONDecodeError as error:
+                    yield refused(line.number, "body", f"The line is not JSON: {error}")
+                    continue
+                if ignore_unknown and isinstance(row, dict):
+                    self._leave_out(row)
+                    row = {name: row[name] for name in FIELDS if name in row}
+                yield line.number, row
+
+    def _leave_out(self, names: Iterable[str]) -> None:
+        for name in names:
+            is_new = name and name not in FIELDS and name not in self.left_out
+            if is_new and len(self.left_out) < MAX_LEFT_OUT:
+                self.left_out.append(name)
 
 
 @contextmanager
@@ -119,20 +146,3 @@ def _refuse_no_text(head: bytes) -> None:
         raise UnusableFile("is one list of JSON. Write one object a line: jq -c '.[]'.")
     if b"\0" in head.partition(b"\n")[0]:
         raise UnusableFile("has NUL bytes in its first line: no text, or UTF-16. Save it as UTF-8.")
-
-
-def _read_json_lines(
-    lines: Lines, *, ignore_unknown: bool
-) -> Iterator[tuple[int, object] | Refused]:
-    for line in lines:
-        if line.fault:
-            yield refused(line.number, "body", line.fault)
-        elif line.text.strip():
-            try:
-                row = orjson.loads(line.text)
-            except orjson.JSONDecodeError as error:
-                yield refused(line.number, "body", f"The line is not JSON: {error}")
-                continue
-            if ignore_unknown and isinstance(row, dict):
-                row = {name: row[name] for name in FIELDS if name in row}
-            yield line.number, row

@@ -32,13 +32,8 @@ class Header:
 
 
 def read_spreadsheet(
-    lines: Lines, *, ignore_unknown: bool, clear_empty: bool
+    lines: Lines, header: Header, *, clear_empty: bool
 ) -> Iterator[tuple[int, object] | Refused]:
-    """
-    Raises:
-        UnusableFile: The header is none, or has other columns.
-    """
-    header = _read_header(lines, ignore_unknown=ignore_unknown)
     for record in _Records(lines, header):
         if isinstance(record, Refused):
             yield record
@@ -55,7 +50,11 @@ def read_spreadsheet(
         yield number, row
 
 
-def _read_header(lines: Lines, *, ignore_unknown: bool) -> Header:
+def read_header(lines: Lines, *, ignore_unknown: bool) -> Header:
+    """
+    Raises:
+        UnusableFile: The header is none, or has other columns.
+    """
     line = _first_line(lines)
     separators: Sequence[str] = SEPARATORS
     if named := NAMED_SEPARATOR.fullmatch(line.text):

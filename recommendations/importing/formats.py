@@ -58,6 +58,7 @@ class Format:
         status: The column that decides between readings.
         title_has_year: As in “Toy Story (1995)”.
         checks_scale: A rating above the scale shows that the whole file is another service's.
+        facts: Columns that are about the film in this format, and the viewer's own in others.
         is_any_list: The service's other lists have the same columns as its watchlist.
     """
 
@@ -71,6 +72,7 @@ class Format:
     status: str = ""
     title_has_year: bool = False
     checks_scale: bool = False
+    facts: frozenset[str] = frozenset()
     is_any_list: bool = False
 
     @property
@@ -79,9 +81,9 @@ class Format:
 
     @property
     def used(self) -> frozenset[str]:
-        """The columns that are read."""
+        """The columns that are read, or about the film."""
         of_readings = {name for each in self.readings for name in (each.at, each.value)}
-        return frozenset({self.title, self.status, *of_readings} | IDENTIFYING)
+        return frozenset({self.title, self.status, *of_readings} | IDENTIFYING | self.facts)
 
     @property
     def statuses(self) -> frozenset[str]:
@@ -261,15 +263,18 @@ SIMKL_FORMATS = (
 )
 
 TMDB = _columns("tmdbid", "imdbid", "type", "name", "releasedate", "yourrating", "daterated")
+#: TMDb's own average.
+TMDB_FACTS = _columns("rating")
 TMDB_RATED = Reading(Deed.RATED, "daterated", "yourrating", half_stars=1, rounds=True)
 TMDB_FORMATS = (
-    Format("tmdb-ratings", TMDB, (TMDB_RATED,), title="name"),
+    Format("tmdb-ratings", TMDB, (TMDB_RATED,), title="name", facts=TMDB_FACTS),
     Format(
         "tmdb-watchlist",
         TMDB,
         (Reading(Deed.LISTED, "daterated"), TMDB_RATED),
         title="name",
         words=WATCHLIST_WORDS,
+        facts=TMDB_FACTS,
     ),
     Format(
         "tmdb-favourites",
@@ -277,6 +282,7 @@ TMDB_FORMATS = (
         (Reading(Deed.LIKED, "daterated"), TMDB_RATED),
         title="name",
         words=FAVOURITES_WORDS,
+        facts=TMDB_FACTS,
     ),
 )
 

@@ -214,12 +214,12 @@ def _read(upload: Upload, entry: Entry, table: Table, form: Format, now: datetim
     for line in table.lines:
         if upload.rows_before + upload.size == MAX_ROWS:
             raise TooMuch(f"There are more than {MAX_ROWS:,} rows.")
-        not_kept |= _with_content(line.cells, unread - not_kept)
         place = Place(entry.path, line.number)
         try:
             if line.fault:
                 raise Fault(line.fault)
             upload.rows.append(row_of(place, form, line.cells, now))
+            not_kept |= _with_content(line.cells, unread - not_kept)
             if column(line.cells.get(form.status, "")) not in form.statuses:
                 not_kept.add(form.status)
         except OffTheScale as fault:

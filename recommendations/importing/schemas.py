@@ -53,7 +53,10 @@ class Counts(Schema):
 
 class RowOut(Schema):
     file: str = Field(examples=["diary.csv"])
-    row: int = Field(description="The line, of which the header is 1.", examples=[7])
+    row: int = Field(
+        description="The line, of which the header is 1; or the entry of a file of JSON.",
+        examples=[7],
+    )
 
 
 class Candidate(Schema):

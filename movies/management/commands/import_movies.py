@@ -52,6 +52,7 @@ class Command(BaseCommand):
         self._options = options
         #: Of rows, by what became of them.
         self._count: Counter[str] = Counter()
+        self._left_out: list[str] = []
         try:
             with (
                 opened(options["file"]) as file,
@@ -97,6 +98,7 @@ class Command(BaseCommand):
                         out = self.stderr if outcome == "refused" else self.stdout
                         out.write(line)
                 bar.update(file.position_bytes - bar.n)
+        self._left_out = file.left_out
 
     def _told(self, result: Result, outcome: str, name: str) -> Iterator[str]:
         """The lines that are printed of a row."""
@@ -115,10 +117,12 @@ class Command(BaseCommand):
 
     def _summary(self) -> str:
         count = self._count
+        left_out = ", ".join(repr(name[:40]) for name in self._left_out)
         return (
             f"{'Dry run: nothing is written. ' if self._options['dry_run'] else ''}"
             f"Films: {count['created']:,} created, {count['updated']:,} updated, "
             f"{count['unchanged']:,} unchanged. Rows refused: {count['refused']:,}."
+            f"{f' Left out: {left_out}.' if left_out else ''}"
         )
 
 
