@@ -6,14 +6,16 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
+from celery.schedules import crontab
 from django.db import connection
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from cinema.celery import app
 from movies.importing.rows import checked
 from movies.importing.services import import_rows
 from movies.models import Movie
@@ -39,6 +41,9 @@ from tests.viewer_files import (
 )
 from users.models import Playlist, PlaylistEntry, User, Viewing
 from users.privacy.erasure import erase
+
+if TYPE_CHECKING:
+    from pytest_django.fixtures import Settings
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_and_alone")]
 
@@ -199,6 +204,18 @@ def test_it_is_known_by_its_tmdb_id_first(viewer: Client) -> None:
     assert match_pending() == 0
     make_cleo(tmdb_id=499)
     assert match_pending() == 1
+
+
+def test_beat_sends_it_each_minute_and_for_all_films_each_hour(settings: Settings) -> None:
+    sent = [
+        each
+        for each in settings.CELERY_BEAT_SCHEDULE.values()
+        if each["task"] == match_pending_imports.name
+    ]
+    assert [each["schedule"] for each in sent] == [60, crontab(minute="50")]
+    assert match_pending_imports.name in app.tasks
+    for each in sent:
+        match_pending_imports(**each.get("kwargs", {}))
 
 
 def test_a_film_that_was_added_while_the_worker_was_away_is_found_by_the_hour(

@@ -442,6 +442,7 @@ def test_every_format_can_be_told_from_the_others() -> None:
         ("watched copy 3.csv", "letterboxd-watched"),
         ("WATCHED.TXT", "letterboxd-watched"),
         ("films (1).csv", "letterboxd-likes"),
+        ("letterboxdWatchlistExport2024.csv", "letterboxd-watchlist"),
         ("my watched films.csv", "letterboxd-watched"),
     ],
 )

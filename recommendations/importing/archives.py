@@ -38,6 +38,8 @@ BROKEN = (
 
 SUFFIXES = (".csv", ".json", ".tsv", ".txt")
 ARCHIVES = (".zip", ".gz", ".7z", ".rar", ".tar", ".tgz", ".bz2", ".xz")
+#: As in "WatchlistExport" and "WATCHLIST-2".
+WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 #: Of macOS: what it knows of files.
 MACOS = "__macosx"
 
@@ -54,9 +56,9 @@ class Entry:
         """Of the file's name, which browsers and systems change: `watchlist` is in
         "watchlist (1).csv" and in "Copy of watchlist-2.CSV". The folder `likes` is Letterboxd's.
         """
-        path = PurePosixPath(self.path.replace("\\", "/").casefold())
-        folder = {path.parent.name} & {"likes"}
-        return frozenset(re.findall(r"[a-z]+", path.name)) | folder
+        path = PurePosixPath(self.path.replace("\\", "/"))
+        folder = {path.parent.name.lower()} & {"likes"}
+        return frozenset(word.lower() for word in WORD.findall(path.name)) | folder
 
     @property
     def folders(self) -> frozenset[str]:
