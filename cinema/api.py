@@ -23,7 +23,9 @@ from ninja.renderers import BaseRenderer
 from cinema.answers.api import router as answers
 from cinema.audit.api import router as audit
 from cinema.errors import ApiError, Unauthorized, Unprocessable, database_away, problem
+from cinema.health_api import router as health
 from cinema.openapi import polish
+from cinema.query_parameters import refuse_wrong_parameters
 from cinema.throttling.errors import TooManyRequests
 from movies.api import router as movies
 from movies.importing.api import router as importing
@@ -90,6 +92,7 @@ api = CinemaAPI(
     docs=Swagger(settings={"persistAuthorization": True}),
     urls_namespace="api-1",
 )
+api.add_decorator(refuse_wrong_parameters)
 for router in (
     movies,
     importing,
@@ -116,6 +119,7 @@ for router in (
     analytics,
     audit,
     answers,
+    health,
 ):
     api.add_router("", router)
 

@@ -41,6 +41,15 @@ def ready(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"status": status, "components": components}, status=200 if fit else 503)
 
 
+@require_safe
+def db(request: HttpRequest) -> JsonResponse:
+    """The database part of `ready`: 200, or 503 while the database does not answer."""
+    found = _look_at(_database)
+    fit = found["state"] == "ok"
+    document = {"status": "ok" if fit else "unavailable", "components": {"database": found}}
+    return JsonResponse(document, status=200 if fit else 503)
+
+
 def _look_at(check: Callable[[], Mapping[str, object]]) -> dict[str, object]:
     started_at = time.perf_counter()
     try:

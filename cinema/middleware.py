@@ -8,7 +8,12 @@ import uuid
 from collections.abc import Callable
 from contextvars import ContextVar
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponsePermanentRedirect,
+)
 from django.http.response import HttpResponseNotAllowed
 
 from cinema.errors import CONTENT_TYPE, problem
@@ -19,7 +24,7 @@ _request_id: ContextVar[str] = ContextVar("request_id", default="-")
 _usable_id = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
 
 #: Answers below these paths are for programs: an error there is never HTML.
-API_PATHS = ("/api/", "/graphql", "/health/", "/media/")
+API_PATHS = ("/api/", "/graphql", "/health", "/media/")
 
 
 def current_request_id() -> str:
@@ -45,6 +50,29 @@ def request_id(get_response: GetResponse) -> GetResponse:
         response = get_response(request)
         response["X-Request-ID"] = identifier
         return response
+
+    return middleware
+
+
+def one_path(get_response: GetResponse) -> GetResponse:
+    """Take an address with a trailing slash and one without it for the same.
+
+    Admin pages have the slash, as their relative links need it, and all else has none. A browser is
+    redirected to the right form of an admin page. Any other request is answered as it is, since a
+    redirect would lose the body of a POST. Whatever comes next sees one form only.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        given = request.path_info
+        path = given.rstrip("/")
+        is_admin = path == "/admin" or path.startswith("/admin/")
+        path = f"{path}/" if is_admin else path or "/"
+        if path != given:
+            request.path = request.path.removesuffix(given) + path
+            request.path_info = path
+            if is_admin and request.method in ("GET", "HEAD"):
+                return HttpResponsePermanentRedirect(request.get_full_path())
+        return get_response(request)
 
     return middleware
 

@@ -7,11 +7,16 @@ from http import HTTPStatus
 from typing import Any
 
 from cinema.errors import CONTENT_TYPE
+from cinema.query_parameters import JSON
 
 #: Every operation that asks the database can find it away.
 AWAY = HTTPStatus.SERVICE_UNAVAILABLE
+#: Every operation that answers JSON refuses query parameters that it does not have.
+UNPROCESSABLE = HTTPStatus.UNPROCESSABLE_ENTITY
 #: Every operation counts: by address or by account, and some by limits of their own.
 TOO_MANY = HTTPStatus.TOO_MANY_REQUESTS
+#: A report of what is away is no problem document: monitors read it as they read one with 200.
+HEALTH_REPORT = {"schema": {"$ref": "#/components/schemas/HealthOut"}}
 RETRY_AFTER = {
     "description": "Seconds until one more is within the limit.",
     "schema": {"type": "integer", "minimum": 1, "examples": [7]},
@@ -58,11 +63,17 @@ def _unwrap_body(operation: dict[str, Any]) -> None:
 def _describe_errors(operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    for always in (AWAY, TOO_MANY):
-        entry = {"description": always.phrase, "content": {"": problem}}
+    for always in (AWAY, TOO_MANY, *([UNPROCESSABLE] if _answers_json(responses) else [])):
+        entry = {"description": always.phrase, "content": {JSON: problem}}
         responses.setdefault(always.value, entry)
     responses[TOO_MANY.value]["headers"] = {"Retry-After": RETRY_AFTER}
     for status, response in responses.items():
         if int(status) >= HTTPStatus.BAD_REQUEST and "content" in response:
             [body] = response["content"].values()
-            response["content"] = {CONTENT_TYPE: body}
+            if body != HEALTH_REPORT:
+                response["content"] = {CONTENT_TYPE: body}
+
+
+def _answers_json(responses: dict[Any, Any]) -> bool:
+    kinds = {kind for response in responses.values() for kind in response.get("content", {})}
+    return kinds <= {JSON}

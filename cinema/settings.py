@@ -23,6 +23,9 @@ from cinema.throttling.rates import rate
 from cinema.variables import (
     boolean,
     fraction,
+    host_name,
+    in_url,
+    local_url,
     mail_sender,
     mail_server,
     matching,
@@ -32,6 +35,7 @@ from cinema.variables import (
     positive,
     read,
     shares_of,
+    site_url,
     some_of,
     time_of_day,
     url_of,
@@ -50,13 +54,19 @@ environ.Env.read_env(str(BASE_DIR / ".env"))
 
 CINEMA_HOME = Path(read("CINEMA_HOME", str, str(BASE_DIR / ".cinema"))).expanduser().absolute()
 DEBUG = read("DEBUG", boolean, "false")
-HOST = read("HOST", str, "127.0.0.1")
+HOST = read("HOST", host_name, "127.0.0.1")
 PORT = read("PORT", whole(1, 65535), "8000")
-PUBLIC_URL = read("PUBLIC_URL", url_of("http", "https"), f"http://{HOST}:{PORT}").rstrip("/")
-ALLOWED_HOSTS = read("ALLOWED_HOSTS", words, "localhost,127.0.0.1,[::1]")
+LOCAL_URL = local_url(HOST, PORT)
+PUBLIC_URL = read("PUBLIC_URL", site_url, LOCAL_URL)
+_public_host = urlsplit(PUBLIC_URL).hostname or ""
+ALLOWED_HOSTS = read(
+    "ALLOWED_HOSTS", words, f"localhost,127.0.0.1,[::1],{in_url(HOST)},{in_url(_public_host)}"
+)
 CSRF_TRUSTED_ORIGINS = read("CSRF_TRUSTED_ORIGINS", words, "")
 WEB_WORKERS = read("WEB_WORKERS", whole(1, 64), "2")
 WEB_THREADS = read("WEB_THREADS", whole(1, 128), "8")
+ENABLE_BACKGROUND_JOBS = read("ENABLE_BACKGROUND_JOBS", boolean, "true")
+CACHE_SIZE = read("CACHE_SIZE", whole(0, 65_536), "64")
 LOG_LEVEL = read("LOG_LEVEL", one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO")
 
 # --- servers: an address, or the embedded server when there is none
@@ -154,7 +164,9 @@ _mails_to = "smtp" if EMAIL_HOST else "console" if EMBEDDED_POSTGRES else "dummy
 EMAIL_BACKEND = f"django.core.mail.backends.{_mails_to}.EmailBackend"
 EMAIL_TIMEOUT = read("EMAIL_TIMEOUT_S", positive, "10")
 DEFAULT_FROM_EMAIL = read(
-    "DEFAULT_FROM_EMAIL", mail_sender, f"no-reply@{urlsplit(PUBLIC_URL).hostname or 'localhost'}"
+    "DEFAULT_FROM_EMAIL",
+    mail_sender,
+    f"no-reply@{'localhost' if ':' in _public_host else _public_host}",
 )
 
 # Who keeps something of a viewer where no foreign key shows it: users/privacy/keepers.py.
@@ -291,6 +303,7 @@ INTERACTION_WEIGHTS = read(
     weight_table,
     "check-in=4,favourite=3,superlike=3,like=2,seen=0.5,dislike=-2,hide=-3,5=3,4=2,3=1,2=-1,1=-2",
 )
+RECOMMENDATIONS_PER_REQUEST = read("RECOMMENDATIONS_PER_REQUEST", whole(1, 40), "20")
 RELEASE_CHECK_INTERVAL_S = read("RELEASE_CHECK_INTERVAL_S", positive, "1")
 RELEASES_KEPT = read("RELEASES_KEPT", whole(1, 1000), "3")
 POPULAR_HALF_LIFE_DAYS = read("POPULAR_HALF_LIFE_DAYS", whole(1, 3650), "14")
@@ -323,6 +336,8 @@ _components = ("database", "cache", "broker", "migrations", "workers", "release"
 HEALTH_REQUIRED = read(
     "HEALTH_REQUIRED", some_of(*_components), "database,cache,broker,migrations,workers"
 )
+if not ENABLE_BACKGROUND_JOBS:
+    HEALTH_REQUIRED = [name for name in HEALTH_REQUIRED if name != "workers"]
 
 # --- Django
 
@@ -349,6 +364,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "cinema.middleware.request_id",
     "django.middleware.security.SecurityMiddleware",
+    "cinema.middleware.one_path",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "cinema.middleware.cache_headers",
@@ -378,7 +394,8 @@ TEMPLATES = [
 ]
 ROOT_URLCONF = "cinema.urls"
 WSGI_APPLICATION = "cinema.wsgi.application"
-APPEND_SLASH = False
+APPEND_SLASH = False  # cinema.middleware.one_path does it without losing a body
+LOGIN_REDIRECT_URL = "admin:index"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
 USE_I18N = False
@@ -486,6 +503,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
 CELERY_WORKER_POOL_START_METHOD = "spawn"
 CELERY_BEAT_SCHEDULER = "cinema.beat:ClockStepScheduler"
 CELERY_BEAT_SCHEDULE_FILENAME = str(CINEMA_HOME / "beat-schedule")
-CELERY_BEAT_SCHEDULE = schedule.of_beat(
-    ranking_interval_s=RANKING_INTERVAL_S, training_interval_s=TRAINING_INTERVAL_S
+CELERY_BEAT_SCHEDULE = (
+    schedule.of_beat(ranking_interval_s=RANKING_INTERVAL_S, training_interval_s=TRAINING_INTERVAL_S)
+    if ENABLE_BACKGROUND_JOBS
+    else {}
 )

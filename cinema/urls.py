@@ -14,13 +14,20 @@ from movies.media.serving import serve_media
 
 admin.autodiscover()
 
+DOCS = "/api/v1/docs"
+
+# `cinema.middleware.one_path` takes trailing slashes away, except below admin/.
+
 urlpatterns = [
     path("", welcome, name="welcome"),
     path("account/verify-email", account.verify_email),
     path("account/reset-password", account.reset_password),
+    # Load balancers ask without the base path; `cinema.health_api` has the same below it.
+    path("health", health.ready),
     path("health/live", health.live),
     path("health/ready", health.ready),
-    path("api/docs", RedirectView.as_view(url="/api/v1/docs")),
+    path("health/db", health.db),
+    *(path(typed, RedirectView.as_view(url=DOCS)) for typed in ("api", "api/docs", "api/v1")),
     path("api/v1/redoc", redoc),
     path("api/v1/", api.urls),
     path("graphql", graphql),

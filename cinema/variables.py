@@ -138,6 +138,44 @@ def url_of(*schemes: str) -> Callable[[str], str]:
     return cast
 
 
+def host_name(text: str) -> str:
+    """The name or address of a network interface; an IPv6 address may have its brackets."""
+    if re.search(r"[/\s@?#]|^$", text):
+        raise ValueError("expected a name or an address alone, such as 127.0.0.1, ::1 or 0.0.0.0")
+    return text.removeprefix("[").removesuffix("]")
+
+
+def in_url(host: str) -> str:
+    """The host as it stands in a URL: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
+def local_url(host: str, port: int) -> str:
+    """The address of a server on this machine that listens on `host`."""
+    every_interface = host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+    return f"http://{'localhost' if every_interface else in_url(host)}:{port}"
+
+
+def site_url(text: str) -> str:
+    """A scheme, a host and perhaps a port: `https://cinema.example`.
+
+    Raises:
+        ValueError: The URL has more than that. Links, cookies and the admin expect to be at the root
+            of their host.
+    """
+    parts = urlsplit(url_of("http", "https")(text))
+    host = (parts.hostname or "").encode("idna").decode()
+    if not re.fullmatch(r"[a-z0-9._:-]+", host) or parts.port == 0:
+        raise ValueError("expected a host, as in https://cinema.example")
+    if parts.path not in ("", "/"):
+        raise ValueError(
+            f"Cinema cannot be served below a path such as {parts.path}: give it a host of its own"
+        )
+    if "?" in text or "#" in text or "@" in parts.netloc:
+        raise ValueError("expected a scheme and a host alone, without user, ? and #")
+    return f"{parts.scheme}://{in_url(host)}{f':{parts.port}' if parts.port else ''}"
+
+
 def page_url(text: str) -> str:
     """Of a page that is given something behind a `#`."""
     if "#" in url_of("http", "https")(text):

@@ -25,6 +25,7 @@ from django.utils import timezone
 
 from cinema.http import Document
 from cinema.refreshing import Refreshing
+from movies.days import cinema_day, start_of_cinema_day
 from movies.models import CatalogueVersion, Movie, Screening
 from movies.schemas import MovieOut
 
@@ -118,11 +119,14 @@ class Snapshot:
         return [starts_at for starts_at, _ in rows], [movie_id for _, movie_id in rows]
 
     def showing(self, days: int) -> list[int]:
-        """The movies with a screening still to come in so many days, the next one first."""
+        """The movies with a screening still to come in so many cinema days, the next one first.
+
+        The first day is today, as in the programme.
+        """
         starts, movie_ids = self._screenings_to_come
         now = timezone.now()
-        first = bisect.bisect_right(starts, now)
-        last = bisect.bisect_right(starts, now + timedelta(days=days))
+        end = start_of_cinema_day(cinema_day(now) + timedelta(days=days))
+        first, last = bisect.bisect_right(starts, now), bisect.bisect_left(starts, end)
         return list(dict.fromkeys(movie_ids[first:last]))
 
 

@@ -3,10 +3,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
+from django.conf import settings
 from ninja import Field, Schema
 from pydantic import AfterValidator, ConfigDict, model_validator
 
 from cinema.schemas import RowId
+from movies.programme.query import DEFAULT_DAYS
+from movies.programme.schemas import MAX_DAYS
 from movies.schemas import MovieForViewerOut, MovieOut
 from movies.types import LocalTime
 from recommendations.engine.algorithms import ALGORITHMS
@@ -86,11 +89,17 @@ class NewInteractionOut(InteractionOut):
 
 class RecommendationFilters(Schema):
     scope: Literal["catalogue", "programme"] = Field(
-        "catalogue", description="`programme`: only what still has a screening to come."
+        "catalogue",
+        description="`programme`: only films with a screening still to come within `days`.",
     )
     algorithm: Algorithm = HYBRID
-    limit: int = Field(20, ge=1, le=40)
-    days: int = Field(7, ge=1, le=92, description="How far `programme` looks ahead.")
+    limit: int = Field(settings.RECOMMENDATIONS_PER_REQUEST, ge=1, le=40)
+    days: int = Field(
+        DEFAULT_DAYS,
+        ge=1,
+        le=MAX_DAYS,
+        description="How many cinema days `programme` looks ahead, today included.",
+    )
     refresh: bool = Field(False, description="Make a new list even if nothing has changed.")
 
 

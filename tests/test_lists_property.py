@@ -11,6 +11,7 @@ import time_machine
 from django.db.models import Q
 from django.utils import timezone
 
+from movies.days import cinema_day, start_of_cinema_day
 from movies.models import Movie, Screening
 from recommendations.lists import traits
 from tests.audience import body, ids
@@ -176,7 +177,7 @@ def showing(days: int) -> set[int]:
     now = timezone.now()
     to_come = Screening.objects.filter(
         starts_at__gt=now,
-        starts_at__lte=now + timedelta(days=days),
+        starts_at__lt=start_of_cinema_day(cinema_day(now) + timedelta(days=days)),
         state__in=["scheduled", "sold-out"],
     )
     return set(to_come.values_list("movie_id", flat=True))

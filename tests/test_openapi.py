@@ -60,10 +60,24 @@ def test_every_operation_has_a_summary_tags_and_its_error_statuses(
 
 
 def test_errors_are_problem_documents(document: dict[str, Any]) -> None:
+    reports = {f"GET /api/v1/health{part}" for part in ("", "/ready", "/db")}
     for name, operation in operations(document):
         for status, response in operation["responses"].items():
-            if int(status) >= 400:
+            if name in reports and status == "503":
+                assert list(response["content"]) == ["application/json"], name
+            elif int(status) >= 400:
                 assert list(response["content"]) == ["application/problem+json"], name
+
+
+def test_a_refused_query_parameter_is_declared_wherever_json_is_answered(
+    document: dict[str, Any],
+) -> None:
+    without = {name for name, each in operations(document) if "422" not in each["responses"]}
+    assert without == {
+        "GET /api/v1/movies/feed.atom",
+        "GET /api/v1/movies/{movie_id}/programme.ics",
+        "GET /api/v1/movies/{movie_id}/programme.jsonld",
+    }
 
 
 def test_there_is_one_way_to_authorise(document: dict[str, Any]) -> None:

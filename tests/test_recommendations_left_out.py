@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from movies.days import cinema_day, start_of_cinema_day
 from movies.models import Movie, Screening
 from recommendations.models import Interaction
 from tests.audience import ids, listed, make_audience, rate, say, sources, train_release
@@ -25,7 +26,7 @@ def allowed(client: Client, *, scope: str, days: int) -> set[int]:
         now = timezone.now()
         to_come = Screening.objects.filter(
             starts_at__gt=now,
-            starts_at__lte=now + timedelta(days=days),
+            starts_at__lt=start_of_cinema_day(cinema_day(now) + timedelta(days=days)),
             state__in=["scheduled", "sold-out"],
         )
         movies = movies.filter(pk__in=to_come.values("movie_id"))

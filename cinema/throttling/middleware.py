@@ -20,7 +20,7 @@ from cinema.throttling.rates import Rate
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 #: Probes must get through. A page shows many posters at once, and serving has a limit of its own.
-EXEMPT_PATHS = ("/health/", "/media/", "/static/")
+EXEMPT_PATHS = ("/health", "/api/v1/health", "/media/", "/static/")
 
 
 def throttle(get_response: GetResponse) -> GetResponse:

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 from ninja import Field, Schema
 
+from movies.programme.query import DEFAULT_DAYS
+from movies.programme.schemas import MAX_DAYS
+
 MOST_FILMS = 100
 
 
@@ -34,7 +37,7 @@ class AudienceFitOut(Schema):
     )
     algorithm: str | None = Field(examples=["hybrid"])
     best_share: float = Field(examples=[0.05])
-    days: int = Field(description="Of the programme, from now on.", examples=[7])
+    days: int = Field(description="Cinema days of the programme, from now on.", examples=[7])
     members: int = Field(description="All whose account is open.", examples=[5200])
     asked: int = Field(description="Of them, for all.", examples=[2000])
     known: EstimateOut = Field(description="Of whose taste something is known.")
@@ -52,7 +55,9 @@ class AudienceFitFilters(Schema):
         description="At most 100, with commas. Default: all without a screening to come.",
         examples=["17,42"],
     )
-    days: int = Field(7, ge=1, le=92, description="How far the programme goes.")
+    days: int = Field(
+        DEFAULT_DAYS, ge=1, le=MAX_DAYS, description="Cinema days of the programme, today included."
+    )
     limit: int = Field(20, ge=1, le=MOST_FILMS, description="The films that add most come first.")
 
     @property

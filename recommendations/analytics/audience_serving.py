@@ -1,4 +1,4 @@
-"""The audience's fit, kept for as long as release and catalogue stand, and an hour at most."""
+"""The audience's fit, kept while release, catalogue and cinema day stand, for an hour at most."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import zlib
 from collections.abc import Sequence
 from functools import cache
 
+from django.utils import timezone
+
 from cinema.answers.keeping import answers
 from cinema.answers.kinds import Kind
 from cinema.http import Document
 from movies import catalogue
+from movies.days import cinema_day
 from movies.errors import MovieNotFound
 from recommendations.analytics.audience import fit_audience
 from recommendations.analytics.audience_schemas import MOST_FILMS, AudienceFitOut
@@ -37,7 +40,7 @@ def audience_fit(*, movie_ids: Sequence[int], days: int, limit: int) -> Audience
         shown = AudienceFitOut.from_orm(found)
         return Document(shown.model_dump_json().encode())
 
-    label = f"{release.id}:{snapshot.version}:{_shape()}"
+    label = f"{release.id}:{snapshot.version}:{cinema_day(timezone.now())}:{_shape()}"
     document, _ = answers.get(AUDIENCE_FIT, json.dumps([*movie_ids, f"{days}"]), label, build)
     whole = AudienceFitOut.model_validate_json(document.body)
     return whole.model_copy(update={"data": whole.data[:limit]})

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import Enum
 
 import strawberry
+from django.conf import settings
 from strawberry.types import Info
 
 from cinema.errors import Unauthorized
@@ -13,6 +14,7 @@ from movies.graphql.programme import Batch
 from movies.graphql.query import checked
 from movies.graphql.types import MovieNode
 from movies.models import Movie
+from movies.programme.query import DEFAULT_DAYS
 from recommendations.lists import serving
 from recommendations.lists.choosing import Item
 from recommendations.lists.ranking import HYBRID
@@ -139,10 +141,11 @@ class RecommendationQuery:
         info: Info,
         scope: ScopeOfList = ScopeOfList.CATALOGUE,
         algorithm: str = HYBRID,
-        days: int = 7,
-        limit: int = 20,
+        days: int = DEFAULT_DAYS,
+        limit: int = settings.RECOMMENDATIONS_PER_REQUEST,
     ) -> RecommendationListNode | None:
-        """What to watch next, for who has signed in; `days` is how far `PROGRAMME` looks ahead.
+        """What to watch next, for who has signed in; `days` is how many cinema days
+        `PROGRAMME` looks ahead.
 
         The list is the one of the REST API: it is kept, and what is in it counts as shown.
         """

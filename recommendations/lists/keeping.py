@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from cinema.cache import shared
 from movies.catalogue import Snapshot
-from movies.days import ONE_DAY, local_time, moment_of
+from movies.days import ONE_DAY, cinema_day, local_time, moment_of
 from recommendations.experiments.selectors import running_key
 from recommendations.impressions.showing import films_key
 from recommendations.lists.candidates import Scope
@@ -48,13 +48,15 @@ class Basis(NamedTuple):
 def circumstances_of(user_id: int, question: Question, snapshot: Snapshot) -> str:
     """Beside the viewer's own taste: what staff promote, and which experiment the viewer is in.
 
-    Only of the default algorithm: whoever asks for another one gets that alone.
+    Only of the default algorithm: whoever asks for another one gets that alone. A list of the
+    programme also depends on the cinema day, with which a further day of screenings comes in.
     """
-    if question.algorithm != HYBRID:
-        return ""
     now = timezone.now()
+    day = f"{cinema_day(now)}" if question.scope == "programme" else ""
+    if question.algorithm != HYBRID:
+        return day
     promoted = in_force_key(snapshot, question.scope, now)
-    return f"{promoted}/{running_key(snapshot, user_id, now)}"
+    return f"{day}/{promoted}/{running_key(snapshot, user_id, now)}"
 
 
 @dataclass(frozen=True)

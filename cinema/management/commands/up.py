@@ -84,8 +84,7 @@ class Command(BaseCommand):
 
     @property
     def _address(self) -> str:
-        host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
-        return f"http://{host}:{settings.PORT}"
+        return str(settings.LOCAL_URL)
 
     def _running_address(self) -> str:
         try:

@@ -12,6 +12,8 @@ from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
 from movies import catalogue
+from movies.programme.query import DEFAULT_DAYS
+from movies.programme.schemas import MAX_DAYS
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.lists.batches import ViewerList, active_viewers, lists_for
 from recommendations.lists.candidates import Scope
@@ -30,7 +32,10 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--scope", choices=get_args(Scope), default="programme")
         parser.add_argument(
-            "--days", type=_within(1, 92), default=7, help="how far the programme looks ahead"
+            "--days",
+            type=_within(1, MAX_DAYS),
+            default=DEFAULT_DAYS,
+            help="how many cinema days the programme looks ahead, today included",
         )
         parser.add_argument("--algorithm", choices=ALGORITHMS, default=HYBRID)
         parser.add_argument("--limit", type=_within(1, LIST_LENGTH), default=10, help="films each")
