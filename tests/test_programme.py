@@ -208,7 +208,6 @@ def test_a_withdrawn_movie_is_not_in_the_programme(anonymous: Client, staff: Cli
         ({"tag": "3d"}, [], []),
         ({"genre": "music", "language": "de"}, ["B"], []),
         ({"genre": "drama", "tag": "35mm", "status": "finished"}, [], []),
-        ({"unheard_of": "x"}, ["A", "B"], ["C"]),
     ],
 )
 def test_the_programme_is_filtered(
