@@ -74,6 +74,13 @@ class Conflict(ApiError):
     status = 409
 
 
+class BackgroundJobsDisabled(Conflict):
+    """Only a background job can do it, and ENABLE_BACKGROUND_JOBS is false."""
+
+    def __init__(self, instead: str) -> None:
+        super().__init__(f"Background jobs are disabled (ENABLE_BACKGROUND_JOBS). {instead}")
+
+
 class PreconditionFailed(ApiError):
     """The row was edited since the caller read it."""
 

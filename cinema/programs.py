@@ -16,7 +16,7 @@ ENVIRONMENT = {
 
 
 def programs() -> list[Child]:
-    """The web, the worker, the trainer and beat."""
+    """The web and, with ENABLE_BACKGROUND_JOBS, the worker, the trainer and beat."""
     log_level = f"--loglevel={settings.LOG_LEVEL}"
     alone = ["--without-mingle", "--without-gossip"]  # which nothing here needs: a second less
     web = [
@@ -34,7 +34,8 @@ def programs() -> list[Child]:
         "--max-tasks-per-child=1", "--queues=training", "--hostname=trainer@%h", *alone, log_level,
     ]  # fmt: skip
     beat = ["celery", "--app=cinema", "beat", "--pidfile=", log_level]
-    commands = {"web": web, "worker": worker, "trainer": trainer, "beat": beat}
+    jobs = {"worker": worker, "trainer": trainer, "beat": beat}
+    commands = {"web": web, **(jobs if settings.ENABLE_BACKGROUND_JOBS else {})}
     return [
         Child(
             name=name,

@@ -166,7 +166,7 @@ def list_releases(request: HttpRequest) -> QuerySet[Release]:
     "/releases/train",
     auth=staff,
     throttle=HEAVY,
-    response={202: RunOut, **problems(401, 403)},
+    response={202: RunOut, **problems(401, 403, 409)},
     tags=RELEASES,
 )
 def request_training(request: HttpRequest, response: HttpResponse) -> Status[TrainingRun]:

@@ -3,10 +3,12 @@ from __future__ import annotations
 import logging
 from functools import partial
 
+from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection, transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerAway
 
+from cinema.errors import BackgroundJobsDisabled
 from cinema.locks import again_after_deadlock
 from movies import selectors as movies
 from movies.answers import rating_changed
@@ -154,7 +156,12 @@ def request_training() -> TrainingRun:
 
     The row is the request: should the message to the trainer get lost, `resume_training` sends
     another.
+
+    Raises:
+        BackgroundJobsDisabled: The run would wait for a trainer that is never started.
     """
+    if not settings.ENABLE_BACKGROUND_JOBS:
+        raise BackgroundJobsDisabled("Train by `manage.py train`.")
     hold_writes(TrainingRun)  # two at once would both find none
     unfinished = TrainingRun.objects.filter(state__in=TrainingRun.UNFINISHED)
     if (waiting := unfinished.first()) is not None:

@@ -7,10 +7,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
+from cinema.variables import host_name, local_url, site_url
 from tests.running import ROOT
 
 SETTINGS = (ROOT / "cinema/settings.py").read_text()
@@ -90,6 +92,11 @@ def test_every_variable_is_in_the_example() -> None:
         ("THROTTLE_LOGIN", "0/min"),
         ("THROTTLE_LOGIN", "30/fortnight"),
         ("LOCKOUT_ATTEMPTS", "0"),
+        ("HOST", "http://127.0.0.1"),
+        ("PUBLIC_URL", "https://x.org/cinema"),
+        ("RECOMMENDATIONS_PER_REQUEST", "41"),
+        ("CACHE_SIZE", "64MB"),
+        ("ENABLE_BACKGROUND_JOBS", "sometimes"),
     ],
 )
 def test_a_bad_value_stops_the_start_with_its_name(
@@ -171,3 +178,111 @@ def test_links_lead_to_this_server_unless_the_site_has_pages_of_its_own(tmp_path
     done = start(tmp_path, shown, PUBLIC_URL="https://kino.example/", RESET_PASSWORD_URL=reset)
     own = "https://kino.example/account/verify-email"
     assert done.stdout.strip() == f"{own} {reset} no-reply@kino.example"
+
+
+@pytest.mark.parametrize(
+    ("variables", "link"),
+    [
+        ({"HOST": "::1"}, "http://[::1]:8000"),
+        ({"HOST": "192.168.1.5", "PORT": "9000"}, "http://192.168.1.5:9000"),
+        ({"HOST": "::", "PUBLIC_URL": "https://Cinema.example/"}, "https://cinema.example"),
+    ],
+)
+def test_links_are_addresses_to_which_this_server_answers(
+    tmp_path: Path, variables: dict[str, str], link: str
+) -> None:
+    shown = "s.PUBLIC_URL, s.VERIFY_EMAIL_URL, ','.join(s.ALLOWED_HOSTS), s.DEFAULT_FROM_EMAIL"
+    public, page, hosts, sender = start(tmp_path, shown, **variables).stdout.split()
+    assert (public, page) == (link, f"{link}/account/verify-email")
+    host = re.sub(r":[0-9]+$", "", urlsplit(link).netloc)
+    assert host in hosts.split(",")
+    assert sender == f"no-reply@{'localhost' if ':' in host else host}"
+
+
+@pytest.mark.parametrize(
+    ("host", "link"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000"),
+        ("[::1]", "http://[::1]:8000"),
+        ("2001:db8::7", "http://[2001:db8::7]:8000"),
+        ("0.0.0.0", "http://localhost:8000"),
+        ("::", "http://localhost:8000"),
+        ("cinema.local", "http://cinema.local:8000"),
+    ],
+)
+def test_a_server_is_reached_where_it_listens(host: str, link: str) -> None:
+    assert local_url(host_name(host), 8000) == link
+
+
+@pytest.mark.parametrize("host", ["", "http://127.0.0.1", "127.0.0.1/cinema", "a b", "me@host"])
+def test_a_host_is_a_name_or_an_address_alone(host: str) -> None:
+    with pytest.raises(ValueError, match="a name or an address alone"):
+        host_name(host)
+
+
+@pytest.mark.parametrize(
+    ("url", "site"),
+    [
+        ("https://cinema.example/", "https://cinema.example"),
+        ("https://cinema.example:", "https://cinema.example"),
+        ("http://[2001:DB8::7]:8080", "http://[2001:db8::7]:8080"),
+        ("https://kinö.example", "https://xn--kin-una.example"),
+    ],
+)
+def test_a_public_url_is_a_scheme_and_a_host(url: str, site: str) -> None:
+    assert site_url(url) == site
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "cinema.example",
+        "ftp://cinema.example",
+        "https://",
+        "https:///cinema",
+        "https://cinema.example//",
+        "https://cinema.example/cinema/",
+        "https://cinema.example?lang=de",
+        "https://cinema.example/?",
+        "https://cinema.example#top",
+        "https://boss:secret@cinema.example",
+        "https://@cinema.example",
+        "https://cinema.example:0",
+        "https://cinema.example:99999",
+        "https://cinema.example:port",
+        "https://[::1",
+        "https://cinema example",
+        "https://cinema.example\\evil",
+        "https://cinema.example<script>",
+        "https://..",
+    ],
+)
+def test_any_other_public_url_is_refused(url: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - urllib and the codec have words of their own
+        site_url(url)
+
+
+def test_a_public_url_with_a_path_is_refused_with_the_reason() -> None:
+    with pytest.raises(ValueError, match="cannot be served below a path such as /cinema"):
+        site_url("https://x.org/cinema")
+
+
+def test_how_many_recommendations_a_request_gets_is_a_setting(tmp_path: Path) -> None:
+    shown = (
+        "s.RECOMMENDATIONS_PER_REQUEST, __import__('django').setup(), "
+        "__import__('recommendations.schemas').schemas.RecommendationFilters().limit"
+    )
+    done = start(
+        tmp_path,
+        shown,
+        RECOMMENDATIONS_PER_REQUEST="7",
+        DJANGO_SETTINGS_MODULE="cinema.settings",
+    )
+    assert done.stdout.split() == ["7", "None", "7"], done.stderr
+
+
+def test_without_background_jobs_beat_has_nothing_to_send(tmp_path: Path) -> None:
+    shown = "len(s.CELERY_BEAT_SCHEDULE), ','.join(s.HEALTH_REQUIRED)"
+    assert int(start(tmp_path, shown).stdout.split()[0]) > 10
+    without = start(tmp_path, shown, ENABLE_BACKGROUND_JOBS="false")
+    assert without.stdout.split() == ["0", "database,cache,broker,migrations"]

@@ -159,5 +159,9 @@ def refresh_from_tmdb(page: Any, request: HttpRequest, chosen: QuerySet[Movie]) 
     elif not movie_ids:
         messages.error(request, "None of these has a TMDb id.")
     else:
-        report = tmdb.request_refresh(movie_ids=movie_ids)
+        try:
+            report = tmdb.request_refresh(movie_ids=movie_ids)
+        except ApiError as refusal:
+            messages.error(request, refusal.detail)
+            return
         messages.success(request, f"{len(movie_ids)} to be refreshed by sync {report.pk}.")

@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerAway
 
+from cinema.errors import BackgroundJobsDisabled
 from movies import selectors as movie_selectors
 from movies import services as movies
 from movies.constraints import broken_constraint
@@ -134,8 +135,10 @@ def request_sync(*, kind: str) -> SyncReport:
 
     Raises:
         TmdbNotConnected: There is no token.
+        BackgroundJobsDisabled: The sync would wait for a worker that is never started.
     """
     connecting.check_token()
+    _check_background_jobs()
     report = find_or_create_report(kind=kind, fetched_before=timezone.now())
     transaction.on_commit(send_to_worker)
     return report
@@ -146,13 +149,20 @@ def request_refresh(*, movie_ids: Iterable[int]) -> SyncReport:
 
     Raises:
         TmdbNotConnected: There is no token.
+        BackgroundJobsDisabled: The sync would wait for a worker that is never started.
     """
     connecting.check_token()
+    _check_background_jobs()
     report = SyncReport.objects.create(
         kind=SyncReport.Kind.FILMS, fetched_before=timezone.now(), movie_ids=sorted(movie_ids)
     )
     transaction.on_commit(send_to_worker)
     return report
+
+
+def _check_background_jobs() -> None:
+    if not settings.ENABLE_BACKGROUND_JOBS:
+        raise BackgroundJobsDisabled("Only a worker can fetch from TMDb.")
 
 
 def find_or_create_report(*, kind: str, fetched_before: datetime) -> SyncReport:

@@ -65,7 +65,7 @@ class Command(BaseCommand):
             address_file.write_text(self._address)
             for child in children:
                 child.start()
-            self._say("Starting web, worker, trainer and beat ...")
+            self._say(f"Starting {', '.join(child.name for child in children)} ...")
             self._wait_until_ready(children)
             self._greet()
             self._supervise(servers, children)

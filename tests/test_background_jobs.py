@@ -1,0 +1,91 @@
+"""ENABLE_BACKGROUND_JOBS=false: the web alone, and a clear answer to what only a job can do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from django.test import Client as Browser
+from kombu import Connection
+from pytest_django.fixtures import Settings
+
+from cinema.celery import app
+from cinema.programs import programs
+from movies.tmdb.models import SyncReport
+from recommendations.models import TrainingRun
+from tests.builders import Client, make_movie, make_user
+from tests.office import choose
+from users.models import MailRequest
+from users.recovery.sending import send_waiting
+
+if TYPE_CHECKING:
+    from pytest_django import DjangoCaptureOnCommitCallbacks
+
+    from tests.tmdb_server import TmdbServer
+
+pytestmark = pytest.mark.django_db
+
+ADDRESS = "agnes@example.org"
+
+
+@pytest.fixture
+def without_jobs(settings: Settings) -> None:
+    settings.ENABLE_BACKGROUND_JOBS = False
+
+
+def messages_in(queue: str) -> int:
+    with Connection(app.conf.broker_url) as broker:
+        return int(broker.default_channel.client.llen(queue))
+
+
+def test_the_supervisor_starts_all_four_programs_or_the_web_alone(settings: Settings) -> None:
+    assert [child.name for child in programs()] == ["web", "worker", "trainer", "beat"]
+    settings.ENABLE_BACKGROUND_JOBS = False
+    assert [child.name for child in programs()] == ["web"]
+
+
+@pytest.mark.usefixtures("without_jobs")
+def test_a_training_is_refused_with_the_command_that_trains(staff: Client) -> None:
+    answer = staff.post("/releases/train")
+    assert answer.status_code == 409
+    assert answer.json()["detail"] == (
+        "Background jobs are disabled (ENABLE_BACKGROUND_JOBS). Train by `manage.py train`."
+    )
+    assert not TrainingRun.objects.exists()
+
+
+@pytest.mark.usefixtures("without_jobs")
+def test_a_sync_with_tmdb_is_refused(staff: Client, tmdb: TmdbServer) -> None:
+    answer = staff.post("/tmdb/syncs", {"kind": "genres"})
+    assert answer.status_code == 409
+    assert "ENABLE_BACKGROUND_JOBS" in answer.json()["detail"]
+    assert not SyncReport.objects.exists()
+
+
+@pytest.mark.usefixtures("without_jobs")
+def test_the_admin_says_why_no_movie_is_refreshed(client: Browser, tmdb: TmdbServer) -> None:
+    movie = make_movie(tmdb_id=1)
+    boss = make_user(is_staff=True, is_superuser=True)
+    client.force_login(boss, backend="django.contrib.auth.backends.ModelBackend")
+    said = choose(client, "/admin/movies/movie/", "refresh_from_tmdb", movie)
+    assert "Background jobs are disabled" in said
+    assert not SyncReport.objects.exists()
+
+
+def test_a_mail_waits_in_the_database_until_jobs_are_enabled(
+    settings: Settings,
+    anonymous: Client,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    make_user(email=ADDRESS)
+    settings.ENABLE_BACKGROUND_JOBS = False
+    before = messages_in("cinema")
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = anonymous.post("/auth/password/forgot", {"email": ADDRESS})
+    assert answer.status_code == 202
+    assert messages_in("cinema") == before
+    request = MailRequest.objects.get()
+    settings.ENABLE_BACKGROUND_JOBS = True
+    MailRequest.objects.update(due_at=request.created_at.replace(year=2020))
+    assert send_waiting() == 1
+    assert messages_in("cinema") == before + 1
