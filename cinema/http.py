@@ -15,6 +15,8 @@ from ninja.decorators import decorate_view
 
 _revalidated = cache_control(public=True, max_age=0, must_revalidate=True)
 public = decorate_view(_revalidated)
+#: What Python needs for a kept document and its key, beside the text of both.
+OVERHEAD_BYTES = 1024
 #: Staff see more: no cache may give their answer to others.
 public_by_reader = decorate_view(_revalidated, vary_on_headers("Authorization"))
 
@@ -45,6 +47,11 @@ class Document:
     content_type: str = "application/json"
     own_etag: str = ""
     filename: str = ""
+
+    @property
+    def size_bytes(self) -> int:
+        """How much memory it takes to keep it."""
+        return len(self.body) + OVERHEAD_BYTES
 
     @cached_property
     def etag(self) -> str:

@@ -31,10 +31,13 @@ from movies.schemas import MovieOut
 
 log = logging.getLogger(__name__)
 
-#: How many different answers a process keeps, and how large they may be in all. Filters go together
-#: in endless ways, so what a cinema's own pages lead to is pinned and does not count.
-DOCUMENTS_KEPT = 256
-DOCUMENTS_KEPT_BYTES = 64 * 1024 * 1024
+
+def limit_bytes() -> int:
+    """How much the documents of a snapshot may take: a quarter of CACHE_SIZE.
+
+    The snapshot before it may have as much, and `cinema.answers.memory` has the other half.
+    """
+    return int(settings.CACHE_SIZE * 1024 * 1024) // 4
 
 
 @dataclass(frozen=True)
@@ -71,14 +74,15 @@ class Snapshot:
             return self.kept(key) or self._keep(key, build(), pinned)
 
     def _keep(self, key: object, document: Document, pinned: bool) -> Document:
-        if pinned:
-            self._pinned[key] = document
-            return document
-        self._documents[key] = document
-        self._documents_bytes += len(document.body)
-        while self._documents_bytes > DOCUMENTS_KEPT_BYTES or len(self._documents) > DOCUMENTS_KEPT:
+        """Keep the document. Filters go together in endless ways, so that the oldest must go.
+
+        A pinned one stays, even if there is no memory for others.
+        """
+        (self._pinned if pinned else self._documents)[key] = document
+        self._documents_bytes += document.size_bytes
+        while self._documents and self._documents_bytes > limit_bytes():
             _, oldest = self._documents.popitem(last=False)
-            self._documents_bytes -= len(oldest.body)
+            self._documents_bytes -= oldest.size_bytes
         return document
 
     def kept(self, key: object) -> Document | None:

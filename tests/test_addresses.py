@@ -132,7 +132,9 @@ def test_a_limit_counts_both_forms_together(anonymous: Client, settings: Setting
 
     settings.THROTTLE_LOGIN = rate("2/h")
     sent = {"email": "agnes@example.org", "password": "wrong"}
-    statuses = [anonymous.post(f"/auth/login{slash}", sent).status_code for slash in ("", "/", "//")]
+    statuses = [
+        anonymous.post(f"/auth/login{slash}", sent).status_code for slash in ("", "/", "//")
+    ]
     assert statuses == [401, 401, 429]
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import partial
+from random import Random
 
 import pytest
 from django.core.cache import cache
+from pytest_django.fixtures import Settings
 
-from cinema.answers import keeping, memory
+from cinema.answers import keeping
 from cinema.answers.keeping import Answers
 from cinema.answers.kinds import MAX_BYTES, Kind
 from cinema.cache import shared
-from cinema.http import Document
+from cinema.http import OVERHEAD_BYTES, Document
 from tests.concurrency import at_once
 
 LASTING = Kind("lasting", lambda: 60, places=4)
@@ -208,11 +210,10 @@ def test_however_much_is_asked_the_cache_holds_as_many_as_there_are_places() -> 
     assert 0 < len(shared().keys_below("answers:lasting:")) <= LASTING.places
 
 
-@pytest.mark.parametrize(("limit", "value"), [("ENTRIES_EACH", 3), ("BYTES_EACH", 3200)])
-def test_memory_forgets_what_was_not_asked_for_longest_and_of_that_kind_alone(
-    monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+def test_memory_forgets_what_was_not_asked_for_longest_and_of_the_largest_kind_alone(
+    settings: Settings,
 ) -> None:
-    monkeypatch.setattr(memory, limit, value)
+    settings.CACHE_SIZE = 2 * 4 * (1000 + OVERHEAD_BYTES + 50) / 2**20  # four answers
     process, make = Answers(), Maker(size_bytes=1000)
     ask(process, make, kind=REVOCABLE)
     for text in ("a", "b", "c", "a", "d"):
@@ -225,6 +226,29 @@ def test_memory_forgets_what_was_not_asked_for_longest_and_of_that_kind_alone(
     process.get(LASTING, "b", "1", make)
     assert make.made == before + 1
     assert process.last_known(REVOCABLE, "question")
+
+
+def test_memory_holds_half_of_the_cache_size_whatever_is_asked(settings: Settings) -> None:
+    settings.CACHE_SIZE = 1
+    process, make, luck = Answers(), Maker(size_bytes=1000), Random(1)
+    kinds = [Kind(f"kind-{number}", lambda: 60, places=4) for number in range(5)]
+    for number in range(2000):
+        text = "question" * luck.randrange(1, 30) + str(number)
+        process.get(luck.choice(kinds), text, "1", make)
+    shelves = process._memory._shelves.values()
+    kept = [each.entry for shelf in shelves for each in shelf.entries.values()]
+    size_bytes = sum(entry.size_bytes for entry in kept)
+    assert 0.95 * 2**19 < size_bytes <= 2**19
+    assert sum(shelf.size_bytes for shelf in shelves) == size_bytes
+    assert sum(len(entry.document.body) for entry in kept) < size_bytes
+    assert min(len(shelf.entries) for shelf in shelves) > 20
+
+
+def test_without_memory_answers_come_from_the_cache(settings: Settings) -> None:
+    settings.CACHE_SIZE = 0
+    make, process = Maker(), Answers()
+    assert [ask(process, make) for _ in range(3)] == [b"1"] * 3
+    assert outcomes(process) == {"made": 1, "cache": 2}
 
 
 def test_what_is_too_large_is_kept_nowhere() -> None:

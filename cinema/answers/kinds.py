@@ -79,7 +79,7 @@ class Entry:
 
     @property
     def size_bytes(self) -> int:
-        return len(self.document.body) + len(self.question)
+        return self.document.size_bytes + len(self.question)
 
     def pack(self) -> bytes:
         document = self.document

@@ -7,11 +7,14 @@ import time
 from collections import OrderedDict, defaultdict
 from dataclasses import dataclass, field
 
+from django.conf import settings
+
 from cinema.answers.kinds import Entry, Kind
 
-#: Of each kind: whoever asks for many searches forgets nobody's programme.
-ENTRIES_EACH = 512
-BYTES_EACH = 4 * 1024 * 1024
+
+def limit_bytes() -> int:
+    """Half of CACHE_SIZE. `movies.catalogue` has the other half for documents of the programme."""
+    return int(settings.CACHE_SIZE * 1024 * 1024) // 2
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,11 @@ class _Shelf:
 
 
 class Memory:
-    """The answers of each kind that were asked for last, up to a number and a size."""
+    """The answers that were asked for last, up to a size in all.
+
+    Once it is full, the kind that takes most memory loses the answer that was asked for longest
+    ago. Many different searches therefore push out searches, and nothing else.
+    """
 
     def __init__(self) -> None:
         self._shelves: defaultdict[str, _Shelf] = defaultdict(_Shelf)
@@ -52,8 +59,7 @@ class Memory:
             self._drop(shelf, entry.question)
             shelf.entries[entry.question] = Remembered(entry, checked_at)
             shelf.size_bytes += entry.size_bytes
-            while len(shelf.entries) > ENTRIES_EACH or shelf.size_bytes > BYTES_EACH:
-                self._drop(shelf, next(iter(shelf.entries)))
+            self._shrink()
 
     def drop(self, kind: Kind, question: str) -> None:
         with self._lock:
@@ -62,6 +68,11 @@ class Memory:
     def clear(self) -> None:
         with self._lock:
             self._shelves.clear()
+
+    def _shrink(self) -> None:
+        while sum(shelf.size_bytes for shelf in self._shelves.values()) > limit_bytes():
+            largest = max(self._shelves.values(), key=lambda shelf: shelf.size_bytes)
+            self._drop(largest, next(iter(largest.entries)))
 
     @staticmethod
     def _drop(shelf: _Shelf, question: str) -> None:

@@ -86,7 +86,9 @@ def list_tmdb_syncs(request: HttpRequest) -> QuerySet[SyncReport]:
     return selectors.list_reports()
 
 
-@router.post("/tmdb/syncs", auth=staff, response={202: SyncOut, **problems(401, 403, 409, 422, 424)})
+@router.post(
+    "/tmdb/syncs", auth=staff, response={202: SyncOut, **problems(401, 403, 409, 422, 424)}
+)
 def request_tmdb_sync(request: HttpRequest, payload: SyncIn) -> Status[SyncReport]:
     """Fetch from TMDb now. While such a sync waits or runs, the answer is that one."""
     return Status(202, services.request_sync(kind=payload.kind))
