@@ -160,8 +160,8 @@ def site_url(text: str) -> str:
     """A scheme, a host and perhaps a port: `https://cinema.example`.
 
     Raises:
-        ValueError: The URL has more than that. Links, cookies and the admin expect to be at the root
-            of their host.
+        ValueError: The URL has more than that. Links, cookies and the admin expect to be at
+            the root of their host.
     """
     parts = urlsplit(url_of("http", "https")(text))
     host = (parts.hostname or "").encode("idna").decode()
