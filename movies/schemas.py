@@ -3,9 +3,11 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Literal
 
+from django.db.models import Model
 from django.utils.text import slugify
 from ninja import Field, Query, Schema
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, StringConstraints, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from cinema.schemas import Day, Line, Name, Pagination
 from movies.media.schemas import PosterSources
@@ -205,6 +207,39 @@ Similarity = Annotated[
     bool,
     Query(description="With each film's `similarity_score`, for who has signed in."),
 ]
+
+
+#: `?include_movie_details=false`
+MovieDetails = Annotated[
+    bool,
+    Query(description="`false` leaves the movie objects out of the list; `movie_id` stays."),
+]
+
+
+class MovieReferenceOut(Schema):
+    """In the place of a movie, with `include_movie_details=false`."""
+
+    movie_id: int = Field(examples=[42])
+
+
+class OfMovieOut(Schema):
+    """A viewer's row about a movie. Its operation excludes unset fields."""
+
+    movie_id: int = Field(examples=[42])
+    movie: MovieOut | SkipJsonSchema[None] = Field(
+        default_factory=lambda: None, description="Absent with `include_movie_details=false`."
+    )
+
+    @staticmethod
+    def resolve_movie(row: Model) -> Movie:
+        """The movie, if it was read with the row.
+
+        Raises:
+            AttributeError: It was not. Pydantic then leaves the field unset.
+        """
+        if not type(row).movie.is_cached(row):  # type: ignore[attr-defined]
+            raise AttributeError("movie")
+        return row.movie  # type: ignore[attr-defined, no-any-return]
 
 
 class GenrePageOut(Schema):

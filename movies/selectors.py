@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from django.db.models import F, QuerySet
+from typing import TypeVar
+
+from django.db.models import F, Model, QuerySet
 from django.db.models.expressions import Combinable
 
 from movies.errors import MovieNotFound
@@ -8,6 +10,8 @@ from movies.languages import within
 from movies.models import Genre, Movie
 from movies.schemas import MovieFilters
 from movies.search import finding, queries
+
+M = TypeVar("M", bound=Model)
 
 #: Each of them stands in an index of `Movie`.
 ORDERS: dict[str, tuple[str | Combinable, ...]] = {
@@ -94,6 +98,11 @@ def list_trending_movies() -> QuerySet[Movie]:
     """By ranking. What has left the programme trends no more."""
     movies = Movie.objects.published().exclude(status=Movie.Status.FINISHED)
     return movies.prefetch_related("genres").order_by(*ORDERS["-ranking"])
+
+
+def without_movies(rows: QuerySet[M]) -> QuerySet[M]:
+    """The same rows, read without the movie that each of them is about."""
+    return rows.select_related(None).prefetch_related(None)
 
 
 def list_genres() -> QuerySet[Genre]:

@@ -10,7 +10,7 @@ from cinema.auth import signed_in, staff
 from cinema.errors import problems
 from cinema.schemas import Paginated
 from cinema.throttling.limits import Limit
-from movies.schemas import MoviePageForViewerOut, Similarity
+from movies.schemas import MovieDetails, MoviePageForViewerOut, Similarity
 from recommendations import releases, selectors, services
 from recommendations.lists import serving
 from recommendations.lists.rendering import batch_response
@@ -102,10 +102,13 @@ def delete_interaction(request: AuthedRequest, interaction_id: int) -> Status[No
     tags=RECOMMENDATIONS,
 )
 def get_recommendations(
-    request: AuthedRequest, filters: Query[RecommendationFilters]
+    request: AuthedRequest,
+    filters: Query[RecommendationFilters],
+    include_movie_details: MovieDetails = True,
 ) -> HttpResponse:
     """What to watch next, with reasons. The film that you clicked last is out of it at once."""
-    return batch_response(serving.recommend(user=request.auth, **filters.model_dump()))
+    batch = serving.recommend(user=request.auth, **filters.model_dump())
+    return batch_response(batch, with_movies=include_movie_details)
 
 
 @router.get(
@@ -114,9 +117,12 @@ def get_recommendations(
     response={200: RecommendationListOut, **problems(401, 404, 422)},
     tags=RECOMMENDATIONS,
 )
-def get_next_recommendations(request: AuthedRequest, batch: BatchNumber = 2) -> HttpResponse:
+def get_next_recommendations(
+    request: AuthedRequest, batch: BatchNumber = 2, include_movie_details: MovieDetails = True
+) -> HttpResponse:
     """A further batch of the list that you were given last. 404 once it is used up."""
-    return batch_response(serving.recommend_next(user=request.auth, number=batch))
+    found = serving.recommend_next(user=request.auth, number=batch)
+    return batch_response(found, with_movies=include_movie_details)
 
 
 @router.get(
@@ -144,10 +150,13 @@ def list_popular_movies(
     tags=MOVIES,
 )
 def list_similar_movies(
-    request: HttpRequest, movie_id: int, limit: SimilarLimit = 10
+    request: HttpRequest,
+    movie_id: int,
+    limit: SimilarLimit = 10,
+    include_movie_details: MovieDetails = True,
 ) -> HttpResponse:
     """Films like this one, with reasons: by who likes them and what they have in common."""
-    return similar_movies(request, movie_id, limit)
+    return similar_movies(request, movie_id, limit, with_movies=include_movie_details)
 
 
 @router.get(

@@ -6,11 +6,12 @@ from typing import Annotated, Literal, Self
 from django.conf import settings
 from ninja import Field, Schema
 from pydantic import AfterValidator, ConfigDict, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from cinema.schemas import RowId
 from movies.programme.query import DEFAULT_DAYS
 from movies.programme.schemas import MAX_DAYS
-from movies.schemas import MovieForViewerOut, MovieOut
+from movies.schemas import MovieForViewerOut, MovieOut, MovieReferenceOut
 from movies.types import LocalTime
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.lists.ranking import HYBRID
@@ -109,7 +110,7 @@ class ReasonOut(Schema):
     movie_id: int | None = Field(examples=[17])
 
 
-class SimilarMovieOut(MovieOut):
+class _Similar(Schema):
     score: float = Field(description="How much it is like the film, up to 1.", examples=[0.83])
     source: str = Field(
         description="Who says so: a model, `content`, or `blend` for both.", examples=["blend"]
@@ -117,9 +118,17 @@ class SimilarMovieOut(MovieOut):
     reasons: list[ReasonOut]
 
 
+class SimilarMovieOut(MovieOut, _Similar):
+    pass
+
+
+class SimilarReferenceOut(MovieReferenceOut, _Similar):
+    """With `include_movie_details=false`."""
+
+
 class SimilarListOut(Schema):
     release: int | None = Field(description="By which they were found.", examples=[3])
-    data: list[SimilarMovieOut]
+    data: list[SimilarMovieOut] | list[SimilarReferenceOut]
 
 
 class PotentialMatchOut(Schema):
@@ -130,7 +139,10 @@ class PotentialMatchOut(Schema):
 
 class RecommendationOut(Schema):
     rank: int = Field(examples=[1])
-    movie: MovieForViewerOut
+    movie_id: int = Field(examples=[42])
+    movie: MovieForViewerOut | SkipJsonSchema[None] = Field(
+        default_factory=lambda: None, description="Absent with `include_movie_details=false`."
+    )
     score: float
     source: str = Field(description="What put it there.", examples=["als"])
     reasons: list[ReasonOut]

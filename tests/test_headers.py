@@ -110,5 +110,6 @@ def test_every_address_is_known() -> None:
     known = {str(pattern.pattern) for pattern in get_resolver().url_patterns}
     assert known <= {
         "", "health", "health/live", "health/ready", "health/db", "api", "api/docs", "api/v1",
-        "api/v1/redoc", "api/v1/", "graphql", "admin/", "media/<path:name>", "account/verify-email", "account/reset-password",
+        "api/v1/redoc", "api/v1/", "graphql", "admin/", "media/<path:name>",
+        "account/verify-email", "account/reset-password",
     }  # fmt: skip

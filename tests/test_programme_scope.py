@@ -19,8 +19,8 @@ from tests.test_graphql import ask
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_and_alone")]
 
-#: Clock readings: a small hour, just before and after the cinema day begins, days on which the clock
-#: changes or is about to, the end of a year, 29 February.
+#: Clock readings: a small hour, just before and after the cinema day begins, days on which the
+#: clock changes or is about to, the end of a year, 29 February.
 READINGS = (
     "2026-12-03T00:30",
     "2026-12-03T05:59",

@@ -205,7 +205,7 @@ def test_links_are_addresses_to_which_this_server_answers(
         ("127.0.0.1", "http://127.0.0.1:8000"),
         ("[::1]", "http://[::1]:8000"),
         ("2001:db8::7", "http://[2001:db8::7]:8000"),
-        ("0.0.0.0", "http://localhost:8000"),
+        ("0.0.0.0", "http://localhost:8000"),  # noqa: S104
         ("::", "http://localhost:8000"),
         ("cinema.local", "http://cinema.local:8000"),
     ],

@@ -10,7 +10,7 @@ from recommendations.lists.reasons import with_matches
 from recommendations.lists.serving import Batch
 
 
-def batch_response(batch: Batch) -> HttpResponse:
+def batch_response(batch: Batch, *, with_movies: bool) -> HttpResponse:
     """The batch in the form of `RecommendationListOut`."""
     kept = batch.list
     document = {
@@ -24,7 +24,8 @@ def batch_response(batch: Batch) -> HttpResponse:
         "items": [
             {
                 "rank": item.rank,
-                "movie": _scored(batch.cards[item.movie_id].json, batch.scores.get(item.movie_id)),
+                "movie_id": item.movie_id,
+                **(_movie_of(batch, item.movie_id) if with_movies else {}),
                 "score": item.score,
                 "source": item.source,
                 "reasons": with_matches(
@@ -39,6 +40,10 @@ def batch_response(batch: Batch) -> HttpResponse:
     response = HttpResponse(orjson.dumps(document), content_type="application/json")
     response["Cache-Control"] = "private, no-store"
     return response
+
+
+def _movie_of(batch: Batch, movie_id: int) -> dict[str, orjson.Fragment]:
+    return {"movie": _scored(batch.cards[movie_id].json, batch.scores.get(movie_id))}
 
 
 def _scored(movie: bytes, score: int | None) -> orjson.Fragment:

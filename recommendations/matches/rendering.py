@@ -15,7 +15,7 @@ from recommendations.weighing import Evidence, weight_table
 SHARED = 3
 
 
-def match_list_response(user_id: int, limit: int) -> HttpResponse:
+def match_list_response(user_id: int, limit: int, *, with_movies: bool) -> HttpResponse:
     """The viewer's matches in the form of `MatchListOut`."""
     matches = list(matches_of(user_id, limit))
     mine, *histories = load_histories([user_id, *(match.other_id for match in matches)])
@@ -26,7 +26,11 @@ def match_list_response(user_id: int, limit: int) -> HttpResponse:
             {
                 "user": {"id": match.other_id, "name": match.other.name},
                 "similarity": match.similarity,
-                "shared": [orjson.Fragment(cards[pk].json) for pk in films if pk in cards][:SHARED],
+                "shared": [
+                    orjson.Fragment(cards[pk].json) if with_movies else {"movie_id": pk}
+                    for pk in films
+                    if pk in cards
+                ][:SHARED],
                 "since": match.matched_since and timezone.localtime(match.matched_since),
             }
             for match, films in zip(matches, shared, strict=True)

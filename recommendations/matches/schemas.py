@@ -4,7 +4,7 @@ from typing import Annotated
 
 from ninja import Field, Schema
 
-from movies.schemas import MovieOut
+from movies.schemas import MovieOut, MovieReferenceOut
 from movies.types import LocalTime
 
 MatchLimit = Annotated[int, Field(ge=1, le=100)]
@@ -18,7 +18,9 @@ class MatchedViewerOut(Schema):
 class ListedMatchOut(Schema):
     user: MatchedViewerOut
     similarity: float = Field(description="From the threshold up to 1.", examples=[0.87])
-    shared: list[MovieOut] = Field(description="A few films that both of you like best.")
+    shared: list[MovieOut] | list[MovieReferenceOut] = Field(
+        description="A few films that both of you like best."
+    )
     since: LocalTime
 
 

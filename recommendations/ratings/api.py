@@ -7,6 +7,8 @@ from ninja.pagination import paginate
 from cinema.auth import signed_in
 from cinema.errors import problems
 from cinema.schemas import Paginated
+from movies.schemas import MovieDetails
+from movies.selectors import without_movies
 from recommendations.models import Interaction
 from recommendations.ratings import selectors, suggestions
 from recommendations.ratings.schemas import (
@@ -26,11 +28,17 @@ router = Router(tags=["Accounts"])
     "/users/me/ratings",
     auth=signed_in,
     response={200: list[ListedRatingOut], **problems(401, 422)},
+    exclude_unset=True,
 )
 @paginate(Paginated)
-def list_ratings(request: AuthedRequest, filters: Query[RatingFilters]) -> QuerySet[Interaction]:
+def list_ratings(
+    request: AuthedRequest,
+    filters: Query[RatingFilters],
+    include_movie_details: MovieDetails = True,
+) -> QuerySet[Interaction]:
     """Your ratings, the latest first."""
-    return selectors.list_ratings(request.auth, filters)
+    rows = selectors.list_ratings(request.auth, filters)
+    return rows if include_movie_details else without_movies(rows)
 
 
 @router.get(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from ninja import Field, Schema
 
 from cinema.schemas import Line
-from movies.schemas import MovieOut
+from movies.schemas import OfMovieOut
 from movies.types import LocalTime
 from recommendations.models import Interaction
 
@@ -16,9 +16,7 @@ Months = Annotated[
 ]
 
 
-class ListedRatingOut(Schema):
-    movie_id: int = Field(examples=[42])
-    movie: MovieOut
+class ListedRatingOut(OfMovieOut):
     stars: float = Field(examples=[4.5])
     rated_at: LocalTime
 

@@ -49,19 +49,21 @@ class Alike:
         return self.source != CONTENT
 
 
-def similar_movies(request: HttpRequest, movie_id: int, limit: int) -> HttpResponse:
+def similar_movies(
+    request: HttpRequest, movie_id: int, limit: int, *, with_movies: bool
+) -> HttpResponse:
     """Up to `limit` films like this one, with reasons, in the form of `SimilarListOut`.
 
     Raises:
         MovieNotFound: No published movie has this id.
     """
-    question = {"id": movie_id, "limit": limit}
-    build = partial(_document, movie_id, limit)
+    question = {"id": movie_id, "limit": limit, "with_movies": with_movies}
+    build = partial(_document, movie_id, limit, with_movies=with_movies)
     # A night raises the catalogue's version.
     return answer(request, SIMILAR, question, build, beside=lambda: str(current_release().id))
 
 
-def _document(movie_id: int, limit: int) -> Document:
+def _document(movie_id: int, limit: int, *, with_movies: bool) -> Document:
     release = current_release()
     movie = movies.get_movie(movie_id)
     prefetch_related_objects([movie], "genres")
@@ -72,7 +74,7 @@ def _document(movie_id: int, limit: int) -> Document:
         shown += _shown([Alike(*each, CONTENT) for each in others[: limit - len(shown)]])
     data = [
         {
-            **MovieOut.of(film).model_dump(mode="json"),
+            **(MovieOut.of(film).model_dump(mode="json") if with_movies else {"movie_id": film.pk}),
             "score": round(alike.score, 4),
             "source": alike.source,
             "reasons": _reasons(alike, movie, film),

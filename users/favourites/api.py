@@ -6,6 +6,8 @@ from ninja.responses import Status
 from cinema.auth import signed_in
 from cinema.errors import problems
 from cinema.schemas import Paginated
+from movies.schemas import MovieDetails
+from movies.selectors import without_movies
 from users.auth import AuthedRequest
 from users.favourites import selectors, services
 from users.favourites.schemas import FavouriteFilters, FavouriteOut, ListedFavouriteOut
@@ -18,13 +20,17 @@ router = Router(tags=["Accounts"])
     "/users/me/favourites",
     auth=signed_in,
     response={200: list[ListedFavouriteOut], **problems(401, 422)},
+    exclude_unset=True,
 )
 @paginate(Paginated)
 def list_favourites(
-    request: AuthedRequest, filters: Query[FavouriteFilters]
+    request: AuthedRequest,
+    filters: Query[FavouriteFilters],
+    include_movie_details: MovieDetails = True,
 ) -> QuerySet[Favourite]:
     """The films that you love, the latest first."""
-    return selectors.list_favourites(request.auth, filters)
+    rows = selectors.list_favourites(request.auth, filters)
+    return rows if include_movie_details else without_movies(rows)
 
 
 @router.put(

@@ -6,7 +6,7 @@ from typing import Literal
 from ninja import Field, Schema
 
 from cinema.schemas import Line
-from movies.schemas import MovieOut
+from movies.schemas import OfMovieOut
 from movies.types import LocalTime
 from users.models import Favourite
 
@@ -20,8 +20,8 @@ class FavouriteOut(Schema):
         return favourite.created_at
 
 
-class ListedFavouriteOut(FavouriteOut):
-    movie: MovieOut
+class ListedFavouriteOut(OfMovieOut, FavouriteOut):
+    pass
 
 
 class FavouriteFilters(Schema):

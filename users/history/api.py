@@ -7,6 +7,8 @@ from ninja.responses import Status
 from cinema.auth import signed_in
 from cinema.errors import problems
 from cinema.schemas import Paginated
+from movies.schemas import MovieDetails
+from movies.selectors import without_movies
 from users.auth import AuthedRequest
 from users.history import selectors, services
 from users.history.schemas import ListedViewingOut, ViewingFilters, ViewingIn, ViewingOut
@@ -19,11 +21,17 @@ router = Router(tags=["Accounts"])
     "/users/me/history",
     auth=signed_in,
     response={200: list[ListedViewingOut], **problems(401, 422)},
+    exclude_unset=True,
 )
 @paginate(Paginated)
-def list_history(request: AuthedRequest, filters: Query[ViewingFilters]) -> QuerySet[Viewing]:
+def list_history(
+    request: AuthedRequest,
+    filters: Query[ViewingFilters],
+    include_movie_details: MovieDetails = True,
+) -> QuerySet[Viewing]:
     """What you have watched, the latest first."""
-    return selectors.list_viewings(request.auth, filters)
+    rows = selectors.list_viewings(request.auth, filters)
+    return rows if include_movie_details else without_movies(rows)
 
 
 @router.post(

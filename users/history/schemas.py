@@ -4,7 +4,7 @@ from ninja import Field, Schema
 from pydantic import ConfigDict
 
 from cinema.schemas import Moment, RowId
-from movies.schemas import MovieOut
+from movies.schemas import OfMovieOut
 from movies.types import LocalTime
 
 
@@ -33,8 +33,8 @@ class ViewingOut(Schema):
     created_at: LocalTime
 
 
-class ListedViewingOut(ViewingOut):
-    movie: MovieOut
+class ListedViewingOut(OfMovieOut, ViewingOut):
+    pass
 
 
 class ViewingFilters(Schema):
