@@ -58,7 +58,7 @@ def refuse_wrong_parameters(view: View) -> View:
 
 def _answers_json(operation: Operation) -> bool:
     responses = (operation.openapi_extra or {}).get("responses", {})
-    return all(JSON in response["content"] for response in responses.values())
+    return {kind for each in responses.values() for kind in each.get("content", {})} <= {JSON}
 
 
 def _parameters(operation: Operation) -> dict[str, bool]:
@@ -66,8 +66,8 @@ def _parameters(operation: Operation) -> dict[str, bool]:
     takes_many: dict[str, bool] = {}
     for model in operation.models:
         if model.__ninja_param_source__ == "query":
-            lists = model.__ninja_collection_fields__  # type: ignore[attr-defined]
-            names = model.__ninja_flatten_map__  # type: ignore[attr-defined]
+            lists = model.__ninja_collection_fields__
+            names = model.__ninja_flatten_map__
             takes_many |= {name: name in lists for name in names}
     return takes_many
 

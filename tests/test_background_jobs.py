@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.test import Client as Browser
@@ -35,7 +35,8 @@ def without_jobs(settings: Settings) -> None:
 
 def messages_in(queue: str) -> int:
     with Connection(app.conf.broker_url) as broker:
-        return int(broker.default_channel.client.llen(queue))
+        channel: Any = broker.default_channel
+        return int(channel.client.llen(queue))
 
 
 def test_the_supervisor_starts_all_four_programs_or_the_web_alone(settings: Settings) -> None:
