@@ -217,6 +217,12 @@ def test_health_is_below_the_base_path_and_without_it(
         assert {name: part["state"] for name, part in parts.items()} == {"database": "ok"}
 
 
+@pytest.mark.parametrize("path", ["/health/live", "/api/v1/health/live", "/api/v1/health/db"])
+@pytest.mark.parametrize("token", ["", "Bearer of-no-use", "Basic Ym9zczpzZWNyZXQ="])
+def test_health_is_told_to_everybody(client: Browser, path: str, token: str) -> None:
+    assert client.get(path, headers={"Authorization": token}).status_code == 200
+
+
 @pytest.mark.parametrize("base", ["", "/api/v1"])
 def test_health_is_not_throttled(client: Browser, settings: Settings, base: str) -> None:
     from cinema.throttling.rates import rate
