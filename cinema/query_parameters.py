@@ -78,9 +78,10 @@ def _wrong(given: QueryDict, takes_many: Mapping[str, bool]) -> dict[str, str]:
     for name, values in given.lists():
         if len(wrong) == MOST_NAMED:
             break
-        if name not in takes_many:
-            wrong[name[:LONGEST_NAME]] = _advice(name[:LONGEST_NAME], list(takes_many))
-        elif len(values) > 1 and not takes_many[name]:
+        shown = name[:LONGEST_NAME]
+        if name not in takes_many and shown not in wrong:
+            wrong[shown] = _advice(shown, list(takes_many))
+        elif len(values) > 1 and not takes_many.get(name, True):
             wrong[name] = "This parameter is given more than once."
     return wrong
 
