@@ -24,7 +24,7 @@ _request_id: ContextVar[str] = ContextVar("request_id", default="-")
 _usable_id = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
 
 #: Answers below these paths are for programs: an error there is never HTML.
-API_PATHS = ("/api/", "/graphql", "/health", "/media/")
+API_PATHS = ("/api", "/graphql", "/health", "/media")
 
 
 def current_request_id() -> str:
