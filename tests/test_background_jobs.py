@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.test import Client as Browser
@@ -36,7 +36,8 @@ def n_messages() -> int:
     """How many messages wait for the worker."""
     queue = app.amqp.queues[app.conf.task_default_queue]
     with app.connection_for_write() as broker:
-        return int(queue(broker.default_channel).queue_declare().message_count)
+        declared: Any = queue(broker.default_channel).queue_declare()
+        return int(declared.message_count)
 
 
 def test_the_supervisor_starts_all_four_programs_or_the_web_alone(settings: Settings) -> None:

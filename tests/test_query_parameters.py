@@ -32,6 +32,8 @@ def errors(client: Client, path: str, query: str) -> dict[str, str]:
         ("/programme", "form=2026-12-03", "from"),
         ("/programme", "from_=2026-12-03", "from"),
         ("/programme", "HALL=1", "hall"),
+        ("/programme", "subtitle=en", "subtitles"),
+        ("/screenings", "subtitle=en", "subtitles"),
         ("/screenings", "movieid=3", "movie_id"),
         ("/genres", "pages=2", "page"),
         ("/movies/trending", "pagee=2", "page"),
@@ -78,6 +80,11 @@ def test_a_single_value_given_twice_is_refused(anonymous: Client, query: str) ->
 def test_a_name_without_a_value_counts(anonymous: Client) -> None:
     assert errors(anonymous, "/movies", "langage").keys() == {"query.langage"}
     assert errors(anonymous, "/movies", "=x").keys() == {"query."}
+
+
+@pytest.mark.parametrize("path", ["/programme", "/screenings"])
+def test_a_list_of_values_may_be_given_one_by_one(anonymous: Client, path: str) -> None:
+    assert anonymous.send("GET", f"{path}?tag=35mm&tag=3d").status_code == 200
 
 
 @pytest.mark.parametrize("query", ["", "&", "&&page=1&"])
