@@ -86,7 +86,9 @@ class CinemaAPI(NinjaAPI):
 api = CinemaAPI(
     title="Cinema",
     version="1",
-    description="The programme of a cinema, and what each viewer should watch next.",
+    description="The programme of a cinema, and what each viewer should watch next.\n\n"
+    "A query parameter that an operation does not have is refused with 422; calendars, "
+    "feeds and JSON-LD ignore it. A trailing slash makes no difference.",
     parser=JsonParser(),
     renderer=JsonRenderer(),
     docs=Swagger(settings={"persistAuthorization": True}),
