@@ -12,6 +12,8 @@ from cinema.errors import CONTENT_TYPE
 AWAY = HTTPStatus.SERVICE_UNAVAILABLE
 #: Every operation counts: by address or by account, and some by limits of their own.
 TOO_MANY = HTTPStatus.TOO_MANY_REQUESTS
+#: Every operation with a JSON body.
+OTHER_TYPE = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
 RETRY_AFTER = {
     "description": "Seconds until one more is within the limit.",
     "schema": {"type": "integer", "minimum": 1, "examples": [7]},
@@ -57,8 +59,9 @@ def _unwrap_body(operation: dict[str, Any]) -> None:
 
 def _describe_errors(operation: dict[str, Any]) -> None:
     responses = operation["responses"]
+    is_json = "application/json" in operation.get("requestBody", {}).get("content", {})
     problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    for always in (AWAY, TOO_MANY):
+    for always in (AWAY, TOO_MANY, *([OTHER_TYPE] if is_json else [])):
         entry = {"description": always.phrase, "content": {"": problem}}
         responses.setdefault(always.value, entry)
     responses[TOO_MANY.value]["headers"] = {"Retry-After": RETRY_AFTER}
