@@ -356,6 +356,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "cinema.middleware.request_id",
+    "cinema.middleware.content_security",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -429,6 +430,8 @@ AUTH_PASSWORD_VALIDATORS = [
 SECURE_PROXY_SSL_HEADER = (
     ("HTTP_X_FORWARDED_PROTO", "https") if read("BEHIND_TLS_PROXY", boolean, "false") else None
 )
+# Sent with answers over TLS. Browsers then use TLS alone for a year.
+SECURE_HSTS_SECONDS = 365 * 86_400 if SECURE_PROXY_SSL_HEADER else 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_PROXY_SSL_HEADER is not None
 
 CACHES = {

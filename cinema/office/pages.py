@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.contrib import messages
@@ -30,6 +31,7 @@ from cinema.audit import selectors
 from cinema.audit.schemas import Model as AuditedModel
 from cinema.audit.telling import tell
 from cinema.errors import ApiError
+from cinema.schemas import is_within_years
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin, TabularInline
@@ -169,9 +171,13 @@ class Page(ModelAdmin[M]):
                 for each in value:
                     field.target_field.run_validators(field.target_field.to_python(each))
                 return [value]
-            return [field.clean(value, None)]
-        except (FieldDoesNotExist, AttributeError, ValidationError, OverflowError, DataError):
+            cleaned = field.clean(value, None)
+        except (FieldDoesNotExist, AttributeError, ValidationError, DataError):
             return []
+        except (ValueError, TypeError, OverflowError):  # an array's text is read as JSON
+            return []
+        is_of_no_time_zone = isinstance(cleaned, date) and not is_within_years(cleaned)
+        return [] if is_of_no_time_zone else [cleaned]
 
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any
