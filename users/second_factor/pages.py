@@ -7,21 +7,24 @@ from typing import Any, cast
 import segno
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.auth.hashers import check_password
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils.safestring import mark_safe
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
-from cinema.errors import ApiError
 from cinema.throttling.errors import TooManyRequests
 from cinema.throttling.lockout import confirmed
 from users.models import RecoveryCode, User
-from users.passwords import confirm_password
 from users.second_factor import services
 
 #: In the session of the admin: a secret that no app has confirmed yet.
 _SECRET = "second_factor_secret"  # noqa: S105 - a key
+WRONG = {
+    "password": "This is not your password.",
+    "code": "The code is wrong, or was used before. Wait for the next one.",
+}
 
 
 class SecondFactorForm(forms.Form):
@@ -44,12 +47,24 @@ class SecondFactorForm(forms.Form):
         self.has_factor = services.is_needed(user)
 
     def clean(self) -> dict[str, Any]:
+        """Password and code are judged together: a right password must not forgive wrong codes."""
         cleaned = super().clean() or {}
-        if not self.errors:
-            try:
-                confirm_password(self._user, cleaned["password"])
-            except ApiError as refusal:
-                self.add_error("password", refusal.detail)
+        if self.errors:
+            return cleaned
+        wrong = "password"
+
+        def check() -> bool:
+            nonlocal wrong
+            if not check_password(cleaned["password"], self._user.password):
+                return False
+            wrong = "code"
+            return not self.has_factor or services.spend_code(self._user, cleaned["code"])
+
+        try:
+            if not confirmed(check, viewer_id=self._user.pk):
+                self.add_error(wrong, WRONG[wrong])
+        except TooManyRequests as refusal:
+            self.add_error("password", refusal.detail)
         return cleaned
 
 
@@ -74,23 +89,15 @@ def _page(request: HttpRequest) -> HttpResponse:
 
 def _perform(request: HttpRequest, user: User, form: SecondFactorForm) -> list[str] | None:
     """Do what the button says; the new recovery codes, if there are any."""
-    code, action = form.cleaned_data["code"], request.POST.get("action")
+    action = request.POST.get("action")
     if not form.has_factor:
-        secret = request.session.get(_SECRET, "")
+        secret, code = request.session.get(_SECRET, ""), form.cleaned_data["code"]
         codes = services.set_up(user=user, secret=secret, code=code) if secret else None
         if codes is None:
             form.add_error("code", "This is not the code that the app shows now.")
         else:
             del request.session[_SECRET]
         return codes
-    try:
-        is_right = confirmed(lambda: services.spend_code(user, code), viewer_id=user.pk)
-    except TooManyRequests as refusal:
-        form.add_error("code", refusal.detail)
-        return None
-    if not is_right:
-        form.add_error("code", "The code is wrong, or was used before. Wait for the next one.")
-        return None
     if action == "renew":
         return services.replace_recovery_codes(user=user)
     if action == "remove" and services.remove(user=user):
@@ -100,9 +107,7 @@ def _perform(request: HttpRequest, user: User, form: SecondFactorForm) -> list[s
 
 def _shown(request: HttpRequest, **context: Any) -> HttpResponse:
     whole = {**admin.site.each_context(request), "title": "Second factor", **context}
-    response = TemplateResponse(request, "office/second_factor.html", whole)
-    response["Cache-Control"] = "no-store"
-    return response
+    return TemplateResponse(request, "office/second_factor.html", whole)
 
 
 def second_factor(request: HttpRequest) -> HttpResponse:
