@@ -148,5 +148,6 @@ def test_every_address_is_known() -> None:
     known = {str(pattern.pattern) for pattern in get_resolver().url_patterns}
     assert known <= {
         "", "health/live", "health/ready", "api/docs", "api/v1/redoc", "api/v1/", "graphql",
-        "admin/", "admin/second-factor/", "media/<path:name>", "account/verify-email", "account/reset-password",
+        "admin/", "admin/second-factor/", "media/<path:name>", "account/verify-email",
+        "account/reset-password",
     }  # fmt: skip

@@ -88,8 +88,10 @@ def test_graphql_is_json_too(anonymous: Client, content_type: str) -> None:
     assert answer.status_code == 415
 
 
-SPELLINGS = ["agnes@example.org", "AGNES@example.org", "agnes@EXAMPLE.org", "  agnes@example.org\t",
-             "a\x01gnes@example.org", "agnes@example.org\x7f", "\ufeffagnes@example.org", "Agnes@Example.Org\n"]  # fmt: skip
+SPELLINGS = ["agnes@example.org", "AGNES@example.org", "agnes@EXAMPLE.org",
+             "  agnes@example.org\t",
+             "a\x01gnes@example.org", "agnes@example.org\x7f",
+             "\ufeffagnes@example.org", "Agnes@Example.Org\n"]  # fmt: skip
 IDN = ["agnes@müller.example", "agnes@xn--mller-kva.example", "AGNES@MÜLLER.example",
        "agnes@mu\u0308ller.example"]  # fmt: skip
 

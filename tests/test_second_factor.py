@@ -17,7 +17,7 @@ from pytest_django.fixtures import Settings
 from cinema.audit.models import AuditEntry
 from tests.builders import Client, make_user
 from tests.concurrency import at_once
-from tests.office import Form, choose
+from tests.office import choose
 from tests.throttling import NOON
 from users.models import RecoveryCode, SecondFactor, Session, User
 from users.second_factor import services

@@ -7,7 +7,7 @@ needs none of its own.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import Any
 
@@ -118,14 +118,18 @@ def _mistakes(value: object) -> Iterator[str]:
     elif isinstance(value, date):
         if not is_within_years(value):
             yield "expected a year from 1870 to 2200"
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _mistakes(each)
-    elif isinstance(value, dict):
-        for each in value.values():
-            yield from _mistakes(each)
-    elif hasattr(value, "__strawberry_definition__"):  # an input object
-        yield from _mistakes(vars(value))
+    for each in _within(value):
+        yield from _mistakes(each)
+
+
+def _within(value: object) -> Iterable[object]:
+    """The values of a list or of an input object."""
+    if isinstance(value, list | tuple):
+        return value
+    if isinstance(value, dict):
+        return value.values()
+    is_input = hasattr(value, "__strawberry_definition__")
+    return vars(value).values() if is_input else ()
 
 
 def _is_global_id(value: object, schema: GraphQLSchema) -> bool:

@@ -121,7 +121,9 @@ def _step_of(secret: str, code: str, *, after: int) -> int | None:
 
 def _new_recovery_codes(factor: SecondFactor) -> list[str]:
     """Each has 80 random bits, so that a plain hash of it tells nothing."""
-    codes = [base64.b32encode(secrets.token_bytes(10)).decode().lower() for _ in range(RECOVERY_CODES)]
+    codes = [
+        base64.b32encode(secrets.token_bytes(10)).decode().lower() for _ in range(RECOVERY_CODES)
+    ]
     RecoveryCode.objects.bulk_create(
         RecoveryCode(factor=factor, code_hash=hash_token(code)) for code in codes
     )
