@@ -115,9 +115,8 @@ def _mistakes(value: object) -> Iterator[str]:
             yield "the text has characters that cannot be stored"
         elif len(value) > MAX_TEXT:
             yield f"the text is longer than {MAX_TEXT} characters"
-    elif isinstance(value, date):
-        if not is_within_years(value):
-            yield "expected a year from 1870 to 2200"
+    elif isinstance(value, date) and not is_within_years(value):
+        yield "expected a year from 1870 to 2200"
     for each in _within(value):
         yield from _mistakes(each)
 
