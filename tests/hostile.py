@@ -44,7 +44,7 @@ TEXTS = [
     "\u202e\ufeff\u2028",
 ]
 #: Values for a field of a JSON body.
-JSON_VALUES = [
+JSON_VALUES: list[object] = [
     *[text for text in TEXTS if text != "\ud800"],
     None,
     True,

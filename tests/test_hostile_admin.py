@@ -21,8 +21,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 #: One case in so many is tried; `HOSTILE=1` tries all of them, which takes an hour.
 STEP = int(os.environ.get("HOSTILE") or 331)
 #: Parameters of lists and forms: of Django, of Unfold, and of our own pages.
-COMMON = ["q", "o", "p", "all", "e", "_popup", "_to_field", "_facets", "next",
-          "_changelist_filters", "week", "movie", "hall", "day", "from", "to", "term", "id", "id__in"]  # fmt: skip
+COMMON = [
+    *["q", "o", "p", "all", "e", "_popup", "_to_field", "_facets", "_changelist_filters", "next"],
+    *["week", "movie", "hall", "day", "from", "to", "term", "id", "id__in"],
+]
 LOOKUPS = ["exact", "in", "isnull", "gte", "id__exact", "range_from", "year"]
 
 

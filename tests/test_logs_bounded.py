@@ -18,9 +18,7 @@ from tests.builders import Client
 def written(message: str, error: BaseException | None = None, name: str = "cinema") -> str:
     formatter = LineFormatter("%(levelname)s %(name)s %(message)s")
     info = (type(error), error, error.__traceback__) if error else None
-    return formatter.format(
-        logging.LogRecord(name, logging.ERROR, __file__, 1, message, (), info)  # type: ignore[arg-type]
-    )
+    return formatter.format(logging.LogRecord(name, logging.ERROR, __file__, 1, message, (), info))
 
 
 def raised(message: str) -> ValueError:

@@ -25,7 +25,7 @@ def told(errors: list[GraphQLError]) -> list[GraphQLError]:
     short line, which repeats nothing that the client sent.
     """
     answers = [_told(error) for error in errors]
-    codes = sorted({a.extensions["code"] for a in answers} - {INTERNAL})
+    codes = sorted({(answer.extensions or {})["code"] for answer in answers} - {INTERNAL})
     if codes:
         log.info("a GraphQL operation is refused: %s", ", ".join(codes))
     return answers

@@ -147,7 +147,7 @@ class Page(ModelAdmin[M]):
                 raise
             raise IncorrectLookupParameters from error
 
-    def response_action(self, request: HttpRequest, queryset: QuerySet[M]) -> Any:
+    def response_action(self, request: HttpRequest, queryset: QuerySet[M], *args: Any) -> Any:
         """Perform an action; its rows are given by the ids of a form, which anybody can write."""
         key = self.opts.pk
         try:
@@ -156,7 +156,7 @@ class Page(ModelAdmin[M]):
         except ValidationError:
             messages.error(request, "These rows are not in the list. Select them again.")
             return HttpResponseRedirect(request.get_full_path())
-        return super().response_action(request, queryset)
+        return super().response_action(request, queryset, *args)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """Initial values of the form from the query string, without those that no field takes."""

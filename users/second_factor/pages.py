@@ -112,4 +112,4 @@ def _shown(request: HttpRequest, **context: Any) -> HttpResponse:
 
 def second_factor(request: HttpRequest) -> HttpResponse:
     """For signed-in members of staff, as all pages of the admin."""
-    return cast("HttpResponse", admin.site.admin_view(_page)(request))
+    return admin.site.admin_view(_page)(request)
