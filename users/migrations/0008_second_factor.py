@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("users", "0006_mails"), ("audit", "0004_second_factor")]
+    dependencies = [("users", "0007_languages"), ("audit", "0004_second_factor")]
 
     operations = [
         migrations.CreateModel(
