@@ -95,6 +95,10 @@ MISTAKES = [
     '{ movies { edges { node { screenings(after: "x") { totalCount } } } } }',
     '{ screenings(startsFrom: "0001-01-01T00:00:00+14:00") { totalCount } }',
     "{" * 1500,
+    "{ movies { edges { node { " * 300 + "pk" + " } } }" * 300 + " }",
+    "{ movies { edges { node { " * 60 + "pk" + " } } }" * 60 + " }",
+    "{ movies(sort: NAME) { edges { node { screenings(filters: %s) { totalCount } } } } }"
+    % ("{AND: " * 60 + "{startsFrom: 1}" + "}" * 60),
 ]
 
 

@@ -29,9 +29,12 @@ from graphql.execution.values import VariableValues
 from graphql.utilities import get_operation_ast
 from strawberry.relay.types import PREFIX
 from strawberry.relay.utils import from_base64
+from strawberry.types.base import has_object_definition
 
 from cinema.schemas import SURROGATES, is_within_years
 
+#: The code of an error that a client can mend by another value.
+BAD_INPUT = "BAD_USER_INPUT"
 #: Longer texts are refused: the longest that a filter takes is far shorter.
 MAX_TEXT = 5_000
 #: The answer names so many mistakes at most.
@@ -96,8 +99,12 @@ class _ArgumentVisitor(Visitor):
                 told = ["there is nothing with such an id"]
             elif not told and is_connection:
                 told = [*_page_mistakes(given_name, value, self._page_size)]
-            for message in told:
-                self.errors.append(GraphQLError(f"Argument '{given_name}': {message}.", node))
+            self.errors += [
+                GraphQLError(
+                    f"Argument '{given_name}': {message}.", node, extensions={"code": BAD_INPUT}
+                )
+                for message in told
+            ]
 
 
 def _in_schema(definition: GraphQLField, out_name: str) -> tuple[str, str]:
@@ -127,8 +134,7 @@ def _within(value: object) -> Iterable[object]:
         return value
     if isinstance(value, dict):
         return value.values()
-    is_input = hasattr(value, "__strawberry_definition__")
-    return vars(value).values() if is_input else ()
+    return vars(value).values() if has_object_definition(value) else ()
 
 
 def _is_global_id(value: object, schema: GraphQLSchema) -> bool:

@@ -8,13 +8,13 @@ from typing import Any
 from graphql import GraphQLError, GraphQLSyntaxError
 
 from cinema.errors import ApiError, is_bad_value
+from cinema.graphql.arguments import BAD_INPUT
 
 log = logging.getLogger(__name__)
 
 #: A message may repeat what the client sent, which may be megabytes.
 MAX_MESSAGE = 500
 INTERNAL = "INTERNAL_SERVER_ERROR"
-BAD_INPUT = "BAD_USER_INPUT"
 _BY_STATUS = {401: "UNAUTHENTICATED", 403: "FORBIDDEN", 404: "NOT_FOUND", 429: "TOO_MANY_REQUESTS"}
 
 
@@ -55,8 +55,6 @@ def _classified(error: GraphQLError) -> tuple[str, str]:
     original = error.original_error
     if isinstance(original, ApiError):
         return _BY_STATUS.get(original.status, BAD_INPUT), error.message
-    if isinstance(original, RecursionError) and error.path is None:
-        return "GRAPHQL_PARSE_FAILED", "The operation is nested too deeply."
     if original is not None and is_bad_value(original):
         return BAD_INPUT, "An argument has a value that the database cannot take."
     # What GraphQL itself says of an argument or a variable comes without a path: nothing was
