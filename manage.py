@@ -4,6 +4,9 @@
 import os
 import sys
 
+#: Commands that make files for other accounts: those that a web server reads, and source code.
+FOR_OTHERS = {"collectstatic", "makemigrations", "startapp", "startproject"}
+
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cinema.settings")
@@ -11,7 +14,10 @@ def main() -> None:
     from django.core.management import execute_from_command_line
 
     from cinema import embedded
+    from cinema.private_files import keep_private
 
+    if not {*sys.argv[1:2]} & FOR_OTHERS:
+        keep_private()
     with embedded.servers_for_command(sys.argv):
         execute_from_command_line(sys.argv)
 

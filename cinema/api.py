@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections import Counter
 from typing import Any
 
 import orjson
@@ -22,7 +20,8 @@ from ninja.renderers import BaseRenderer
 
 from cinema.answers.api import router as answers
 from cinema.audit.api import router as audit
-from cinema.errors import ApiError, Unauthorized, Unprocessable, database_away, problem
+from cinema.bodies import json_body
+from cinema.errors import ApiError, Unauthorized, database_away, is_bad_value, problem
 from cinema.health_api import router as health
 from cinema.openapi import polish
 from cinema.query_parameters import refuse_wrong_parameters
@@ -56,17 +55,7 @@ log = logging.getLogger(__name__)
 
 class JsonParser(Parser):
     def parse_body(self, request: HttpRequest) -> Any:
-        """The body, by RFC 8259 to the letter, and without a name that is given twice."""
-        orjson.loads(request.body)  # is strict about numbers and depth, but takes the last of two
-        return json.loads(request.body, object_pairs_hook=_without_duplicates)
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = next(name for name, count in Counter(n for n, _ in pairs).items() if count > 1)
-        raise Unprocessable("body", f"{twice[:50]!r} is given twice")
-    return found
+        return json_body(request)
 
 
 class JsonRenderer(BaseRenderer):
@@ -126,8 +115,14 @@ for router in (
     api.add_router("", router)
 
 
+class ScriptedRedoc(Redoc):
+    """Ninja's page has an inline script, which our Content-Security-Policy does not allow."""
+
+    template = "cinema/redoc.html"
+
+
 def redoc(request: HttpRequest) -> HttpResponse:
-    return Redoc().render_page(request, api)
+    return ScriptedRedoc().render_page(request, api)
 
 
 @api.exception_handler(ApiError)
@@ -145,6 +140,8 @@ def on_malformed_payload(request: HttpRequest, error: ValidationError) -> HttpRe
 
 @api.exception_handler(HttpError)
 def on_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+    if isinstance(error.__cause__, ApiError):  # ninja hides what the parser raises
+        return error.__cause__.response()
     if error.status_code == 400:  # ninja's answer to a body that is not JSON
         errors = [{"field": "body", "message": "not valid JSON"}]
         return problem(422, "The request is malformed: see `errors`.", errors=errors)
@@ -181,6 +178,9 @@ def on_database_away(request: HttpRequest, error: Exception) -> HttpResponse:
 @api.exception_handler(DatabaseError)
 def on_refused_write(request: HttpRequest, error: DatabaseError) -> HttpResponse:
     """The caller may have been erased since it was found out who it is: a row for nobody."""
+    if is_bad_value(error):
+        log.warning("%s %s: Postgres refused a value", request.method, request.path)
+        return problem(422, "The request has a value that the database cannot take.")
     caller = getattr(request, "auth", None)
     if isinstance(caller, Model) and not type(caller)._base_manager.filter(pk=caller.pk).exists():
         return Unauthorized("This account is erased.").response()

@@ -8,9 +8,11 @@ from typing import Any
 
 import psycopg
 from celery import Celery, Task
-from celery.signals import celeryd_init
+from celery.signals import beat_init, celeryd_init
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
+
+from cinema.private_files import keep_private
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cinema.settings")
 
@@ -56,6 +58,12 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 ROOMS = ("importing", "impressions", "lists", "matches", "ratings", "similar")
 app.autodiscover_tasks(["users.recovery", *(f"recommendations.{room}" for room in ROOMS)])
+
+
+@celeryd_init.connect
+@beat_init.connect
+def keep_files_private(**kwargs: object) -> None:
+    keep_private()
 
 
 @celeryd_init.connect

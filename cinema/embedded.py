@@ -24,6 +24,7 @@ import redis
 
 from cinema import embedded_postgres
 from cinema.embedded_postgres import USER, ServerFailed, package
+from cinema.private_files import home_mode
 from cinema.processes import Child, end_leftovers, stop, wait_for
 
 DATABASE = "cinema"
@@ -60,7 +61,7 @@ def postgres_settings(sockets: Sockets) -> dict[str, Any]:
 @contextmanager
 def lock(path: Path) -> Iterator[bool]:
     """Whether this process got the lock file; it is free again when the process ends, however."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=home_mode(), parents=True, exist_ok=True)
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -86,7 +87,7 @@ class Servers:
         Raises:
             ServerFailed: One of them did not answer in time.
         """
-        self.home.mkdir(parents=True, exist_ok=True)
+        self.home.mkdir(mode=home_mode(), parents=True, exist_ok=True)
         self._make_socket_directory()
         if self._wanted["valkey"]:
             self.children.append(self._valkey())
@@ -160,7 +161,7 @@ class Servers:
 
     def _valkey(self) -> Child:
         data = self.home / "valkey"
-        data.mkdir(exist_ok=True)
+        data.mkdir(mode=0o700, exist_ok=True)
         options = {
             "port": "0",
             "unixsocket": str(self.sockets.valkey),

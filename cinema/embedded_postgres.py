@@ -19,6 +19,7 @@ from pathlib import Path
 
 import psutil
 
+from cinema.private_files import readable_by_others
 from cinema.processes import Account, Child
 
 USER = "cinema"
@@ -91,7 +92,9 @@ def _initialise(binaries: Path, data: Path, *, durable: bool) -> None:
     """Make the data directory under another name, so that a killed attempt leaves nothing."""
     unfinished = data.with_name(f"{data.name}.new")
     shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(mode=0o700, parents=True)
+    with readable_by_others():  # PUBLIC_PLACE must be passable; the data are not
+        unfinished.parent.mkdir(parents=True, exist_ok=True)
+    unfinished.mkdir(mode=0o700)
     owner = account()
     if owner:
         os.chown(unfinished, owner.uid, owner.gid)
@@ -135,10 +138,11 @@ def _public_copy(install: Path) -> Path:
     if not copy.exists():
         unfinished = copy.with_name(f"{copy.name}.{os.getpid()}")
         # The libraries are found by a path relative to the package.
-        for source in (install, parent.with_name(f"{parent.name}.libs")):
-            if source.exists():
-                target = unfinished / source.relative_to(parent.parent)
-                shutil.copytree(source, target, symlinks=True)
+        with readable_by_others():
+            for source in (install, parent.with_name(f"{parent.name}.libs")):
+                if source.exists():
+                    target = unfinished / source.relative_to(parent.parent)
+                    shutil.copytree(source, target, symlinks=True)
         with suppress(OSError):  # another home was faster
             unfinished.rename(copy)
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -6,6 +6,8 @@ from http import HTTPStatus
 from typing import ClassVar
 
 import orjson
+import psycopg
+from django.db import DataError
 from django.http import HttpResponse
 from ninja import Schema
 from pydantic import ConfigDict, Field
@@ -97,6 +99,17 @@ class Unprocessable(ApiError):
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message, errors=[{"field": field, "message": message}])
+
+
+def is_bad_value(error: BaseException) -> bool:
+    """Whether Postgres refused a value that no column of its type can hold.
+
+    The rules of schemas and arguments come first. This catches a value that none of them names:
+    it is the client's mistake, and no fault that a traceback would explain.
+    """
+    return isinstance(error, DataError) or isinstance(
+        getattr(error, "__cause__", None), psycopg.DataError
+    )
 
 
 def database_away() -> HttpResponse:

@@ -19,10 +19,30 @@ def without_values(text: str) -> str:
     return _VALUES.sub("", text)
 
 
+#: Characters of a message, and of a whole record with its traceback.
+MAX_MESSAGE = 1_000
+MAX_RECORD = 8_000
+
+
+def shortened(text: str, limit: int) -> str:
+    """The text, without its middle where it is longer: a traceback tells most in its end."""
+    if len(text) <= limit:
+        return text
+    head, tail = limit // 4, limit - limit // 4
+    return f"{text[:head]} …[{len(text) - limit} characters left out]… {text[-tail:]}"
+
+
 class LineFormatter(logging.Formatter):
-    """A line for each message, and below it the traceback."""
+    """A line for each message, and below it the traceback; of a limited size."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        # Django logs a suspicious request, such as one with a forged host, with a traceback.
+        if record.name.startswith("django.security"):
+            record.exc_info = record.exc_text = None
+        return shortened(super().format(record), MAX_RECORD)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        record.message = shortened(record.message, MAX_MESSAGE)
         told = without_values(super().formatMessage(record))
         # Or a path with an end of line in it would write lines of its own.
         return told.replace("\r", "\\r").replace("\n", "\\n")

@@ -17,6 +17,8 @@ UNPROCESSABLE = HTTPStatus.UNPROCESSABLE_ENTITY
 TOO_MANY = HTTPStatus.TOO_MANY_REQUESTS
 #: A report of what is away is no problem document: monitors read it as they read one with 200.
 HEALTH_REPORT = {"schema": {"$ref": "#/components/schemas/HealthOut"}}
+#: Every operation with a JSON body.
+OTHER_TYPE = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
 RETRY_AFTER = {
     "description": "Seconds until one more is within the limit.",
     "schema": {"type": "integer", "minimum": 1, "examples": [7]},
@@ -62,10 +64,14 @@ def _unwrap_body(operation: dict[str, Any]) -> None:
 
 def _describe_errors(operation: dict[str, Any]) -> None:
     responses = operation["responses"]
+    is_json = "application/json" in operation.get("requestBody", {}).get("content", {})
     problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    for always in (AWAY, TOO_MANY, *([UNPROCESSABLE] if _answers_json(responses) else [])):
-        entry = {"description": always.phrase, "content": {JSON: problem}}
-        responses.setdefault(always.value, entry)
+    always = [AWAY, TOO_MANY]
+    always += [OTHER_TYPE] if is_json else []
+    always += [UNPROCESSABLE] if _answers_json(responses) else []
+    for refusal in always:
+        entry = {"description": refusal.phrase, "content": {JSON: problem}}
+        responses.setdefault(refusal.value, entry)
     responses[TOO_MANY.value]["headers"] = {"Retry-After": RETRY_AFTER}
     for status, response in responses.items():
         if int(status) >= HTTPStatus.BAD_REQUEST and "content" in response:

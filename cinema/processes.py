@@ -11,13 +11,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import psutil
 
+from cinema.private_files import DIRECTORY_MODE, FILE_MODE
+
 #: In the environment of every child, with the CINEMA_HOME that it belongs to.
 MARK = "CINEMA_CHILD_OF"
-LOG_LIMIT_BYTES = 20 * 1024 * 1024
+#: Of each log, with an older one of twice the size at most: 180 MB for the six of them.
+LOG_LIMIT_BYTES = 10 * 1024 * 1024
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -58,11 +62,11 @@ class Child:
         Raises:
             OSError: There is no such program, or it may not be run.
         """
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        if self.log.exists() and self.log.stat().st_size > LOG_LIMIT_BYTES:
-            self.log.replace(self.log.with_suffix(".log.1"))
+        self.log.parent.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+        self.rotate_log()
         account = self.account
-        with self.log.open("ab") as log:
+        # For appending: after a rotation, which truncates it, the program goes on at its beginning.
+        with open(self.log, "ab", opener=partial(os.open, mode=FILE_MODE)) as log:
             self._popen = subprocess.Popen(
                 self.command,
                 stdin=subprocess.DEVNULL,
@@ -77,6 +81,30 @@ class Child:
                 extra_groups=[] if account else None,
                 preexec_fn=_die_with_parent(self.stop_signal, os.getpid()),
             )
+
+    def rotate_log(self) -> None:
+        """Move a log that has become large to `.log.1`, in place of an older one.
+
+        It is copied and truncated, as the program holds it open. What is written between the two
+        is lost. Where the disk is full, the log is lost: room for the servers' data is worth more.
+        """
+        try:
+            if self.log.stat().st_size <= LOG_LIMIT_BYTES:
+                return
+        except OSError:  # there is none
+            return
+        older = self.log.with_suffix(".log.1")
+        try:
+            with self.log.open("rb") as source:
+                older.unlink(missing_ok=True)
+                with open(older, "xb", opener=partial(os.open, mode=FILE_MODE)) as target:
+                    # Not to its end, which moves away while the program writes.
+                    target.write(source.read(2 * LOG_LIMIT_BYTES))
+        except OSError:
+            with suppress(OSError):
+                older.unlink(missing_ok=True)
+        with suppress(OSError):
+            os.truncate(self.log, 0)
 
     def exit_code(self) -> int | None:
         """None while it runs."""

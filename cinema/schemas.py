@@ -120,12 +120,16 @@ def _written_out(value: object) -> object:
     return value
 
 
+def is_within_years(value: date) -> bool:
+    """Whether no time zone's offset takes it beyond what Python and Postgres can hold."""
+    return 1870 <= value.year <= 2200
+
+
 def _within_years(value: date) -> date:
-    if not 1870 <= value.year <= 2200:
+    if not is_within_years(value):
         raise ValueError("expected a year from 1870 to 2200")
     return value
 
 
-#: Within years that a time zone's offset cannot take beyond what Python and Postgres can hold.
 Day = Annotated[date, BeforeValidator(_written_out), AfterValidator(_within_years)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_within_years)]

@@ -18,7 +18,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 
-from cinema import bucket, embedded, schedule
+from cinema import bucket, embedded, private_files, schedule
 from cinema.throttling.rates import rate
 from cinema.variables import (
     boolean,
@@ -125,7 +125,7 @@ def _secret_key() -> str:
             "`python -c 'import secrets; print(secrets.token_urlsafe(50))'`."
         )
     path = CINEMA_HOME / "secret-key"
-    CINEMA_HOME.mkdir(parents=True, exist_ok=True)
+    CINEMA_HOME.mkdir(mode=private_files.home_mode(), parents=True, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -156,12 +156,13 @@ _own_page = f"{PUBLIC_URL}/account"
 VERIFY_EMAIL_URL = read("VERIFY_EMAIL_URL", page_url, f"{_own_page}/verify-email")
 RESET_PASSWORD_URL = read("RESET_PASSWORD_URL", page_url, f"{_own_page}/reset-password")
 
-# --- mail: to a server, else into the worker's log in the embedded mode, else nowhere
+# --- mail: to a server, else into files in the embedded mode, else nowhere
 
 _mail = read("EMAIL_URL", mail_server, "")
 EMAIL_HOST, EMAIL_PORT, EMAIL_HOST_USER, EMAIL_HOST_PASSWORD, EMAIL_USE_TLS, EMAIL_USE_SSL = _mail
-_mails_to = "smtp" if EMAIL_HOST else "console" if EMBEDDED_POSTGRES else "dummy"
+_mails_to = "smtp" if EMAIL_HOST else "filebased" if EMBEDDED_POSTGRES else "dummy"
 EMAIL_BACKEND = f"django.core.mail.backends.{_mails_to}.EmailBackend"
+EMAIL_FILE_PATH = CINEMA_HOME / "mails"
 EMAIL_TIMEOUT = read("EMAIL_TIMEOUT_S", positive, "10")
 DEFAULT_FROM_EMAIL = read(
     "DEFAULT_FROM_EMAIL",
@@ -241,6 +242,9 @@ UNFOLD = {
 
 # --- uploads
 
+FILE_UPLOAD_PERMISSIONS = private_files.FILE_MODE
+FILE_UPLOAD_DIRECTORY_PERMISSIONS = private_files.DIRECTORY_MODE
+
 POSTER_MAX_MB = read("POSTER_MAX_MB", whole(1, 1024), "10")
 POSTER_MAX_MEGAPIXELS = read("POSTER_MAX_MEGAPIXELS", whole(1, 80), "40")
 VIEWER_IMPORT_MAX_MB = read("VIEWER_IMPORT_MAX_MB", whole(1, 100), "10")
@@ -269,7 +273,11 @@ STORAGES = {
     )
     if MEDIA_BUCKET
     else {"BACKEND": "movies.media.storages.MediaFiles", "OPTIONS": {"allow_overwrite": True}},
-    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage",
+        # Another web server may read them.
+        "OPTIONS": {"file_permissions_mode": 0o644, "directory_permissions_mode": 0o755},
+    },
 }
 # `movies.media.uploading` has forms read once it is known who sends them.
 NINJA_FIX_REQUEST_FILES_METHODS: set[str] = set()
@@ -363,6 +371,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "cinema.middleware.request_id",
+    "cinema.middleware.content_security",
     "django.middleware.security.SecurityMiddleware",
     "cinema.middleware.one_path",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -438,6 +447,8 @@ AUTH_PASSWORD_VALIDATORS = [
 SECURE_PROXY_SSL_HEADER = (
     ("HTTP_X_FORWARDED_PROTO", "https") if read("BEHIND_TLS_PROXY", boolean, "false") else None
 )
+# Sent with answers over TLS. Browsers then use TLS alone for a year.
+SECURE_HSTS_SECONDS = 365 * 86_400 if SECURE_PROXY_SSL_HEADER else 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_PROXY_SSL_HEADER is not None
 
 CACHES = {

@@ -11,6 +11,7 @@ from cinema.graphql.view import view as graphql
 from cinema.pages import account
 from cinema.pages.views import welcome
 from movies.media.serving import serve_media
+from users.second_factor.pages import second_factor
 
 admin.autodiscover()
 
@@ -31,6 +32,7 @@ urlpatterns = [
     path("api/v1/redoc", redoc),
     path("api/v1/", api.urls),
     path("graphql", graphql),
+    path("admin/second-factor/", second_factor, name="second-factor"),
     path("admin/", admin.site.urls),
     # A bucket shows what is in it itself.
     *([] if settings.MEDIA_BUCKET else [path("media/<path:name>", serve_media)]),

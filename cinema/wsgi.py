@@ -4,6 +4,9 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from cinema.private_files import keep_private
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cinema.settings")
+keep_private()
 
 application = get_wsgi_application()

@@ -35,7 +35,9 @@ from users.models import (
     PlaylistEntry,
     PlaylistFollow,
     Preferences,
+    RecoveryCode,
     RefreshToken,
+    SecondFactor,
     User,
     Viewing,
 )
@@ -91,6 +93,8 @@ def _playlists(user: User, film: Movie) -> None:
 
 
 def _account(user: User) -> None:
+    factor = SecondFactor.objects.create(user=user, secret="SECRET", last_step=0)
+    RecoveryCode.objects.create(factor=factor, code_hash=b"known")
     soon = timezone.now() + timedelta(hours=1)
     session = open_session(user=user, device="Agnès' telephone")
     RefreshToken.objects.create(session=session, token_hash=b"2" * 32, expires_at=soon)

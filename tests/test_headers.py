@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +11,7 @@ from django.test import Client as Browser
 from django.urls import get_resolver
 
 from tests.builders import Client, make_user
+from tests.test_settings import start
 
 if TYPE_CHECKING:
     from django.test.client import _MonkeyPatchedWSGIResponse as Response
@@ -48,6 +51,41 @@ def test_browsers_are_told_to_guess_show_and_pass_on_nothing(
     assert answer["Cross-Origin-Opener-Policy"] == "same-origin"
     if not path.startswith("/static/"):
         assert answer["X-Frame-Options"] == "DENY"
+
+
+HTML = ["/", "/api/v1/docs", "/api/v1/redoc", "/account/reset-password", "/account/verify-email",
+        "/admin/login/", "/admin/", "/admin/movies/movie/", "/admin/movies/movie/add/",
+        "/admin/movies/screening/", "/admin/users/user/", "/admin/password_change/"]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", HTML)
+def test_no_page_runs_a_script_that_is_not_a_file_of_ours(client: Browser, path: str) -> None:
+    boss = make_user(is_staff=True, is_superuser=True)
+    if path != "/admin/login/":
+        client.force_login(boss, backend="django.contrib.auth.backends.ModelBackend")
+    answer = client.get(path)
+    assert answer.status_code == 200
+    policy = dict(each.split(" ", 1) for each in answer["Content-Security-Policy"].split("; "))
+    scripts = policy.get("script-src", policy["default-src"]).split()
+    assert set(scripts) <= {"'self'", *(["'unsafe-eval'"] if path.startswith("/admin/") else [])}
+    assert (policy["base-uri"], policy["frame-ancestors"]) == ("'none'", "'none'")
+    assert "camera=()" in answer["Permissions-Policy"]
+    # A page with an inline script or handler would be broken by the policy.
+    page = answer.content.decode()
+    for tag in re.findall(r"<script[^>]*>", page):
+        assert "src=" in tag or "application/" in tag, tag
+    assert not re.search(r"\son(click|load|change|submit|error)=|javascript:", page)
+
+
+def test_a_missing_page_has_a_policy_too(client: Browser) -> None:
+    assert "default-src" in client.get("/nothing")["Content-Security-Policy"]
+    assert "default-src" in client.get("/admin/nothing/", follow=True)["Content-Security-Policy"]
+
+
+def test_behind_a_tls_proxy_browsers_use_tls_alone(tmp_path: Path) -> None:
+    shown = "s.SECURE_HSTS_SECONDS"
+    assert start(tmp_path, shown, BEHIND_TLS_PROXY="true").stdout.strip() == "31536000"
+    assert start(tmp_path, shown).stdout.strip() == "0"
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -110,6 +148,6 @@ def test_every_address_is_known() -> None:
     known = {str(pattern.pattern) for pattern in get_resolver().url_patterns}
     assert known <= {
         "", "health", "health/live", "health/ready", "health/db", "api", "api/docs", "api/v1",
-        "api/v1/redoc", "api/v1/", "graphql", "admin/", "media/<path:name>",
-        "account/verify-email", "account/reset-password",
+        "api/v1/redoc", "api/v1/", "graphql", "admin/", "admin/second-factor/",
+        "media/<path:name>", "account/verify-email", "account/reset-password",
     }  # fmt: skip

@@ -95,9 +95,9 @@ def test_a_full_disk_is_503_and_changes_nothing(
     assert files_in(media) == files
 
 
-def test_a_file_appears_whole_and_readable_for_a_proxy(media: Path) -> None:
+def test_a_file_appears_whole_and_for_its_owner_alone(media: Path) -> None:
     default_storage.save("posters/x", ContentFile(b"whole"))
-    assert (media / "posters" / "x").stat().st_mode & 0o777 == 0o644
+    assert (media / "posters" / "x").stat().st_mode & 0o777 == 0o600
 
     class BreaksOff(ContentFile[bytes]):
         def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:

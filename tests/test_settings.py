@@ -165,9 +165,9 @@ def test_mails_go_to_the_server_that_is_named(tmp_path: Path) -> None:
     assert "mail.example 4650   False True" in encrypted.stdout
 
 
-def test_without_a_mail_server_links_are_shown_in_the_embedded_mode_alone(tmp_path: Path) -> None:
+def test_without_a_mail_server_mails_are_files_in_the_embedded_mode_alone(tmp_path: Path) -> None:
     shown = "s.EMAIL_BACKEND"
-    assert "console" in start(tmp_path, shown).stdout
+    assert "filebased" in start(tmp_path, shown).stdout
     outside = start(tmp_path, shown, DATABASE_URL=POSTGRES, SECRET_KEY="known")
     assert "dummy" in outside.stdout
 

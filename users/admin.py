@@ -18,6 +18,7 @@ from cinema.office.pages import Page
 from users.addresses import normal_email
 from users.models import Session, User
 from users.privacy import erasure
+from users.second_factor import services as second_factor
 
 Deleted = tuple[list[Any], dict[str, int], set[str], list[Any]]
 
@@ -73,6 +74,13 @@ class ViewerAdmin(UserAdmin[User], Page[User]):  # type: ignore[misc]  # how `ge
     add_fieldsets = (
         (None, {"fields": ("email", "name", "usable_password", "password1", "password2")}),
     )
+
+    actions = ("remove_second_factor",)
+
+    @admin.action(description="Remove the second factor (of a lost device)")
+    def remove_second_factor(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        removed = sum(second_factor.remove(user=user) for user in queryset.order_by("pk"))
+        messages.success(request, f"Second factors removed: {removed}.")
 
     def get_deleted_objects(self, objs: Iterable[Any], request: HttpRequest) -> Deleted:
         """Not what goes with them: Django would list each rating, and each without permission."""

@@ -10,6 +10,26 @@ class WrongCredentials(Unauthorized):
         super().__init__("The e-mail address or the password is wrong.")
 
 
+class CodeNeeded(Unauthorized):
+    """The password is right, and the account has a second factor."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Send the code of your authenticator app, or a recovery code, as `otp`.",
+            second_factor="needed",
+        )
+
+
+class WrongCode(Unauthorized):
+    """The code is wrong, too old, or was used before."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The code is wrong, or was used before. Wait for the next one.",
+            second_factor="wrong",
+        )
+
+
 class RefreshTokenRefused(Unauthorized):
     """The refresh token is unknown, expired, revoked, or was used before."""
 

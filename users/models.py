@@ -181,6 +181,36 @@ class Preferences(models.Model):
         return f"preferences of user {self.user_id}"
 
 
+class SecondFactor(models.Model):
+    """An authenticator app: it and the server know a secret, from which codes follow (RFC 6238).
+
+    A row is made once the app has shown a right code; from then on each sign-in needs one.
+    """
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="second_factor")
+    #: Base32. It cannot be stored as a hash: the server computes the codes too.
+    secret = models.CharField(max_length=64)
+    #: Of the code that was used last, in periods of 30 seconds since 1970. No code counts twice.
+    last_step = models.BigIntegerField()
+    created_at = models.DateTimeField(default=timezone.now)
+    recovery_codes_made_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"second factor of user {self.user_id}"
+
+
+class RecoveryCode(models.Model):
+    """A code that signs in once without the app, by its hash. A used one is deleted."""
+
+    factor = models.ForeignKey(
+        SecondFactor, on_delete=models.CASCADE, related_name="recovery_codes"
+    )
+    code_hash = models.BinaryField(max_length=32, unique=True)
+
+    def __str__(self) -> str:
+        return f"recovery code {self.pk} of second factor {self.factor_id}"
+
+
 class Favourite(models.Model):
     """A film that a viewer loves."""
 

@@ -30,6 +30,7 @@ class AuditEntry(models.Model):
         GENRE = "genre", "genre"
         USER = "user", "viewer"
         SESSION = "session", "session"
+        SECOND_FACTOR = "second-factor", "second factor"
         RELEASE = "release", "release"
         TRAINING_RUN = "training-run", "training"
         TMDB_SYNC = "tmdb-sync", "TMDb sync"

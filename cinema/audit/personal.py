@@ -18,6 +18,8 @@ class AuditEntries:
         """Without who else it was: that is somebody else's."""
         by, about = Q(user_id=user.pk), Q(model=AuditEntry.Model.USER, object_id=user.pk)
         about |= Q(model=AuditEntry.Model.SESSION, before__user_id=user.pk)
+        factor = Q(model=AuditEntry.Model.SECOND_FACTOR)
+        about |= factor & (Q(before__user_id=user.pk) | Q(after__user_id=user.pk))
         for entry in AuditEntry.objects.filter(by | about).order_by("id").iterator():
             yield {
                 "at": entry.at,

@@ -16,6 +16,7 @@ Model = Literal[
     "genre",
     "user",
     "session",
+    "second-factor",
     "release",
     "training-run",
     "tmdb-sync",

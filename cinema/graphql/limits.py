@@ -35,6 +35,8 @@ from graphql import (
 )
 from strawberry.extensions import SchemaExtension
 
+from cinema.graphql.arguments import MAX_ERRORS, argument_errors
+
 #: A page of a connection that does not say how long it is.
 PAGE = 100
 #: What a plain list is taken to hold, such as a movie's genres or the days of a week.
@@ -80,10 +82,18 @@ class OperationLimits(SchemaExtension):
         context = self.execution_context
         document = context.graphql_document
         assert document
-        schema = context.schema._schema
-        context.pre_execution_errors = validate(
-            schema, document, context.validation_rules
-        ) or _excess(_Measure(schema, document, context.variables or {}).size())
+        schema, variables = context.schema._schema, context.variables or {}
+        context.pre_execution_errors = (
+            validate(schema, document, context.validation_rules, max_errors=MAX_ERRORS)
+            or argument_errors(
+                schema,
+                document,
+                variables=variables,
+                operation_name=context.operation_name,
+                page_size=PAGE,
+            )
+            or _excess(_Measure(schema, document, variables).size())
+        )
         yield
 
 

@@ -37,8 +37,9 @@ GROUPS = {
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     pages = {model._meta.label_lower: found for model, found in admin.site._registry.items()}
     today = {"title": "Today", "icon": "today", "link": reverse("admin:index")}
+    own = {"title": "Second factor", "icon": "lock", "link": reverse("second-factor")}
     return [
-        {"items": [today]},
+        {"items": [today, own]},
         *(
             {
                 "title": group,

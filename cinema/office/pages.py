@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.contrib import messages
 from django.contrib.admin import ShowFacets
-from django.contrib.admin.options import BaseModelAdmin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import TO_FIELD_VAR, BaseModelAdmin, IncorrectLookupParameters
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
+from django.contrib.admin.views.main import ERROR_FLAG
+from django.core.exceptions import (
+    FieldDoesNotExist,
+    PermissionDenied,
+    SuspiciousOperation,
+    ValidationError,
+)
 from django.core.paginator import Paginator
-from django.db import IntegrityError, connection
-from django.db.models import Model, ProtectedError, RestrictedError
+from django.db import DataError, IntegrityError, connection
+from django.db.models import Model, ProtectedError, QuerySet, RestrictedError
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -23,6 +31,7 @@ from cinema.audit import selectors
 from cinema.audit.schemas import Model as AuditedModel
 from cinema.audit.telling import tell
 from cinema.errors import ApiError
+from cinema.schemas import is_within_years
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin, TabularInline
@@ -128,6 +137,48 @@ class Page(ModelAdmin[M]):
     show_facets = ShowFacets.NEVER
     list_per_page = 50
 
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """The list. A filter whose value fits no column leads to the list without filters."""
+        try:
+            return super().get_changelist_instance(request)
+        except (ValueError, OverflowError, DataError) as error:
+            # Django turns only errors of building the query into this, not those of running it.
+            if not request.GET or ERROR_FLAG in request.GET:
+                raise
+            raise IncorrectLookupParameters from error
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[M], *args: Any) -> Any:
+        """Perform an action; its rows are given by the ids of a form, which anybody can write."""
+        key = self.opts.pk
+        try:
+            for text in request.POST.getlist(ACTION_CHECKBOX_NAME):
+                key.run_validators(key.to_python(text))
+        except ValidationError:
+            messages.error(request, "These rows are not in the list. Select them again.")
+            return HttpResponseRedirect(request.get_full_path())
+        return super().response_action(request, queryset, *args)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Initial values of the form from the query string, without those that no field takes."""
+        given = super().get_changeform_initial_data(request)
+        return {name: value for name, text in given.items() for value in self._usable(name, text)}
+
+    def _usable(self, name: str, value: Any) -> list[Any]:
+        """A list with the value of a field, or an empty one."""
+        try:
+            field: Any = self.opts.get_field(name)
+            if field.many_to_many:
+                for each in value:
+                    field.target_field.run_validators(field.target_field.to_python(each))
+                return [value]
+            cleaned = field.clean(value, None)
+        except (FieldDoesNotExist, AttributeError, ValidationError, DataError):
+            return []
+        except (ValueError, TypeError, OverflowError):  # an array's text is read as JSON
+            return []
+        is_of_no_time_zone = isinstance(cleaned, date) and not is_within_years(cleaned)
+        return [] if is_of_no_time_zone else [cleaned]
+
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any
     ) -> Any:
@@ -143,6 +194,8 @@ class Page(ModelAdmin[M]):
         extra_context: Any = None,
     ) -> HttpResponse:
         """What is refused only when it is written comes back in the form, with all its entries."""
+        if request.GET.get(TO_FIELD_VAR) == "":
+            raise SuspiciousOperation("an empty _to_field")
         show = super().changeform_view
         try:
             return show(request, object_id, form_url, extra_context)
@@ -154,6 +207,8 @@ class Page(ModelAdmin[M]):
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: Any = None
     ) -> HttpResponse:
+        if request.GET.get(TO_FIELD_VAR) == "":
+            raise SuspiciousOperation("an empty _to_field")
         try:
             return super().delete_view(request, object_id, extra_context)
         except ApiError as refusal:

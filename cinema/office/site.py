@@ -21,6 +21,7 @@ GUESSES = Limit("THROTTLE_LOGIN", when=lambda request: request.method == "POST")
 class OfficeSite(AdminSite):
     index_title = "Today"
     index_template = "office/index.html"
+    login_template = "office/login.html"
 
     def index(self, request: HttpRequest, extra_context: Any = None) -> TemplateResponse:
         return super().index(request, {**overview(), **(extra_context or {})})

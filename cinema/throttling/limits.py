@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextvars import ContextVar
 
-import orjson
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, UnreadablePostError
 from ninja.throttling import BaseThrottle
 
+from cinema.bodies import json_body
+from cinema.errors import ApiError
 from cinema.throttling import counting
 from cinema.throttling.accounts import account_charged
 from cinema.throttling.addresses import client_address
@@ -72,11 +73,9 @@ class Limit(BaseThrottle):
 
 def named_account(request: HttpRequest) -> str:
     """The `email` of the body, as `account_of` has it; empty if it has none."""
-    if request.content_type != "application/json":
-        return ""
     try:
-        payload = orjson.loads(request.body)
-    except (orjson.JSONDecodeError, RequestDataTooBig, UnreadablePostError):
-        return ""  # whoever reads the body next answers that
+        payload = json_body(request)
+    except (ApiError, ValueError, RecursionError, RequestDataTooBig, UnreadablePostError):
+        return ""  # the operation reads the same, and refuses it
     email = payload.get("email") if isinstance(payload, dict) else None
     return account_of(email) if isinstance(email, str) else ""

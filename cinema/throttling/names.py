@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
+from contextlib import suppress
 
 from django.conf import settings
+from email_validator import EmailNotValidError, validate_email
 
 from cinema.cache import shared
+from cinema.schemas import CONTROLS
+
+#: Longer texts are no addresses.
+MAX_SPELLING = 600
 
 
 def hidden_name(kind: str, *who: str) -> str:
@@ -23,5 +29,12 @@ def hidden_name(kind: str, *who: str) -> str:
 
 
 def account_of(email: str) -> str:
-    """One name for all spellings of an e-mail address, whether or not an account has it."""
-    return unicodedata.normalize("NFKC", email).strip().casefold()
+    """One name for all spellings that sign in to one account, whether or not it exists.
+
+    It applies what a payload's `Line` and `users.addresses` apply before an account is looked up:
+    a spelling that finds the account and counts as another name would evade the limits.
+    """
+    text = CONTROLS.sub("", email)[:MAX_SPELLING].strip()
+    with suppress(EmailNotValidError):
+        text = validate_email(text, check_deliverability=False).normalized
+    return unicodedata.normalize("NFKC", text).strip().casefold()

@@ -23,6 +23,8 @@ _HASH_OF_TITLE = "A hash of the title, the year or the TMDb id, which are in the
 LEFT_OUT: Mapping[str, str] = {
     "users.User.password": "A hash: it says nothing of the password, but helps whoever guesses it.",
     "users.RefreshToken.token_hash": "A hash, by which the server knows the token again.",
+    "users.SecondFactor.secret": "Whoever has it can make codes for the sign-in.",
+    "users.RecoveryCode.code_hash": "A hash, by which the server knows the code again.",
     "users.MailedToken.token_hash": "A hash, by which the server knows the token again.",
     "recommendations.Neighbour.user": _ANOTHER,
     "recommendations.Neighbour.other": _ANOTHER,

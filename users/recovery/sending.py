@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from smtplib import SMTPException, SMTPRecipientsRefused, SMTPResponseException
 
 from django.conf import settings
@@ -25,6 +26,8 @@ ATTEMPTS = 8
 FIRST_WAIT = timedelta(minutes=2)
 #: A request whose message has not reached the worker by then is sent again.
 MESSAGE_LOST_AFTER = timedelta(seconds=30)
+#: In them are addresses, and links that count no more.
+MAIL_FILES_KEPT = timedelta(days=7)
 #: So many are sent again at a time, those that wait longest first.
 AT_A_TIME = 500
 
@@ -106,6 +109,16 @@ def _told(error: Exception) -> str:
     if isinstance(error, SMTPResponseException):
         return f"{name} {error.smtp_code}"
     return name if isinstance(error, SMTPException | ValueError) else f"{name}: {error}"
+
+
+def forget_mail_files() -> int:
+    """Delete the mails that the embedded mode has written to files long ago; how many."""
+    directory = Path(settings.EMAIL_FILE_PATH)
+    end = timezone.now().timestamp() - MAIL_FILES_KEPT.total_seconds()
+    old = [file for file in directory.glob("*.log") if file.stat().st_mtime < end]
+    for file in old:
+        file.unlink(missing_ok=True)
+    return len(old)
 
 
 def forget_mailed_tokens() -> int:

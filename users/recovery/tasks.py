@@ -30,3 +30,5 @@ def forget_mailed_tokens() -> None:
     with single_run("users.forget_mailed_tokens") as acquired:
         if acquired and (forgotten := sending.forget_mailed_tokens()):
             log.info("expired links deleted: %d", forgotten)
+        if acquired:
+            sending.forget_mail_files()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth import authenticate
+from django import forms
 from django.core.exceptions import ValidationError
 from unfold.forms import AuthenticationForm
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from cinema.throttling.addresses import client_address
 from cinema.throttling.errors import TooManyRequests
 from cinema.throttling.limits import Limit
-from cinema.throttling.lockout import guarded
-from users.addresses import email_key
+from users.errors import CodeNeeded, WrongCode, WrongCredentials
+from users.sessions.services import credentials_of
 
 LIMIT = Limit("THROTTLE_LOGIN")
 
@@ -20,19 +21,29 @@ LIMIT = Limit("THROTTLE_LOGIN")
 class OfficeSignIn(AuthenticationForm):  # type: ignore[misc]  # Unfold has no annotations
     cleaned_data: dict[str, Any]
 
+    otp = forms.CharField(
+        required=False,
+        max_length=40,
+        label="Code",
+        help_text="Of your authenticator app, or a recovery code, if you have set one up.",
+        widget=UnfoldAdminTextInputWidget(
+            {"autocomplete": "one-time-code", "inputmode": "text", "spellcheck": "false"}
+        ),
+    )
+
     def clean(self) -> dict[str, Any]:
         if self.errors:
             return self.cleaned_data
         try:
             LIMIT.take(self.request)
-            self.user_cache = guarded(
-                lambda: authenticate(self.request, **self.cleaned_data),
-                account=email_key(self.cleaned_data["username"]),
-                address=client_address(self.request),
+            self.user_cache = credentials_of(
+                **self.cleaned_data, address=client_address(self.request), request=self.request
             )
-        except TooManyRequests as refusal:
+        except WrongCredentials as refusal:
+            raise self.get_invalid_login_error() from refusal
+        except CodeNeeded as refusal:
+            raise ValidationError("Enter the code of your authenticator app, too.") from refusal
+        except (WrongCode, TooManyRequests) as refusal:
             raise ValidationError(refusal.detail) from refusal
-        if self.user_cache is None:
-            raise self.get_invalid_login_error()
         self.confirm_login_allowed(self.user_cache)
         return self.cleaned_data

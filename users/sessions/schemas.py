@@ -14,6 +14,13 @@ class LoginIn(Schema):
 
     email: Line = Field(max_length=254, examples=["agnes@example.org"])
     password: Password = Field(examples=["cleo from 5 to 7"])
+    otp: str = Field(
+        default_factory=str,
+        max_length=40,
+        description="For an account with a second factor: the code of the authenticator app, "
+        "or a recovery code.",
+        examples=["287082"],
+    )
 
 
 class RefreshIn(Schema):

@@ -5,21 +5,26 @@ from django.contrib.auth import authenticate
 from django.contrib.auth.models import update_last_login
 from django.db import transaction
 from django.db.models import Q
+from django.http import HttpRequest
 from django.utils import timezone
 
+from cinema.errors import ApiError
 from cinema.schemas import CONTROLS
 from cinema.throttling.lockout import guarded
 from users.addresses import email_key
-from users.errors import SessionNotFound, WrongCredentials
+from users.errors import CodeNeeded, SessionNotFound, WrongCode, WrongCredentials
 from users.hashing import hash_token
 from users.models import Session, User
+from users.second_factor import services as second_factor
 from users.sessions import tokens
 from users.sessions.refreshing import TokenPair, issue
 from users.sessions.selectors import standing
 
 
-def sign_in(*, email: str, password: str, address: str, device: str = "") -> TokenPair:
-    """Exchange a password for the tokens of a new session.
+def sign_in(
+    *, email: str, password: str, address: str, otp: str = "", device: str = ""
+) -> TokenPair:
+    """Exchange a password, and a code where the account asks for one, for a new session's tokens.
 
     Args:
         address: From where, as `client_address` has it.
@@ -27,14 +32,9 @@ def sign_in(*, email: str, password: str, address: str, device: str = "") -> Tok
     Raises:
         TooManyAttempts: Passwords were guessed; this one was not looked at.
         WrongCredentials: They do not fit an account that is open.
+        CodeNeeded, WrongCode: They do, and the account has a second factor.
     """
-    user = guarded(
-        lambda: authenticate(username=email, password=password),
-        account=email_key(email),
-        address=address,
-    )
-    if not isinstance(user, User):
-        raise WrongCredentials
+    user = credentials_of(username=email, password=password, otp=otp, address=address)
     with transaction.atomic():
         held = _hold(user)
         # A password that was changed since must not open a session after the others have ended.
@@ -42,6 +42,34 @@ def sign_in(*, email: str, password: str, address: str, device: str = "") -> Tok
             raise WrongCredentials
         update_last_login(User, held)
         return issue(_open(held, device), tokens.new_refresh_token())
+
+
+def credentials_of(
+    *, username: str, password: str, otp: str, address: str, request: HttpRequest | None = None
+) -> User:
+    """The account that a password, and a code where it asks for one, belong to.
+
+    A wrong code counts as a wrong password does: guesses of either are slowed down together.
+
+    Raises:
+        TooManyAttempts, WrongCredentials, CodeNeeded, WrongCode: As in `sign_in`.
+    """
+    refusal: ApiError = WrongCredentials()
+
+    def check() -> User | None:
+        nonlocal refusal
+        user = authenticate(request, username=username, password=password)
+        if not isinstance(user, User) or not second_factor.is_needed(user):
+            return user if isinstance(user, User) else None
+        if not otp.strip():
+            raise CodeNeeded
+        refusal = WrongCode()
+        return user if second_factor.spend_code(user, otp) else None
+
+    user = guarded(check, account=email_key(username), address=address)
+    if user is None:
+        raise refusal
+    return user
 
 
 @transaction.atomic

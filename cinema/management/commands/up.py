@@ -18,6 +18,7 @@ from django.core.management.base import BaseCommand, CommandError
 from cinema import embedded
 from cinema.demonstration import STAFF, VIEWER, SignIn
 from cinema.embedded_postgres import ServerFailed
+from cinema.private_files import tighten
 from cinema.processes import Child, end_leftovers, stop, wait_for
 from cinema.programs import programs
 
@@ -39,6 +40,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         home = settings.CINEMA_HOME
         self._stopping = False
+        tighten(home)
         with embedded.lock(home / "up.lock") as mine:
             if not mine:
                 raise CommandError(f"Cinema is running already, at {self._running_address()}.")
@@ -149,6 +151,7 @@ class Command(BaseCommand):
         while True:
             now = time.monotonic()
             for child in [*servers.children, *children]:
+                child.rotate_log()
                 if child.is_running():
                     continue
                 if child.name not in due:
@@ -183,6 +186,7 @@ class Command(BaseCommand):
             f"  The API      {url}/api/v1/docs",
             f"  The office   {url}/admin/",
             f"  Its logs     {settings.CINEMA_HOME}/logs/",
+            *([f"  Its mails    {settings.EMAIL_FILE_PATH}/"] if self._keeps_mails else []),
         ]
         to_try = [f"  curl '{url}/api/v1/programme?genre=drama'\n"]
         if self._can_sign_in(VIEWER):
@@ -194,6 +198,11 @@ class Command(BaseCommand):
         else:
             lines.append("\nStaff are made by: .venv/bin/python manage.py createstaff EMAIL")
         self._say("\n".join([*lines, "\nTry:\n", *to_try]))
+
+    @property
+    def _keeps_mails(self) -> bool:
+        """Whether mails are files: no mail server is set."""
+        return settings.EMAIL_BACKEND.endswith(".filebased.EmailBackend")
 
     def _can_sign_in(self, account: SignIn) -> bool:
         """Whether the demonstration is there: this process does not ask the database itself."""

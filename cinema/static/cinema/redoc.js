@@ -1,0 +1,2 @@
+const element = document.getElementById("redoc-ui");
+Redoc.init(element.dataset.document, {}, element);
