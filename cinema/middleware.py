@@ -33,12 +33,16 @@ class RequestIdFilter(logging.Filter):
         return True
 
 
+def request_id_of(given: str) -> str:
+    """The client's own identifier if it is usable, else a new one."""
+    return given if _usable_id.fullmatch(given) else uuid.uuid4().hex
+
+
 def request_id(get_response: GetResponse) -> GetResponse:
     """Take the client's `X-Request-ID` or make one; return it; put it in every log line."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        given = request.headers.get("X-Request-ID", "")
-        identifier = given if _usable_id.fullmatch(given) else uuid.uuid4().hex
+        identifier = request_id_of(request.headers.get("X-Request-ID", ""))
         # Not reset in the end: Django logs the status after the middleware. The next request of
         # this thread sets its own.
         _request_id.set(identifier)
