@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
+from functools import cache
 from typing import Any
 
 import orjson
@@ -14,15 +15,18 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
+from django.views.decorators.http import require_safe
 from ninja import NinjaAPI, Redoc, Swagger
 from ninja.errors import HttpError, Throttled, ValidationError
 from ninja.openapi.schema import OpenAPISchema
 from ninja.parser import Parser
 from ninja.renderers import BaseRenderer
+from ninja.responses import Response
 
 from cinema.answers.api import router as answers
 from cinema.audit.api import router as audit
 from cinema.errors import ApiError, Unauthorized, Unprocessable, database_away, problem
+from cinema.http import Document, document_response
 from cinema.openapi import polish
 from cinema.throttling.errors import TooManyRequests
 from movies.api import router as movies
@@ -118,6 +122,17 @@ for router in (
     answers,
 ):
     api.add_router("", router)
+
+
+@require_safe
+def openapi_json(request: HttpRequest) -> HttpResponse:
+    """The description of the API, which takes a second to make and stays the same."""
+    return document_response(_openapi_document(), stale=False)
+
+
+@cache
+def _openapi_document() -> Document:
+    return Document(Response(api.get_openapi_schema()).content)
 
 
 def redoc(request: HttpRequest) -> HttpResponse:
