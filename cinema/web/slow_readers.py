@@ -6,6 +6,7 @@ process, and the kernel says how much of a response has reached the client. Linu
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import logging
 import os
@@ -26,6 +27,7 @@ WITHIN_S = 30.0
 LEAST_BYTES_PER_S = 1024
 LOOK_EVERY_S = 5.0
 
+_libc = ctypes.CDLL(None, use_errno=True)
 #: `tcpi_bytes_acked` in `struct tcp_info` of linux/tcp.h.
 _BYTES_ACKED = struct.Struct("=120xQ")
 
@@ -131,7 +133,10 @@ def _acknowledged_bytes(connection: socket.socket) -> int:
 
 
 def _cut(connection: socket.socket) -> None:
-    """End a connection of another thread."""
-    # With a shutdown alone the kernel would keep the unsent bytes and wait for the client.
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    connection.shutdown(socket.SHUT_RDWR)
+    """Reset a connection that another thread owns, which sees it as lost.
+
+    A shutdown would leave the unsent bytes to the kernel, for as long as the client is there.
+    """
+    address = struct.pack("=H14x", socket.AF_UNSPEC)
+    if _libc.connect(connection.fileno(), address, len(address)):
+        raise OSError(ctypes.get_errno(), "the connection cannot be reset")
