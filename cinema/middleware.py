@@ -8,10 +8,13 @@ import uuid
 from collections.abc import Callable
 from contextvars import ContextVar
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.http.response import HttpResponseNotAllowed
 
-from cinema.errors import CONTENT_TYPE, problem
+from cinema.errors import CONTENT_TYPE, ApiError, database_away, problem
+
+log = logging.getLogger(__name__)
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -78,7 +81,18 @@ def problems(get_response: GetResponse) -> GetResponse:
         detail = _DETAILS.get(response.status_code, "The request cannot be read.")
         return problem(response.status_code, detail, headers=headers)
 
+    middleware.process_exception = _refusal  # type: ignore[attr-defined]  # Django's hook
     return middleware
+
+
+def _refusal(request: HttpRequest, error: Exception) -> HttpResponse | None:
+    """The response to what a view outside of the API, such as the admin, lets through."""
+    if isinstance(error, ApiError):
+        return error.response()
+    if isinstance(error, (OperationalError, InterfaceError)):
+        log.error("the database is away: %s", error)
+        return database_away()
+    return None
 
 
 def cache_headers(get_response: GetResponse) -> GetResponse:

@@ -29,6 +29,7 @@ from cinema.variables import (
     matching,
     networks,
     one_of,
+    origins,
     page_url,
     positive,
     read,
@@ -56,6 +57,7 @@ PORT = read("PORT", whole(1, 65535), "8000")
 PUBLIC_URL = read("PUBLIC_URL", url_of("http", "https"), f"http://{HOST}:{PORT}").rstrip("/")
 ALLOWED_HOSTS = read("ALLOWED_HOSTS", words, "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = read("CSRF_TRUSTED_ORIGINS", words, "")
+CORS_ALLOWED_ORIGINS = read("CORS_ALLOWED_ORIGINS", origins, "*")
 WEB_WORKERS = read("WEB_WORKERS", whole(1, 64), "2")
 WEB_THREADS = read("WEB_THREADS", whole(1, 128), "8")
 LOG_LEVEL = read("LOG_LEVEL", one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO")
@@ -366,6 +368,9 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "cinema.middleware.request_id",
+    "cinema.cors.cors",
+    "cinema.methods.methods",
+    "cinema.compression.compress",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
