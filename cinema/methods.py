@@ -45,12 +45,14 @@ def _head(request: HttpRequest, get_response: GetResponse) -> HttpResponseBase:
         request.method = "HEAD"
     if response.status_code == 405:
         _complete(response)
-    empty = HttpResponse(status=response.status_code, headers=response.headers)
-    empty.cookies = response.cookies
-    if not response.streaming:
-        empty["Content-Length"] = str(len(response.content))  # type: ignore[attr-defined]
-    response.close()
-    return empty
+    if response.streaming:
+        # What there was to close is closed with the response all the same.
+        response.streaming_content = ()  # type: ignore[attr-defined]
+    else:
+        length = len(response.content)  # type: ignore[attr-defined]
+        response.content = b""  # type: ignore[attr-defined]
+        response.headers["Content-Length"] = str(length)
+    return response
 
 
 def _options(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:

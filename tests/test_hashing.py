@@ -52,7 +52,6 @@ def test_a_hash_that_cannot_be_read_gives_its_turn_back() -> None:
             check_password(PASSWORD, "argon2$argon2id$v=19$m=1,t=1,p=1$nonsense")
 
 
-
 @contextmanager
 def no_place_left() -> Iterator[None]:
     """As many passwords are being checked as may be."""

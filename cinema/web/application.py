@@ -1,7 +1,7 @@
 """The RSGI application that granian serves.
 
 The event loop reads requests and sends responses, so a slow client costs a connection and no
-thread. Threads run Django, once a request is complete. docs/decisions/0045 has the reasons.
+thread. Threads run Django, once a request is complete. docs/decisions/0054 has the reasons.
 """
 
 from __future__ import annotations

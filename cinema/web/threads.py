@@ -42,7 +42,7 @@ class WebThreads:
     """So many threads, which start as they are needed.
 
     Plain threads and a queue take less CPU for a request than `run_in_executor` does: measured in
-    docs/decisions/0045.
+    docs/decisions/0054.
     """
 
     def __init__(self, name: str, threads: int, *, longest_queue: int) -> None:
