@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 import psutil
 import pytest
@@ -183,14 +183,14 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_sent(cinema: RunningCi
 
 
 def test_a_file_is_sent_whole_and_in_parts(cinema: RunningCinema) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", cinema.port, timeout=30)
     whole = bytes(range(256)) * (TRAILER_BYTES // 256)
-    for wanted, expected in (("", whole), ("bytes=1000-1999", whole[1000:2000])):
-        connection.request("GET", TRAILER, headers={"Range": wanted} if wanted else {})
-        assert connection.getresponse().read() == expected
-    connection.request("HEAD", TRAILER)
-    answer = connection.getresponse()
-    assert (answer.read(), answer.headers["Content-Length"]) == (b"", str(TRAILER_BYTES))
+    with closing(http.client.HTTPConnection("127.0.0.1", cinema.port, timeout=30)) as connection:
+        for wanted, expected in (("", whole), ("bytes=1000-1999", whole[1000:2000])):
+            connection.request("GET", TRAILER, headers={"Range": wanted} if wanted else {})
+            assert connection.getresponse().read() == expected
+        connection.request("HEAD", TRAILER)
+        answer = connection.getresponse()
+        assert (answer.read(), answer.headers["Content-Length"]) == (b"", str(TRAILER_BYTES))
 
 
 @contextmanager
