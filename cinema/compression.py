@@ -174,4 +174,5 @@ def _without_suffix(request: HttpRequest, encoding: str) -> bool:
     if known == tags:
         return False
     request.META["HTTP_IF_NONE_MATCH"] = known
+    request.__dict__.pop("headers", None)  # made of META when it is first used
     return True

@@ -38,6 +38,7 @@ def methods(get_response: GetResponse) -> GetResponse:
 def _head(request: HttpRequest, get_response: GetResponse) -> HttpResponseBase:
     for name in _GET_ALONE:
         request.META.pop(name, None)
+    request.__dict__.pop("headers", None)  # made of META when it is first used
     request.method = "GET"
     try:
         response = get_response(request)

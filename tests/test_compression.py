@@ -24,8 +24,7 @@ ASSET = "/static/office/office.css"
 
 
 def got(path: str, accepted: str = "", client: Browser | None = None, **headers: str) -> Response:
-    answer = (client or Browser()).get(path, headers={"Accept-Encoding": accepted, **headers})
-    return answer
+    return (client or Browser()).get(path, headers={"Accept-Encoding": accepted, **headers})
 
 
 def body(answer: Response) -> bytes:

@@ -27,7 +27,7 @@ def preflight(origin: str, method: str, path: str = "/api/v1/movies") -> Respons
 
 
 def test_every_site_reads_what_is_public(settings: Settings) -> None:
-    assert settings.CORS_ALLOWED_ORIGINS == {"*"}
+    assert {"*"} == settings.CORS_ALLOWED_ORIGINS
     for path in ("/api/v1/movies", "/api/v1/programme.ics", "/graphql?query={__typename}"):
         answer = Browser().get(path, headers={"Origin": OTHER})
         assert answer[ALLOWED] == "*", path
@@ -89,7 +89,8 @@ def test_credentials_are_never_allowed(settings: Settings, origin: str, path: st
 
 
 @pytest.mark.parametrize(
-    "value", ["https://a.example/", "a.example", "https://a.example/path", "null", "ftp://a.example"]
+    "value",
+    ["https://a.example/", "a.example", "https://a.example/path", "null", "ftp://a.example"],
 )
 def test_what_is_no_origin_stops_the_start(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CORS_ALLOWED_ORIGINS", value)

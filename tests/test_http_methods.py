@@ -42,7 +42,8 @@ def addresses(resolver: URLResolver, before: str = "/") -> Iterator[str]:
     """Each route, with a value in the place of its parameters."""
     for pattern in resolver.url_patterns:
         path = before + PARAMETER.sub(
-            lambda found: str(UUID(int=1)) if (found[1] or "").startswith("uuid") else "1", str(pattern.pattern)
+            lambda found: str(UUID(int=1)) if (found[1] or "").startswith("uuid") else "1",
+            str(pattern.pattern),
         )
         if isinstance(pattern, URLResolver):
             yield from addresses(pattern, path)
