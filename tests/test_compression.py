@@ -23,8 +23,9 @@ LONG = "/api/v1/openapi.json"
 ASSET = "/static/office/office.css"
 
 
-def got(path: str, accepted: str = "", client: Browser | None = None, **headers: str) -> Response:
-    return (client or Browser()).get(path, headers={"Accept-Encoding": accepted, **headers})
+def got(path: str, accepted: str = "", client: Browser | None = None, known: str = "") -> Response:
+    headers = {"Accept-Encoding": accepted} | ({"If-None-Match": known} if known else {})
+    return (client or Browser()).get(path, headers=headers)
 
 
 def body(answer: Response) -> bytes:
@@ -68,11 +69,11 @@ def test_each_encoding_has_an_etag_of_its_own() -> None:
     assert len(set(tags.values())) == 3
     assert all(tag.startswith('"') for tag in tags.values())  # strong
     for encoding, tag in tags.items():
-        answer = got(LONG, encoding, **{"If-None-Match": f'"other", {tag}'})
+        answer = got(LONG, encoding, known=f'"other", {tag}')
         assert (answer.status_code, answer["ETag"], answer.content) == (304, tag, b"")
         assert "Accept-Encoding" in answer["Vary"]
-    assert got(LONG, "br", **{"If-None-Match": tags["gzip"]}).status_code == 200
-    assert got(LONG, "", **{"If-None-Match": tags["br"]}).status_code == 200
+    assert got(LONG, "br", known=tags["gzip"]).status_code == 200
+    assert got(LONG, "", known=tags["br"]).status_code == 200
 
 
 def test_an_edit_by_the_etag_of_a_compressed_answer_is_taken() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from cinema.processes import wait_for
 from cinema.web.bodies import LONGEST_PAUSE_S
 from cinema.web.slow_readers import LOOK_EVERY_S, WITHIN_S
 from tests.running import RunningCinema
+from tests.uploads import video
 
 EACH = 100
 #: On a quiet machine each takes some hundredths of a second.
@@ -180,6 +182,55 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_sent(cinema: RunningCi
     fields = ("Content-Type: application/json", "Content-Length: 6000000")
     with sending(cinema, [head("POST", "/graphql", *fields)]) as [connection]:
         assert response(connection).startswith(b"HTTP/1.1 413 ")
+
+
+def trailer_form() -> tuple[bytes, bytes]:
+    """The head of a request and its form, which is larger than a viewer may send."""
+    padding = 11 * 1024 * 1024
+    film = video() + struct.pack(">I4s", padding + 8, b"free") + bytes(padding)
+    part = (
+        b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.mp4"\r\n'
+        b"Content-Type: video/mp4\r\n\r\n"
+    )
+    form = part + film + b"\r\n--x--\r\n"
+    fields = ("Content-Type: multipart/form-data; boundary=x", f"Content-Length: {len(form)}")
+    return head("PUT", "/api/v1/movies/1/trailer", "Connection: close", *fields)[:-2], form
+
+
+def staff_field(cinema: RunningCinema) -> bytes:
+    """The end of the head of a request by staff."""
+    account = {"email": STAFF.email, "password": STAFF.password}
+    access = cinema.post("/api/v1/auth/login", account)["access"]
+    return f"Authorization: Bearer {access}\r\n\r\n".encode()
+
+
+def test_a_large_upload_is_read_while_it_arrives(cinema: RunningCinema) -> None:
+    """Of staff; whoever else sends it is refused before it has arrived."""
+    staff = staff_field(cinema)
+    start, form = trailer_form()
+    with sending(cinema, [start + staff, start + staff, start + b"\r\n"]) as connections:
+        whole, stalled, anonymous = connections
+        assert response(anonymous).startswith(b"HTTP/1.1 401 ")
+        stalled.sendall(form[:100_000])
+        for begin in range(0, len(form), 1024 * 1024):
+            whole.sendall(form[begin : begin + 1024 * 1024])
+            time.sleep((LONGEST_PAUSE_S + 3) / 11)
+        assert response(whole).startswith(b"HTTP/1.1 200 ")
+        assert response(stalled).startswith(b"HTTP/1.1 408 ")
+    with sending(cinema, [start + staff] * 4) as connections:
+        busy = [response(each)[:13] for each in connections[2:]]
+    assert set(busy) <= {b"HTTP/1.1 503 ", b"HTTP/1.1 408 "}
+
+
+def test_a_client_that_leaves_holds_no_thread(cinema: RunningCinema) -> None:
+    start, form = trailer_form()
+    staff = staff_field(cinema)
+    for _ in range(3):
+        with sending(cinema, [start + staff] * 4 + stalled_bodies()):
+            time.sleep(0.5)
+    with sending(cinema, [start + staff]) as [connection]:
+        connection.sendall(form)
+        assert response(connection).startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_file_is_sent_whole_and_in_parts(cinema: RunningCinema) -> None:

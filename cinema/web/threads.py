@@ -62,7 +62,7 @@ class WebThreads:
         if self._pending >= self._limit:
             raise TooBusy
         self._pending += 1
-        job = _Job(call, asyncio.get_running_loop().create_future())
+        job: _Job[T] = _Job(call, asyncio.get_running_loop().create_future())
         must_wait = self._pending > self._threads
         try:
             self._queue.put(job)
