@@ -18,8 +18,8 @@ from cinema.errors import problem
 from movies.media.files import content_type, row_key
 
 BLOCK_BYTES = 64 * 1024
-#: So much of an answer granian takes at once: 32 blocks. With a longer one a thread waits until
-#: the client has taken it.
+#: Under WSGI (`runserver`) a longer response holds a thread until the client has taken it. In the
+#: web process granian sends it: `cinema.web.bridge`.
 BUFFERED_BYTES = 32 * BLOCK_BYTES
 #: What a player gets at once. It asks for more as it plays; if it had all of it in one answer, a
 #: viewer who pauses would hold a thread for as long.
