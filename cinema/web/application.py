@@ -21,9 +21,9 @@ _django = get_wsgi_application()
 
 # These modules need Django's settings.
 from cinema.web import slow_readers  # noqa: E402
-from cinema.web.bodies import ArrivingBody, Body, BodyRefused, Limits, receive_body  # noqa: E402
+from cinema.web.bodies import NO_BODY, ArrivingBody, Body, BodyRefused, Limits, receive_body  # noqa: E402
 from cinema.web.bridge import answer_with, environ_of, send  # noqa: E402
-from cinema.web.direct import BUSY, LIVE, DirectResponse  # noqa: E402
+from cinema.web.direct import BUSY, FAILED, LIVE  # noqa: E402
 from cinema.web.threads import TooBusy, WebThreads  # noqa: E402
 
 log = logging.getLogger(__name__)
@@ -53,18 +53,17 @@ class Application:
         if scope.path in LIVE_PATHS and scope.method in ("GET", "HEAD"):
             LIVE.send(scope, protocol)
             return
+        body: Body = NO_BODY
         try:
             body = await receive_body(scope.headers, protocol, self._limits)
+            await self._answer(scope, protocol, body)
         except BodyRefused as refused:
             refused.response.send(scope, protocol)
-            return
-        try:
-            await self._answer(scope, protocol, body)
         except TooBusy:
             BUSY.send(scope, protocol)
         except Exception:
-            log.exception("%s %s failed outside of Django", scope.method, scope.path)
-            DirectResponse.problem(500, "The server made an error.").send(scope, protocol)
+            log.exception("%s %r failed outside of Django", scope.method, scope.path[:200])
+            FAILED.send(scope, protocol)
         finally:
             body.close()
 

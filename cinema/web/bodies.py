@@ -208,6 +208,8 @@ async def receive_body(headers: Any, protocol: Any, limits: Limits) -> Body:
     if declared is None and "transfer-encoding" not in headers:
         return NO_BODY
     is_form = headers.get("content-type", "").lower().startswith("multipart/form-data")
+    if declared is not None and not declared.isdecimal():
+        raise BodyRefused(400, "The Content-Length of the request is not a number.")
     length = None if declared is None else int(declared)
     if length == 0:
         return NO_BODY

@@ -49,4 +49,5 @@ class DirectResponse:
 
 
 LIVE = DirectResponse(200, b'{"status": "ok"}')
+FAILED = DirectResponse.problem(500, "The server made an error. It is logged.")
 BUSY = DirectResponse.problem(503, "The server is busy. Try again.", {"retry-after": "2"})
