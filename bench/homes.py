@@ -21,6 +21,7 @@ from cinema.processes import Child, stop, wait_for
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 STARTS_WITHIN_S = 60
+OURS = "cinema.web.application:application"
 #: An empty variable counts as unset, and stands against one in `.env`.
 OWN_SERVERS = dict.fromkeys(("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY"), "")
 #: All requests come from one address. Counted as everywhere, and refused to nobody.
@@ -82,9 +83,7 @@ class Home:
         return done.stdout
 
     @contextmanager
-    def web(
-        self, application: str = "cinema.wsgi:application", settings: str = "cinema.settings"
-    ) -> Iterator[int]:
+    def web(self, application: str = OURS, settings: str = "cinema.settings") -> Iterator[int]:
         """The port of a web server with the options of `make run`."""
         port = free_port()
         child = Child(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import cache
 from typing import Any
 
 import orjson
@@ -12,17 +13,20 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
+from django.views.decorators.http import require_safe
 from ninja import NinjaAPI, Redoc, Swagger
 from ninja.errors import HttpError, Throttled, ValidationError
 from ninja.openapi.schema import OpenAPISchema
 from ninja.parser import Parser
 from ninja.renderers import BaseRenderer
+from ninja.responses import Response
 
 from cinema.answers.api import router as answers
 from cinema.audit.api import router as audit
 from cinema.bodies import json_body
 from cinema.errors import ApiError, Unauthorized, database_away, is_bad_value, problem
 from cinema.health_api import router as health
+from cinema.http import Document, document_response
 from cinema.openapi import polish
 from cinema.query_parameters import refuse_wrong_parameters
 from cinema.throttling.errors import TooManyRequests
@@ -119,6 +123,17 @@ class ScriptedRedoc(Redoc):
     """Ninja's page has an inline script, which our Content-Security-Policy does not allow."""
 
     template = "cinema/redoc.html"
+
+
+@require_safe
+def openapi_json(request: HttpRequest) -> HttpResponse:
+    """The description of the API, which takes a second to make and stays the same."""
+    return document_response(_openapi_document(), stale=False)
+
+
+@cache
+def _openapi_document() -> Document:
+    return Document(Response(api.get_openapi_schema()).content)
 
 
 def redoc(request: HttpRequest) -> HttpResponse:

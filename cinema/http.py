@@ -57,6 +57,24 @@ class Document:
     def etag(self) -> str:
         return self.own_etag or f'"{hashlib.blake2b(self.body, digest_size=16).hexdigest()}"'
 
+    @cached_property
+    def _encoded(self) -> dict[str, bytes]:
+        return {}
+
+    def encoded(self, encoding: str, encode: Callable[[bytes, str], bytes]) -> bytes:
+        """The body in an encoding, which is made once."""
+        if encoding not in self._encoded:
+            self._encoded[encoding] = encode(self.body, encoding)
+        return self._encoded[encoding]
+
+
+class DocumentResponse(HttpResponse):
+    """A document as an answer, which `cinema.compression` compresses once."""
+
+    def __init__(self, document: Document) -> None:
+        super().__init__(document.body, content_type=document.content_type)
+        self.document = document
+
 
 def document_response(document: Document, stale: bool) -> HttpResponse:
     """The document as an answer.
@@ -64,7 +82,7 @@ def document_response(document: Document, stale: bool) -> HttpResponse:
     While the database is away the last known bytes are served, marked as stale: by `Warning`
     (RFC 7234, 5.5), which old caches know, and by `Cache-Status` (RFC 9211).
     """
-    response = HttpResponse(document.body, content_type=document.content_type)
+    response = DocumentResponse(document)
     response["ETag"] = document.etag
     response["Cache-Control"] = "public, max-age=0, must-revalidate"
     if document.filename:

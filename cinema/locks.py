@@ -12,6 +12,8 @@ import psycopg
 from django.db import OperationalError, connection
 from psycopg.errors import DeadlockDetected
 
+from cinema.database import BoundedConnection
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -29,7 +31,7 @@ def single_run(name: str) -> Iterator[bool]:
     settings: dict[str, Any] = dict(connection.get_connection_params())
     for django_only in ("pool", "cursor_factory", "context", "prepare_threshold"):
         settings.pop(django_only, None)
-    with psycopg.connect(**settings, autocommit=True) as own:
+    with BoundedConnection.connect(**settings, autocommit=True) as own:
         row = own.execute("SELECT pg_try_advisory_lock(%s)", [zlib.crc32(name.encode())]).fetchone()
         try:
             yield bool(row and row[0])

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable
 from contextvars import ContextVar
 
+from django.db import InterfaceError, OperationalError
 from django.http import (
     HttpRequest,
     HttpResponse,
@@ -16,7 +17,9 @@ from django.http import (
 )
 from django.http.response import HttpResponseNotAllowed
 
-from cinema.errors import CONTENT_TYPE, problem
+from cinema.errors import CONTENT_TYPE, ApiError, database_away, problem
+
+log = logging.getLogger(__name__)
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -38,12 +41,16 @@ class RequestIdFilter(logging.Filter):
         return True
 
 
+def request_id_of(given: str) -> str:
+    """The client's own identifier if it is usable, else a new one."""
+    return given if _usable_id.fullmatch(given) else uuid.uuid4().hex
+
+
 def request_id(get_response: GetResponse) -> GetResponse:
     """Take the client's `X-Request-ID` or make one; return it; put it in every log line."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        given = request.headers.get("X-Request-ID", "")
-        identifier = given if _usable_id.fullmatch(given) else uuid.uuid4().hex
+        identifier = request_id_of(request.headers.get("X-Request-ID", ""))
         # Not reset in the end: Django logs the status after the middleware. The next request of
         # this thread sets its own.
         _request_id.set(identifier)
@@ -136,7 +143,18 @@ def problems(get_response: GetResponse) -> GetResponse:
         detail = _DETAILS.get(response.status_code, "The request cannot be read.")
         return problem(response.status_code, detail, headers=headers)
 
+    middleware.process_exception = _refusal  # type: ignore[attr-defined]  # Django's hook
     return middleware
+
+
+def _refusal(request: HttpRequest, error: Exception) -> HttpResponse | None:
+    """The response to what a view outside of the API, such as the admin, lets through."""
+    if isinstance(error, ApiError):
+        return error.response()
+    if isinstance(error, (OperationalError, InterfaceError)):
+        log.error("the database is away: %s", error)
+        return database_away()
+    return None
 
 
 def cache_headers(get_response: GetResponse) -> GetResponse:

@@ -20,10 +20,12 @@ def programs() -> list[Child]:
     log_level = f"--loglevel={settings.LOG_LEVEL}"
     alone = ["--without-mingle", "--without-gossip"]  # which nothing here needs: a second less
     web = [
-        "granian", "--interface=wsgi", f"--host={settings.HOST}", f"--port={settings.PORT}",
-        f"--workers={settings.WEB_WORKERS}", f"--blocking-threads={settings.WEB_THREADS}",
-        "--respawn-failed-workers", "--workers-kill-timeout=2", "--no-ws",
-        "cinema.wsgi:application",
+        "granian", "--interface=rsgi", f"--host={settings.HOST}", f"--port={settings.PORT}",
+        f"--workers={settings.WEB_WORKERS}", "--respawn-failed-workers",
+        "--workers-kill-timeout=2", "--no-ws",
+        # With HTTP/2 beside it, granian waits without limit for the first byte of a connection.
+        "--http=1", "--http1-header-read-timeout=15000",
+        "cinema.web.application:application",
     ]  # fmt: skip
     worker = [
         "celery", "--app=cinema", "worker", "--pool=gevent", "--concurrency=20",

@@ -19,6 +19,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 
 from cinema import bucket, embedded, private_files, schedule
+from cinema.database import BoundedConnection
 from cinema.throttling.rates import rate
 from cinema.variables import (
     boolean,
@@ -31,6 +32,7 @@ from cinema.variables import (
     matching,
     networks,
     one_of,
+    origins,
     page_url,
     positive,
     read,
@@ -63,6 +65,7 @@ ALLOWED_HOSTS = read(
     "ALLOWED_HOSTS", words, f"localhost,127.0.0.1,[::1],{in_url(HOST)},{in_url(_public_host)}"
 )
 CSRF_TRUSTED_ORIGINS = read("CSRF_TRUSTED_ORIGINS", words, "")
+CORS_ALLOWED_ORIGINS = read("CORS_ALLOWED_ORIGINS", origins, "*")
 WEB_WORKERS = read("WEB_WORKERS", whole(1, 64), "2")
 WEB_THREADS = read("WEB_THREADS", whole(1, 128), "8")
 ENABLE_BACKGROUND_JOBS = read("ENABLE_BACKGROUND_JOBS", boolean, "true")
@@ -82,6 +85,22 @@ _database = (
     if EMBEDDED_POSTGRES
     else environ.Env.db_url_config(_database_url)
 )
+# The web's statements are short, those of a task or a command may take as long as itself.
+WEB_STATEMENT_TIMEOUT_S = read("WEB_STATEMENT_TIMEOUT_S", whole(1, 3600), "15")
+_is_web = not {"cinema.web.application", "cinema.wsgi"}.isdisjoint(sys.modules)
+STATEMENT_TIMEOUT_S = WEB_STATEMENT_TIMEOUT_S if _is_web else 3600
+_database_options = {
+    "connect_timeout": 5,
+    # A server that has gone without a word is noticed after a minute.
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+    **_database.get("OPTIONS", {}),  # such as sslmode, from the address
+}
+_database_options["options"] = (
+    f"-c statement_timeout={STATEMENT_TIMEOUT_S}s {_database_options.get('options', '')}".strip()
+)
 DATABASES = {
     "default": {
         **_database,
@@ -91,10 +110,11 @@ DATABASES = {
         "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
-            **_database.get("OPTIONS", {}),  # such as sslmode, from the address
+            **_database_options,
             "pool": {
+                "connection_class": BoundedConnection,
                 "min_size": 1,
-                "max_size": read("DATABASE_POOL_SIZE", whole(1, 200), str(WEB_THREADS + 2)),
+                "max_size": read("DATABASE_POOL_SIZE", whole(1, 200), str(WEB_THREADS + 4)),
                 # A request waits so long for a connection, and while the database is away.
                 "timeout": read("DATABASE_TIMEOUT_S", positive, "2"),
                 # Attempts come less and less often within this time, and the next request begins
@@ -371,9 +391,12 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "cinema.middleware.request_id",
-    "cinema.middleware.content_security",
     "django.middleware.security.SecurityMiddleware",
+    "cinema.middleware.content_security",
     "cinema.middleware.one_path",
+    "cinema.cors.cors",
+    "cinema.methods.methods",
+    "cinema.compression.compress",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "cinema.middleware.cache_headers",

@@ -6,7 +6,7 @@ from django.urls import path
 from django.views.generic import RedirectView
 
 from cinema import health
-from cinema.api import api, redoc
+from cinema.api import api, openapi_json, redoc
 from cinema.graphql.view import view as graphql
 from cinema.pages import account
 from cinema.pages.views import welcome
@@ -30,6 +30,7 @@ urlpatterns = [
     path("health/db", health.db),
     *(path(typed, RedirectView.as_view(url=DOCS)) for typed in ("api", "api/docs", "api/v1")),
     path("api/v1/redoc", redoc),
+    path("api/v1/openapi.json", openapi_json),
     path("api/v1/", api.urls),
     path("graphql", graphql),
     path("admin/second-factor/", second_factor, name="second-factor"),

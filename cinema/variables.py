@@ -41,6 +41,20 @@ def words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
+def origins(text: str) -> frozenset[str]:
+    """Origins of web pages, such as `https://www.example.org`, or `*` for every site."""
+    found = words(text)
+    for origin in found:
+        parts = urlsplit(origin)
+        if origin != "*" and (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or origin != f"{parts.scheme}://{parts.netloc}".lower()
+        ):
+            raise ValueError(f"{origin!r} is not an origin, such as https://www.example.org")
+    return frozenset(found)
+
+
 def whole(minimum: int, maximum: int = 2**31 - 1) -> Callable[[str], int]:
     def cast(text: str) -> int:
         if not minimum <= (number := int(text)) <= maximum:

@@ -1,4 +1,4 @@
-"""The WSGI entry point that granian serves."""
+"""The WSGI entry point of `runserver`. The web process runs `cinema.web.application`."""
 
 import os
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import pytest
 from argon2.exceptions import InvalidHashError
+from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher, check_password, make_password
+from django.test import Client as Browser
 
+from tests.builders import Client, make_user
 from tests.concurrency import at_once
-from users.hashing import AT_ONCE
+from users.hashing import AT_ONCE, WAITING, _places
+from users.models import MailedToken, User
+from users.recovery.tokens import issue_mailed_token
 
 pytestmark = pytest.mark.usefixtures("product_hasher")
 
@@ -43,3 +50,62 @@ def test_a_hash_that_cannot_be_read_gives_its_turn_back() -> None:
     for _ in range(AT_ONCE + 1):
         with pytest.raises(InvalidHashError):
             check_password(PASSWORD, "argon2$argon2id$v=19$m=1,t=1,p=1$nonsense")
+
+
+@contextmanager
+def no_place_left() -> Iterator[None]:
+    """As many passwords are being checked as may be."""
+    taken = 0
+    while _places.acquire(blocking=False):
+        taken += 1
+    assert taken == AT_ONCE + WAITING
+    try:
+        yield
+    finally:
+        for _ in range(taken):
+            _places.release()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("method", "path", "payload"),
+    [
+        ("POST", "/auth/login", {"email": "a@example.com", "password": PASSWORD}),
+        ("POST", "/auth/login", {"email": "unknown@example.com", "password": PASSWORD}),
+        ("POST", "/auth/register", {"email": "new@example.com", "password": PASSWORD}),
+        ("POST", "/users/me/password", {"current": PASSWORD, "new": "jules et jim 1962"}),
+        ("PATCH", "/users/me", {"email": "b@example.com", "password": PASSWORD}),
+        ("DELETE", "/users/me", {"password": PASSWORD}),
+    ],
+)
+def test_a_password_too_many_is_refused_with_a_time_to_come_back(
+    method: str, path: str, payload: dict[str, str]
+) -> None:
+    user = make_user(email="a@example.com", password=PASSWORD)
+    with no_place_left():
+        answer = Client(user).send(method, path, payload)
+    assert (answer.status_code, answer["Retry-After"]) == (503, "2"), answer.content
+    assert User.objects.get().email == "a@example.com"
+
+
+@pytest.mark.django_db
+def test_a_password_too_many_leaves_the_link_of_a_reset_good() -> None:
+    user = make_user(email="a@example.com", password=PASSWORD)
+    token = issue_mailed_token(user, MailedToken.Purpose.RESET_PASSWORD)
+    payload = {"token": token, "password": "jules et jim 1962"}
+    with no_place_left():
+        answer = Client().send("POST", "/auth/password/reset", payload)
+    assert (answer.status_code, answer["Retry-After"]) == (503, "2"), answer.content
+    assert Client().send("POST", "/auth/password/reset", payload).status_code == 204
+
+
+@pytest.mark.django_db
+def test_a_refused_sign_in_of_the_admin_counts_as_no_guess() -> None:
+    make_user(email="a@example.com", password=PASSWORD, is_staff=True)
+    browser = Browser()
+    given = {"username": "a@example.com", "password": PASSWORD}
+    with no_place_left():
+        for _ in range(settings.LOCKOUT_ATTEMPTS + 1):
+            answer = browser.post("/admin/login/", given)
+            assert (answer.status_code, answer["Retry-After"]) == (503, "2")
+    assert browser.post("/admin/login/", given).status_code == 302

@@ -1,6 +1,6 @@
 from typing import Literal
 
-from cinema.errors import Conflict, Forbidden, NotFound, Unauthorized, Unprocessable
+from cinema.errors import ApiError, Conflict, Forbidden, NotFound, Unauthorized, Unprocessable
 
 
 class WrongCredentials(Unauthorized):
@@ -28,6 +28,16 @@ class WrongCode(Unauthorized):
             "The code is wrong, or was used before. Wait for the next one.",
             second_factor="wrong",
         )
+
+
+class TooManyPasswords(ApiError):
+    """Too many passwords are being checked or set; this one was not looked at."""
+
+    status = 503
+    headers = {"Retry-After": "2"}
+
+    def __init__(self) -> None:
+        super().__init__("Too many passwords are being checked. Try again in 2 seconds.")
 
 
 class RefreshTokenRefused(Unauthorized):

@@ -9,6 +9,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods
 from strawberry.django.views import GraphQLView
 
 from cinema.auth import anyone
@@ -67,6 +68,8 @@ def _read(reader: Callable[[T], Any], source: T) -> Any:
 
 
 # The interactive page would load its scripts from elsewhere; Cinema works offline.
-view = csrf_exempt(
-    CinemaGraphQLView.as_view(schema=schema, graphql_ide=None, multipart_uploads_enabled=False)
+view = require_http_methods(["GET", "POST"])(
+    csrf_exempt(
+        CinemaGraphQLView.as_view(schema=schema, graphql_ide=None, multipart_uploads_enabled=False)
+    )
 )

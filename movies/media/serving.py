@@ -18,8 +18,8 @@ from cinema.errors import problem
 from movies.media.files import content_type, row_key
 
 BLOCK_BYTES = 64 * 1024
-#: So much of an answer granian takes at once: 32 blocks. With a longer one a thread waits until
-#: the client has taken it.
+#: Under WSGI (`runserver`) a longer response holds a thread until the client has taken it. In the
+#: web process granian sends it: `cinema.web.bridge`.
 BUFFERED_BYTES = 32 * BLOCK_BYTES
 #: What a player gets at once. It asks for more as it plays; if it had all of it in one answer, a
 #: viewer who pauses would hold a thread for as long.
@@ -49,22 +49,35 @@ class Blocks:
     """So many bytes of a file from where it stands. Who answers with them closes them."""
 
     def __init__(self, file: File[Any], size: int) -> None:
-        self._file = file
-        self._left = size
+        self.file = file
+        self.size = self._left = size
         self._holds_thread = size > BUFFERED_BYTES
         if self._holds_thread and not _threads_to_hold.acquire(blocking=False):
             raise TooManyDownloads
 
     def __iter__(self) -> Iterator[bytes]:
-        while block := self._file.read(min(BLOCK_BYTES, self._left)):
+        while block := self.file.read(min(BLOCK_BYTES, self._left)):
             self._left -= len(block)
             yield block
 
     def close(self) -> None:
-        self._file.close()
+        self.file.close()
         if self._holds_thread:
             self._holds_thread = False
             _threads_to_hold.release()
+
+
+class FilePartResponse(StreamingHttpResponse):
+    """A part of a file.
+
+    Attributes:
+        file_part: The file where the part begins, and its size in bytes: `cinema.web.bridge` sends
+            it without a thread.
+    """
+
+    def __init__(self, blocks: Blocks, **options: Any) -> None:
+        super().__init__(blocks, **options)
+        self.file_part = (blocks.file, blocks.size)
 
 
 @require_safe
@@ -132,4 +145,4 @@ def _part(
     except TooManyDownloads:
         file.close()
         return problem(503, "Too many downloads. Try again.", headers={"Retry-After": "10"})
-    return StreamingHttpResponse(blocks, status=206 if wanted else 200, headers=headers)
+    return FilePartResponse(blocks, status=206 if wanted else 200, headers=headers)

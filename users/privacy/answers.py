@@ -4,11 +4,10 @@ import os
 from typing import IO
 
 from django.core.files import File
-from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from cinema.errors import problem
-from movies.media.serving import Blocks, TooManyDownloads
+from movies.media.serving import Blocks, FilePartResponse, TooManyDownloads
 
 
 def download(file: IO[bytes], *, name: str) -> HttpResponseBase:
@@ -23,7 +22,7 @@ def download(file: IO[bytes], *, name: str) -> HttpResponseBase:
     except TooManyDownloads:
         file.close()
         return problem(503, "Too many downloads. Try again.", headers={"Retry-After": "10"})
-    return StreamingHttpResponse(
+    return FilePartResponse(
         blocks,
         content_type="application/json",
         headers={

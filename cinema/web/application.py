@@ -1,0 +1,85 @@
+"""The RSGI application that granian serves.
+
+The event loop reads requests and sends responses, so a slow client costs a connection and no
+thread. Threads run Django, once a request is complete. docs/decisions/0054 has the reasons.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from functools import partial
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cinema.settings")
+
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+
+_django = get_wsgi_application()
+
+# These modules need Django's settings.
+from cinema.web import slow_readers  # noqa: E402
+from cinema.web.bodies import NO_BODY, ArrivingBody, Body, BodyRefused, Limits, receive_body  # noqa: E402
+from cinema.web.bridge import answer_with, environ_of, send  # noqa: E402
+from cinema.web.direct import BUSY, FAILED, LIVE  # noqa: E402
+from cinema.web.threads import TooBusy, WebThreads  # noqa: E402
+
+log = logging.getLogger(__name__)
+
+#: The event loop answers these: the process lives even while all its threads are busy.
+LIVE_PATHS = {"/health/live", "/health/live/", "/api/v1/health/live", "/api/v1/health/live/"}
+HEALTH_PATHS = ("/health/", "/api/v1/health")
+#: Threads that read large uploads of staff while they arrive.
+UPLOAD_THREADS = 2
+
+
+class Application:
+    """One web process."""
+
+    def __init__(self) -> None:
+        self._limits = Limits.from_settings()
+        threads = settings.WEB_THREADS
+        self._requests = WebThreads("request", threads, longest_queue=16 * threads)
+        self._uploads = WebThreads("upload", UPLOAD_THREADS, longest_queue=0)
+        # Readiness must answer while every other thread waits for a server that hangs.
+        self._health = WebThreads("health", 1, longest_queue=8)
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        slow_readers.watch()
+
+    async def __rsgi__(self, scope: Any, protocol: Any) -> None:
+        if scope.path in LIVE_PATHS and scope.method in ("GET", "HEAD"):
+            LIVE.send(scope, protocol)
+            return
+        body: Body = NO_BODY
+        try:
+            body = await receive_body(scope.headers, protocol, self._limits)
+            await self._answer(scope, protocol, body)
+        except BodyRefused as refused:
+            refused.response.send(scope, protocol)
+        except TooBusy:
+            BUSY.send(scope, protocol)
+        except Exception:
+            log.exception("%s %r failed outside of Django", scope.method, scope.path[:200])
+            FAILED.send(scope, protocol)
+        finally:
+            body.close()
+
+    async def _answer(self, scope: Any, protocol: Any, body: Body) -> None:
+        call = partial(answer_with, _django, environ_of(scope, body))
+        answer = await self._threads_for(scope.path, body).run(call)
+        if isinstance(body, ArrivingBody) and body.refused:
+            answer.forget()
+            body.refused.response.send(scope, protocol)
+        else:
+            send(answer, protocol)
+
+    def _threads_for(self, path: str, body: Body) -> WebThreads:
+        if path.startswith(HEALTH_PATHS):
+            return self._health
+        return self._uploads if isinstance(body, ArrivingBody) else self._requests
+
+
+application = Application()

@@ -1,0 +1,157 @@
+"""From granian's request to Django's, and from Django's response to granian's."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+from cinema.web.bodies import Body
+
+#: A smaller file is sent from memory. A larger one is read by granian while it is sent.
+IN_MEMORY_BYTES = 256 * 1024
+#: granian opens a file some moments after it was told to send it.
+OPENED_WITHIN_S = 30
+
+_ENVIRON: dict[str, Any] = {
+    "GATEWAY_INTERFACE": "CGI/1.1",
+    "SCRIPT_NAME": "",
+    "SERVER_SOFTWARE": "granian",
+    "wsgi.errors": sys.stderr,
+    "wsgi.input_terminated": True,
+    "wsgi.multiprocess": True,
+    "wsgi.multithread": True,
+    "wsgi.run_once": False,
+    "wsgi.version": (1, 0),
+}
+#: What the body itself says better, once it was read.
+_FRAMING = {"content-length", "transfer-encoding"}
+
+
+@dataclass(frozen=True)
+class FilePart:
+    """So many bytes of a file that lies on the disk."""
+
+    path: str
+    start: int
+    size: int
+    #: Keeps a file open that has no name.
+    descriptor: int | None = None
+
+    def forget(self) -> None:
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Django's response, ready to be sent."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes | FilePart
+
+    def forget(self) -> None:
+        """Release what a response holds that is not sent."""
+        if isinstance(self.body, FilePart):
+            self.body.forget()
+
+
+def environ_of(scope: Any, body: Body) -> dict[str, Any]:
+    """The WSGI environment of a request.
+
+    Names with an underscore are dropped, as by most servers: `X_Forwarded_For` would otherwise
+    take the place of `X-Forwarded-For`.
+    """
+    server, _, port = scope.server.rpartition(":")
+    environ = {
+        **_ENVIRON,
+        "REQUEST_METHOD": scope.method,
+        "PATH_INFO": scope.path.encode().decode("latin-1"),
+        "QUERY_STRING": scope.query_string,
+        "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
+        "SERVER_NAME": server.strip("[]"),
+        "SERVER_PORT": port,
+        "REMOTE_ADDR": scope.client.rpartition(":")[0].strip("[]"),
+        "wsgi.url_scheme": scope.scheme,
+        "wsgi.input": body.input,
+    }
+    if body.size:
+        environ["CONTENT_LENGTH"] = str(body.size)
+    for name, value in scope.headers.items():
+        if "_" in name or name in _FRAMING:
+            continue
+        key = "HTTP_" + name.upper().replace("-", "_")
+        if key == "HTTP_CONTENT_TYPE":
+            environ["CONTENT_TYPE"] = value
+        elif key in environ:
+            environ[key] += ("; " if key == "HTTP_COOKIE" else ",") + value
+        else:
+            environ[key] = value
+    return environ
+
+
+def answer_with(django: Callable[..., Iterable[bytes]], environ: dict[str, Any]) -> Answer:
+    """Have Django answer. Runs in a thread, from the first query to the last."""
+    started: list[tuple[str, list[tuple[str, str]]]] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]]) -> None:
+        started.append((status, headers))
+
+    response: Any = django(environ, start_response)
+    try:
+        status, headers = started[0]
+        return Answer(int(status[:3]), headers, _body(response, environ))
+    finally:
+        response.close()
+
+
+def _body(response: Any, environ: dict[str, Any]) -> bytes | FilePart:
+    if environ["REQUEST_METHOD"] == "HEAD":
+        return b""
+    if not response.streaming:
+        content: bytes = response.content
+        return content
+    if part := getattr(response, "file_part", None):  # movies.media.serving.FilePartResponse
+        return _part(*part)
+    file = getattr(response, "file_to_stream", None)  # django.http.FileResponse
+    if isinstance(file, io.BufferedReader):
+        return _part(file, os.fstat(file.fileno()).st_size - file.tell())
+    # Spooled, as only files can be sent without a thread that waits for the client.
+    with TemporaryFile() as spool:
+        for block in response:
+            spool.write(block)
+        size = spool.tell()
+        spool.seek(0)
+        return _part(spool, size)
+
+
+def _part(file: IO[bytes], size: int) -> bytes | FilePart:
+    if size <= IN_MEMORY_BYTES:
+        return file.read(size)
+    start = file.tell()
+    path = getattr(file, "name", None)
+    if isinstance(path, str) and os.path.isabs(path):
+        return FilePart(path, start, size)
+    descriptor = os.dup(file.fileno())
+    return FilePart(f"/dev/fd/{descriptor}", start, size, descriptor)
+
+
+def send(answer: Answer, protocol: Any) -> None:
+    """Hand the response to granian, which sends it without further help."""
+    body = answer.body
+    if isinstance(body, FilePart):
+        protocol.response_file_range(
+            answer.status, answer.headers, body.path, body.start, body.start + body.size
+        )
+        if body.descriptor is not None:
+            asyncio.get_running_loop().call_later(OPENED_WITHIN_S, body.forget)
+    elif body:
+        protocol.response_bytes(answer.status, answer.headers, body)
+    else:
+        protocol.response_empty(answer.status, answer.headers)
