@@ -7,11 +7,16 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cinema.settings")
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from django.core.management import execute_from_command_line
 
     from cinema import embedded
 
+    if sys.argv[1:2] == ["up"]:
+        # The supervisor stays for as long as Cinema runs. Without Django's apps it takes half.
+        from cinema.management.commands.up import Command
+
+        Command().run_from_argv(sys.argv)
+        return
     with embedded.servers_for_command(sys.argv):
         execute_from_command_line(sys.argv)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
+from contextvars import ContextVar
+
+request_id_variable: ContextVar[str] = ContextVar("request_id", default="-")
 
 #: Postgres shows the row that it refuses, or the end of the statement: with addresses and hashes
 #: in them. It says this after what it says in general, up to the end of the message. Celery
@@ -17,6 +20,17 @@ _VALUES = re.compile(
 def without_values(text: str) -> str:
     """An error's message or traceback without what Postgres repeats of the data."""
     return _VALUES.sub("", text)
+
+
+def current_request_id() -> str:
+    """The id of the request that this thread answers, or answered last."""
+    return request_id_variable.get()
+
+
+class RequestIdFilter(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = current_request_id()
+        return True
 
 
 class LineFormatter(logging.Formatter):
