@@ -336,7 +336,7 @@ HEALTH_REQUIRED = read(
     "HEALTH_REQUIRED", some_of(*_components), "database,cache,broker,migrations,workers,training"
 )
 if not ENABLE_BACKGROUND_JOBS:
-    HEALTH_REQUIRED = [name for name in HEALTH_REQUIRED if name != "workers"]
+    HEALTH_REQUIRED = [name for name in HEALTH_REQUIRED if name not in ("workers", "training")]
 
 # --- Django
 
