@@ -161,7 +161,8 @@ def _memory_mb(copy: Path, port: int) -> dict[str, float]:
     found: dict[str, float] = defaultdict(float)
     supervisor = _supervisor(copy)
     for process in [supervisor, *supervisor.children(recursive=True)]:
-        found[_program(process)] += process.memory_full_info().pss / 1e6
+        with suppress(psutil.NoSuchProcess):  # such as one of PostgreSQL's that has just ended
+            found[_program(process)] += process.memory_full_info().pss / 1e6
     return dict(found)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -45,7 +46,8 @@ def send_to_trainer(run_id: int, *, expires_s: float | None = None) -> None:
     """
     from recommendations.tasks import train
 
+    options: Any = {"expires": expires_s} if expires_s else {}
     try:
-        train.apply_async((run_id,), **({"expires": expires_s} if expires_s else {}))
+        train.apply_async((run_id,), **options)
     except (BrokerAway, OSError) as error:
         log.warning("training %d waits for the broker: %s", run_id, error)
