@@ -10,7 +10,6 @@ FOR_OTHERS = {"collectstatic", "makemigrations", "startapp", "startproject"}
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cinema.settings")
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from django.core.management import execute_from_command_line
 
     from cinema import embedded
@@ -18,6 +17,12 @@ def main() -> None:
 
     if not {*sys.argv[1:2]} & FOR_OTHERS:
         keep_private()
+    if sys.argv[1:2] == ["up"]:
+        # The supervisor stays for as long as Cinema runs. Without Django's apps it takes half.
+        from cinema.management.commands.up import Command
+
+        Command().run_from_argv(sys.argv)
+        return
     with embedded.servers_for_command(sys.argv):
         execute_from_command_line(sys.argv)
 

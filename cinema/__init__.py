@@ -1,5 +1,7 @@
 """The project package: settings, assembly of the apps, and the one-command server."""
 
-from cinema.celery import app as celery_app
+import os
 
-__all__ = ["celery_app"]
+# More threads of BLAS, beside implicit's own, slow it down tenfold. NumPy reads this when it is
+# imported, and every process imports this package first.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

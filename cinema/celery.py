@@ -3,18 +3,31 @@
 import logging
 import os
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from celery import Celery, Task
-from celery.signals import beat_init, celeryd_init
+from celery.signals import beat_init, celeryd_init, worker_process_init, worker_ready
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 from cinema.private_files import keep_private
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cinema.settings")
+# Django's system checks import the URLs, and with them the API, GraphQL and the admin: twice the
+# memory and the time to start. `manage.py check` and `manage.py migrate` run them.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
+
+#: A server that a task needs is away.
+SERVER_AWAY = (
+    OperationalError,
+    InterfaceError,
+    psycopg.OperationalError,  # of `cinema.locks`, whose connection is its own
+    ConnectionError,
+    TimeoutError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -26,13 +39,7 @@ class ReliableTask(Task):  # type: ignore[type-arg]  # not generic at run time
     letter, which `manage.py requeue_failed_tasks` sends again.
     """
 
-    autoretry_for = (
-        OperationalError,
-        InterfaceError,
-        psycopg.OperationalError,  # of `cinema.locks`, whose connection is its own
-        ConnectionError,
-        TimeoutError,
-    )
+    autoretry_for = SERVER_AWAY
     max_retries = 5
     retry_backoff = 2
     retry_backoff_max = 60
@@ -50,10 +57,17 @@ class ReliableTask(Task):  # type: ignore[type-arg]  # not generic at run time
         return None
 
 
-#: Of worker and trainer: they get a tenth of a core that others want too.
+class CinemaCelery(Celery):
+    @cached_property
+    def Beat(self) -> Any:  # noqa: N802 - Celery's name
+        beat: Any = "cinema.beat:ScheduleBeat"
+        return self.subclass_with_self(beat)
+
+
+#: Of processes that carry out tasks: they get a tenth of a core that others want too.
 NICE = 10
 
-app = Celery("cinema", task_cls=ReliableTask)
+app = CinemaCelery("cinema", task_cls=ReliableTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 ROOMS = ("importing", "impressions", "lists", "matches", "ratings", "similar")
@@ -66,12 +80,26 @@ def keep_files_private(**kwargs: object) -> None:
     keep_private()
 
 
-@celeryd_init.connect
-def give_way(**kwargs: object) -> None:
-    """Viewers who wait for an answer go before what is done in the background.
+def give_way() -> None:
+    """Lower the priority of this process: viewers who wait for an answer go before tasks.
 
-    Linux weighs a process within its session alone, and sessions by a figure of their own.
+    Linux weighs a process within its session alone, and sessions by a figure of their own. It
+    outlives the process, so only the leader of a session, whose session ends with it, sets it.
     """
-    os.nice(NICE)
-    with suppress(OSError):
-        Path("/proc/self/autogroup").write_text(str(NICE))
+    os.nice(max(0, NICE - os.nice(0)))
+    if os.getsid(0) == os.getpid():
+        with suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(NICE))
+
+
+@worker_process_init.connect
+def give_way_in_child(**kwargs: object) -> None:
+    """Once the child of a prefork pool has imported everything: it has a time limit for that."""
+    give_way()
+
+
+@worker_ready.connect
+def give_way_in_worker(sender: Any, **kwargs: object) -> None:
+    """In a pool without processes, whose tasks run in the worker itself."""
+    if "prefork" not in sender.controller.pool_cls.__module__:
+        give_way()

@@ -21,6 +21,8 @@ from typing import Any
 
 import psycopg
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from cinema import embedded_postgres
 from cinema.embedded_postgres import USER, ServerFailed, package
@@ -108,11 +110,13 @@ class Servers:
         shutil.rmtree(self.sockets.directory, ignore_errors=True)
 
     def wait_until_ready(self, child: Child, *, timeout_s: float = 20) -> None:
-        answers = self._postgres_answers if child.name == "postgres" else self._valkey_answers
-        if not wait_for(lambda: answers() or not child.is_running(), timeout_s=timeout_s):
+        if not wait_for(lambda: self.answers(child) or not child.is_running(), timeout_s=timeout_s):
             raise ServerFailed(f"{child.name} does not answer.\n{child.last_lines()}")
         if not child.is_running():
             raise ServerFailed(f"{child.name} ended at once.\n{child.last_lines()}")
+
+    def answers(self, child: Child) -> bool:
+        return self._postgres_answers() if child.name == "postgres" else self._valkey_answers()
 
     def answer(self) -> bool:
         return (not self._wanted["postgres"] or self._postgres_answers()) and (
@@ -184,7 +188,11 @@ class Servers:
         )
 
     def _valkey_answers(self) -> bool:
-        client = redis.Redis(unix_socket_path=str(self.sockets.valkey), socket_timeout=1)
+        client = redis.Redis(
+            unix_socket_path=str(self.sockets.valkey),
+            socket_timeout=1,
+            retry=Retry(NoBackoff(), 0),
+        )
         try:
             return bool(client.ping())
         except (redis.RedisError, OSError):

@@ -1,9 +1,17 @@
-"""Whether the process lives, and whether everything that it needs is there."""
+"""Whether the process lives, and whether everything that it needs is there.
+
+Each check runs in a thread of its own and is waited for at most CHECKED_WITHIN_S: a server that
+hangs holds up this thread and no request. While it hangs, no second check of it is started.
+"""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from contextlib import nullcontext
+from typing import Any
 
 import redis
 from django.conf import settings
@@ -11,13 +19,25 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from cinema.celery import app
+from cinema.locks import is_held
 from recommendations import selectors
+from recommendations.loading import current_release
+from recommendations.matches.tasks import LOCK as MATCHING
+from recommendations.similar.tasks import LOCK as RELATING
 
-#: The programs that carry out tasks, as their host names begin.
-WORKERS = {"worker", "trainer"}
+#: Of all checks together. An answer of `ready` comes within 2 s whatever hangs.
+CHECKED_WITHIN_S = 1.8
+#: A server or a worker has this long to answer.
 ANSWER_WITHIN_S = 1
+#: On a busy machine the process of a training takes a minute to start, and a lost message is sent
+#: again after another one.
+TRAINING_WAITS_AT_MOST_S = 180
+
+Found = dict[str, object]
 
 
 @require_safe
@@ -29,10 +49,8 @@ def live(request: HttpRequest) -> JsonResponse:
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
     """200, or 503 when something is away that HEALTH_REQUIRED names."""
-    components = {name: _look_at(check) for name, check in CHECKS.items()}
-    if components["broker"]["state"] == "ok":  # or there is no asking the workers
-        components["workers"] = _look_at(_workers)
-    else:
+    components = look_at(*CHECKS)
+    if components["broker"]["state"] != "ok":  # then the workers cannot be asked
         components["workers"] = {"state": "unknown", "latency_ms": 0.0}
     fit = all(
         components[name]["state"] == "ok" for name in settings.HEALTH_REQUIRED if name in components
@@ -44,35 +62,83 @@ def ready(request: HttpRequest) -> JsonResponse:
 @require_safe
 def db(request: HttpRequest) -> JsonResponse:
     """The database part of `ready`: 200, or 503 while the database does not answer."""
-    found = _look_at(_database)
-    fit = found["state"] == "ok"
-    document = {"status": "ok" if fit else "unavailable", "components": {"database": found}}
+    components = look_at("database")
+    fit = components["database"]["state"] == "ok"
+    document = {"status": "ok" if fit else "unavailable", "components": components}
     return JsonResponse(document, status=200 if fit else 503)
 
 
-def _look_at(check: Callable[[], Mapping[str, object]]) -> dict[str, object]:
+def look_at(*names: str) -> dict[str, Found]:
+    """The components by name, each with its state and latency, within CHECKED_WITHIN_S."""
     started_at = time.perf_counter()
+    running = {name: _start(name) for name in names}
+    return {name: _wait_for(future, started_at) for name, future in running.items()}
+
+
+def _wait_for(check: Future[Found], started_at: float) -> Found:
+    left_s = started_at + CHECKED_WITHIN_S - time.perf_counter()
     try:
-        found = {"state": "ok", **check()}
-    except Exception as error:  # noqa: BLE001 - whatever it is, the others still want to be looked at
-        found = {"state": "away", "error": type(error).__name__}
-    return {**found, "latency_ms": round((time.perf_counter() - started_at) * 1000, 2)}
+        return check.result(timeout=max(0, left_s))
+    except TimeoutError:
+        latency_ms = round((time.perf_counter() - started_at) * 1000, 2)
+        return {"state": "away", "error": "TimeoutError", "latency_ms": latency_ms}
 
 
-def _database() -> dict[str, object]:
+_running: dict[str, Future[Found]] = {}
+_starting = threading.Lock()
+#: These checks run one after the other: a single connection is enough for them. Not `release`,
+#: which may have to load one.
+SHORT_QUERIES = {"database", "migrations", "training"}
+_querying = threading.Lock()
+
+
+def _start(name: str) -> Future[Found]:
+    """The check that is under way, or a new one."""
+    with _starting:
+        standing = _running.get(name)
+        if standing is not None and not standing.done():
+            return standing
+        check = _running[name] = Future()
+        # Not of an executor: at the end of the process those are waited for, however long.
+        threading.Thread(target=_carry_out, args=(name, check), daemon=True).start()
+        return check
+
+
+def _carry_out(name: str, check: Future[Found]) -> None:
+    started_at = time.perf_counter()
+    with _querying if name in SHORT_QUERIES else nullcontext():
+        try:
+            found: Found = {"state": "ok", **CHECKS[name]()}
+        except Exception as error:  # noqa: BLE001 - each component is told, whatever happens to one
+            found = {"state": "away", "error": type(error).__name__}
+        finally:
+            connection.close()
+    latency_ms = round((time.perf_counter() - started_at) * 1000, 2)
+    check.set_result({**found, "latency_ms": latency_ms})
+
+
+# --- the checks
+
+
+def check_database() -> Found:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     return {}
 
 
-def _cache() -> dict[str, object]:
-    client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=ANSWER_WITHIN_S)
+def check_cache() -> Found:
+    client = redis.Redis.from_url(
+        settings.REDIS_URL,
+        socket_timeout=ANSWER_WITHIN_S,
+        socket_connect_timeout=ANSWER_WITHIN_S,
+        retry=Retry(NoBackoff(), 0),
+    )
     with client:
         client.ping()
     return {}
 
 
-def _broker() -> dict[str, object]:
+def check_broker() -> Found:
     broker = app.connection_for_write(connect_timeout=ANSWER_WITHIN_S)
     if broker.transport.driver_type == "redis":
         options = broker.transport_options or {}
@@ -82,36 +148,62 @@ def _broker() -> dict[str, object]:
     return {}
 
 
-def _migrations() -> dict[str, object]:
+def check_migrations() -> Found:
     executor = MigrationExecutor(connection)
     missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
     return {"state": "missing", "count": len(missing)} if missing else {}
 
 
-def _workers() -> dict[str, object]:
-    """Which kinds answer; one that is busy training answers too."""
-    # With one process of each kind the second answer is the last; with more, ask for all.
-    missing = WORKERS - _answering(limit=len(WORKERS)) and WORKERS - _answering(limit=None)
-    return {"state": "missing", "missing": sorted(missing)} if missing else {}
+def check_workers() -> Found:
+    """Whether each queue is consumed, by whatever workers."""
+    missing = {queue.name for queue in settings.CELERY_TASK_QUEUES}
+
+    def take_off(reply: Mapping[str, Any]) -> None:
+        for queues in reply.values():
+            missing.difference_update(queue["name"] for queue in queues or ())
+        if not missing:
+            raise _AllConsumed
+
+    try:
+        app.control.broadcast(
+            "active_queues", reply=True, timeout=ANSWER_WITHIN_S, callback=take_off
+        )
+    except _AllConsumed:
+        return {}
+    return {"state": "missing", "missing": sorted(missing)}
 
 
-def _answering(*, limit: int | None) -> set[str]:
-    replies = app.control.ping(timeout=ANSWER_WITHIN_S, limit=limit) or []
-    return {name.partition("@")[0] for reply in replies for name in reply}
+class _AllConsumed(Exception):
+    """Every queue has a worker: no need to wait for further replies."""
 
 
-def _release() -> dict[str, object]:
-    """The current release. A cinema without one is fit: the programme stands in for it."""
-    release = selectors.current_release()
-    if release is None:
+def check_training() -> Found:
+    """Whether a training waits for longer than a worker needs to begin it."""
+    run = selectors.longest_waiting_run()
+    # The night's work is carried out before it.
+    if run is None or run.waits_s < TRAINING_WAITS_AT_MOST_S or is_held(MATCHING, RELATING):
+        return {}
+    return {"state": "waiting", "run": run.pk, "waits_s": round(run.waits_s)}
+
+
+def check_release() -> Found:
+    """The release that this process serves. Without one the programme stands in for it."""
+    served, current = current_release(), selectors.current_release()
+    if current is None:
         return {"state": "none"}
-    return {"id": release.pk, "age_s": round(release.age_s)}
+    refused: Found = {"state": "refused", "refused": served.instead_of}
+    if served.id is None:
+        return refused
+    found: Found = {"id": served.id, "age_s": round(selectors.get_release(served.id).age_s)}
+    return {**refused, **found} if served.instead_of else found
 
 
-CHECKS: dict[str, Callable[[], Mapping[str, object]]] = {
-    "database": _database,
-    "cache": _cache,
-    "broker": _broker,
-    "migrations": _migrations,
-    "release": _release,
+CHECKS: dict[str, Callable[[], Found]] = {
+    "database": check_database,
+    "cache": check_cache,
+    "broker": check_broker,
+    "migrations": check_migrations,
+    "release": check_release,
+    "workers": check_workers,
+    "training": check_training,
 }

@@ -42,6 +42,19 @@ def single_run(name: str) -> Iterator[bool]:
                 own.execute("SELECT pg_advisory_unlock_all()")
 
 
+def is_held(*names: str) -> bool:
+    """Whether a process holds a lock of `single_run` by one of these names."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            " AND classid = 0 AND objsubid = 1 AND objid::bigint = ANY(%s))",
+            [[zlib.crc32(name.encode()) for name in names]],
+        )
+        row = cursor.fetchone()
+        return bool(row and row[0])
+
+
 def hold_shared(name: str) -> None:
     """Until the transaction ends nobody can hold the thing called `name` alone."""
     with connection.cursor() as cursor:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
+from contextvars import ContextVar
+
+request_id_variable: ContextVar[str] = ContextVar("request_id", default="-")
 
 #: Postgres shows the row that it refuses, or the end of the statement: with addresses and hashes
 #: in them. It says this after what it says in general, up to the end of the message. Celery
@@ -30,6 +33,17 @@ def shortened(text: str, limit: int) -> str:
         return text
     head, tail = limit // 4, limit - limit // 4
     return f"{text[:head]} …[{len(text) - limit} characters left out]… {text[-tail:]}"
+
+
+def current_request_id() -> str:
+    """The id of the request that this thread answers, or answered last."""
+    return request_id_variable.get()
+
+
+class RequestIdFilter(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = current_request_id()
+        return True
 
 
 class LineFormatter(logging.Formatter):

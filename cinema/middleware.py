@@ -6,7 +6,6 @@ import logging
 import re
 import uuid
 from collections.abc import Callable
-from contextvars import ContextVar
 
 from django.db import InterfaceError, OperationalError
 from django.http import (
@@ -18,27 +17,16 @@ from django.http import (
 from django.http.response import HttpResponseNotAllowed
 
 from cinema.errors import CONTENT_TYPE, ApiError, database_away, problem
+from cinema.logs import request_id_variable
 
 log = logging.getLogger(__name__)
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
-_request_id: ContextVar[str] = ContextVar("request_id", default="-")
 _usable_id = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
 
 #: Answers below these paths are for programs: an error there is never HTML.
 API_PATHS = ("/api", "/graphql", "/health", "/media")
-
-
-def current_request_id() -> str:
-    """Of the request that this thread answers, or answered last."""
-    return _request_id.get()
-
-
-class RequestIdFilter(logging.Filter):
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = current_request_id()
-        return True
 
 
 def request_id_of(given: str) -> str:
@@ -53,7 +41,7 @@ def request_id(get_response: GetResponse) -> GetResponse:
         identifier = request_id_of(request.headers.get("X-Request-ID", ""))
         # Not reset in the end: Django logs the status after the middleware. The next request of
         # this thread sets its own.
-        _request_id.set(identifier)
+        request_id_variable.set(identifier)
         response = get_response(request)
         response["X-Request-ID"] = identifier
         return response

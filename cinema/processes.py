@@ -79,7 +79,7 @@ class Child:
                 user=account.uid if account else None,
                 group=account.gid if account else None,
                 extra_groups=[] if account else None,
-                preexec_fn=_die_with_parent(self.stop_signal, os.getpid()),
+                preexec_fn=die_with_parent(self.stop_signal, os.getpid()),
             )
 
     def rotate_log(self) -> None:
@@ -131,7 +131,7 @@ class Child:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
 
 
-def _die_with_parent(number: signal.Signals, parent: int) -> Callable[[], None] | None:
+def die_with_parent(number: signal.Signals, parent: int) -> Callable[[], None] | None:
     """Ask Linux to signal the child when its parent dies, however it dies. None elsewhere."""
     if (libc := _libc) is None:
         return None

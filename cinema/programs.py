@@ -1,4 +1,4 @@
-"""The four programs that Cinema is made of, and how each is started."""
+"""The three programs that Cinema is made of, and how each is started."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from django.conf import settings
 from cinema.processes import Child
 
 ENVIRONMENT = {
-    "OPENBLAS_NUM_THREADS": "1",  # more, beside implicit's own, slow it down tenfold
+    "MALLOC_ARENA_MAX": "2",  # glibc keeps an arena for each thread otherwise
     "PYTHONDONTWRITEBYTECODE": "",  # each process would compile all of Django by itself
     "PYTHONUNBUFFERED": "1",
 }
 
 
 def programs() -> list[Child]:
-    """The web and, with ENABLE_BACKGROUND_JOBS, the worker, the trainer and beat."""
+    """The web and, with ENABLE_BACKGROUND_JOBS, the worker and beat."""
     log_level = f"--loglevel={settings.LOG_LEVEL}"
     alone = ["--without-mingle", "--without-gossip"]  # which nothing here needs: a second less
     web = [
@@ -27,16 +27,13 @@ def programs() -> list[Child]:
         "--http=1", "--http1-header-read-timeout=15000",
         "cinema.web.application:application",
     ]  # fmt: skip
+    # It serves both queues: a training runs in a process of its own (`cinema/task_process.py`).
     worker = [
         "celery", "--app=cinema", "worker", "--pool=gevent", "--concurrency=20",
-        "--queues=cinema", "--hostname=worker@%h", *alone, log_level,
-    ]  # fmt: skip
-    trainer = [
-        "celery", "--app=cinema", "worker", "--pool=prefork", "--concurrency=1",
-        "--max-tasks-per-child=1", "--queues=training", "--hostname=trainer@%h", *alone, log_level,
+        "--hostname=worker@%h", *alone, log_level,
     ]  # fmt: skip
     beat = ["celery", "--app=cinema", "beat", "--pidfile=", log_level]
-    jobs = {"worker": worker, "trainer": trainer, "beat": beat}
+    jobs = {"worker": worker, "beat": beat}
     commands = {"web": web, **(jobs if settings.ENABLE_BACKGROUND_JOBS else {})}
     return [
         Child(

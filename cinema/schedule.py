@@ -35,7 +35,10 @@ def of_beat(*, ranking_interval_s: int, training_interval_s: int) -> dict[str, d
             "args": ["genres"],
         },
         "tmdb.resume_syncs": {"task": "tmdb.resume_syncs", "schedule": 60},
-        "recommendations.train": {"task": "recommendations.train", "schedule": training_interval_s},
+        "recommendations.request_training": {
+            "task": "recommendations.request_training",
+            "schedule": training_interval_s,
+        },
         "recommendations.resume_training": {
             "task": "recommendations.resume_training",
             "schedule": 30,
@@ -43,6 +46,7 @@ def of_beat(*, ranking_interval_s: int, training_interval_s: int) -> dict[str, d
         "recommendations.store_impressions": {
             "task": "recommendations.store_impressions",
             "schedule": 10,
+            "options": {"expires": 60},
         },
         "recommendations.match_pending_imports": {
             "task": "recommendations.match_pending_imports",

@@ -13,10 +13,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-import django_stubs_ext
 import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
+from kombu import Exchange, Queue
 
 from cinema import bucket, embedded, private_files, schedule
 from cinema.database import BoundedConnection
@@ -45,9 +45,6 @@ from cinema.variables import (
     whole,
     words,
 )
-
-# Lets `ModelAdmin[Movie]` stand in code that also runs.
-django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 environ.Env.read_env(str(BASE_DIR / ".env"))
@@ -114,6 +111,8 @@ DATABASES = {
             "pool": {
                 "connection_class": BoundedConnection,
                 "min_size": 1,
+                # A connection costs Postgres about 3 MB, and what came with a rush goes soon.
+                "max_idle": 60,
                 "max_size": read("DATABASE_POOL_SIZE", whole(1, 200), str(WEB_THREADS + 4)),
                 # A request waits so long for a connection, and while the database is away.
                 "timeout": read("DATABASE_TIMEOUT_S", positive, "2"),
@@ -360,12 +359,12 @@ IMPRESSIONS_KEPT_DAYS = read("IMPRESSIONS_KEPT_DAYS", whole(1, 3650), "90")
 
 # --- health
 
-_components = ("database", "cache", "broker", "migrations", "workers", "release")
+_components = ("database", "cache", "broker", "migrations", "workers", "training", "release")
 HEALTH_REQUIRED = read(
-    "HEALTH_REQUIRED", some_of(*_components), "database,cache,broker,migrations,workers"
+    "HEALTH_REQUIRED", some_of(*_components), "database,cache,broker,migrations,workers,training"
 )
 if not ENABLE_BACKGROUND_JOBS:
-    HEALTH_REQUIRED = [name for name in HEALTH_REQUIRED if name != "workers"]
+    HEALTH_REQUIRED = [name for name in HEALTH_REQUIRED if name not in ("workers", "training")]
 
 # --- Django
 
@@ -490,7 +489,7 @@ CACHES = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "cinema.middleware.RequestIdFilter"}},
+    "filters": {"request_id": {"()": "cinema.logs.RequestIdFilter"}},
     "formatters": {
         "line": {
             "()": "cinema.logs.LineFormatter",
@@ -518,6 +517,10 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_TIME_LIMIT = 300
 CELERY_TASK_TRACK_STARTED = True
 CELERY_TASK_DEFAULT_QUEUE = "cinema"
+# A worker that is started without --queues serves both.
+CELERY_TASK_QUEUES = [
+    Queue(name, Exchange(name), routing_key=name) for name in ("cinema", "training")
+]
 _by_the_trainer = ("train", "match_viewers", "relate_films")
 CELERY_TASK_ROUTES = {f"recommendations.{name}": {"queue": "training"} for name in _by_the_trainer}
 CELERY_RESULT_BACKEND = "cinema.results:ForgivingDatabaseBackend"
@@ -536,6 +539,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
 # Django forked after OpenMP has run would hang in training.
 CELERY_WORKER_POOL_START_METHOD = "spawn"
 CELERY_BEAT_SCHEDULER = "cinema.beat:ClockStepScheduler"
+# A spawned child imports everything first. On a busy machine that took 51 s, and Celery kills a
+# child that has not reported after 4 s by default.
+CELERY_WORKER_PROC_ALIVE_TIMEOUT = 600
 CELERY_BEAT_SCHEDULE_FILENAME = str(CINEMA_HOME / "beat-schedule")
 CELERY_BEAT_SCHEDULE = (
     schedule.of_beat(ranking_interval_s=RANKING_INTERVAL_S, training_interval_s=TRAINING_INTERVAL_S)

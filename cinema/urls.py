@@ -7,7 +7,7 @@ from django.views.generic import RedirectView
 
 from cinema import health
 from cinema.api import api, openapi_json, redoc
-from cinema.graphql.view import view as graphql
+from cinema.graphql.lazy import graphql
 from cinema.pages import account
 from cinema.pages.views import welcome
 from movies.media.serving import serve_media

@@ -31,6 +31,7 @@ from recommendations.schemas import (
     SimilarListOut,
 )
 from recommendations.similar.serving import similar_movies
+from recommendations.training import requests
 from users.auth import AuthedRequest
 
 router = Router()
@@ -180,7 +181,7 @@ def list_releases(request: HttpRequest) -> QuerySet[Release]:
 )
 def request_training(request: HttpRequest, response: HttpResponse) -> Status[TrainingRun]:
     """Ask for a training. While one waits or runs, the answer is that one."""
-    run = services.request_training()
+    run = requests.request_training()
     response["Location"] = f"/api/v1/releases/runs/{run.pk}"
     return Status(202, run)
 

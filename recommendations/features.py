@@ -7,9 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
-from django.contrib.postgres.aggregates import BitXor
-from django.db.models import BigIntegerField, Expression, F, Func
-from django.db.models.functions import Left
 from scipy.sparse import hstack
 
 from movies.languages import primary
@@ -17,11 +14,10 @@ from movies.models import Genre, Movie
 from movies.search.words import IS_UNSPACED, MAX_WORD_LENGTH, RUN, fold, lexemes_of
 from recommendations.engine.ids import IdMap
 from recommendations.engine.protocol import ItemFeatures
+from recommendations.features_hash import feature_columns
 from recommendations.gathering import Gathered
-from recommendations.usable import NOBODY, where_usable
+from recommendations.usable import NOBODY
 
-#: So many characters of an overview are read; TMDb's have a thousand at most.
-OVERVIEW_LENGTH = 2_000
 #: A word of more than this share of the overviews says nothing, in whatever language. In a small
 #: catalogue any word may be in most of them.
 STOP_SHARE, STOP_LEAST = 0.1, 20
@@ -29,16 +25,6 @@ STOP_SHARE, STOP_LEAST = 0.1, 20
 MAX_WORDS = 50_000
 CHUNK = 2_000
 
-#: In the order in which `_names` takes them; by field as `Movie.tmdb_fields` calls it.
-READ: Mapping[str, Expression | F] = {
-    "genres": F("genre_ids"),
-    "protagonists": F("protagonists"),
-    "directors": F("directors"),
-    "keywords": F("keywords"),
-    "release_year": F("release_year"),
-    "original_language": F("original_language"),
-    "overview": Left("overview", OVERVIEW_LENGTH),
-}
 WORD = re.compile(r"[^\W_]{2,}")
 
 
@@ -52,7 +38,7 @@ def load_features(items: IdMap) -> ItemFeatures:
     slugs = dict(Genre.objects.values_list("pk", "slug"))
     rows = {pk: row for row, pk in enumerate(items.ids.tolist())}
     named, told = Gathered(), Gathered()
-    films = Movie.objects.published().order_by("pk").values_list("pk", *_columns())
+    films = Movie.objects.published().order_by("pk").values_list("pk", *feature_columns())
     for pk, *fields, overview in films.iterator(CHUNK):
         if (row := rows.get(pk)) is not None:  # unless it came in since the ids were read
             named.add(row, dict.fromkeys(_names(slugs, *fields), 1))
@@ -62,24 +48,6 @@ def load_features(items: IdMap) -> ItemFeatures:
     words, counts = told.shared(len(items), by_at_most=stop, features=MAX_WORDS)
     both = hstack([matrix, counts], format="csr", dtype=np.float32)
     return ItemFeatures(both, (*names, *(f"word:{word}" for word in words)))
-
-
-def features_hash() -> int:
-    """64 bits that change with what `load_features` reads, and with nothing else."""
-    films = Movie.objects.published().aggregate(all=BitXor(_hash("pk", *_columns())))
-    genres = Genre.objects.aggregate(all=BitXor(_hash("pk", "slug")))
-    return ((films["all"] or 0) ^ (genres["all"] or 0)) % 2**64
-
-
-def _columns() -> list[Expression | F]:
-    """Null where a film's may not be used."""
-    return [where_usable(field, value) for field, value in READ.items()]
-
-
-def _hash(*columns: Expression | F | str) -> Func:
-    """Of a row."""
-    template = "hashtextextended(ROW(%(expressions)s)::text, 0)"
-    return Func(*columns, template=template, output_field=BigIntegerField())
 
 
 def _names(

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db.models import Count, QuerySet, Sum
 
 from recommendations.errors import ReleaseNotFound, RunNotFound
-from recommendations.features import features_hash
+from recommendations.features_hash import features_hash
 from recommendations.models import Release, TrainingRun
 from users.models import User
 
@@ -49,6 +49,10 @@ def get_run(run_id: int) -> TrainingRun:
     if run is None:
         raise RunNotFound(run_id)
     return run
+
+
+def longest_waiting_run() -> TrainingRun | None:
+    return TrainingRun.objects.filter(state=TrainingRun.State.QUEUED).order_by("created_at").first()
 
 
 def was_trained_on(fingerprint: str) -> bool:

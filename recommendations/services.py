@@ -1,25 +1,18 @@
 from __future__ import annotations
 
-import logging
 from functools import partial
 
-from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection, transaction
 from django.utils import timezone
-from kombu.exceptions import OperationalError as BrokerAway
 
-from cinema.errors import BackgroundJobsDisabled
 from cinema.locks import again_after_deadlock
 from movies import selectors as movies
 from movies.answers import rating_changed
 from recommendations.errors import InteractionNotFound, RatingNotFound
 from recommendations.lists.renewing import renew_soon
-from recommendations.locking import hold_writes
 from recommendations.matches.services import find_new_matches
-from recommendations.models import Interaction, TrainingRun
+from recommendations.models import Interaction
 from users.models import User
-
-log = logging.getLogger(__name__)
 
 Kind = Interaction.Kind
 
@@ -145,36 +138,3 @@ def delete_interaction(*, user: User, interaction_id: int) -> None:
     if row.kind == Kind.RATING:
         rating_changed(row.movie_id)
     transaction.on_commit(partial(renew_soon, user.pk, is_patient=False))
-
-
-# --- training
-
-
-@transaction.atomic
-def request_training() -> TrainingRun:
-    """Ask for a training; while one waits or runs, it is that one.
-
-    The row is the request: should the message to the trainer get lost, `resume_training` sends
-    another.
-
-    Raises:
-        BackgroundJobsDisabled: The run would wait for a trainer that is never started.
-    """
-    if not settings.ENABLE_BACKGROUND_JOBS:
-        raise BackgroundJobsDisabled("Train by `manage.py train`.")
-    hold_writes(TrainingRun)  # two at once would both find none
-    unfinished = TrainingRun.objects.filter(state__in=TrainingRun.UNFINISHED)
-    if (waiting := unfinished.first()) is not None:
-        return waiting
-    run = TrainingRun.objects.create()
-    transaction.on_commit(partial(send_to_trainer, run.pk))
-    return run
-
-
-def send_to_trainer(run_id: int) -> None:
-    from recommendations.tasks import train
-
-    try:
-        train.delay(run_id)
-    except (BrokerAway, OSError) as error:
-        log.warning("training %d waits for the broker: %s", run_id, error)

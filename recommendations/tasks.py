@@ -8,8 +8,10 @@ from django.conf import settings
 from django.utils import timezone
 
 from cinema.locks import single_run
-from recommendations import selectors, services
+from cinema.task_process import run_in_process
+from recommendations import selectors
 from recommendations.models import TrainingRun
+from recommendations.training import requests
 
 log = logging.getLogger(__name__)
 
@@ -20,24 +22,33 @@ LOCK = "recommendations.train"
 MESSAGE_LOST_AFTER = timedelta(seconds=60)
 
 
+@shared_task(name="recommendations.request_training")
+def request_training() -> None:
+    """Ask for a training if anything has changed. Safe to deliver twice: one run waits or runs.
+
+    The row shows that a training is due, also while no trainer takes its message.
+    """
+    if _is_needed():
+        requests.request_training()
+
+
 @shared_task(name=LOCK, time_limit=settings.TRAINING_TIME_LIMIT_S)
 def train(run_id: int | None = None) -> None:
     """Train and publish a release. Safe to deliver twice: one run at a time, each carried out once.
 
-    Without a run, as beat sends it, one is made if anything has changed.
+    Without a run, one is made if anything has changed.
     """
     with single_run(LOCK) as acquired:
         if not acquired:
             log.info("training skipped: another run holds the lock")
             return
-        run = _take(run_id)
-        if run is None:
-            return
-        # Imported here: only the process that trains may run OpenMP, and it is not forked again.
-        from recommendations.training.runs import run_training
-
-        run = run_training(run)
-        log.info("training %d: %s %s %s", run.pk, run.state, run.message, run.release or "")
+        if run := _take(run_id):
+            outcome = run_in_process(
+                "recommendations.training.runs.carry_out",
+                run.pk,
+                time_limit_s=settings.TRAINING_TIME_LIMIT_S,
+            )
+            log.info("training %d: %s", run.pk, outcome)
 
 
 def _take(run_id: int | None) -> TrainingRun | None:
@@ -47,10 +58,14 @@ def _take(run_id: int | None) -> TrainingRun | None:
     waiting = TrainingRun.objects.filter(state__in=TrainingRun.UNFINISHED).first()
     if waiting is not None:
         return waiting
+    return TrainingRun.objects.create() if _is_needed() else None
+
+
+def _is_needed() -> bool:
     if selectors.was_trained_on(selectors.fingerprint()):
         log.info("training skipped: nothing has changed since the last one")
-        return None
-    return TrainingRun.objects.create()
+        return False
+    return True
 
 
 @shared_task(name="recommendations.resume_training")
@@ -67,6 +82,8 @@ def resume_training() -> None:
         running.filter(pk__in=dead).update(state=State.QUEUED)
     sent_before = timezone.now() - MESSAGE_LOST_AFTER
     lost = TrainingRun.objects.filter(state=State.QUEUED, created_at__lt=sent_before)
+    lost.update(message=f"No trainer has begun it. Sent again at {timezone.localtime():%H:%M:%S}.")
     for run_id in {*dead, *lost.values_list("pk", flat=True)}:
         log.warning("training %d was killed or lost, and is sent again", run_id)
-        services.send_to_trainer(run_id)
+        # The next call sends another one: no need for them to pile up while no trainer runs.
+        requests.send_to_trainer(run_id, expires_s=MESSAGE_LOST_AFTER.total_seconds())

@@ -15,8 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import psutil
+from django.db import connection
 
 from cinema.embedded import socket_paths
 from cinema.processes import MARK, wait_for
@@ -36,6 +38,17 @@ def new_home(name: str = "home") -> Path:
     directory = Path(tempfile.mkdtemp(prefix="cinema-test-"))
     directory.chmod(0o755)
     return directory / name
+
+
+def database_of_this_test() -> dict[str, str]:
+    """The variable by which another process uses the database of this test.
+
+    Cache and broker follow from the environment of the run.
+    """
+    database = connection.settings_dict
+    account = quote(database["USER"]) + (f":{quote(p)}" if (p := database["PASSWORD"]) else "")
+    where = urlencode({"host": database["HOST"], "port": database["PORT"] or 5432})
+    return {"DATABASE_URL": f"postgres://{account}@/{quote(database['NAME'])}?{where}"}
 
 
 @dataclass
@@ -101,6 +114,12 @@ class RunningCinema:
         if self._process and self._process.poll() is None:
             self.signal(signal.SIGTERM)
         shutil.rmtree(self.home.parent, ignore_errors=True)
+
+    def tree(self) -> list[psutil.Process]:
+        """The supervisor and all that it has started, PostgreSQL's own processes too."""
+        assert self._process
+        supervisor = psutil.Process(self._process.pid)
+        return [supervisor, *supervisor.children(recursive=True)]
 
     def processes(self, name: str | None = None) -> list[psutil.Process]:
         """Those that belong to this home; with a name, the leader of that child's session."""

@@ -4,6 +4,8 @@ A run names everything that it puts on a server after its home, so that servers 
 with other programs, and with other runs, keep what is theirs.
 """
 
+from kombu import Exchange, Queue
+
 from cinema import settings as product
 from cinema.settings import *  # noqa: F403
 
@@ -18,6 +20,10 @@ CACHES = {"default": {**product.CACHES["default"], "KEY_PREFIX": RUN}}
 DATABASES = {"default": {**product.DATABASES["default"], "TEST": {"NAME": RUN}}}
 CELERY_CONTROL_EXCHANGE = CELERY_EVENT_EXCHANGE = RUN
 if IS_AMQP:
+    CELERY_TASK_QUEUES = [
+        Queue(name := f"{RUN}.{queue.name}", Exchange(name), routing_key=name)
+        for queue in product.CELERY_TASK_QUEUES
+    ]
     CELERY_TASK_DEFAULT_QUEUE = f"{RUN}.{product.CELERY_TASK_DEFAULT_QUEUE}"
     CELERY_TASK_ROUTES = {
         task: {"queue": f"{RUN}.{route['queue']}"}

@@ -27,6 +27,7 @@ FOUNDATION = {
     "cinema.office.pages",
     "cinema.refreshing",
     "cinema.schemas",
+    "cinema.task_process",
     "cinema.throttling.addresses",
     "cinema.throttling.errors",
     "cinema.throttling.limits",

@@ -13,7 +13,7 @@ from pytest_django.fixtures import Settings
 
 from movies import services
 from movies.models import Movie
-from recommendations import features
+from recommendations import features, features_hash
 from recommendations.data import load_dataset
 from recommendations.engine.ids import IdMap
 from recommendations.features import load_features
@@ -132,7 +132,7 @@ def test_who_stands_for_nobody_is_nobody() -> None:
 
 
 def test_of_an_overview_the_beginning_is_read() -> None:
-    long = "a" * (features.OVERVIEW_LENGTH - 10)
+    long = "a" * (features_hash.OVERVIEW_LENGTH - 10)
     make_pair(overview=f"{long} paris  x  beyond")
     assert "word:paris" in made_of()["one"]
     assert not any("beyond" in name for name in made_of()["one"])

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+
 import pytest
 from django.test import override_settings
+from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from cinema import health
+from cinema.embedded import Servers
+from cinema.locks import single_run
+from cinema.processes import wait_for
+from recommendations.loading import forget_release
+from recommendations.matches.tasks import LOCK as MATCHING
+from recommendations.models import TrainingRun
+from recommendations.similar.tasks import LOCK as RELATING
+from tests.audience import change_something, make_audience, train_release
 from tests.builders import Client, at, make_movie, make_screening
+from tests.running import new_home
 
 pytestmark = pytest.mark.django_db
 
@@ -32,6 +49,7 @@ def test_ready_looks_at_each_component_and_misses_the_workers(anonymous: Client)
         "broker": "ok",
         "migrations": "ok",
         "workers": "missing",
+        "training": "ok",
         "release": "none",
     }
     assert all(component["latency_ms"] >= 0 for component in components.values())
@@ -67,12 +85,102 @@ def test_a_missing_migration_is_counted(anonymous: Client) -> None:
     executor = MigrationExecutor(connection)
     [newest] = executor.loader.graph.leaf_nodes("movies")
     executor.recorder.record_unapplied(*newest)
-    assert health._migrations()["count"] == 1
+    assert health.check_migrations()["count"] == 1
+
+
+def test_a_server_that_hangs_is_waited_for_two_seconds(
+    anonymous: Client, settings: Settings
+) -> None:
+    servers = Servers(new_home(), postgres=False, valkey=True)
+    servers.start()
+    [valkey] = servers.children
+    settings.REDIS_URL = f"unix://{servers.sockets.valkey}"
+    try:
+        assert anonymous.get("/health/ready").json()["components"]["cache"]["state"] == "ok"
+        valkey.signal(signal.SIGSTOP)
+        began_at = time.monotonic()
+        components = anonymous.get("/health/ready").json()["components"]
+        assert time.monotonic() - began_at < 3
+        assert (components["cache"]["state"], components["cache"]["error"]) == (
+            "away",
+            "TimeoutError",
+        )
+        assert components["database"]["state"] == "ok"
+    finally:
+        valkey.kill()
+        servers.stop()
+
+
+def test_a_check_that_is_under_way_is_not_started_again() -> None:
+    began, ends = threading.Barrier(2, timeout=60), threading.Event()
+
+    def hang() -> dict[str, object]:
+        began.wait()  # a second one would wait here for good
+        ends.wait(60)
+        return {"state": "found late"}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(health.CHECKS, "slow", hang)
+        patch.setattr(health, "CHECKED_WITHIN_S", 0.2)
+        threading.Thread(target=began.wait).start()
+        assert [health.look_at("slow")["slow"]["state"] for _ in range(3)] == ["away"] * 3
+        ends.set()
+        assert wait_for(
+            lambda: health.look_at("slow")["slow"]["state"] == "found late", timeout_s=30
+        )
+
+
+def queue_run(*, waits_s: float) -> TrainingRun:
+    return TrainingRun.objects.create(created_at=timezone.now() - timedelta(seconds=waits_s))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_training_that_waits_for_long_is_not_ok(anonymous: Client, settings: Settings) -> None:
+    settings.HEALTH_REQUIRED = ["database", "training"]
+    run = queue_run(waits_s=60)
+    assert anonymous.get("/health/ready").status_code == 200
+    run.delete()
+    run = queue_run(waits_s=1000)
+    answer = anonymous.get("/health/ready")
+    found = answer.json()["components"]["training"]
+    assert (answer.status_code, found["state"], found["run"]) == (503, "waiting", run.pk)
+    assert 1000 <= found["waits_s"] < 1100
+    for held in (MATCHING, RELATING):  # the night's work goes before
+        with single_run(held):
+            assert health.look_at("training")["training"]["state"] == "ok"
+    assert health.look_at("training")["training"]["state"] == "waiting"
+    # One that was killed a moment ago waits since then.
+    TrainingRun.objects.update(started_at=timezone.now())
+    assert anonymous.get("/health/ready").status_code == 200
+    TrainingRun.objects.update(state=TrainingRun.State.RUNNING)
+    assert anonymous.get("/health/ready").status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_release_that_is_served_is_named(
+    anonymous: Client, fresh_and_alone: None, home: Path
+) -> None:
+    def release() -> dict[str, object]:
+        found: dict[str, object] = anonymous.get("/health/ready").json()["components"]["release"]
+        return found
+
+    make_audience(viewers_each=4, movies_each=5)
+    first = train_release()
+    assert (release()["state"], release()["id"]) == ("ok", first.pk)
+    change_something()
+    second = train_release()
+    assert (release()["state"], release()["id"]) == ("ok", second.pk)
+    forget_release()  # as a web process that has just started
+    next((home / "releases" / second.directory).glob("*.npy")).write_bytes(b"damaged")
+    found = release()
+    assert (found["state"], found["id"], found["refused"]) == ("refused", first.pk, second.pk)
+    forget_release()
+    shutil.rmtree(home / "releases")
+    found = release()
+    assert (found["state"], found["refused"], "id" in found) == ("refused", second.pk, False)
 
 
 def test_the_page_shows_the_week_by_the_hour(anonymous: Client) -> None:
-    from django.utils import timezone
-
     movie = make_movie(name="Cléo <5> 7")
     late = make_screening(movie, hall="Late", starts_at=at(timezone.localdate(), 23, 30))
     make_screening(movie, hall="Early", starts_at=at(timezone.localdate(), 20), state="cancelled")

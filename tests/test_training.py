@@ -146,6 +146,20 @@ def test_beat_makes_a_run_only_if_something_has_changed() -> None:
     assert Release.objects.count() == 2
 
 
+def test_beat_asks_for_a_run_that_shows_while_it_waits(staff: Client) -> None:
+    make_audience(viewers_each=4, movies_each=5)
+    tasks.request_training()
+    tasks.request_training()
+    [run] = TrainingRun.objects.all()
+    assert staff.get(f"/releases/runs/{run.pk}").json()["state"] == "queued"
+    tasks.train(run.pk)
+    tasks.request_training()
+    assert TrainingRun.objects.count() == 1
+    change_something()
+    tasks.request_training()
+    assert TrainingRun.objects.count() == 2
+
+
 def test_beat_carries_out_the_run_that_waits() -> None:
     make_audience(viewers_each=4, movies_each=5)
     waiting = TrainingRun.objects.create()

@@ -17,14 +17,16 @@ from django.utils import timezone
 from kombu import Connection, pools
 
 from cinema.celery import app
-from cinema.locks import single_run
-from recommendations import services, tasks
+from cinema.locks import is_held, single_run
+from recommendations import tasks
 from recommendations.engine import artifacts
 from recommendations.models import Release, TrainingRun
+from recommendations.training import requests
 from recommendations.training.runs import MAX_ATTEMPTS, run_training
 from tests.audience import change_something, current, directories, make_audience, train_release
 from tests.builders import Client
 from tests.concurrency import at_once
+from tests.running import database_of_this_test
 from tests.shared_servers import training_queue
 from tests.workers import working
 
@@ -39,7 +41,7 @@ State = TrainingRun.State
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The runs that a message to the trainer went out for."""
     ids: list[int] = []
-    monkeypatch.setattr(services, "send_to_trainer", ids.append)
+    monkeypatch.setattr(requests, "send_to_trainer", lambda run_id, **options: ids.append(run_id))
     return ids
 
 
@@ -92,6 +94,8 @@ def test_only_what_is_dead_or_lost_is_sent_again(sent: list[int]) -> None:
     for run in (dead, lost, just_asked):
         run.refresh_from_db()
         assert run.state == State.QUEUED
+    assert lost.message.startswith("No trainer has begun it. Sent again at ")
+    assert run_training(lost).message == ""
 
 
 @over_connections
@@ -195,8 +199,12 @@ def wait_until(
 
 
 @over_connections
-def test_a_worker_carries_out_what_staff_ask_for_over_http(staff: Client) -> None:
+def test_a_worker_carries_out_what_staff_ask_for_over_http(
+    staff: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_audience(viewers_each=4, movies_each=5)
+    for name, value in database_of_this_test().items():
+        monkeypatch.setenv(name, value)  # of the process that trains
     with working(training_queue()):
         asked = staff.post("/releases/train")
         assert asked.status_code == 202
@@ -208,6 +216,7 @@ def test_a_worker_carries_out_what_staff_ask_for_over_http(staff: Client) -> Non
         [release] = staff.get("/releases").json()["data"]
         assert (release["id"], release["is_current"]) == (run["release_id"], True)
         # What was killed is sent again, and carried out by the same worker.
+        wait_until(lambda: not is_held(tasks.LOCK))
         change_something()
         dead = TrainingRun.objects.create(state=State.RUNNING, attempts=1)
         tasks.resume_training()

@@ -9,8 +9,10 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -22,6 +24,8 @@ from cinema.processes import wait_for
 from tests.running import ROOT, RunningCinema
 
 HEALS_WITHIN_S = 90
+#: Of health, with some more for a busy machine.
+READY_WITHIN_S = 3
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +71,7 @@ def test_the_curl_lines_that_it_prints_work(cinema: RunningCinema) -> None:
 
 def test_each_component_is_looked_at(cinema: RunningCinema) -> None:
     components = ready(cinema)
-    expected = {"database", "cache", "broker", "migrations", "workers", "release"}
+    expected = {"database", "cache", "broker", "migrations", "workers", "training", "release"}
     assert components.keys() == expected
     assert all(isinstance(c["latency_ms"], float) for c in components.values())
     age = components["release"]["age_s"]
@@ -108,9 +112,7 @@ def test_a_command_in_another_terminal_uses_the_servers_that_run(cinema: Running
     assert (done.returncode, done.stdout) == (0, "It was there already.\n")
 
 
-@pytest.mark.parametrize(
-    "victim", ["granian", "trainer@", "worker@", "beat", "valkey-server", "postgres -D"]
-)
+@pytest.mark.parametrize("victim", ["granian", "worker@", "beat", "valkey-server", "postgres -D"])
 def test_what_is_killed_comes_back(cinema: RunningCinema, victim: str) -> None:
     killed = cinema.processes(victim)
     assert killed
@@ -149,6 +151,47 @@ def test_the_programme_is_served_while_valkey_is_away(cinema: RunningCinema) -> 
     finally:
         valkey.resume()
     assert heals(cinema)
+
+
+def test_health_answers_while_postgres_hangs(cinema: RunningCinema) -> None:
+    [postmaster] = cinema.processes("postgres -D")
+    hanging = [postmaster, *postmaster.children()]
+    web = [p for p in cinema.processes("granian") if "granian" in _parent(p)]
+    threads: list[int] = []
+    for process in hanging:
+        process.suspend()
+    try:
+        for _ in range(6):
+            began_at = time.monotonic()
+            assert ready(cinema)["database"]["state"] == "away"
+            assert time.monotonic() - began_at < READY_WITHIN_S
+            assert cinema.get("/health/live") == {"status": "ok"}
+            threads.append(sum(process.num_threads() for process in web))
+    finally:
+        for process in hanging:
+            process.resume()
+    # Each check waits in one thread, however often it is asked for, in either web process.
+    assert threads[-1] - threads[0] <= 2 * 4
+    assert heals(cinema), ready(cinema)
+
+
+def test_an_idle_cinema_is_small(cinema: RunningCinema) -> None:
+    """After all that the tests have done to it; `bench startup` measures one that is left alone."""
+    for _ in range(20):  # both web processes have served
+        cinema.get("/health/ready")
+        cinema.get("/api/v1/programme")
+    used: dict[str, float] = {}
+    for process in cinema.tree():
+        with suppress(psutil.NoSuchProcess):  # one of PostgreSQL's that has just ended
+            used[f"{process.pid} {' '.join(process.cmdline())[:60]}"] = _memory_mb(process)
+    assert sum(used.values()) < 600, used
+    [beat] = cinema.processes("beat")
+    assert _memory_mb(beat) < 75, used
+
+
+def _memory_mb(process: psutil.Process) -> float:
+    """Its share: memory that several processes have in common is divided among them."""
+    return float(process.memory_full_info().pss) / 1e6
 
 
 def test_a_signal_ends_it_and_nothing_is_left() -> None:

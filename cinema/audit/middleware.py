@@ -6,7 +6,7 @@ from urllib.parse import quote
 from django.http import HttpRequest, HttpResponseBase
 
 from cinema.audit.recording import Author, author, recording
-from cinema.middleware import current_request_id
+from cinema.logs import current_request_id
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 

@@ -10,7 +10,7 @@ from recommendations.impressions import storing
 log = logging.getLogger(__name__)
 
 
-@shared_task(name="recommendations.store_impressions", ignore_result=True, expires=60)
+@shared_task(name="recommendations.store_impressions", ignore_result=True)
 def store_impressions() -> None:
     """Move what viewers were shown and opened from Valkey to Postgres. Safe to deliver twice."""
     with single_run("recommendations.store_impressions") as acquired:

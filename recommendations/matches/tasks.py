@@ -5,6 +5,7 @@ import logging
 from celery import shared_task
 
 from cinema.locks import single_run
+from cinema.task_process import run_in_process
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ def match_viewers() -> None:
         if not acquired:
             log.info("matching skipped: another run holds the lock")
             return
-        # Imported here: only the process that trains loads what this needs.
-        from recommendations.matches.nightly import match_all
-
-        log.info("viewers matched: %d neighbours", match_all())
+        found = run_in_process(
+            "recommendations.matches.nightly.match_all", time_limit_s=TIME_LIMIT_S
+        )
+        log.info("viewers matched: %d neighbours", found)

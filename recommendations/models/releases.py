@@ -101,3 +101,8 @@ class TrainingRun(models.Model):
 
     def __str__(self) -> str:
         return f"training {self.pk}: {self.state}"
+
+    @property
+    def waits_s(self) -> float:
+        """Of a queued run: since when it waits, at first or after its trainer was killed."""
+        return (timezone.now() - (self.started_at or self.created_at)).total_seconds()

@@ -6,6 +6,7 @@ from celery import shared_task
 from django.conf import settings
 
 from cinema.locks import single_run
+from cinema.task_process import run_in_process
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +20,8 @@ def relate_films() -> None:
         if not acquired:
             log.info("films are being related already")
             return
-        # Imported here: the web sends tasks, and need not load what carries them out.
-        from recommendations.similar.relating import relate_films
-
-        log.info("%d films related", relate_films())
+        related = run_in_process(
+            "recommendations.similar.relating.relate_films",
+            time_limit_s=settings.TRAINING_TIME_LIMIT_S,
+        )
+        log.info("%d films related", related)

@@ -46,6 +46,12 @@ class Progress:
         return lambda share: self.report(phase, start + share * (end - start))
 
 
+def carry_out(run_id: int) -> str:
+    """Carry out the run; returns its outcome for the log."""
+    run = run_training(TrainingRun.objects.get(pk=run_id))
+    return f"{run.state} {run.message} {run.release or ''}"
+
+
 def run_training(
     run: TrainingRun,
     *,
@@ -67,7 +73,8 @@ def run_training(
     if run.attempts >= MAX_ATTEMPTS:
         return _finish(run, State.FAILED, f"The trainer was killed {run.attempts} times.")
     run.state, run.started_at, run.attempts = State.RUNNING, timezone.now(), run.attempts + 1
-    run.save(update_fields=["state", "started_at", "attempts"])
+    run.message = ""
+    run.save(update_fields=["state", "started_at", "attempts", "message"])
     progress = Progress(run, watch)
     try:
         run.fingerprint = selectors.fingerprint()

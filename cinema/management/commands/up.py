@@ -5,12 +5,12 @@ import multiprocessing
 import signal
 import socket
 import time
-import urllib.error
 import urllib.request
 from argparse import ArgumentParser
 from types import FrameType
 from typing import Any
 
+import django
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
@@ -21,6 +21,7 @@ from cinema.embedded_postgres import ServerFailed
 from cinema.private_files import tighten
 from cinema.processes import Child, end_leftovers, stop, wait_for
 from cinema.programs import programs
+from cinema.supervision import LOOK_EVERY_S, Watch, ask_health
 
 READY_WITHIN_S = 120
 #: A child that has lived so long and dies is started again at once, others after a pause.
@@ -29,9 +30,9 @@ LONGEST_PAUSE_S = 30.0
 
 
 class Command(BaseCommand):
-    """The supervisor: starts the servers and the four processes, and starts again what dies."""
+    """The supervisor: starts the servers and the programs, and again what dies or hangs."""
 
-    help = "Run all of Cinema: the embedded servers, the web, the worker, the trainer and beat."
+    help = "Run all of Cinema: the embedded servers, the web, the worker and beat."
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -136,19 +137,21 @@ class Command(BaseCommand):
             )
 
     def _is_ready(self) -> bool:
-        try:
-            url = f"{self._address}/health/ready"
-            with urllib.request.urlopen(url, timeout=3) as answer:  # noqa: S310 - our own
-                return bool(json.load(answer)["status"] == "ok")
-        except (urllib.error.URLError, OSError, ValueError):
-            return False
+        components = (ask_health(self._address) or {}).get("components", {})
+        # A training that has waited while Cinema was stopped begins later.
+        needed = set(settings.HEALTH_REQUIRED) - {"training"}
+        return bool(components) and all(components[name]["state"] == "ok" for name in needed)
 
     def _supervise(self, servers: embedded.Servers, children: list[Child]) -> None:
-        """Start again whatever dies, until a signal comes."""
+        """Start again whatever dies or hangs, until a signal comes."""
+        watch = Watch(self._address, children, servers, every_s=LOOK_EVERY_S)
         started_at: dict[str, float] = {}
         pauses: dict[str, float] = {}
         due: dict[str, float] = {}
         while True:
+            for child in watch.hung():
+                self._say(f"{child.name} does not answer any more.")
+                child.kill()
             now = time.monotonic()
             for child in [*servers.children, *children]:
                 child.rotate_log()
@@ -235,6 +238,7 @@ def _recommendations_by_curl(url: str) -> str:
 def _prepare_database(demonstrate: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
+    django.setup()
     call_command("prepare", demonstrate=demonstrate)
 
 

@@ -1,0 +1,53 @@
+"""Asking for a training. Imports no NumPy: the web and the worker ask, and the trainer computes."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from kombu.exceptions import OperationalError as BrokerAway
+
+from cinema.errors import BackgroundJobsDisabled
+from recommendations.locking import hold_writes
+from recommendations.models import TrainingRun
+
+log = logging.getLogger(__name__)
+
+
+@transaction.atomic
+def request_training() -> TrainingRun:
+    """Ask for a training; while one waits or runs, it is that one.
+
+    The row is the request: should the message to the trainer get lost, `resume_training` sends
+    another.
+
+    Raises:
+        BackgroundJobsDisabled: The run would wait for a worker that is never started.
+    """
+    if not settings.ENABLE_BACKGROUND_JOBS:
+        raise BackgroundJobsDisabled("Train by `manage.py train`.")
+    hold_writes(TrainingRun)  # two at once would both find none
+    unfinished = TrainingRun.objects.filter(state__in=TrainingRun.UNFINISHED)
+    if (waiting := unfinished.first()) is not None:
+        return waiting
+    run = TrainingRun.objects.create()
+    transaction.on_commit(partial(send_to_trainer, run.pk))
+    return run
+
+
+def send_to_trainer(run_id: int, *, expires_s: float | None = None) -> None:
+    """Send the run to the queue `training`.
+
+    Args:
+        expires_s: A trainer that takes the message later than this drops it.
+    """
+    from recommendations.tasks import train
+
+    options: Any = {"expires": expires_s} if expires_s else {}
+    try:
+        train.apply_async((run_id,), **options)
+    except (BrokerAway, OSError) as error:
+        log.warning("training %d waits for the broker: %s", run_id, error)
