@@ -40,8 +40,8 @@ def n_messages() -> int:
         return int(declared.message_count)
 
 
-def test_the_supervisor_starts_all_four_programs_or_the_web_alone(settings: Settings) -> None:
-    assert [child.name for child in programs()] == ["web", "worker", "trainer", "beat"]
+def test_the_supervisor_starts_all_programs_or_the_web_alone(settings: Settings) -> None:
+    assert [child.name for child in programs()] == ["web", "worker", "beat"]
     settings.ENABLE_BACKGROUND_JOBS = False
     assert [child.name for child in programs()] == ["web"]
 
