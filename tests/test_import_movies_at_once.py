@@ -70,6 +70,7 @@ def test_a_slug_that_somebody_takes_meanwhile_is_left_to_them(staff: Client) -> 
     assert set(Movie.objects.values_list("slug", flat=True)) == {"cleo", "cleo-2026", "b"}
 
 
+@pytest.mark.usefixtures("november")
 def test_neither_ranking_nor_rating_that_change_meanwhile_are_lost(staff: Client) -> None:
     imported(staff, film())
     movie = Movie.objects.get()
@@ -124,7 +125,7 @@ def test_after_a_deadlock_the_import_is_made_again(staff: Client) -> None:
         lock = Movie.objects.select_for_update()
         lock.get(pk=second)
         thread.start()
-        assert wait_for(_somebody_waits, timeout_s=10)
+        assert wait_for(_somebody_waits, timeout_s=60)
         lock.get(pk=first)
     thread.join()
     assert outcomes(answers[0]) == ["updated", "updated"]
