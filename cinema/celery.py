@@ -9,6 +9,8 @@ from celery import Celery, Task
 from celery.signals import celeryd_init
 from django.db import InterfaceError, OperationalError
 
+from cinema import heartbeat  # noqa: F401 - its receivers of signals
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cinema.settings")
 
 

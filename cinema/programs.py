@@ -1,7 +1,11 @@
-"""The four programs that Cinema is made of, and how each is started."""
+"""The four programs that Cinema is made of, and how each is started.
+
+`python -m cinema.programs worker` becomes the worker: compose.yaml starts what `make run` starts.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 
 from django.conf import settings
@@ -45,3 +49,16 @@ def programs() -> list[Child]:
         )
         for name, command in commands.items()
     ]
+
+
+def main(arguments: list[str]) -> None:
+    """Become the program that is named."""
+    commands = {program.name: program.command for program in programs()}
+    if len(arguments) != 1 or arguments[0] not in commands:
+        sys.exit(f"usage: python -m cinema.programs {'|'.join(commands)}")
+    command = commands[arguments[0]]
+    os.execve(command[0], command, {**os.environ, **ENVIRONMENT})  # noqa: S606
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
