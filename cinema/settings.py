@@ -126,6 +126,9 @@ CELERY_BROKER_URL = with_password(
     ),
     read("CELERY_BROKER_PASSWORD", str, ""),
 )
+if os.environ.get("CELERY_BROKER_URL"):
+    # Celery reads this variable itself, before its settings: it would miss the password.
+    os.environ["CELERY_BROKER_URL"] = CELERY_BROKER_URL
 CELERY_BROKER_URL = CELERY_BROKER_URL or (
     _redis_url.replace("unix://", "redis+socket://")
     or f"redis+socket://{_sockets.valkey}?virtual_host=1"

@@ -101,7 +101,7 @@ class Containers:
     def run(self, name: str) -> subprocess.CompletedProcess[str]:
         """A command that ends by itself."""
         service = compose.services(self.env_file)[name]
-        return self._call(compose.command(service), service, timeout_s=180)
+        return self._call(compose.command(service), service, timeout_s=500)
 
     def check(self, name: str) -> subprocess.CompletedProcess[str]:
         """The health check."""
@@ -165,7 +165,7 @@ class Containers:
             def settled(name: str = name, process: subprocess.Popen[bytes] = process) -> bool:
                 return process.poll() is not None or self.check(name).returncode == 0
 
-            assert wait_for(settled, timeout_s=180, every_s=0.5), self.said(name)
+            assert wait_for(settled, timeout_s=500, every_s=2), self.said(name)
             assert process.poll() is None, self.said(name)
 
     def said(self, name: str) -> str:
