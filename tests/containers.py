@@ -60,8 +60,7 @@ class Containers:
         self._put("valkey-server", f'cd "$CINEMA_HOME"; exec {valkey} "$@" --port {port}')
         self.postgres_programs = embedded_postgres._places(self.home, self.home.name)[0]
         self._put("pg_isready", f'exec {self.postgres_programs}/pg_isready "$@"')
-        for name in ("rabbitmq-server", "rabbitmq-diagnostics"):
-            self._put(name, f'exec {RABBITMQ / name} "$@"')
+        self._put("rabbitmq-server", f'exec {RABBITMQ}/rabbitmq-server "$@"')
         (self.home / "bin/valkey-cli").write_text(
             VALKEY_CLI.format(python=sys.executable, port=port)
         )
@@ -106,7 +105,11 @@ class Containers:
     def check(self, name: str) -> subprocess.CompletedProcess[str]:
         """The health check."""
         service = compose.services(self.env_file)[name]
-        return self._call(compose.health_command(service), service, timeout_s=60)
+        command = compose.health_command(service)
+        try:
+            return self._call(command, service, timeout_s=60)
+        except subprocess.TimeoutExpired:
+            return subprocess.CompletedProcess(command, 124, "", "no answer in time")
 
     def _call(
         self, command: list[str], service: dict[str, Any], *, timeout_s: float
@@ -165,7 +168,7 @@ class Containers:
             def settled(name: str = name, process: subprocess.Popen[bytes] = process) -> bool:
                 return process.poll() is not None or self.check(name).returncode == 0
 
-            assert wait_for(settled, timeout_s=500, every_s=2), self.said(name)
+            assert wait_for(settled, timeout_s=500, every_s=3), self.said(name)
             assert process.poll() is None, self.said(name)
 
     def said(self, name: str) -> str:
