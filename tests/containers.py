@@ -93,6 +93,7 @@ class Containers:
             "RABBITMQ_MNESIA_BASE": str(self.home / "mnesia"),
             "RABBITMQ_LOG_BASE": str(self.home),
             "RABBITMQ_LOGS": "-",
+            "ERL_CRASH_DUMP": "/dev/null",
             "RABBITMQ_CONFIG_FILE": str(self.home / "rabbitmq"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.home / "plugins"),
         }  # fmt: skip

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from cinema.processes import wait_for
 from tests import compose
 from tests.containers import PASSWORD, RABBITMQ, Containers
 
@@ -73,11 +74,18 @@ def test_each_program_is_healthy(containers: Containers) -> None:
     port = containers.ports["web"]
     with pytest.raises(urllib.error.HTTPError, match="400"):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/health/live")
-    ready = urllib.request.Request(
-        f"http://127.0.0.1:{port}/health/ready", headers={"Host": "cinema.example"}
-    )
-    with urllib.request.urlopen(ready, timeout=30) as answer:  # noqa: S310
-        assert answer.status == 200
+    assert wait_for(lambda: _is_ready(port), timeout_s=120, every_s=1)
+
+
+def _is_ready(port: int) -> bool:
+    """Whether database, cache, broker and workers answer; on a busy machine not at once."""
+    url = f"http://127.0.0.1:{port}/health/ready"
+    request = urllib.request.Request(url, headers={"Host": "cinema.example"})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 @pytest.mark.skipif(not RABBITMQ.exists(), reason="RabbitMQ is not installed here")

@@ -14,8 +14,6 @@ FORM = "postgres://user:password@host:5432/name"
 ANY = server_url(
     "postgres", "postgresql", "redis", "rediss", "unix", "redis+socket", "amqp", "amqps"
 )
-    "postgres", "postgresql", "redis", "rediss", "unix", "redis+socket", "amqp", "amqps"
-)
 
 
 def test_a_setting_can_be_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
