@@ -11,7 +11,10 @@ FROM python:3.13-slim
 # implicit's OpenMP
 RUN apt-get update && apt-get install --yes --no-install-recommends libgomp1 \
     && rm -rf /var/lib/apt/lists/*
-RUN useradd --system --create-home --home-dir /data cinema
+# A fixed number, for the owner of volumes and of secrets; read-only but for /data and /tmp.
+RUN groupadd --system --gid 999 cinema \
+    && useradd --system --uid 999 --gid cinema --create-home --home-dir /data cinema \
+    && install --directory --owner=cinema --group=cinema --mode=700 /data/tmp
 WORKDIR /app
 COPY --from=build /app/.venv .venv
 COPY . .
@@ -21,10 +24,10 @@ ENV PATH="/app/.venv/bin:$PATH" \
     OPENBLAS_NUM_THREADS=1 \
     PYTHONUNBUFFERED=1 \
     STATIC_ROOT=/app/static-root
-RUN DATABASE_URL=postgres:// REDIS_URL=redis:// SECRET_KEY=build \
-    python manage.py collectstatic --no-input
-USER cinema
+RUN DATABASE_URL=postgres:///build REDIS_URL=redis://build SECRET_KEY=build \
+    python manage.py collectstatic --no-input \
+    && python -m compileall -q cinema movies recommendations users
+USER 999:999
 VOLUME /data
 EXPOSE 8000
-CMD ["granian", "--interface=wsgi", "--host=0.0.0.0", "--port=8000", "--workers=2", \
-     "--blocking-threads=8", "--respawn-failed-workers", "--no-ws", "cinema.wsgi:application"]
+CMD ["python", "-m", "cinema.programs", "web"]

@@ -13,6 +13,7 @@ from celery.signals import beat_init, celeryd_init, worker_process_init, worker_
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
+from cinema import heartbeat  # noqa: F401 - its receivers of signals
 from cinema.private_files import keep_private
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cinema.settings")

@@ -16,10 +16,34 @@ _VALUES = re.compile(
     re.DOTALL,
 )
 
+#: An error of a connection repeats the address: its host, user and database. Where a character of
+#: the password is not percent-encoded, parts of the password are among them.
+_CONNECTION = re.compile(
+    r"connection to server|connection failed|connection attempts failed|resolve host"
+    r"|translate host name|password authentication failed|pg_hba\.conf|connecting to|does not exist"
+)
+_QUOTED = re.compile(
+    r"\b(at|socket|host|name|hostaddr|user|database|role)(:? )"
+    r"""(?:"[^"\n]*"|'[^'\n]*')(?: \([^)\n]*\))?"""
+)
+_PORT = re.compile(r"\bport(:? )\d+")
+_PEER = re.compile(r"(connecting to )\S+?(?=[.,]?(?:\s|$))")
+_URL = re.compile(
+    r"\b((?:amqps?|rediss?|redis\+socket|unix|postgres(?:ql)?|smtp[+a-z]*)://)[^\s'\"]+"
+)
+
+
+def without_addresses(text: str) -> str:
+    """An error's message or traceback without the addresses of servers."""
+    text = _URL.sub(r"\1…", text)
+    if _CONNECTION.search(text):
+        text = _QUOTED.sub(r"\1\2…", _PORT.sub(r"port\1…", _PEER.sub(r"\1…", text)))
+    return text
+
 
 def without_values(text: str) -> str:
-    """An error's message or traceback without what Postgres repeats of the data."""
-    return _VALUES.sub("", text)
+    """Without what Postgres repeats of the data, and without the addresses of servers."""
+    return without_addresses(_VALUES.sub("", text))
 
 
 #: Characters of a message, and of a whole record with its traceback.

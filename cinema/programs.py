@@ -1,7 +1,12 @@
-"""The three programs that Cinema is made of, and how each is started."""
+"""The three programs that Cinema is made of, and how each is started.
+
+`python -m cinema.programs worker` becomes the worker: compose.yaml starts what `make run` starts.
+More arguments are added to its command: `python -m cinema.programs worker --queues=training`.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 
 from django.conf import settings
@@ -45,3 +50,17 @@ def programs() -> list[Child]:
         )
         for name, command in commands.items()
     ]
+
+
+def main(arguments: list[str]) -> None:
+    """Become the program that is named first. The other arguments are added to its command."""
+    commands = {program.name: program.command for program in programs()}
+    name, *added = arguments or [""]
+    if name not in commands:
+        sys.exit(f"usage: python -m cinema.programs {'|'.join(commands)} [ARGUMENT ...]")
+    command = [*commands[name], *added]
+    os.execve(command[0], command, {**os.environ, **ENVIRONMENT})  # noqa: S606
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

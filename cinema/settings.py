@@ -36,6 +36,7 @@ from cinema.variables import (
     page_url,
     positive,
     read,
+    server_url,
     shares_of,
     site_url,
     some_of,
@@ -43,6 +44,7 @@ from cinema.variables import (
     url_of,
     weight_table,
     whole,
+    with_password,
     words,
 )
 
@@ -71,8 +73,26 @@ LOG_LEVEL = read("LOG_LEVEL", one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO
 
 # --- servers: an address, or the embedded server when there is none
 
-_database_url = read("DATABASE_URL", url_of("postgres", "postgresql"), "")
-_redis_url = read("REDIS_URL", url_of("redis", "rediss", "unix"), "")
+_encoded = "in the password, the characters %/?#@: as %25 %2F %3F %23 %40 %3A"
+_database_url = with_password(
+    read(
+        "DATABASE_URL",
+        server_url("postgres", "postgresql"),
+        "",
+        form=f"postgres://user:password@host:5432/name; {_encoded}, "
+        "or in POSTGRES_PASSWORD as it is",
+    ),
+    read("POSTGRES_PASSWORD", str, ""),
+)
+_redis_url = with_password(
+    read(
+        "REDIS_URL",
+        server_url("redis", "rediss", "unix"),
+        "",
+        form=f"redis://:password@host:6379/0; {_encoded}, or in REDIS_PASSWORD as it is",
+    ),
+    read("REDIS_PASSWORD", str, ""),
+)
 EMBEDDED_POSTGRES = not _database_url
 EMBEDDED_VALKEY = not _redis_url
 _sockets = embedded.socket_paths(CINEMA_HOME)
@@ -125,11 +145,22 @@ DATABASES = {
 }
 CACHE_TIMEOUT_S = read("CACHE_TIMEOUT_S", positive, "0.5")
 REDIS_URL = _redis_url or f"unix://{_sockets.valkey}?db=0"
-CELERY_BROKER_URL = read(
-    "CELERY_BROKER_URL",
-    url_of("redis", "rediss", "redis+socket", "amqp", "amqps"),
+CELERY_BROKER_URL = with_password(
+    read(
+        "CELERY_BROKER_URL",
+        server_url("redis", "rediss", "redis+socket", "amqp", "amqps"),
+        "",
+        form=f"amqp://user:password@host:5672// or redis://:password@host:6379/1; {_encoded}, "
+        "or in CELERY_BROKER_PASSWORD as it is",
+    ),
+    read("CELERY_BROKER_PASSWORD", str, ""),
+)
+if os.environ.get("CELERY_BROKER_URL"):
+    # Celery reads this variable itself, before its settings: it would miss the password.
+    os.environ["CELERY_BROKER_URL"] = CELERY_BROKER_URL
+CELERY_BROKER_URL = CELERY_BROKER_URL or (
     _redis_url.replace("unix://", "redis+socket://")
-    or f"redis+socket://{_sockets.valkey}?virtual_host=1",
+    or f"redis+socket://{_sockets.valkey}?virtual_host=1"
 )
 
 # --- secrets
@@ -177,7 +208,12 @@ RESET_PASSWORD_URL = read("RESET_PASSWORD_URL", page_url, f"{_own_page}/reset-pa
 
 # --- mail: to a server, else into files in the embedded mode, else nowhere
 
-_mail = read("EMAIL_URL", mail_server, "")
+_mail = read(
+    "EMAIL_URL",
+    mail_server,
+    "",
+    form=f"smtp+tls://user:password@host:587; {_encoded}",
+)
 EMAIL_HOST, EMAIL_PORT, EMAIL_HOST_USER, EMAIL_HOST_PASSWORD, EMAIL_USE_TLS, EMAIL_USE_SSL = _mail
 _mails_to = "smtp" if EMAIL_HOST else "filebased" if EMBEDDED_POSTGRES else "dummy"
 EMAIL_BACKEND = f"django.core.mail.backends.{_mails_to}.EmailBackend"

@@ -2,31 +2,57 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from datetime import time
 from email.utils import parseaddr
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 from typing import NamedTuple, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
 
 T = TypeVar("T")
 
 
-def read(name: str, cast: Callable[[str], T], default: str) -> T:
+def read(name: str, cast: Callable[[str], T], default: str, *, form: str = "") -> T:
     """The variable `name`, cast. An empty variable counts as unset.
 
+    `NAME_FILE` names a file that holds the value, as container engines hand over secrets.
+
+    Args:
+        form: Of a value that holds a secret: what it looks like. The error then shows this, and
+            neither the value nor the cast's own words, which may repeat a part of it.
+
     Raises:
-        ImproperlyConfigured: The cast refuses the value; the message names the variable.
+        ImproperlyConfigured: The cast refuses the value, the file cannot be read, or both
+            variables are set. The message names the variable.
     """
-    text = environ.Env().str(name, default="").strip() or default
+    text = os.environ.get(name, "").strip()
+    if path := os.environ.get(f"{name}_FILE", "").strip():
+        if text:
+            raise ImproperlyConfigured(f"{name} and {name}_FILE are both set: set one of them.")
+        name, text = f"{name}_FILE", _read_file(f"{name}_FILE", path)
     try:
-        return cast(text)
+        return cast(text or default)
     except (ValueError, KeyError, LookupError) as error:
+        if form or name.endswith("_FILE"):
+            # `from None`: a traceback would show the cast's error all the same.
+            expected = f": expected {form}" if form else ""
+            raise ImproperlyConfigured(f"{name}=… cannot be used{expected}") from None
         raise ImproperlyConfigured(f"{name}={text!r} cannot be used: {error}") from error
+
+
+def _read_file(name: str, path: str) -> str:
+    try:
+        if text := Path(path).read_text().strip():
+            return text
+    except (OSError, ValueError) as error:  # ValueError: bytes that are no text, a NUL in the path
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ImproperlyConfigured(f"{name}={path!r} cannot be read: {reason}") from None
+    raise ImproperlyConfigured(f"{name}={path!r} cannot be used: the file is empty")
 
 
 def boolean(text: str) -> bool:
@@ -152,6 +178,42 @@ def url_of(*schemes: str) -> Callable[[str], str]:
     return cast
 
 
+def server_url(*schemes: str) -> Callable[[str], str]:
+    """The address of a server, perhaps with a user and a password.
+
+    A `/`, `?` or `#` in a password divides the address at the wrong place: a part of the password
+    is then taken for the host, the port or the path, and every error of the connection shows it.
+    So all that an address does not need is refused.
+    """
+
+    def cast(text: str) -> str:
+        parts = urlsplit(url_of(*schemes)(text))
+        behind_host = parts.path + parts.query
+        if parts.fragment or "@" in behind_host or re.search(r"\s", text):
+            raise ValueError("a character of the password is not percent-encoded")
+        if "," not in parts.netloc:  # several hosts: libpq reads the ports
+            _ = parts.port  # raises ValueError
+        if parts.scheme in {"postgres", "postgresql"} and not re.fullmatch(
+            r"/[^/:]+|//.+", parts.path
+        ):
+            raise ValueError("expected one name of a database")
+        if parts.scheme in {"redis", "rediss"} and not re.fullmatch(r"(/\d*)?", parts.path):
+            raise ValueError("expected the number of a database")
+        return text
+
+    return cast
+
+
+def with_password(url: str, password: str) -> str:
+    """The address with this password, unless it has one or there is none."""
+    parts = urlsplit(url)
+    if not url or not password or parts.password is not None:
+        return url
+    host = parts.netloc.rpartition("@")[2]
+    user = parts.netloc.rpartition("@")[0]
+    return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}").geturl()
+
+
 def host_name(text: str) -> str:
     """The name or address of a network interface; an IPv6 address may have its brackets."""
     if re.search(r"[/\s@?#]|^$", text):
@@ -210,8 +272,8 @@ def mail_server(text: str) -> MailServer:
     """Of `smtp+tls://user:password@host:587`; without a host if there is none."""
     ports = {"smtp": 25, "smtp+tls": 587, "smtp+ssl": 465}
     parts = urlsplit(url_of(*ports)(text))
-    if text and not parts.hostname:
-        raise ValueError("expected the name of a mail server")
+    if text and (not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment):
+        raise ValueError("expected the name of a mail server, and nothing behind it")
     return MailServer(
         host=parts.hostname or "",
         port=parts.port or ports.get(parts.scheme, 25),

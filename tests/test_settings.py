@@ -10,7 +10,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-import yaml
 
 from cinema.variables import host_name, local_url, site_url
 from tests.running import ROOT
@@ -140,18 +139,6 @@ def test_the_broker_is_the_cache_server_unless_it_is_named(tmp_path: Path) -> No
 
 def test_debug_is_off_by_default(tmp_path: Path) -> None:
     assert 'read("DEBUG", boolean, "false")' in SETTINGS
-
-
-def test_the_compose_file_runs_what_the_supervisor_runs() -> None:
-    """No Docker engine is needed to see that the file parses and names the same programs."""
-    compose = yaml.safe_load((ROOT / "compose.yaml").read_text())
-    services = compose["services"]
-    assert {"web", "worker", "trainer", "beat", "postgres", "valkey", "prepare"} == services.keys()
-    for name in ("worker", "trainer"):
-        assert f"--hostname={name}@%h" in services[name]["command"]
-    passed = services["web"]["environment"].keys()
-    assert passed <= VARIABLES
-    assert {"DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY"} <= passed
 
 
 def test_mails_go_to_the_server_that_is_named(tmp_path: Path) -> None:
@@ -286,3 +273,80 @@ def test_without_background_jobs_beat_has_nothing_to_send(tmp_path: Path) -> Non
     assert int(start(tmp_path, shown).stdout.split()[0]) > 10
     without = start(tmp_path, shown, ENABLE_BACKGROUND_JOBS="false")
     assert without.stdout.split() == ["0", "database,cache,broker,migrations"]
+
+
+# --- secrets: tests/test_variables.py has the many cases
+
+
+@pytest.mark.parametrize(
+    ("variable", "scheme"),
+    [
+        ("DATABASE_URL", "postgres"),
+        ("REDIS_URL", "redis"),
+        ("CELERY_BROKER_URL", "amqp"),
+        ("EMAIL_URL", "smtp"),
+    ],
+)
+def test_a_broken_address_names_its_variable_and_shows_no_part_of_it(
+    tmp_path: Path, variable: str, scheme: str
+) -> None:
+    done = start(tmp_path, **{variable: f"{scheme}://cinema:Zk3/9w=@secret-host:5432/0"})
+    assert done.returncode != 0
+    assert f"{variable}=… cannot be used: expected {scheme}" in done.stderr.splitlines()[-1]
+    for part in ("Zk3", "9w", "secret-host"):
+        assert part not in done.stderr
+
+
+def test_passwords_stand_beside_the_addresses_as_they_are(tmp_path: Path) -> None:
+    """One of them in a file."""
+    password = "Zk3/9w=$'#@:% x"
+    file = tmp_path / "secret"
+    file.write_text(f"{password}\n")
+    done = start(
+        tmp_path,
+        "s.DATABASES['default']['PASSWORD'], s.REDIS_URL, s.CELERY_BROKER_URL, sep='\\n'",
+        DATABASE_URL=POSTGRES,
+        REDIS_URL="redis://127.0.0.1:6379/0",
+        CELERY_BROKER_URL="amqp://cinema@127.0.0.1//",
+        POSTGRES_PASSWORD_FILE=str(file),
+        REDIS_PASSWORD=password,
+        CELERY_BROKER_PASSWORD=password,
+        SECRET_KEY="known",
+    )
+    encoded = "Zk3%2F9w%3D%24%27%23%40%3A%25%20x"
+    assert done.stdout.splitlines() == [
+        password,
+        f"redis://:{encoded}@127.0.0.1:6379/0",
+        f"amqp://cinema:{encoded}@127.0.0.1//",
+    ]
+
+
+def test_celery_too_gets_the_password_of_the_broker(tmp_path: Path) -> None:
+    """It reads CELERY_BROKER_URL from the environment by itself."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from cinema.celery import app; "
+         "print(app.connection_for_write().password)"],
+        cwd=ROOT,
+        env={**os.environ, "CINEMA_HOME": str(tmp_path), "CELERY_BROKER_PASSWORD": "a/b",
+             "CELERY_BROKER_URL": "amqp://cinema@127.0.0.1//"},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.stdout.strip() == "a/b"
+
+
+def test_a_database_that_refuses_is_told_without_its_address(tmp_path: Path) -> None:
+    """`manage.py` shows neither a traceback nor a part of DATABASE_URL."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "migrate"],
+        cwd=ROOT,
+        env={**os.environ, "CINEMA_HOME": str(tmp_path), "SECRET_KEY": "known",
+             "DATABASE_URL": "postgres://secret-user:secret@127.0.0.1:9/secret-name",
+             "REDIS_URL": "redis://127.0.0.1:9/0"},
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "The database refused or did not answer" in said
+    assert "Traceback" not in said
+    assert "secret" not in said
+    assert "127.0.0.1" not in said

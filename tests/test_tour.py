@@ -11,10 +11,13 @@ import pytest
 
 from cinema.api import api
 from cinema.processes import wait_for
-from tests.http_file import Session, parse
-from tests.running import ROOT, RunningCinema, new_home
+from tests.http_file import Block, blocks
+from tests.jetbrains_client import JetBrainsClient
+from tests.jetbrains_tour import MADE, SOURCE, translate
+from tests.rest_client import RestClient
+from tests.running import RunningCinema, new_home
 
-VARIABLES, REQUESTS = parse((ROOT / "request.http").read_text())
+TOUR = blocks(SOURCE.read_text())
 
 
 @pytest.fixture(scope="module")
@@ -24,29 +27,54 @@ def cinema() -> Iterator[RunningCinema]:
     running.stop()
 
 
-def test_the_tour_gets_the_statuses_that_it_names(cinema: RunningCinema) -> None:
-    text = (ROOT / "request.http").read_text().replace("http://127.0.0.1:8000", cinema.url)
-    variables, requests = parse(text)
-    session = Session(variables)
-    wrong = []
-    for request in requests:
-        answer = session.send(request)
-        if answer.status != request.expected:
-            wrong.append((request.method, request.url, answer))
-    assert not wrong
-    assert session.answers["trained"].body["state"] == "published"
-    assert session.answers["programme"].body["days"]
+def wrong_answers(client: RestClient | JetBrainsClient) -> list[tuple[str, str, object]]:
+    """Run a file from top to bottom; what got another status than it names."""
+    wrong: list[tuple[str, str, object]] = []
+    for block in client.blocks:
+        answer = client.send(block)
+        if str(answer.status) != block.notes["expect"]:
+            wrong.append((block.title, block.request_line, answer))
+    return wrong
+
+
+def of(cinema: RunningCinema, path: Path) -> str:
+    return path.read_text().replace("http://127.0.0.1:8000", cinema.url)
+
+
+def test_rest_client_runs_the_tour_and_runs_it_again(cinema: RunningCinema) -> None:
+    first = RestClient(of(cinema, SOURCE), SOURCE.parent)
+    assert wrong_answers(first) == []
+    assert first.answers["programme"].body["days"]
+    assert wrong_answers(RestClient(of(cinema, SOURCE), SOURCE.parent)) == []
+    access = first.answers["staff"].body["access"]
+    run = f"/api/v1/releases/runs/{first.answers['training'].body['id']}"
+    assert wait_for(
+        lambda: cinema.get(run, access)["state"] == "published", timeout_s=60, every_s=0.2
+    )
+
+
+def test_the_client_of_jetbrains_runs_its_tour_and_runs_it_again(cinema: RunningCinema) -> None:
+    for _ in range(2):
+        assert wrong_answers(JetBrainsClient(of(cinema, MADE), MADE.parent)) == []
+
+
+def test_the_tour_for_jetbrains_is_the_same_tour() -> None:
+    """After a change of request.http: `python -m tests.jetbrains_tour`."""
+    assert MADE.read_text() == translate(SOURCE.read_text())
 
 
 def test_every_request_says_what_it_expects() -> None:
-    assert [request.url for request in REQUESTS if request.expected is None] == []
+    assert [block.title for block in TOUR if not block.notes.get("expect", "").isdigit()] == []
+
+
+def test_no_variable_of_the_file_changes_from_request_to_request() -> None:
+    """REST Client evaluates it for each request: a name made with it is not found again."""
+    head = SOURCE.read_text().partition("###")[0]
+    assert [line for line in head.splitlines() if line.startswith("@") and "{{$" in line] == []
 
 
 def test_every_route_is_on_the_tour() -> None:
-    sent = {
-        (request.method.lower(), _shape(Session(dict(VARIABLES)), request.url))
-        for request in REQUESTS
-    }
+    sent = {_route(block) for block in TOUR}
     document: dict[str, Any] = api.get_openapi_schema()
     routes = {
         (method, re.sub(r"{\w+}", "*", path))
@@ -56,10 +84,11 @@ def test_every_route_is_on_the_tour() -> None:
     assert routes - sent == set()
 
 
-def _shape(session: Session, url: str) -> str:
-    """The path with a star for each value that comes from an earlier answer."""
+def _route(block: Block) -> tuple[str, str]:
+    """The method, and the path with a star for each value that comes from an earlier answer."""
+    method, _, url = block.request_line.partition(" ")
     path = url.replace("{{api}}", "/api/v1").partition("?")[0]
-    return re.sub(r"{{[^}]+}}", "*", path)
+    return method.lower(), re.sub(r"{{[^}]+}}", "*", path)
 
 
 def test_the_ratings_are_seen_by_the_next_list(cinema: RunningCinema) -> None:

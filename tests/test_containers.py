@@ -1,0 +1,74 @@
+"""compose.yaml: what reaches the containers, and what they may do."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests import compose
+from tests.running import ROOT
+from tests.test_settings import VARIABLES
+
+OURS = ("web", "worker", "trainer", "beat")
+#: What a container decides itself: its folders and ports, and where the other containers are.
+FIXED = {"CINEMA_HOME", "HOST", "PORT", "STATIC_ROOT"}
+UID = 999
+
+
+def test_every_setting_reaches_every_container_of_ours() -> None:
+    example = (ROOT / ".env.example").read_text()
+    documented = set(re.findall(r"^#?([A-Z_0-9]+)=", example, flags=re.MULTILINE))
+    assert documented >= VARIABLES
+    given = {name: f"{name} of .env" for name in documented}
+    for name in (*OURS, "prepare"):
+        service = compose.services(given)[name]
+        assert service["env_file"] == ".env"
+        # `environment` goes before `env_file`.
+        reached = given | service["environment"]
+        changed = {key for key in documented if reached[key] != given[key]}
+        assert changed == FIXED & documented
+
+
+def test_a_secret_of_the_servers_is_one_of_the_settings() -> None:
+    """So that one line of `.env` sets it for the server and for Cinema."""
+    text = (ROOT / "compose.yaml").read_text()
+    secrets = set(re.findall(r"\${(\w+_PASSWORD)\b", text))
+    assert secrets == {"POSTGRES_PASSWORD", "REDIS_PASSWORD", "CELERY_BROKER_PASSWORD"}
+    assert secrets <= VARIABLES
+    assert {f"{name}_FILE" for name in secrets} <= set(re.findall(r"\${(\w+_FILE)\b", text))
+
+
+@pytest.mark.parametrize("name", [*OURS, "prepare"])
+def test_a_container_of_ours_may_do_little(name: str) -> None:
+    service = compose.services({})[name]
+    assert service["read_only"] is True
+    assert service["tmpfs"] == "/tmp"  # noqa: S108
+    assert service["cap_drop"] == ["ALL"]
+    assert f"USER {UID}:{UID}" in (ROOT / "Dockerfile").read_text()
+
+
+def test_every_service_that_stays_has_a_health_check() -> None:
+    services = compose.services({})
+    assert [name for name, service in services.items() if "healthcheck" not in service] == [
+        "prepare"
+    ]
+
+
+def test_stop_periods_are_those_of_the_docs() -> None:
+    docs = (ROOT / "docs/operations.md").read_text()
+    services = compose.services({})
+    documented = dict(re.findall(r"^\| `(\w+)` \| (\d+) s \|", docs, flags=re.MULTILINE))
+    assert documented == {
+        name: str(compose.seconds(service["stop_grace_period"]))
+        for name, service in services.items()
+        if "stop_grace_period" in service
+    }
+    assert {"web", "worker", "trainer", "beat", "postgres", "rabbitmq"} <= documented.keys()
+
+
+def test_only_the_proxy_is_reached_from_other_machines() -> None:
+    services = compose.services({})
+    ports = {name: service["ports"] for name, service in services.items() if "ports" in service}
+    assert ports.keys() == {"web", "proxy"}
+    assert ports["web"] == ["127.0.0.1:8000:8000"]

@@ -1,0 +1,139 @@
+"""The commands and the health checks of compose.yaml, run here as they are written."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from cinema.processes import wait_for
+from tests import compose
+from tests.containers import PASSWORD, RABBITMQ, Containers
+
+OURS = ("web", "worker", "trainer", "beat")
+
+
+@pytest.fixture(scope="module")
+def containers() -> Iterator[Containers]:
+    """All services, RabbitMQ among them where it is installed; else Valkey is the broker."""
+    found = Containers()
+    ports = found.ports
+    found.env_file = {
+        "SECRET_KEY": "only for the tests",
+        "POSTGRES_PASSWORD": PASSWORD,
+        "REDIS_PASSWORD": PASSWORD,
+        "CELERY_BROKER_PASSWORD": PASSWORD,
+        "DATABASE_URL": f"postgres://cinema@127.0.0.1:{ports['postgres']}/cinema",
+        "REDIS_URL": f"redis://127.0.0.1:{ports['valkey']}/0",
+        "CELERY_BROKER_URL": f"amqp://cinema@127.0.0.1:{ports['rabbitmq']}//",
+        "ALLOWED_HOSTS": ".cinema.example",
+    }
+    try:
+        _start_all(found)
+        yield found
+    finally:
+        found.stop()
+
+
+def _start_all(containers: Containers) -> None:
+    containers.start_postgres()
+    containers.start("valkey")
+    if RABBITMQ.exists():
+        containers.start("rabbitmq")
+        containers.wait_until_healthy("rabbitmq")
+    else:
+        containers.env_file["CELERY_BROKER_URL"] = containers.env_file["REDIS_URL"]
+    containers.wait_until_healthy("postgres", "valkey")
+    with psycopg.connect(
+        host="127.0.0.1",
+        port=containers.ports["postgres"],
+        user="cinema",
+        password=PASSWORD,
+        dbname="postgres",
+        autocommit=True,
+    ) as connection:
+        connection.execute("CREATE DATABASE cinema")
+    prepared = containers.run("prepare")
+    assert prepared.returncode == 0, prepared.stderr
+    for name in OURS:
+        containers.start(name)
+    containers.wait_until_healthy(*OURS)
+
+
+def test_each_program_is_healthy(containers: Containers) -> None:
+    """Also with a password that an address cannot hold as it is, and with ALLOWED_HOSTS."""
+    for name in OURS:
+        done = containers.check(name)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    port = containers.ports["web"]
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/health/live")
+    assert wait_for(lambda: _is_ready(port), timeout_s=120, every_s=1)
+
+
+def _is_ready(port: int) -> bool:
+    """Whether database, cache, broker and workers answer; on a busy machine not at once."""
+    url = f"http://127.0.0.1:{port}/health/ready"
+    request = urllib.request.Request(url, headers={"Host": "cinema.example"})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not RABBITMQ.exists(), reason="RabbitMQ is not installed here")
+def test_the_broker_is_rabbitmq(containers: Containers) -> None:
+    assert "amqp://cinema:**@127.0.0.1" in containers.said("worker")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run them as another account")
+def test_no_program_writes_into_the_code(containers: Containers) -> None:
+    """They run as an account that may not; what they write lies in CINEMA_HOME."""
+    for name in OURS:
+        said = containers.said(name)
+        assert "Permission denied" not in said
+        assert "Read-only file system" not in said
+
+
+def test_a_health_check_costs_little(containers: Containers) -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    for name in OURS:
+        containers.check(name)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert spent_s / len(OURS) < 0.25
+
+
+def test_a_health_check_fails_without_its_program(containers: Containers) -> None:
+    for name in ("web", "beat", "worker", "trainer"):
+        assert containers.end(name) in {0, -15, 143}, containers.said(name)
+    assert "no answer" in containers.check("web").stderr
+    for name in ("worker", "trainer"):
+        assert "no heartbeat" in containers.check(name).stderr
+    file = next((containers.home / "heartbeats").glob("beat@*"))
+    old = time.time() - 61
+    os.utime(file, (old, old))
+    assert "the last heartbeat is 61 s old" in containers.check("beat").stderr
+
+
+def test_a_server_without_its_password_does_not_start() -> None:
+    """It would else be open to every container of the network."""
+    containers = Containers(env_file={"REDIS_URL": "redis://127.0.0.1/0"})
+    try:
+        for name in ("valkey", "rabbitmq"):
+            assert containers.run(name).returncode != 0
+    finally:
+        containers.stop()
+
+
+def test_commands_are_words_and_health_checks_are_of_a_shell() -> None:
+    services = compose.services({})
+    assert compose.command(services["web"]) == ["python", "-m", "cinema.programs", "web"]
+    assert compose.health_command(services["web"])[:2] == ["sh", "-c"]
