@@ -88,7 +88,7 @@ POLICIES = {
     "/admin/": _policy(script_src="'self' 'unsafe-eval'", style_src=_INLINE_STYLES),
     "/api/v1/redoc": _policy(style_src=_INLINE_STYLES, worker_src="'self' blob:"),
     "/api/": _policy(style_src=_INLINE_STYLES),
-    "/": _policy(),
+    "": _policy(),
 }
 
 

@@ -22,7 +22,8 @@ PASSABLE_MODE = 0o711
 def keep_private() -> None:
     """Give no access to others in any file that this process and its children make.
 
-    Each entry point calls it: `manage.py`, `cinema/wsgi.py` and `cinema/celery.py`.
+    Each entry point calls it: `manage.py`, `cinema/wsgi.py`, `cinema/web/application.py` and
+    `cinema/celery.py`.
     """
     os.umask(UMASK)
 

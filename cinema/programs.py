@@ -54,6 +54,7 @@ def programs() -> list[Child]:
 
 def main(arguments: list[str]) -> None:
     """Become the program that is named first. The other arguments are added to its command."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cinema.settings")
     commands = {program.name: program.command for program in programs()}
     name, *added = arguments or [""]
     if name not in commands:

@@ -90,7 +90,10 @@ def test_mails_in_files_are_deleted_after_a_week(settings: Settings, tmp_path: P
     assert [*tmp_path.iterdir()] == []
 
 
-@pytest.mark.parametrize("command", ["manage.py", "cinema/wsgi.py", "cinema/celery.py"])
+@pytest.mark.parametrize(
+    "command",
+    ["manage.py", "cinema/wsgi.py", "cinema/web/application.py", "cinema/celery.py"],
+)
 def test_each_entry_point_keeps_its_files_private(command: str) -> None:
     root = Path(__file__).resolve().parent.parent
     assert "keep_private()" in (root / command).read_text()

@@ -17,6 +17,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cinema.settings")
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
+from cinema.private_files import keep_private
+
+keep_private()
 _django = get_wsgi_application()
 
 # These modules need Django's settings.
