@@ -73,7 +73,7 @@ def test_each_program_is_healthy(containers: Containers) -> None:
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     port = containers.ports["web"]
     with pytest.raises(urllib.error.HTTPError, match="400"):
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/health/live")
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/programme")
     assert wait_for(lambda: _is_ready(port), timeout_s=120, every_s=1)
 
 
