@@ -28,7 +28,7 @@ def at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
     together = Barrier(len(calls))
 
     def run(call: Callable[[], T]) -> T:
-        together.wait(timeout=10)
+        together.wait(timeout=60)
         return and_disconnect(call)
 
     with ThreadPoolExecutor(len(calls)) as pool:
