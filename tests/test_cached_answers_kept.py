@@ -37,7 +37,7 @@ class Maker:
         self.made += 1
         number = self.made
         self.has_begun.set()
-        assert self.may_end.wait(timeout=10)
+        assert self.may_end.wait(timeout=60)
         return Document(str(number).encode().rjust(self._size_bytes))
 
 
@@ -80,7 +80,7 @@ def test_while_one_makes_it_anew_the_others_get_the_old_one_at_once() -> None:
     make.may_end.clear()
     renewing = threading.Thread(target=ask, args=(here, make), kwargs={"kind": ENDED})
     renewing.start()
-    assert make.has_begun.wait(timeout=10)
+    assert make.has_begun.wait(timeout=60)
     assert ask(here, make, kind=ENDED) == b"1"
     assert ask(elsewhere, make, kind=ENDED) == b"1"
     assert make.made == 2
@@ -118,7 +118,7 @@ def test_a_thread_that_takes_too_long_is_not_waited_for_for_ever() -> None:
     slow.may_end.clear()
     first = threading.Thread(target=ask, args=(process, slow), kwargs={"kind": impatient})
     first.start()
-    assert slow.has_begun.wait(timeout=10)
+    assert slow.has_begun.wait(timeout=60)
     assert ask(process, lambda: Document(b"mine"), kind=impatient) == b"mine"
     slow.may_end.set()
     first.join()

@@ -103,7 +103,7 @@ def test_a_movie_deleted_while_it_is_judged_is_not_there(viewer: Client, kind: s
             answer = pool.submit(and_disconnect, partial(say, viewer, movie, kind, stars))
             # It found the movie and waits for the deletion's end.
             assert not wait([answer], timeout=0.3).done
-        assert answer.result(timeout=5).status_code == 404
+        assert answer.result(timeout=60).status_code == 404
 
 
 @at_the_same_time

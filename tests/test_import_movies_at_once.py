@@ -124,7 +124,7 @@ def test_after_a_deadlock_the_import_is_made_again(staff: Client) -> None:
         lock = Movie.objects.select_for_update()
         lock.get(pk=second)
         thread.start()
-        assert wait_for(_somebody_waits, timeout_s=10)
+        assert wait_for(_somebody_waits, timeout_s=60)
         lock.get(pk=first)
     thread.join()
     assert outcomes(answers[0]) == ["updated", "updated"]

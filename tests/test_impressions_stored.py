@@ -106,7 +106,7 @@ def test_valkey_may_be_killed_and_started_again(
     store_impressions()
     assert stored() == []
     own_valkey.start()
-    assert wait_for(lambda: shared().ask(lambda server: server.ping()) is True, timeout_s=10)
+    assert wait_for(lambda: shared().ask(lambda server: server.ping()) is True, timeout_s=60)
     after = listed(viewer, limit=2, refresh=True)
     store_impressions()
     assert stored() == [*shown(before), *shown(meanwhile), *shown(after)]

@@ -236,7 +236,7 @@ def test_when_the_broker_is_away_the_mail_is_sent_afterwards(
             queue.get_nowait()
         with time_machine.travel(timezone.now() + timedelta(seconds=31)):
             send_waiting_mails()
-        message = queue.get(timeout=10)
+        message = queue.get(timeout=60)
         message.ack()
     assert message.payload[0] == [request.pk]
 

@@ -207,7 +207,7 @@ def test_while_the_database_is_away_the_last_programme_is_served_and_marked_as_s
         assert never_made["Content-Type"] == "application/problem+json"
     Screening.objects.filter(pk=screening.pk).update(state="sold-out")
     # It looks again once the check interval has passed.
-    assert wait_for(lambda: "Warning" not in anonymous.get("/programme"), timeout_s=5)
+    assert wait_for(lambda: "Warning" not in anonymous.get("/programme"), timeout_s=60)
     healed = anonymous.get("/programme")
     assert b"sold-out" in healed.content
 

@@ -22,7 +22,7 @@ class Source:
         self.looks += 1
         value = self.value
         self.has_read.set()
-        assert self.may_return.wait(timeout=10)
+        assert self.may_return.wait(timeout=60)
         return value
 
 
@@ -53,7 +53,7 @@ def test_a_look_that_began_before_the_change_does_not_count() -> None:
     source.may_return.clear()
     slow = threading.Thread(target=followed.get)
     slow.start()
-    assert source.has_read.wait(timeout=10)
+    assert source.has_read.wait(timeout=60)
     source.value = 2
     followed.expire()
     source.may_return.set()
@@ -70,7 +70,7 @@ def test_while_one_looks_the_others_go_on_with_what_is_there() -> None:
     source.may_return.clear()
     slow = threading.Thread(target=followed.get)
     slow.start()
-    assert source.has_read.wait(timeout=10)
+    assert source.has_read.wait(timeout=60)
     assert followed.get() == 1
     source.may_return.set()
     slow.join()

@@ -110,7 +110,7 @@ def test_who_comes_in_without_the_locks_is_seen_and_named(staff: Client) -> None
 
 def _until_somebody_waits() -> None:
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-    for _ in range(1000):
+    for _ in range(12_000):
         with connection.cursor() as cursor:
             cursor.execute(waiting)
             if cursor.fetchone()[0]:
