@@ -1,6 +1,8 @@
-"""`pytest --clock=2028-02-29T23:59`: each test begins at this time, by the cinema's clock.
+"""Tests at other moments than now.
 
-Only Python's clock is set. PostgreSQL's own, which a few triggers read, goes on as it is.
+`pytest --clock=2028-02-29T23:59` begins each test at this time, by the cinema's clock. A test
+marked `any_moment` is run at each of MOMENTS. Only Python's clock is set: that of PostgreSQL, which
+a few triggers read, is left alone.
 """
 
 from __future__ import annotations
@@ -14,10 +16,23 @@ import time_machine
 
 #: Of the default settings, which the tests use.
 ZONE = ZoneInfo("Europe/Berlin")
+#: Every weekday, both ends of the cinema's night, the days around a change of the clocks, the end
+#: and the beginning of a year, and 29 February.
+MOMENTS = (
+    "2028-01-03T05:59",  # Monday
+    "2028-02-29T23:59",  # Tuesday
+    "2027-12-01T12:00",  # Wednesday
+    "2026-12-31T23:59",  # Thursday
+    "2027-01-01T05:59",  # Friday
+    "2027-03-27T23:59",  # Saturday, two hours before the clocks go forward
+    "2027-03-28T05:59",  # Sunday
+    "2027-10-31T02:30",  # Sunday, in the hour that the clock shows twice
+    "2027-10-31T23:59",
+)
 
 
 class Clock:
-    """The plugin that sets the clock."""
+    """The plugin that sets the clock for every test."""
 
     def __init__(self, starts_at: datetime) -> None:
         self._starts_at = starts_at.replace(tzinfo=ZONE)
@@ -35,5 +50,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "any_moment: run the test at each of several moments")
     if starts_at := config.getoption("clock"):
         config.pluginmanager.register(Clock(starts_at))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    is_marked = metafunc.definition.get_closest_marker("any_moment")
+    if is_marked and not metafunc.config.getoption("clock"):
+        metafunc.fixturenames.insert(0, "moment")  # before those that compute dates
+        metafunc.parametrize("moment", MOMENTS, indirect=True)
+
+
+@pytest.fixture
+def moment(request: pytest.FixtureRequest) -> Generator[datetime, None, None]:
+    """Set the clock to the moment, from which it goes on."""
+    starts_at = datetime.fromisoformat(request.param).replace(tzinfo=ZONE)
+    with time_machine.travel(starts_at):
+        yield starts_at

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import time_machine
@@ -34,11 +34,15 @@ from tests.builders import (
     make_screening,
     make_user,
 )
+from tests.emptying import empty_tables
 from tests.experimenting import make_experiment
 from tests.promoting import make_promotion
 from tests.uploads import BOUNDARY, encoded, form, picture, video
 from users.models import Favourite, Playlist, PlaylistEntry, User, Viewing
 from users.sessions.services import open_session
+
+if TYPE_CHECKING:
+    from pytest_django import DjangoDbBlocker
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media", "fresh_and_alone")]
 
@@ -195,8 +199,17 @@ def person(**fields: Any) -> User:
     return user
 
 
-@pytest.fixture
-def world() -> World:
+@pytest.fixture(scope="module")
+def world(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[World]:
+    """Made once. Each test leaves it as it is."""
+    with django_db_blocker.unblock():
+        made = make_world()
+    yield made
+    with django_db_blocker.unblock():
+        empty_tables()
+
+
+def make_world() -> World:
     viewer = person(email="agnes@example.org")
     movie = make_movie(
         name="Cléo",
