@@ -67,6 +67,13 @@ test-services: export TEST_CELERY_BROKER_URL ?= amqp://guest:guest@127.0.0.1:567
 test-services: .venv/.dev-ready ## run the tests on PostgreSQL, Redis and RabbitMQ at their usual ports
 	@.venv/bin/python -m pytest -n auto --maxprocesses=4 --durations=20 $(TESTS)
 
+.PHONY: test-clock
+test-clock: .venv/.dev-ready ## run the tests at several moments; CLOCK=2028-02-29T23:59 names one
+	@for moment in $${CLOCK:-$$(.venv/bin/python -c 'from tests.clock import MOMENTS; print(*MOMENTS)')}; do \
+		echo "At $$moment:"; \
+		.venv/bin/python -m pytest -n auto --maxprocesses=4 -q --ignore=tests/engine --clock=$$moment $(TESTS) || exit 1; \
+	done
+
 .PHONY: fuzz
 fuzz: .venv/.dev-ready ## thousands of requests made from the OpenAPI document
 	@.venv/bin/python -m tests.fuzz

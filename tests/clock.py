@@ -63,6 +63,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
+def november() -> Generator[None, None, None]:
+    """Set the clock to a Thursday in November 2026, for tests with dates of that December."""
+    with time_machine.travel(datetime(2026, 11, 26, 12, tzinfo=ZONE)):
+        yield
+
+
+@pytest.fixture
 def moment(request: pytest.FixtureRequest) -> Generator[datetime, None, None]:
     """Set the clock to the moment, from which it goes on."""
     starts_at = datetime.fromisoformat(request.param).replace(tzinfo=ZONE)

@@ -33,6 +33,11 @@ PATHS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _static_files_as_in_production(settings: Settings) -> None:
+    settings.WHITENOISE_AUTOREFRESH = False
+
+
 def got(client: Browser, path: str, **headers: str) -> Response:
     answer = client.get(path, headers=headers)
     if answer.streaming:

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.django_db
 # --- which film is meant
 
 
+@pytest.mark.usefixtures("november")
 def test_new_films_are_created_and_found_under_their_ids(staff: Client, anonymous: Client) -> None:
     answer = imported(staff, film(), film(name="Vagabond", genres=["drama"], runtime_minutes=105))
     assert (answer["created"], answer["updated"], answer["unchanged"]) == (2, 0, 0)

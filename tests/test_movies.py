@@ -63,6 +63,7 @@ def test_a_movie_needs_a_name_protagonists_and_a_start_and_has_defaults_for_the_
     }
 
 
+@pytest.mark.usefixtures("november")
 def test_everything_that_is_posted_is_read_back(staff: Client) -> None:
     fields = {
         "name": "Cléo de 5 à 7",

@@ -153,6 +153,7 @@ def test_the_openapi_document_names_its_fields_as_they_are(anonymous: Client) ->
     assert set(named["properties"]) == set(programme(anonymous))
 
 
+@pytest.mark.usefixtures("november")
 def test_a_day_lists_its_movies_by_their_first_screening_with_all_that_the_addresses_show(
     anonymous: Client,
 ) -> None:
