@@ -101,10 +101,11 @@ def make_user(**fields: Any) -> User:
 def make_movie(**fields: Any) -> Movie:
     """A movie that runs since a month ago, through the service that the API uses."""
     number = next(_numbers)
+    today = timezone.localdate()
     defaults: dict[str, Any] = {
         "name": f"Movie {number}",
         "protagonists": ["Agnès Varda"],
-        "start_date": timezone.localdate() - timedelta(days=30),
+        "start_date": min(today, fields.get("end_date") or today) - timedelta(days=30),
         "runtime_minutes": 90,
         "original_language": "fr",
         "release_year": 1962,

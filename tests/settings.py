@@ -16,7 +16,7 @@ PASSWORD_HASHERS = [
     "tests.hashers.CheapArgon2",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
-# Each test client loads the middleware, and WhiteNoise would list all static files each time: 40 ms.
+# Each test client loads the middleware. WhiteNoise would list all static files: 40 ms each time.
 WHITENOISE_AUTOREFRESH = True
 CACHES = {"default": {**product.CACHES["default"], "KEY_PREFIX": RUN}}
 DATABASES = {"default": {**product.DATABASES["default"], "TEST": {"NAME": RUN}}}

@@ -132,6 +132,7 @@ def test_the_sidebar_leads_to_what_one_may_see(office: Browser, settings: Any) -
     assert "<span>Viewers</span>" not in html
 
 
+@pytest.mark.any_moment
 def test_the_first_page_shows_today_and_what_was_changed_last(office: Browser) -> None:
     now = timezone.now()
     with recording_as(via="command", path="import_movies"):

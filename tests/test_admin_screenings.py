@@ -38,6 +38,7 @@ def listed(browser: Browser, **query: Any) -> list[int]:
 # --- the week
 
 
+@pytest.mark.any_moment
 def test_the_list_is_a_week_that_ends_in_the_small_hours(admin_client: Browser) -> None:
     monday = this_monday()
     first = make_screening(starts_at=at(monday, 6)).pk
@@ -53,6 +54,7 @@ def test_the_list_is_a_week_that_ends_in_the_small_hours(admin_client: Browser) 
     assert "Week after" in admin_client.get(SCREENINGS).content.decode()
 
 
+@pytest.mark.any_moment
 def test_screenings_are_filtered_within_the_week(admin_client: Browser) -> None:
     cancelled = make_screening(starts_at=at(this_monday(), 20), state="cancelled", hall="One")
     dubbed = make_screening(starts_at=at(this_monday(), 20), version="dubbed", hall="Two")
@@ -75,6 +77,7 @@ def test_a_week_of_any_length_takes_the_same_queries(
     count(20)
 
 
+@pytest.mark.any_moment
 @pytest.mark.parametrize("state", ["cancelled", "sold_out", "hidden"])
 def test_several_get_a_state_at_once(admin_client: Browser, state: str) -> None:
     screenings = [make_screening(), make_screening()]
@@ -83,6 +86,7 @@ def test_several_get_a_state_at_once(admin_client: Browser, state: str) -> None:
     assert states == {Screening.State[state.upper()]}
 
 
+@pytest.mark.any_moment
 def test_a_cancelled_one_whose_hall_is_taken_since_is_not_scheduled_again(
     admin_client: Browser,
 ) -> None:
@@ -95,6 +99,7 @@ def test_a_cancelled_one_whose_hall_is_taken_since_is_not_scheduled_again(
     assert off.state == "cancelled"
 
 
+@pytest.mark.any_moment
 def test_screenings_are_copied_to_the_next_week_at_the_same_time_by_the_clock(
     admin_client: Browser,
 ) -> None:

@@ -22,6 +22,7 @@ DAY = date(2026, 12, 3)
 # --- which days
 
 
+@pytest.mark.any_moment
 def test_an_empty_cinema_has_an_empty_programme(anonymous: Client) -> None:
     found = programme(anonymous)
     assert found["from"] == cinema_day(timezone.now()).isoformat()
@@ -232,6 +233,7 @@ def test_a_filter_leaves_out_the_screenings_that_do_not_match(anonymous: Client)
     assert [s["language"] for s in day["movies"][0]["screenings"]] == ["de"]
 
 
+@pytest.mark.any_moment
 def test_coming_up_is_by_start(anonymous: Client) -> None:
     today = timezone.localdate()
     for name, days in [("later", 9), ("now", 0), ("soon", 1), ("soon too", 1)]:
