@@ -85,7 +85,9 @@ def test_a_short_run_and_one_without_end_follow_the_same_rule(
 
 
 @pytest.mark.parametrize(("days", "status"), [(0, "running"), (1, "starting")])
-def test_how_long_a_movie_starts_is_a_setting(settings: Any, days: int, status: str) -> None:
+def test_how_long_a_movie_starts_is_a_setting(
+    clock: time_machine.Traveller, settings: Any, days: int, status: str
+) -> None:
     settings.STARTING_DAYS = days
     assert lifecycle.current_status(Movie(start_date=START), today=START) == status
     make_movie(start_date=START, status="coming-up")

@@ -10,6 +10,7 @@ from django.db import connection
 from pytest_django.fixtures import Settings
 
 from cinema.throttling import counting
+from cinema.throttling.names import hidden_name
 from cinema.throttling.rates import Rate, rate
 from cinema.variables import networks
 from tests.builders import Client, make_user
@@ -54,16 +55,17 @@ def test_who_waits_as_long_as_told_is_let_in_and_not_before(
     limit: int, clock: time_machine.Traveller
 ) -> None:
     allowed = Rate(limit, 60)
+    names = [hidden_name("address", "192.0.2.1")]
     clock.move_to(NOON + 13)
     for _ in range(limit):
-        assert counting.take(allowed, ["it"]) == 0
+        assert counting.take(allowed, names) == 0
     for _ in range(5):
-        wait_s = counting.take(allowed, ["it"])
+        wait_s = counting.take(allowed, names)
         assert wait_s > 1
         clock.shift(wait_s - 0.5)
-        assert 0 < counting.take(allowed, ["it"]) < 1
+        assert 0 < counting.take(allowed, names) < 1
         clock.shift(0.5 + 1e-3)
-        assert counting.take(allowed, ["it"]) == 0
+        assert counting.take(allowed, names) == 0
 
 
 def test_rates_are_written_as_people_say_them() -> None:

@@ -37,10 +37,12 @@ import os, sys, django
 django.setup()
 from django.conf import settings
 from cinema.throttling import counting, metering
+from cinema.throttling.names import hidden_name
 from cinema.throttling.rates import Rate
+name = hidden_name("limit", "of a test")
 how, count = sys.argv[1], int(sys.argv[2])
 if how == "exact":
-    taken = [counting.take(Rate(10, 3600), ["limit of a test"]) for _ in range(count)]
+    taken = [counting.take(Rate(10, 3600), [name]) for _ in range(count)]
 else:
     taken = [metering.meter.take(Rate(320, 3600), "test", "192.0.2.1") for _ in range(count)]
 print(taken.count(0.0))
