@@ -1,8 +1,8 @@
 """Tests at other moments than now.
 
 `pytest --clock=2028-02-29T23:59` begins each test at this time, by the cinema's clock. A test
-marked `any_moment` is run at each of MOMENTS. Only Python's clock is set: that of PostgreSQL, which
-a few triggers read, is left alone.
+marked `any_moment` is run at each of MOMENTS. Only Python's clock is set. Tests marked
+`database_clock` compare it with that of PostgreSQL, which triggers read: they are skipped then.
 """
 
 from __future__ import annotations
@@ -39,6 +39,11 @@ class Clock:
         # Also while modules are imported: some compute dates then.
         time_machine.travel(self._starts_at).start()
 
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        for item in items:
+            if item.get_closest_marker("database_clock"):
+                item.add_marker(pytest.mark.skip(reason="only Python's clock is set"))
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self) -> Generator[None, object, object]:
         with time_machine.travel(self._starts_at):
@@ -51,6 +56,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "any_moment: run the test at each of several moments")
+    config.addinivalue_line("markers", "database_clock: skip the test with --clock")
     if starts_at := config.getoption("clock"):
         config.pluginmanager.register(Clock(starts_at))
 
@@ -72,6 +78,7 @@ def november() -> Generator[None, None, None]:
 @pytest.fixture
 def moment(request: pytest.FixtureRequest) -> Generator[datetime, None, None]:
     """Set the clock to the moment, from which it goes on."""
-    starts_at = datetime.fromisoformat(request.param).replace(tzinfo=ZONE)
+    clock: datetime | None = request.config.getoption("clock")
+    starts_at = (clock or datetime.fromisoformat(request.param)).replace(tzinfo=ZONE)
     with time_machine.travel(starts_at):
         yield starts_at
