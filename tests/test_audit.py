@@ -36,6 +36,7 @@ def only(**filters: Any) -> AuditEntry:
 # --- what comes through the API
 
 
+@pytest.mark.database_clock
 def test_a_posted_film_is_recorded_with_who_how_and_what(staff: Client) -> None:
     before = timezone.now()
     movie = posted(staff, name="Cléo", genres=["drama", "music"])
