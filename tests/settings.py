@@ -34,5 +34,5 @@ if IS_AMQP:
 else:
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         **product.CELERY_BROKER_TRANSPORT_OPTIONS,
-        "global_keyprefix": f"{RUN}:",
+        "global_keyprefix": f"{RUN}:",  # type: ignore[dict-item]  # the other options are numbers
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from redis import Redis
 
@@ -34,7 +36,8 @@ def delete_keys(url: str) -> None:
 def delete_queues() -> None:
     queues = [settings.CELERY_TASK_DEFAULT_QUEUE, training_queue()]
     with app.connection_for_write() as broker:
+        channel: Any = broker.default_channel
         for queue in queues:
-            broker.default_channel.queue_delete(queue)
+            channel.queue_delete(queue)
         for exchange in (*queues, f"{RUN}.pidbox", f"reply.{RUN}.pidbox", RUN):
-            broker.default_channel.exchange_delete(exchange)
+            channel.exchange_delete(exchange)

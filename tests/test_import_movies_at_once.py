@@ -70,6 +70,7 @@ def test_a_slug_that_somebody_takes_meanwhile_is_left_to_them(staff: Client) -> 
     assert set(Movie.objects.values_list("slug", flat=True)) == {"cleo", "cleo-2026", "b"}
 
 
+@pytest.mark.usefixtures("november")
 def test_neither_ranking_nor_rating_that_change_meanwhile_are_lost(staff: Client) -> None:
     imported(staff, film())
     movie = Movie.objects.get()

@@ -158,7 +158,7 @@ def test_ten_thousand_rows_cost_as_many_queries_and_little_time(
         found = figures(viewer)
     assert found["counts"]["history"] == 10_000
     assert found["counts"]["films_watched"] == 50
-    took = []
+    took: list[float] = []
     while not took or (min(took) >= 0.5 and len(took) < 30):  # more often on a busy machine
         began = perf_counter()
         figures(viewer)
