@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, cast
 
 import psycopg
 from django.db import OperationalError, connection
+from psycopg_pool import ConnectionPool
 
 from cinema.processes import wait_for
 
 
 @contextmanager
 def database_refusing() -> Iterator[None]:
-    """The server ends every session of the database and lets nobody in, as in a fail-over."""
+    """The server ends every session of the database and lets nobody in, as in a fail-over.
+
+    A request waits at most as long for a connection as it does by the product's default.
+    """
+    pool: ConnectionPool[Any] = cast("Any", connection).pool
+    patience, pool.timeout = pool.timeout, min(pool.timeout, 2)
     name = connection.settings_dict["NAME"]
     parameters = {
         **{key: value for key, value in connection.get_connection_params().items()
@@ -31,6 +38,7 @@ def database_refusing() -> Iterator[None]:
             server.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
             connection.close()
             assert wait_for(_connects, timeout_s=60)  # the pool pauses between its attempts
+            pool.timeout = patience
 
 
 def _connects() -> bool:
