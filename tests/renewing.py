@@ -21,7 +21,7 @@ def messages() -> int:
     with current_app.connection_for_write() as broker:
         name = settings.CELERY_TASK_DEFAULT_QUEUE
         channel: Any = broker.default_channel
-        return int(channel.queue_declare(name, durable=True).message_count)
+        return int(channel.queue_declare(name, durable=True, auto_delete=False).message_count)
 
 
 def waiting() -> list[int]:

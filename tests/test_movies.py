@@ -43,6 +43,7 @@ def test_a_movie_needs_a_name_protagonists_and_a_start_and_has_defaults_for_the_
     assert movie == {
         "name": "Cléo",
         "slug": "cleo",
+        "directors": [],
         "protagonists": ["Corinne Marchand"],
         "overview": "",
         "genres": [],
