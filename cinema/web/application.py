@@ -47,7 +47,8 @@ class Application:
         self._requests = WebThreads("request", threads, longest_queue=16 * threads)
         self._uploads = WebThreads("upload", UPLOAD_THREADS, longest_queue=0)
         # Readiness must answer while every other thread waits for a server that hangs.
-        self._health = WebThreads("health", 1, longest_queue=8)
+        # Several: each waits for up to 2 s while a server hangs, and the supervisor asks too.
+        self._health = WebThreads("health", 4, longest_queue=8)
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         slow_readers.watch()
