@@ -1,5 +1,7 @@
 """Health checks of the containers: `python -IS cinema/healthcheck.py web|worker|trainer|beat`.
 
+`trainer` is a worker of its own for trainings: `--queues=training --hostname=trainer@%h`.
+
 It is run every few seconds, so it imports neither Django nor any package (`-S`), and the folder it
 lies in is not searched for modules (`-I`): 30 ms of CPU.
 """
