@@ -16,11 +16,14 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cinema.settings")
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
+from django.urls import get_resolver
 
 from cinema.private_files import keep_private
 
 keep_private()
 _django = get_wsgi_application()
+# Now, or the first request of each process waits while the URLs import all that they name.
+get_resolver().url_patterns  # noqa: B018
 
 # These modules need Django's settings.
 from cinema.web import slow_readers  # noqa: E402
