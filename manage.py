@@ -11,21 +11,23 @@ FOR_OTHERS = {"collectstatic", "makemigrations", "startapp", "startproject"}
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cinema.settings")
     from django.core.management import execute_from_command_line
-    from django.db import InterfaceError, OperationalError
 
     from cinema import embedded
-    from cinema.logs import without_values
     from cinema.private_files import keep_private
 
     if not {*sys.argv[1:2]} & FOR_OTHERS:
         keep_private()
-    try:
-        if sys.argv[1:2] == ["up"]:
-            # The supervisor stays for as long as Cinema runs. Without Django's apps it takes half.
-            from cinema.management.commands.up import Command
+    if sys.argv[1:2] == ["up"]:
+        # The supervisor stays for as long as Cinema runs. Without Django's apps it takes half.
+        from cinema.management.commands.up import Command
 
-            Command().run_from_argv(sys.argv)
-            return
+        Command().run_from_argv(sys.argv)
+        return
+    from django.db import InterfaceError, OperationalError
+
+    from cinema.logs import without_values
+
+    try:
         with embedded.servers_for_command(sys.argv):
             execute_from_command_line(sys.argv)
     except (InterfaceError, OperationalError) as error:

@@ -75,8 +75,9 @@ class Containers:
     def environment(self, service: dict[str, Any]) -> dict[str, str]:
         """Of `env_file` and `environment`, but for the folders and ports of this machine."""
         ours = self.env_file if service.get("env_file") else {}
+        given: dict[str, str] = service.get("environment", {})
         path = f"{self.home}/bin:{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin"
-        return ours | service.get("environment", {}) | {
+        return ours | given | {
             "PATH": path,
             "HOME": str(self.home),
             "LANG": "C.UTF-8",
