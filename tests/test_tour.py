@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cinema.api import api
+from cinema.demonstration import STAFF, VIEWER
 from cinema.processes import wait_for
 from tests.http_file import Block, blocks
 from tests.jetbrains_client import JetBrainsClient
@@ -46,11 +47,26 @@ def test_rest_client_runs_the_tour_and_runs_it_again(cinema: RunningCinema) -> N
     assert wrong_answers(first) == []
     assert first.answers["programme"].body["days"]
     assert wrong_answers(RestClient(of(cinema, SOURCE), SOURCE.parent)) == []
-    access = first.answers["staff"].body["access"]
-    run = f"/api/v1/releases/runs/{first.answers['training'].body['id']}"
-    assert wait_for(
-        lambda: cinema.get(run, access)["state"] == "published", timeout_s=60, every_s=0.2
+
+
+def test_a_training_that_staff_ask_for_is_published(cinema: RunningCinema) -> None:
+    """The tour asks for one too, and then deletes the account whose ratings it would learn from."""
+    staff, viewer = (
+        cinema.post("/api/v1/auth/login", {"email": sign_in.email, "password": sign_in.password})
+        for sign_in in (STAFF, VIEWER)
     )
+    movie = cinema.get("/api/v1/movies?per_page=1")["data"][0]
+    payload = {"movie_id": movie["id"], "kind": "superlike"}
+    cinema.post("/api/v1/interactions", payload, viewer["access"])
+
+    def is_published() -> bool:
+        run = cinema.post("/api/v1/releases/train", {}, staff["access"])
+        path = f"/api/v1/releases/runs/{run['id']}"
+        return wait_for(
+            lambda: cinema.get(path, staff["access"])["state"] == "published", timeout_s=30
+        )
+
+    assert wait_for(is_published, timeout_s=180)
 
 
 def test_the_client_of_jetbrains_runs_its_tour_and_runs_it_again(cinema: RunningCinema) -> None:
