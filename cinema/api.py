@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import cache
+from threading import Lock
 from typing import Any
 
 import orjson
@@ -128,7 +129,13 @@ class ScriptedRedoc(Redoc):
 @require_safe
 def openapi_json(request: HttpRequest) -> HttpResponse:
     """The description of the API, which takes a second to make and stays the same."""
-    return document_response(_openapi_document(), stale=False)
+    with _making_openapi:
+        document = _openapi_document()
+    return document_response(document, stale=False)
+
+
+#: Requests that come before the first one is answered would each make it.
+_making_openapi = Lock()
 
 
 @cache

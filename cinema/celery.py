@@ -99,7 +99,12 @@ def give_way_in_child(**kwargs: object) -> None:
     give_way()
 
 
-@worker_ready.connect
+@celeryd_init.connect
+def give_way_once_ready(**kwargs: object) -> None:
+    """Celery sends this signal in its own program alone, not in a worker inside of a test."""
+    worker_ready.connect(give_way_in_worker)
+
+
 def give_way_in_worker(sender: Any, **kwargs: object) -> None:
     """In a pool without processes, whose tasks run in the worker itself."""
     if "prefork" not in sender.controller.pool_cls.__module__:

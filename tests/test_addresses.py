@@ -16,6 +16,7 @@ from pytest_django.fixtures import Settings
 from cinema.middleware import one_path
 from movies.models import Movie
 from tests.builders import Client, make_movie, make_screening, make_user
+from tests.outages import database_refusing
 
 if TYPE_CHECKING:
     from django.test.client import _MonkeyPatchedWSGIResponse as Response
@@ -231,15 +232,9 @@ def test_health_is_not_throttled(client: Browser, settings: Settings, base: str)
     assert {client.get(f"{base}/health/live").status_code for _ in range(3)} == {200}
 
 
-def test_the_databases_health_is_503_while_it_is_away(
-    anonymous: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from django.db import OperationalError, connection
-
-    def refuse() -> None:
-        raise OperationalError("the server closed the connection")
-
-    monkeypatch.setattr(connection, "cursor", refuse)
-    answer = anonymous.get("/health/db")
+@pytest.mark.django_db(transaction=True)
+def test_the_databases_health_is_503_while_it_is_away(anonymous: Client) -> None:
+    with database_refusing():
+        answer = anonymous.get("/health/db")
     assert (answer.status_code, answer["Content-Type"]) == (503, "application/json")
     assert answer.json()["components"]["database"]["state"] == "away"

@@ -91,7 +91,7 @@ def test_a_public_answer_has_an_etag_and_is_answered_by_304(
 ) -> None:
     first = anonymous.get(of(path, film))
     assert first["Cache-Control"] == "public, max-age=0, must-revalidate"
-    assert first["Vary"] == "Authorization"
+    assert "Authorization" in first["Vary"].split(", ")
     assert first["Content-Type"] == "application/json"
     as_another_process()
     again = anonymous.send("GET", of(path, film), headers={"If-None-Match": first["ETag"]})
@@ -276,7 +276,7 @@ def test_who_is_signed_in_is_answered_from_the_database(
     Movie.objects.update(rating_count=7, rating_sum=28)  # raises no version
     assert body(anonymous, path, film) == before
     fresh = viewer.get(of(path, film))
-    assert fresh["Vary"] == "Authorization"
+    assert "Authorization" in fresh["Vary"].split(", ")
     if path != "/genres":
         assert b'"rating_count":7' in fresh.content
     assert body(anonymous, path, film) == before

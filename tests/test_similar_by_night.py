@@ -174,7 +174,8 @@ def test_a_night_renews_the_answers_that_are_kept(anonymous: Client) -> None:
     after = anonymous.get(path)
     assert (before.json()["data"], names(first.json()), after.json()["data"]) == ([], ["other"], [])
     assert after["ETag"] != first["ETag"]
-    assert anonymous.get(path, HTTP_IF_NONE_MATCH=after["ETag"]).status_code in (200, 304)
+    again = anonymous.send("GET", path, headers={"If-None-Match": after["ETag"]})
+    assert again.status_code == 304
 
 
 def test_a_release_that_staff_have_gone_back_behind_does_not_count(anonymous: Client) -> None:

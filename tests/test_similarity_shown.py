@@ -108,7 +108,7 @@ def test_nobody_else_gets_it(camps: Camps, fan: Client, anonymous: Client) -> No
         personal = fan.get(path)
         assert b'"similarity_score"' in personal.content
         assert personal["Cache-Control"] == "private, no-store"
-        assert personal["Vary"] == "Authorization"
+        assert "Authorization" in personal["Vary"].split(", ")
         assert b'"similarity_score"' not in public.content
         assert public["Cache-Control"] == "public, max-age=0, must-revalidate"
         again = anonymous.get(path)
@@ -147,7 +147,7 @@ def test_with_a_token_that_counts_no_more_one_reads_as_anybody(camps: Camps, fan
         answer = Client().send("GET", f"/movies/{film.pk}", headers=headers)
         assert answer.status_code == 200
         assert "similarity_score" not in answer.json()
-        assert answer["Vary"] == "Authorization"
+        assert "Authorization" in answer["Vary"].split(", ")
 
 
 def test_a_bad_parameter_is_refused(anonymous: Client) -> None:

@@ -39,6 +39,8 @@ LIVE_PATHS = {"/health/live", "/health/live/", "/api/v1/health/live", "/api/v1/h
 HEALTH_PATHS = ("/health/", "/api/v1/health")
 #: Threads that read large uploads of staff while they arrive.
 UPLOAD_THREADS = 2
+#: granian listens so soon after the event loop has begun.
+LISTENS_WITHIN_S = 1.0
 
 
 class Application:
@@ -54,7 +56,8 @@ class Application:
         self._health = WebThreads("health", 4, longest_queue=8)
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        slow_readers.watch()
+        # granian listens a moment after this call.
+        loop.call_later(LISTENS_WITHIN_S, slow_readers.limit_writing)
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         if scope.path in LIVE_PATHS and scope.method in ("GET", "HEAD"):
