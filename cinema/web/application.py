@@ -6,7 +6,6 @@ thread. Threads run Django, once a request is complete. docs/decisions/0054 has 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from functools import partial
@@ -39,8 +38,6 @@ LIVE_PATHS = {"/health/live", "/health/live/", "/api/v1/health/live", "/api/v1/h
 HEALTH_PATHS = ("/health/", "/api/v1/health")
 #: Threads that read large uploads of staff while they arrive.
 UPLOAD_THREADS = 2
-#: granian listens so soon after the event loop has begun.
-LISTENS_WITHIN_S = 1.0
 
 
 class Application:
@@ -48,6 +45,7 @@ class Application:
 
     def __init__(self) -> None:
         self._limits = Limits.from_settings()
+        self._limits_writing = False
         threads = settings.WEB_THREADS
         self._requests = WebThreads("request", threads, longest_queue=16 * threads)
         self._uploads = WebThreads("upload", UPLOAD_THREADS, longest_queue=0)
@@ -55,11 +53,11 @@ class Application:
         # Several: each waits for up to 2 s while a server hangs, and the supervisor asks too.
         self._health = WebThreads("health", 4, longest_queue=8)
 
-    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        # granian listens a moment after this call.
-        loop.call_later(LISTENS_WITHIN_S, slow_readers.limit_writing)
-
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
+        if not self._limits_writing:
+            # granian does not say when it begins to listen. By the first request it does.
+            self._limits_writing = True
+            slow_readers.limit_writing()
         if scope.path in LIVE_PATHS and scope.method in ("GET", "HEAD"):
             LIVE.send(scope, protocol)
             return

@@ -15,22 +15,20 @@ from contextlib import suppress
 LONGEST_PAUSE_S = 30
 
 
-def limit_writing() -> int:
-    """Set the limit on the sockets on which this process listens; returns how many there are."""
-    if not hasattr(socket, "TCP_USER_TIMEOUT"):
-        return 0
-    return sum(_limit(int(name)) for name in os.listdir("/proc/self/fd"))
+def limit_writing() -> None:
+    """Set the limit on the sockets on which this process listens."""
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        for name in os.listdir("/proc/self/fd"):
+            _limit(int(name))
 
 
-def _limit(descriptor: int) -> bool:
-    """Whether the open file is a socket that listens."""
+def _limit(descriptor: int) -> None:
+    """Set the limit if the open file is a socket that listens."""
     # A file may be closed at any moment: then it is none that listens.
     with suppress(OSError):
         if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
-            return False
+            return
         with socket.socket(fileno=os.dup(descriptor)) as found:
             if found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 limit_ms = LONGEST_PAUSE_S * 1000
                 found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limit_ms)
-                return True
-    return False
