@@ -54,9 +54,12 @@ lock: .tools/.ready
 run: .venv/.main-ready ## start everything, with a demonstration: http://127.0.0.1:8000
 	@exec .venv/bin/python manage.py up $(if $(EMPTY),--empty)
 
+# One more than cores, up to four: some tests wait for time-outs and compute nothing.
+TEST_PROCESSES = $(shell getconf _NPROCESSORS_ONLN | awk '{print ($$1 < 3) ? $$1 + 1 : 4}')
+
 .PHONY: test
 test: .venv/.dev-ready ## run all tests on embedded servers of their own, on each core at once
-	@.venv/bin/python -m pytest -n auto --maxprocesses=4 --durations=20 $(WITH_COVERAGE) $(TESTS)
+	@.venv/bin/python -m pytest -n $(TEST_PROCESSES) --durations=20 $(WITH_COVERAGE) $(TESTS)
 
 # The servers of the machine, by their usual addresses; each can be overridden. Tests delete the
 # keys, queues and databases that they make there, and nothing else.
@@ -65,7 +68,7 @@ test-services: export TEST_DATABASE_URL ?= postgres://postgres@127.0.0.1:5432/ci
 test-services: export TEST_REDIS_URL ?= redis://127.0.0.1:6379/9
 test-services: export TEST_CELERY_BROKER_URL ?= amqp://guest:guest@127.0.0.1:5672//
 test-services: .venv/.dev-ready ## run the tests on PostgreSQL, Redis and RabbitMQ at their usual ports
-	@.venv/bin/python -m pytest -n auto --maxprocesses=4 --durations=20 $(TESTS)
+	@.venv/bin/python -m pytest -n $(TEST_PROCESSES) --durations=20 $(TESTS)
 
 .PHONY: test-clock
 test-clock: .venv/.dev-ready ## run the tests at several moments; CLOCK=2028-02-29T23:59 names one

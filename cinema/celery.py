@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from billiard import current_process
 from celery import Celery, Task
 from celery.signals import beat_init, celeryd_init, worker_process_init, worker_ready
 from django.conf import settings
@@ -95,8 +96,12 @@ def give_way() -> None:
 
 @worker_process_init.connect
 def give_way_in_child(**kwargs: object) -> None:
-    """Once the child of a prefork pool has imported everything: it has a time limit for that."""
-    give_way()
+    """Once the child of a prefork pool has imported everything: it has a time limit for that.
+
+    A solo pool sends this signal too, in the process that has started it.
+    """
+    if current_process().name != "MainProcess":
+        give_way()
 
 
 @celeryd_init.connect

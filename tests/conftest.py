@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from tests.tmdb_server import TmdbServer
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the file that waits longest, so that no process is left alone with it."""
+    items.sort(key=lambda item: item.path.name != "test_slow_clients.py")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _servers() -> Iterator[None]:
     from django.conf import settings

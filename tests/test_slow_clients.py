@@ -140,19 +140,28 @@ def test_a_slow_line_is_served(cinema: RunningCinema) -> None:
     padded = b" " * 40_000 + payload
     fields = ("Content-Type: application/json", f"Content-Length: {len(padded)}")
     request = head("POST", "/api/v1/auth/login", *fields, "Connection: close")
-    with sending(cinema, [request]) as [connection]:
+    with (
+        sending(cinema, [request]) as [sender],
+        sending(cinema, [head("GET", TRAILER)]) as [reader],
+        ThreadPoolExecutor(1) as threads,
+    ):
+        taken = threads.submit(read_slowly, reader)
         pieces = 20
         size = -(-len(padded) // pieces)
         for start in range(0, len(padded), size):
-            connection.sendall(padded[start : start + size])
+            sender.sendall(padded[start : start + size])
             time.sleep((LONGEST_PAUSE_S + 5) / pieces)
-        assert b"HTTP/1.1 200 " in response(connection)
-    with sending(cinema, [head("GET", TRAILER)]) as [reader]:
-        got, started_at = 0, time.monotonic()
-        while time.monotonic() - started_at < CUT_WITHIN_S:
-            got += len(reader.recv(6_000))
-            time.sleep(0.1)
-        assert got > 1_000_000
+        assert b"HTTP/1.1 200 " in response(sender)
+        assert taken.result() > 1_000_000
+
+
+def read_slowly(connection: socket.socket) -> int:
+    """The bytes of a response that came within the time in which a stalled reader is cut."""
+    got, started_at = 0, time.monotonic()
+    while time.monotonic() - started_at < CUT_WITHIN_S:
+        got += len(connection.recv(6_000))
+        time.sleep(0.1)
+    return got
 
 
 def test_a_chunked_body_is_read(cinema: RunningCinema) -> None:
