@@ -222,7 +222,7 @@ def _field(location: tuple[str | int, ...]) -> list[str]:
         return ["body", *rest[-1:]]
     if where == "body":
         return [where, *rest[1:]]
-    # Of a parameter that may be repeated, the number too: `query.tag.1`.
+    # A parameter that may be repeated also has its number: `query.tag.1`.
     start = -2 if len(location) > 2 and isinstance(location[-1], int) else -1
     return [where, *rest[start:]]
 

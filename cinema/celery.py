@@ -66,7 +66,7 @@ class CinemaCelery(Celery):
         return self.subclass_with_self(beat)
 
 
-#: Of processes that carry out tasks: they get a tenth of a core that others want too.
+#: Niceness of a process that carries out tasks: it gets a tenth of a core that others want too.
 NICE = 10
 
 app = CinemaCelery("cinema", task_cls=ReliableTask)

@@ -17,7 +17,7 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 EVERY_SITE = "*"
 SAFE_METHODS = ("GET", "HEAD")
-#: What every site may send, and what only a named site may send besides.
+#: Request headers that every site may send, and those that only a named site may also send.
 PUBLIC_HEADERS = "If-None-Match, X-Request-ID"
 ALL_HEADERS = f"Authorization, Content-Type, If-Match, {PUBLIC_HEADERS}"
 ALL_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"

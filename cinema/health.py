@@ -29,7 +29,7 @@ from recommendations.loading import current_release
 from recommendations.matches.tasks import LOCK as MATCHING
 from recommendations.similar.tasks import LOCK as RELATING
 
-#: Of all checks together. An answer of `ready` comes within 2 s whatever hangs.
+#: The time limit of all checks together: `ready` answers within 2 s whatever hangs.
 CHECKED_WITHIN_S = 1.8
 #: A server or a worker has this long to answer.
 ANSWER_WITHIN_S = 1

@@ -19,7 +19,7 @@ STALE_AFTER_S = 60
 
 
 def check_web() -> str:
-    """What is wrong, or nothing."""
+    """Return what is wrong; empty if the program is healthy."""
     host = os.environ.get("HOST", "") or "127.0.0.1"
     here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - nothing is bound
     connection = http.client.HTTPConnection(
@@ -41,7 +41,7 @@ def _allowed_host() -> str:
 
 
 def check_heartbeat(name: str) -> str:
-    """What is wrong, or nothing."""
+    """Return what is wrong; empty if the program is healthy."""
     default = Path(__file__).resolve().parent.parent / ".cinema"
     home = Path(os.environ.get("CINEMA_HOME", "") or default).expanduser()
     file = home / "heartbeats" / f"{name}@{socket.gethostname()}"

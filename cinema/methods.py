@@ -47,7 +47,7 @@ def _head(request: HttpRequest, get_response: GetResponse) -> HttpResponseBase:
     if response.status_code == 405:
         _complete(response)
     if response.streaming:
-        # What there was to close is closed with the response all the same.
+        # Closing the response also closes the file that it streams.
         response.streaming_content = ()  # type: ignore[attr-defined]
     else:
         length = len(response.content)  # type: ignore[attr-defined]

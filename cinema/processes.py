@@ -20,7 +20,7 @@ from cinema.private_files import DIRECTORY_MODE, FILE_MODE
 
 #: In the environment of every child, with the CINEMA_HOME that it belongs to.
 MARK = "CINEMA_CHILD_OF"
-#: Of each log, with an older one of twice the size at most: 180 MB for the six of them.
+#: The largest size of a log. One older log of up to twice the size is kept: 180 MB for six logs.
 LOG_LIMIT_BYTES = 10 * 1024 * 1024
 
 _PR_SET_PDEATHSIG = 1

@@ -65,7 +65,7 @@ def ask_health(address: str) -> dict[str, Any] | None:
 
 @dataclass
 class _Record:
-    """Of one process: a child that was started again has a new one."""
+    """The looks at one process. A child that was started again has a new record."""
 
     pid: int
     has_answered: bool = False

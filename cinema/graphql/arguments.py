@@ -116,7 +116,7 @@ def _in_schema(definition: GraphQLField, out_name: str) -> tuple[str, str]:
 
 
 def _mistakes(value: object) -> Iterator[str]:
-    """What the database or a resolver cannot take, in this value and in those within it."""
+    """Find values that the database or a resolver cannot take; looks into nested values too."""
     if isinstance(value, str):
         if "\0" in value or SURROGATES.search(value):
             yield "the text has characters that cannot be stored"
@@ -148,7 +148,7 @@ def _is_global_id(value: object, schema: GraphQLSchema) -> bool:
 
 
 def _page_mistakes(name: str, value: object, page_size: int) -> Iterator[str]:
-    """Of the four arguments that every connection has."""
+    """Check the four arguments that every connection has."""
     if name in ("first", "last") and isinstance(value, int):
         if not 0 <= value <= page_size:
             yield f"expected a number from 0 to {page_size}"

@@ -19,7 +19,7 @@ LONGEST_PAUSE_S = 15.0
 LEAST_BYTES_PER_S = 1024
 #: A larger body is kept in a temporary file.
 IN_MEMORY_BYTES = 64 * 1024
-#: Of all bodies that a process keeps at one time.
+#: The total size of all bodies that a process keeps at one time.
 ALL_BODIES_BYTES = 256 * 1024 * 1024
 #: Beside its file a form has boundaries, headers and short fields.
 FORM_BYTES = 64 * 1024
