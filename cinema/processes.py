@@ -121,9 +121,20 @@ class Child:
     def kill(self) -> None:
         """End the program and whatever it has started, at once."""
         if self._popen:
+            # Postgres gives each child a session of its own, and a stopped one would stay: the
+            # next server then finds its memory in use and does not start.
+            started = self._descendants() if self.is_running() else []
+            for process in started:
+                _quietly(process.kill)
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._popen.pid, signal.SIGKILL)
             self._popen.wait()
+
+    def _descendants(self) -> list[psutil.Process]:
+        try:
+            return psutil.Process(self.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
 
     def last_lines(self, count: int = 15) -> str:
         if not self.log.exists():
