@@ -12,8 +12,8 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cinema.settings")
     from django.core.management import execute_from_command_line
 
-    from cinema import embedded
-    from cinema.private_files import keep_private
+    from cinema.development import embedded_servers
+    from cinema.home import keep_private
 
     if not {*sys.argv[1:2]} & FOR_OTHERS:
         keep_private()
@@ -28,7 +28,7 @@ def main() -> None:
     from cinema.logs import without_values
 
     try:
-        with embedded.servers_for_command(sys.argv):
+        with embedded_servers.servers_for_command(sys.argv):
             execute_from_command_line(sys.argv)
     except (InterfaceError, OperationalError) as error:
         # A traceback would show parts of DATABASE_URL.

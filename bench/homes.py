@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.load import HOST
-from cinema.embedded import Servers, lock, lock_path
-from cinema.processes import Child, stop, wait_for
+from cinema.development.embedded_servers import Servers, lock_file, servers_lock
+from cinema.development.processes import Child, stop, wait_for
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 STARTS_WITHIN_S = 60
@@ -56,7 +56,7 @@ class Home:
     def running(self) -> Iterator[None]:
         servers = Servers(self.path, postgres=True, valkey=True)
         # Held so that `manage.py` uses these servers and does not start its own.
-        with lock(lock_path(self.path)):
+        with lock_file(servers_lock(self.path)):
             try:
                 servers.start()
                 yield

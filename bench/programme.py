@@ -9,7 +9,7 @@ from bench.data import PROGRAMME, DataSets
 from bench.homes import REPOSITORY, Home, fetch, free_port, serving
 from bench.load import Job, Load, apply_load, get, median_load
 from bench.reporting import Report, Target, alternate, median_ratio
-from cinema.processes import Child
+from cinema.development.processes import Child
 
 CONNECTIONS = 32
 PATH = "/api/v1/programme"

@@ -25,7 +25,7 @@ from bench.data import MOVIELENS_FOLDER
 from bench.homes import OWN_SERVERS, REPOSITORY
 from bench.reporting import describe_machine, table
 from recommendations.engine.algorithms import ALGORITHMS
-from recommendations.engine.comparing import compare
+from recommendations.engine.evaluation.significance import paired_test
 
 RESULT = Path(__file__).parent / "results" / "quality.json"
 #: As `manage.py evaluate` calls them.
@@ -72,7 +72,7 @@ def _measure(split: str, names: Sequence[str], home: Path) -> Found:
     best = max(measured, key=lambda name: measured[name]["quality"]["ndcg"])
     gains = {name: np.array(one.pop("ndcg_by_user")) for name, one in measured.items()}
     for name, one in measured.items():
-        one["beside_best"] = asdict(compare(gains[name], gains[best]))
+        one["beside_best"] = asdict(paired_test(gains[name], gains[best]))
     result = {
         "best": best,
         "algorithms": measured,

@@ -24,7 +24,7 @@ from bench.data import DataSets
 from bench.homes import OWN_SERVERS, REPOSITORY, Home, fetch, free_port
 from bench.load import HOST
 from bench.reporting import Cell, Report, Target
-from cinema.processes import wait_for
+from cinema.development.processes import wait_for
 
 COLD_AT_MOST_S, WARM_AT_MOST_S, STOP_AT_MOST_S = 60, 8, 5
 IDLE_AT_MOST_MB, TASK_PROCESS_AT_MOST_S = 550, 1.5

@@ -6,15 +6,14 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
 from cinema.urls import urlpatterns as product
-from movies.programme.document import build_programme
-from movies.programme.query import DEFAULT_DAYS, ProgrammeQuery
-from movies.programme.serving import response_of
+from movies.programme.document import build_programme, programme_response
+from movies.programme.selectors import DEFAULT_DAYS, ProgrammeQuery
 
 
 @cache
 def programme() -> tuple[bytes, dict[str, str]]:
     """With its headers: a response without an ETag would be hashed by the middleware each time."""
-    made = response_of(build_programme, ProgrammeQuery.of_days(DEFAULT_DAYS))
+    made = programme_response(build_programme, ProgrammeQuery.of_days(DEFAULT_DAYS))
     return made.content, {name: made[name] for name in ("Content-Type", "ETag", "Cache-Control")}
 
 

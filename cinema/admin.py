@@ -7,13 +7,13 @@ from django.contrib.auth.models import Group
 from django_celery_results.models import GroupResult, TaskResult
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
-from cinema.office.pages import Page, ReadOnly
+from cinema.model_admin import CinemaModelAdmin, ReadOnlyPermissions
 
 admin.site.unregister([Group, GroupResult, TaskResult])
 
 
 @admin.register(TaskResult)
-class TaskResultAdmin(ReadOnly, Page[TaskResult]):
+class TaskResultAdmin(ReadOnlyPermissions, CinemaModelAdmin[TaskResult]):
     """What became of each task; `manage.py requeue_failed_tasks` sends a failed one again."""
 
     list_display = ("date_done", "task_name", "status", "worker")

@@ -22,15 +22,13 @@ from ninja.parser import Parser
 from ninja.renderers import BaseRenderer
 from ninja.responses import Response
 
-from cinema.answers.api import router as answers
 from cinema.audit.api import router as audit
-from cinema.bodies import json_body
+from cinema.cache_statistics import router as answers
 from cinema.errors import ApiError, Unauthorized, database_away, is_bad_value, problem
-from cinema.health_api import router as health
-from cinema.http import Document, document_response
+from cinema.health import router as health
+from cinema.http import Document, document_response, json_body, refuse_wrong_parameters
 from cinema.openapi import polish
-from cinema.query_parameters import refuse_wrong_parameters
-from cinema.throttling.errors import TooManyRequests
+from cinema.throttling.limits import TooManyRequests
 from movies.api import router as movies
 from movies.importing.api import router as importing
 from movies.media.api import router as media
@@ -46,14 +44,14 @@ from recommendations.impressions.api import router as impressions
 from recommendations.matches.api import router as matches
 from recommendations.promotions.api import router as promotions
 from recommendations.ratings.api import router as ratings
+from users.api import privacy_router as privacy
+from users.api import recovery_router as recovery
 from users.api import router as users
-from users.favourites.api import router as favourites
-from users.history.api import router as history
+from users.api import sessions_router as sessions
+from users.favourites import router as favourites
+from users.history import router as history
 from users.playlists.api import router as playlists
-from users.preferences.api import router as preferences
-from users.privacy.api import router as privacy
-from users.recovery.api import router as recovery
-from users.sessions.api import router as sessions
+from users.preferences import router as preferences
 
 log = logging.getLogger(__name__)
 

@@ -13,13 +13,8 @@ from django.http import HttpRequest
 from ninja.security import HttpBearer
 
 from cinema.errors import Forbidden, Unauthorized
-from cinema.throttling.accounts import charge_account
-
-
-def bearer_token(request: HttpRequest) -> str:
-    """The access token that comes with the request; empty if none does."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
+from cinema.http import bearer_token
+from cinema.throttling.limits import count_for_account
 
 
 class SignedIn(HttpBearer):
@@ -39,7 +34,7 @@ class SignedIn(HttpBearer):
         user = authenticate(request, access_token=token)
         if user is None:
             raise Unauthorized("This access token is not valid, or no longer.")
-        charge_account(request, user)
+        count_for_account(request, user)
         request.user = user
         return user
 

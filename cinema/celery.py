@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 from cinema import heartbeat  # noqa: F401 - its receivers of signals
-from cinema.private_files import keep_private
+from cinema.home import keep_private
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cinema.settings")
 # Django's system checks import the URLs, and with them the API, GraphQL and the admin: twice the
@@ -82,7 +82,7 @@ def keep_files_private(**kwargs: object) -> None:
     keep_private()
 
 
-def give_way() -> None:
+def lower_priority() -> None:
     """Lower the priority of this process: viewers who wait for an answer go before tasks.
 
     Linux weighs a process within its session alone, and sessions by a figure of their own. It
@@ -95,22 +95,22 @@ def give_way() -> None:
 
 
 @worker_process_init.connect
-def give_way_in_child(**kwargs: object) -> None:
+def lower_priority_of_child(**kwargs: object) -> None:
     """Once the child of a prefork pool has imported everything: it has a time limit for that.
 
     A solo pool sends this signal too, in the process that has started it.
     """
     if current_process().name != "MainProcess":
-        give_way()
+        lower_priority()
 
 
 @celeryd_init.connect
-def give_way_once_ready(**kwargs: object) -> None:
+def lower_priority_once_ready(**kwargs: object) -> None:
     """Celery sends this signal in its own program alone, not in a worker inside of a test."""
-    worker_ready.connect(give_way_in_worker)
+    worker_ready.connect(lower_priority_of_worker)
 
 
-def give_way_in_worker(sender: Any, **kwargs: object) -> None:
+def lower_priority_of_worker(sender: Any, **kwargs: object) -> None:
     """In a pool without processes, whose tasks run in the worker itself."""
     if "prefork" not in sender.controller.pool_cls.__module__:
-        give_way()
+        lower_priority()

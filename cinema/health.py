@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, Literal
 
 import redis
 from django.conf import settings
@@ -19,15 +19,18 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
+from ninja import Field, Router, Schema
+from pydantic import ConfigDict
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from cinema import health
 from cinema.celery import app
 from cinema.locks import is_held
 from recommendations import selectors
-from recommendations.loading import current_release
-from recommendations.matches.tasks import LOCK as MATCHING
-from recommendations.similar.tasks import LOCK as RELATING
+from recommendations.releases import loaded_release
+from recommendations.tasks import MATCHING_LOCK as MATCHING
+from recommendations.tasks import RELATING_LOCK as RELATING
 
 #: The time limit of all checks together: `ready` answers within 2 s whatever hangs.
 CHECKED_WITHIN_S = 1.8
@@ -188,7 +191,7 @@ def check_training() -> Found:
 
 def check_release() -> Found:
     """The release that this process serves. Without one the programme stands in for it."""
-    served, current = current_release(), selectors.current_release()
+    served, current = loaded_release(), selectors.current_release()
     if current is None:
         return {"state": "none"}
     refused: Found = {"state": "refused", "refused": served.instead_of}
@@ -207,3 +210,51 @@ CHECKS: dict[str, Callable[[], Found]] = {
     "workers": check_workers,
     "training": check_training,
 }
+
+
+router = Router(tags=["Health"])
+
+
+class LiveOut(Schema):
+    status: Literal["ok"]
+
+
+class ComponentOut(Schema):
+    """One thing that Cinema needs. Some have further members, such as the `age_s` of a release."""
+
+    model_config = ConfigDict(extra="allow")
+
+    state: str = Field(examples=["ok"])
+    latency_ms: float = Field(examples=[0.42])
+
+
+class HealthOut(Schema):
+    status: Literal["ok", "unavailable"]
+    components: dict[str, ComponentOut]
+
+
+HEALTH = {200: HealthOut, 503: HealthOut}
+
+
+@router.get("/health/live", response={200: LiveOut})
+def get_liveness(request: HttpRequest) -> JsonResponse:
+    """Whether the process runs. It asks no other server."""
+    return health.live(request)
+
+
+@router.get("/health/ready", response=HEALTH)
+def get_readiness(request: HttpRequest) -> JsonResponse:
+    """Whether everything is there that HEALTH_REQUIRED names, each with its state and latency."""
+    return health.ready(request)
+
+
+@router.get("/health", response=HEALTH)
+def get_health(request: HttpRequest) -> JsonResponse:
+    """The same as `/health/ready`."""
+    return health.ready(request)
+
+
+@router.get("/health/db", response=HEALTH)
+def get_database_health(request: HttpRequest) -> JsonResponse:
+    """Whether the database answers."""
+    return health.db(request)

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property, wraps
+from typing import IO, Any
 
+import orjson
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import RequestDataTooBig
+from django.core.files.uploadhandler import FileUploadHandler
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.views.decorators.cache import cache_control
 from django.views.decorators.vary import vary_on_headers
 from ninja.decorators import decorate_view
+from ninja.operation import Operation
+
+from cinema.errors import ApiError, Unprocessable
 
 _revalidated = cache_control(public=True, max_age=0, must_revalidate=True)
 public = decorate_view(_revalidated)
@@ -39,7 +49,7 @@ class Document:
     """An answer ready to be sent.
 
     Attributes:
-        own_etag: Where it says more than that the body is another one: `cinema.conditions`.
+        own_etag: Where it says more than that the body is another one: `cinema.etags`.
         filename: Under which it is saved, in ASCII.
     """
 
@@ -96,3 +106,169 @@ def document_response(document: Document, stale: bool) -> HttpResponse:
 def absolute_url(path: str) -> str:
     """A path of this server as viewers see it; an address that is complete stays."""
     return path if "://" in path else f"{settings.PUBLIC_URL}{path}"
+
+
+MB = 1024 * 1024
+
+
+class LimitedUpload(FileUploadHandler):
+    """Refuses a form by the size that it says it has, before its files fill the disk.
+
+    Django reads forms before it knows who sent them, and limits only what is no file.
+    """
+
+    def handle_raw_input(
+        self,
+        input_data: IO[bytes],
+        META: dict[str, str],  # noqa: N803 - Django's name
+        content_length: int,
+        boundary: str,
+        encoding: str | None = None,
+    ) -> None:
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if getattr(getattr(self.request, "user", None), "is_staff", False):
+            limit += (settings.POSTER_MAX_MB + settings.TRAILER_MAX_MB) * MB
+        if content_length > limit:
+            raise RequestDataTooBig(f"A form may have {limit // MB} MB.")
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
+        return raw_data
+
+    def file_complete(self, file_size: int) -> None:
+        return None
+
+
+JSON = "application/json"
+#: Only so many are named in an answer, each up to so many characters.
+MOST_NAMED = 10
+LONGEST_NAME = 50
+
+View = Callable[..., Any]
+
+
+class WrongParameters(ApiError):
+    status = 422
+
+    def __init__(self, messages: Mapping[str, str]) -> None:
+        errors = [
+            {"field": f"query.{name}", "message": message} for name, message in messages.items()
+        ]
+        super().__init__("The request is malformed: see `errors`.", errors=errors)
+
+
+def refuse_wrong_parameters(view: View) -> View:
+    """Decorate the function of a Ninja operation, which is called once the caller is known.
+
+    Raises:
+        WrongParameters: The query string has a name that the operation does not declare, or a name
+            twice that takes one value.
+    """
+    operation: Operation = view._ninja_operation  # type: ignore[attr-defined]
+    if not _answers_json(operation):
+        return view
+    takes_many = _parameters(operation)
+
+    @wraps(view)
+    def answer(request: HttpRequest, *args: object, **kwargs: object) -> Any:
+        if request.META.get("QUERY_STRING") and (
+            wrong := _wrong_parameters(request.GET, takes_many)
+        ):
+            raise WrongParameters(wrong)
+        return view(request, *args, **kwargs)
+
+    return answer
+
+
+def _answers_json(operation: Operation) -> bool:
+    responses = (operation.openapi_extra or {}).get("responses", {})
+    return {kind for each in responses.values() for kind in each.get("content", {})} <= {JSON}
+
+
+def _parameters(operation: Operation) -> dict[str, bool]:
+    """The names of the operation's query parameters, and whether each takes several values."""
+    takes_many: dict[str, bool] = {}
+    for model in operation.models:
+        if model.__ninja_param_source__ == "query":
+            lists = model.__ninja_collection_fields__
+            names = model.__ninja_flatten_map__
+            takes_many |= {name: name in lists for name in names}
+    return takes_many
+
+
+def _wrong_parameters(given: QueryDict, takes_many: Mapping[str, bool]) -> dict[str, str]:
+    """By name, up to MOST_NAMED of them, what is wrong."""
+    wrong: dict[str, str] = {}
+    for name, values in given.lists():
+        if len(wrong) == MOST_NAMED:
+            break
+        shown = name[:LONGEST_NAME]
+        if name not in takes_many and shown not in wrong:
+            wrong[shown] = _advice(shown, list(takes_many))
+        elif len(values) > 1 and not takes_many.get(name, True):
+            wrong[name] = "This parameter is given more than once."
+    return wrong
+
+
+def _advice(name: str, known: list[str]) -> str:
+    if not known:
+        return "There is no such parameter: this address takes none."
+    if near := get_close_matches(name.lower(), known, n=1):
+        return f"There is no such parameter. Did you mean `{near[0]}`?"
+    return f"There is no such parameter. Those of this address are: {', '.join(sorted(known))}."
+
+
+def bearer_token(request: HttpRequest) -> str:
+    """The access token that comes with the request; empty if none does."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+_READ = "cinema.body"
+_CHARSETS = ("", "utf-8", "utf8", "us-ascii")
+
+
+class UnsupportedMediaType(ApiError):
+    """The body is not declared as JSON. One without a `Content-Type` is not JSON either."""
+
+    status = 415
+    headers = {"Accept": "application/json"}
+
+    def __init__(self) -> None:
+        super().__init__("Send the body as `Content-Type: application/json`, in UTF-8.")
+
+
+def json_body(request: HttpRequest) -> Any:
+    """The body, by RFC 8259 to the letter, and without a name that is given twice.
+
+    Raises:
+        UnsupportedMediaType: It is of another content type.
+        Unprocessable: A name is given twice.
+        ValueError: It is not JSON.
+    """
+    if _READ not in request.META:
+        if request.body and not _is_json(request):
+            raise UnsupportedMediaType
+        request.META[_READ] = json_of(request.body)
+    return request.META[_READ]
+
+
+def _is_json(request: HttpRequest) -> bool:
+    types = {"application/json"}
+    if request.method == "PATCH":
+        types.add("application/merge-patch+json")  # RFC 7396, as which every PATCH is read
+    charset = (request.content_params or {}).get("charset", "").strip("\"' ").lower()
+    return (request.content_type or "").lower() in types and charset in _CHARSETS
+
+
+def json_of(text: bytes | str) -> Any:
+    """The value of a JSON text, as `json_body` reads it."""
+    orjson.loads(text)  # is strict about numbers and depth, but takes the last of two names
+    return json.loads(text, object_pairs_hook=_without_duplicates)
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for name, count in Counter(n for n, _ in pairs).items() if count > 1)
+        raise Unprocessable("body", f"{twice[:50]!r} is given twice")
+    return found

@@ -7,14 +7,11 @@ import re
 import uuid
 from collections.abc import Callable
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
-from django.http import (
-    HttpRequest,
-    HttpResponse,
-    HttpResponseBase,
-    HttpResponsePermanentRedirect,
-)
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponsePermanentRedirect
 from django.http.response import HttpResponseNotAllowed
+from django.utils.cache import patch_vary_headers
 
 from cinema.errors import CONTENT_TYPE, ApiError, database_away, problem
 from cinema.logs import request_id_variable
@@ -155,3 +152,132 @@ def cache_headers(get_response: GetResponse) -> GetResponse:
         return response
 
     return middleware
+
+
+CorsGetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+EVERY_SITE = "*"
+SAFE_METHODS = ("GET", "HEAD")
+#: Request headers that every site may send, and those that only a named site may also send.
+PUBLIC_HEADERS = "If-None-Match, X-Request-ID"
+ALL_HEADERS = f"Authorization, Content-Type, If-Match, {PUBLIC_HEADERS}"
+ALL_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
+EXPOSED_HEADERS = "Cache-Status, Content-Disposition, ETag, Location, Retry-After, X-Request-ID"
+MAX_AGE_S = 600
+
+
+def cors(get_response: CorsGetResponse) -> CorsGetResponse:
+    """Answer preflights, and say in each response of the API which site may read it."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        if not request.path.startswith(API_PATHS) or not settings.CORS_ALLOWED_ORIGINS:
+            return get_response(request)
+        is_preflight = (
+            request.method == "OPTIONS"
+            and "HTTP_ORIGIN" in request.META
+            and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in request.META
+        )
+        response = _preflight(request) if is_preflight else get_response(request)
+        _allow(request, response)
+        return response
+
+    return middleware
+
+
+def _is_named(request: HttpRequest) -> bool:
+    return request.META.get("HTTP_ORIGIN") in settings.CORS_ALLOWED_ORIGINS
+
+
+def _preflight(request: HttpRequest) -> HttpResponse:
+    response = HttpResponse(status=204)
+    is_named = _is_named(request)
+    if is_named or EVERY_SITE in settings.CORS_ALLOWED_ORIGINS:
+        methods = ALL_METHODS if is_named else ", ".join(SAFE_METHODS)
+        response["Access-Control-Allow-Methods"] = methods
+        response["Access-Control-Allow-Headers"] = ALL_HEADERS if is_named else PUBLIC_HEADERS
+        response["Access-Control-Max-Age"] = str(MAX_AGE_S)
+    return response
+
+
+def _allow(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Every site may read what is public; a named one may read all."""
+    origins = settings.CORS_ALLOWED_ORIGINS
+    is_public = (
+        request.method in (*SAFE_METHODS, "OPTIONS") and "HTTP_AUTHORIZATION" not in request.META
+    )
+    if EVERY_SITE in origins and is_public:
+        response.headers["Access-Control-Allow-Origin"] = EVERY_SITE
+    else:
+        patch_vary_headers(response, ["Origin"])
+        if not _is_named(request):
+            return
+        response.headers["Access-Control-Allow-Origin"] = request.META["HTTP_ORIGIN"]
+    response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
+
+
+MethodsGetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+READABLE = ("GET", "HEAD", "OPTIONS")
+#: A file has parts for GET alone (RFC 9110, 14.2).
+_GET_ALONE = ("HTTP_RANGE", "HTTP_IF_RANGE")
+
+
+def methods(get_response: MethodsGetResponse) -> MethodsGetResponse:
+    """Answer HEAD as GET without its body, and OPTIONS with what the address allows."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        if "HTTP_TRANSFER_ENCODING" in request.META:
+            # Our web server reads chunks and says how long they are. `runserver` cannot.
+            return problem(411, "A request needs a Content-Length here.")
+        if request.method == "HEAD":
+            return _head(request, get_response)
+        response = get_response(request)
+        if request.method == "OPTIONS":
+            return _options(request, response)
+        if response.status_code == 405:
+            _complete_allow_header(response)
+        return response
+
+    return middleware
+
+
+def _head(request: HttpRequest, get_response: MethodsGetResponse) -> HttpResponseBase:
+    for name in _GET_ALONE:
+        request.META.pop(name, None)
+    request.__dict__.pop("headers", None)  # made of META when it is first used
+    request.method = "GET"
+    try:
+        response = get_response(request)
+    finally:
+        request.method = "HEAD"
+    if response.status_code == 405:
+        _complete_allow_header(response)
+    if response.streaming:
+        # Closing the response also closes the file that it streams.
+        response.streaming_content = ()  # type: ignore[attr-defined]
+    else:
+        length = len(response.content)  # type: ignore[attr-defined]
+        response.content = b""  # type: ignore[attr-defined]
+        response.headers["Content-Length"] = str(length)
+    return response
+
+
+def _options(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    """The methods, from the refusal of OPTIONS where a view refuses it."""
+    is_file = request.path.startswith(settings.STATIC_URL)
+    if response.status_code >= 400 and response.status_code != 405 and not is_file:
+        return response
+    if request.path.startswith("/admin/"):
+        allowed = {*READABLE, "POST"}
+    else:
+        allowed = _allowed_methods(response) or set(READABLE)
+    return HttpResponse(status=204, headers={"Allow": ", ".join(sorted(allowed))})
+
+
+def _allowed_methods(response: HttpResponseBase) -> set[str]:
+    given = {name.strip() for name in response.headers.get("Allow", "").split(",")} - {""}
+    return given | ({"HEAD"} if "GET" in given else set()) | ({"OPTIONS"} if given else set())
+
+
+def _complete_allow_header(response: HttpResponseBase) -> None:
+    response.headers["Allow"] = ", ".join(sorted(_allowed_methods(response)))

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from cinema.errors import CONTENT_TYPE
-from cinema.query_parameters import JSON
+from cinema.http import JSON
 
 #: Every operation that asks the database can find it away.
 AWAY = HTTPStatus.SERVICE_UNAVAILABLE

@@ -11,7 +11,7 @@ import sys
 
 from django.conf import settings
 
-from cinema.processes import Child
+from cinema.development.processes import Child
 
 ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "2",  # glibc keeps an arena for each thread otherwise

@@ -18,9 +18,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from kombu import Exchange, Queue
 
-from cinema import bucket, embedded, private_files, schedule
+from cinema import beat, bucket, home
 from cinema.database import BoundedConnection
-from cinema.throttling.rates import rate
+from cinema.development import embedded_servers
+from cinema.throttling.counters import rate
 from cinema.variables import (
     boolean,
     fraction,
@@ -95,10 +96,10 @@ _redis_url = with_password(
 )
 EMBEDDED_POSTGRES = not _database_url
 EMBEDDED_VALKEY = not _redis_url
-_sockets = embedded.socket_paths(CINEMA_HOME)
+_sockets = home.socket_paths(CINEMA_HOME)
 
 _database = (
-    embedded.postgres_settings(_sockets)
+    embedded_servers.postgres_settings(_sockets)
     if EMBEDDED_POSTGRES
     else environ.Env.db_url_config(_database_url)
 )
@@ -175,7 +176,7 @@ def _secret_key() -> str:
             "`python -c 'import secrets; print(secrets.token_urlsafe(50))'`."
         )
     path = CINEMA_HOME / "secret-key"
-    CINEMA_HOME.mkdir(mode=private_files.home_mode(), parents=True, exist_ok=True)
+    CINEMA_HOME.mkdir(mode=home.home_mode(), parents=True, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -225,15 +226,15 @@ DEFAULT_FROM_EMAIL = read(
     f"no-reply@{'localhost' if ':' in _public_host else _public_host}",
 )
 
-# Who keeps something of a viewer where no foreign key shows it: users/privacy/keepers.py.
+# Who keeps something of a viewer where no foreign key shows it: users/personal_data.py.
 PERSONAL_DATA_KEEPERS = [
-    "users.privacy.kept.MailsToAnybody",
-    "users.privacy.kept.OfficeSessions",
-    "users.privacy.kept.TaskResults",
-    "cinema.audit.personal.AuditEntries",
-    "recommendations.personal.Recommendations",
-    "recommendations.personal.WaitingImpressions",
-    "recommendations.personal.Summary",
+    "users.personal_data.MailsWithoutAccount",
+    "users.personal_data.AdminSessions",
+    "users.personal_data.TaskResults",
+    "cinema.audit.models.AuditEntryKeeper",
+    "recommendations.personal_data.RecommendationListKeeper",
+    "recommendations.personal_data.WaitingImpressionKeeper",
+    "recommendations.personal_data.StatisticsSummaryKeeper",
 ]
 
 # --- throttling
@@ -291,14 +292,14 @@ UNFOLD = {
     "SITE_SYMBOL": "theaters",
     "SITE_FAVICONS": [{"rel": "icon", "href": lambda request: static("cinema/icon.svg")}],
     "STYLES": [lambda request: static("office/office.css")],
-    "LOGIN": {"form": "users.sessions.office.OfficeSignIn"},
-    "SIDEBAR": {"navigation": "cinema.office.navigation.navigation"},
+    "LOGIN": {"form": "users.admin_sign_in.AdminSignInForm"},
+    "SIDEBAR": {"navigation": "cinema.admin_site.sidebar_navigation"},
 }
 
 # --- uploads
 
-FILE_UPLOAD_PERMISSIONS = private_files.FILE_MODE
-FILE_UPLOAD_DIRECTORY_PERMISSIONS = private_files.DIRECTORY_MODE
+FILE_UPLOAD_PERMISSIONS = home.FILE_MODE
+FILE_UPLOAD_DIRECTORY_PERMISSIONS = home.DIRECTORY_MODE
 
 POSTER_MAX_MB = read("POSTER_MAX_MB", whole(1, 1024), "10")
 POSTER_MAX_MEGAPIXELS = read("POSTER_MAX_MEGAPIXELS", whole(1, 80), "40")
@@ -327,14 +328,14 @@ STORAGES = {
         **_bucket_keys,
     )
     if MEDIA_BUCKET
-    else {"BACKEND": "movies.media.storages.MediaFiles", "OPTIONS": {"allow_overwrite": True}},
+    else {"BACKEND": "movies.media.files.MediaFiles", "OPTIONS": {"allow_overwrite": True}},
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage",
         # Another web server may read them.
         "OPTIONS": {"file_permissions_mode": 0o644, "directory_permissions_mode": 0o755},
     },
 }
-# `movies.media.uploading` has forms read once it is known who sends them.
+# `movies.media.uploads` has forms read once it is known who sends them.
 NINJA_FIX_REQUEST_FILES_METHODS: set[str] = set()
 
 # --- TMDb
@@ -359,8 +360,8 @@ GRAPHQL_MAX_COST = read("GRAPHQL_MAX_COST", whole(1), "30000")
 
 # --- recommendations
 
-# Whom `movies.personal` asks what a film is to a viewer.
-SIMILARITY_SCORES = "recommendations.similarity.scores_for"
+# Whom `movies.similarity_scores` asks what a film is to a viewer.
+SIMILARITY_SCORES = "recommendations.similarity_scores.scores_for"
 INTERACTION_WEIGHTS = read(
     "INTERACTION_WEIGHTS",
     weight_table,
@@ -405,9 +406,9 @@ if not ENABLE_BACKGROUND_JOBS:
 # --- Django
 
 INSTALLED_APPS = [
-    "cinema.office.apps.LooksConfig",
+    "cinema.apps.UnfoldConfig",
     "unfold.contrib.filters",
-    "cinema.office.apps.OfficeConfig",
+    "cinema.apps.CinemaAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.messages",
@@ -429,22 +430,22 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "cinema.middleware.content_security",
     "cinema.middleware.one_path",
-    "cinema.cors.cors",
-    "cinema.methods.methods",
+    "cinema.middleware.cors",
+    "cinema.middleware.methods",
     "cinema.compression.compress",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "cinema.middleware.cache_headers",
     "cinema.middleware.problems",
-    "cinema.throttling.middleware.throttle",
+    "cinema.throttling.limits.throttle",
     "django.middleware.http.ConditionalGetMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "movies.middleware.own_writes_show",
-    "cinema.audit.middleware.audit",
+    "movies.catalogue.read_your_writes",
+    "cinema.audit.recording.audit_middleware",
 ]
 TEMPLATES = [
     {
@@ -471,7 +472,7 @@ FORMAT_MODULE_PATH = "cinema.formats"
 TIME_ZONE = CINEMA_TIME_ZONE
 DATA_UPLOAD_MAX_MEMORY_SIZE = read("MAX_BODY_MB", whole(1, 1024), "5") * 1024 * 1024
 FILE_UPLOAD_HANDLERS = [
-    "cinema.office.uploading.LimitedUpload",
+    "cinema.http.LimitedUpload",
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]
@@ -485,10 +486,10 @@ WHITENOISE_AUTOREFRESH = DEBUG
 AUTH_USER_MODEL = "users.User"
 AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
-    "users.sessions.backend.AccessTokenBackend",
+    "users.auth.AccessTokenBackend",
 ]
 PASSWORD_HASHERS = [
-    "users.hashing.Argon2",
+    "users.passwords.Argon2",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 _validation = "django.contrib.auth.password_validation"
@@ -580,7 +581,9 @@ CELERY_BEAT_SCHEDULER = "cinema.beat:ClockStepScheduler"
 CELERY_WORKER_PROC_ALIVE_TIMEOUT = 600
 CELERY_BEAT_SCHEDULE_FILENAME = str(CINEMA_HOME / "beat-schedule")
 CELERY_BEAT_SCHEDULE = (
-    schedule.of_beat(ranking_interval_s=RANKING_INTERVAL_S, training_interval_s=TRAINING_INTERVAL_S)
+    beat.beat_schedule(
+        ranking_interval_s=RANKING_INTERVAL_S, training_interval_s=TRAINING_INTERVAL_S
+    )
     if ENABLE_BACKGROUND_JOBS
     else {}
 )

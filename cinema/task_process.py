@@ -22,9 +22,9 @@ from celery.exceptions import TimeLimitExceeded
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from cinema.celery import SERVER_AWAY, give_way
+from cinema.celery import SERVER_AWAY, lower_priority
+from cinema.development.processes import die_with_parent
 from cinema.logs import without_values
-from cinema.processes import die_with_parent
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ def main() -> None:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # for all that a library prints
         django.setup()
         call = import_string(function)
-        give_way()  # only now: at a low priority the imports take a minute on a busy machine
+        lower_priority()  # only now: at a low priority the imports take a minute on a busy machine
         status, told = _outcome(call, json.loads(arguments))
         json.dump(told, answer)
     sys.exit(status)

@@ -5,13 +5,12 @@ from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
 
-from cinema import health
+from cinema import health, pages
 from cinema.api import api, openapi_json, redoc
-from cinema.graphql.lazy import graphql
-from cinema.pages import account
-from cinema.pages.views import welcome
+from cinema.graphql import graphql
+from cinema.pages import welcome
 from movies.media.serving import serve_media
-from users.second_factor.pages import second_factor
+from users.admin_sign_in import second_factor_page
 
 admin.autodiscover()
 
@@ -21,9 +20,9 @@ DOCS = "/api/v1/docs"
 
 urlpatterns = [
     path("", welcome, name="welcome"),
-    path("account/verify-email", account.verify_email),
-    path("account/reset-password", account.reset_password),
-    # Load balancers ask without the base path; `cinema.health_api` has the same below it.
+    path("account/verify-email", pages.verify_email),
+    path("account/reset-password", pages.reset_password),
+    # Load balancers ask without the base path; `cinema.health` has the same below it.
     path("health", health.ready),
     path("health/live", health.live),
     path("health/ready", health.ready),
@@ -33,7 +32,7 @@ urlpatterns = [
     path("api/v1/openapi.json", openapi_json),
     path("api/v1/", api.urls),
     path("graphql", graphql),
-    path("admin/second-factor/", second_factor, name="second-factor"),
+    path("admin/second-factor/", second_factor_page, name="second-factor"),
     path("admin/", admin.site.urls),
     # A bucket shows what is in it itself.
     *([] if settings.MEDIA_BUCKET else [path("media/<path:name>", serve_media)]),

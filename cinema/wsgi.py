@@ -4,7 +4,7 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from cinema.private_files import keep_private
+from cinema.home import keep_private
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cinema.settings")
 keep_private()

@@ -5,10 +5,10 @@ from ninja import Query, Router
 from ninja.responses import Status
 
 from cinema.auth import staff
-from cinema.conditions import IfMatch, editable, show_edit
 from cinema.errors import problems
+from cinema.etags import IfMatch, editable, show_edit
 from cinema.schemas import Line, Paginated
-from movies import answers, selectors, services
+from movies import cached_responses, selectors, services
 from movies.models import Movie
 from movies.schemas import (
     GenreOut,
@@ -36,8 +36,14 @@ def list_movies(
     """The catalogue, filtered and ordered."""
     rows = partial(selectors.list_movies, filters)
     asked = filters.model_dump(exclude_defaults=True)
-    return answers.page_of(
-        request, answers.SEARCH, rows, paging, MovieOut.of, filters=asked, is_personal=similarity
+    return cached_responses.cached_page(
+        request,
+        cached_responses.SEARCH,
+        rows,
+        paging,
+        MovieOut.of,
+        filters=asked,
+        is_personal=similarity,
     )
 
 
@@ -59,8 +65,8 @@ def list_trending_movies(
 ) -> HttpResponse:
     """What the audience waits for: by ranking, without what has finished."""
     rows = selectors.list_trending_movies
-    return answers.page_of(
-        request, answers.TRENDING, rows, paging, MovieOut.of, is_personal=similarity
+    return cached_responses.cached_page(
+        request, cached_responses.TRENDING, rows, paging, MovieOut.of, is_personal=similarity
     )
 
 
@@ -69,13 +75,17 @@ def list_trending_movies(
 )
 def get_movie_by_slug(request: HttpRequest, slug: Line) -> HttpResponse:
     """One movie, by the name in its address."""
-    return answers.details_by(request, partial(selectors.get_movie_by_slug, slug), slug=slug)
+    return cached_responses.cached_details(
+        request, partial(selectors.get_movie_by_slug, slug), slug=slug
+    )
 
 
 @router.get("/movies/{int:movie_id}", response={200: MovieForViewerOut, **problems(404)}, tags=TAGS)
 def get_movie(request: HttpRequest, movie_id: int) -> HttpResponse:
     """One movie."""
-    return answers.details_by(request, partial(selectors.get_movie, movie_id), id=movie_id)
+    return cached_responses.cached_details(
+        request, partial(selectors.get_movie, movie_id), id=movie_id
+    )
 
 
 @router.patch(
@@ -116,4 +126,6 @@ def delete_movie(
 @router.get("/genres", response={200: GenrePageOut, **problems(422)}, tags=TAGS)
 def list_genres(request: HttpRequest, paging: Query[Paginated.Input]) -> HttpResponse:
     """All genres, by name."""
-    return answers.page_of(request, answers.GENRES, selectors.list_genres, paging, GenreOut.of)
+    return cached_responses.cached_page(
+        request, cached_responses.GENRES, selectors.list_genres, paging, GenreOut.of
+    )

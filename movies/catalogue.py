@@ -21,10 +21,11 @@ from functools import cached_property
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.db.models import F
+from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 
 from cinema.http import Document
-from cinema.refreshing import Refreshing
+from cinema.response_cache import PolledValue
 from movies.days import cinema_day, start_of_cinema_day
 from movies.models import CatalogueVersion, Movie, Screening
 from movies.schemas import MovieOut
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 def limit_bytes() -> int:
     """How much the documents of a snapshot may take: a quarter of CACHE_SIZE.
 
-    The snapshot before it may have as much, and `cinema.answers.memory` has the other half.
+    The snapshot before it may have as much, and `cinema.response_cache` has the other half.
     """
     return int(settings.CACHE_SIZE * 1024 * 1024) // 4
 
@@ -186,13 +187,34 @@ def _renew(old: Catalogue | None) -> Catalogue:
     return Catalogue(Snapshot(version), previous=old.snapshot if old else None)
 
 
-_catalogue = Refreshing(_renew, lambda: settings.CATALOGUE_CHECK_INTERVAL_S)
+_catalogue = PolledValue(_renew, lambda: settings.CATALOGUE_CHECK_INTERVAL_S)
 current = _catalogue.get
 forget = _catalogue.forget
 #: After a write through this process: who reads next sees it.
-look_again = _catalogue.expire
+check_on_next_request = _catalogue.expire
 
 
 def raise_version() -> None:
     """Have everything made anew, where something changed that raises no version by itself."""
     CatalogueVersion.objects.update(version=F("version") + 1)
+
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
+
+
+def read_your_writes(get_response: GetResponse) -> GetResponse:
+    """Whoever has written through this process finds it in the next answer.
+
+    Other processes see it when they next look, as they do several times a second. Here, after the
+    request, its transactions are committed, through whichever door it came in.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        if request.method not in SAFE_METHODS:
+            check_on_next_request()
+        return response
+
+    return middleware

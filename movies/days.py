@@ -6,6 +6,7 @@ Once a year the clock leaves an hour out, once it shows one twice, in some zones
 from __future__ import annotations
 
 from bisect import bisect_left
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from typing import Literal
@@ -85,3 +86,43 @@ def _start_of_day(day: date, starts_at: time, zone: tzinfo) -> datetime:
         seconds, True, key=lambda s: _reading(before + timedelta(seconds=s), zone) >= reading
     )
     return before + timedelta(seconds=jump)
+
+
+ONE_WEEK = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Week:
+    monday: date
+
+    @classmethod
+    def of(cls, day: date) -> Week:
+        return cls(day - timedelta(days=day.weekday()))
+
+    @classmethod
+    def present(cls) -> Week:
+        return cls.of(cinema_day(timezone.now()))
+
+    @classmethod
+    def read(cls, text: str | None) -> Week | None:
+        """The week of a day such as `2026-12-03`; None if it is none that the calendar reaches."""
+        try:
+            day = date.fromisoformat(text or "")
+        except ValueError:
+            return None
+        return cls.of(day) if 1871 <= day.year <= 2199 else None
+
+    def after(self, weeks: int) -> Week:
+        return Week(self.monday + weeks * ONE_WEEK)
+
+    @property
+    def sunday(self) -> date:
+        return self.monday + timedelta(days=6)
+
+    @property
+    def span(self) -> tuple[datetime, datetime]:
+        """From its first moment to the one after its last."""
+        return start_of_cinema_day(self.monday), start_of_cinema_day(self.monday + ONE_WEEK)
+
+    def __str__(self) -> str:
+        return f"{self.monday:%d %b} – {self.sunday:%d %b %Y}"

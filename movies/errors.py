@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from cinema.errors import Conflict, NotFound, Unprocessable
+from django.db import IntegrityError
+
+from cinema.errors import ApiError, Conflict, NotFound, Unprocessable
 
 if TYPE_CHECKING:
-    from movies.screenings.collisions import Standing, Unplaced
+    from movies.screenings.services import Standing, Unplaced
 
 
 class MovieNotFound(NotFound):
@@ -89,3 +91,43 @@ class DatesReversed(Unprocessable):
 class SlugTaken(Conflict):
     def __init__(self, slug: str) -> None:
         super().__init__(f"Another movie has the slug {slug!r}.")
+
+
+def broken_constraint(error: IntegrityError) -> str | None:
+    """The name of the database constraint that refused the write; None if it does not say."""
+    diagnostics = getattr(error.__cause__, "diag", None)
+    return getattr(diagnostics, "constraint_name", None)
+
+
+class FileRefused(Unprocessable):
+    """What was uploaded is not what it should be, or is damaged."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("body.file", message)
+
+
+class FileTooLarge(ApiError):
+    status = 413
+
+    def __init__(self, limit_mb: int) -> None:
+        super().__init__(f"The file may have {limit_mb} MB.")
+
+
+class NoPoster(NotFound):
+    def __init__(self, movie_id: int) -> None:
+        super().__init__(f"Movie {movie_id} has no poster.")
+
+
+class NoTrailer(NotFound):
+    def __init__(self, movie_id: int) -> None:
+        super().__init__(f"Movie {movie_id} has no trailer.")
+
+
+class StorageAway(ApiError):
+    """The storage cannot be written: it is not reached, or it is full."""
+
+    status = 503
+    headers = {"Retry-After": "10"}
+
+    def __init__(self) -> None:
+        super().__init__("The storage for uploads is away or full. Try again.")

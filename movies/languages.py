@@ -62,7 +62,7 @@ def _cldr() -> _Cldr:
 
 
 @lru_cache(maxsize=1024)
-def canonical(text: str) -> str:
+def canonical_tag(text: str) -> str:
     """The tag as CLDR writes it: `fr` for `FRA`, `zh-Hant` for `zh_hant`, `yue` for TMDb's `cn`.
 
     Raises:
@@ -101,18 +101,18 @@ def _check_known(kind: str, code: str, is_known: bool) -> None:
         raise ValueError(f"there is no {kind} {code!r}; expected a tag as in fr, pt-BR or zh-Hant")
 
 
-def known(text: str | None) -> str | None:
+def canonical_tag_or_none(text: str | None) -> str | None:
     """The canonical tag; None for text that is no tag."""
     try:
-        return canonical(text) if text else None
+        return canonical_tag(text) if text else None
     except ValueError:
         return None
 
 
 @lru_cache(maxsize=1024)
-def name_of(tag: str) -> str:
+def language_name(tag: str) -> str:
     """In English, as in "Traditional Chinese"; text that is no tag stays as it is."""
-    if (standard := known(tag)) is None:
+    if (standard := canonical_tag_or_none(tag)) is None:
         return tag
     cldr, parts = _cldr(), standard.split("-")
     # The longest part that has a name of its own; the rest follows in parentheses.
@@ -126,21 +126,21 @@ def name_of(tag: str) -> str:
     return f"{name} ({', '.join(rest)})" if rest else name
 
 
-def primary(tag: str) -> str:
+def primary_language(tag: str) -> str:
     """The language without script, region and variant; `no` for both forms of Norwegian."""
     language = tag.partition("-")[0]
     return WRITTEN_FORMS.get(language, language)
 
 
-def is_within(tag: str, wanted: str) -> bool:
+def is_in_range(tag: str, wanted: str) -> bool:
     """Whether the tag is in the range: `zh` has `zh-Hant` in it, and not the other way round.
 
     Basic filtering of RFC 4647, 3.3.1; and `no` has `nb` and `nn` in it.
     """
-    return f"{tag}-".startswith(f"{wanted}-") or primary(tag) == wanted
+    return f"{tag}-".startswith(f"{wanted}-") or primary_language(tag) == wanted
 
 
-def within(field: str, *wanted: str) -> Q:
+def language_filter(field: str, *wanted: str) -> Q:
     """The condition that a column's tag is in one of the ranges, as by `is_within`."""
     forms = [form for form, language in WRITTEN_FORMS.items() if language in wanted]
     found = Q()
@@ -149,8 +149,8 @@ def within(field: str, *wanted: str) -> Q:
     return found
 
 
-def ranges_of(tag: str) -> Iterable[str]:
+def language_ranges(tag: str) -> Iterable[str]:
     """All ranges that have the tag in them: `zh` and `zh-Hant` for `zh-Hant`."""
     parts = tag.split("-")
     ranges = ["-".join(parts[:count]) for count in range(1, len(parts) + 1)]
-    return dict.fromkeys([*ranges, primary(tag)])
+    return dict.fromkeys([*ranges, primary_language(tag)])

@@ -15,7 +15,7 @@ from django.db.models.functions import Cast, Lower, NullIf
 from django.utils import timezone
 
 from movies.languages import MAX_LENGTH as MAX_LANGUAGE_LENGTH
-from movies.people import actors_of
+from movies.metadata import actors_of
 from movies.sorting import SortKey
 
 MAX_PROTAGONISTS = 100
@@ -68,7 +68,7 @@ class Movie(models.Model):
     keywords = ArrayField(
         models.CharField(max_length=80), default=list, db_default=Value("{}"), blank=True
     )
-    #: Of whose films it is one; empty: by its title, `movies.series`. Searched, not shown.
+    #: Of whose films it is one; empty: by its title, `movies.metadata`. Searched, not shown.
     series = models.CharField(max_length=200, default="", db_default="", blank=True)
     poster = models.URLField(max_length=500, null=True, blank=True)
     trailer = models.URLField(max_length=500, null=True, blank=True)
@@ -331,7 +331,7 @@ class Screening(models.Model):
 
 
 class RatingPrior(models.Model):
-    """One row: what a film's ratings are averaged with, as `movies.community` last found it."""
+    """One row: what a film's ratings are averaged with, as `movies.scheduled_updates` last found it."""
 
     mean = models.FloatField()
     #: As many ratings as the prior counts for.

@@ -6,10 +6,10 @@ from django.db.models import F, Model, QuerySet
 from django.db.models.expressions import Combinable
 
 from movies.errors import MovieNotFound
-from movies.languages import within
+from movies.languages import language_filter
 from movies.models import Genre, Movie
 from movies.schemas import MovieFilters
-from movies.search import finding, queries
+from movies.search import queries
 
 M = TypeVar("M", bound=Model)
 
@@ -55,16 +55,16 @@ def list_movies(filters: MovieFilters) -> QuerySet[Movie]:
         if genre is None:
             return Movie.objects.none()
     if filters.person is not None:
-        person = queries.by_person(filters.person)
+        person = queries.person_query(filters.person)
         if not person:
             return Movie.objects.none()
     movies, facets = _narrowed(filters, genre, person)
     order: tuple[str | Combinable, ...] = ORDERS.get(filters.sort or "", ORDERS["name"])
     if filters.q:
-        found = finding.find(filters.q, movies, facets)
-        movies = Movie.objects.filter(finding.is_among(found))
+        found = queries.find_movie_ids(filters.q, movies, facets)
+        movies = Movie.objects.filter(queries.is_among(found))
         if filters.sort in (None, "relevance"):
-            order = (finding.place_in(found),)
+            order = (queries.position_in(found),)
     return movies.prefetch_related("genres").order_by(*order)
 
 
@@ -74,7 +74,7 @@ def _narrowed(filters: MovieFilters, genre: int | None, person: str) -> tuple[Qu
     if filters.status is not None:
         movies = movies.filter(status=filters.status)
     if filters.language is not None:
-        movies = movies.filter(within("original_language", filters.language))
+        movies = movies.filter(language_filter("original_language", filters.language))
     if filters.year_from is not None:
         movies = movies.filter(release_year__gte=filters.year_from)
     if filters.year_to is not None:
@@ -82,7 +82,7 @@ def _narrowed(filters: MovieFilters, genre: int | None, person: str) -> tuple[Qu
     if genre is not None:
         # Last, as it takes Postgres longest.
         movies = movies.filter(genre_ids__contains=[genre])
-    facets = queries.facets(
+    facets = queries.facet_query(
         genre=genre,
         status=filters.status,
         language=filters.language,
@@ -90,7 +90,7 @@ def _narrowed(filters: MovieFilters, genre: int | None, person: str) -> tuple[Qu
         year_to=filters.year_to,
     )
     if person:
-        movies = movies.filter(finding.is_found_by(person))
+        movies = movies.filter(queries.is_found_by(person))
     return movies, queries.both(facets, person)
 
 

@@ -12,19 +12,19 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.text import slugify
 
-from cinema.conditions import check_if_match
-from movies import lifecycle, selectors
-from movies.constraints import broken_constraint
+from cinema.etags import check_if_match
+from movies import scheduled_updates, selectors
 from movies.errors import (
     DatesReversed,
     MovieExists,
     MovieInUse,
     MovieNotFound,
     SlugTaken,
+    broken_constraint,
 )
-from movies.media.replacing import with_uploads_replaced
+from movies.media.services import replace_uploads
 from movies.models import Genre, Movie, Screening
-from movies.search.indexing import index_movies
+from movies.search.index import index_movies
 
 UNIQUE_SLUG = "movies_movie_slug_key"
 #: The index of the slugs is in the order of their bytes, in which a point follows upon a hyphen.
@@ -57,7 +57,7 @@ def update_movie(*, movie_id: int, fields: Mapping[str, Any], if_match: str | No
     """
     movie = selectors.get_movie(movie_id, for_update=True)
     check_if_match(if_match, movie.updated_at)
-    return _write_movie(movie, with_uploads_replaced(movie, fields))
+    return _write_movie(movie, replace_uploads(movie, fields))
 
 
 def _write_movie(movie: Movie, fields: Mapping[str, Any]) -> Movie:
@@ -96,7 +96,7 @@ def set_fields(movie: Movie, fields: Mapping[str, Any]) -> None:
     if "status" in fields:
         movie.status_is_manual = fields["status"] is not None
     by_hand = fields.get("status") or (movie.status if movie.status_is_manual else None)
-    movie.status = lifecycle.current_status(movie, manual=by_hand)
+    movie.status = scheduled_updates.current_status(movie, manual=by_hand)
 
 
 def _refuse_second(movie: Movie, error: IntegrityError, *, slug_is_given: bool) -> None:
@@ -107,13 +107,13 @@ def _refuse_second(movie: Movie, error: IntegrityError, *, slug_is_given: bool) 
     constraint = broken_constraint(error)
     if constraint not in UNIQUE_MOVIE:
         raise error
-    if movie_id := standing(movie):
+    if movie_id := find_same_movie(movie):
         raise MovieExists(movie_id) from error
     if constraint == UNIQUE_SLUG and slug_is_given:
         raise SlugTaken(movie.slug) from error
 
 
-def standing(movie: Movie) -> int | None:
+def find_same_movie(movie: Movie) -> int | None:
     """The id of the movie that is the same; None if it has gone in the meantime."""
     # Lower as in the constraint: Django's `iexact` compares upper case, where ß is not ẞ.
     same = Q(lower=Lower(Value(movie.name)), start_date=movie.start_date, withdrawn_at=None)
@@ -186,7 +186,7 @@ def delete_movie(*, movie_id: int, force: bool = False, if_match: str | None = N
     with transaction.atomic():
         movie = selectors.get_movie(movie_id, for_update=True)
         check_if_match(if_match, movie.updated_at)
-        if not (counts := uses(movie)):
+        if not (counts := count_references(movie)):
             movie.delete()
         elif force:
             _withdraw(movie)
@@ -219,7 +219,7 @@ def restore_movie(*, movie_id: int) -> Movie:
     return _write_movie(movie, {"withdrawn_at": None, "slug": ""})
 
 
-def uses(movie: Movie) -> dict[str, int]:
+def count_references(movie: Movie) -> dict[str, int]:
     """How many rows of each other table need the movie; asked of Django, which knows all apps."""
     counts: dict[str, int] = {}
     for relation in Movie._meta.related_objects:

@@ -5,9 +5,9 @@ import logging
 from celery import shared_task
 
 from cinema.locks import single_run
-from movies import community, lifecycle
-from movies.media import cleaning
-from movies.search import indexing
+from movies import scheduled_updates
+from movies.media import services
+from movies.search import index
 
 log = logging.getLogger(__name__)
 
@@ -17,14 +17,14 @@ def tick_ranking() -> None:
     """Raise the rankings. Safe to deliver twice, and to two workers at once."""
     with single_run("movies.tick_ranking") as acquired:
         if acquired:
-            log.info("rankings raised: %d", lifecycle.tick_ranking())
+            log.info("rankings raised: %d", scheduled_updates.tick_ranking())
 
 
 @shared_task(name="movies.index_for_search")
 def index_for_search() -> None:
     """Have films found that were written past the services. Safe to deliver twice."""
     with single_run("movies.index_for_search") as acquired:
-        if acquired and (indexed := indexing.index_for_search()):
+        if acquired and (indexed := index.index_stale_movies()):
             log.info("films indexed for search: %d", indexed)
 
 
@@ -32,7 +32,7 @@ def index_for_search() -> None:
 def clean_media() -> None:
     """Delete uploads that no movie names any more. Safe to deliver twice."""
     with single_run("movies.clean_media") as acquired:
-        if acquired and (deleted := cleaning.clean_media()):
+        if acquired and (deleted := services.clean_media()):
             log.info("files of posters and trailers deleted: %d", deleted)
 
 
@@ -40,7 +40,7 @@ def clean_media() -> None:
 def renew_community_scores() -> None:
     """Have the scores follow the mean of all ratings. Safe to deliver twice."""
     with single_run("movies.renew_community_scores") as acquired:
-        if acquired and (renewed := community.renew_community_scores()):
+        if acquired and (renewed := scheduled_updates.renew_community_scores()):
             log.info("community scores renewed: %d", renewed)
 
 
@@ -48,5 +48,5 @@ def renew_community_scores() -> None:
 def advance_statuses() -> None:
     """Move the statuses on by the date. Safe to deliver twice."""
     with single_run("movies.advance_statuses") as acquired:
-        if acquired and (moved := lifecycle.advance_statuses()):
+        if acquired and (moved := scheduled_updates.advance_statuses()):
             log.info("statuses moved on: %d", moved)

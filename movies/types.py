@@ -19,7 +19,7 @@ from pydantic import (
 
 from cinema.schemas import Line, Name
 from movies.days import local_time
-from movies.languages import canonical
+from movies.languages import canonical_tag
 
 Status = Literal["coming-up", "starting", "running", "finished"]
 Version = Literal["original", "subtitled", "dubbed"]
@@ -59,7 +59,7 @@ WebAddress = Annotated[Line, StringConstraints(max_length=500), AfterValidator(_
 Language = Annotated[
     str,
     StringConstraints(max_length=35),
-    AfterValidator(canonical),
+    AfterValidator(canonical_tag),
     WithJsonSchema({"type": "string", "pattern": "^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$"}),
 ]
 #: What the cinema's clock shows, whatever the day.

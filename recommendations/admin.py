@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.contrib import admin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
-from cinema.office.pages import ForStaff, Page, ReadOnly
+from cinema.model_admin import CinemaModelAdmin, ReadOnlyPermissions, StaffPermissions
 from recommendations.experiments.admin import ExperimentAdmin
 from recommendations.models import Interaction, Release, TrainingRun
 from recommendations.promotions.admin import PromotionAdmin
@@ -18,7 +18,7 @@ __all__ = [
 
 
 @admin.register(Interaction)
-class InteractionAdmin(ReadOnly, Page[Interaction]):
+class InteractionAdmin(ReadOnlyPermissions, CinemaModelAdmin[Interaction]):
     """What viewers said themselves: nobody says it for them."""
 
     list_display = ("user", "movie", "kind", "stars", "updated_at")
@@ -30,7 +30,7 @@ class InteractionAdmin(ReadOnly, Page[Interaction]):
 
 
 @admin.register(Release)
-class ReleaseAdmin(ReadOnly, ForStaff[Release], Page[Release]):
+class ReleaseAdmin(ReadOnlyPermissions, StaffPermissions[Release], CinemaModelAdmin[Release]):
     audited = "release"
     list_display = (
         "id",
@@ -44,7 +44,9 @@ class ReleaseAdmin(ReadOnly, ForStaff[Release], Page[Release]):
 
 
 @admin.register(TrainingRun)
-class TrainingRunAdmin(ReadOnly, ForStaff[TrainingRun], Page[TrainingRun]):
+class TrainingRunAdmin(
+    ReadOnlyPermissions, StaffPermissions[TrainingRun], CinemaModelAdmin[TrainingRun]
+):
     audited = "training-run"
     list_display = ("id", "state", "phase", "percent", "attempts", "created_at", "finished_at")
     list_filter = (("state", ChoicesDropdownFilter),)

@@ -13,7 +13,7 @@ from cinema.throttling.limits import Limit
 from movies.schemas import MovieDetails, MoviePageForViewerOut, Similarity
 from recommendations import releases, selectors, services
 from recommendations.lists import serving
-from recommendations.lists.rendering import batch_response
+from recommendations.lists.serving import batch_response
 from recommendations.models import Interaction, Release, TrainingRun
 from recommendations.popular import popular_page
 from recommendations.schemas import (
@@ -30,7 +30,7 @@ from recommendations.schemas import (
     SimilarLimit,
     SimilarListOut,
 )
-from recommendations.similar.serving import similar_movies
+from recommendations.similar_movies import similar_movies
 from recommendations.training import requests
 from users.auth import AuthedRequest
 

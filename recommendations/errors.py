@@ -1,6 +1,10 @@
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from cinema.errors import Conflict, NotFound
+from cinema.errors import Conflict, NotFound, Unprocessable
 
 
 class InteractionNotFound(NotFound):
@@ -42,3 +46,86 @@ class ReleaseUnusable(Conflict):
 
     def __init__(self, release_id: int, reason: str) -> None:
         super().__init__(f"Release {release_id} cannot be served: {reason}")
+
+
+if TYPE_CHECKING:
+    from recommendations.models import Promotion
+
+
+class PromotionNotFound(NotFound):
+    def __init__(self, promotion_id: int) -> None:
+        super().__init__(f"There is no promotion {promotion_id}.")
+
+
+class AlreadyPinned(Conflict):
+    """At some time of its own, another film has the place, or this film another place."""
+
+    def __init__(self, wanted: Promotion, standing: Promotion) -> None:
+        what = f"Place {wanted.place}" if standing.place == wanted.place else "The film"
+        super().__init__(
+            f"{what} is pinned in that time by promotion {standing.pk} ({standing.movie.name}, "
+            f"place {standing.place}).",
+            promotion_id=standing.pk,
+        )
+
+
+class WrongForKind(Unprocessable):
+    """A pin has a place, a boost has a strength, and neither has both."""
+
+    def __init__(self, field: str, kind: str) -> None:
+        super().__init__(f"body.{field}", f"A {kind} has no {field}.")
+
+
+class EndsTooEarly(Unprocessable):
+    def __init__(self, message: str) -> None:
+        super().__init__("body.ends_at", message)
+
+
+if TYPE_CHECKING:
+    from recommendations.models import Experiment
+
+
+class ExperimentNotFound(NotFound):
+    def __init__(self, experiment_id: int) -> None:
+        super().__init__(f"There is no experiment {experiment_id}.")
+
+
+class AnotherExperiment(Conflict):
+    """Two at once would meet in the same lists."""
+
+    def __init__(self, standing: Experiment) -> None:
+        super().__init__(
+            f"Experiment {standing.pk} ({standing.name}) runs in that time.",
+            experiment_id=standing.pk,
+        )
+
+
+class ExperimentHasBegun(Conflict):
+    """What viewers were shown would belong to something else."""
+
+    def __init__(self, experiment: Experiment, fields: Collection[str]) -> None:
+        super().__init__(
+            f"The experiment has begun, or is over: {', '.join(sorted(fields))} cannot change.",
+            experiment_id=experiment.pk,
+        )
+
+
+class ExperimentHasResults(Conflict):
+    """Viewers have been shown lists of it."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        super().__init__(
+            "The experiment has results. To end it, set `ends_at`.", experiment_id=experiment.pk
+        )
+
+
+class AlgorithmAgainstItself(Unprocessable):
+    def __init__(self) -> None:
+        super().__init__("body.algorithm_b", "An algorithm cannot be held against itself.")
+
+
+class ExperimentEndsTooEarly(Unprocessable):
+    """Before it starts, or before now."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("body.ends_at", message)

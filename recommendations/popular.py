@@ -15,19 +15,18 @@ from django.db.models import F
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from cinema.answers.keeping import answers
-from cinema.answers.kinds import Kind
 from cinema.http import Document
+from cinema.response_cache import CacheKind, responses
 from cinema.schemas import Paginated, Pagination
-from movies.answers import answer, page_document
+from movies.cached_responses import cached_response, page_document
 from movies.models import Movie
 from movies.schemas import MovieOut
-from recommendations.weighing import HALF_STARS, weight_table
+from recommendations.interaction_weights import HALF_STARS, weight_table
 
 #: The order is kept apart from its pages: an edit of a film ends these, and not what took long.
 #: Of ten million interactions two lie within ten half-lives, and take a second.
-ORDER = Kind("popular_order", lambda: settings.POPULAR_LIFETIME_S, places=1, patience_s=10)
-POPULAR = Kind("popular", lambda: settings.POPULAR_LIFETIME_S, places=64)
+ORDER = CacheKind("popular_order", lambda: settings.POPULAR_LIFETIME_S, places=1, patience_s=10)
+POPULAR = CacheKind("popular", lambda: settings.POPULAR_LIFETIME_S, places=64)
 
 #: So many films have an order by popularity; nobody turns more than a few of their pages.
 MOST_POPULAR = 1000
@@ -57,7 +56,7 @@ def popular_page(
     request: HttpRequest, paging: Paginated.Input, *, is_personal: bool = False
 ) -> HttpResponse:
     """By recent interactions; behind them all other films, by ranking."""
-    return answer(
+    return cached_response(
         request,
         POPULAR,
         paging.model_dump(),
@@ -69,7 +68,7 @@ def popular_page(
 
 def _order() -> Document:
     """The ids of the most popular films, whoever asks: to add up takes long, and one can wait."""
-    document, _ = answers.get(ORDER, "", "", lambda: Document(orjson.dumps(most_popular())))
+    document, _ = responses.get(ORDER, "", "", lambda: Document(orjson.dumps(most_popular())))
     return document
 
 

@@ -9,14 +9,13 @@ from pydantic import AfterValidator, ConfigDict, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from cinema.schemas import RowId
-from movies.programme.query import DEFAULT_DAYS
-from movies.programme.schemas import MAX_DAYS
+from movies.programme.selectors import DEFAULT_DAYS, MAX_DAYS
 from movies.schemas import MovieForViewerOut, MovieOut, MovieReferenceOut
 from movies.types import LocalTime
 from recommendations.engine.algorithms import ALGORITHMS
+from recommendations.interaction_weights import interaction_weight
 from recommendations.lists.ranking import HYBRID
 from recommendations.models import Interaction, Release
-from recommendations.weighing import weight_of
 
 Kind = Literal["like", "superlike", "dislike", "seen", "hide", "rating"]
 
@@ -75,7 +74,7 @@ class InteractionOut(Schema):
 
     @staticmethod
     def resolve_weight(interaction: Interaction) -> float:
-        return weight_of(interaction)
+        return interaction_weight(interaction)
 
 
 class MatchOut(Schema):
@@ -219,3 +218,30 @@ class RunOut(Schema):
     created_at: LocalTime
     started_at: LocalTime | None
     finished_at: LocalTime | None
+
+
+class ClickIn(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    movie_id: RowId = Field(description="The film that was opened.", examples=[42])
+
+
+MatchLimit = Annotated[int, Field(ge=1, le=100)]
+
+
+class MatchedViewerOut(Schema):
+    id: int = Field(examples=[7])
+    name: str = Field(examples=["Agnès"])
+
+
+class ListedMatchOut(Schema):
+    user: MatchedViewerOut
+    similarity: float = Field(description="From the threshold up to 1.", examples=[0.87])
+    shared: list[MovieOut] | list[MovieReferenceOut] = Field(
+        description="A few films that both of you like best."
+    )
+    since: LocalTime
+
+
+class MatchListOut(Schema):
+    data: list[ListedMatchOut]

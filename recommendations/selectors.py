@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db.models import Count, QuerySet, Sum
 
 from recommendations.errors import ReleaseNotFound, RunNotFound
-from recommendations.features_hash import features_hash
+from recommendations.licence_filter import features_hash
 from recommendations.models import Release, TrainingRun
 from users.models import User
 

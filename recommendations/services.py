@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 from functools import partial
+from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection, transaction
 from django.utils import timezone
 
+from cinema.cache import shared
 from cinema.locks import again_after_deadlock
 from movies import selectors as movies
-from movies.answers import rating_changed
-from recommendations.errors import InteractionNotFound, RatingNotFound
-from recommendations.lists.renewing import renew_soon
+from movies.cached_responses import rating_changed
+from recommendations.errors import InteractionNotFound, NotRecommended, RatingNotFound
+from recommendations.impressions.stream import films_key, note_click
+from recommendations.lists.renewal import request_renewal
 from recommendations.matches.services import find_new_matches
-from recommendations.models import Interaction
+from recommendations.models import Impression, Interaction
 from users.models import User
 
 Kind = Interaction.Kind
@@ -65,7 +68,7 @@ def record_interaction(
         else:
             if kind == Kind.RATING:
                 rating_changed(movie_id)
-            transaction.on_commit(partial(renew_soon, user.pk, is_patient=True))
+            transaction.on_commit(partial(request_renewal, user.pk, is_patient=True))
             return row, created
     raise AssertionError("unreachable")
 
@@ -122,7 +125,7 @@ def delete_rating(*, user: User, movie_id: int) -> None:
     if not mine.delete()[0]:
         raise RatingNotFound(movie_id)
     rating_changed(movie_id)
-    transaction.on_commit(partial(renew_soon, user.pk, is_patient=False))
+    transaction.on_commit(partial(request_renewal, user.pk, is_patient=False))
 
 
 def delete_interaction(*, user: User, interaction_id: int) -> None:
@@ -137,4 +140,27 @@ def delete_interaction(*, user: User, interaction_id: int) -> None:
         raise InteractionNotFound(interaction_id)
     if row.kind == Kind.RATING:
         rating_changed(row.movie_id)
-    transaction.on_commit(partial(renew_soon, user.pk, is_patient=False))
+    transaction.on_commit(partial(request_renewal, user.pk, is_patient=False))
+
+
+def record_click(*, user: User, list_id: UUID, movie_id: int) -> None:
+    """Take note that the viewer opened a film of a list; of several times the first counts.
+
+    Raises:
+        NotRecommended: The viewer was given no such list, or the film is not in it.
+    """
+    if not _may_be_in(user, str(list_id), movie_id):
+        raise NotRecommended(list_id, movie_id)
+    note_click(user_id=user.pk, list_id=str(list_id), movie_id=movie_id, clicked_at=timezone.now())
+
+
+def _may_be_in(user: User, list_id: str, movie_id: int) -> bool:
+    """Whether the film is in the viewer's list. While the cache is away and the list is not stored
+    yet nobody knows: then too, as the click counts only where there is an impression of it.
+    """
+    key = films_key(user.pk, list_id)
+    found = shared().find([key])
+    if found and isinstance(films := found[key], list):
+        return movie_id in films
+    shown = Impression.objects.filter(list_id=list_id, user=user)
+    return shown.filter(movie_id=movie_id).exists() or (found is None and not shown.exists())

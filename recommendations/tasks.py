@@ -10,14 +10,16 @@ from django.utils import timezone
 from cinema.locks import single_run
 from cinema.task_process import run_in_process
 from recommendations import selectors
+from recommendations.impressions import storage
 from recommendations.models import TrainingRun
+from recommendations.ratings import summary
 from recommendations.training import requests
 
 log = logging.getLogger(__name__)
 
 State = TrainingRun.State
 
-LOCK = "recommendations.train"
+TRAINING_LOCK = "recommendations.train"
 #: A queued run whose message has not reached the trainer by then is sent again.
 MESSAGE_LOST_AFTER = timedelta(seconds=60)
 
@@ -32,13 +34,13 @@ def request_training() -> None:
         requests.request_training()
 
 
-@shared_task(name=LOCK, time_limit=settings.TRAINING_TIME_LIMIT_S)
+@shared_task(name=TRAINING_LOCK, time_limit=settings.TRAINING_TIME_LIMIT_S)
 def train(run_id: int | None = None) -> None:
     """Train and publish a release. Safe to deliver twice: one run at a time, each carried out once.
 
     Without a run, one is made if anything has changed.
     """
-    with single_run(LOCK) as acquired:
+    with single_run(TRAINING_LOCK) as acquired:
         if not acquired:
             log.info("training skipped: another run holds the lock")
             return
@@ -74,7 +76,7 @@ def resume_training() -> None:
 
     Whoever trains holds the lock, so a run that says it is running while nobody does is dead.
     """
-    with single_run(LOCK) as acquired:
+    with single_run(TRAINING_LOCK) as acquired:
         if not acquired:
             return
         running = TrainingRun.objects.filter(state=State.RUNNING)
@@ -87,3 +89,92 @@ def resume_training() -> None:
         log.warning("training %d was killed or lost, and is sent again", run_id)
         # The next call sends another one: no need for them to pile up while no trainer runs.
         requests.send_to_trainer(run_id, expires_s=MESSAGE_LOST_AFTER.total_seconds())
+
+
+lists_log = logging.getLogger(__name__)
+
+
+@shared_task(name="recommendations.renew_lists", ignore_result=True, expires=60)
+def renew_lists() -> None:
+    """Make new lists for viewers who have acted. Safe to deliver twice, and to two at once."""
+    # Imported here: until a viewer acts, a worker needs neither SciPy nor a release.
+    from recommendations.lists import renewal
+
+    if n_viewers := renewal.renew_waiting():
+        lists_log.info("lists renewed of %d viewers", n_viewers)
+
+
+matches_log = logging.getLogger(__name__)
+
+MATCHING_LOCK = "recommendations.match_viewers"
+#: Of ten million interactions of 100,000 viewers it takes a few minutes.
+MATCHING_TIME_LIMIT_S = 45 * 60
+
+
+@shared_task(name=MATCHING_LOCK, ignore_result=True, time_limit=MATCHING_TIME_LIMIT_S)
+def match_viewers() -> None:
+    """Find all viewers of similar taste anew. Safe to deliver twice: one run at a time."""
+    with single_run(MATCHING_LOCK) as acquired:
+        if not acquired:
+            matches_log.info("matching skipped: another run holds the lock")
+            return
+        found = run_in_process(
+            "recommendations.matches.services.match_all", time_limit_s=MATCHING_TIME_LIMIT_S
+        )
+        matches_log.info("viewers matched: %d neighbours", found)
+
+
+similar_log = logging.getLogger(__name__)
+
+RELATING_LOCK = "recommendations.relate_films"
+
+
+@shared_task(name=RELATING_LOCK, time_limit=settings.TRAINING_TIME_LIMIT_S)
+def relate_films() -> None:
+    """Find which films are like which. Safe to deliver twice: one run at a time."""
+    with single_run(RELATING_LOCK) as acquired:
+        if not acquired:
+            similar_log.info("films are being related already")
+            return
+        related = run_in_process(
+            "recommendations.similar_movies.relate_films",
+            time_limit_s=settings.TRAINING_TIME_LIMIT_S,
+        )
+        similar_log.info("%d films related", related)
+
+
+impressions_log = logging.getLogger(__name__)
+
+
+@shared_task(name="recommendations.store_impressions", ignore_result=True)
+def store_impressions() -> None:
+    """Move what viewers were shown and opened from Valkey to Postgres. Safe to deliver twice."""
+    with single_run("recommendations.store_impressions") as acquired:
+        if acquired and (stored := storage.store_waiting()):
+            impressions_log.info("batches shown and clicks stored: %d", stored)
+
+
+@shared_task(name="recommendations.clean_up", ignore_result=True)
+def clean_up() -> None:
+    """Delete impressions by their age. Safe to deliver twice.
+
+    Lists need nobody: each key of theirs has an end.
+    """
+    with single_run("recommendations.clean_up") as acquired:
+        if acquired and (deleted := storage.delete_old_impressions()):
+            impressions_log.info("old impressions deleted: %d", deleted)
+
+
+ratings_log = logging.getLogger(__name__)
+
+SUMMARY_LOCK = "recommendations.refresh_summary"
+
+
+@shared_task(name=SUMMARY_LOCK, time_limit=30 * 60)
+def refresh_summary() -> None:
+    """Make the summary of viewers' figures anew. Safe to deliver twice: one run at a time."""
+    with single_run(SUMMARY_LOCK) as acquired:
+        if not acquired:
+            ratings_log.info("the summary is being made anew already")
+            return
+        summary.refresh_summary()

@@ -41,7 +41,7 @@ from users.models import (
     User,
     Viewing,
 )
-from users.sessions.services import open_session
+from users.sessions import open_session
 
 if TYPE_CHECKING:
     from django.test.client import _MonkeyPatchedWSGIResponse as Response

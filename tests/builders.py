@@ -16,8 +16,8 @@ from movies.models import Movie, Screening
 from movies.screenings import services as screenings
 from recommendations.models import Impression, Interaction, PendingImport
 from users.models import User
-from users.sessions.services import open_session
-from users.sessions.tokens import issue_access_token
+from users.sessions import open_session
+from users.tokens import issue_access_token
 
 if TYPE_CHECKING:
     from django.test.client import _MonkeyPatchedWSGIResponse as Response

@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _servers() -> Iterator[None]:
     from django.conf import settings
 
-    from cinema.embedded import Servers
+    from cinema.development.embedded_servers import Servers
     from tests.shared_servers import delete_what_this_run_made
 
     servers = Servers(
@@ -61,21 +61,21 @@ def _fresh_process_memory(_servers: None, settings: Settings) -> None:
     """What a process keeps in memory belongs to one test, and each request looks for changes."""
     from django.core.cache import cache
 
-    from cinema.answers.keeping import answers
     from cinema.cache import ForgivingRedisCache
-    from cinema.throttling import counting, metering, stepping
+    from cinema.response_cache import responses
+    from cinema.throttling import counters, lockout
     from movies import catalogue
-    from recommendations import loading, similarity
-    from recommendations.impressions import waiting
+    from recommendations import releases, similarity_scores
+    from recommendations.impressions import stream
 
     settings.CATALOGUE_CHECK_INTERVAL_S = 1e-9
     ForgivingRedisCache._away_until = 0.0
-    answers.forget()
+    responses.forget()
     catalogue.forget()
-    loading.forget_release()
-    similarity.forget_tastes()
-    waiting.forget_held()
-    for counted in (counting.local, stepping.local, metering.meter):
+    releases.forget_release()
+    similarity_scores.forget_tastes()
+    stream.forget_held()
+    for counted in (counters.local_counts, lockout.local_values, counters.request_counters):
         counted.forget()
     cache.clear()
 
@@ -173,7 +173,7 @@ def tmdb(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[TmdbSe
     """TMDb on loopback, connected. Waits of the client are written down and not waited."""
     from types import SimpleNamespace
 
-    from movies.tmdb import client, connecting, valkey
+    from movies.tmdb import client, valkey
     from tests.tmdb_server import TOKEN, running
 
     with running() as server:
@@ -182,7 +182,7 @@ def tmdb(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[TmdbSe
         monkeypatch.setattr(valkey, "TIMEOUT_S", 30)  # a slow one is not away
         monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=server.waits.append))
         yield server
-        connecting.forget()
+        client.forget()
 
 
 @pytest.fixture

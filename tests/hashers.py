@@ -1,6 +1,6 @@
 """The product's password hasher at the lowest cost that Argon2 allows."""
 
-from users.hashing import Argon2
+from users.passwords import Argon2
 
 
 class CheapArgon2(Argon2):

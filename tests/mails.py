@@ -8,7 +8,7 @@ from django.core import mail
 from django.core.mail import EmailMessage
 
 from users.models import MailRequest
-from users.recovery.tasks import send_mail
+from users.tasks import send_mail
 
 
 def delivered() -> list[EmailMessage]:

@@ -10,7 +10,7 @@ import psycopg
 from django.db import OperationalError, connection
 from psycopg_pool import ConnectionPool
 
-from cinema.processes import wait_for
+from cinema.development.processes import wait_for
 
 
 @contextmanager

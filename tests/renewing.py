@@ -10,8 +10,8 @@ from django.conf import settings
 from django.core.cache import cache
 
 from cinema.cache import shared
-from recommendations.lists import keeping, renewing
-from recommendations.lists.choosing import Question
+from recommendations.lists import list_cache, renewal
+from recommendations.lists.list_builder import ListQuery
 from tests.builders import Client
 from users.models import User
 
@@ -25,21 +25,21 @@ def messages() -> int:
 
 
 def waiting() -> list[int]:
-    queue = shared().make_and_validate_key(renewing.QUEUE)
+    queue = shared().make_and_validate_key(renewal.QUEUE)
     found: Any = shared().ask(lambda server: server.zrange(queue, 0, -1))
     return [int(user_id) for user_id in found]
 
 
 def lose_patience(client: Client) -> None:
     """As if so long had passed since the viewer's first word."""
-    key = keeping.asked_key(client.user.pk)
-    cache.set(key, time.time() - renewing.PATIENCE_S, 60)
+    key = list_cache.asked_key(client.user.pk)
+    cache.set(key, time.time() - renewal.PATIENCE_S, 60)
 
 
-def find(client: Client, **question: Any) -> keeping.Found:
+def find(client: Client, **question: Any) -> list_cache.CachedLists:
     asked = {"scope": "catalogue", "algorithm": "hybrid", "days": 7, **question}
-    return keeping.find(client.user.pk, Question(**asked))
+    return list_cache.find(client.user.pk, ListQuery(**asked))
 
 
 def keyed_to(user: User) -> list[str]:
-    return shared().keys_below(keeping.keys_of(user.pk))
+    return shared().keys_below(list_cache.keys_of(user.pk))

@@ -20,8 +20,8 @@ from urllib.parse import quote, urlencode
 import psutil
 from django.db import connection
 
-from cinema.embedded import socket_paths
-from cinema.processes import MARK, wait_for
+from cinema.development.processes import MARK, wait_for
+from cinema.home import socket_paths
 
 ROOT = Path(__file__).resolve().parent.parent
 STARTED_WITHIN_S = 120

@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from cinema.cache import shared
 from movies.models import Movie
-from recommendations.impressions import waiting
-from recommendations.impressions.showing import Shown, note_shown
+from recommendations.impressions import stream
+from recommendations.impressions.stream import ShownItem, note_shown
 from recommendations.models import Impression
 from tests.audience import Listed
 from users.models import User
@@ -18,7 +18,7 @@ from users.models import User
 
 def left() -> int:
     """Entries in the stream."""
-    key = waiting.stream_key()
+    key = stream.stream_key()
     return int(str(shared().ask(lambda server: server.xlen(key))))
 
 
@@ -33,7 +33,7 @@ def shown(answer: Listed) -> list[tuple[str, int, int]]:
     return [(answer["list_id"], item["rank"], item["movie"]["id"]) for item in answer["items"]]
 
 
-def note(user: User, *items: Shown, list_id: str = "", **more: Any) -> str:
+def note(user: User, *items: ShownItem, list_id: str = "", **more: Any) -> str:
     """As if the viewer had been shown these."""
     list_id = list_id or str(uuid4())
     fields = {"scope": "catalogue", "release_id": None, "shown_at": timezone.now(), **more}
@@ -41,6 +41,6 @@ def note(user: User, *items: Shown, list_id: str = "", **more: Any) -> str:
     return list_id
 
 
-def item(movie: Movie, position: int = 1, **more: Any) -> Shown:
+def item(movie: Movie, position: int = 1, **more: Any) -> ShownItem:
     fields = {"algorithm": "hybrid", "source": "als", "is_fallback": False, **more}
-    return Shown(position=position, movie_id=movie.pk, **fields)
+    return ShownItem(position=position, movie_id=movie.pk, **fields)

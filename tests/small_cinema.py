@@ -10,7 +10,7 @@ import time_machine
 from django.utils import timezone
 
 from movies.models import Hall, Movie, Screening
-from recommendations.matches.nightly import match_all
+from recommendations.matches.services import match_all
 from recommendations.models import Interaction
 from tests.audience import train_release
 from tests.builders import Client, access_token, make_user

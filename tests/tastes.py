@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from movies.models import Movie
-from recommendations.data import load_dataset
+from recommendations.dataset import load_dataset
 from recommendations.models import Interaction, Release
-from recommendations.training.fitting import Trained
-from recommendations.training.publishing import publish
+from recommendations.training.fitting import TrainedModels
+from recommendations.training.runs import publish
 from tests.audience import rate
 from tests.builders import Client, make_movie, make_user
 from users.models import User
@@ -53,7 +53,7 @@ def publish_release() -> Release:
     release = Release(
         users=1, items=1, interactions=1, metrics={}, fingerprint="today", training_s=0
     )
-    return publish(release, Trained({}, {}), load_dataset())
+    return publish(release, TrainedModels({}, {}), load_dataset())
 
 
 def rate_as_camp(client: Client, camps: Camps, count: int) -> None:

@@ -39,7 +39,7 @@ from tests.experimenting import make_experiment
 from tests.promoting import make_promotion
 from tests.uploads import BOUNDARY, encoded, form, picture, video
 from users.models import Favourite, Playlist, PlaylistEntry, User, Viewing
-from users.sessions.services import open_session
+from users.sessions import open_session
 
 if TYPE_CHECKING:
     from pytest_django import DjangoDbBlocker

@@ -129,7 +129,7 @@ def test_an_encoded_slash_is_a_slash(anonymous: Client) -> None:
 
 
 def test_a_limit_counts_both_forms_together(anonymous: Client, settings: Settings) -> None:
-    from cinema.throttling.rates import rate
+    from cinema.throttling.counters import rate
 
     settings.THROTTLE_LOGIN = rate("2/h")
     sent = {"email": "agnes@example.org", "password": "wrong"}
@@ -226,7 +226,7 @@ def test_health_is_told_to_everybody(client: Browser, path: str, token: str) -> 
 
 @pytest.mark.parametrize("base", ["", "/api/v1"])
 def test_health_is_not_throttled(client: Browser, settings: Settings, base: str) -> None:
-    from cinema.throttling.rates import rate
+    from cinema.throttling.counters import rate
 
     settings.THROTTLE_ANONYMOUS = rate("1/h")
     assert {client.get(f"{base}/health/live").status_code for _ in range(3)} == {200}

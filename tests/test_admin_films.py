@@ -10,7 +10,7 @@ from django.test import Client as Browser
 from django.utils import timezone
 
 from cinema.audit.models import AuditEntry
-from movies import lifecycle, services
+from movies import scheduled_updates, services
 from movies.models import Movie, Screening
 from movies.tmdb.models import SyncReport
 from tests.builders import Client, at, interact, make_movie, make_screening, make_user
@@ -53,7 +53,7 @@ def test_what_changes_while_a_movies_form_is_open_is_not_overwritten(
     movie = make_movie(start_date=timezone.localdate() + timedelta(days=1))
     path = page(Movie, "change", movie.pk)
     form = Form(admin_client.get(path).content.decode()).values
-    lifecycle.tick_ranking()
+    scheduled_updates.tick_ranking()
     interact(make_user(), movie, "rating", half_stars=8)
     services.update_movie(movie_id=movie.pk, fields={"runtime_minutes": 91})
     changed = {**form, "name": "New", "runtime_minutes": 91}

@@ -15,21 +15,21 @@ APPS = ("users", "movies", "recommendations")
 
 #: What every app may use of the project package.
 FOUNDATION = {
-    "cinema.answers.keeping",
-    "cinema.answers.kinds",
+    "cinema.response_cache",
+    "cinema.response_cache",
     "cinema.audit.recording",
     "cinema.auth",
     "cinema.cache",
-    "cinema.conditions",
+    "cinema.etags",
     "cinema.errors",
     "cinema.http",
     "cinema.locks",
-    "cinema.office.pages",
-    "cinema.refreshing",
+    "cinema.model_admin",
+    "cinema.response_cache",
     "cinema.schemas",
     "cinema.task_process",
-    "cinema.throttling.addresses",
-    "cinema.throttling.errors",
+    "cinema.throttling.limits",
+    "cinema.throttling.limits",
     "cinema.throttling.limits",
     "cinema.throttling.lockout",
 }

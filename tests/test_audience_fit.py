@@ -9,13 +9,12 @@ import pytest
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from cinema.answers.keeping import answers
+from cinema.response_cache import responses
 from movies.models import Movie
-from recommendations.analytics import audience as asking
-from recommendations.data import load_history
-from recommendations.lists.candidates import Films
-from recommendations.lists.opinions import Models
-from recommendations.loading import current_release
+from recommendations.analytics import audience_fit as asking
+from recommendations.dataset import load_history
+from recommendations.lists.scores import Candidates, ReleaseScorer
+from recommendations.releases import loaded_release
 from tests.audience import Audience, make_audience, rate, train_release
 from tests.builders import Client, make_movie, make_screening, make_user
 from users.models import User
@@ -50,9 +49,9 @@ def audience(db: None) -> Audience:
 
 def suits(user: User, movies: list[Movie]) -> set[int]:
     """Worked out for one viewer, by sorting: what stands in the best 5% of what is left."""
-    release, history = current_release(), load_history(user.pk)
-    films = Films.of([movie.pk for movie in movies], release)
-    said = Models(release, films, [history]).say("hybrid")
+    release, history = loaded_release(), load_history(user.pk)
+    films = Candidates.of([movie.pk for movie in movies], release)
+    said = ReleaseScorer(release, films, [history]).say("hybrid")
     assert said
     scores = dict(zip(films.ids.tolist(), said.to_viewer(0).scores.tolist(), strict=True))
     left = sorted(
@@ -103,7 +102,7 @@ def test_of_whom_nothing_is_known_nothing_is_guessed(staff: Client, audience: Au
     unknown = make_movie()  # to the release
     rate(Client(make_user()), unknown, 5)
     found = fit(staff, movie_ids=of(unknown, audience.movies[0][0]))
-    assert (found["release"], found["algorithm"]) == (current_release().id, "hybrid")
+    assert (found["release"], found["algorithm"]) == (loaded_release().id, "hybrid")
     assert found["members"] == 75  # with the one of the staff
     assert found["asked"] == 73
     assert found["known"] == exactly(72)
@@ -119,7 +118,7 @@ def test_of_many_members_a_sample_is_asked(
 ) -> None:
     whole = fit(staff, limit=100)
     monkeypatch.setattr(asking, "SAMPLE", 40)
-    answers.forget()
+    responses.forget()
     make_movie()
     found = fit(staff, limit=100)
     assert (found["asked"], found["members"]) == (40, whole["members"])

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from cinema.audit.models import AuditEntry
 from cinema.audit.recording import recording_as
-from movies import lifecycle, services
+from movies import scheduled_updates, services
 from movies.models import Genre, Hall, Movie, Screening
 from movies.screenings.services import delete_screening
 from movies.tmdb.models import SyncReport, TmdbGenre
@@ -170,8 +170,8 @@ def test_what_viewers_and_the_clock_write_leaves_no_entry(viewer: Client, staff:
     AuditEntry.objects.all().delete()
     assert viewer.put(f"/movies/{movie.pk}/rating", {"stars": 4}).status_code == 200
     assert staff.put(f"/movies/{movie.pk}/rating", {"stars": 5}).status_code == 200
-    lifecycle.tick_ranking()
-    lifecycle.advance_statuses(today=timezone.localdate() + timedelta(days=2))
+    scheduled_updates.tick_ranking()
+    scheduled_updates.advance_statuses(today=timezone.localdate() + timedelta(days=2))
     account = {"email": "new@example.org", "password": "cleo from 5 to 7"}
     assert viewer.post("/auth/register", account).status_code == 201
     assert viewer.post("/auth/login", account).status_code == 200

@@ -175,7 +175,7 @@ def test_what_was_written_is_shown_as_text(admin_client: Browser) -> None:
 def test_old_entries_are_pruned(
     settings: Any, movie: Movie, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cinema.audit.services.BATCH", 1)
+    monkeypatch.setattr("cinema.audit.tasks.PRUNE_BATCH", 1)
     settings.AUDIT_KEEP_DAYS = 30
     young, *old = AuditEntry.objects.all()
     AuditEntry.objects.exclude(pk=young.pk).update(at=timezone.now() - timedelta(days=31))

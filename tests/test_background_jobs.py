@@ -14,8 +14,8 @@ from movies.tmdb.models import SyncReport
 from recommendations.models import TrainingRun
 from tests.builders import Client, make_movie, make_user
 from tests.office import choose
+from users.mails import deliver_waiting_mails
 from users.models import MailRequest
-from users.recovery.sending import send_waiting
 
 if TYPE_CHECKING:
     from pytest_django import DjangoCaptureOnCommitCallbacks
@@ -89,5 +89,5 @@ def test_a_mail_waits_in_the_database_until_jobs_are_enabled(
     request = MailRequest.objects.get()
     settings.ENABLE_BACKGROUND_JOBS = True
     MailRequest.objects.update(due_at=request.created_at.replace(year=2020))
-    assert send_waiting() == 1
+    assert deliver_waiting_mails() == 1
     assert n_messages() == before + 1

@@ -11,7 +11,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 from pytest_django.fixtures import Settings
 
-from cinema.answers.keeping import answers
+from cinema.response_cache import responses
 from movies.models import Genre, Movie
 from tests.audience import rate, say
 from tests.builders import Client, make_movie, make_screening
@@ -56,7 +56,7 @@ def body(client: Client, path: str, film: Movie) -> Any:
 
 
 def as_another_process() -> None:
-    answers.forget()
+    responses.forget()
 
 
 # --- kept
@@ -218,7 +218,7 @@ def test_a_rating_through_another_process_shows_too(
 ) -> None:
     body(anonymous, path, film)
     # What this process keeps in memory stays: the other one cannot drop it.
-    monkeypatch.setattr(answers._memory, "drop", lambda kind, question: None)
+    monkeypatch.setattr(responses._memory, "drop", lambda kind, question: None)
     rate(viewer, film, 4)
     assert body(anonymous, path, film)["rating_count"] == 1
 

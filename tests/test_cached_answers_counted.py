@@ -10,9 +10,8 @@ import time_machine
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from cinema.answers import tally
-from cinema.answers.keeping import answers
-from cinema.answers.tally import Tally
+from cinema import response_cache
+from cinema.response_cache import CacheTally, responses
 from tests.builders import Client, make_movie
 
 pytestmark = pytest.mark.django_db
@@ -35,8 +34,8 @@ def test_hits_and_misses_are_counted_by_kind_and_level(
     make_movie()
     for _ in range(2):
         anonymous.get("/movies/trending")
-    answers.tally.flush()
-    answers.forget()  # as another process
+    responses.tally.flush()
+    responses.forget()  # as another process
     anonymous.get("/movies/trending")
     viewer.get("/movies/trending")
     anonymous.get("/genres")
@@ -50,18 +49,18 @@ def test_a_process_tells_now_and_then_what_has_come_together(
     anonymous: Client, staff: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     anonymous.get("/genres")
-    answers.forget()  # it ends before it has told
+    responses.forget()  # it ends before it has told
     assert counted(staff) == {}
-    monkeypatch.setattr(tally, "FLUSH_EVERY_S", 0)
+    monkeypatch.setattr(response_cache, "FLUSH_EVERY_S", 0)
     anonymous.get("/genres")
-    answers.forget()
+    responses.forget()
     assert counted(staff) == {"genres": {"cache": 1, "hit_rate": 1}}
 
 
 def test_counts_are_of_a_day(staff: Client) -> None:
     for days_ago in (9, 7, 1, 0, 0):
         with time_machine.travel(timezone.now() - timedelta(days=days_ago), tick=False):
-            of_that_day = Tally()
+            of_that_day = CacheTally()
             of_that_day.count("trending", "made")
             of_that_day.flush()
     assert counted(staff) == counted(staff, days=1) == {"trending": {"made": 2}}

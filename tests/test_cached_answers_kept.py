@@ -11,16 +11,15 @@ import pytest
 from django.core.cache import cache
 from pytest_django.fixtures import Settings
 
-from cinema.answers import keeping
-from cinema.answers.keeping import Answers
-from cinema.answers.kinds import MAX_BYTES, Kind
+from cinema import response_cache
 from cinema.cache import shared
 from cinema.http import OVERHEAD_BYTES, Document
+from cinema.response_cache import MAX_BYTES, CacheKind, ResponseCache
 from tests.concurrency import at_once
 
-LASTING = Kind("lasting", lambda: 60, places=4)
-ENDED = Kind("ended", lambda: 0, places=4)
-REVOCABLE = Kind("revocable", lambda: 60, places=4, is_revocable=True)
+LASTING = CacheKind("lasting", lambda: 60, places=4)
+ENDED = CacheKind("ended", lambda: 0, places=4)
+REVOCABLE = CacheKind("revocable", lambda: 60, places=4, is_revocable=True)
 
 
 class Maker:
@@ -42,14 +41,18 @@ class Maker:
 
 
 def ask(
-    process: Answers, make: Callable[[], Document], *, kind: Kind = LASTING, label: str = "1"
+    process: ResponseCache,
+    make: Callable[[], Document],
+    *,
+    kind: CacheKind = LASTING,
+    label: str = "1",
 ) -> bytes:
     document, is_last_known = process.get(kind, "question", label, make)
     assert not is_last_known
     return document.body
 
 
-def outcomes(process: Answers) -> dict[str, int]:
+def outcomes(process: ResponseCache) -> dict[str, int]:
     return {outcome: n for (_, outcome), n in process.tally.totals(1)[0].items()}
 
 
@@ -58,7 +61,7 @@ def outcomes(process: Answers) -> dict[str, int]:
 
 @pytest.mark.parametrize("processes", [1, 3])
 def test_of_many_at_once_one_makes_the_answer_and_the_others_wait_for_it(processes: int) -> None:
-    make, answering = Maker(), [Answers() for _ in range(processes)]
+    make, answering = Maker(), [ResponseCache() for _ in range(processes)]
     make.may_end.clear()
     calls = [partial(ask, process, make) for process in answering for _ in range(6)]
     release = threading.Timer(0.2, make.may_end.set)
@@ -74,7 +77,7 @@ def test_of_many_at_once_one_makes_the_answer_and_the_others_wait_for_it(process
 
 
 def test_while_one_makes_it_anew_the_others_get_the_old_one_at_once() -> None:
-    make, here, elsewhere = Maker(), Answers(), Answers()
+    make, here, elsewhere = Maker(), ResponseCache(), ResponseCache()
     assert ask(here, make, kind=ENDED) == b"1"
     make.has_begun.clear()
     make.may_end.clear()
@@ -90,7 +93,7 @@ def test_while_one_makes_it_anew_the_others_get_the_old_one_at_once() -> None:
 
 
 def test_what_goes_wrong_in_making_is_told_to_all_who_wait_and_kept_by_nobody() -> None:
-    process, make = Answers(), Maker()
+    process, make = ResponseCache(), Maker()
 
     def fail() -> Document:
         make()
@@ -107,14 +110,14 @@ def test_what_goes_wrong_in_making_is_told_to_all_who_wait_and_kept_by_nobody() 
 
 
 def test_a_process_that_died_over_it_is_not_waited_for_for_ever() -> None:
-    impatient = Kind("impatient", lambda: 60, places=4, patience_s=0.1)
+    impatient = CacheKind("impatient", lambda: 60, places=4, patience_s=0.1)
     cache.set(f"{impatient.place('question')}:making:1", 1)
-    assert ask(Answers(), Maker(), kind=impatient) == b"1"
+    assert ask(ResponseCache(), Maker(), kind=impatient) == b"1"
 
 
 def test_a_thread_that_takes_too_long_is_not_waited_for_for_ever() -> None:
-    impatient = Kind("impatient", lambda: 60, places=4, patience_s=0.1)
-    slow, process = Maker(), Answers()
+    impatient = CacheKind("impatient", lambda: 60, places=4, patience_s=0.1)
+    slow, process = Maker(), ResponseCache()
     slow.may_end.clear()
     first = threading.Thread(target=ask, args=(process, slow), kwargs={"kind": impatient})
     first.start()
@@ -125,18 +128,18 @@ def test_a_thread_that_takes_too_long_is_not_waited_for_for_ever() -> None:
 
 
 def test_a_cache_that_is_slow_is_asked_for_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeping, "SLOW_S", -1)
-    process, make = Answers(), Maker()
+    monkeypatch.setattr(response_cache, "SLOW_S", -1)
+    process, make = ResponseCache(), Maker()
     assert ask(process, make) == ask(process, make) == b"1"
     assert cache.get(LASTING.place("question")) is None
-    assert ask(Answers(), make) == b"2"
+    assert ask(ResponseCache(), make) == b"2"
 
 
 # --- for as long as it holds
 
 
 def test_an_answer_comes_from_memory_and_for_another_process_from_the_cache() -> None:
-    make, here, elsewhere = Maker(), Answers(), Answers()
+    make, here, elsewhere = Maker(), ResponseCache(), ResponseCache()
     for process in (here, here, elsewhere, elsewhere):
         assert ask(process, make) == b"1"
     assert make.made == 1
@@ -145,7 +148,7 @@ def test_an_answer_comes_from_memory_and_for_another_process_from_the_cache() ->
 
 
 def test_a_changed_label_ends_it_in_memory_and_in_the_cache() -> None:
-    make, here, elsewhere = Maker(), Answers(), Answers()
+    make, here, elsewhere = Maker(), ResponseCache(), ResponseCache()
     assert ask(here, make, label="1") == b"1"
     assert ask(elsewhere, make, label="2") == b"2"
     assert ask(here, make, label="2") == b"2"
@@ -153,14 +156,14 @@ def test_a_changed_label_ends_it_in_memory_and_in_the_cache() -> None:
 
 def test_a_process_that_lags_behind_passes_nothing_old_on() -> None:
     """It writes what it made of the data of yesterday over what another made of today's."""
-    lagging, up_to_date = Answers(), Answers()
+    lagging, up_to_date = ResponseCache(), ResponseCache()
     assert ask(up_to_date, lambda: Document(b"new"), label="2") == b"new"
     assert ask(lagging, lambda: Document(b"old"), label="1") == b"old"
-    assert ask(Answers(), lambda: Document(b"new"), label="2") == b"new"
+    assert ask(ResponseCache(), lambda: Document(b"new"), label="2") == b"new"
 
 
 def test_an_answer_lives_as_long_as_its_kind_says() -> None:
-    make, process = Maker(), Answers()
+    make, process = Maker(), ResponseCache()
     assert [ask(process, make, kind=ENDED) for _ in range(3)] == [b"1", b"2", b"3"]
 
 
@@ -168,7 +171,7 @@ def test_an_answer_lives_as_long_as_its_kind_says() -> None:
 
 
 def test_a_revoked_answer_is_made_anew_by_every_process() -> None:
-    make, here, elsewhere = Maker(), Answers(), Answers()
+    make, here, elsewhere = Maker(), ResponseCache(), ResponseCache()
     assert ask(here, make, kind=REVOCABLE) == ask(elsewhere, make, kind=REVOCABLE) == b"1"
     assert here.revoke(REVOCABLE, "question")
     assert ask(elsewhere, make, kind=REVOCABLE) == b"2"
@@ -177,7 +180,7 @@ def test_a_revoked_answer_is_made_anew_by_every_process() -> None:
 
 def test_an_answer_that_was_being_made_when_it_was_revoked_does_not_count() -> None:
     """What it is made of was read before the change, and it is kept after it."""
-    here, elsewhere = Answers(), Answers()
+    here, elsewhere = ResponseCache(), ResponseCache()
 
     def make_of_old_data() -> Document:
         elsewhere.revoke(REVOCABLE, "question")
@@ -189,7 +192,7 @@ def test_an_answer_that_was_being_made_when_it_was_revoked_does_not_count() -> N
 
 
 def test_between_two_looks_a_revocable_answer_comes_from_memory(settings: object) -> None:
-    make, process = Maker(), Answers()
+    make, process = Maker(), ResponseCache()
     settings.CATALOGUE_CHECK_INTERVAL_S = 60  # type: ignore[attr-defined]
     assert ask(process, make, kind=REVOCABLE) == ask(process, make, kind=REVOCABLE) == b"1"
     assert outcomes(process) == {"made": 1, "memory": 1}
@@ -202,7 +205,7 @@ def test_between_two_looks_a_revocable_answer_comes_from_memory(settings: object
 
 def test_however_much_is_asked_the_cache_holds_as_many_as_there_are_places() -> None:
     """And no question gets the answer of one that shares its place."""
-    for process in (Answers(), Answers()):
+    for process in (ResponseCache(), ResponseCache()):
         for number in range(50):
             text = f"question {number}"
             document, _ = process.get(LASTING, text, "1", partial(Document, text.encode()))
@@ -214,7 +217,7 @@ def test_memory_forgets_what_was_not_asked_for_longest_and_of_the_largest_kind_a
     settings: Settings,
 ) -> None:
     settings.CACHE_SIZE = 2 * 4 * (1000 + OVERHEAD_BYTES + 50) / 2**20  # four answers
-    process, make = Answers(), Maker(size_bytes=1000)
+    process, make = ResponseCache(), Maker(size_bytes=1000)
     ask(process, make, kind=REVOCABLE)
     for text in ("a", "b", "c", "a", "d"):
         process.get(LASTING, text, "1", make)
@@ -230,8 +233,8 @@ def test_memory_forgets_what_was_not_asked_for_longest_and_of_the_largest_kind_a
 
 def test_memory_holds_half_of_the_cache_size_whatever_is_asked(settings: Settings) -> None:
     settings.CACHE_SIZE = 1
-    process, make, luck = Answers(), Maker(size_bytes=1000), Random(1)
-    kinds = [Kind(f"kind-{number}", lambda: 60, places=4) for number in range(5)]
+    process, make, luck = ResponseCache(), Maker(size_bytes=1000), Random(1)
+    kinds = [CacheKind(f"kind-{number}", lambda: 60, places=4) for number in range(5)]
     for number in range(2000):
         text = "question" * luck.randrange(1, 30) + str(number)
         process.get(luck.choice(kinds), text, "1", make)
@@ -246,13 +249,13 @@ def test_memory_holds_half_of_the_cache_size_whatever_is_asked(settings: Setting
 
 def test_without_memory_answers_come_from_the_cache(settings: Settings) -> None:
     settings.CACHE_SIZE = 0
-    make, process = Maker(), Answers()
+    make, process = Maker(), ResponseCache()
     assert [ask(process, make) for _ in range(3)] == [b"1"] * 3
     assert outcomes(process) == {"made": 1, "cache": 2}
 
 
 def test_what_is_too_large_is_kept_nowhere() -> None:
-    make, process = Maker(size_bytes=MAX_BYTES + 1), Answers()
+    make, process = Maker(size_bytes=MAX_BYTES + 1), ResponseCache()
     assert ask(process, make).strip() == b"1"
     assert ask(process, make).strip() == b"2"
     assert cache.get(LASTING.place("question")) is None
@@ -263,4 +266,4 @@ def test_what_is_too_large_is_kept_nowhere() -> None:
 )
 def test_what_another_version_left_in_the_cache_is_made_anew(left: object) -> None:
     cache.set(LASTING.place("question"), left)
-    assert ask(Answers(), Maker()) == b"1"
+    assert ask(ResponseCache(), Maker()) == b"1"

@@ -12,9 +12,9 @@ import pytest
 from django.db import connection
 from pytest_django.fixtures import Settings
 
-from cinema.answers.keeping import answers
 from cinema.cache import ForgivingRedisCache
-from cinema.processes import wait_for
+from cinema.development.processes import wait_for
+from cinema.response_cache import responses
 from movies.models import CatalogueVersion, Movie
 from tests.audience import rate
 from tests.builders import Client, make_movie, make_user
@@ -79,7 +79,7 @@ def test_a_process_that_starts_while_postgres_is_away_has_what_the_others_kept()
     anonymous = Client()
     [path, *_] = paths_of(make_movie())
     fresh = anonymous.get(path)
-    answers.forget()
+    responses.forget()
     catalogue.forget()
     with database_refusing():
         answer = ended(anonymous.get(path))
@@ -211,7 +211,7 @@ def test_a_rating_that_valkey_was_not_told_of_shows_when_it_is_back(
     assert CatalogueVersion.objects.get().version == version + 1
     settings.CACHES = there
     monkeypatch.setattr(ForgivingRedisCache, "_away_until", 0.0)
-    answers.forget()
+    responses.forget()
     assert anonymous.get(path).json()["rating_count"] == 1
 
 
@@ -260,5 +260,5 @@ def test_while_raters_and_readers_go_on_the_last_rating_shows_in_the_end() -> No
     calls = [lambda viewer=viewer: rate_on(viewer) for viewer in viewers]
     at_once([*calls, read_on, read_on])
     assert and_disconnect(lambda: Client().get(path).json()["rating_average"]) == 4
-    answers.forget()
+    responses.forget()
     assert Client().get(path).json()["rating_average"] == 4

@@ -11,7 +11,7 @@ import pytest
 from tests.builders import Client, make_movie, make_screening, make_user
 from tests.concurrency import at_once
 from tests.viewing import PATH, ago, check_in, entries, ids, moment, refused_fields, watch
-from users.history import services
+from users import history
 from users.models import Viewing
 
 pytestmark = pytest.mark.django_db
@@ -102,7 +102,7 @@ def test_a_deleted_screening_leaves_the_check_in(viewer: Client, staff: Client) 
 
 @pytest.mark.django_db(transaction=True)
 def test_at_once_it_is_one_entry_and_the_limit_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "MAX_VIEWINGS", 3)
+    monkeypatch.setattr(history, "MAX_VIEWINGS", 3)
     user, screening = make_user(), make_screening(starts_at=ago(hours=3))
     noted: dict[str, Any] = {
         "movie_id": screening.movie_id,

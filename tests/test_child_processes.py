@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from cinema.processes import Child, wait_for
+from cinema.development.processes import Child, wait_for
 
 
 def test_a_stopped_process_in_a_session_of_its_own_is_ended_too(tmp_path: Path) -> None:

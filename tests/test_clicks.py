@@ -14,9 +14,9 @@ from pytest_django.fixtures import Settings
 
 from cinema.cache import ForgivingRedisCache, shared
 from movies.models import Movie
-from recommendations.impressions import storing, waiting
-from recommendations.impressions.tasks import store_impressions
+from recommendations.impressions import storage, stream
 from recommendations.models import Impression
+from recommendations.tasks import store_impressions
 from tests.audience import body, ids, listed
 from tests.builders import Client, make_movie, make_user
 from tests.showing import left
@@ -83,7 +83,7 @@ def test_a_click_that_comes_before_its_impression_waits_for_it(
 ) -> None:
     """The process that showed the list could not reach Valkey; another one took the click."""
     answer = listed(viewer)
-    key = waiting.stream_key()
+    key = stream.stream_key()
     messages: Any = shared().ask(lambda server: server.xrange(key))
     shared().ask(lambda server: server.delete(key))
     assert click(viewer, answer["list_id"], ids(answer)[0]) == 204
@@ -100,7 +100,7 @@ def test_a_click_that_comes_before_its_impression_waits_for_it(
 def test_a_click_does_not_wait_for_ever(viewer: Client, films: list[Movie]) -> None:
     answer = listed(viewer, limit=2)
     never_shown = next(film.pk for film in films if film.pk not in ids(answer))
-    long_ago = timezone.now() - storing.CLICKS_WAIT - timedelta(minutes=1)
+    long_ago = timezone.now() - storage.CLICKS_WAIT - timedelta(minutes=1)
     with time_machine.travel(long_ago, tick=False):
         soon = Client(viewer.user)
         assert click(soon, answer["list_id"], never_shown) == 204

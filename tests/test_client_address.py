@@ -7,7 +7,7 @@ from django.test import RequestFactory
 from ninja.conf import settings as ninja_settings
 from pytest_django.fixtures import Settings
 
-from cinema.throttling.addresses import UNKNOWN, client_address, is_exempt
+from cinema.throttling.limits import UNKNOWN, client_address, is_exempt
 from cinema.variables import networks
 
 PROXY = "10.0.0.1"

@@ -15,8 +15,8 @@ from celery.beat import ScheduleEntry
 
 from cinema.beat import ClockStepScheduler
 from cinema.throttling import lockout
-from cinema.throttling.errors import TooManyAttempts
-from movies import lifecycle, tasks
+from cinema.throttling.limits import TooManyAttempts
+from movies import scheduled_updates, tasks
 from movies.models import Movie
 from recommendations.models import Release
 from tests.builders import make_movie
@@ -137,7 +137,7 @@ def test_statuses_are_right_again_once_the_clock_is(
 def test_a_status_set_by_hand_is_not_moved_back(clock: time_machine.Traveller) -> None:
     make_movie(start_date=START + timedelta(days=1), status="running")
     Movie.objects.update(status_is_manual=True)
-    assert lifecycle.advance_statuses() == 0
+    assert scheduled_updates.advance_statuses() == 0
     assert Movie.objects.get().status == "running"
 
 
@@ -147,7 +147,7 @@ def test_the_pause_after_wrong_passwords_does_not_grow_with_the_step(
     settings.LOCKOUT_ATTEMPTS = 2
 
     def guess() -> None:
-        lockout.guarded(lambda: None, account="agnes@example.org", address="192.0.2.1")
+        lockout.check_sign_in(lambda: None, account="agnes@example.org", address="192.0.2.1")
 
     for _ in range(2):
         guess()

@@ -15,9 +15,9 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
 from cinema.audit.models import AuditEntry
-from movies import community
-from movies.community import renew_community_scores
+from movies import scheduled_updates
 from movies.models import CatalogueVersion, Movie, RatingPrior
+from movies.scheduled_updates import renew_community_scores
 from recommendations.models import Interaction
 from tests.audience import rate
 from tests.builders import Client, interact, make_movie, make_screening, make_user
@@ -176,7 +176,7 @@ def test_a_rating_that_waits_for_a_renewal_goes_by_the_new_mean(viewer: Client) 
             Movie.objects.select_for_update().get(pk=movie.pk)
             rating = pool.submit(and_disconnect, partial(rate, viewer, movie, 5))
             assert not wait([rating], timeout=0.5).done
-            pool.submit(and_disconnect, community._renew_prior).result(timeout=60)
+            pool.submit(and_disconnect, scheduled_updates._renew_prior).result(timeout=60)
             assert RatingPrior.objects.get().mean == 2
         assert rating.result(timeout=60).status_code == 200
     assert score(movie) == pytest.approx((205 + 20) / 111)
@@ -214,7 +214,7 @@ def test_another_weight_of_the_prior_counts_with_the_next_renewal(settings: Sett
 def test_a_renewal_in_batches_raises_the_version_once_and_marks_no_edit(
     monkeypatch: pytest.MonkeyPatch, staff: Client
 ) -> None:
-    monkeypatch.setattr(community, "BATCH", 2)
+    monkeypatch.setattr(scheduled_updates, "SCORES_PER_BATCH", 2)
     movies = [rated(10 + number, 1 + number / 2) for number in range(7)]
     path = f"/movies/{movies[0].pk}"
     etag, edited = staff.get(path)["ETag"], [movie.updated_at for movie in movies]
@@ -233,7 +233,7 @@ def test_a_renewal_in_batches_raises_the_version_once_and_marks_no_edit(
 
 def test_a_renewal_that_was_interrupted_is_finished_by_the_next() -> None:
     movies = [rated(30, 5), rated(10, 1)]
-    community._renew_prior()
+    scheduled_updates._renew_prior()
     assert [score(movie) for movie in movies] == [(150 + 35) / 40, (10 + 35) / 20]
     assert renew_community_scores() == 2
     assert [score(movie) for movie in movies] == [4.75, 2.5]

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from movies import lifecycle
+from movies import scheduled_updates
 from tests.builders import Client, interact, make_movie, make_user
 
 
@@ -61,7 +61,7 @@ def test_the_answer_to_a_write_names_the_next_edit(staff: Client) -> None:
 def test_what_the_clock_and_the_audience_do_is_no_edit(staff: Client) -> None:
     movie = make_movie(start_date=timezone.localdate() + timedelta(days=9))
     before = read(staff, movie.pk)
-    lifecycle.tick_ranking()
+    scheduled_updates.tick_ranking()
     interact(make_user(), movie, "rating", half_stars=9)
     after = read(staff, movie.pk)
     assert after != before, "or a reader would keep the old ranking by If-None-Match"

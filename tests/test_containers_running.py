@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from cinema.processes import wait_for
+from cinema.development.processes import wait_for
 from tests import compose
 from tests.containers import PASSWORD, RABBITMQ, Containers
 

@@ -13,8 +13,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from movies.models import Movie
-from recommendations import data
-from recommendations.data import Dataset, load_dataset, load_history
+from recommendations import dataset
+from recommendations.dataset import Dataset, load_dataset, load_history
 from recommendations.models import Interaction
 from tests.builders import Client, interact, make_movie, make_user
 from users.models import User
@@ -126,7 +126,7 @@ def test_where_a_block_ends_does_not_matter(
     block_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scatter(seed=5, n_users=4, n_movies=4, n_rows=20)
-    monkeypatch.setattr(data, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(dataset, "BLOCK_BYTES", block_bytes)
     assert as_known(load_dataset()) == reference()
 
 

@@ -6,9 +6,15 @@ from itertools import pairwise
 
 import pytest
 
-from cinema.demonstration.films import Film, load_films
-from cinema.demonstration.programme import PlannedScreening, Run, plan_runs, plan_screenings
-from cinema.demonstration.viewers import (
+from cinema.development.simulated_programme import (
+    DemonstrationFilm,
+    PlannedScreening,
+    Run,
+    load_films,
+    plan_runs,
+    plan_screenings,
+)
+from cinema.development.simulated_viewers import (
     SimulatedInteraction,
     simulate_club,
     simulate_interactions,
@@ -43,7 +49,9 @@ def test_catalogue_has_120_films_with_every_fact() -> None:
 
 
 def test_overview_states_the_facts_in_one_sentence() -> None:
-    film = Film("Loop", 1962, ("A", "B"), ("B", "C"), ("action", "science-fiction"), "fr", 90, "US")
+    film = DemonstrationFilm(
+        "Loop", 1962, ("A", "B"), ("B", "C"), ("action", "science-fiction"), "fr", 90, "US"
+    )
     assert film.overview == (
         "An action and science fiction film from the United States, 1962, 90 minutes, "
         "directed by A and B."

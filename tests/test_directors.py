@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from cinema.demonstration.films import load_films
+from cinema.development.simulated_programme import load_films
+from movies.metadata import actors_of, as_protagonists
 from movies.models import Movie
-from movies.people import actors_of, as_protagonists
 from tests.builders import Client, make_movie, make_screening
 from tests.catalogue import film, posted, refused_fields
 

@@ -30,9 +30,9 @@ from tests.belongings import (
     tables_that_say,
 )
 from tests.builders import Client, interact, make_movie, make_user
+from users.erasure import erase
 from users.models import Favourite, Playlist, PlaylistEntry, User
-from users.privacy.erasure import erase
-from users.sessions.services import open_session
+from users.sessions import open_session
 
 if TYPE_CHECKING:
     from pytest_django.fixtures import Settings

@@ -13,8 +13,8 @@ from tests.audience import rate
 from tests.belongings import PASSWORD, counted, leave
 from tests.builders import Client, interact, make_movie, make_user
 from tests.concurrency import and_disconnect, at_once
+from users.erasure import erase
 from users.models import Favourite, User
-from users.privacy.erasure import erase
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

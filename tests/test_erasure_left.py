@@ -24,8 +24,8 @@ from tests.belongings import (
 )
 from tests.builders import Client, interact, make_movie, make_user
 from tests.office import choose, messages, page
+from users.erasure import erase
 from users.models import Playlist, User
-from users.privacy.erasure import erase
 
 pytestmark = pytest.mark.django_db
 

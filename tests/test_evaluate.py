@@ -11,11 +11,11 @@ import orjson
 import pytest
 from django.core.management import CommandError, call_command
 
-from recommendations import evaluating
+from recommendations import evaluation
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.engine.algorithms.ease import EaseRecommender
-from recommendations.engine.composing import Composite
-from recommendations.evaluating import SPLITS, CannotEvaluate, Material
+from recommendations.engine.composite import Composite
+from recommendations.evaluation import SPLITS, CannotEvaluate, EvaluationData
 from tests.audience import make_audience
 from tests.builders import make_movie
 from tests.movielens import write_csv
@@ -55,8 +55,8 @@ def as_json(*options: str | Path, to: Path) -> dict[str, Any]:
     return document
 
 
-def material(folder: Path) -> Material:
-    return evaluating.from_folder(folder, pytest.fail)
+def material(folder: Path) -> EvaluationData:
+    return evaluation.from_folder(folder, pytest.fail)
 
 
 # --- what is measured
@@ -125,7 +125,7 @@ def test_what_is_unknown_is_null(folder: Path, tmp_path: Path) -> None:
 
 
 def test_the_newest_films_are_the_cold_ones(folder: Path) -> None:
-    split = evaluating.divide(material(folder), "cold", seed=1)
+    split = evaluation.split_data(material(folder), "cold", seed=1)
     assert split.candidates is not None
     assert np.flatnonzero(split.candidates).tolist() == [19, 20, 21, 22, 23]
 
@@ -141,7 +141,7 @@ def test_the_database_is_measured_where_no_folder_is_named() -> None:
 def test_a_film_of_the_cinema_is_as_new_as_its_start() -> None:
     audience = make_audience()
     newest = max(audience.all_movies, key=lambda movie: (movie.start_date, movie.pk))
-    found = evaluating.from_database()
+    found = evaluation.from_database()
     assert found.age[audience.all_movies.index(newest)] == found.age.max()
     assert found.age[0] == audience.all_movies[0].start_date.toordinal()
 
@@ -184,7 +184,7 @@ def test_what_has_an_obstacle_is_left_out_and_said_why(
 ) -> None:
     monkeypatch.setattr(EaseRecommender, "obstacle", lambda *_: "Too many films.")
     monkeypatch.setattr(
-        evaluating, "ALGORITHMS", {n: ALGORITHMS[n] for n in ("ease", "popularity")}
+        evaluation, "ALGORITHMS", {n: ALGORITHMS[n] for n in ("ease", "popularity")}
     )
     text = evaluate("--data", folder)
     assert "Without ease: Too many films." in text
@@ -205,11 +205,13 @@ def test_a_composite_stands_on_the_parts_that_are_measured_anyway(
 
     monkeypatch.setitem(ALGORITHMS, "both", Both)
     found = material(folder)
-    split = evaluating.divide(found, "leave-last-out", seed=1)
-    names, _ = evaluating.choose(["both", "ease", "popularity", "both"], split, found.items)
+    split = evaluation.split_data(found, "leave-last-out", seed=1)
+    names, _ = evaluation.choose_algorithms(
+        ["both", "ease", "popularity", "both"], split, found.items
+    )
     assert names == ["ease", "popularity", "both"]
-    at_hand = evaluating.measure(names, split, found.items, k=5, max_users=None, seed=1)
-    alone = evaluating.measure(["both"], split, found.items, k=5, max_users=None, seed=1)
+    at_hand = evaluation.measure(names, split, found.items, k=5, max_users=None, seed=1)
+    alone = evaluation.measure(["both"], split, found.items, k=5, max_users=None, seed=1)
     np.testing.assert_array_equal(at_hand["both"].judged.lists, alone["both"].judged.lists)
     # Its time is that of its parts too.
     assert at_hand["both"].fit_s > at_hand["ease"].fit_s
@@ -217,9 +219,9 @@ def test_a_composite_stands_on_the_parts_that_are_measured_anyway(
 
 def test_progress_rises_to_the_whole(folder: Path) -> None:
     found = material(folder)
-    split = evaluating.divide(found, "time", seed=1)
+    split = evaluation.split_data(found, "time", seed=1)
     told: list[tuple[str, float]] = []
-    evaluating.measure(
+    evaluation.measure(
         ["als", "popularity"], split, found.items, k=5, max_users=None, seed=1,
         report=lambda what, share: told.append((what, share)),
     )  # fmt: skip
@@ -281,4 +283,4 @@ def test_nobody_to_judge_is_too_little(tmp_path: Path) -> None:
     """Though there is something to learn from: who disliked all films has no last liked one."""
     write_csv(tmp_path, "1,1,1,10", "1,2,1,20", "1,3,1,30")
     with pytest.raises(CannotEvaluate, match="3 to learn from, and 0 viewers to judge by"):
-        evaluating.divide(material(tmp_path), "leave-last-out", seed=1)
+        evaluation.split_data(material(tmp_path), "leave-last-out", seed=1)

@@ -11,10 +11,10 @@ import pytest
 from django.utils import timezone
 
 from movies.models import Movie
-from recommendations.impressions.storing import store_waiting
-from recommendations.lists.choosing import Item, choose_items
-from recommendations.loading import current_release
+from recommendations.impressions.storage import store_waiting
+from recommendations.lists.list_builder import ListItem, build_items
 from recommendations.models import Experiment
+from recommendations.releases import loaded_release
 from tests.audience import Audience, listed, make_audience, train_release
 from tests.builders import Client, interact, make_movie, make_user
 from tests.experimenting import make_experiment, show
@@ -143,7 +143,7 @@ def simulate(audience: Audience, likes: Callable[[int, Movie], bool], n_viewers:
         user, camp = make_user(), number % 3
         for film in luck.sample(audience.movies[camp], 3):
             interact(user, film, "rating", half_stars=10)
-        items = choose_items(user.pk, current_release(), "catalogue", "hybrid", 7)[:8]
+        items = build_items(user.pk, loaded_release(), "catalogue", "hybrid", 7)[:8]
         shown = [films[item.movie_id] for item in items]
         opened = [film for film in shown if likes(camp, film) and luck.random() < 0.5]
         teams, [experiment] = "".join(item.team for item in items), {*map(experiment_of, items)}
@@ -152,7 +152,7 @@ def simulate(audience: Audience, likes: Callable[[int, Movie], bool], n_viewers:
             interact(user, opened[0], "like")
 
 
-def experiment_of(item: Item) -> int | None:
+def experiment_of(item: ListItem) -> int | None:
     return item.experiment
 
 

@@ -14,11 +14,10 @@ from pytest_django.fixtures import Settings
 from scipy.stats import binomtest
 
 from movies import catalogue
-from recommendations.experiments.selectors import running_key, trial_for
-from recommendations.lists.batches import lists_for
-from recommendations.lists.choosing import Item, Question, choose_items
-from recommendations.loading import current_release
+from recommendations.lists.campaigns import experiment_for, experiment_key
+from recommendations.lists.list_builder import ListItem, ListQuery, build_items, build_lists
 from recommendations.models import Experiment
+from recommendations.releases import loaded_release
 from tests.audience import Audience, ids, listed, make_audience, rate, train_release
 from tests.builders import Client, make_movie, make_screening, make_user
 from tests.experimenting import make_experiment
@@ -41,11 +40,11 @@ def fan(audience: Audience) -> Client:
     return client
 
 
-def chosen(fan: Client, algorithm: str = "hybrid", scope: Any = "catalogue") -> list[Item]:
-    return choose_items(fan.user.pk, current_release(), scope, algorithm, 7)
+def chosen(fan: Client, algorithm: str = "hybrid", scope: Any = "catalogue") -> list[ListItem]:
+    return build_items(fan.user.pk, loaded_release(), scope, algorithm, 7)
 
 
-def films(items: Sequence[Item], team: str | None = None) -> list[int]:
+def films(items: Sequence[ListItem], team: str | None = None) -> list[int]:
     return [item.movie_id for item in items if team is None or item.team == team]
 
 
@@ -120,9 +119,9 @@ def test_the_programmes_lists_take_part(fan: Client, audience: Audience) -> None
 def test_lists_for_many_are_the_ones_that_each_is_given(audience: Audience, fan: Client) -> None:
     make_experiment(share=0.5)
     users = [*audience.viewers[0][:6], fan.user]
-    question = Question("catalogue", "hybrid", 7)
-    for given in lists_for([user.pk for user in users], question, limit=40, with_reasons=True):
-        own = choose_items(given.user_id, current_release(), "catalogue", "hybrid", 7)
+    question = ListQuery("catalogue", "hybrid", 7)
+    for given in build_lists([user.pk for user in users], question, limit=40, with_reasons=True):
+        own = build_items(given.user_id, loaded_release(), "catalogue", "hybrid", 7)
         assert [(item.movie_id, item.team) for item in given.items] == [
             (item.movie_id, item.team) for item in own
         ]
@@ -135,8 +134,8 @@ def test_a_viewers_teams_have_their_turns_in_one_order(fan: Client, audience: Au
     assert [item.team for item in chosen(fan)] == before
     others = [
         tuple(item.team for item in given.items)
-        for given in lists_for(
-            [user.pk for user in audience.viewers[0]], Question("catalogue", "hybrid", 7), limit=40
+        for given in build_lists(
+            [user.pk for user in audience.viewers[0]], ListQuery("catalogue", "hybrid", 7), limit=40
         )
     ]
     assert len(set(others)) == len(others)
@@ -144,12 +143,12 @@ def test_a_viewers_teams_have_their_turns_in_one_order(fan: Client, audience: Au
 
 def test_the_share_is_of_viewers_and_sticks() -> None:
     now, known = timezone.now(), {"als", "popularity"}
-    assert not trial_for(catalogue.current().snapshot, 1, now, known)
+    assert not experiment_for(catalogue.current().snapshot, 1, now, known)
 
     def taking_part(experiment: Experiment) -> set[int]:
         snapshot = catalogue.current().snapshot
         viewers = range(1, 2001)
-        return {pk for pk in viewers if trial_for(snapshot, pk, now, known)}
+        return {pk for pk in viewers if experiment_for(snapshot, pk, now, known)}
 
     experiment = make_experiment(share=0.3)
     first = taking_part(experiment)
@@ -170,12 +169,12 @@ def test_it_starts_and_ends_by_the_clock_without_a_query(
         starts_at=now + timedelta(hours=1), ends_at=now + timedelta(hours=2)
     )
     snapshot = catalogue.current().snapshot
-    keys = [running_key(snapshot, fan.user.pk, now)]
+    keys = [experiment_key(snapshot, fan.user.pk, now)]
     with django_assert_num_queries(0):
         for minutes in (59, 60, 119, 120):
             at = now + timedelta(minutes=minutes)
-            keys.append(running_key(snapshot, 1, at))
-            is_on = trial_for(snapshot, 1, at, {"als", "popularity"}) is not None
+            keys.append(experiment_key(snapshot, 1, at))
+            is_on = experiment_for(snapshot, 1, at, {"als", "popularity"}) is not None
             assert is_on == (60 <= minutes < 120)
     assert keys == [
         "",

@@ -19,9 +19,9 @@ from movies.models import Movie
 from tests.belongings import EMAIL, LIST, NAME, columns, make_known_viewer, personal_tables, rows
 from tests.builders import Client, interact, make_movie, make_user
 from tests.concurrency import and_disconnect
+from users import personal_data
 from users.models import Favourite, Playlist, PlaylistEntry, PlaylistFollow, User, Viewing
-from users.privacy import tables
-from users.privacy.keepers import keepers
+from users.personal_data import personal_data_sources
 
 pytestmark = pytest.mark.django_db
 
@@ -44,7 +44,7 @@ def covered() -> set[str]:
     """The tables whose rows are in an export."""
     walked = {
         part.model._meta.db_table
-        for table in tables.personal_tables()
+        for table in personal_data.personal_tables()
         for part in table.with_parts()
     }
     return {"users_user"} | walked | KEPT.keys()
@@ -56,7 +56,7 @@ def covered() -> set[str]:
 def test_every_table_with_something_of_a_viewer_is_in_the_export() -> None:
     """Whoever adds a table with a viewer's id or address finds it here, unless it is exported."""
     assert personal_tables() - covered() == set()
-    assert set(KEPT.values()) <= {keeper.name for keeper in keepers()}
+    assert set(KEPT.values()) <= {keeper.name for keeper in personal_data_sources()}
 
 
 @pytest.mark.parametrize(
@@ -77,16 +77,16 @@ def test_a_new_table_without_an_export_would_be_found(definition: str) -> None:
 
 
 def test_every_column_is_in_the_export_or_left_out_with_a_reason() -> None:
-    for table in [part for each in tables.personal_tables() for part in each.with_parts()]:
+    for table in [part for each in personal_data.personal_tables() for part in each.with_parts()]:
         meta = table.model._meta
         told = {field.column for field in table.fields} | {field.column for field in table.owners}
         left_out = {
             field.column
             for field in meta.concrete_fields
-            if f"{meta.label}.{field.name}" in tables.LEFT_OUT
+            if f"{meta.label}.{field.name}" in personal_data.LEFT_OUT
         }
         assert columns(meta.db_table) == told | left_out, meta.db_table
-    assert all(reason.endswith(".") for reason in tables.LEFT_OUT.values())
+    assert all(reason.endswith(".") for reason in personal_data.LEFT_OUT.values())
 
 
 def test_what_is_known_of_a_viewer_is_all_there() -> None:
@@ -94,11 +94,11 @@ def test_what_is_known_of_a_viewer_is_all_there() -> None:
     found = exported(viewer)
     head = ("format", "version", "cinema")
     assert [found[key] for key in head] == ["cinema-personal-data", 1, "Cinema"]
-    assert found["left_out"] == tables.LEFT_OUT
+    assert found["left_out"] == personal_data.LEFT_OUT
     sections = [key for key in found if isinstance(found[key], list)]
     # A new table without a row in `make_known_viewer` would be tested here by nothing.
     assert [key for key in sections if not found[key]] == []
-    assert len(sections) == len(tables.personal_tables()) + len(keepers())
+    assert len(sections) == len(personal_data.personal_tables()) + len(personal_data_sources())
     assert (found["account"]["email"], found["account"]["name"]) == (EMAIL, f"{NAME} ")
 
 
@@ -217,7 +217,7 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_rows() -> None:
         PlaylistEntry.objects.create(playlist=playlist, movie=film, position=1)
     with CaptureQueriesContext(connection) as more:
         exported(viewer)
-    assert len(more) == len(few) <= len(covered()) + len(keepers()) + 5
+    assert len(more) == len(few) <= len(covered()) + len(personal_data_sources()) + 5
 
 
 def test_memory_does_not_grow_with_the_rows(viewer: Client) -> None:

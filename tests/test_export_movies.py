@@ -18,7 +18,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from movies.importing.cells import FIELDS
+from movies.importing.files import FIELDS
 from movies.models import Genre, Movie
 from tests.builders import Client, make_movie
 from tests.importing import every_row, exported, films, imported, run

@@ -11,8 +11,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from recommendations.data import load_histories, load_history
-from recommendations.lists import batches
+from recommendations.dataset import load_histories, load_history
+from recommendations.lists import list_builder
 from tests.audience import Audience, listed, make_audience, rate, say, train_release
 from tests.builders import Client, make_movie, make_screening, make_user
 from users.models import User
@@ -122,7 +122,7 @@ def test_queries_grow_with_blocks_and_not_with_viewers(
         return sum("FROM recommendations_evidence" in query["sql"] for query in queries)
 
     assert cost() == 1
-    monkeypatch.setattr(batches, "MOST_VIEWERS", 20)
+    monkeypatch.setattr(list_builder, "MOST_VIEWERS", 20)
     assert cost() == -(-User.objects.count() // 20)
 
 

@@ -15,7 +15,7 @@ from movies.models import Movie
 from recommendations.models import Interaction
 from tests.builders import Client, make_movie, make_user
 from tests.concurrency import at_once
-from users.favourites import services
+from users import favourites
 from users.models import Favourite
 
 pytestmark = pytest.mark.django_db
@@ -136,7 +136,7 @@ def test_a_film_that_somebody_loves_is_not_deleted_along(viewer: Client, staff: 
 
 
 def test_there_is_a_limit(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "MAX_FAVOURITES", 2)
+    monkeypatch.setattr(favourites, "MAX_FAVOURITES", 2)
     first, second, third = (make_movie() for _ in range(3))
     love(viewer, first, second)
     assert viewer.put(f"{PATH}/{third.pk}").status_code == 409
@@ -162,7 +162,7 @@ def test_a_page_costs_the_same_however_much_there_is(
 
 @pytest.mark.django_db(transaction=True)
 def test_at_once_a_film_is_loved_once_and_the_limit_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "MAX_FAVOURITES", 3)
+    monkeypatch.setattr(favourites, "MAX_FAVOURITES", 3)
     user = make_user()
     first, *others = (make_movie() for _ in range(6))
 

@@ -13,11 +13,10 @@ from pytest_django.fixtures import Settings
 
 from movies import services
 from movies.models import Movie
-from recommendations import features, features_hash
-from recommendations.data import load_dataset
-from recommendations.engine.ids import IdMap
-from recommendations.features import load_features
-from recommendations.gathering import Gathered
+from recommendations import item_features, licence_filter
+from recommendations.dataset import load_dataset
+from recommendations.engine.matrices import IdMap
+from recommendations.item_features import FeatureBuilder, load_features
 from tests.builders import make_movie
 
 pytestmark = pytest.mark.django_db
@@ -132,14 +131,14 @@ def test_who_stands_for_nobody_is_nobody() -> None:
 
 
 def test_of_an_overview_the_beginning_is_read() -> None:
-    long = "a" * (features_hash.OVERVIEW_LENGTH - 10)
+    long = "a" * (licence_filter.OVERVIEW_LENGTH - 10)
     make_pair(overview=f"{long} paris  x  beyond")
     assert "word:paris" in made_of()["one"]
     assert not any("beyond" in name for name in made_of()["one"])
 
 
 def test_words_of_too_many_overviews_are_left_out_whatever_the_language() -> None:
-    for number in range(features.STOP_LEAST + 1):
+    for number in range(item_features.STOP_LEAST + 1):
         make_movie(
             name=str(number), overview=f"die {'Nacht' if number else 'Katze'} Katze", genres=["x"]
         )
@@ -244,7 +243,7 @@ def test_a_large_catalogue_takes_as_many_queries_as_a_small_one(
 def test_beyond_the_room_what_one_item_alone_has_is_forgotten() -> None:
     """What two have had by then is counted as without a limit."""
     luck = random.Random(3)
-    narrow, wide = Gathered(room=100), Gathered()
+    narrow, wide = FeatureBuilder(room=100), FeatureBuilder()
     for row in range(500):
         own = {f"own {row} {n}": 1 for n in range(10)}
         some = luck.sample(range(20), 5) if row > 1 else range(20)
@@ -263,7 +262,7 @@ def test_beyond_the_room_what_one_item_alone_has_is_forgotten() -> None:
 
 
 def test_of_too_many_features_those_of_the_most_items_stay() -> None:
-    gathered = Gathered()
+    gathered = FeatureBuilder()
     for row, letters in enumerate(("abc", "abc", "ab", "ad", "d")):
         gathered.add(row, dict.fromkeys(letters, 1))
     assert gathered.n_items == 5

@@ -11,7 +11,7 @@ from pytest_django.fixtures import Settings
 from movies import services
 from movies.models import Genre, Movie
 from movies.tasks import tick_ranking
-from recommendations.features_hash import features_hash
+from recommendations.licence_filter import features_hash
 from tests.builders import interact, make_movie, make_user
 
 pytestmark = pytest.mark.django_db

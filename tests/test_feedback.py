@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from movies.models import Movie
-from recommendations.data import load_history
+from recommendations.dataset import load_history
 from recommendations.models import Interaction
 from tests.audience import rate, say
 from tests.builders import Client, interact, make_movie, make_user

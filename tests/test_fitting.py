@@ -10,7 +10,7 @@ from pytest_django.fixtures import Settings
 from recommendations.engine import artifacts
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.engine.algorithms.ease import EaseRecommender
-from recommendations.engine.protocol import Recommender
+from recommendations.engine.recommender import Recommender
 from recommendations.models import Release
 from tests.audience import change_something, make_audience, train, train_release
 from tests.builders import Client, make_user

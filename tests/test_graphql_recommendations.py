@@ -10,8 +10,8 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from movies.models import Movie
-from recommendations.impressions.tasks import store_impressions
-from recommendations.matches.nightly import match_all
+from recommendations.matches.services import match_all
+from recommendations.tasks import store_impressions
 from tests.audience import ids, listed
 from tests.builders import Client, at, make_movie, make_screening
 from tests.matching import like, make_films, make_viewer

@@ -15,9 +15,9 @@ from django.test import Client as Browser
 
 from tests.builders import Client, make_user
 from tests.concurrency import at_once
-from users.hashing import AT_ONCE, WAITING, _places
 from users.models import MailedToken, User
-from users.recovery.tokens import issue_mailed_token
+from users.passwords import AT_ONCE, WAITING, _places
+from users.tokens import issue_mailed_token
 
 pytestmark = pytest.mark.usefixtures("product_hasher")
 

@@ -15,13 +15,13 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from cinema import health
-from cinema.embedded import Servers
+from cinema.development.embedded_servers import Servers
+from cinema.development.processes import wait_for
 from cinema.locks import single_run
-from cinema.processes import wait_for
-from recommendations.loading import forget_release
-from recommendations.matches.tasks import LOCK as MATCHING
 from recommendations.models import TrainingRun
-from recommendations.similar.tasks import LOCK as RELATING
+from recommendations.releases import forget_release
+from recommendations.tasks import MATCHING_LOCK as MATCHING
+from recommendations.tasks import RELATING_LOCK as RELATING
 from tests.audience import change_something, make_audience, train_release
 from tests.builders import Client, at, make_movie, make_screening
 from tests.running import new_home

@@ -12,7 +12,7 @@ from movies import services as movies
 from movies.models import Movie
 from tests.builders import Client, make_movie, make_screening, make_user
 from tests.viewing import PATH, ago, check_in, entries, ids, moment, refused_fields, watch
-from users.history import services
+from users import history
 from users.models import Viewing
 
 pytestmark = pytest.mark.django_db
@@ -158,7 +158,7 @@ def test_entries_of_withdrawn_films_wait_for_the_film(viewer: Client) -> None:
 
 
 def test_there_is_a_limit(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "MAX_VIEWINGS", 1)
+    monkeypatch.setattr(history, "MAX_VIEWINGS", 1)
     movie = make_movie()
     assert watch(viewer, movie, watched_at="2020-01-01T00:00:00Z").status_code == 201
     assert watch(viewer, movie, watched_at="2020-01-01T00:00:00Z").status_code == 200

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from graphql import GraphQLInterfaceType, GraphQLObjectType, get_named_type
 
-from cinema.graphql.schema import schema
+from cinema.graphql.view import schema
 from tests.builders import Client, make_movie, make_screening
 from tests.hostile import TEXTS, cursor, global_id
 

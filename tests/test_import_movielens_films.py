@@ -9,10 +9,10 @@ import pytest
 from django.utils import timezone
 
 from movies.models import Genre, Movie
+from recommendations.importing.titles import parse_title
 from recommendations.models import Interaction
 from recommendations.movielens import catalogue
 from recommendations.movielens.matching import Matching
-from recommendations.movielens.titles import parse_title
 from tests.builders import Client, make_movie
 from tests.movielens import every_row, run, write_csv
 

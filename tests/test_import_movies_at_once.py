@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from cinema.processes import wait_for
-from movies import lifecycle
+from cinema.development.processes import wait_for
+from movies import scheduled_updates
 from movies import services as movies
 from movies.importing import services
 from movies.importing.rows import Result, Row
@@ -76,7 +76,7 @@ def test_neither_ranking_nor_rating_that_change_meanwhile_are_lost(staff: Client
     movie = Movie.objects.get()
 
     def elsewhere() -> None:
-        lifecycle.tick_ranking()
+        scheduled_updates.tick_ranking()
         interact(make_user(), movie, "rating", half_stars=8)
 
     answer = while_uncommitted(elsewhere, lambda: call(staff, film(overview="New.")))

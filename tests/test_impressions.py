@@ -14,13 +14,13 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from movies.models import Movie
-from recommendations.impressions import storing
-from recommendations.impressions.tasks import clean_up, store_impressions
+from recommendations.impressions import storage
 from recommendations.models import Impression
+from recommendations.tasks import clean_up, store_impressions
 from tests.audience import body, ids, listed, make_audience, rate, train_release
 from tests.builders import Client, make_movie, make_screening, make_user
 from tests.showing import item, left, note, shown, stored
-from users.privacy.erasure import erase
+from users.erasure import erase
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_and_alone")]
 
@@ -125,7 +125,7 @@ def test_what_is_old_is_deleted_block_by_block(
     for days in (0, 29, 31, 40, 400):
         note(viewer.user, item(films[0]), shown_at=now - timedelta(days=days))
     store_impressions()
-    monkeypatch.setattr(storing, "ROWS_DELETED_AT_ONCE", 2)
+    monkeypatch.setattr(storage, "ROWS_DELETED_AT_ONCE", 2)
     clean_up()
     ages = [(now - row.shown_at).days for row in Impression.objects.order_by("-shown_at")]
     assert ages == [0, 29]

@@ -18,14 +18,14 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from cinema.cache import ForgivingRedisCache, shared
-from cinema.embedded import Servers
+from cinema.development.embedded_servers import Servers
+from cinema.development.processes import Child, wait_for
 from cinema.locks import single_run
-from cinema.processes import Child, wait_for
 from movies.models import Movie
-from recommendations.impressions import storing, waiting
-from recommendations.impressions.showing import note_click
-from recommendations.impressions.tasks import clean_up, store_impressions
+from recommendations.impressions import storage, stream
+from recommendations.impressions.stream import note_click
 from recommendations.models import Experiment, Impression
+from recommendations.tasks import clean_up, store_impressions
 from tests.audience import ids, listed
 from tests.builders import Client, make_movie, make_user
 from tests.concurrency import at_once
@@ -60,9 +60,9 @@ def test_what_cannot_be_sent_waits_for_the_next_request(
 def test_what_waits_in_the_process_is_bounded(
     viewer: Client, films: list[Movie], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for _ in range(waiting.MOST_HELD + 5):
-        waiting.send("shown", user_id=1, entry={})
-    assert len(waiting._held) == waiting.MOST_HELD
+    for _ in range(stream.MOST_HELD + 5):
+        stream.send("shown", user_id=1, entry={})
+    assert len(stream._held) == stream.MOST_HELD
     store_impressions()
     clean_up()
 
@@ -70,7 +70,7 @@ def test_what_waits_in_the_process_is_bounded(
 def test_what_waits_in_valkey_is_bounded(
     viewer: Client, films: list[Movie], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting, "MOST_WAITING", 50)
+    monkeypatch.setattr(stream, "MOST_WAITING", 50)
     for _ in range(250):
         note(viewer.user, item(films[0]))
     assert 50 <= left() <= 150  # by whole nodes of the stream
@@ -126,12 +126,12 @@ def test_of_an_interrupted_task_nothing_is_lost_and_nothing_doubled(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(storing, "_write", killed)
+        patch.setattr(storage, "_write", killed)
         with pytest.raises(Killed):
             store_impressions()
     assert stored() == []
     with monkeypatch.context() as patch:
-        patch.setattr(waiting, "done", killed)
+        patch.setattr(stream, "done", killed)
         with pytest.raises(Killed):
             store_impressions()
     assert stored() == shown(answer)
@@ -150,10 +150,10 @@ def test_one_task_at_a_time(viewer: Client, films: list[Movie]) -> None:
 def test_many_are_stored_block_by_block(
     viewer: Client, films: list[Movie], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting, "BLOCK", 2)
+    monkeypatch.setattr(stream, "BLOCK", 2)
     lists = [note(viewer.user, item(films[0]), item(films[1], 2)) for _ in range(5)]
     with CaptureQueriesContext(connection) as queries:
-        assert storing.store_waiting() == 5
+        assert storage.store_waiting() == 5
     assert sum("INSERT INTO recommendations_impression" in q["sql"] for q in queries) == 3
     assert [list_id for list_id, *_ in stored()] == [each for each in lists for _ in range(2)]
 
@@ -201,7 +201,7 @@ MALFORMED: list[tuple[str, bytes]] = [
 def test_what_makes_no_sense_holds_up_nothing(
     viewer: Client, films: list[Movie], caplog: pytest.LogCaptureFixture
 ) -> None:
-    key = waiting.stream_key()
+    key = stream.stream_key()
     good = {"scope": "catalogue", "list_id": str(uuid4()), "user_id": viewer.user.pk}
     good |= {"shown_at": timezone.now(), "release_id": None}
     positions: list[Any] = [-1, 10**6, None, "x"]
@@ -233,14 +233,14 @@ def test_who_leaves_while_it_is_stored_is_left_out(monkeypatch: pytest.MonkeyPat
     note_click(
         user_id=staying.pk, list_id=str(uuid4()), movie_id=film.pk, clicked_at=timezone.now()
     )
-    is_early = storing._is_early
+    is_early = storage._is_early
 
     def interrupted(*args: Any) -> bool:
         assert Impression.objects.filter(list_id=kept).exists()
         at_once([User.objects.filter(pk=leaving.pk).delete])
         return is_early(*args)
 
-    monkeypatch.setattr(storing, "_is_early", interrupted)
+    monkeypatch.setattr(storage, "_is_early", interrupted)
     store_impressions()
     assert [list_id for list_id, *_ in stored()] == [kept]
     assert left() == 1  # the click, whose impression may still come

@@ -9,7 +9,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from cinema.api import api
-from cinema.throttling.rates import Rate
+from cinema.throttling.counters import Rate
 from tests.builders import Client, make_user
 
 pytestmark = pytest.mark.django_db

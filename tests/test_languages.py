@@ -11,7 +11,7 @@ from django.db import connection
 
 from movies import languages
 from movies.models import Movie, Screening
-from movies.search.indexing import index_for_search
+from movies.search.index import index_stale_movies
 from tests.builders import Client, make_movie, make_screening, make_user
 from tests.catalogue import posted, posted_screening, refused_fields
 from users.models import Preferences
@@ -52,9 +52,9 @@ from users.models import Preferences
     ],
 )
 def test_a_language_has_one_tag_and_a_name(text: str, tag: str, name: str) -> None:
-    assert languages.canonical(text) == tag
-    assert languages.canonical(tag) == tag
-    assert languages.name_of(text) == name
+    assert languages.canonical_tag(text) == tag
+    assert languages.canonical_tag(tag) == tag
+    assert languages.language_name(text) == name
 
 
 @pytest.mark.parametrize(
@@ -65,9 +65,9 @@ def test_a_language_has_one_tag_and_a_name(text: str, tag: str, name: str) -> No
 )  # fmt: skip
 def test_what_is_no_language_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"expected a (language )?tag"):
-        languages.canonical(text)
-    assert languages.known(text) is None
-    assert languages.name_of(text) == text
+        languages.canonical_tag(text)
+    assert languages.canonical_tag_or_none(text) is None
+    assert languages.language_name(text) == text
 
 
 @pytest.mark.parametrize(
@@ -89,8 +89,8 @@ def test_a_range_is_the_same_in_memory_and_in_the_database(
     tag: str, wanted: str, is_within: bool
 ) -> None:
     make_movie(original_language=tag)
-    assert languages.is_within(tag, wanted) is is_within
-    found = Movie.objects.filter(languages.within("original_language", wanted))
+    assert languages.is_in_range(tag, wanted) is is_within
+    found = Movie.objects.filter(languages.language_filter("original_language", wanted))
     assert found.exists() is is_within
 
 
@@ -187,6 +187,6 @@ def test_the_migration_gives_standing_rows_their_tags_and_loses_none(staff: Clie
     assert (screening.language, screening.subtitles) == (None, "en")
     assert odd.original_language == "qq"
     assert Preferences.objects.get(user=viewer).languages == ["yue", "pt-BR", "qq"]
-    index_for_search()
+    index_stale_movies()
     [found] = staff.get("/movies", q="old", language="yue").json()["data"]
     assert found["id"] == movie.pk

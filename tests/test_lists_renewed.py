@@ -12,8 +12,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from movies.models import Movie
-from recommendations.lists import batches, keeping, renewing
-from recommendations.lists.tasks import renew_lists
+from recommendations.lists import list_builder, list_cache, renewal
+from recommendations.tasks import renew_lists
 from tests.audience import body, ids, listed, make_audience, rate, say, train_release
 from tests.builders import Client, make_movie, make_screening
 from tests.renewing import find, lose_patience
@@ -152,15 +152,15 @@ def test_a_list_made_from_less_than_the_last_word_is_no_new_one(
     """The viewer acts once more while the task computes."""
     first = listed(viewer)
     say(viewer, films[0], "like")
-    lists_for = batches.lists_for
+    lists_for = list_builder.build_lists
 
-    def interrupted(*args: Any, **kwargs: Any) -> Iterator[batches.ViewerList]:
+    def interrupted(*args: Any, **kwargs: Any) -> Iterator[list_builder.ViewerList]:
         made = list(lists_for(*args, **kwargs))
         say(viewer, films[1], "like")
         yield from made
 
-    monkeypatch.setattr(renewing, "lists_for", interrupted)
-    renewing._renew([viewer.user.pk])
+    monkeypatch.setattr(renewal, "lists_for", interrupted)
+    renewal._renew([viewer.user.pk])
     found = find(viewer)
     assert found.renewed is not None
     assert films[1].pk in [item.movie_id for item in found.renewed.items]
@@ -175,9 +175,9 @@ def test_while_the_worker_is_at_it_for_others_a_list_may_be_older(
     first = listed(viewer)
     say(viewer, films[0], "like")
     lose_patience(viewer)
-    cache.set(keeping.WORKED_AT, time.time(), 60)
+    cache.set(list_cache.WORKED_AT, time.time(), 60)
     kept = listed(viewer)
     assert kept["list_id"] == first["list_id"]
     assert films[0].pk not in ids(kept)
-    cache.set(keeping.WORKED_AT, time.time() - renewing.PATIENCE_S, 60)
+    cache.set(list_cache.WORKED_AT, time.time() - renewal.PATIENCE_S, 60)
     assert listed(viewer)["list_id"] != first["list_id"]

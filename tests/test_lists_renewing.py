@@ -13,13 +13,13 @@ from redis import Redis
 
 from cinema.cache import ForgivingRedisCache
 from movies.models import Movie
-from recommendations.lists import batches, keeping, renewing
-from recommendations.lists.tasks import renew_lists
+from recommendations.lists import list_builder, list_cache, renewal
+from recommendations.tasks import renew_lists
 from tests.audience import body, ids, listed, say
 from tests.builders import Client, make_movie, make_screening, make_user
 from tests.renewing import find, keyed_to, lose_patience, messages, waiting
 from tests.settings import RUN
-from users.privacy.erasure import erase
+from users.erasure import erase
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_and_alone", "committing")]
 
@@ -47,7 +47,7 @@ def test_viewers_are_renewed_in_blocks(films: list[Movie], monkeypatch: pytest.M
     before = {client: listed(client)["list_id"] for client in clients}
     for client in clients:
         say(client, films[0], "like")
-    monkeypatch.setattr(renewing, "BLOCK", 2)
+    monkeypatch.setattr(renewal, "BLOCK", 2)
     with CaptureQueriesContext(connection) as queries:
         renew_lists()
     assert sum("string_agg" in query["sql"] for query in queries) == 3
@@ -65,8 +65,8 @@ def test_a_task_without_time_leaves_the_rest_to_another(
     for client in clients:
         say(client, films[0], "like")
     before = messages()
-    monkeypatch.setattr(renewing, "BLOCK", 2)
-    monkeypatch.setattr(renewing, "RUN_AT_MOST_S", 0.0)
+    monkeypatch.setattr(renewal, "BLOCK", 2)
+    monkeypatch.setattr(renewal, "RUN_AT_MOST_S", 0.0)
     renew_lists()
     assert (len(waiting()), messages()) == (1, before + 1)
     say(clients[0], films[1], "like")
@@ -78,7 +78,7 @@ def test_to_run_again_changes_nothing(viewer: Client, films: list[Movie]) -> Non
     say(viewer, films[0], "like")
     renew_lists()
     renewed = listed(viewer)
-    renewing.renew_soon(viewer.user.pk, is_patient=True)
+    renewal.request_renewal(viewer.user.pk, is_patient=True)
     renew_lists()
     renew_lists()
     assert listed(viewer) == renewed
@@ -86,12 +86,12 @@ def test_to_run_again_changes_nothing(viewer: Client, films: list[Movie]) -> Non
 
 def test_who_has_no_list_or_is_gone_costs_nothing(viewer: Client, films: list[Movie]) -> None:
     for user_id in (viewer.user.pk, 10**12):
-        renewing.renew_soon(user_id, is_patient=True)
+        renewal.request_renewal(user_id, is_patient=True)
     with CaptureQueriesContext(connection) as queries:
         renew_lists()
     assert not any("recommendations_evidence" in query["sql"] for query in queries)
     assert keyed_to(viewer.user) == []
-    renewing.renew_soon(10**12, is_patient=True)
+    renewal.request_renewal(10**12, is_patient=True)
     renew_lists()
     assert ForgivingRedisCache._away_until == 0
 
@@ -102,14 +102,14 @@ def test_no_list_comes_back_of_who_is_erased_meanwhile(
     listed(viewer)
     say(viewer, films[0], "like")
     user = viewer.user
-    lists_for = batches.lists_for
+    lists_for = list_builder.build_lists
 
-    def interrupted(*args: Any, **kwargs: Any) -> Iterator[batches.ViewerList]:
+    def interrupted(*args: Any, **kwargs: Any) -> Iterator[list_builder.ViewerList]:
         made = list(lists_for(*args, **kwargs))
         erase(user_id=user.pk)
         yield from made
 
-    monkeypatch.setattr(renewing, "lists_for", interrupted)
+    monkeypatch.setattr(renewal, "lists_for", interrupted)
     renew_lists()
     assert keyed_to(user) == []
 
@@ -144,7 +144,7 @@ def test_each_key_has_an_end(viewer: Client, films: list[Movie]) -> None:
     listed(viewer, limit=4)
     body(viewer.get("/recommendations/next"))
     say(viewer, films[0], "like")
-    renewing._renew([viewer.user.pk])
+    renewal._renew([viewer.user.pk])
     say(viewer, films[1], "like")
     with Redis.from_url(django_settings.REDIS_URL, decode_responses=True) as server:
         keys = list(server.scan_iter(f"{RUN}:*recommendations:*"))
@@ -155,9 +155,9 @@ def test_each_key_has_an_end(viewer: Client, films: list[Movie]) -> None:
 
 def test_of_many_questions_the_latest_are_kept(viewer: Client, films: list[Movie]) -> None:
     make_screening(films[0])
-    for days in range(1, keeping.MOST_LISTS + 4):
+    for days in range(1, list_cache.MOST_LISTS + 4):
         listed(viewer, scope="programme", days=days)
     kept = [key for key in keyed_to(viewer.user) if ":programme:" in key]
     assert sorted(int(key.rpartition(":")[2]) for key in kept) == list(
-        range(4, keeping.MOST_LISTS + 4)
+        range(4, list_cache.MOST_LISTS + 4)
     )

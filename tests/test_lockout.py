@@ -14,9 +14,9 @@ from pytest_django.fixtures import Settings
 
 from cinema.cache import shared
 from cinema.throttling import lockout
-from cinema.throttling.errors import TooManyAttempts
-from cinema.throttling.rates import Rate
-from cinema.throttling.stepping import LocalValues
+from cinema.throttling.counters import Rate
+from cinema.throttling.limits import TooManyAttempts
+from cinema.throttling.lockout import LocalValues
 from tests.builders import Client, make_user
 from tests.concurrency import at_once
 from tests.mails import delivered_to, token_in
@@ -185,7 +185,7 @@ def test_a_known_address_is_forgotten_after_a_month(
 
 def test_who_has_read_the_mail_is_the_viewer(agnes: User, clock: time_machine.Traveller) -> None:
     fail(10, at=OUTSIDE)
-    lockout.remember(account=EMAIL.upper(), address=CAFE)
+    lockout.trust_address(account=EMAIL.upper(), address=CAFE)
     assert sign_in(PASSWORD, at=CAFE).status_code == 200
 
 
@@ -217,7 +217,7 @@ def test_what_fails_for_other_reasons_is_no_guess(clock: time_machine.Traveller)
 
     for _ in range(20):
         with pytest.raises(ConnectionError):
-            lockout.guarded(away, account=EMAIL, address=HOME)
+            lockout.check_sign_in(away, account=EMAIL, address=HOME)
     fail(10, at=HOME)
 
 

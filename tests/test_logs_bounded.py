@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cinema import processes
+from cinema.development import processes
+from cinema.development.processes import Child, stop, wait_for
 from cinema.logs import MAX_RECORD, LineFormatter
-from cinema.processes import Child, stop, wait_for
 from tests.builders import Client
 
 

@@ -19,15 +19,15 @@ from django_celery_results.models import TaskResult
 from kombu import Connection, pools
 
 from cinema.celery import app
-from cinema.processes import wait_for
+from cinema.development.processes import wait_for
 from tests.builders import Client, make_user
 from tests.concurrency import at_once
 from tests.mails import delivered, delivered_to, token_in
 from tests.smtp_server import Mailbox, running
 from tests.workers import working
+from users import mails
 from users.models import MailedToken, MailRequest, User
-from users.recovery import sending
-from users.recovery.tasks import send_mail, send_waiting_mails
+from users.tasks import send_mail, send_waiting_mails
 
 pytestmark = pytest.mark.django_db
 
@@ -122,7 +122,7 @@ def test_mails_hold_no_markup_and_nothing_to_fetch() -> None:
 
 def test_who_has_a_new_address_meanwhile_gets_no_link_to_the_old_one() -> None:
     user = make_user(email=ADDRESS)
-    sending.request_mail(MailRequest.Kind.VERIFY_EMAIL, email=ADDRESS, user=user)
+    mails.request_mail(MailRequest.Kind.VERIFY_EMAIL, email=ADDRESS, user=user)
     User.objects.update(email="cleo@example.org")
     assert delivered() == []
     assert not MailedToken.objects.exists()
@@ -202,7 +202,7 @@ def test_refused_mails_are_tried_again_unless_there_is_no_such_mailbox(
 def test_an_address_that_smtp_cannot_take_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
     """Of an account that is older than the rule."""
     user = make_user(email="agnès@example.org")
-    sending.request_mail(MailRequest.Kind.PASSWORD_CHANGED, email=user.email, user=user)
+    mails.request_mail(MailRequest.Kind.PASSWORD_CHANGED, email=user.email, user=user)
     assert delivered() == []
     assert not MailRequest.objects.exists()
     assert "cannot be sent: ValueError" in caplog.text

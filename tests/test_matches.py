@@ -10,12 +10,12 @@ from pytest_django.fixtures import Settings
 
 from cinema.locks import single_run
 from movies.models import Movie
-from recommendations.data import load_dataset
-from recommendations.engine.pairing import alike
-from recommendations.matches import nightly, services
-from recommendations.matches.nightly import match_all
-from recommendations.matches.tasks import LOCK, match_viewers
+from recommendations.dataset import load_dataset
+from recommendations.engine.viewer_pairs import matching_pairs
+from recommendations.matches import services
+from recommendations.matches.services import match_all
 from recommendations.models import Interaction, Neighbour
+from recommendations.tasks import MATCHING_LOCK, match_viewers
 from tests.builders import Client, interact, make_user
 from tests.matching import (
     like,
@@ -27,8 +27,8 @@ from tests.matching import (
     similarity,
 )
 from tests.tastes import publish_release
+from users.erasure import erase
 from users.models import User
-from users.privacy.erasure import erase
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_and_alone")]
 
@@ -135,11 +135,11 @@ def test_who_acts_while_the_night_is_at_work_keeps_what_is_newer(
     publish_release()
 
     def busy(*args: Any, **limits: Any) -> Any:
-        found = alike(*args, **limits)
+        found = matching_pairs(*args, **limits)
         assert say(agnes, films[3])["new_matches"]
         return found
 
-    monkeypatch.setattr(nightly, "alike", busy)
+    monkeypatch.setattr(services, "alike", busy)
     match_all()
     assert matches(agnes) == {jacques.pk: 0.8}
     assert matches(jacques) == {agnes.pk: 0.8}
@@ -155,12 +155,12 @@ def test_who_leaves_while_the_night_is_at_work_does_not_come_back(
     like(fourth, films[:3])
 
     def busy(*args: Any, **limits: Any) -> Any:
-        found = alike(*args, **limits)
+        found = matching_pairs(*args, **limits)
         erase(user_id=jacques.pk)
         User.objects.filter(pk=fourth.pk).update(is_active=False)
         return found
 
-    monkeypatch.setattr(nightly, "alike", busy)
+    monkeypatch.setattr(services, "alike", busy)
     match_all()
     assert matches(agnes).keys() == {third.pk}
     assert neighbours(agnes).keys() == {third.pk}
@@ -173,7 +173,7 @@ def test_portions_of_viewers_come_to_the_same(
     like(agnes, films[3:4])
     match_all()
     whole = list(Neighbour.objects.order_by("user", "other").values_list("user", "other"))
-    monkeypatch.setattr(nightly, "PORTION", 1)
+    monkeypatch.setattr(services, "PORTION", 1)
     match_all()
     assert list(Neighbour.objects.order_by("user", "other").values_list("user", "other")) == whole
     User.objects.all().update(is_active=False)
@@ -188,7 +188,7 @@ def test_an_empty_cinema_has_no_matches(viewer: Client) -> None:
 
 def test_one_run_at_a_time(films: list[Movie], agnes: User, jacques: User) -> None:
     like(agnes, films[3:4])
-    with single_run(LOCK):
+    with single_run(MATCHING_LOCK):
         match_viewers()
     assert not Neighbour.objects.exists()
 

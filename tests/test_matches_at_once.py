@@ -11,14 +11,14 @@ from pytest_django.fixtures import Settings
 
 from movies.models import Movie
 from recommendations.matches import services
-from recommendations.matches.nightly import match_all
+from recommendations.matches.services import match_all
 from recommendations.models import Interaction, Neighbour
 from tests.builders import Client
 from tests.concurrency import at_once
 from tests.matching import like, make_films, make_viewer, matches
 from tests.tastes import publish_release
+from users.erasure import erase
 from users.models import User
-from users.privacy.erasure import erase
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("fresh_and_alone")]
 

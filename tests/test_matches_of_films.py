@@ -9,9 +9,9 @@ from pytest_django import DjangoAssertNumQueries
 from pytest_django.fixtures import Settings
 
 from movies.models import Movie
-from recommendations.matches import films as company
-from recommendations.matches.films import Company, company_for
-from recommendations.matches.nightly import match_all
+from recommendations.matches import selectors as company
+from recommendations.matches.selectors import MovieMatches, matches_for_movies
+from recommendations.matches.services import match_all
 from recommendations.models import Interaction
 from tests.builders import Client, interact, make_user
 from tests.matching import like, make_films, make_viewer, make_visible
@@ -168,22 +168,22 @@ def test_it_takes_two_queries_and_one_for_who_is_like_nobody(
     learn()
     settings.RELEASE_CHECK_INTERVAL_S = 3600
     ids = [film.pk for film in films]
-    company_for(viewer.pk, ids)  # the release is read once
+    matches_for_movies(viewer.pk, ids)  # the release is read once
     with django_assert_num_queries(2):
-        found = company_for(viewer.pk, ids)
+        found = matches_for_movies(viewer.pk, ids)
     assert found.matched
     assert found.potential
     nobody = make_user()
     with django_assert_num_queries(1):
-        assert company_for(nobody.pk, ids) == Company()
+        assert matches_for_movies(nobody.pk, ids) == MovieMatches()
     with django_assert_num_queries(0):
-        assert company_for(viewer.pk, []) == Company()
+        assert matches_for_movies(viewer.pk, []) == MovieMatches()
 
 
 def test_without_a_release_nobody_is_foretold(
     films: list[Movie], viewer: User, match: User, near: User
 ) -> None:
     match_all()
-    found = company_for(viewer.pk, [film.pk for film in films])
+    found = matches_for_movies(viewer.pk, [film.pk for film in films])
     assert found.matched
     assert not found.potential

@@ -8,8 +8,8 @@ from pytest_django import DjangoAssertNumQueries
 from pytest_django.fixtures import Settings
 
 from movies.models import Movie
-from recommendations.matches import nightly
-from recommendations.matches.nightly import match_all
+from recommendations.matches import services
+from recommendations.matches.services import match_all
 from recommendations.models import Interaction
 from tests.builders import Client, make_user
 from tests.matching import like, make_films, make_viewer, make_visible, matches, neighbours
@@ -79,7 +79,7 @@ def test_those_who_agreed_are_kept_before_those_who_are_nearer(
     like(agnes, films[3:])
     nearer = make_user()
     like(nearer, films)
-    monkeypatch.setattr(nightly, "MOST_NEIGHBOURS", 1)
+    monkeypatch.setattr(services, "MOST_NEIGHBOURS", 1)
     match_all()
     assert neighbours(agnes).keys() == {jacques.pk}
 

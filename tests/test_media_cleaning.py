@@ -18,7 +18,7 @@ from django.utils import timezone
 from cinema import locks
 from movies import tasks
 from movies.media import services
-from movies.media.cleaning import clean_media
+from movies.media.services import clean_media
 from movies.services import delete_movie
 from tests.builders import Client, make_movie, make_screening
 from tests.concurrency import and_disconnect
@@ -199,7 +199,7 @@ def test_a_file_that_is_named_just_before_it_would_go_stays(
         in_another_connection(lambda: uploaded_poster(staff, movie))
         return locks.try_hold_alone(name)
 
-    monkeypatch.setattr("movies.media.cleaning.try_hold_alone", upload_first)
+    monkeypatch.setattr("movies.media.services.try_hold_alone", upload_first)
     assert clean_media() == 0
     assert files_in(media) == files
 

@@ -12,7 +12,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import InMemoryStorage, default_storage
 
 from cinema import bucket
-from movies.media.cleaning import clean_media
+from movies.media.services import clean_media
 from tests.builders import Client, make_movie
 from tests.uploads import (
     candidates,
@@ -83,7 +83,7 @@ def test_a_full_disk_is_503_and_changes_nothing(
     def full(*args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("movies.media.storages.os.fsync", full)
+    monkeypatch.setattr("movies.media.files.os.fsync", full)
     for path, content in (
         ("poster", encoded(picture((300, 300)))),
         ("trailer", video()),

@@ -10,9 +10,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from cinema.answers.keeping import answers
+from cinema.response_cache import responses
 from movies.models import Movie
-from recommendations.matches.nightly import match_all
+from recommendations.matches.services import match_all
 from tests.audience import listed, rate
 from tests.builders import Client, make_movie, make_screening
 from tests.matching import like, make_films, make_viewer
@@ -72,7 +72,7 @@ def test_similar_films_are_kept_in_both_forms(anonymous: Client, settings: Setti
         headers = {"If-None-Match": full["ETag"]}
         assert send("GET", path, headers=headers).status_code == 304
         assert send("GET", path, query=OFF, headers=headers).status_code == 200
-        answers.forget()  # the next time they come from the cache that all processes share
+        responses.forget()  # the next time they come from the cache that all processes share
 
 
 def test_matches_name_the_shared_films_by_their_ids(settings: Settings) -> None:

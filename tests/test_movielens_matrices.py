@@ -9,7 +9,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from recommendations.movielens import matrices
-from recommendations.movielens.folders import NotMovieLens
+from recommendations.movielens.files import NotMovieLens
 from recommendations.movielens.matrices import MovieLens, read_matrices
 from tests.movielens import MOVIES, RATINGS, write_csv, write_lines, write_ml_100k
 

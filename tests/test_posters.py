@@ -12,9 +12,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from movies import selectors
+from movies.errors import FileTooLarge
 from movies.media import services
-from movies.media.errors import FileTooLarge
-from movies.media.urls import poster_url
+from movies.media.files import poster_url
 from movies.models import Movie
 from movies.services import delete_movie
 from tests.builders import Client, make_movie, make_screening

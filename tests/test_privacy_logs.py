@@ -132,7 +132,7 @@ def test_no_log_and_no_record_of_a_task_holds_anything_personal(
     person = Person()
     lead_a_life(person)
     said = [f"{record.getMessage()} {vars(record)}" for record in log.records]
-    assert {"django.request", "users.recovery.sending"} <= {r.name for r in log.records}
+    assert {"django.request", "users.mails"} <= {r.name for r in log.records}
     # The request itself hangs on Django's records, for handlers: of it the path alone is shown.
     recorded = [str([*row.items()]) for row in TaskResult.objects.values()]
     assert len(recorded) >= 5

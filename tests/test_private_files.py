@@ -13,10 +13,10 @@ from django.core import mail
 from django.core.files.base import ContentFile
 from pytest_django.fixtures import Settings
 
-from cinema.private_files import tighten
-from movies.media.storages import MediaFiles
+from cinema.home import remove_access_of_others
+from movies.media.files import MediaFiles
 from tests.running import RunningCinema
-from users.recovery import sending
+from users import mails
 
 
 def open_to_others(home: Path) -> list[str]:
@@ -68,7 +68,7 @@ def test_a_home_of_an_earlier_version_is_tightened(tmp_path: Path) -> None:
     for path in (home, home / "releases", home / "releases/1"):
         path.chmod(0o755)
     (home / "releases/1/als.npy").chmod(0o664)
-    tighten(home)
+    remove_access_of_others(home)
     assert open_to_others(home) == []
     assert stat.S_IMODE(outside.stat().st_mode) == 0o644  # no link is followed
 
@@ -84,9 +84,9 @@ def test_mails_in_files_are_deleted_after_a_week(settings: Settings, tmp_path: P
     settings.EMAIL_FILE_PATH = str(tmp_path)
     mail.EmailMessage("s", "b", "a@example.org", ["b@example.org"]).send()
     [file] = tmp_path.iterdir()
-    assert sending.forget_mail_files() == 0
+    assert mails.delete_old_mail_files() == 0
     os.utime(file, (time.time() - 8 * 86400,) * 2)
-    assert sending.forget_mail_files() == 1
+    assert mails.delete_old_mail_files() == 1
     assert [*tmp_path.iterdir()] == []
 
 

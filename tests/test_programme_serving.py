@@ -10,8 +10,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from cinema.processes import wait_for
-from cinema.refreshing import Refreshing
+from cinema.development.processes import wait_for
+from cinema.response_cache import PolledValue
 from movies import catalogue
 from movies.models import CatalogueVersion, Genre, Hall, Movie, Screening
 from tests.builders import Client, interact, make_movie, make_screening, make_user
@@ -142,7 +142,7 @@ def test_an_edit_through_the_admin_shows(admin_client: Any, at_once_visible: Non
 def test_a_staff_edit_shows_within_a_second_in_every_process(staff: Client, settings: Any) -> None:
     screening = make_screening()
     # What another process holds: the same, with a memory of its own.
-    elsewhere = Refreshing(catalogue._renew, lambda: settings.CATALOGUE_CHECK_INTERVAL_S)
+    elsewhere = PolledValue(catalogue._renew, lambda: settings.CATALOGUE_CHECK_INTERVAL_S)
     before = elsewhere.get().snapshot
     assert b"sold-out" not in staff.get("/programme").content
     path = f"/screenings/{screening.pk}"

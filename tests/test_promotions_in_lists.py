@@ -12,10 +12,10 @@ from django.utils import timezone
 
 from movies import catalogue
 from movies.models import Movie
-from recommendations.lists.candidates import Scope
-from recommendations.lists.promoting import with_pinned
+from recommendations.lists import campaigns
+from recommendations.lists.campaigns import with_pinned
+from recommendations.lists.scores import Scope
 from recommendations.models import Promotion
-from recommendations.promotions import selectors
 from tests.audience import ids, listed, make_audience, rate, say, train_release
 from tests.builders import Client, make_movie, make_screening, make_user
 from tests.promoting import PATH, ahead, make_promotion, pinned, promoted
@@ -167,7 +167,7 @@ def test_promotions_are_read_once_for_all_viewers(viewer: Client, last: Movie) -
 
 
 def in_force(scope: Scope = "catalogue") -> str:
-    return selectors.in_force_key(catalogue.current().snapshot, scope, timezone.now())
+    return campaigns.promotions_key(catalogue.current().snapshot, scope, timezone.now())
 
 
 def test_what_is_in_force_has_a_key_that_changes_with_it_alone(films: list[Movie]) -> None:
@@ -192,8 +192,11 @@ def test_of_several_boosts_the_strongest_counts(films: list[Movie]) -> None:
         make_promotion(films[0], kind="boost", place=None, strength=strength)
     make_promotion(films[1], kind="boost", place=None, strength=0.3, scope="programme")
     snapshot, now = catalogue.current().snapshot, timezone.now()
-    assert selectors.boosts(snapshot, "catalogue", now) == {films[0].pk: 0.5}
-    assert selectors.boosts(snapshot, "programme", now) == {films[0].pk: 0.5, films[1].pk: 0.3}
+    assert campaigns.boosted_movies(snapshot, "catalogue", now) == {films[0].pk: 0.5}
+    assert campaigns.boosted_movies(snapshot, "programme", now) == {
+        films[0].pk: 0.5,
+        films[1].pk: 0.3,
+    }
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from cinema.query_parameters import LONGEST_NAME, MOST_NAMED
+from cinema.http import LONGEST_NAME, MOST_NAMED
 from movies.models import Movie
 from tests.builders import Client, make_movie, make_screening
 from tests.test_openapi import _text, operations, without_repeats

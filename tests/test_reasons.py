@@ -14,24 +14,32 @@ from pytest_django.fixtures import Settings
 
 from movies import catalogue
 from movies.models import Movie
-from recommendations import evaluating
-from recommendations.data import load_history
+from recommendations import evaluation
+from recommendations.dataset import load_history
 from recommendations.engine.algorithms.als import AlsRecommender
 from recommendations.engine.algorithms.content import ContentRecommender
 from recommendations.engine.algorithms.hybrid import HybridRecommender
 from recommendations.engine.algorithms.popularity import PopularityRecommender
-from recommendations.engine.explaining import (
+from recommendations.engine.matrices import IdMap
+from recommendations.engine.ranking.explanations import (
+    candidate_entries,
+    entries_to_test,
     influences,
-    likely_entries,
     strongest_entries,
-    worth_a_look,
 )
-from recommendations.engine.ids import IdMap
-from recommendations.lists.explaining import Ground, explain
-from recommendations.lists.opinions import Past
-from recommendations.lists.reasons import FITS, LIKED_HERE, POPULAR, STAFF, Reason, with_matches
-from recommendations.loading import LoadedRelease
-from recommendations.matches.nightly import match_all
+from recommendations.lists.reasons import (
+    FITS,
+    LIKED_HERE,
+    POPULAR,
+    STAFF,
+    Reason,
+    ScoreOrigin,
+    explain,
+    with_matches,
+)
+from recommendations.lists.scores import HistoryMatrices
+from recommendations.matches.services import match_all
+from recommendations.releases import LoadedRelease
 from tests.audience import Listed, listed, make_audience, rate, say, train_release
 from tests.builders import Client, interact, make_movie, make_user
 from tests.engine.camps import csr
@@ -117,8 +125,8 @@ def reason_for(viewer: Client, film: Movie, model: Sums, popular: PopularityReco
     snapshot = catalogue.current().snapshot
     ids = np.sort(np.array(list(Movie.objects.values_list("pk", flat=True)), dtype=np.int64))
     release = LoadedRelease(items=IdMap(ids), recommenders={"popularity": popular})
-    past = Past.of([load_history(viewer.user.pk)], release)
-    ground = Ground(model, model, int(np.searchsorted(ids, film.pk)))
+    past = HistoryMatrices.of([load_history(viewer.user.pk)], release)
+    ground = ScoreOrigin(model, model, int(np.searchsorted(ids, film.pk)))
     [reasons] = explain([ground], past, release, snapshot)
     [reason] = reasons or [Reason("none", "")]
     return reason
@@ -216,7 +224,7 @@ def test_a_match_who_agreed_is_a_reason_while_that_lasts(settings: Settings) -> 
 def test_reasons_hold_on_real_ratings() -> None:
     if not ML_LATEST_SMALL.exists():
         pytest.skip(f"ml-latest-small is not there: {ML_LATEST_SMALL}")
-    data = evaluating.from_folder(ML_LATEST_SMALL, print)
+    data = evaluation.from_folder(ML_LATEST_SMALL, print)
     parts = (AlsRecommender(factors=32, iterations=4), ContentRecommender())
     fitted = [part.fit(data.interactions, data.items, data.times) for part in parts]
     hybrid = HybridRecommender().compose({part.name: part for part in fitted})
@@ -226,7 +234,7 @@ def test_reasons_hold_on_real_ratings() -> None:
         scores = hybrid.score(history, times)[0]
         unseen = np.setdiff1d(np.arange(len(scores)), history.indices)
         items = unseen[np.argsort(-scores[unseen])][:10]
-        entries = np.array(worth_a_look(likely_entries(fitted[0], history, times, items)))
+        entries = np.array(entries_to_test(candidate_entries(fitted[0], history, times, items)))
         falls = influences(hybrid, history, times, entries=entries, items=items)["als"].falls
         for item, row in zip(items, strongest_entries(falls, at_most=1), strict=True):
             for entry in entries[row]:

@@ -10,7 +10,7 @@ from threading import Event
 import pytest
 from pytest_django.fixtures import Settings
 
-from recommendations import loading
+from recommendations import releases
 from recommendations.models import Release
 from recommendations.releases import activate_release
 from tests.audience import listed, make_audience, sources, train_release
@@ -56,12 +56,12 @@ def test_a_release_that_cannot_be_used_is_refused_and_the_standing_one_serves_on
     assert sources(answer) == ["popularity"]
     assert f"{spoiled} is refused" in caplog.text
     # A process that starts now serves the newest one that it can use.
-    loading.forget_release()
+    releases.forget_release()
     answer = listed(viewer)
     assert (answer["release"], sources(answer)) == (standing.pk, ["popularity"])
     # Without any, it falls back to the programme.
     Release.objects.filter(is_current=False).update(directory="")
-    loading.forget_release()
+    releases.forget_release()
     answer = listed(viewer, refresh=True)
     assert (answer["release"], sources(answer)) == (None, ["programme"])
     Release.objects.filter(pk=standing.pk).update(directory=standing.directory)

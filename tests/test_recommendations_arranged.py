@@ -11,10 +11,9 @@ from pytest_django import DjangoAssertNumQueries
 from pytest_django.fixtures import Settings
 
 from movies.models import Movie
-from recommendations.impressions import unopened
-from recommendations.impressions.unopened import shown_unopened
-from recommendations.lists.batches import lists_for
-from recommendations.lists.choosing import Question
+from recommendations.impressions import storage
+from recommendations.impressions.storage import shown_unopened
+from recommendations.lists.list_builder import ListQuery, build_lists
 from recommendations.models import Impression, Interaction
 from tests.audience import ids, listed, say, sources, train_release
 from tests.builders import Client, make_movie, make_user
@@ -139,8 +138,8 @@ def test_a_part_of_a_list_is_its_beginning(viewer: Client, settings: Settings) -
     release_of(*films)
     show(viewer.user, *films[:2])
     show(viewer.user, *films[:2])
-    question = Question("catalogue", "hybrid", 7)
-    [found] = lists_for([viewer.user.pk], question, limit=3)
+    question = ListQuery("catalogue", "hybrid", 7)
+    [found] = build_lists([viewer.user.pk], question, limit=3)
     assert [item.movie_id for item in found.items] == ids(listed(viewer))[:3]
 
 
@@ -192,7 +191,7 @@ def test_what_was_opened_or_is_long_ago_was_not_shown_in_vain(viewer: Client) ->
 def test_of_a_viewer_who_fetches_endlessly_the_latest_lists_are_read(
     viewer: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unopened, "AT_MOST", 4)
+    monkeypatch.setattr(storage, "MOST_READ", 4)
     early, late = make_film(), make_film()
     for film, days_ago in ((early, 3), (early, 3), (late, 2), (late, 1), (late, 1)):
         show(viewer.user, film, days_ago=days_ago)
@@ -211,8 +210,8 @@ def test_of_many_viewers_one_query_tells(
     with django_assert_num_queries(1):
         found = shown_unopened([tired.pk, fresh.pk])
     assert found == {tired.pk: {films[0].pk: 4}, fresh.pk: {}}
-    question = Question("catalogue", "hybrid", 7)
-    lists = list(lists_for([tired.pk, nobody.pk, fresh.pk], question, limit=3))
+    question = ListQuery("catalogue", "hybrid", 7)
+    lists = list(build_lists([tired.pk, nobody.pk, fresh.pk], question, limit=3))
     first = [found.items[0].movie_id for found in lists]
     assert first == [in_order[1], in_order[0], in_order[0]]
 

@@ -10,9 +10,9 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from movies.models import Movie
-from recommendations.data import load_dataset, load_history
+from recommendations.dataset import load_dataset, load_history
+from recommendations.interaction_weights import Evidence
 from recommendations.popular import most_popular
-from recommendations.weighing import Evidence
 from tests.audience import ids, listed, make_audience, rate, say, sources, train_release
 from tests.builders import Client, make_movie, make_screening, make_user
 

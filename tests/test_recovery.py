@@ -20,7 +20,7 @@ from tests.builders import Client, make_user
 from tests.concurrency import at_once
 from tests.mails import delivered, delivered_to, token_in
 from users.models import MailedToken, MailRequest, Session, User
-from users.recovery.tasks import forget_mailed_tokens
+from users.tasks import forget_mailed_tokens
 
 pytestmark = pytest.mark.django_db
 

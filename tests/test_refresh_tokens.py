@@ -17,9 +17,9 @@ from django.utils import timezone
 from tests.builders import Client, make_user
 from tests.concurrency import at_once
 from tests.tokens import PASSWORD, refresh, sign_in, status_of
-from users.hashing import hash_token
+from users import tokens
 from users.models import RefreshToken, Session, User
-from users.sessions import tokens
+from users.tokens import hash_token
 
 pytestmark = pytest.mark.django_db
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from cinema.refreshing import Refreshing
+from cinema.response_cache import PolledValue
 from tests.concurrency import at_once
 
 
@@ -28,7 +28,7 @@ class Source:
 
 def test_within_the_interval_one_look_serves_all() -> None:
     source = Source()
-    followed = Refreshing(source.look, lambda: 3600)
+    followed = PolledValue(source.look, lambda: 3600)
     assert at_once([followed.get] * 8) == [1] * 8
     source.value = 2
     assert followed.get() == 1
@@ -37,7 +37,7 @@ def test_within_the_interval_one_look_serves_all() -> None:
 
 def test_a_change_through_this_process_is_looked_for_by_the_next_one_who_asks() -> None:
     source = Source()
-    followed = Refreshing(source.look, lambda: 3600)
+    followed = PolledValue(source.look, lambda: 3600)
     followed.get()
     source.value = 2
     followed.expire()
@@ -47,7 +47,7 @@ def test_a_change_through_this_process_is_looked_for_by_the_next_one_who_asks() 
 
 def test_a_look_that_began_before_the_change_does_not_count() -> None:
     source = Source()
-    followed = Refreshing(source.look, lambda: 1e-9)
+    followed = PolledValue(source.look, lambda: 1e-9)
     followed.get()
     source.has_read.clear()
     source.may_return.clear()
@@ -63,7 +63,7 @@ def test_a_look_that_began_before_the_change_does_not_count() -> None:
 
 def test_while_one_looks_the_others_go_on_with_what_is_there() -> None:
     source = Source()
-    followed = Refreshing(source.look, lambda: 1e-9)
+    followed = PolledValue(source.look, lambda: 1e-9)
     followed.get()
     source.value = 2
     source.has_read.clear()

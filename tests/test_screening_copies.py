@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from movies.models import Movie, Screening
-from movies.screenings import copying
+from movies.screenings import batches
 from tests.batches import NEXT_THURSDAY, THURSDAY, collisions, copy, placed, put_on, starts
 from tests.builders import Client, make_movie
 from tests.catalogue import refused_fields, shown
@@ -211,7 +211,7 @@ def test_days_past_the_end_of_the_calendar_are_refused(staff: Client) -> None:
 def test_too_many_at_once_are_refused(
     staff: Client, movie: Movie, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(copying, "MAX_COPIED", 2)
+    monkeypatch.setattr(batches, "MAX_COPIED", 2)
     for hour in (14, 16):
         put_on(movie, f"2026-12-03 {hour}:00")
     assert len(starts(copy(staff))) == 2

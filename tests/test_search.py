@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from movies.models import Movie
-from movies.search import finding
+from movies.search import queries
 from tests.builders import Client, interact, make_movie, make_screening, make_user
 from tests.catalogue import refused_fields
 
@@ -237,7 +237,7 @@ def test_pages_follow_each_other_without_gap_or_repetition(anonymous: Client) ->
 def test_of_a_word_in_too_many_films_the_best_are_found(
     anonymous: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(finding, "AT_MOST", 4)
+    monkeypatch.setattr(queries, "AT_MOST", 4)
     for number in range(6):
         make_movie(name=f"X {number}", protagonists=["Nobody"], overview="Of a swan.")
     make_movie(name="Z", protagonists=["Sue Swan"])

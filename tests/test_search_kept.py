@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from cinema.demonstration.filling import fill_demonstration
+from cinema.development.demonstration import fill_demonstration
 from movies import tasks
 from movies.models import CatalogueVersion, Genre, Movie, MovieSearch, Screening
-from movies.search.indexing import BATCH, index_for_search
+from movies.search.index import BATCH, index_stale_movies
 from tests import movielens
 from tests.builders import Client, interact, make_movie, make_screening, make_user
 from tests.catalogue import while_uncommitted
@@ -190,7 +190,7 @@ def test_filters_follow_too(anonymous: Client) -> None:
 def test_films_inserted_in_bulk_are_indexed_batch_by_batch(anonymous: Client) -> None:
     Movie.objects.bulk_create([unwritten(number) for number in range(BATCH + 1)])
     assert found(anonymous, q="1000") == []
-    assert index_for_search() == BATCH + 1
+    assert index_stale_movies() == BATCH + 1
     assert found(anonymous, q="1000") == ["Film 1000"]
 
 
@@ -246,11 +246,11 @@ def test_a_film_that_is_being_written_is_left_for_the_next_time() -> None:
     counts = []
 
     def index() -> Any:
-        counts.append(index_for_search())
+        counts.append(index_stale_movies())
 
     while_uncommitted(lambda: Movie.objects.filter(pk=movie.pk).update(name="Vagabond"), index)
     assert counts == [1]
-    assert index_for_search() == 1
+    assert index_stale_movies() == 1
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT document::text FROM movies_moviesearch WHERE movie_id = %s", [movie.pk]
@@ -268,7 +268,7 @@ def test_a_change_during_the_indexing_is_not_lost() -> None:
         with transaction.atomic():
             Movie.objects.filter(pk=movie.pk).update(name="Vagabond")
 
-    while_uncommitted(index_for_search, write)
+    while_uncommitted(index_stale_movies, write)
     assert stale() == 1
 
 

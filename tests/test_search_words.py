@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from movies.search import queries
-from movies.search.documents import MAX_LEXEMES, Film, document, person
-from movies.search.words import fold, lexemes_of
+from movies.search.index import MAX_LEXEMES, SearchableFilm, build_document, person_lexemes
+from movies.search.text import fold, lexemes_of
 
 TEXTS = st.text(max_size=200)
 #: What is hard about text: marks, ligatures, scripts, operators.
@@ -23,13 +23,13 @@ DOCUMENT = re.compile(r"([^\W_]+(:1[ABC])?( |$))*")
 QUERY = re.compile(r"([^\W_]+(:\*)?|[ ()&|])*")
 
 
-def film(**fields: object) -> Film:
+def film(**fields: object) -> SearchableFilm:
     empty: dict[str, object] = {
         "name": "", "protagonists": [], "directors": [], "keywords": [], "series": "",
         "tags": [], "overview": "", "genres": [], "status": "running", "language": None,
         "release_year": None,
     }  # fmt: skip
-    return Film(**{**empty, **fields})  # type: ignore[arg-type]
+    return SearchableFilm(**{**empty, **fields})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_where_no_spaces_are_set_each_letter_begins_a_word() -> None:
 
 
 def test_a_word_has_the_weight_of_the_first_field_that_it_is_in() -> None:
-    made = document(
+    made = build_document(
         film(
             name="Paris",
             protagonists=["Paris Texas"],
@@ -81,28 +81,32 @@ def test_a_word_has_the_weight_of_the_first_field_that_it_is_in() -> None:
 
 
 def test_a_person_is_known_by_the_full_name_alone() -> None:
-    assert person("Agnès Varda") == person("AGNES  VARDA") != person("Varda Agnès")
-    assert set(person("Jürgen")) == {"Pjurgen", "Pjuergen"}
-    assert person("!!! 🎬") == []
+    assert (
+        person_lexemes("Agnès Varda")
+        == person_lexemes("AGNES  VARDA")
+        != person_lexemes("Varda Agnès")
+    )
+    assert set(person_lexemes("Jürgen")) == {"Pjurgen", "Pjuergen"}
+    assert person_lexemes("!!! 🎬") == []
 
 
 @given(TEXTS | HARD, TEXTS | HARD)
 def test_documents_and_queries_hold_letters_and_digits_alone(one: str, other: str) -> None:
-    made = document(film(name=one, protagonists=[other], keywords=[one], overview=other))
+    made = build_document(film(name=one, protagonists=[other], keywords=[one], overview=other))
     assert DOCUMENT.fullmatch(made)
-    if query := queries.parse(one):
+    if query := queries.parse_query(one):
         for literal in vars(query).values():
             assert literal
             assert QUERY.fullmatch(literal)
-    assert QUERY.fullmatch(queries.by_person(other))
+    assert QUERY.fullmatch(queries.person_query(other))
 
 
 @pytest.mark.django_db
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(TEXTS | HARD)
 def test_postgres_takes_what_was_made_and_a_text_is_found_by_itself(text: str) -> None:
-    made = document(film(name=text, overview=text * 3))
-    query = queries.parse(text)
+    made = build_document(film(name=text, overview=text * 3))
+    query = queries.parse_query(text)
     with connection.cursor() as cursor:
         for literal in vars(query).values() if query else [""]:
             cursor.execute("SELECT %s::tsvector @@ %s::tsquery", [made, literal])
@@ -112,7 +116,7 @@ def test_postgres_takes_what_was_made_and_a_text_is_found_by_itself(text: str) -
 @pytest.mark.django_db
 def test_a_film_with_more_words_than_can_be_kept_is_found_by_its_name() -> None:
     characters = [chr(code) for code in range(0x4E00, 0x4E00 + 20_000)]
-    huge = document(
+    huge = build_document(
         film(
             name="Needle",
             protagonists=["".join(characters[n : n + 200]) for n in range(0, 20_000, 200)],
@@ -127,19 +131,19 @@ def test_a_film_with_more_words_than_can_be_kept_is_found_by_its_name() -> None:
 
 
 def test_a_long_query_is_looked_for_by_its_first_words() -> None:
-    query = queries.parse(" ".join(f"word{number}" for number in range(100)))
+    query = queries.parse_query(" ".join(f"word{number}" for number in range(100)))
     assert query
     assert "word11" in query.anywhere
     assert "word12" not in query.anywhere
-    repeated = queries.parse("a.b.c " * 80)
+    repeated = queries.parse_query("a.b.c " * 80)
     assert repeated
     assert len(repeated.anywhere) < 100
 
 
 @pytest.mark.parametrize("text", ["", " ", "!!!", "'\";%_\\", "🎬", "\u0301", "ـ", ":*&|!()"])
 def test_without_a_letter_or_a_digit_there_is_no_query(text: str) -> None:
-    assert queries.parse(text) is None
-    assert queries.by_person(text) == ""
+    assert queries.parse_query(text) is None
+    assert queries.person_query(text) == ""
 
 
 @pytest.mark.parametrize(
@@ -161,5 +165,7 @@ def test_without_a_letter_or_a_digit_there_is_no_query(text: str) -> None:
 def test_a_range_of_years_is_a_few_lexemes(
     first: int | None, last: int | None, lexemes: set[str]
 ) -> None:
-    query = queries.facets(genre=None, status=None, language=None, year_from=first, year_to=last)
+    query = queries.facet_query(
+        genre=None, status=None, language=None, year_from=first, year_to=last
+    )
     assert set(re.findall(r"\w+", query)) == lexemes

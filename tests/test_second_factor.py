@@ -20,8 +20,8 @@ from tests.builders import Client, make_user
 from tests.concurrency import at_once
 from tests.office import choose
 from tests.throttling import NOON
+from users import second_factor
 from users.models import RecoveryCode, SecondFactor, Session, User
-from users.second_factor import services
 
 if TYPE_CHECKING:
     from django.test.client import _MonkeyPatchedWSGIResponse as Response
@@ -46,9 +46,9 @@ def boss(clock: time_machine.Traveller) -> User:
 
 def enrol(user: User) -> tuple[pyotp.TOTP, list[str]]:
     """A second factor that was set up an hour ago: none of today's codes is used."""
-    secret = services.new_secret()
+    secret = second_factor.new_secret()
     totp = pyotp.TOTP(secret)
-    codes = services.set_up(user=user, secret=secret, code=totp.now())
+    codes = second_factor.set_up(user=user, secret=secret, code=totp.now())
     assert codes
     SecondFactor.objects.filter(user=user).update(last_step=0)
     return totp, codes

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from movies.importing.schemas import ImportedMovie
-from movies.series import series_key, series_of
+from movies.metadata import series_key, series_keys
 
 SERIES = [
     ["Toy Story", "Toy Story 2", "Toy Story 3"],
@@ -50,20 +50,20 @@ STRANGERS = [
 
 @pytest.mark.parametrize("names", SERIES, ids=lambda names: str(names[0]))
 def test_films_of_a_series_are_told_by_their_titles(names: list[str]) -> None:
-    keys = series_of((pk, name, "") for pk, name in enumerate(names))
+    keys = series_keys((pk, name, "") for pk, name in enumerate(names))
     assert len(set(keys.values())) == 1, keys
     assert all(keys.values())
 
 
 @pytest.mark.parametrize("names", STRANGERS, ids=lambda names: str(names[0]))
 def test_titles_that_look_alike_are_of_no_series(names: list[str]) -> None:
-    keys = series_of((pk, name, "") for pk, name in enumerate(names))
+    keys = series_keys((pk, name, "") for pk, name in enumerate(names))
     assert len(set(keys.values())) == len(keys), keys
 
 
 def test_each_series_is_another() -> None:
     names = [name for names in SERIES for name in names]
-    keys = series_of((pk, name, "") for pk, name in enumerate(names))
+    keys = series_keys((pk, name, "") for pk, name in enumerate(names))
     assert len(set(keys.values())) == len(SERIES)
 
 
@@ -76,15 +76,15 @@ def test_what_is_said_of_a_film_goes_before_its_title() -> None:
 
 
 def test_a_title_without_letters_and_digits_tells_nothing() -> None:
-    assert series_of([(1, "!!!", ""), (2, "", ""), (3, "…", " ")]) == {1: "", 2: "", 3: ""}
-    assert series_of([]) == {}
+    assert series_keys([(1, "!!!", ""), (2, "", ""), (3, "…", " ")]) == {1: "", 2: "", 3: ""}
+    assert series_keys([]) == {}
 
 
 @given(st.text(max_size=300), st.text(max_size=200))
 def test_any_text_has_a_key(name: str, series: str) -> None:
     key = series_key(name, series)
     assert key == " ".join(key.split())
-    assert series_of([(1, name, series)]) == {1: key}
+    assert series_keys([(1, name, series)]) == {1: key}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from tests.builders import Client, access_token, make_user
 from tests.concurrency import at_once
 from tests.tokens import PASSWORD, bearer, refresh, sign_in, status_of
 from users.models import RefreshToken, Session, User
-from users.sessions.services import open_session
+from users.sessions import open_session
 
 pytestmark = pytest.mark.django_db
 

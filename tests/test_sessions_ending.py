@@ -16,8 +16,7 @@ from tests.builders import Client, access_token, make_user
 from tests.office import fill_in, page
 from tests.outages import database_refusing
 from tests.tokens import PASSWORD, bearer, refresh, sign_in, status_of
-from users.models import Session, User
-from users.sessions.keeping import sessions_kept
+from users.models import Session, User, sessions_kept
 
 pytestmark = pytest.mark.django_db
 

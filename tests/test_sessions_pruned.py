@@ -14,9 +14,9 @@ from cinema.locks import single_run
 from tests.builders import access_token, make_user
 from tests.concurrency import at_once
 from tests.tokens import PASSWORD, refresh, sign_in, status_of
+from users import sessions
 from users.models import RefreshToken, Session
-from users.sessions import pruning
-from users.sessions.services import open_session
+from users.sessions import open_session
 from users.tasks import prune_sessions
 
 pytestmark = pytest.mark.django_db
@@ -46,32 +46,32 @@ def test_sessions_that_ended_long_ago_are_deleted(settings: Any) -> None:
         session = open_session(user=viewer)
         Session.objects.filter(pk=session.pk).update(**fields)
         keys.append(session.pk)
-    assert pruning.prune() == {**NOTHING, "sessions": 3}
+    assert sessions.prune_sessions() == {**NOTHING, "sessions": 3}
     assert [*Session.objects.order_by("pk").values_list("pk", flat=True)] == keys[:3]
-    assert pruning.prune() == NOTHING
+    assert sessions.prune_sessions() == NOTHING
 
 
 def test_tokens_whose_time_is_over_are_deleted() -> None:
     viewer, now = make_user(password=PASSWORD), timezone.now()
     pair = refresh(sign_in(viewer)["refresh"]).json()
     RefreshToken.objects.filter(spent_at__isnull=False).update(expires_at=now - days(0.1))
-    assert pruning.prune() == {**NOTHING, "refresh tokens": 1}
+    assert sessions.prune_sessions() == {**NOTHING, "refresh tokens": 1}
     assert refresh(pair["refresh"]).status_code == 200
 
 
 def test_it_works_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pruning, "BATCH", 2)
+    monkeypatch.setattr(sessions, "DELETE_BATCH", 2)
     viewer = make_user()
     for _ in range(5):
         open_session(user=viewer)
     Session.objects.update(revoked_at=timezone.now() - days(99))
-    assert pruning.prune()["sessions"] == 5
+    assert sessions.prune_sessions()["sessions"] == 5
 
 
 def test_a_session_takes_its_tokens_along() -> None:
     pair = sign_in(make_user(password=PASSWORD))
     Session.objects.update(revoked_at=timezone.now() - days(99))
-    assert pruning.prune()["sessions"] == 1
+    assert sessions.prune_sessions()["sessions"] == 1
     assert not RefreshToken.objects.exists()
     assert refresh(pair["refresh"]).status_code == 401
 
@@ -82,8 +82,8 @@ def test_what_somebody_is_writing_is_left_for_the_next_time() -> None:
     Session.objects.update(revoked_at=timezone.now() - days(99))
     with transaction.atomic():
         Session.objects.select_for_update().get()
-        assert at_once([pruning.prune]) == [NOTHING]
-    assert pruning.prune()["sessions"] == 1
+        assert at_once([sessions.prune_sessions]) == [NOTHING]
+    assert sessions.prune_sessions()["sessions"] == 1
 
 
 @pytest.mark.django_db(transaction=True)

@@ -14,7 +14,7 @@ from django.core.cache import cache
 from django.db import connection
 from redis import Redis
 
-from cinema.embedded import Servers
+from cinema.development.embedded_servers import Servers
 from tests.environment import SETTINGS
 from tests.running import ROOT, new_home
 

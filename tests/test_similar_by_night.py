@@ -9,14 +9,13 @@ from django.db import transaction
 from pytest_django.fixtures import Settings
 
 from movies.models import Movie
-from recommendations.engine.ids import IdMap
-from recommendations.engine.protocol import ItemFeatures
-from recommendations.features import load_features
+from recommendations import similar_movies
+from recommendations.engine.matrices import IdMap, ItemFeatures
+from recommendations.item_features import load_features
 from recommendations.models import SimilarMovies
 from recommendations.releases import activate_release
-from recommendations.similar import relating
-from recommendations.similar.relating import relate_films
-from recommendations.similar.tasks import relate_films as task
+from recommendations.similar_movies import relate_films
+from recommendations.tasks import relate_films as task
 from tests.audience import make_audience, train_release
 from tests.builders import Client, make_movie
 from tests.concurrency import at_once
@@ -232,8 +231,8 @@ def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
         return [*SimilarMovies.objects.order_by("pk").values_list("pk", "others")]
 
     whole = found()
-    monkeypatch.setattr("recommendations.engine.relating.CELLS", 1)
-    monkeypatch.setattr(relating, "ROWS_AT_ONCE", 1)
+    monkeypatch.setattr("recommendations.engine.ranking.similar_items.CELLS", 1)
+    monkeypatch.setattr(similar_movies, "ROWS_AT_ONCE", 1)
     assert found() == whole
 
 
@@ -267,7 +266,7 @@ def test_a_film_that_is_deleted_while_it_is_compared_has_no_row(
         Movie.objects.filter(pk=gone.pk).delete()
         return features
 
-    monkeypatch.setattr("recommendations.similar.relating.load_features", and_delete)
+    monkeypatch.setattr("recommendations.similar_movies.load_features", and_delete)
     assert relate_films() == 3
     assert {row.pk for row in SimilarMovies.objects.all()} == {film.pk, other.pk}
     assert names(similar(Client(), film)) == ["other"]
@@ -275,10 +274,10 @@ def test_a_film_that_is_deleted_while_it_is_compared_has_no_row(
 
 def test_the_task_runs_once_at_a_time(caplog: pytest.LogCaptureFixture) -> None:
     from cinema.locks import single_run
-    from recommendations.similar.tasks import LOCK
+    from recommendations.tasks import RELATING_LOCK
 
     make("film")
-    with single_run(LOCK), caplog.at_level("INFO"):
+    with single_run(RELATING_LOCK), caplog.at_level("INFO"):
         task()
     assert "related already" in caplog.text
     assert not SimilarMovies.objects.exists()

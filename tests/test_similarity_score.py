@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
-from recommendations import loading, similarity
-from recommendations.data import load_dataset
+from recommendations import releases, similarity_scores
+from recommendations.dataset import load_dataset
 from recommendations.engine import artifacts
 from recommendations.models import Interaction, Release
 from tests.audience import rate, train_release
@@ -62,7 +62,7 @@ def test_a_rating_counts_whatever_is_said_after_it(camps: Camps, fan: Client) ->
     for film in camps.films[:5]:
         interact(fan.user, film, "hide")
     assert score(fan, camps.films[14]) == before
-    release = loading.current_release()
+    release = releases.loaded_release()
     publish_release()
     ratings = load_dataset().ratings
     assert release.predictor
@@ -76,13 +76,13 @@ def test_a_viewers_own_rating_of_yesterday_says_nothing(camps: Camps) -> None:
     Interaction.objects.filter(user=client.user).delete()
     for one in (client, stranger):
         rate_as_camp(one, camps, 6)
-    own = similarity.scores_for(client.user)([film.pk for film in camps.films])
-    others = similarity.scores_for(stranger.user)([film.pk for film in camps.films])
+    own = similarity_scores.scores_for(client.user)([film.pk for film in camps.films])
+    others = similarity_scores.scores_for(stranger.user)([film.pk for film in camps.films])
     assert own.keys() == others.keys()
-    release = loading.current_release()
+    release = releases.loaded_release()
     [row] = release.users.indices([client.user.pk])
-    _, taste = similarity._tastes._by_viewer[client.user.pk]
-    _, stranger_taste = similarity._tastes._by_viewer[stranger.user.pk]
+    _, taste = similarity_scores._tastes._by_viewer[client.user.pk]
+    _, stranger_taste = similarity_scores._tastes._by_viewer[stranger.user.pk]
     assert taste
     assert stranger_taste
     assert taste.likeness[row] == 0 < stranger_taste.likeness[row]
@@ -130,8 +130,8 @@ def test_a_release_from_before_there_were_scores_is_served_without(
     artifacts.remove(release.path)
     facts = {key: manifest[key] for key in ("algorithms", "metrics")}
     artifacts.save(release.path, {"item_ids": np.array(arrays["item_ids"])}, facts)
-    loading.forget_release()
-    assert loading.current_release().id == release.pk
+    releases.forget_release()
+    assert releases.loaded_release().id == release.pk
     assert "similarity_score" not in shown(fan, camps.films[14])
     assert fan.get("/recommendations").status_code == 200
 
@@ -142,24 +142,24 @@ def test_a_release_from_before_there_were_scores_is_served_without(
 def test_so_many_tastes_are_kept_and_no_more(
     camps: Camps, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    monkeypatch.setattr(similarity, "KEPT_COUNT", 3)
+    monkeypatch.setattr(similarity_scores, "KEPT_COUNT", 3)
     for viewer in camps.viewers[:5]:
-        similarity.scores_for(viewer)
-    assert list(similarity._tastes._by_viewer) == [v.pk for v in camps.viewers[2:5]]
-    monkeypatch.setattr(similarity, "KEPT_BYTES", 2 * 4 * len(camps.viewers))
-    similarity.scores_for(camps.viewers[0])
-    assert list(similarity._tastes._by_viewer) == [camps.viewers[4].pk, camps.viewers[0].pk]
-    assert similarity._tastes._bytes == 2 * 4 * len(camps.viewers)
+        similarity_scores.scores_for(viewer)
+    assert list(similarity_scores._tastes._by_viewer) == [v.pk for v in camps.viewers[2:5]]
+    monkeypatch.setattr(similarity_scores, "KEPT_BYTES", 2 * 4 * len(camps.viewers))
+    similarity_scores.scores_for(camps.viewers[0])
+    assert list(similarity_scores._tastes._by_viewer) == [camps.viewers[4].pk, camps.viewers[0].pk]
+    assert similarity_scores._tastes._bytes == 2 * 4 * len(camps.viewers)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_many_at_once_get_the_same(camps: Camps, fan: Client) -> None:
-    similarity.forget_tastes()
+    similarity_scores.forget_tastes()
     film = camps.films[14]
     found = at_once([partial(score, fan, film)] * 8)
     assert len(set(found)) == 1
     assert found[0] is not None
-    assert len(similarity._tastes._by_viewer) == 1
+    assert len(similarity_scores._tastes._by_viewer) == 1
 
 
 def test_a_programme_is_the_same_for_all(camps: Camps, fan: Client, anonymous: Client) -> None:

@@ -14,7 +14,7 @@ from pytest_django import DjangoAssertNumQueries
 from pytest_django.fixtures import Settings
 
 from movies.models import Movie
-from recommendations import similarity
+from recommendations import similarity_scores
 from tests.audience import rate
 from tests.builders import Client, make_user
 from tests.tastes import Camps, rate_as_camp, score, scores, shown
@@ -78,7 +78,7 @@ def test_graphql_looks_a_viewer_up_once_however_many_films(
     camps: Camps, fan: Client, django_assert_num_queries: DjangoAssertNumQueries, first: int
 ) -> None:
     graphql(fan)
-    similarity.forget_tastes()
+    similarity_scores.forget_tastes()
     with django_assert_num_queries(4):  # viewer, films, release, ratings
         assert len(graphql(fan, first)) == first
 
@@ -91,7 +91,7 @@ def test_details_of_a_viewer_take_a_fixed_number_of_queries(
     shown(fan, camps.films[14])
     with django_assert_num_queries(3):  # film, genres, viewer
         shown(fan, camps.films[14])
-    similarity.forget_tastes()
+    similarity_scores.forget_tastes()
     with django_assert_num_queries(4):  # and the ratings
         shown(fan, camps.films[14])
 

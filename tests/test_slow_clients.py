@@ -14,9 +14,9 @@ from contextlib import ExitStack, closing, contextmanager
 import psutil
 import pytest
 
-from cinema.demonstration import STAFF
-from cinema.processes import wait_for
-from cinema.web import slow_readers
+from cinema.development import STAFF
+from cinema.development.processes import wait_for
+from cinema.web import bridge
 from cinema.web.bodies import LONGEST_PAUSE_S
 from tests.running import RunningCinema
 from tests.uploads import video
@@ -38,7 +38,7 @@ TRAILER = f"/media/trailers/{'a' * 32}.mp4"
 #: More than the kernel keeps for a connection.
 TRAILER_BYTES = 12 * 1024 * 1024
 #: The kernel probes a client that takes nothing at growing intervals.
-CUT_WITHIN_S = slow_readers.LONGEST_PAUSE_S * 1.5
+CUT_WITHIN_S = bridge.LONGEST_READING_PAUSE_S * 1.5
 
 
 @pytest.fixture(scope="module")

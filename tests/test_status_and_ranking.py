@@ -12,7 +12,7 @@ import time_machine
 from django.utils import timezone
 
 from cinema.locks import single_run
-from movies import lifecycle, tasks
+from movies import scheduled_updates, tasks
 from movies.models import CatalogueVersion, Movie
 from tests.builders import Client, make_movie, make_user
 from tests.catalogue import film
@@ -81,7 +81,7 @@ def test_a_short_run_and_one_without_end_follow_the_same_rule(
     start: date, end: date | None, days: int, status: str
 ) -> None:
     movie = Movie(start_date=start, end_date=end)
-    assert lifecycle.current_status(movie, today=start + timedelta(days=days)) == status
+    assert scheduled_updates.current_status(movie, today=start + timedelta(days=days)) == status
 
 
 @pytest.mark.parametrize(("days", "status"), [(0, "running"), (1, "starting")])
@@ -89,9 +89,9 @@ def test_how_long_a_movie_starts_is_a_setting(
     clock: time_machine.Traveller, settings: Any, days: int, status: str
 ) -> None:
     settings.STARTING_DAYS = days
-    assert lifecycle.current_status(Movie(start_date=START), today=START) == status
+    assert scheduled_updates.current_status(Movie(start_date=START), today=START) == status
     make_movie(start_date=START, status="coming-up")
-    lifecycle.advance_statuses(today=START)
+    scheduled_updates.advance_statuses(today=START)
     assert statuses() == [status]
 
 
@@ -103,9 +103,9 @@ def test_the_clock_moves_a_movie_on_daily_or_after_a_standstill(
     make_movie(start_date=START, end_date=END)
     days = (today - START).days
     for day in range(0 if daily else days, days + 1):
-        lifecycle.advance_statuses(today=START + timedelta(days=day))
+        scheduled_updates.advance_statuses(today=START + timedelta(days=day))
     assert statuses() == [status]
-    assert lifecycle.advance_statuses(today=today) == 0
+    assert scheduled_updates.advance_statuses(today=today) == 0
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_all_movies_move_in_one_update(django_assert_num_queries: Any) -> None:
         make_movie(start_date=START - timedelta(days=days), end_date=END, status="coming-up")
     Movie.objects.update(status="coming-up")
     with django_assert_num_queries(2):  # whether there are any; UPDATE
-        assert lifecycle.advance_statuses(today=START) == 3
+        assert scheduled_updates.advance_statuses(today=START) == 3
     assert statuses() == ["coming-up", "starting", "running", "running"]
 
 
@@ -149,7 +149,7 @@ def test_a_status_set_by_hand_is_moved_forward_alone(
     staff = Client(make_user(is_staff=True))
     posted = staff.post("/movies", film(end_date=END, status=by_hand)).json()
     assert posted["status"] == by_hand
-    lifecycle.advance_statuses(today=today)
+    scheduled_updates.advance_statuses(today=today)
     order = ["coming-up", "starting", "running", "finished"]
     assert statuses() == [max(by_hand, by_date, key=order.index)]
 
@@ -222,11 +222,11 @@ def test_step_and_interval_are_settings(clock: time_machine.Traveller, settings:
 def test_the_ranking_rises_until_the_movie_runs(clock: time_machine.Traveller) -> None:
     for status in ("coming-up", "starting", "running", "finished"):
         make_movie(start_date=START, status=status)
-    assert lifecycle.tick_ranking() == 2
+    assert scheduled_updates.tick_ranking() == 2
     assert rankings() == [10, 10, 0, 0]
-    lifecycle.advance_statuses(today=START + timedelta(days=7))
+    scheduled_updates.advance_statuses(today=START + timedelta(days=7))
     clock.shift(300)
-    assert lifecycle.tick_ranking() == 0
+    assert scheduled_updates.tick_ranking() == 0
     assert rankings() == [10, 10, 0, 0]
 
 
@@ -244,7 +244,7 @@ def test_all_movies_rise_in_one_update(django_assert_num_queries: Any) -> None:
     for _ in range(20):
         make_movie(start_date=timezone.localdate())
     with django_assert_num_queries(2):  # whether there are any; UPDATE
-        assert lifecycle.tick_ranking() == 20
+        assert scheduled_updates.tick_ranking() == 20
 
 
 def test_a_tick_shows_to_viewers_and_leaves_the_time_of_editing(
@@ -269,7 +269,7 @@ def test_a_clock_that_moves_nothing_leaves_the_version_of_the_catalogue() -> Non
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("tick_once", [lifecycle.tick_ranking, tasks.tick_ranking])
+@pytest.mark.parametrize("tick_once", [scheduled_updates.tick_ranking, tasks.tick_ranking])
 def test_two_who_tick_at_once_raise_the_ranking_once(tick_once: Any) -> None:
     make_movie(start_date=timezone.localdate() + timedelta(days=9))
     for total in (10, 20):

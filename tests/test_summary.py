@@ -15,14 +15,14 @@ from pytest_django.fixtures import Settings
 
 from cinema.locks import single_run
 from movies.models import Genre, Movie
+from recommendations import tasks
 from recommendations.models import Interaction
-from recommendations.ratings import tasks
 from recommendations.ratings.summary import figures_of, refresh_summary, stored_rows
 from tests.audience import rate, say
 from tests.belongings import PASSWORD, leave
 from tests.builders import Client, interact, make_movie, make_user
+from users.erasure import erase
 from users.models import Favourite, User, Viewing
-from users.privacy.erasure import erase
 
 pytestmark = pytest.mark.django_db
 
@@ -218,7 +218,7 @@ def test_an_erasure_needs_no_broker(
 
 def test_the_task_runs_once_at_a_time(viewer: Client) -> None:
     rate(viewer, make_movie(), 4)
-    with single_run(tasks.LOCK):
+    with single_run(tasks.SUMMARY_LOCK):
         tasks.refresh_summary()
     assert stored_rows(viewer.user.pk) == []
     tasks.refresh_summary()

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from pytest_django.fixtures import Settings
 
-from cinema import supervision
-from cinema.embedded import Servers
-from cinema.processes import Child, stop, wait_for
-from cinema.supervision import LOOKS, LOOKS_AT_START, Watch, ask_health
+from cinema.development import liveness
+from cinema.development.embedded_servers import Servers
+from cinema.development.liveness import LOOKS, LOOKS_AT_START, HangDetector, ask_health
+from cinema.development.processes import Child, stop, wait_for
 from tests.running import free_port, new_home
 
 SLEEPING = "import time; time.sleep(600)"
@@ -22,7 +22,7 @@ SLEEPING = "import time; time.sleep(600)"
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervision, "ANSWER_WITHIN_S", 1.0)
+    monkeypatch.setattr(liveness, "ANSWER_WITHIN_S", 1.0)
 
 
 @pytest.fixture
@@ -62,14 +62,14 @@ def sleeping(name: str, home: Path) -> Child:
     return child
 
 
-def hung_after(watch: Watch, *, at_most: int) -> int | None:
+def hung_after(watch: HangDetector, *, at_most: int) -> int | None:
     """The number of the look that finds a child hung."""
     return next((look for look in range(1, at_most + 1) if watch.hung()), None)
 
 
 def test_a_web_that_is_stopped_hangs_after_several_looks(web: Web, no_servers: Servers) -> None:
     failures, among = LOOKS["web"]
-    watch = Watch(web.address, [web.child], no_servers, every_s=0)
+    watch = HangDetector(web.address, [web.child], no_servers, every_s=0)
     assert watch.hung() == []
     web.child.signal(signal.SIGSTOP)
     assert hung_after(watch, at_most=failures - 1) is None
@@ -81,7 +81,7 @@ def test_a_web_that_is_stopped_hangs_after_several_looks(web: Web, no_servers: S
 
 
 def test_a_web_of_which_one_process_hangs_is_found_too(web: Web, no_servers: Servers) -> None:
-    watch = Watch(web.address, [web.child], no_servers, every_s=0)
+    watch = HangDetector(web.address, [web.child], no_servers, every_s=0)
     found = []
     for look in range(LOOKS["web"][1]):
         web.child.signal(signal.SIGSTOP if look % 2 else signal.SIGCONT)
@@ -92,7 +92,7 @@ def test_a_web_of_which_one_process_hangs_is_found_too(web: Web, no_servers: Ser
 
 
 def test_a_child_that_was_started_again_has_time_to_come_up(web: Web, no_servers: Servers) -> None:
-    watch = Watch(web.address, [web.child], no_servers, every_s=0)
+    watch = HangDetector(web.address, [web.child], no_servers, every_s=0)
     watch.hung()
     web.child.kill()
     web.child.command = [sys.executable, "-c", SLEEPING]
@@ -105,7 +105,7 @@ def test_a_worker_is_judged_only_while_the_broker_is_there(
 ) -> None:
     worker = sleeping("worker", tmp_path)
     try:
-        watch = Watch(web.address, [web.child, worker], no_servers, every_s=0)
+        watch = HangDetector(web.address, [web.child, worker], no_servers, every_s=0)
         watch.hung()
         web.says({"broker": "away", "workers": "unknown"})
         assert hung_after(watch, at_most=2 * LOOKS["worker"][0]) is None
@@ -125,7 +125,7 @@ def test_beat_hangs_when_it_saves_its_schedule_no_more(
     schedule = tmp_path / "beat-schedule.dat"
     beat = sleeping("beat", tmp_path)
     try:
-        watch = Watch(web.address, [web.child, beat], no_servers, every_s=0)
+        watch = HangDetector(web.address, [web.child, beat], no_servers, every_s=0)
         schedule.write_text("1")
         assert hung_after(watch, at_most=LOOKS["beat"][0]) is None
         schedule.write_text("2")
@@ -140,7 +140,7 @@ def test_a_server_that_is_stopped_hangs(web: Web) -> None:
     servers.start()
     [valkey] = servers.children
     try:
-        watch = Watch(web.address, [web.child], servers, every_s=0)
+        watch = HangDetector(web.address, [web.child], servers, every_s=0)
         assert watch.hung() == []
         valkey.signal(signal.SIGSTOP)
         assert hung_after(watch, at_most=LOOKS["valkey"][0]) == LOOKS["valkey"][0]
@@ -153,7 +153,7 @@ def test_a_server_that_is_stopped_hangs(web: Web) -> None:
 
 
 def test_no_look_is_taken_before_it_is_time(web: Web, no_servers: Servers) -> None:
-    watch = Watch(web.address, [web.child], no_servers, every_s=600)
+    watch = HangDetector(web.address, [web.child], no_servers, every_s=600)
     stop([web.child], timeout_s=5)
     assert hung_after(watch, at_most=100) is None
 

@@ -14,7 +14,7 @@ from celery.exceptions import TimeLimitExceeded
 
 from cinema import task_process
 from cinema.celery import SERVER_AWAY
-from cinema.processes import wait_for
+from cinema.development.processes import wait_for
 from cinema.task_process import ProcessFailed, ProcessLost
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,9 +9,8 @@ import time_machine
 from django.db import connection
 from pytest_django.fixtures import Settings
 
-from cinema.throttling import counting
-from cinema.throttling.names import hidden_name
-from cinema.throttling.rates import Rate, rate
+from cinema.throttling import counters
+from cinema.throttling.counters import Rate, hidden_name, rate
 from cinema.variables import networks
 from tests.builders import Client, make_user
 from tests.outages import database_refusing
@@ -58,14 +57,14 @@ def test_who_waits_as_long_as_told_is_let_in_and_not_before(
     names = [hidden_name("address", "192.0.2.1")]
     clock.move_to(NOON + 13)
     for _ in range(limit):
-        assert counting.take(allowed, names) == 0
+        assert counters.take_exactly(allowed, names) == 0
     for _ in range(5):
-        wait_s = counting.take(allowed, names)
+        wait_s = counters.take_exactly(allowed, names)
         assert wait_s > 1
         clock.shift(wait_s - 0.5)
-        assert 0 < counting.take(allowed, names) < 1
+        assert 0 < counters.take_exactly(allowed, names) < 1
         clock.shift(0.5 + 1e-3)
-        assert counting.take(allowed, names) == 0
+        assert counters.take_exactly(allowed, names) == 0
 
 
 def test_rates_are_written_as_people_say_them() -> None:

@@ -15,10 +15,8 @@ from django.core.cache import cache
 from pytest_django.fixtures import Settings
 
 from cinema.cache import shared
-from cinema.throttling import counting
-from cinema.throttling.metering import BATCH, Meter, meter
-from cinema.throttling.names import hidden_name
-from cinema.throttling.rates import Rate
+from cinema.throttling import counters
+from cinema.throttling.counters import BATCH, Rate, RequestCounters, hidden_name, request_counters
 from tests.running import ROOT
 from tests.settings import RUN
 from tests.throttling import NOON, login, statuses
@@ -37,8 +35,8 @@ import os, sys, django
 django.setup()
 from django.conf import settings
 from cinema.throttling import counting, metering
-from cinema.throttling.names import hidden_name
-from cinema.throttling.rates import Rate
+from cinema.throttling.limits import hidden_name
+from cinema.throttling.counters import Rate
 name = hidden_name("limit", "of a test")
 how, count = sys.argv[1], int(sys.argv[2])
 if how == "exact":
@@ -79,26 +77,26 @@ def test_processes_share_a_general_limit_but_for_a_batch_each() -> None:
 
 def test_a_general_limit_asks_the_cache_once_in_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    add = counting.add
+    add = counters.add_to_counters
     monkeypatch.setattr(
-        counting,
-        "add",
+        counters,
+        "add_to_counters",
         lambda *given: asked.append(given) or add(*given),  # type: ignore[func-returns-value]
     )
     for _ in range(10 * BATCH):
-        meter.take(Rate(1200, 60), "address", "192.0.2.1")
+        request_counters.take(Rate(1200, 60), "address", "192.0.2.1")
     assert len(asked) == 10
 
 
 def test_many_addresses_take_no_more_memory_than_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    small = Meter(capacity=100)
+    small = RequestCounters(capacity=100)
     allowed = Rate(3, 60)
     for number in range(5000):
         small.take(allowed, "address", f"192.0.2.{number}")
         small.take(allowed, "address", "who comes often")
     assert len(small._callers) == 100
     assert small.take(allowed, "address", "who comes often") > 0
-    names = counting.LocalCounts(capacity=100)
+    names = counters.LocalCounts(capacity=100)
     for number in range(5000):
         names.add([(f"{number}", f"{number - 1}")], 1)
     assert len(names._counts) == 100
@@ -106,7 +104,7 @@ def test_many_addresses_take_no_more_memory_than_some(monkeypatch: pytest.Monkey
 
 def test_many_threads_lose_no_count() -> None:
     """Reports of one thread do not undo what others have counted meanwhile."""
-    counted, allowed = Meter(), Rate(500, 3600)
+    counted, allowed = RequestCounters(), Rate(500, 3600)
     found: list[float] = []
 
     def ask() -> None:

@@ -8,7 +8,7 @@ import pytest
 import time_machine
 from pytest_django.fixtures import Settings
 
-from cinema.throttling.rates import Rate
+from cinema.throttling.counters import Rate
 from tests.builders import Client
 from tests.concurrency import at_once
 from tests.throttling import NOON, assert_refused, get, login, statuses

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import httpx2
 import pytest
 
-from movies.tmdb import client, connecting
+from movies.tmdb import client
 from movies.tmdb.client import ASKED, IN_BACKGROUND
 from movies.tmdb.errors import (
     TmdbAway,
@@ -40,7 +40,7 @@ def test_one_request_brings_details_credits_keywords_images_and_videos(
     tmdb: TmdbServer, settings: Settings
 ) -> None:
     settings.TMDB_LANGUAGE = "de-DE"
-    details = connecting.connect().details(CLEO)
+    details = client.connect().details(CLEO)
     assert (details.id, details.title, details.runtime) == (CLEO, "Cléo from 5 to 7", 90)
     assert len(details.credits.cast) == len(details.credits.crew) == 3
     assert details.keywords.keywords
@@ -60,7 +60,7 @@ def test_searches_and_lists_come_in_pages(tmdb: TmdbServer, settings: Settings) 
     settings.TMDB_REGION = "DE"
     tmdb.add(*(tmdb_film(number) for number in range(1, 46)))
     tmdb.lists["/movie/popular"] = list(range(1, 46))
-    asking = connecting.connect()
+    asking = client.connect()
     third = asking.search("film", page=3)
     assert [film.id for film in third.results] == [41, 42, 43, 44, 45]
     assert (third.total_pages, third.total_results) == (3, 45)
@@ -73,7 +73,7 @@ def test_searches_and_lists_come_in_pages(tmdb: TmdbServer, settings: Settings) 
 
 def test_without_a_region_none_is_sent(tmdb: TmdbServer) -> None:
     tmdb.lists["/movie/now_playing"] = [CLEO]
-    connecting.connect().listed("now-playing")
+    client.connect().listed("now-playing")
     assert "region" not in tmdb.seen[0].query
 
 
@@ -84,7 +84,7 @@ def test_without_a_region_none_is_sent(tmdb: TmdbServer) -> None:
 )
 def test_what_fails_once_is_tried_again(tmdb: TmdbServer, trouble: server.Behaviour) -> None:
     tmdb.next(PATH, trouble)
-    assert connecting.connect().details(CLEO).title == "Cléo from 5 to 7"
+    assert client.connect().details(CLEO).title == "Cléo from 5 to 7"
     assert tmdb.paths() == [PATH, PATH]
     assert len(tmdb.waits) == 1
     assert 0.5 <= tmdb.waits[0] <= 1
@@ -94,7 +94,7 @@ def test_what_fails_once_is_tried_again(tmdb: TmdbServer, trouble: server.Behavi
 def test_attempts_have_an_end(tmdb: TmdbServer, patience: client.Patience, attempts: int) -> None:
     tmdb.always(PATH, says(500))
     with pytest.raises(TmdbAway, match="TMDb answers 500"):
-        connecting.connect(patience).details(CLEO)
+        client.connect(patience).details(CLEO)
     assert len(tmdb.seen) == attempts
     assert sum(tmdb.waits) < patience.within_s
 
@@ -106,21 +106,21 @@ def test_attempts_have_an_end(tmdb: TmdbServer, patience: client.Patience, attem
 )
 def test_429_waits_as_long_as_tmdb_asks_for(tmdb: TmdbServer, asked: str) -> None:
     tmdb.next(PATH, says(429, Retry_After=asked))
-    assert connecting.connect().details(CLEO).id == CLEO
+    assert client.connect().details(CLEO).id == CLEO
     assert 1 <= tmdb.waits[0] <= 3
 
 
 @pytest.mark.parametrize("asked", ["soon", "-5", "", "0", "Thu, 01 Jan 1970 00:00:00 GMT"])
 def test_429_without_a_sensible_time_waits_a_second(tmdb: TmdbServer, asked: str) -> None:
     tmdb.next(PATH, says(429, Retry_After=asked))
-    assert connecting.connect().details(CLEO).id == CLEO
+    assert client.connect().details(CLEO).id == CLEO
     assert tmdb.waits[0] == 1
 
 
 def test_429_for_longer_than_anybody_waits_is_said_at_once(tmdb: TmdbServer) -> None:
     tmdb.always(PATH, says(429, Retry_After="86400"))
     with pytest.raises(TmdbBusy) as refusal:
-        connecting.connect(IN_BACKGROUND).details(CLEO)
+        client.connect(IN_BACKGROUND).details(CLEO)
     assert refusal.value.retry_after_s == 86400
     assert (len(tmdb.seen), tmdb.waits) == (1, [])
 
@@ -128,9 +128,9 @@ def test_429_for_longer_than_anybody_waits_is_said_at_once(tmdb: TmdbServer) -> 
 def test_429_holds_every_other_request_too(tmdb: TmdbServer) -> None:
     tmdb.next(PATH, says(429, Retry_After="50"))
     with pytest.raises(TmdbBusy):
-        connecting.connect(ASKED).details(CLEO)
+        client.connect(ASKED).details(CLEO)
     with pytest.raises(TmdbBusy) as refusal:
-        connecting.connect(ASKED).genres(language="en")
+        client.connect(ASKED).genres(language="en")
     assert tmdb.paths() == [PATH]
     assert 40 < (refusal.value.retry_after_s or 0) <= 50
 
@@ -139,17 +139,17 @@ def test_429_holds_every_other_request_too(tmdb: TmdbServer) -> None:
 def test_a_refused_token_is_not_tried_again(tmdb: TmdbServer, status: int) -> None:
     tmdb.always(PATH, says(status, {"status_code": 7}))
     with pytest.raises(TmdbRefused, match="TMDB_ACCESS_TOKEN"):
-        connecting.connect().details(CLEO)
+        client.connect().details(CLEO)
     assert len(tmdb.seen) == 1
 
 
 def test_a_film_that_is_not_there_is_told_from_a_wrong_address(tmdb: TmdbServer) -> None:
     with pytest.raises(TmdbLacksFilm):
-        connecting.connect().details(404404)
+        client.connect().details(404404)
     for body in (b"<html>nginx</html>", {"error": "no such route"}):
         tmdb.always(PATH, says(404, body))
         with pytest.raises(TmdbUnusable, match="TMDB_BASE_URL"):
-            connecting.connect().details(CLEO)
+            client.connect().details(CLEO)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_film_that_is_not_there_is_told_from_a_wrong_address(tmdb: TmdbServer)
 def test_an_answer_that_is_none_is_one_clear_error(tmdb: TmdbServer, body: bytes) -> None:
     tmdb.always(PATH, says(200, body))
     with pytest.raises(TmdbUnusable, match="TMDb answered with"):
-        connecting.connect().details(CLEO)
+        client.connect().details(CLEO)
     assert len(tmdb.seen) == 1
 
 
@@ -170,7 +170,7 @@ def test_redirects_within_tmdb_are_followed(tmdb: TmdbServer) -> None:
     tmdb.next("/movie/1", server.redirects(f"/3{PATH}"))
     tmdb.next(PATH, server.redirects(f"{tmdb.url}/movie/1", status=308))
     tmdb.next("/movie/1", server.redirects(f"/3{PATH}"))
-    assert connecting.connect().details(CLEO).id == CLEO
+    assert client.connect().details(CLEO).id == CLEO
     assert {seen.headers["Authorization"] for seen in tmdb.seen} == {f"Bearer {server.TOKEN}"}
 
 
@@ -181,14 +181,14 @@ def test_a_redirect_to_another_host_is_refused(tmdb: TmdbServer, location: str) 
     with server.running() as other:
         tmdb.always(PATH, server.redirects(location.format(port=other.port)))
         with pytest.raises(TmdbUnusable, match="another host"):
-            connecting.connect().details(CLEO)
+            client.connect().details(CLEO)
         assert other.seen == []
 
 
 def test_redirects_have_an_end(tmdb: TmdbServer) -> None:
     tmdb.always(PATH, server.redirects(f"/3{PATH}"))
     with pytest.raises(TmdbUnusable, match="without end"):
-        connecting.connect().details(CLEO)
+        client.connect().details(CLEO)
     assert len(tmdb.seen) == 4
 
 
@@ -198,31 +198,31 @@ def test_a_giant_answer_is_cut_off(tmdb: TmdbServer, packed: bool) -> None:
     headers = {"Content_Encoding": "gzip"} if packed else {}
     tmdb.always(PATH, says(200, gzip.compress(body) if packed else body, **headers))
     with pytest.raises(TmdbUnusable, match="more than can be meant"):
-        connecting.connect().details(CLEO)
+        client.connect().details(CLEO)
 
 
 def test_a_packed_answer_is_read(tmdb: TmdbServer) -> None:
     packed = gzip.compress(json.dumps(cleo()).encode())
     tmdb.always(PATH, says(200, packed, Content_Encoding="gzip"))
-    assert connecting.connect().details(CLEO).id == CLEO
+    assert client.connect().details(CLEO).id == CLEO
 
 
 @pytest.mark.parametrize("slow", [server.is_slow, server.drips], ids=["silent", "dripping"])
 def test_a_slow_answer_is_given_up(
     tmdb: TmdbServer, monkeypatch: pytest.MonkeyPatch, slow: server.Behaviour
 ) -> None:
-    monkeypatch.setattr(connecting, "TIMEOUT", httpx2.Timeout(0.2))
+    monkeypatch.setattr(client, "TIMEOUT", httpx2.Timeout(0.2))
     monkeypatch.setattr(client, "ATTEMPT_S", 0.2)
     tmdb.next(PATH, slow, slow)
-    assert connecting.connect().details(CLEO).id == CLEO
+    assert client.connect().details(CLEO).id == CLEO
     assert len(tmdb.seen) == 3
 
 
 def test_nobody_listening_is_said(tmdb: TmdbServer, settings: Settings) -> None:
-    connecting.forget()
+    client.forget()
     settings.TMDB_BASE_URL = "http://127.0.0.1:1/3"
     with pytest.raises(TmdbAway, match="cannot be reached"):
-        connecting.connect().details(CLEO)
+        client.connect().details(CLEO)
 
 
 @pytest.mark.parametrize(
@@ -235,5 +235,5 @@ def test_what_cannot_be_a_token_is_not_sent(
 ) -> None:
     settings.TMDB_ACCESS_TOKEN = token
     with pytest.raises(TmdbNotConnected, match=reason):
-        connecting.connect()
+        client.connect()
     assert tmdb.seen == []

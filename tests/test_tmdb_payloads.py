@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from movies.importing.schemas import ImportedMovie
-from movies.tmdb.filling import EMPTY, movie_fields
+from movies.tmdb.mapping import EMPTY, movie_fields
 from movies.tmdb.payloads import Details, Film
 from tests.tmdb_payloads import CLEO, cleo
 

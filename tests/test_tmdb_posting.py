@@ -8,7 +8,7 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from movies.models import Genre, Movie
-from movies.tmdb.filling import movie_fields
+from movies.tmdb.mapping import movie_fields
 from movies.tmdb.models import FilmDetails, TmdbGenre
 from movies.tmdb.payloads import Details
 from movies.tmdb.provenance import ATTRIBUTION

@@ -13,9 +13,9 @@ from django.utils import timezone
 from movies.errors import MovieExists
 from movies.models import CatalogueVersion, Genre, Movie
 from movies.tmdb import services
-from movies.tmdb.fetching import Fetched
 from movies.tmdb.payloads import Details
 from movies.tmdb.provenance import tmdb_writes
+from movies.tmdb.services import Fetched
 from tests.builders import Client, make_movie
 from tests.tmdb_payloads import CLEO, cleo, video
 from tests.tmdb_server import TmdbServer

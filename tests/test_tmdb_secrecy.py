@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import httpx2
 import pytest
 
-from movies.tmdb import connecting
+from movies.tmdb import client
 from movies.tmdb.errors import TmdbNotConnected
 from tests import tmdb_server as server
 from tests.builders import Client
@@ -51,9 +51,9 @@ def test_no_log_and_no_error_holds_the_token(
     """Not even a traceback with the local variables of every frame."""
     for logger in ("", "httpx2", "httpcore2", "stamina", "movies.tmdb"):
         caplog.set_level(logging.DEBUG, logger=logger)
-    monkeypatch.setattr(connecting, "TIMEOUT", httpx2.Timeout(0.2))
+    monkeypatch.setattr(client, "TIMEOUT", httpx2.Timeout(0.2))
     tmdb.always(PATH, trouble)
-    asking = connecting.connect()
+    asking = client.connect()
     with pytest.raises(Exception, match="TMDb") as caught:
         asking.details(CLEO)
     error = caught.value
@@ -74,7 +74,7 @@ def test_no_log_of_a_success_holds_the_token(
     for logger in ("", "httpx2", "httpcore2"):
         caplog.set_level(logging.DEBUG, logger=logger)
     tmdb.add(cleo())
-    assert connecting.connect().details(CLEO).id == CLEO
+    assert client.connect().details(CLEO).id == CLEO
     assert {"httpx2", "httpcore2.http11"} <= {record.name for record in caplog.records}
     assert_secret("".join(f"{r.getMessage()} {vars(r)}" for r in caplog.records))
 
@@ -97,5 +97,5 @@ def test_no_answer_to_staff_holds_the_token(tmdb: TmdbServer, staff: Client) -> 
 def test_a_key_is_not_shown_when_it_is_refused(settings: Settings, tmdb: TmdbServer) -> None:
     settings.TMDB_ACCESS_TOKEN = key = "0123456789abcdef" * 2
     with pytest.raises(TmdbNotConnected) as caught:
-        connecting.connect()
+        client.connect()
     assert key not in caught.value.detail

@@ -12,10 +12,10 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from cinema.locks import single_run
 from movies.models import Movie
-from movies.tmdb import services, syncing
+from movies.tmdb import services, sync
 from movies.tmdb.breaker import Breaker
-from movies.tmdb.fetching import Fetched
 from movies.tmdb.models import SyncReport
+from movies.tmdb.services import Fetched
 from movies.tmdb.tasks import resume_syncs, start_sync
 from tests.builders import Client, make_movie, make_screening
 from tests.tmdb_payloads import tmdb_film
@@ -126,7 +126,7 @@ def test_a_run_that_takes_long_ends_its_piece_and_the_next_one_goes_on(
     sent: list[None] = []
     with monkeypatch.context() as patched:
         patched.setattr(services, "send_to_worker", lambda: sent.append(None))
-        patched.setattr(syncing, "PIECE_S", -1)
+        patched.setattr(sync, "PIECE_S", -1)
         start_sync("films")
     report = last_report()
     assert (report.state, report.attempts, len(sent)) == ("running", 0, 1)
@@ -230,7 +230,7 @@ def test_a_film_that_staff_delete_meanwhile_is_passed_by(
 def test_problems_are_counted_and_the_first_ones_are_told(
     tmdb: TmdbServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(syncing, "PROBLEMS_KEPT", 3)
+    monkeypatch.setattr(sync, "PROBLEMS_KEPT", 3)
     for number in range(1, 9):
         film(tmdb, number)
     tmdb.films.clear()

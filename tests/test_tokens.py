@@ -15,9 +15,8 @@ from django.utils import timezone
 from tests.builders import Client, access_token, make_user
 from tests.tokens import PASSWORD, bearer, claims, forge, sign_in, status_of
 from users.models import Session
-from users.sessions.keys import newest_key
-from users.sessions.services import open_session
-from users.sessions.tokens import issue_access_token
+from users.sessions import open_session
+from users.tokens import issue_access_token, newest_key
 
 pytestmark = pytest.mark.django_db
 

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from tests.builders import Client, access_token, make_user
 from tests.tokens import claims, forge, status_of
-from users.sessions.keys import newest_key
+from users.tokens import newest_key
 
 pytestmark = pytest.mark.django_db
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from cinema.api import api
-from cinema.demonstration import STAFF, VIEWER
-from cinema.processes import wait_for
+from cinema.development import STAFF, VIEWER
+from cinema.development.processes import wait_for
 from tests.http_file import Block, blocks
 from tests.jetbrains_client import JetBrainsClient
 from tests.jetbrains_tour import MADE, SOURCE, translate

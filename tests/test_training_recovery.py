@@ -71,7 +71,7 @@ def test_two_deliveries_at_once_train_once() -> None:
 
 def test_while_another_trains_a_run_waits() -> None:
     run = TrainingRun.objects.create()
-    with single_run(tasks.LOCK) as acquired:
+    with single_run(tasks.TRAINING_LOCK) as acquired:
         assert acquired
         tasks.train(run.pk)
         tasks.resume_training()
@@ -216,7 +216,7 @@ def test_a_worker_carries_out_what_staff_ask_for_over_http(
         [release] = staff.get("/releases").json()["data"]
         assert (release["id"], release["is_current"]) == (run["release_id"], True)
         # What was killed is sent again, and carried out by the same worker.
-        wait_until(lambda: not is_held(tasks.LOCK))
+        wait_until(lambda: not is_held(tasks.TRAINING_LOCK))
         change_something()
         dead = TrainingRun.objects.create(state=State.RUNNING, attempts=1)
         tasks.resume_training()

@@ -18,9 +18,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cinema.embedded import socket_paths
-from cinema.embedded_postgres import PUBLIC_PLACE
-from cinema.processes import wait_for
+from cinema.development.postgres import PUBLIC_PLACE
+from cinema.development.processes import wait_for
+from cinema.home import socket_paths
 from tests.running import ROOT, RunningCinema
 
 HEALS_WITHIN_S = 90

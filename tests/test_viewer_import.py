@@ -161,7 +161,7 @@ def test_of_several_ratings_of_a_film_the_latest_counts_in_whatever_order(viewer
 def test_a_films_mean_follows_at_once(
     viewer: Client, anonymous: Client, monkeypatch: pytest.MonkeyPatch, revoked_singly: int
 ) -> None:
-    monkeypatch.setattr("movies.answers.REVOKED_SINGLY", revoked_singly)
+    monkeypatch.setattr("movies.cached_responses.REVOKED_SINGLY", revoked_singly)
     film = make_cleo()
     assert anonymous.get(f"/movies/{film.pk}").json()["rating_count"] == 0
     imported(viewer, csv(RATINGS, f"{CLEO},4.5"))
@@ -233,7 +233,7 @@ def test_today_is_not_in_the_future_before_noon(viewer: Client) -> None:
 
 
 def test_a_full_history_takes_no_more(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recommendations.importing.writing.MAX_VIEWINGS", 1)
+    monkeypatch.setattr("recommendations.importing.plan.MAX_VIEWINGS", 1)
     make_cleo()
     report = imported(viewer, csv(DIARY, f"{CLEO},,,,2024-02-29", f"{CLEO},,,,2024-03-01"))
     assert (counts(report), report["refused_count"]) == ((1, 0, 0), 1)
@@ -263,7 +263,7 @@ def test_the_watchlist_has_room_for_as_many_films_as_any(
     viewer: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert MAX_FILMS == 500
-    monkeypatch.setattr("recommendations.importing.writing.MAX_FILMS", 2)
+    monkeypatch.setattr("recommendations.importing.plan.MAX_FILMS", 2)
     rows = make_films(3)
     for expected in [(2, 0, 0), (0, 0, 2)]:
         report = imported(viewer, csv(PLAIN, *rows), content="watchlist")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from recommendations.importing import archives, reading
+from recommendations.importing import archives, uploads
 from recommendations.models import Interaction
 from tests.builders import Client
 from tests.uploads import BOUNDARY, form, video
@@ -239,7 +239,7 @@ def test_a_huge_cell_refuses_the_file(viewer: Client) -> None:
 
 
 def test_too_many_rows_are_refused(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "MAX_ROWS", 10)
+    monkeypatch.setattr(uploads, "MAX_ROWS", 10)
     rows = [f"{CLEO},4", "broken"] * 5
     assert imported(viewer, csv(RATINGS, *rows), dry_run="true")["rows"] == 10
     assert "more than 10 rows" in refusal(viewer, csv(RATINGS, *rows, f"{CLEO},4"))
@@ -297,13 +297,13 @@ def test_bad_parameters_are_refused(viewer: Client, query: dict[str, Any]) -> No
 
 def test_the_worst_titles_take_no_longer(viewer: Client) -> None:
     """Characters that are many others in one, as often as they may be there."""
-    rows = [f"2024-01-01,{n}{'ﷺ' * 290},1962,x,4" for n in range(reading.MAX_FILMS)]
+    rows = [f"2024-01-01,{n}{'ﷺ' * 290},1962,x,4" for n in range(uploads.MAX_FILMS)]
     report = imported(viewer, zipped({"ratings.csv": csv(RATINGS, *rows)}))
-    assert report["unknown_count"] == reading.MAX_FILMS
+    assert report["unknown_count"] == uploads.MAX_FILMS
 
 
 def test_too_many_films_are_refused(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "MAX_FILMS", 2)
+    monkeypatch.setattr(uploads, "MAX_FILMS", 2)
     rows = [f"2024-01-01,{n},1962,x,4" for n in range(3)]
     assert imported(viewer, csv(RATINGS, *rows[:2], *rows[:2]))["rows"] == 4
     assert "more than 2 films" in refusal(viewer, csv(RATINGS, *rows))

@@ -39,8 +39,8 @@ from tests.viewer_files import (
     send,
     zipped,
 )
+from users.erasure import erase
 from users.models import Playlist, PlaylistEntry, User, Viewing
-from users.privacy.erasure import erase
 
 if TYPE_CHECKING:
     from pytest_django.fixtures import Settings
@@ -269,7 +269,7 @@ def test_what_there_is_no_room_for_waits_on(
 ) -> None:
     imported(viewer, EXPORT)
     make_cleo()
-    monkeypatch.setattr("recommendations.importing.writing.MAX_FILMS", 0)
+    monkeypatch.setattr("recommendations.importing.plan.MAX_FILMS", 0)
     assert match_pending() == 5
     assert PendingImport.objects.get().kind == PendingImport.Kind.WATCHLIST
     monkeypatch.undo()

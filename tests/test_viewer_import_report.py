@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from recommendations.importing import reading
+from recommendations.importing import uploads
 from recommendations.models import Interaction
 from tests.builders import Client, make_movie
 from tests.viewer_files import (
@@ -204,7 +204,7 @@ def test_a_zip_of_nothing_known_says_why(viewer: Client) -> None:
 
 
 def test_rows_are_counted_over_all_files(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "MAX_ROWS", 4)
+    monkeypatch.setattr(uploads, "MAX_ROWS", 4)
     files = {f"{n}/watched.csv": csv(PLAIN, CLEO, CLEO) for n in range(3)}
     assert "more than 4 rows" in refusal(viewer, zipped(files))
 

@@ -15,7 +15,7 @@ from django.conf import settings
 
 from cinema import health
 from cinema.celery import app
-from cinema.processes import wait_for
+from cinema.development.processes import wait_for
 from recommendations.models import TrainingRun
 from recommendations.training.requests import request_training
 from tests.audience import make_audience

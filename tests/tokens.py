@@ -11,10 +11,10 @@ import orjson
 from django.utils import timezone
 
 from tests.builders import Client
+from users import tokens
 from users.models import User
-from users.sessions import tokens
-from users.sessions.keys import newest_key
-from users.sessions.services import open_session
+from users.sessions import open_session
+from users.tokens import newest_key
 
 if TYPE_CHECKING:
     from django.test.client import _MonkeyPatchedWSGIResponse as Response

@@ -14,11 +14,10 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminRadioSelectWidget
 
 from cinema.errors import ApiError
-from cinema.office.pages import Page
+from cinema.model_admin import CinemaModelAdmin
+from users import erasure, second_factor
 from users.addresses import normal_email
 from users.models import Session, User
-from users.privacy import erasure
-from users.second_factor import services as second_factor
 
 Deleted = tuple[list[Any], dict[str, int], set[str], list[Any]]
 
@@ -51,7 +50,7 @@ class NewUserForm(OneSpelling, AdminUserCreationForm[User]):
 
 
 @admin.register(User)
-class ViewerAdmin(UserAdmin[User], Page[User]):  # type: ignore[misc]  # how `get_form` is typed
+class ViewerAdmin(UserAdmin[User], CinemaModelAdmin[User]):  # type: ignore[misc]  # how `get_form` is typed
     """For superusers: who is staff, and what is personal, is not everybody's business.
 
     Without groups and permissions, which the API does not know: staff may all that staff may.
@@ -100,7 +99,7 @@ class ViewerAdmin(UserAdmin[User], Page[User]):  # type: ignore[misc]  # how `ge
 
 
 @admin.register(Session)
-class SessionAdmin(Page[Session]):
+class SessionAdmin(CinemaModelAdmin[Session]):
     """To look at, and to delete, which ends it: nobody makes or edits a session by hand."""
 
     audited = "session"

@@ -1,22 +1,41 @@
+from django.conf import settings
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from ninja import Router
+from ninja.pagination import paginate
 from ninja.responses import Status
 
 from cinema.auth import signed_in
 from cinema.errors import problems
-from cinema.throttling.limits import Limit, named_account
-from users import services
+from cinema.schemas import Paginated
+from cinema.throttling.limits import Limit, account_in_body, client_address
+from users import erasure, services, sessions
 from users.auth import AuthedRequest
-from users.models import User
-from users.privacy import erasure
-from users.privacy.schemas import ErasureIn
-from users.schemas import PasswordIn, ProfileIn, RegisterIn, UserOut
+from users.export import export_response, write_export
+from users.models import Session, User
+from users.schemas import (
+    ErasureIn,
+    ExportOut,
+    ForgottenIn,
+    LoginIn,
+    PasswordIn,
+    ProfileIn,
+    RefreshIn,
+    RegisterIn,
+    ResetIn,
+    SessionOut,
+    TokenPairOut,
+    UserOut,
+    VerifyIn,
+)
+from users.sessions import TokenPair
 
 router = Router(tags=["Accounts"])
 REGISTER = Limit("THROTTLE_REGISTER")
 PASSWORD = Limit("THROTTLE_LOGIN")
 # A new address is mailed to, whosever it is.
-MAIL = Limit("THROTTLE_MAIL", when=lambda request: bool(named_account(request)))
+MAIL = Limit("THROTTLE_MAIL", when=lambda request: bool(account_in_body(request)))
 
 
 @router.post("/auth/register", throttle=REGISTER, response={201: UserOut, **problems(403, 422)})
@@ -63,3 +82,130 @@ def change_password(request: AuthedRequest, payload: PasswordIn) -> Status[None]
     """Change one's password. Every other session ends, this one stays."""
     services.change_password(user=request.auth, **payload.model_dump())
     return Status(204, None)
+
+
+privacy_router = Router(tags=["Accounts"])
+HEAVY = Limit("THROTTLE_HEAVY")
+
+
+@privacy_router.get(
+    "/users/me/export", throttle=HEAVY, auth=signed_in, response={200: ExportOut, **problems(401)}
+)
+def export_me(request: AuthedRequest) -> HttpResponseBase:
+    """Everything that is kept about the viewer, as one JSON document to be saved."""
+    return export_response(write_export(request.auth), name="cinema-export.json")
+
+
+recovery_router = Router(tags=["Accounts"])
+MAILS = Limit("THROTTLE_MAIL")
+TOKENS = Limit("THROTTLE_LOGIN")
+
+
+@recovery_router.post(
+    "/auth/password/forgot", throttle=MAILS, response={202: None, **problems(422)}
+)
+def forgot_password(request: HttpRequest, payload: ForgottenIn) -> Status[None]:
+    """Have a link to choose a new password mailed. The answer is the same for every address."""
+    services.request_reset(email=payload.email)
+    return Status(202, None)
+
+
+@recovery_router.post(
+    "/auth/password/reset", throttle=TOKENS, response={204: None, **problems(422)}
+)
+def reset_password(request: HttpRequest, payload: ResetIn) -> Status[None]:
+    """Choose a new password by the token of a mailed link. All sessions end."""
+    services.reset_password(**payload.model_dump(), address=client_address(request))
+    return Status(204, None)
+
+
+@recovery_router.post(
+    "/auth/email/verification",
+    throttle=MAILS,
+    auth=signed_in,
+    response={202: None, **problems(401)},
+)
+def request_verification(request: AuthedRequest) -> Status[None]:
+    """Have a link to verify one's e-mail address mailed again. A verified one gets none."""
+    services.request_verification(user=request.auth)
+    return Status(202, None)
+
+
+@recovery_router.post("/auth/email/verify", throttle=TOKENS, response={204: None, **problems(422)})
+def verify_email(request: HttpRequest, payload: VerifyIn) -> Status[None]:
+    """Verify an e-mail address by the token of a mailed link."""
+    services.verify_email(token=payload.token)
+    return Status(204, None)
+
+
+sessions_router = Router(tags=["Accounts"])
+LOGIN = Limit("THROTTLE_LOGIN")
+REFRESH = Limit("THROTTLE_REFRESH")
+
+
+@sessions_router.post(
+    "/auth/login", throttle=LOGIN, response={200: TokenPairOut, **problems(401, 422)}
+)
+def login(request: HttpRequest, payload: LoginIn) -> TokenPairOut:
+    """Exchange an e-mail address and a password for tokens."""
+    address, device = client_address(request), request.headers.get("User-Agent", "")
+    return _token_pair(sessions.sign_in(**payload.model_dump(), address=address, device=device))
+
+
+@sessions_router.post(
+    "/auth/refresh", throttle=REFRESH, response={200: TokenPairOut, **problems(401, 422)}
+)
+def refresh(request: HttpRequest, payload: RefreshIn) -> TokenPairOut:
+    """Spend a refresh token for a new pair. Using a spent one ends the whole session.
+
+    For a few seconds it is answered with the same successor instead, as an answer may get lost.
+    """
+    return _token_pair(sessions.refresh(token=payload.refresh))
+
+
+@sessions_router.post("/auth/logout", response={204: None, **problems(422)})
+def logout(request: HttpRequest, payload: RefreshIn) -> Status[None]:
+    """End the session of a refresh token. Its access tokens stop counting at once.
+
+    Also where the token is unknown, spent or expired: then nobody is signed in by it either.
+    """
+    sessions.sign_out(token=payload.refresh)
+    return Status(204, None)
+
+
+@sessions_router.get(
+    "/users/me/sessions",
+    auth=signed_in,
+    response={200: list[SessionOut], **problems(401, 422)},
+)
+@paginate(Paginated)
+def list_sessions(request: AuthedRequest) -> QuerySet[Session]:
+    """Where the viewer is signed in, the session that was used last first."""
+    return sessions.list_sessions(user=request.auth)
+
+
+@sessions_router.delete("/users/me/sessions", auth=signed_in, response={204: None, **problems(401)})
+def end_other_sessions(request: AuthedRequest) -> Status[None]:
+    """Sign out everywhere else. The session that asks goes on."""
+    sessions.end_other_sessions(user=request.auth)
+    return Status(204, None)
+
+
+@sessions_router.delete(
+    "/users/me/sessions/{session_id}",
+    auth=signed_in,
+    response={204: None, **problems(401, 404, 422)},
+)
+def end_session(request: AuthedRequest, session_id: int) -> Status[None]:
+    """End one of the viewer's sessions, this one or another. Its tokens stop counting at once."""
+    sessions.end_session(user=request.auth, session_id=session_id)
+    return Status(204, None)
+
+
+def _token_pair(pair: TokenPair) -> TokenPairOut:
+    return TokenPairOut(
+        access=pair.access,
+        refresh=pair.refresh,
+        token_type="Bearer",  # noqa: S106 - not a password
+        expires_in=settings.ACCESS_TOKEN_LIFETIME_S,
+    )

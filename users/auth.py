@@ -1,9 +1,17 @@
 """The requests of signed-in users and of anyone, for type checkers."""
 
-from django.contrib.auth.models import AnonymousUser
-from django.http import HttpRequest
+from __future__ import annotations
 
-from users.models import User
+from functools import cache
+
+from django.contrib.auth.backends import BaseBackend
+from django.contrib.auth.models import AnonymousUser
+from django.db import DEFAULT_DB_ALIAS, connection
+from django.http import HttpRequest
+from django.utils import timezone
+
+from users.models import Session, User
+from users.tokens import read_access_token
 
 #: Who calls an operation for `anyone`.
 Reader = User | AnonymousUser
@@ -15,3 +23,54 @@ class AuthedRequest(HttpRequest):
 
 class ReaderRequest(HttpRequest):
     auth: Reader
+
+
+def token_user(*, session_id: int, user_id: int) -> User | None:
+    """The viewer whose session stands, with that session; one query.
+
+    Each request makes it, so its text is put together once: Django's compiler took half the time
+    of a request that does nothing else.
+    """
+    sql, names, own_names = _token_user_query()
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [session_id, user_id, timezone.now()])
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    user = User.from_db(DEFAULT_DB_ALIAS, names, row[: len(names)])
+    user.session = Session.from_db(DEFAULT_DB_ALIAS, own_names, row[len(names) :])
+    user.session.user = user
+    return user
+
+
+@cache
+def _token_user_query() -> tuple[str, list[str], list[str]]:
+    """The text, and the fields that its columns are, of the viewer and of the session."""
+    users = [field.attname for field in User._meta.concrete_fields]
+    sessions = [field.attname for field in Session._meta.concrete_fields]
+    columns = [*(f"viewer.{name}" for name in users), *(f"session.{name}" for name in sessions)]
+    return (
+        f"SELECT {', '.join(columns)} FROM users_session AS session "  # noqa: S608 - our own names
+        "JOIN users_user AS viewer ON viewer.id = session.user_id "
+        "WHERE session.id = %s AND viewer.id = %s AND viewer.is_active "
+        "AND session.revoked_at IS NULL AND session.expires_at > %s",
+        users,
+        sessions,
+    )
+
+
+class AccessTokenBackend(BaseBackend):
+    """Reads access tokens for `cinema.auth`, and signs nobody in by other means."""
+
+    def authenticate(
+        self, request: HttpRequest | None, access_token: str | None = None, **credentials: object
+    ) -> User | None:
+        """The viewer, if the session of the token stands: asked of Postgres in the one query that
+        each request makes for its viewer, so what is revoked counts nowhere from then on.
+        """
+        if access_token is None or (token := read_access_token(access_token)) is None:
+            return None
+        return token_user(session_id=token.session_id, user_id=token.user_id)
+
+    def get_user(self, user_id: int) -> User | None:
+        return User.objects.filter(pk=user_id).first()

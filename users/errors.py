@@ -98,3 +98,10 @@ class AccountNotTrusted(Conflict):
             "may be somebody else. Have it verified by the mailed link first.",
         }
         super().__init__(reasons[why])
+
+
+class LastSuperuser(Conflict):
+    def __init__(self) -> None:
+        super().__init__(
+            "This is the only account that may appoint staff. Make somebody else a superuser first."
+        )

@@ -1,19 +1,22 @@
+"""What the trigger that ends a viewer's sessions with their password is told."""
+
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.models import PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
-from django.db import models
+from django.db import connection, models, transaction
 from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 
 from movies.models import Genre, Movie, Screening
 from users.addresses import email_key
-from users.sessions.keeping import sessions_kept
 
 
 class UserManager(BaseUserManager["User"]):
@@ -342,3 +345,24 @@ class PlaylistFollow(models.Model):
 
     def __str__(self) -> str:
         return f"user {self.user_id} follows playlist {self.playlist_id}"
+
+
+#: In the place of a session's id.
+EVERY = "*"
+
+
+@contextmanager
+def sessions_kept(which: int | str = EVERY) -> Iterator[None]:
+    """A password that is written within ends no session, or all but the one with this id.
+
+    In a transaction that goes on afterwards, the next password ends them again.
+    """
+    with transaction.atomic():
+        _tell(str(which))
+        yield
+        _tell("")
+
+
+def _tell(kept: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('cinema.session', %s, true)", [kept])

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import BoundedSemaphore
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.contrib.auth.hashers import check_password
+from django.contrib.auth.hashers import Argon2PasswordHasher, check_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 
-from cinema.throttling.lockout import confirmed
-from users.errors import WeakPassword, WrongPassword
+from cinema.throttling.lockout import check_confirmation
+from users.errors import TooManyPasswords, WeakPassword, WrongPassword
 from users.models import User
 
 
@@ -62,5 +65,44 @@ def confirm_password(user: User, password: str, *, field: str = "password") -> N
         TooManyAttempts: After too many wrong ones; this one was not looked at.
     """
     # Not by the method of the user, which may make the hash anew: that would end the sessions.
-    if not confirmed(lambda: check_password(password, user.password), viewer_id=user.pk):
+    if not check_confirmation(lambda: check_password(password, user.password), viewer_id=user.pk):
         raise WrongPassword(field)
+
+
+#: Of one process.
+AT_ONCE = 2
+#: Threads that may wait for a turn. The other threads of the web stay free for other requests.
+WAITING = max(1, settings.WEB_THREADS // 2)
+
+_turns = BoundedSemaphore(AT_ONCE)
+_places = BoundedSemaphore(AT_ONCE + WAITING)
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    """Wait for one of `AT_ONCE` turns.
+
+    Raises:
+        TooManyPasswords: `WAITING` threads wait already.
+    """
+    if not _places.acquire(blocking=False):
+        raise TooManyPasswords
+    try:
+        with _turns:
+            yield
+    finally:
+        _places.release()
+
+
+class Argon2(Argon2PasswordHasher):
+    """Django's hasher, with a bounded queue: a hash takes 100 MB and all cores for a tenth of a
+    second, so more at once would gain nothing (0029) and could take all memory of a small server.
+    """
+
+    def encode(self, password: str, salt: str) -> str:
+        with _turn():
+            return super().encode(password, salt)
+
+    def verify(self, password: str, encoded: str) -> bool:
+        with _turn():
+            return super().verify(password, encoded)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from ninja import Field, Schema
 from pydantic import ConfigDict, StringConstraints
@@ -56,3 +56,93 @@ class UserOut(Schema):
     @staticmethod
     def resolve_email_verified(user: User) -> bool:
         return user.email_verified_at is not None
+
+
+_TOKEN = Field(
+    min_length=1, max_length=200, description="From the link.", examples=["6fVw0pJmNn1sHc…"]
+)
+
+
+class ForgottenIn(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    email: Email = Field(examples=["agnes@example.org"])
+
+
+class ResetIn(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    token: str = _TOKEN
+    password: Password = Field(examples=["vagabond in winter"])
+
+
+class VerifyIn(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    token: str = _TOKEN
+
+
+class LoginIn(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    email: Line = Field(max_length=254, examples=["agnes@example.org"])
+    password: Password = Field(examples=["cleo from 5 to 7"])
+    otp: str = Field(
+        default_factory=str,
+        max_length=40,
+        description="For an account with a second factor: the code of the authenticator app, "
+        "or a recovery code.",
+        examples=["287082"],
+    )
+
+
+class RefreshIn(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    refresh: str = Field(max_length=1000, examples=["mAb7f9…"])
+
+
+class TokenPairOut(Schema):
+    access: str = Field(examples=["eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9…"])
+    refresh: str = Field(examples=["mAb7f9…"])
+    token_type: str = Field(examples=["Bearer"])
+    expires_in: int = Field(description="Seconds until `access` ends.", examples=[900])
+
+
+class SessionOut(Schema):
+    id: int = Field(examples=[31])
+    device: str = Field(
+        description="`User-Agent` of the sign-in.", examples=["Mozilla/5.0 (X11; Linux x86_64) …"]
+    )
+    created_at: datetime
+    last_used_at: datetime = Field(description="When it was signed in or refreshed last.")
+    expires_at: datetime = Field(description="Unless it is refreshed before.")
+    is_current: bool = Field(description="Whether this request comes from it.")
+
+
+class ErasureIn(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    password: Password = Field(examples=["cleo from 5 to 7"])
+
+
+class ExportOut(Schema):
+    """The head of the document; then a list for each kind of thing that is kept.
+
+    Such as `sessions`, `favourites`, `viewings`, `interactions`, `playlists` with their `entries`,
+    `audit_log`. There will be more: read those that you know.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    format: str = Field(examples=["cinema-personal-data"])
+    version: int = Field(examples=[1])
+    made_at: datetime
+    cinema: str = Field(examples=["Cinema"])
+    left_out: dict[str, str] = Field(
+        description="Columns that are not in it, and why.",
+        examples=[{"users.User.password": "A hash."}],
+    )
+    account: dict[str, Any] = Field(
+        examples=[{"id": 7, "email": "agnes@example.org", "name": "Agnès"}]
+    )

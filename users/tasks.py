@@ -5,7 +5,7 @@ import logging
 from celery import shared_task
 
 from cinema.locks import single_run
-from users.sessions import pruning
+from users import mails, sessions
 
 log = logging.getLogger(__name__)
 
@@ -14,5 +14,32 @@ log = logging.getLogger(__name__)
 def prune_sessions() -> None:
     """Delete expired tokens and sessions that ended long ago. Safe to deliver twice."""
     with single_run("users.prune_sessions") as acquired:
-        if acquired and any((pruned := pruning.prune()).values()):
+        if acquired and any((pruned := sessions.prune_sessions()).values()):
             log.info("deleted: %s", ", ".join(f"{n} {what}" for what, n in pruned.items()))
+
+
+mail_log = logging.getLogger(__name__)
+
+
+@shared_task(name="users.send_mail")
+def send_mail(request_id: int) -> None:
+    """Send one mail. Delivered twice at once, it is sent once."""
+    mails.deliver_mail(request_id)
+
+
+@shared_task(name="users.send_waiting_mails")
+def send_waiting_mails() -> None:
+    """Try again what is due. Safe to deliver twice."""
+    with single_run("users.send_waiting_mails") as acquired:
+        if acquired and (waiting := mails.deliver_waiting_mails()):
+            mail_log.info("mails tried again: %d", waiting)
+
+
+@shared_task(name="users.forget_mailed_tokens")
+def forget_mailed_tokens() -> None:
+    """Delete expired links. Safe to deliver twice."""
+    with single_run("users.forget_mailed_tokens") as acquired:
+        if acquired and (forgotten := mails.delete_expired_mailed_tokens()):
+            mail_log.info("expired links deleted: %d", forgotten)
+        if acquired:
+            mails.delete_old_mail_files()

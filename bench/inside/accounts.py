@@ -13,8 +13,8 @@ from django.contrib.auth.hashers import get_hasher, make_password
 from django.db import connection
 
 from users.models import User
-from users.sessions.services import open_session
-from users.sessions.tokens import issue_access_token, read_access_token
+from users.sessions import open_session
+from users.tokens import issue_access_token, read_access_token
 
 PASSWORD = "cleo from 5 to 7"  # noqa: S105 - of viewers who are made up
 

@@ -16,10 +16,10 @@ from django.utils import timezone
 from numpy.typing import NDArray
 
 from bench.inside.filling import without_indexes, without_triggers
-from cinema.demonstration.films import load_films
-from movies.lifecycle import current_status
+from cinema.development.simulated_programme import load_films
 from movies.models import Genre, Hall, Movie
-from movies.search.indexing import index_for_search
+from movies.scheduled_updates import current_status
+from movies.search.index import index_stale_movies
 
 T = TypeVar("T")
 
@@ -84,7 +84,7 @@ def fill_catalogue(*, films: int, screenings: int) -> dict[str, float]:
         _copy_screenings(first_day, days, movie_ids, starts)
         steps["screenings"] = time.perf_counter()
     with without_indexes("movies_moviesearch"):
-        index_for_search()
+        index_stale_movies()
     steps["search"] = time.perf_counter()
     with connection.cursor() as cursor:  # as autovacuum would, which must not run meanwhile
         cursor.execute("VACUUM ANALYZE")

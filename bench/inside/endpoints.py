@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from cinema.answers.keeping import answers
+from cinema.response_cache import responses
 from movies import catalogue
 from movies.models import Movie, Screening
 
@@ -96,5 +96,5 @@ def _timed(get: Callable[[], Any]) -> float:
 def _forget() -> None:
     """As after a change of the catalogue, in a process that has never made this answer."""
     catalogue.forget()
-    answers.forget()
+    responses.forget()
     cache.clear()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench.inside.synthetic import Ratings, make_ratings
 from movies.models import Genre, Movie
-from recommendations.data import POSTGRES_EPOCH_S
+from recommendations.dataset import POSTGRES_EPOCH_S
 from recommendations.models import Interaction
 from users.models import User
 

@@ -16,24 +16,22 @@ from django.utils import timezone
 
 from movies import catalogue
 from movies.models import Hall, Movie, Screening
-from recommendations.data import load_history
-from recommendations.impressions.unopened import shown_unopened
-from recommendations.lists.batches import lists_for
-from recommendations.lists.candidates import films_for
-from recommendations.lists.choosing import Choice, Question, choose_items
-from recommendations.lists.opinions import Models
+from recommendations.dataset import load_history
+from recommendations.impressions.storage import shown_unopened
+from recommendations.lists.list_builder import ListBuilder, ListQuery, build_items, build_lists
 from recommendations.lists.ranking import HYBRID
-from recommendations.loading import LoadedRelease, current_release
+from recommendations.lists.scores import ReleaseScorer, candidates_for
 from recommendations.models import Interaction, TrainingRun
+from recommendations.releases import LoadedRelease, loaded_release
 from recommendations.training.runs import run_training
 from users.models import User
-from users.preferences.selectors import get_preferences
+from users.preferences import stated_preferences
 
 SHOWING = 60
 APART = timedelta(hours=2, minutes=30)
 LIMIT = 10
-CATALOGUE = Question("catalogue", HYBRID, days=7)
-PROGRAMME = Question("programme", HYBRID, days=7)
+CATALOGUE = ListQuery("catalogue", HYBRID, days=7)
+PROGRAMME = ListQuery("programme", HYBRID, days=7)
 
 
 def train_hybrid() -> None:
@@ -64,13 +62,13 @@ def measure_hybrid(*, viewers: int, rounds: int, seed: int = 1895) -> dict[str, 
     raters = Interaction.objects.order_by().values("user_id").distinct()
     ids = sorted(User.objects.filter(pk__in=raters, is_active=True).values_list("pk", flat=True))
     drawn = random.Random(seed).sample(ids, min(viewers, len(ids)))
-    release = current_release()
+    release = loaded_release()
     for user_id in drawn:  # what is known of films is then in memory, as in a server that runs
         _time_one(user_id, release)
     found = [_time_one(user_id, release) for user_id in drawn]
-    lists = [lists_for(drawn, PROGRAMME, limit=LIMIT) for _ in range(rounds + 1)]
+    lists = [build_lists(drawn, PROGRAMME, limit=LIMIT) for _ in range(rounds + 1)]
     seconds = [_seconds(partial(list, each))[0] for each in lists][1:]
-    films = films_for("catalogue", 7, catalogue.current().snapshot, release)
+    films = candidates_for("catalogue", 7, catalogue.current().snapshot, release)
     parts = sum((parts for *_, parts in found), Counter[str]())
     return {
         "films": len(films.ids),
@@ -86,19 +84,19 @@ def measure_hybrid(*, viewers: int, rounds: int, seed: int = 1895) -> dict[str, 
 def _time_one(user_id: int, release: LoadedRelease) -> tuple[dict[str, float], int, Counter[str]]:
     """Milliseconds, the length of the history, and from where the list is."""
     snapshot = catalogue.current().snapshot
-    films = films_for("catalogue", 7, snapshot, release)
+    films = candidates_for("catalogue", 7, snapshot, release)
     in_history, history = _seconds(lambda: load_history(user_id))
 
     def choose(*, with_reasons: bool) -> Any:
-        models = Models(release, films, [history])
-        stated = partial(get_preferences, user_id)
+        models = ReleaseScorer(release, films, [history])
+        stated = partial(stated_preferences, user_id)
         shown = partial(_unopened, user_id)
-        choice = Choice(user_id, 0, CATALOGUE, snapshot, models, stated, shown)
+        choice = ListBuilder(user_id, 0, CATALOGUE, snapshot, models, stated, shown)
         return choice.items(with_reasons=with_reasons)
 
     ranked, items = _seconds(lambda: choose(with_reasons=False))
     explained, _ = _seconds(lambda: choose(with_reasons=True))
-    whole, _ = _seconds(lambda: choose_items(user_id, release, "catalogue", HYBRID, 7))
+    whole, _ = _seconds(lambda: build_items(user_id, release, "catalogue", HYBRID, 7))
     seconds = {
         "ranked": ranked,
         "with reasons": explained,

@@ -11,8 +11,8 @@ from uuid import uuid4
 from django.utils import timezone
 
 from movies.models import Movie
-from recommendations.impressions import showing, storing, waiting
-from recommendations.impressions.showing import Shown
+from recommendations.impressions import storage, stream
+from recommendations.impressions.stream import ShownItem
 from recommendations.lists import serving
 from recommendations.models import Impression, Interaction
 from users.models import User
@@ -29,7 +29,7 @@ def measure_requests(*, rounds: int) -> dict[str, list[float]]:
     list_id, now = str(uuid4()), timezone.now()
 
     def note() -> None:
-        showing.note_shown(
+        stream.note_shown(
             user_id=user.pk,
             list_id=list_id,
             scope="catalogue",
@@ -40,7 +40,7 @@ def measure_requests(*, rounds: int) -> dict[str, list[float]]:
 
     def click() -> None:
         movie_id = shown[0].movie_id
-        showing.note_click(user_id=user.pk, list_id=list_id, movie_id=movie_id, clicked_at=now)
+        stream.note_click(user_id=user.pk, list_id=list_id, movie_id=movie_id, clicked_at=now)
 
     def recommend() -> None:
         serving.recommend(
@@ -61,7 +61,7 @@ def measure_requests(*, rounds: int) -> dict[str, list[float]]:
     for _ in range(rounds):
         for name, case in cases.items():
             found[name].append(_median_ms(case))
-    storing.store_waiting()
+    storage.store_waiting()
     return found
 
 
@@ -71,7 +71,7 @@ def measure_storing(*, rounds: int) -> list[float]:
     shown, now, rates = _shown(), timezone.now(), []
     for _ in range(rounds):
         for number in range(BATCHES):
-            showing.note_shown(
+            stream.note_shown(
                 user_id=users[number % len(users)],
                 list_id=str(uuid4()),
                 scope="catalogue",
@@ -80,15 +80,15 @@ def measure_storing(*, rounds: int) -> list[float]:
                 items=shown,
             )
         before, began_at = Impression.objects.count(), time.perf_counter()
-        assert storing.store_waiting() == BATCHES < waiting.MOST_WAITING
+        assert storage.store_waiting() == BATCHES < stream.MOST_WAITING
         took_s = time.perf_counter() - began_at
         rates.append((Impression.objects.count() - before) / took_s)
     return rates
 
 
-def _shown() -> list[Shown]:
+def _shown() -> list[ShownItem]:
     films = Movie.objects.published().order_by("pk").values_list("pk", flat=True)[:20]
-    return [Shown(place, pk, "hybrid", "als", False) for place, pk in enumerate(films, start=1)]
+    return [ShownItem(place, pk, "hybrid", "als", False) for place, pk in enumerate(films, start=1)]
 
 
 def _median_ms(case: Callable[[], None]) -> float:

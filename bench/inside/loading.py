@@ -12,10 +12,10 @@ import numpy as np
 import psutil
 from scipy.sparse import csr_matrix
 
-from recommendations.data import Dataset, load_dataset
-from recommendations.features import load_features
+from recommendations.dataset import Dataset, load_dataset
+from recommendations.interaction_weights import weight_table
+from recommendations.item_features import load_features
 from recommendations.models import Interaction
-from recommendations.weighing import weight_table
 
 #: `ru_maxrss` counts in these.
 RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024

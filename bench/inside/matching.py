@@ -8,14 +8,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from recommendations.data import load_dataset
-from recommendations.lists.choosing import LIST_LENGTH
-from recommendations.matches.films import company_for
-from recommendations.matches.nightly import match_all
-from recommendations.matches.services import find_new_matches, renew_matches
+from recommendations.dataset import load_dataset
+from recommendations.lists.list_builder import LIST_LENGTH
+from recommendations.matches.selectors import matches_for_movies
+from recommendations.matches.services import find_new_matches, match_all, renew_matches
 from recommendations.models import Interaction, Neighbour, Release
-from recommendations.training import publishing
-from recommendations.training.fitting import Trained
+from recommendations.training import runs
+from recommendations.training.fitting import TrainedModels
 from users.models import Preferences, User
 
 
@@ -51,7 +50,7 @@ def publish() -> None:
     release = Release(
         users=1, items=1, interactions=1, metrics={}, fingerprint="bench", training_s=0
     )
-    publishing.publish(release, Trained({}, {}), load_dataset())
+    runs.publish(release, TrainedModels({}, {}), load_dataset())
 
 
 def measure_at_once(*, viewers: int, seed: int = 1895) -> dict[str, Any]:
@@ -63,7 +62,7 @@ def measure_at_once(*, viewers: int, seed: int = 1895) -> dict[str, Any]:
         find_new_matches(user_id=user_id, movie_id=films[user_id][0])
     calls: dict[str, Callable[[int], object]] = {
         "new matches": lambda pk: find_new_matches(user_id=pk, movie_id=films[pk][0]),
-        "beside the films of a list": lambda pk: company_for(pk, films[pk][:LIST_LENGTH]),
+        "beside the films of a list": lambda pk: matches_for_movies(pk, films[pk][:LIST_LENGTH]),
         "all neighbours of one viewer": lambda pk: renew_matches(user_id=pk),
     }
     return {"ms": {what: [_ms(call, pk) for pk in drawn] for what, call in calls.items()}}

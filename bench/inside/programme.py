@@ -6,7 +6,7 @@ from datetime import datetime, time, timedelta
 
 from django.utils import timezone
 
-from cinema.demonstration.films import Film, load_films
+from cinema.development.simulated_programme import DemonstrationFilm, load_films
 from movies import services
 from movies.models import Movie
 from movies.screenings import services as screenings
@@ -42,7 +42,7 @@ def fill_programme() -> int:
     return SCREENINGS
 
 
-def _create(film: Film, start_date: object) -> Movie:
+def _create(film: DemonstrationFilm, start_date: object) -> Movie:
     return services.create_movie(
         fields={
             "name": film.name,

@@ -11,26 +11,28 @@ from typing import Any
 import psutil
 
 from bench.inside.loading import RSS_UNIT_BYTES
-from recommendations import evaluating
-from recommendations.engine.comparing import interval
+from recommendations import evaluation
+from recommendations.engine.evaluation.significance import bootstrap_interval
 
 
 def measure(*, name: str, split: str, folder: str, k: int, seed: int) -> dict[str, Any]:
     """Quality, seconds, and MB beyond the data; or why the algorithm is left out."""
-    material = evaluating.from_folder(Path(folder), tell=lambda line: None)
-    parts = evaluating.divide(material, split, seed=seed)
-    _, left_out = evaluating.choose(None, parts, material.items)
+    material = evaluation.from_folder(Path(folder), tell=lambda line: None)
+    parts = evaluation.split_data(material, split, seed=seed)
+    _, left_out = evaluation.choose_algorithms(None, parts, material.items)
     if name in left_out:
         return {"left_out": left_out[name]}
     gc.collect()
     before_bytes = psutil.Process().memory_info().rss
-    measured = evaluating.measure([name], parts, material.items, k=k, max_users=None, seed=seed)
+    measured = evaluation.measure([name], parts, material.items, k=k, max_users=None, seed=seed)
     peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT_BYTES
     one = measured[name]
     return {
         "learned_from": int(parts.train.nnz),
         "quality": asdict(one.quality),
-        "intervals": {what: interval(values) for what, values in one.judged.by_user.items()},
+        "intervals": {
+            what: bootstrap_interval(values) for what, values in one.judged.by_user.items()
+        },
         "fit_s": one.fit_s,
         "score_ms": 1000 * one.score_s / max(one.quality.users, 1),
         "peak_mb": (peak_bytes - before_bytes) / 1e6,

@@ -12,13 +12,12 @@ from django.conf import settings
 from scipy.sparse import csr_matrix
 
 from bench.inside.synthetic import make_features, make_ratings
-from recommendations.data import Dataset
+from recommendations.dataset import Dataset
 from recommendations.engine.algorithms import ALGORITHMS
-from recommendations.engine.ids import IdMap
-from recommendations.engine.protocol import ItemFeatures
-from recommendations.engine.splitting import split_by_time
+from recommendations.engine.evaluation.splits import split_by_time
+from recommendations.engine.matrices import IdMap, ItemFeatures
+from recommendations.interaction_weights import Evidence, weight_table
 from recommendations.training.fitting import train_all
-from recommendations.weighing import Evidence, weight_table
 
 
 def measure_release(*, viewers: int, films: int, ratings: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import implicit.cpu.als
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from recommendations.data import load_dataset
+from recommendations.dataset import load_dataset
 from recommendations.models import TrainingRun
 from recommendations.training.runs import run_training
 

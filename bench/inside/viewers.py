@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from recommendations.impressions.tasks import store_impressions
 from recommendations.models import Impression, Interaction
+from recommendations.tasks import store_impressions
 from users.models import User
-from users.sessions.services import open_session
-from users.sessions.tokens import issue_access_token
+from users.sessions import open_session
+from users.tokens import issue_access_token
 
 
 def issue_tokens(*, at_most: int, seed: int = 1895) -> list[str]:

@@ -11,8 +11,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from cinema.audit.models import AuditEntry
-from cinema.audit.telling import Told, tell
-from cinema.office.pages import ForStaff, Page, ReadOnly
+from cinema.audit.presentation import PresentedEntry, present
+from cinema.model_admin import CinemaModelAdmin, ReadOnlyPermissions, StaffPermissions
 
 if TYPE_CHECKING:
     from django.contrib.admin.views.main import ChangeList
@@ -20,13 +20,13 @@ else:
     from unfold.views import ChangeList
 
 
-class ToldChangeList(ChangeList):
+class AuditChangeList(ChangeList):
     """Names what the entries of a page speak of, for all of them at once."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         entries: list[Any] = list(self.result_list)
-        for entry, told in zip(entries, tell(entries), strict=True):
+        for entry, told in zip(entries, present(entries), strict=True):
             entry.told = told
         self.result_list = entries
 
@@ -45,7 +45,9 @@ class AuthorFilter(admin.SimpleListFilter):
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(ReadOnly, ForStaff[AuditEntry], Page[AuditEntry]):
+class AuditEntryAdmin(
+    ReadOnlyPermissions, StaffPermissions[AuditEntry], CinemaModelAdmin[AuditEntry]
+):
     """Who changed what. Written by triggers, and by nobody else."""
 
     list_display = ("at", "who", "what", "action", "changes", "via")
@@ -55,30 +57,32 @@ class AuditEntryAdmin(ReadOnly, ForStaff[AuditEntry], Page[AuditEntry]):
     ordering = ("-at", "-id")
     actions = None
 
-    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ToldChangeList]:
-        return ToldChangeList
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[AuditChangeList]:
+        return AuditChangeList
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
     ) -> AuditEntry | None:
         entry = super().get_object(request, object_id, from_field)
         if entry is not None:
-            [entry.told] = tell([entry])  # type: ignore[attr-defined]
+            [entry.told] = present([entry])  # type: ignore[attr-defined]
         return entry
 
     @admin.display
     def who(self, entry: Any) -> str:
-        return _told(entry).who or "–"
+        return _presented(entry).who or "–"
 
     @admin.display
     def what(self, entry: Any) -> str:
-        return _told(entry).what
+        return _presented(entry).what
 
     @admin.display
     def changes(self, entry: Any) -> SafeString:
-        return format_html("{}", render_to_string("office/changes.html", {"told": _told(entry)}))
+        return format_html(
+            "{}", render_to_string("office/changes.html", {"told": _presented(entry)})
+        )
 
 
-def _told(entry: Any) -> Told:
-    told: Told = entry.told
+def _presented(entry: Any) -> PresentedEntry:
+    told: PresentedEntry = entry.told
     return told

@@ -1,14 +1,86 @@
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from ninja import Query, Router
+from ninja import Field, Query, Router, Schema
 from ninja.pagination import paginate
 
-from cinema.audit import selectors
 from cinema.audit.models import AuditEntry
-from cinema.audit.schemas import AuditEntryOut, AuditFilters
 from cinema.auth import staff
 from cinema.errors import problems
-from cinema.schemas import Paginated
+from cinema.schemas import Moment, Paginated
+
+Via = Literal["api", "admin", "command", "task", "database"]
+Action = Literal["create", "update", "delete"]
+AuditedModel = Literal[
+    "movie",
+    "screening",
+    "hall",
+    "genre",
+    "user",
+    "session",
+    "second-factor",
+    "release",
+    "training-run",
+    "tmdb-sync",
+    "tmdb-genre",
+    "promotion",
+    "experiment",
+]
+AuditID = Annotated[int, Field(ge=1, le=2**63 - 1)]
+
+
+class AuditEntryOut(Schema):
+    id: int = Field(examples=[918])
+    at: datetime
+    user_id: int | None = Field(
+        description="Null where nobody in particular writes, as in a nightly task.", examples=[7]
+    )
+    via: Via
+    action: Action
+    model: AuditedModel
+    object_id: int = Field(examples=[310])
+    movie_id: int | None = Field(description="The film that it belongs to.", examples=[42])
+    before: dict[str, Any] | None = Field(
+        description="By column; of an update, the changed columns. Null on creation.",
+        examples=[{"state": "scheduled"}],
+    )
+    after: dict[str, Any] | None = Field(
+        description="By column. Null on deletion.", examples=[{"state": "cancelled"}]
+    )
+    request_id: str = Field(examples=["0f6c2f4e1f6b4f0d9a4d1d9a4f5c1e77"])
+    path: str = Field(examples=["PATCH /api/v1/screenings/310"])
+
+
+class AuditFilters(Schema):
+    model: AuditedModel | None = None
+    object_id: AuditID | None = None
+    movie_id: AuditID | None = Field(None, description="A film, its screenings, its promotions.")
+    user_id: AuditID | None = None
+    via: Via | None = None
+    action: Action | None = None
+    since: Moment | None = Field(None, alias="from", description="At or after.")
+    until: Moment | None = Field(None, alias="to", description="Before.")
+
+
+def list_entries(filters: AuditFilters) -> QuerySet[AuditEntry]:
+    """What was written, the newest first."""
+    wanted = filters.model_dump(exclude_none=True)
+    for name, lookup in (("since", "at__gte"), ("until", "at__lt")):
+        if name in wanted:
+            wanted[lookup] = wanted.pop(name)
+    return AuditEntry.objects.filter(**wanted)
+
+
+def entries_about(model: str | None, object_id: int) -> QuerySet[AuditEntry]:
+    """What happened to one thing, the newest first; to a film with its screenings."""
+    if model == AuditEntry.Model.MOVIE:
+        return AuditEntry.objects.filter(movie_id=object_id)
+    return AuditEntry.objects.filter(model=model or "", object_id=object_id)
+
 
 router = Router(tags=["Audit"])
 
@@ -17,4 +89,4 @@ router = Router(tags=["Audit"])
 @paginate(Paginated)
 def list_audit(request: HttpRequest, filters: Query[AuditFilters]) -> QuerySet[AuditEntry]:
     """Who changed what, with before and after, the newest first."""
-    return selectors.list_entries(filters)
+    return list_entries(filters)

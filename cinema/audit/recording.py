@@ -12,9 +12,13 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, Literal, TypedDict
+from urllib.parse import quote
 
 from django.db import connection, transaction
+from django.http import HttpRequest, HttpResponseBase
 from psycopg.pq import TransactionStatus
+
+from cinema.logs import current_request_id
 
 Via = Literal["api", "admin", "command", "task"]
 
@@ -104,3 +108,35 @@ class _Announcer:
 def _tell(text: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(_PARAMETER, [text])
+
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
+
+
+def audit_middleware(get_response: GetResponse) -> GetResponse:
+    """Put what staff write into the audit log. Reads, and what viewers write, cost nothing."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        if request.method in SAFE_METHODS:
+            return get_response(request)
+        with recording(lambda: _author_of(request)):
+            return get_response(request)
+
+    return middleware
+
+
+def _author_of(request: HttpRequest) -> Author | None:
+    """The member of staff whom the request's own kind of authentication has found."""
+    is_admin = request.path.startswith("/admin/")
+    user = getattr(request, "user" if is_admin else "auth", None)
+    if user is None or not getattr(user, "is_staff", False):
+        return None
+    return author(
+        user_id=user.pk,
+        via="admin" if is_admin else "api",
+        # Quoted, as a path may hold what JSON in Postgres may not.
+        path=f"{request.method} {quote(request.path)}",
+        request_id=current_request_id(),
+    )

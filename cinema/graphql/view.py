@@ -1,22 +1,128 @@
-"""`/graphql`: the same tokens as the REST API, and no cookies, so no forgery across sites."""
+"""Errors of an operation: a client's mistake is told to the client, a fault of ours is logged."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+import strawberry
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
+from graphql import GraphQLError, GraphQLSyntaxError
 from strawberry.django.views import GraphQLView
+from strawberry.extensions import DisableIntrospection, MaxTokensLimiter
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types import ExecutionContext, ExecutionResult
+from strawberry_django.optimizer import DjangoOptimizerExtension
 
 from cinema.auth import anyone
-from cinema.bodies import json_body, json_of
-from cinema.errors import ApiError, Unprocessable, database_away
-from cinema.graphql.schema import schema
+from cinema.errors import ApiError, Unprocessable, database_away, is_bad_value
+from cinema.graphql.arguments import BAD_INPUT
+from cinema.graphql.limits import PAGE, OperationLimits
+from cinema.http import json_body, json_of
 from cinema.throttling.limits import Limit
+from movies.graphql import MovieQuery
+from recommendations.graphql import RecommendationQuery, ViewerQuery
+from users.graphql import PlaylistQuery
+
+log = logging.getLogger(__name__)
+
+#: A message may repeat what the client sent, which may be megabytes.
+MAX_MESSAGE = 500
+INTERNAL = "INTERNAL_SERVER_ERROR"
+_BY_STATUS = {401: "UNAUTHENTICATED", 403: "FORBIDDEN", 404: "NOT_FOUND", 429: "TOO_MANY_REQUESTS"}
+
+
+def public_errors(errors: list[GraphQLError]) -> list[GraphQLError]:
+    """The errors as the client gets them: each with `extensions.code`, none with internals.
+
+    A fault of ours is logged with its traceback; a client's mistakes are one
+    short line, which repeats nothing that the client sent.
+    """
+    answers = [_public_error(error) for error in errors]
+    codes = sorted({(answer.extensions or {})["code"] for answer in answers} - {INTERNAL})
+    if codes:
+        log.info("a GraphQL operation is refused: %s", ", ".join(codes))
+    return answers
+
+
+def _public_error(error: GraphQLError) -> GraphQLError:
+    code, message = _classified(error)
+    if code == INTERNAL:
+        log.error("a GraphQL field failed: %s", error.path, exc_info=error.original_error)
+    if len(message) > MAX_MESSAGE:
+        message = f"{message[:MAX_MESSAGE]}…"
+    extensions: dict[str, Any] = {"code": code, **(error.extensions or {})}
+    return GraphQLError(
+        message,
+        nodes=error.nodes,
+        source=error.source,
+        positions=error.positions,
+        path=error.path,
+        extensions=extensions,
+    )
+
+
+def _classified(error: GraphQLError) -> tuple[str, str]:
+    """The code and the message of an error."""
+    if isinstance(error, GraphQLSyntaxError):
+        return "GRAPHQL_PARSE_FAILED", error.message
+    original = error.original_error
+    if isinstance(original, ApiError):
+        return _BY_STATUS.get(original.status, BAD_INPUT), error.message
+    if original is not None and is_bad_value(original):
+        return BAD_INPUT, "An argument has a value that the database cannot take."
+    # What GraphQL itself says of an argument or a variable comes without a path: nothing was
+    # resolved yet. Its own errors keep the exception of the scalar that refused the value.
+    is_of_the_document = error.path is None and bool(error.nodes)
+    if original is None or isinstance(original, GraphQLError) or is_of_the_document:
+        return ("GRAPHQL_VALIDATION_FAILED" if is_of_the_document else BAD_INPUT), error.message
+    return INTERNAL, "The server made an error."
+
+
+@strawberry.type
+class Query(MovieQuery, PlaylistQuery, RecommendationQuery, ViewerQuery):
+    """What can be read; who may read what is as in the REST API."""
+
+
+class CinemaSchema(strawberry.Schema):
+    def execute_sync(self, *args: Any, **options: Any) -> ExecutionResult:
+        """Execute an operation; its errors say whose mistake they are, and no more."""
+        result = super().execute_sync(*args, **options)
+        if result.errors:
+            result.errors = public_errors(result.errors)
+        return result
+
+    def process_errors(
+        self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
+    ) -> None:
+        """Errors are logged with the result; Strawberry calls this for some of them only."""
+
+
+class IntrospectionBySetting(DisableIntrospection):
+    def on_operation(self) -> Iterator[None]:
+        if settings.GRAPHQL_INTROSPECTION:
+            yield
+        else:
+            yield from super().on_operation()
+
+
+schema = CinemaSchema(
+    Query,
+    extensions=[
+        DjangoOptimizerExtension,
+        lambda: MaxTokensLimiter(max_token_count=settings.GRAPHQL_MAX_TOKENS),
+        IntrospectionBySetting,
+        OperationLimits,
+    ],
+    config=StrawberryConfig(relay_max_results=PAGE),
+)
+
 
 T = TypeVar("T")
 

@@ -10,16 +10,19 @@ Nothing here knows which accounts there are: unknown ones count like all others.
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
 
 from django.conf import settings
+from redis.exceptions import WatchError
 
-from cinema.throttling.errors import TooManyAttempts
-from cinema.throttling.names import account_of, hidden_name
-from cinema.throttling.stepping import Writes, step
+from cinema.cache import shared
+from cinema.throttling.counters import hidden_name
+from cinema.throttling.limits import TooManyAttempts, TooManyRequests, account_of
 
 T = TypeVar("T")
 
@@ -96,7 +99,7 @@ class _Names:
         )
 
 
-def guarded(check: Callable[[], T], *, account: str, address: str) -> T:
+def check_sign_in(check: Callable[[], T], *, account: str, address: str) -> T:
     """What `check` finds about somebody who wants to sign in; what is false is a wrong password.
 
     Args:
@@ -116,20 +119,22 @@ def guarded(check: Callable[[], T], *, account: str, address: str) -> T:
     return found
 
 
-def confirmed(check: Callable[[], T], *, viewer_id: int) -> T:
+def check_confirmation(check: Callable[[], T], *, viewer_id: int) -> T:
     """The same of somebody who holds the viewer's token, and is asked for the password again.
 
     Only such attempts count here, from wherever: nobody else can make the viewer wait.
     """
     name = hidden_name("viewer", str(viewer_id))
     now = time.time()
-    attempt = step([name], lambda found: _charge(name, _Failures.unpack(found[0], now), now))
+    attempt = compare_and_set(
+        [name], lambda found: _charge(name, _Failures.unpack(found[0], now), now)
+    )
     if found := _look(check, attempt):
-        step([name], lambda _: ({name: None}, None))
+        compare_and_set([name], lambda _: ({name: None}, None))
     return found
 
 
-def remember(*, account: str, address: str) -> None:
+def trust_address(*, account: str, address: str) -> None:
     """The viewer was there: has shown it by other means than the password, such as a mail."""
     _remember(_Names.of(account, address))
 
@@ -146,7 +151,7 @@ def _begin(names: _Names) -> _Attempt:
             raise TooManyAttempts(wait_s)
         return _charge(names.account, account, now)
 
-    return step([names.known, names.pair, names.account, names.address], decide)
+    return compare_and_set([names.known, names.pair, names.account, names.address], decide)
 
 
 def _charge(name: str, standing: _Failures, now: float) -> tuple[Writes, _Attempt]:
@@ -173,7 +178,7 @@ def _count(name: str) -> None:
     def decide(found: list[bytes | None]) -> tuple[Writes, None]:
         return {name: _Failures.unpack(found[0], now).one_more(now).pack()}, None
 
-    step([name], decide)
+    compare_and_set([name], decide)
 
 
 def _take_back(attempt: _Attempt) -> None:
@@ -185,9 +190,80 @@ def _take_back(attempt: _Attempt) -> None:
         last_at = attempt.before.last_at if standing.last_at == attempt.at else standing.last_at
         return {attempt.judged: _Failures(max(0, standing.count - 1), last_at).pack()}, None
 
-    step([attempt.judged], decide)
+    compare_and_set([attempt.judged], decide)
 
 
 def _remember(names: _Names) -> None:
     """Who has shown to be the viewer begins anew here. Elsewhere, guesses are counted on."""
-    step([names.known], lambda _: ({names.known: (b"1", KNOWN_S), names.pair: None}, None))
+    compare_and_set(
+        [names.known], lambda _: ({names.known: (b"1", KNOWN_S), names.pair: None}, None)
+    )
+
+
+Result = TypeVar("T")
+Server: TypeAlias = Any
+#: What stands under a name, and for how many seconds it is kept; None deletes it.
+Writes: TypeAlias = Mapping[str, tuple[bytes, int] | None]
+#: From what stands under the names to what is written, and what the step returns.
+Decision: TypeAlias = Callable[[list[bytes | None]], tuple[Writes, Result]]
+
+#: So often somebody else may come in between. With fewer threads than that it always succeeds.
+ATTEMPTS = 100
+#: Names that a process remembers while the cache is away.
+VALUES_CAPACITY = 20_000
+
+
+@dataclass
+class LocalValues:
+    """The same of this process alone. Beyond the capacity the oldest is forgotten."""
+
+    capacity: int = VALUES_CAPACITY
+    _values: OrderedDict[str, bytes] = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def step(self, names: Sequence[str], decide: Decision[Result]) -> Result:
+        with self._lock:
+            writes, result = decide([self._values.get(name) for name in names])
+            for name, write in writes.items():
+                self._values.pop(name, None)
+                if write:
+                    self._values[name] = write[0]
+            while len(self._values) > self.capacity:
+                self._values.popitem(last=False)
+            return result
+
+    def forget(self) -> None:
+        self._values.clear()
+
+
+local_values = LocalValues()
+
+
+def compare_and_set(names: Sequence[str], decide: Decision[Result]) -> Result:
+    """Read what stands under the names, and write what `decide` makes of it.
+
+    Args:
+        decide: May be called more than once. What it raises passes through, and nothing is
+            written.
+    """
+    done = shared().ask(lambda server: [_compare_and_set_on(server, names, decide)])
+    return done[0] if done else local_values.step(names, decide)
+
+
+def _compare_and_set_on(server: Server, names: Sequence[str], decide: Decision[Result]) -> Result:
+    with server.pipeline() as pipeline:
+        for _ in range(ATTEMPTS):
+            pipeline.watch(*names)
+            writes, result = decide(pipeline.mget(names))
+            pipeline.multi()
+            for name, write in writes.items():
+                if write:
+                    pipeline.set(name, write[0], ex=write[1])
+                else:
+                    pipeline.delete(name)
+            try:
+                pipeline.execute()
+            except WatchError:
+                continue
+            return result
+    raise TooManyRequests(1)

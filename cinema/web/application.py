@@ -17,7 +17,7 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.urls import get_resolver
 
-from cinema.private_files import keep_private
+from cinema.home import keep_private
 
 keep_private()
 _django = get_wsgi_application()
@@ -25,10 +25,16 @@ _django = get_wsgi_application()
 get_resolver().url_patterns  # noqa: B018
 
 # These modules need Django's settings.
-from cinema.web import slow_readers  # noqa: E402
+from cinema.web import bridge  # noqa: E402
 from cinema.web.bodies import NO_BODY, ArrivingBody, Body, BodyRefused, Limits, receive_body  # noqa: E402
-from cinema.web.bridge import answer_with, environ_of, send  # noqa: E402
-from cinema.web.direct import BUSY, FAILED, LIVE  # noqa: E402
+from cinema.web.bridge import (
+    BUSY,
+    FAILED,
+    LIVE,  # noqa: E402
+    call_django,
+    environ_of,
+    send,  # noqa: E402
+)
 from cinema.web.threads import TooBusy, WebThreads  # noqa: E402
 
 log = logging.getLogger(__name__)
@@ -57,7 +63,7 @@ class Application:
         if not self._limits_writing:
             # granian does not say when it begins to listen. By the first request it does.
             self._limits_writing = True
-            slow_readers.limit_writing()
+            bridge.limit_writing()
         if scope.path in LIVE_PATHS and scope.method in ("GET", "HEAD"):
             LIVE.send(scope, protocol)
             return
@@ -76,7 +82,7 @@ class Application:
             body.close()
 
     async def _answer(self, scope: Any, protocol: Any, body: Body) -> None:
-        call = partial(answer_with, _django, environ_of(scope, body))
+        call = partial(call_django, _django, environ_of(scope, body))
         answer = await self._threads_for(scope.path, body).run(call)
         if isinstance(body, ArrivingBody) and body.refused:
             answer.forget()

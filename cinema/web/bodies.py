@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from django.conf import settings
 
-from cinema.web.direct import BUSY, DirectResponse
+from cinema.web.bridge import BUSY, DirectResponse
 
 #: A body may pause for so long.
 LONGEST_PAUSE_S = 15.0

@@ -5,12 +5,20 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import socket
+import stat
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from tempfile import TemporaryFile
 from typing import IO, Any
 
+import orjson
+
+from cinema.errors import CONTENT_TYPE
+from cinema.middleware import request_id_of
 from cinema.web.bodies import Body
 
 #: A smaller file is sent from memory. A larger one is read by granian while it is sent.
@@ -49,7 +57,7 @@ class FilePart:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ServerResponse:
     """Django's response, ready to be sent."""
 
     status: int
@@ -96,7 +104,7 @@ def environ_of(scope: Any, body: Body) -> dict[str, Any]:
     return environ
 
 
-def answer_with(django: Callable[..., Iterable[bytes]], environ: dict[str, Any]) -> Answer:
+def call_django(django: Callable[..., Iterable[bytes]], environ: dict[str, Any]) -> ServerResponse:
     """Have Django answer. Runs in a thread, from the first query to the last."""
     started: list[tuple[str, list[tuple[str, str]]]] = []
 
@@ -106,7 +114,7 @@ def answer_with(django: Callable[..., Iterable[bytes]], environ: dict[str, Any])
     response: Any = django(environ, start_response)
     try:
         status, headers = started[0]
-        return Answer(int(status[:3]), headers, _body(response, environ))
+        return ServerResponse(int(status[:3]), headers, _body(response, environ))
     finally:
         response.close()
 
@@ -142,7 +150,7 @@ def _part(file: IO[bytes], size: int) -> bytes | FilePart:
     return FilePart(f"/dev/fd/{descriptor}", start, size, descriptor)
 
 
-def send(answer: Answer, protocol: Any) -> None:
+def send(answer: ServerResponse, protocol: Any) -> None:
     """Hand the response to granian, which sends it without further help."""
     body = answer.body
     if isinstance(body, FilePart):
@@ -155,3 +163,66 @@ def send(answer: Answer, protocol: Any) -> None:
         protocol.response_bytes(answer.status, answer.headers, body)
     else:
         protocol.response_empty(answer.status, answer.headers)
+
+
+@dataclass(frozen=True)
+class DirectResponse:
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def problem(
+        cls, status: int, detail: str, headers: Mapping[str, str] | None = None
+    ) -> DirectResponse:
+        """A problem document like those of `cinema.errors`."""
+        document = {
+            "type": "about:blank",
+            "title": HTTPStatus(status).phrase,
+            "status": status,
+            "detail": detail,
+        }
+        return cls(status, orjson.dumps(document), CONTENT_TYPE, headers or {})
+
+    def send(self, scope: Any, protocol: Any) -> None:
+        headers = [
+            ("content-type", self.content_type),
+            ("content-length", str(len(self.body))),
+            ("cache-control", "no-store"),
+            ("x-content-type-options", "nosniff"),
+            ("x-request-id", request_id_of(scope.headers.get("x-request-id", ""))),
+            *self.headers.items(),
+        ]
+        if scope.method == "HEAD":
+            protocol.response_empty(self.status, headers)
+        else:
+            protocol.response_bytes(self.status, headers, self.body)
+
+
+LIVE = DirectResponse(200, b'{"status": "ok"}')
+FAILED = DirectResponse.problem(500, "The server made an error. It is logged.")
+BUSY = DirectResponse.problem(503, "The server is busy. Try again.", {"retry-after": "2"})
+
+
+#: A client that takes nothing for so long is gone.
+LONGEST_READING_PAUSE_S = 30
+
+
+def limit_writing() -> None:
+    """Set the limit on the sockets on which this process listens."""
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        for name in os.listdir("/proc/self/fd"):
+            _limit_socket(int(name))
+
+
+def _limit_socket(descriptor: int) -> None:
+    """Set the limit if the open file is a socket that listens."""
+    # A file may be closed at any moment: then it is none that listens.
+    with suppress(OSError):
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            return
+        with socket.socket(fileno=os.dup(descriptor)) as found:
+            if found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                limit_ms = LONGEST_READING_PAUSE_S * 1000
+                found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limit_ms)

@@ -1,5 +1,5 @@
 """The office's pages for films and screenings; Django looks for them here."""
 
-from movies.admin import films, halls, screenings
+from movies.admin import films, screenings
 
-__all__ = ["films", "halls", "screenings"]
+__all__ = ["films", "screenings", "screenings"]

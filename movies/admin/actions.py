@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.contrib import admin, messages
@@ -11,16 +11,17 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from cinema.errors import ApiError
+from cinema.model_admin import StaffModelAdmin
 from movies import services
-from movies.admin.forms import taken
-from movies.admin.weeks import ONE_WEEK, Week
-from movies.days import moment_of
+from movies.admin.forms import describe_hall_taken
+from movies.days import ONE_WEEK, Week, moment_of
 from movies.models import Movie, Screening
-from movies.screenings import copying
+from movies.screenings import batches
 from movies.screenings import services as screenings
-from movies.screenings.batch_schemas import ScreeningCopyIn
-from movies.screenings.collisions import Unplaced
+from movies.screenings.schemas import ScreeningCopyIn
+from movies.screenings.services import Unplaced
 from movies.tmdb import services as tmdb
+from movies.tmdb.sync import is_connected
 
 Action = Callable[[Any, HttpRequest, QuerySet[Any]], None]
 
@@ -30,7 +31,7 @@ MAX_CHOSEN = 500
 MAX_TOLD = 10
 
 
-def each(
+def apply_to_each(
     request: HttpRequest, chosen: QuerySet[Any], write: Callable[[Any], object], did: str
 ) -> None:
     """Do it to each of the chosen, and tell how many it was done to and who refused."""
@@ -65,7 +66,7 @@ REASONS = {
 
 def _why(left_out: Unplaced) -> str:
     what = f"{left_out.movie}, {left_out.starts_at:%a %d %b %H:%M} in {left_out.hall}"
-    return f"{what}: not copied, as {REASONS.get(left_out.reason) or taken(left_out.standing)}"
+    return f"{what}: not copied, as {REASONS.get(left_out.reason) or describe_hall_taken(left_out.standing)}"
 
 
 def set_status(status: Movie.Status | None) -> Action:
@@ -73,7 +74,7 @@ def set_status(status: Movie.Status | None) -> Action:
 
     def action(page: Any, request: HttpRequest, chosen: QuerySet[Movie]) -> None:
         fields = {"status": status.value if status else None}
-        each(
+        apply_to_each(
             request,
             chosen,
             lambda film: services.update_movie(movie_id=film.pk, fields=fields),
@@ -87,7 +88,7 @@ def set_status(status: Movie.Status | None) -> Action:
 def set_state(state: Screening.State, description: str) -> Action:
     def action(page: Any, request: HttpRequest, chosen: QuerySet[Screening]) -> None:
         fields = {"state": state.value}
-        each(
+        apply_to_each(
             request,
             chosen,
             lambda one: screenings.update_screening(screening_id=one.pk, fields=fields),
@@ -100,7 +101,9 @@ def set_state(state: Screening.State, description: str) -> Action:
 
 @admin.action(description="Copy to next week")
 def copy_to_next_week(page: Any, request: HttpRequest, chosen: QuerySet[Screening]) -> None:
-    each(request, chosen.select_related("movie", "hall"), _copy_to_next_week, "copied to next week")
+    apply_to_each(
+        request, chosen.select_related("movie", "hall"), _copy_to_next_week, "copied to next week"
+    )
 
 
 def _copy_to_next_week(screening: Screening) -> Screening:
@@ -140,11 +143,11 @@ def copy_weeks_screenings(page: Any, request: HttpRequest, chosen: QuerySet[Movi
                 "on_collision": "skip",
             }
         )
-        placed = copying.copy_screenings(order=order)
+        placed = batches.copy_screenings(order=order)
         created.extend(placed.created)
         refused.extend(map(_why, placed.left_out))
 
-    each(request, chosen, copy, f"gone through for {week}")
+    apply_to_each(request, chosen, copy, f"gone through for {week}")
     messages.info(request, f"{len(created)} screenings copied.")
     _tell_refusals(request, refused)
 
@@ -165,3 +168,63 @@ def refresh_from_tmdb(page: Any, request: HttpRequest, chosen: QuerySet[Movie]) 
             messages.error(request, refusal.detail)
             return
         messages.success(request, f"{len(movie_ids)} to be refreshed by sync {report.pk}.")
+
+
+class WithdrawalAdmin(StaffModelAdmin[Movie]):
+    """Deletes a film that nothing needs; withdraws the others, and brings them back."""
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        is_withdrawn = obj is not None and obj.withdrawn_at is not None
+        return super().has_delete_permission(request, obj) and not is_withdrawn
+
+    def get_actions(self, request: HttpRequest) -> Any:
+        found: Any = super().get_actions(request)
+        if not is_connected():
+            found.pop("refresh_from_tmdb", None)
+        if "delete_selected" in found:
+            function, name, _ = found["delete_selected"]
+            found["delete_selected"] = (function, name, "Delete or withdraw")
+        return found
+
+    def get_deleted_objects(
+        self, objs: Iterable[Any], request: HttpRequest
+    ) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
+        """What will come of each. Django would read all that belongs to them, and then refuse."""
+        films = objs[:MAX_CHOSEN] if isinstance(objs, QuerySet) else list(objs)
+        return [_fate(film) for film in films], {"films": len(films)}, set(), []
+
+    def delete_model(self, request: HttpRequest, obj: Movie) -> None:
+        apply_to_each(request, _only(obj), _delete, "deleted, or withdrawn where it is needed")
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Movie]) -> None:
+        apply_to_each(request, queryset, _delete, "deleted, or withdrawn where they are needed")
+
+    @admin.action(description="Bring back (of those withdrawn)")
+    def restore(self, request: HttpRequest, chosen: QuerySet[Movie]) -> None:
+        withdrawn = chosen.exclude(withdrawn_at=None)
+        apply_to_each(
+            request,
+            withdrawn,
+            lambda film: services.restore_movie(movie_id=film.pk),
+            "brought back; their cancelled screenings stay cancelled",
+        )
+
+
+def _only(film: Movie) -> QuerySet[Movie]:
+    return Movie.objects.filter(pk=film.pk)
+
+
+def _delete(film: Movie) -> None:
+    services.delete_movie(movie_id=film.pk, force=True)
+
+
+def _fate(film: Movie) -> str:
+    if film.withdrawn_at:
+        return f"{film}: is withdrawn already"
+    if counts := services.count_references(film):
+        return f"{film}: withdrawn, as it has {_listed(counts)}; these are kept"
+    return f"{film}: deleted for good"
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {what}" for what, count in counts.items())

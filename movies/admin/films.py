@@ -1,6 +1,10 @@
+"""Posters and trailers that come with a film's form."""
+
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
@@ -12,20 +16,28 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
+from cinema.errors import ApiError
 from cinema.locks import again_after_deadlock
-from cinema.office.pages import StaffInline, StaffPage, labelled
-from movies import lifecycle
-from movies.admin import actions, files, filters
-from movies.admin.deleting import WithdrawsFilms
-from movies.admin.fields import OVERRIDES, is_id
-from movies.admin.forms import MovieForm, ScreeningForm, ScreeningFormSet
-from movies.admin.weeks import Week
-from movies.media.replacing import with_uploads_replaced
-from movies.media.urls import poster_url, trailer_url
+from cinema.model_admin import FormRefusal, StaffInline, StaffModelAdmin, label_column
+from movies import scheduled_updates
+from movies.admin import actions, filters
+from movies.admin.actions import WithdrawalAdmin
+from movies.admin.forms import (
+    FORMFIELD_OVERRIDES,
+    MovieForm,
+    ScreeningForm,
+    ScreeningFormSet,
+    is_id,
+)
+from movies.days import Week
+from movies.errors import NoPoster, NoTrailer
+from movies.media import services
+from movies.media.files import poster_url, trailer_url
+from movies.media.services import replace_uploads
 from movies.models import Movie, Screening
-from movies.screenings.locking import lock_movies
-from movies.search import finding
-from movies.search.indexing import index_movies
+from movies.screenings.selectors import lock_movies
+from movies.search import queries
+from movies.search.index import index_movies
 
 if TYPE_CHECKING:
     from django.contrib.admin.views.main import ChangeList
@@ -45,7 +57,7 @@ class ScreeningInline(StaffInline):
     model = Screening
     form = ScreeningForm
     formset = ScreeningFormSet
-    formfield_overrides = OVERRIDES
+    formfield_overrides = FORMFIELD_OVERRIDES
     verbose_name_plural = f"screenings to come, the next {MAX_INLINE}"
     extra = 0
     max_num = 2 * MAX_INLINE
@@ -74,7 +86,7 @@ class ScreeningInline(StaffInline):
         )
 
 
-class WithScreenings(ChangeList):
+class FilmChangeList(ChangeList):
     """Counts the screenings to come for the films of the page alone."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -91,10 +103,10 @@ class WithScreenings(ChangeList):
 
 
 @admin.register(Movie)
-class MovieAdmin(WithdrawsFilms, StaffPage[Movie]):
+class MovieAdmin(WithdrawalAdmin, StaffModelAdmin[Movie]):
     audited = "movie"
     form = MovieForm
-    formfield_overrides = OVERRIDES
+    formfield_overrides = FORMFIELD_OVERRIDES
     inlines = (ScreeningInline,)
     list_display = (
         "thumbnail",
@@ -107,12 +119,12 @@ class MovieAdmin(WithdrawsFilms, StaffPage[Movie]):
     )
     list_display_links = ("thumbnail", "name")
     list_filter = (
-        filters.Visibility,
+        filters.VisibilityFilter,
         ("status", ChoicesDropdownFilter),
-        filters.RunsInWeek,
-        filters.HasGenre,
-        filters.Language,
-        filters.HasPoster,
+        filters.RunsInWeekFilter,
+        filters.GenreFilter,
+        filters.LanguageFilter,
+        filters.PosterFilter,
     )
     list_filter_submit = True
     list_before_template = "office/films.html"
@@ -168,10 +180,10 @@ class MovieAdmin(WithdrawsFilms, StaffPage[Movie]):
         "restore",
     )
 
-    changeform_view = again_after_deadlock(StaffPage.changeform_view)
+    changeform_view = again_after_deadlock(StaffModelAdmin.changeform_view)
 
-    def get_changelist(self, request: HttpRequest, **options: Any) -> type[WithScreenings]:
-        return WithScreenings
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[FilmChangeList]:
+        return FilmChangeList
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Movie], search_term: str
@@ -181,8 +193,8 @@ class MovieAdmin(WithdrawsFilms, StaffPage[Movie]):
             queryset = queryset.filter(withdrawn_at=None)
         if not search_term:
             return queryset, False
-        found = finding.find(search_term, Movie.objects.all(), "")
-        return queryset.filter(pk__in=found).order_by(finding.place_in(found)), False
+        found = queries.find_movie_ids(search_term, Movie.objects.all(), "")
+        return queryset.filter(pk__in=found).order_by(queries.position_in(found)), False
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         present = Week.present()
@@ -201,11 +213,11 @@ class MovieAdmin(WithdrawsFilms, StaffPage[Movie]):
         """Write the changed columns alone: the others may have moved on meanwhile."""
         addresses = {name: getattr(obj, name) for name in ("poster", "trailer")}
         changes = {name: addresses[name] for name in form.changed_data if name in addresses}
-        replaced = with_uploads_replaced(obj, changes)
+        replaced = replace_uploads(obj, changes)
         for name, value in replaced.items():
             setattr(obj, name, value)
         manual = obj.status if obj.status_is_manual else None
-        obj.status = lifecycle.current_status(obj, manual=manual)
+        obj.status = scheduled_updates.current_status(obj, manual=manual)
         columns = {field.name for field in Movie._meta.concrete_fields}
         touched = {*form.changed_data, *replaced, "status", "status_is_manual", "updated_at"}
         obj.save(update_fields=columns & touched if change else None)
@@ -213,7 +225,7 @@ class MovieAdmin(WithdrawsFilms, StaffPage[Movie]):
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         index_movies([form.instance.pk])
-        files.write_files(form.instance.pk, form.cleaned_data)
+        write_files(form.instance.pk, form.cleaned_data)
 
     @admin.display(description="Poster")
     def thumbnail(self, movie: Movie) -> SafeString | str:
@@ -229,7 +241,7 @@ class MovieAdmin(WithdrawsFilms, StaffPage[Movie]):
             return "None yet."
         return format_html('<a class="text-link" href="{}">Watch</a>', address)
 
-    @labelled(
+    @label_column(
         description="Status",
         ordering="status",
         label={
@@ -267,3 +279,31 @@ def _image(address: str | None, looks: str) -> SafeString | str:
     if not address:
         return ""
     return format_html('<img src="{}" alt="" loading="lazy" class="{}">', address, looks)
+
+
+FILES: dict[str, Callable[..., object]] = {
+    "poster_file": services.set_poster,
+    "trailer_file": services.set_trailer,
+}
+REMOVALS: dict[str, Callable[..., object]] = {
+    "without_poster": services.remove_poster,
+    "without_trailer": services.remove_trailer,
+}
+
+
+def write_files(movie_id: int, entries: Mapping[str, Any]) -> None:
+    """Take the files in, as the API does.
+
+    Raises:
+        Refusal: A file is not what it should be, or the storage is away.
+    """
+    for field, remove in REMOVALS.items():
+        if entries.get(field):
+            with suppress(NoPoster, NoTrailer):  # gone already
+                remove(movie_id=movie_id)
+    for field, take in FILES.items():
+        if file := entries.get(field):
+            try:
+                take(movie_id=movie_id, file=file)
+            except ApiError as error:
+                raise FormRefusal(field, error.detail) from error

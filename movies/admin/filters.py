@@ -10,9 +10,9 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from movies.admin.fields import is_id
-from movies.admin.weeks import Week
-from movies.languages import name_of
+from movies.admin.forms import is_id
+from movies.days import Week
+from movies.languages import language_name
 from movies.models import MAX_SCREENING_LENGTH, Genre, Movie, Screening
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class DefaultFilter(admin.SimpleListFilter):
             }
 
 
-class ScreeningWeek(DefaultFilter):
+class WeekFilter(DefaultFilter):
     """A week's screenings; `?week=2026-12-03` is the week of that day."""
 
     title = "week"
@@ -70,7 +70,7 @@ class ScreeningWeek(DefaultFilter):
         return queryset.filter(starts_at__gte=first, starts_at__lt=last)
 
 
-class RunsInWeek(DropdownFilter):
+class RunsInWeekFilter(DropdownFilter):
     """Films that have a screening in that week which is not cancelled."""
 
     title = "week"
@@ -89,7 +89,7 @@ class RunsInWeek(DropdownFilter):
         return queryset.filter(pk__in=running)
 
 
-class Visibility(DefaultFilter):
+class VisibilityFilter(DefaultFilter):
     title = "catalogue"
     parameter_name = "catalogue"
 
@@ -102,7 +102,7 @@ class Visibility(DefaultFilter):
         return queryset.filter(withdrawn_at__isnull=self.value() != "withdrawn")
 
 
-class HasPoster(DropdownFilter):
+class PosterFilter(DropdownFilter):
     title = "poster"
     parameter_name = "poster"
 
@@ -116,7 +116,7 @@ class HasPoster(DropdownFilter):
         return queryset.filter(without) if self.value() == "no" else queryset
 
 
-class HasGenre(DropdownFilter):
+class GenreFilter(DropdownFilter):
     title = "genre"
     parameter_name = "genre"
 
@@ -128,14 +128,14 @@ class HasGenre(DropdownFilter):
         return queryset.filter(genre_ids__contains=[int(value)]) if is_id(value) else queryset
 
 
-class Language(DropdownFilter):
+class LanguageFilter(DropdownFilter):
     title = "language"
     parameter_name = "language"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         codes = Movie.objects.exclude(original_language=None).order_by("original_language")
         found = codes.values_list("original_language", flat=True).distinct()
-        return sorted(((code, name_of(code)) for code in found if code), key=itemgetter(1))
+        return sorted(((code, language_name(code)) for code in found if code), key=itemgetter(1))
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = self.value()

@@ -3,23 +3,112 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from django import forms
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.forms import SimpleArrayField
 from django.core.exceptions import ValidationError
+from django.db import models
+from django.http import QueryDict
 from django.utils import timezone
 from django.utils.functional import cached_property
+from ninja import Schema
+from pydantic import ValidationError as BrokenRule
 from unfold.widgets import UnfoldAdminFileFieldWidget as FileWidget
-from unfold.widgets import UnfoldBooleanSwitchWidget
+from unfold.widgets import (
+    UnfoldAdminSplitDateTimeWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldBooleanSwitchWidget,
+)
 
 from movies import services
-from movies.admin.fields import RuledForm
+from movies.days import moment_of
 from movies.models import Hall, Movie, Screening
 from movies.schemas import MoviePatch
-from movies.screenings.collisions import Standing, standing_in_the_way
-from movies.screenings.locking import lock_halls, lock_movies
 from movies.screenings.schemas import ScreeningPatch
+from movies.screenings.selectors import lock_halls, lock_movies
+from movies.screenings.services import Standing, find_collisions
+
+
+def is_id(text: object) -> TypeGuard[str]:
+    """Whether Postgres can look for a row by it."""
+    return isinstance(text, str) and text.isascii() and text.isdecimal() and len(text) < 19
+
+
+class LinesField(SimpleArrayField):
+    """One entry a line: a comma may be part of it."""
+
+    def __init__(self, base_field: forms.Field, **options: Any) -> None:
+        super().__init__(base_field, delimiter="\n", **options)
+
+    def to_python(self, value: object) -> Any:
+        return super().to_python([line for line in str(value or "").splitlines() if line.strip()])
+
+
+class ClockField(forms.SplitDateTimeField):
+    """What the cinema's clock shows. Django's own refuses the hour that it shows twice."""
+
+    def compress(self, data_list: Any) -> datetime | None:
+        if not data_list:
+            return None
+        for part, complaint in zip(data_list, ("invalid_date", "invalid_time"), strict=True):
+            if part in self.empty_values:
+                raise ValidationError(self.error_messages[complaint], code=complaint)
+        moment, _ = moment_of(datetime.combine(*data_list))
+        return moment
+
+
+FORMFIELD_OVERRIDES: Any = {
+    # An address typed without a scheme is taken to be https.
+    models.URLField: {"assume_scheme": "https"},
+    models.DateTimeField: {"form_class": ClockField, "widget": UnfoldAdminSplitDateTimeWidget},
+    ArrayField: {"form_class": LinesField, "widget": UnfoldAdminTextareaWidget({"rows": 4})},
+}
+
+
+class SchemaForm(forms.ModelForm[Any]):
+    """A form whose fields keep the rules of a schema of the API, and are cleaned as there."""
+
+    schema: type[Schema]
+    #: Fields of the schema that are something else in the form, such as a row instead of its name.
+    unruled: frozenset[str] = frozenset()
+    #: Looked at together: each of them counts as changed if one has.
+    together: tuple[str, str]
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if isinstance(self.data, QueryDict):
+            self.data = self._with_ids_only(self.data)
+
+    def _with_ids_only(self, data: QueryDict) -> QueryDict:
+        """Django's lists that complete what one types fail where a choice is not a number."""
+        usable = data.copy()
+        for name, field in self.fields.items():
+            key = self.add_prefix(name)
+            if isinstance(field, forms.ModelChoiceField) and key in usable:
+                usable.setlist(key, [pk for pk in usable.getlist(key) if is_id(pk)])
+        return usable
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        ruled_names = {*self.schema.model_fields} - self.unruled
+        changed = {*self.changed_data} & ruled_names
+        if changed & {*self.together}:
+            changed |= {*self.together}
+        # An empty one has been judged by the form: it may be, or is required.
+        given = {name: cleaned[name] for name in changed if cleaned.get(name) not in (None, "", [])}
+        try:
+            ruled = self.schema.model_validate(given)
+        except BrokenRule as error:
+            for each in error.errors():
+                field = str(each["loc"][0]) if each["loc"] else self.together[1]
+                self.add_error(field, str(each["msg"]).removeprefix("Value error, ") + ".")
+        else:
+            cleaned.update({name: getattr(ruled, name) for name in given})
+        return cleaned
+
 
 if TYPE_CHECKING:
     from django.forms.models import BaseInlineFormSet
@@ -27,7 +116,7 @@ else:
     from unfold.forms import PaginationInlineFormSet as BaseInlineFormSet
 
 
-class MovieForm(RuledForm):
+class MovieForm(SchemaForm):
     """A status chosen here is set by hand; the empty one goes by the dates again."""
 
     poster_file = forms.FileField(required=False, label="New poster", widget=FileWidget)
@@ -77,7 +166,11 @@ class MovieForm(RuledForm):
         """Also the name, which Django skips: its constraint names a field that the form hides."""
         super().validate_unique()
         is_published = self.instance.withdrawn_at is None
-        if not self.errors and is_published and (standing := services.standing(self.instance)):
+        if (
+            not self.errors
+            and is_published
+            and (standing := services.find_same_movie(self.instance))
+        ):
             self.add_error(None, f"This is movie {standing} already: same name and start date.")
 
     def save(self, commit: bool = True) -> Any:
@@ -92,7 +185,7 @@ def _of_at_most(limit_mb: int, file: Any) -> Any:
     return file
 
 
-class ScreeningForm(RuledForm):
+class ScreeningForm(SchemaForm):
     """The end may be left out; who is in the hall already is told by name."""
 
     schema = ScreeningPatch
@@ -153,7 +246,7 @@ class ScreeningForm(RuledForm):
         if self.looks_for_collisions and not self.errors:
             lock_movies([self.instance.movie_id])
             lock_halls([self.instance.hall_id])
-            if found := in_the_way(self.instance):
+            if found := describe_collisions(self.instance):
                 self.add_error("starts_at", found)
 
 
@@ -179,7 +272,7 @@ class ScreeningFormSet(BaseInlineFormSet[Any, Any, Any]):
         ]
         lock_halls(form.instance.hall_id for form in written)
         for form in written:
-            if found := in_the_way(form.instance):
+            if found := describe_collisions(form.instance):
                 form.add_error("starts_at", found)
         for one, other in combinations(written, 2):
             if _overlap(one.instance, other.instance):
@@ -188,14 +281,14 @@ class ScreeningFormSet(BaseInlineFormSet[Any, Any, Any]):
             raise ValidationError("Two cannot be in one hall at once.")
 
 
-def in_the_way(screening: Screening) -> str | None:
+def describe_collisions(screening: Screening) -> str | None:
     """A sentence that names who is in the hall at that time; None if it is free."""
     if screening.state == Screening.State.CANCELLED or not screening.hall_id:
         return None
-    return taken(standing_in_the_way(screening))
+    return describe_hall_taken(find_collisions(screening))
 
 
-def taken(standing: Iterable[Standing]) -> str | None:
+def describe_hall_taken(standing: Iterable[Standing]) -> str | None:
     named = [
         f"{one.movie}, {_span(one.starts_at, one.ends_at)} (screening {one.id})" for one in standing
     ]

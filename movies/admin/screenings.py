@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
@@ -10,16 +11,14 @@ from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 
 from cinema.locks import again_after_deadlock
-from cinema.office.pages import StaffPage, labelled
+from cinema.model_admin import StaffModelAdmin, label_column
 from movies.admin import actions, filters
-from movies.admin.fields import OVERRIDES
-from movies.admin.forms import ScreeningForm
-from movies.admin.weeks import Week
-from movies.days import cinema_day
-from movies.models import Movie, Screening
-from movies.programme.texts import version_in_words
-from movies.search import finding
-from movies.search.indexing import index_movies
+from movies.admin.forms import FORMFIELD_OVERRIDES, ScreeningForm
+from movies.days import Week, cinema_day
+from movies.models import Genre, Hall, Movie, Screening
+from movies.programme.texts import describe_version
+from movies.search import queries
+from movies.search.index import index_movies
 
 if TYPE_CHECKING:
     from django.contrib.admin.views.main import ChangeList
@@ -29,7 +28,7 @@ else:
 State = Screening.State
 
 
-class ByDay(ChangeList):
+class ScreeningChangeList(ChangeList):
     """Tells of each row whether it opens a day: its day is shown there and not in the others."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -44,14 +43,14 @@ class ByDay(ChangeList):
 
 
 @admin.register(Screening)
-class ScreeningAdmin(StaffPage[Screening]):
+class ScreeningAdmin(StaffModelAdmin[Screening]):
     audited = "screening"
     form = ScreeningForm
-    formfield_overrides = OVERRIDES
+    formfield_overrides = FORMFIELD_OVERRIDES
     list_display = ("day", "time", "film", "hall", "shown_version", "shown_tags", "shown_state")
     list_display_links = ("time", "film")
     list_filter = (
-        filters.ScreeningWeek,
+        filters.WeekFilter,
         ("state", ChoicesDropdownFilter),
         ("hall", RelatedDropdownFilter),
         ("version", ChoicesDropdownFilter),
@@ -77,10 +76,10 @@ class ScreeningAdmin(StaffPage[Screening]):
         actions.copy_to_next_week,
     )
 
-    changeform_view = again_after_deadlock(StaffPage.changeform_view)
+    changeform_view = again_after_deadlock(StaffModelAdmin.changeform_view)
 
-    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ByDay]:
-        return ByDay
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ScreeningChangeList]:
+        return ScreeningChangeList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Screening]:
         found = super().get_queryset(request).select_related("movie", "hall")
@@ -91,7 +90,7 @@ class ScreeningAdmin(StaffPage[Screening]):
     ) -> tuple[QuerySet[Screening], bool]:
         if not search_term:
             return queryset, False
-        found = finding.find(search_term, Movie.objects.all(), "")
+        found = queries.find_movie_ids(search_term, Movie.objects.all(), "")
         return queryset.filter(movie_id__in=found), False
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
@@ -129,16 +128,46 @@ class ScreeningAdmin(StaffPage[Screening]):
 
     @admin.display(description="Version", ordering="version")
     def shown_version(self, screening: Screening) -> str:
-        return version_in_words(screening)
+        return describe_version(screening)
 
     @admin.display(description="Tags")
     def shown_tags(self, screening: Screening) -> str:
         return ", ".join(screening.tags)
 
-    @labelled(
+    @label_column(
         description="State",
         ordering="state",
         label={State.SOLD_OUT: "success", State.CANCELLED: "danger", State.HIDDEN: "warning"},
     )
     def shown_state(self, screening: Screening) -> tuple[str, str]:
         return screening.state, screening.get_state_display()
+
+
+Deleted = tuple[list[Any], dict[str, int], set[str], list[Any]]
+
+
+@admin.register(Genre)
+class GenreAdmin(StaffModelAdmin[Genre]):
+    audited = "genre"
+    list_display = ("name", "slug")
+    search_fields = ("name",)
+    prepopulated_fields = {"slug": ("name",)}
+
+    def get_deleted_objects(self, objs: Iterable[Any], request: HttpRequest) -> Deleted:
+        """Counted: Django would list each film that loses the genre."""
+        genres = list(objs)
+        films = Movie.objects.filter(genres__in=genres).distinct().count()
+        return [*map(str, genres)], {"genres": len(genres), "films without it": films}, set(), []
+
+
+@admin.register(Hall)
+class HallAdmin(StaffModelAdmin[Hall]):
+    audited = "hall"
+    search_fields = ("name",)
+
+    def get_deleted_objects(self, objs: Iterable[Any], request: HttpRequest) -> Deleted:
+        """A hall with screenings stays. Counted: Django would list them all."""
+        halls = list(objs)
+        many = Screening.objects.filter(hall__in=halls).count()
+        protected = [f"{many} screenings are in it"] if many else []
+        return [*map(str, halls)], {"halls": len(halls)}, set(), protected

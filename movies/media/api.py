@@ -10,9 +10,9 @@ from cinema.auth import staff
 from cinema.errors import problems
 from cinema.throttling.limits import Limit
 from movies.media import services
-from movies.media.schemas import PosterOut, TrailerOut
-from movies.media.uploading import takes_file
+from movies.media.uploads import accept_file
 from movies.models import Movie
+from movies.schemas import PosterOut, TrailerOut
 
 router = Router()
 UPLOAD = Limit("THROTTLE_UPLOAD")
@@ -26,7 +26,7 @@ TAGS = ["Movies"]
     response={200: PosterOut, **problems(401, 403, 404, 413, 422)},
     tags=TAGS,
 )
-@takes_file(lambda: settings.POSTER_MAX_MB)
+@accept_file(lambda: settings.POSTER_MAX_MB)
 def put_poster(
     request: HttpRequest,
     movie_id: int,
@@ -55,7 +55,7 @@ def delete_poster(request: HttpRequest, movie_id: int) -> Status[None]:
     response={200: TrailerOut, **problems(401, 403, 404, 413, 422)},
     tags=TAGS,
 )
-@takes_file(lambda: settings.TRAILER_MAX_MB)
+@accept_file(lambda: settings.TRAILER_MAX_MB)
 def put_trailer(
     request: HttpRequest,
     movie_id: int,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import IO
 
-from movies.media.errors import FileRefused
+from movies.errors import FileRefused
 
 #: Of a video cut into fragments of a second each, an hour has some ten thousand.
 MAX_PARTS = 100_000

@@ -14,8 +14,8 @@ from typing import IO, Any
 from django.conf import settings
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
-from movies.media.errors import FileRefused
-from movies.media.files import EXTENSIONS, rendition_name
+from movies.errors import FileRefused
+from movies.media.files import POSTER_EXTENSIONS, rendition_name
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Poster:
     files: dict[str, bytes]
 
 
-def read_poster(file: IO[bytes]) -> Poster:
+def encode_poster(file: IO[bytes]) -> Poster:
     """Decode the image and encode it anew.
 
     Raises:
@@ -193,4 +193,4 @@ def _encode(image: Image.Image) -> Iterator[tuple[str, bytes]]:
     for name, options in ENCODERS.items():
         buffer = io.BytesIO()
         image.save(buffer, **options)
-        yield EXTENSIONS[name], buffer.getvalue()
+        yield POSTER_EXTENSIONS[name], buffer.getvalue()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import IO
 
+from movies.errors import FileRefused
 from movies.media.boxes import MAX_DETAILS, MAX_PARTS, Element, at_most, damaged, read_exactly
-from movies.media.errors import FileRefused
 
 EBML = b"\x1a\x45\xdf\xa3"
 DOC_TYPE = b"\x42\x82"

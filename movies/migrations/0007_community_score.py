@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 # The prior is read anew for each film (VOLATILE): whoever has waited for a row that a renewal was
 # writing then sees the prior that the renewal goes by. Without its row the prior is that of an
-# empty cinema, as in movies.community.
+# empty cinema, as in movies.scheduled_updates.
 SCORE = """
 CREATE FUNCTION movies_community_score(ratings bigint, stars float8) RETURNS float8
 LANGUAGE plpgsql VOLATILE AS $$

@@ -6,7 +6,7 @@ from django.apps.registry import Apps
 from django.db import migrations, models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
-from movies.languages import known
+from movies.languages import canonical_tag_or_none
 
 COLUMNS = (("Movie", "original_language"), ("Screening", "language"), ("Screening", "subtitles"))
 
@@ -29,7 +29,7 @@ def canonicalise(apps: Apps, editor: BaseDatabaseSchemaEditor) -> None:
     for name, column in COLUMNS:
         rows = apps.get_model("movies", name)._default_manager.order_by()
         for code in rows.exclude(**{column: None}).values_list(column, flat=True).distinct():
-            if (tag := known(code) or code or None) != code:
+            if (tag := canonical_tag_or_none(code) or code or None) != code:
                 rows.filter(**{column: code}).update(**{column: tag})
     editor.execute("SELECT set_config('cinema.tmdb_is_writing', 'no', true)")
 

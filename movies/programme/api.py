@@ -6,10 +6,8 @@ from ninja.decorators import decorate_view
 
 from cinema.errors import problems
 from movies.programme import calendar, feed, structured_data
-from movies.programme.document import build_programme
-from movies.programme.query import ProgrammeQuery
-from movies.programme.schemas import ProgrammeFilters, ProgrammeOut
-from movies.programme.serving import response_of, without_parsing
+from movies.programme.document import build_programme, programme_response, skip_parameter_parsing
+from movies.programme.selectors import ProgrammeFilters, ProgrammeOut, ProgrammeQuery
 
 router = Router()
 TAGS = ["Programme"]
@@ -33,26 +31,26 @@ FEED = _answers(feed.Feed.content_type, '<feed xmlns="http://www.w3.org/2005/Ato
 @router.get(
     "/programme", response={200: ProgrammeOut, **problems(422, 503)}, tags=TAGS, by_alias=True
 )
-@decorate_view(without_parsing(build_programme))
+@decorate_view(skip_parameter_parsing(build_programme))
 def get_programme(request: HttpRequest, filters: Query[ProgrammeFilters]) -> HttpResponse:
     """The programme by day. The small hours belong to the evening before."""
-    return response_of(build_programme, ProgrammeQuery.of(filters))
+    return programme_response(build_programme, ProgrammeQuery.of(filters))
 
 
 @router.get("/programme.ics", response=problems(422, 503), tags=TAGS, openapi_extra=CALENDAR)
-@decorate_view(without_parsing(calendar.build_calendar))
+@decorate_view(skip_parameter_parsing(calendar.build_calendar))
 def get_calendar(request: HttpRequest, filters: Query[ProgrammeFilters]) -> HttpResponse:
     """The programme as iCalendar. Subscribe with `days`, say of a `hall` or a `tag`."""
-    return response_of(calendar.build_calendar, ProgrammeQuery.of(filters))
+    return programme_response(calendar.build_calendar, ProgrammeQuery.of(filters))
 
 
 @router.get(
     "/programme.jsonld", response=problems(422, 503), tags=TAGS, openapi_extra=STRUCTURED_DATA
 )
-@decorate_view(without_parsing(structured_data.build_structured_data))
+@decorate_view(skip_parameter_parsing(structured_data.build_structured_data))
 def get_structured_data(request: HttpRequest, filters: Query[ProgrammeFilters]) -> HttpResponse:
     """The programme as JSON-LD of schema.org. Safe to put into a page as it is."""
-    return response_of(structured_data.build_structured_data, ProgrammeQuery.of(filters))
+    return programme_response(structured_data.build_structured_data, ProgrammeQuery.of(filters))
 
 
 @router.get(
@@ -63,7 +61,7 @@ def get_structured_data(request: HttpRequest, filters: Query[ProgrammeFilters]) 
 )
 def get_movie_calendar(request: HttpRequest, movie_id: int) -> HttpResponse:
     """A movie's screenings of the next three months as iCalendar."""
-    return response_of(calendar.build_movie_calendar, ProgrammeQuery.of_movie(movie_id))
+    return programme_response(calendar.build_movie_calendar, ProgrammeQuery.of_movie(movie_id))
 
 
 @router.get(
@@ -75,7 +73,7 @@ def get_movie_calendar(request: HttpRequest, movie_id: int) -> HttpResponse:
 def get_movie_structured_data(request: HttpRequest, movie_id: int) -> HttpResponse:
     """A movie and its screenings of the next three months as JSON-LD of schema.org."""
     build = structured_data.build_movie_structured_data
-    return response_of(build, ProgrammeQuery.of_movie(movie_id))
+    return programme_response(build, ProgrammeQuery.of_movie(movie_id))
 
 
 @router.get("/movies/feed.atom", response=problems(503), tags=TAGS, openapi_extra=FEED)

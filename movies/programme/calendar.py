@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import calendar
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,16 +14,24 @@ from zoneinfo import ZoneInfo
 import icalendar
 from django.conf import settings
 from django.utils.encoding import iri_to_uri
-from icalendar import vCategory, vDatetime, vInt, vText, vUri
+from icalendar import (
+    Timezone,
+    TimezoneDaylight,
+    TimezoneStandard,
+    vCategory,
+    vDatetime,
+    vInt,
+    vRecur,
+    vText,
+    vUri,
+)
 
 from cinema.http import Document
 from movies.catalogue import Snapshot
-from movies.languages import name_of
+from movies.languages import language_name
 from movies.models import Movie, Screening
-from movies.programme.query import ProgrammeQuery, screenings_of
-from movies.programme.texts import UNFIT, credit, version_in_words
-from movies.programme.time_zone import vtimezone
-from movies.programme.venue import address_line
+from movies.programme.selectors import ProgrammeQuery, list_programme_screenings
+from movies.programme.texts import UNFIT, address_line, credit, describe_version
 from movies.selectors import get_movie
 
 CONTENT_TYPE = "text/calendar; charset=utf-8"
@@ -34,7 +45,7 @@ _ESCAPES: dict[int, str | None] = {
 }
 
 
-class Text(vText):
+class EscapedText(vText):
     r"""RFC 5545, 3.3.11. The library's own takes each `\N` for a line end, as in `C:\News`."""
 
     def to_ical(self) -> bytes:
@@ -60,7 +71,7 @@ class Event:
 
 
 def build_calendar(query: ProgrammeQuery, snapshot: Snapshot) -> Document:
-    screenings = screenings_of(query)
+    screenings = list_programme_screenings(query)
     of_one_movie = screenings[0].movie.name if query.movie_id and screenings else None
     filters = (of_one_movie, query.hall, *query.tags, query.genre, *_languages(query), query.status)
     return _calendar([name for name in filters if name], query, screenings)
@@ -68,11 +79,11 @@ def build_calendar(query: ProgrammeQuery, snapshot: Snapshot) -> Document:
 
 def _languages(query: ProgrammeQuery) -> Iterator[str]:
     if query.language is not None:
-        yield name_of(query.language)
+        yield language_name(query.language)
     if query.subtitles is not None:
-        yield f"{name_of(query.subtitles)} subtitles"
+        yield f"{language_name(query.subtitles)} subtitles"
     if query.understands:
-        yield f"understood in {' or '.join(map(name_of, query.understands))}"
+        yield f"understood in {' or '.join(map(language_name, query.understands))}"
 
 
 def build_movie_calendar(query: ProgrammeQuery, snapshot: Snapshot) -> Document:
@@ -82,14 +93,14 @@ def build_movie_calendar(query: ProgrammeQuery, snapshot: Snapshot) -> Document:
         MovieNotFound: No movie has this id, or it was withdrawn.
     """
     assert query.movie_id is not None
-    return _calendar([get_movie(query.movie_id).name], query, screenings_of(query))
+    return _calendar([get_movie(query.movie_id).name], query, list_programme_screenings(query))
 
 
 def _calendar(
     names: Iterable[str], query: ProgrammeQuery, screenings: Iterable[Screening]
 ) -> Document:
     zone = ZoneInfo(settings.TIME_ZONE)
-    name = Text(": ".join([settings.CINEMA_NAME, *names]))
+    name = EscapedText(": ".join([settings.CINEMA_NAME, *names]))
     calendar = icalendar.Calendar()
     calendar.add("VERSION", "2.0")
     calendar.add("PRODID", "-//Cinema//Programme 1//EN")
@@ -97,7 +108,7 @@ def _calendar(
     calendar["NAME"] = calendar["X-WR-CALNAME"] = name
     calendar.add("X-WR-TIMEZONE", zone.key)
     calendar.add("REFRESH-INTERVAL", REFRESHED_EVERY, parameters={"VALUE": "DURATION"})
-    calendar["X-PUBLISHED-TTL"] = Text("PT1H")
+    calendar["X-PUBLISHED-TTL"] = EscapedText("PT1H")
     # Also without any event: RFC 5545 wants at least one component.
     calendar.add_component(vtimezone(zone, query.first.year, query.last.year + 1))
     head, *end = calendar.to_ical().rpartition(b"END:VCALENDAR")
@@ -128,7 +139,7 @@ def _event(screening: Screening, zone: ZoneInfo) -> Event:
 
 def _description(screening: Screening, movie: Movie) -> str:
     facts = [
-        version_in_words(screening),
+        describe_version(screening),
         f"{movie.runtime_minutes} min" if movie.runtime_minutes else "",
         *screening.tags,
     ]
@@ -145,22 +156,22 @@ def _description(screening: Screening, movie: Movie) -> str:
 def _rendered(event: Event) -> bytes:
     """The event's lines. Most events are the same in the next snapshot, and this is slow."""
     component = icalendar.Event()
-    component["UID"] = Text(event.uid)
+    component["UID"] = EscapedText(event.uid)
     component["SEQUENCE"] = vInt(event.sequence)
     # Without a METHOD both say when the event was last changed (RFC 5545, 3.8.7.2).
     component["DTSTAMP"] = component["LAST-MODIFIED"] = vDatetime(event.changed_at.astimezone(UTC))
     component["DTSTART"], component["DTEND"] = _times(event)
-    component["SUMMARY"] = Text(event.summary)
-    component["LOCATION"] = Text(event.location)
-    component["DESCRIPTION"] = Text(event.description)
-    component["STATUS"] = Text("CANCELLED" if event.is_cancelled else "CONFIRMED")
+    component["SUMMARY"] = EscapedText(event.summary)
+    component["LOCATION"] = EscapedText(event.location)
+    component["DESCRIPTION"] = EscapedText(event.description)
+    component["STATUS"] = EscapedText("CANCELLED" if event.is_cancelled else "CONFIRMED")
     # Who subscribes to a programme is not busy all evening.
-    component["TRANSP"] = Text("TRANSPARENT")
+    component["TRANSP"] = EscapedText("TRANSPARENT")
     if event.url:
         component["URL"] = vUri(iri_to_uri(event.url))
     if event.categories:
         component["CATEGORIES"] = categories = vCategory([])
-        categories.cats = [Text(name) for name in event.categories]
+        categories.cats = [EscapedText(name) for name in event.categories]
     return b"".join(_folded(line) for line in component.content_lines() if line)
 
 
@@ -207,3 +218,89 @@ def _local_time(moment: datetime, zone: ZoneInfo) -> vDatetime:
     time = vDatetime(moment.replace(tzinfo=None))
     time.params["TZID"] = zone.key
     return time
+
+
+ONE_DAY = timedelta(days=1)
+WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
+
+
+@lru_cache(maxsize=64)
+def vtimezone(zone: ZoneInfo, first_year: int, last_year: int) -> Timezone:
+    """The zone as it is in these years: by yearly rules where it keeps to such, else by dates.
+
+    All calendars understand yearly rules, some nothing else.
+    """
+    component = Timezone()
+    component.add("TZID", zone.key)
+    onsets: dict[tuple[timedelta, timedelta], list[datetime]] = defaultdict(list)
+    # A year ahead, so that each moment of the first year has an onset before it.
+    for before, moment in _changes(zone, first_year - 1, last_year):
+        onsets[before, _offset(zone, moment)].append((moment + before).replace(tzinfo=None))
+    start = datetime(first_year - 1, 1, 1, tzinfo=UTC)
+    if min((min(moments).year for moments in onsets.values()), default=last_year) >= first_year:
+        offset = _offset(zone, start)
+        onsets[offset, offset].append(start.replace(tzinfo=None))
+    years = last_year - first_year + 2
+    for (before, after), moments in onsets.items():
+        component.add_component(_observance(before, after, moments, years))
+    return component
+
+
+def _observance(
+    before: timedelta, after: timedelta, moments: Sequence[datetime], years: int
+) -> TimezoneStandard | TimezoneDaylight:
+    observance = TimezoneDaylight() if after > before else TimezoneStandard()
+    observance.DTSTART = moments[0]
+    observance.TZOFFSETFROM = before
+    observance.TZOFFSETTO = after
+    if len(moments) == years and (rule := _yearly_rule(moments)):
+        observance.add("RRULE", rule)
+    elif len(moments) > 1:
+        observance.add("RDATE", list(moments[1:]))
+    return observance
+
+
+def _yearly_rule(moments: Sequence[datetime]) -> vRecur | None:
+    """Such as "each year, the last Sunday of March", if that is true of all the moments."""
+    first = moments[0]
+    if {(m.month, m.weekday(), m.time()) for m in moments} != {
+        (first.month, first.weekday(), first.time())
+    } or len({m.year for m in moments}) != len(moments):
+        return None
+    for week in ({_week_from_the_end(m) for m in moments}, {(m.day + 6) // 7 for m in moments}):
+        if len(week) == 1:
+            day = f"{week.pop()}{WEEKDAYS[first.weekday()]}"
+            return vRecur(FREQ="YEARLY", BYMONTH=first.month, BYDAY=day)
+    return None
+
+
+def _week_from_the_end(moment: datetime) -> int:
+    days = calendar.monthrange(moment.year, moment.month)[1]
+    return -((days - moment.day) // 7 + 1)
+
+
+def _changes(
+    zone: ZoneInfo, first_year: int, last_year: int
+) -> Iterator[tuple[timedelta, datetime]]:
+    """Each moment at which the clock is changed, in UTC, and the offset that it had before."""
+    day = datetime(first_year, 1, 1, tzinfo=UTC)
+    while day.year <= last_year:
+        before = _offset(zone, day)
+        if _offset(zone, day + ONE_DAY) != before:
+            yield before, day + timedelta(seconds=_change_within(zone, day))
+        day += ONE_DAY
+
+
+def _change_within(zone: ZoneInfo, day: datetime) -> int:
+    """The first second of this day by UTC with another offset than its beginning."""
+    return bisect_left(
+        range(24 * 3600),
+        True,
+        key=lambda s: _offset(zone, day + timedelta(seconds=s)) != _offset(zone, day),
+    )
+
+
+def _offset(zone: ZoneInfo, moment: datetime) -> timedelta:
+    offset = moment.astimezone(zone).utcoffset()
+    assert offset is not None
+    return offset

@@ -11,11 +11,10 @@ from django.utils.encoding import iri_to_uri
 
 from cinema.http import Document, absolute_url
 from movies.catalogue import Snapshot
-from movies.languages import known
+from movies.languages import canonical_tag_or_none
 from movies.models import Movie, Screening
-from movies.programme.query import ProgrammeQuery, screenings_of
-from movies.programme.texts import credit, version_in_words
-from movies.programme.venue import movie_theater
+from movies.programme.selectors import ProgrammeQuery, list_programme_screenings
+from movies.programme.texts import credit, describe_version, movie_theater
 from movies.selectors import get_movie
 
 CONTENT_TYPE = "application/ld+json"
@@ -33,7 +32,7 @@ Node = dict[str, Any]
 
 
 def build_structured_data(query: ProgrammeQuery, snapshot: Snapshot) -> Document:
-    screenings = screenings_of(query)
+    screenings = list_programme_screenings(query)
     movies = {screening.movie_id: screening.movie for screening in screenings}
     return _document(movies.values(), screenings, snapshot)
 
@@ -45,7 +44,7 @@ def build_movie_structured_data(query: ProgrammeQuery, snapshot: Snapshot) -> Do
         MovieNotFound: No movie has this id, or it was withdrawn.
     """
     assert query.movie_id is not None
-    return _document([get_movie(query.movie_id)], screenings_of(query), snapshot)
+    return _document([get_movie(query.movie_id)], list_programme_screenings(query), snapshot)
 
 
 def _document(
@@ -84,7 +83,7 @@ def _movie(movie: Movie, snapshot: Snapshot) -> Node:
             "image": shown["poster"],
             "duration": f"PT{movie.runtime_minutes}M" if movie.runtime_minutes else None,
             "datePublished": str(movie.release_year) if movie.release_year else None,
-            "inLanguage": known(movie.original_language),
+            "inLanguage": canonical_tag_or_none(movie.original_language),
             "genre": [genre["name"] for genre in shown["genres"]],
             "director": _people(movie.directors),
             "actor": _people(movie.actors),
@@ -111,7 +110,7 @@ def _event(screening: Screening, movie: Node, theater: Node) -> Node:
             "@id": absolute_url(f"/api/v1/screenings/{screening.pk}"),
             "identifier": str(screening.uid),
             "name": movie["name"],
-            "description": f"{screening.hall.name}. {version_in_words(screening)}.",
+            "description": f"{screening.hall.name}. {describe_version(screening)}.",
             "image": movie.get("image"),
             "startDate": timezone.localtime(screening.starts_at),
             "endDate": timezone.localtime(screening.ends_at),
@@ -120,8 +119,8 @@ def _event(screening: Screening, movie: Node, theater: Node) -> Node:
             # In full each time: some readers do not follow an @id.
             "location": theater,
             "workPresented": {key: movie[key] for key in ("@type", "@id", "name")},
-            "inLanguage": known(screening.spoken_language),
-            "subtitleLanguage": known(screening.subtitles),
+            "inLanguage": canonical_tag_or_none(screening.spoken_language),
+            "subtitleLanguage": canonical_tag_or_none(screening.subtitles),
             "videoFormat": ", ".join(formats),
             "keywords": ", ".join(screening.tags),
             "offers": None if is_cancelled else _offer(screening),

@@ -5,7 +5,10 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Collection
 
-from movies.languages import name_of
+from django.conf import settings
+
+from cinema.http import absolute_url
+from movies.languages import language_name
 from movies.models import Movie, Screening
 from movies.tmdb.provenance import ATTRIBUTION
 
@@ -25,12 +28,12 @@ def plain(text: str) -> str:
     return text.replace("\r\n", "\n").translate(UNFIT)
 
 
-def version_in_words(screening: Screening) -> str:
+def describe_version(screening: Screening) -> str:
     """As in "Subtitled, French, English subtitles"."""
     words = [
         screening.version.capitalize(),
-        name_of(screening.spoken_language) if screening.spoken_language else "",
-        f"{name_of(screening.subtitles)} subtitles" if screening.subtitles else "",
+        language_name(screening.spoken_language) if screening.spoken_language else "",
+        f"{language_name(screening.subtitles)} subtitles" if screening.subtitles else "",
     ]
     return ", ".join(word for word in words if word)
 
@@ -44,3 +47,30 @@ def credits_of(movie_ids: Collection[int]) -> str:
     """Whom to credit for what is told of these movies; empty if nobody."""
     is_theirs = Movie.objects.filter(pk__in=movie_ids).exclude(tmdb_fields=[]).exists()
     return ATTRIBUTION if is_theirs else ""
+
+
+def address_line() -> str:
+    """Where one goes: the name, and the address as far as it is set."""
+    city = f"{settings.CINEMA_POSTAL_CODE} {settings.CINEMA_CITY}".strip()
+    parts = [settings.CINEMA_NAME, settings.CINEMA_STREET, city]
+    return ", ".join(part for part in parts if part)
+
+
+def movie_theater() -> dict[str, object]:
+    """The cinema as schema.org has it. Search engines show no event without an address."""
+    address = {
+        "streetAddress": settings.CINEMA_STREET,
+        "postalCode": settings.CINEMA_POSTAL_CODE,
+        "addressLocality": settings.CINEMA_CITY,
+        "addressCountry": settings.CINEMA_COUNTRY,
+    }
+    known = {key: value for key, value in address.items() if value}
+    theater = {
+        "@type": "MovieTheater",
+        "@id": absolute_url("/#cinema"),
+        "name": settings.CINEMA_NAME,
+        "url": settings.CINEMA_WEBSITE or absolute_url("/"),
+        "telephone": settings.CINEMA_PHONE,
+        "address": {"@type": "PostalAddress", **known} if known else None,
+    }
+    return {key: value for key, value in theater.items() if value}

@@ -5,25 +5,23 @@ from ninja.pagination import paginate
 from ninja.responses import Status
 
 from cinema.auth import anyone, is_staff, staff
-from cinema.conditions import IfMatch, editable, show_edit
 from cinema.errors import problems
+from cinema.etags import IfMatch, editable, show_edit
 from cinema.http import public_by_reader
 from cinema.schemas import Paginated
 from movies.models import Screening
-from movies.screenings import copying, patterns, selectors, services
-from movies.screenings.batch_schemas import (
+from movies.screenings import batches, selectors, services
+from movies.screenings.batches import Placed
+from movies.screenings.schemas import (
     HallsTakenProblem,
+    HallTakenProblem,
     PlacedOut,
     ScreeningCopyIn,
-    ScreeningPatternIn,
-)
-from movies.screenings.placing import Placed
-from movies.screenings.schemas import (
-    HallTakenProblem,
     ScreeningFilters,
     ScreeningIn,
     ScreeningOut,
     ScreeningPatch,
+    ScreeningPatternIn,
 )
 
 router = Router()
@@ -75,7 +73,7 @@ def create_screening(
 )
 def post_pattern(request: HttpRequest, payload: ScreeningPatternIn) -> Status[Placed]:
     """Post screenings by pattern, all or none. 200: nothing was written, as in a dry run."""
-    placed = patterns.post_pattern(pattern=payload)
+    placed = batches.post_pattern(pattern=payload)
     return Status(201 if placed.is_written else 200, placed)
 
 
@@ -87,7 +85,7 @@ def post_pattern(request: HttpRequest, payload: ScreeningPatternIn) -> Status[Pl
 )
 def copy_screenings(request: HttpRequest, payload: ScreeningCopyIn) -> Status[Placed]:
     """Copy days to other days, all or none. 200: nothing was written, as in a dry run."""
-    placed = copying.copy_screenings(order=payload)
+    placed = batches.copy_screenings(order=payload)
     return Status(201 if placed.is_written else 200, placed)
 
 

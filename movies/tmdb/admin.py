@@ -4,12 +4,19 @@ from django.contrib import admin
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
-from cinema.office.pages import ForStaff, Page, ReadOnly, StaffPage
+from cinema.model_admin import (
+    CinemaModelAdmin,
+    ReadOnlyPermissions,
+    StaffModelAdmin,
+    StaffPermissions,
+)
 from movies.tmdb.models import SyncReport, TmdbGenre
 
 
 @admin.register(SyncReport)
-class SyncReportAdmin(ReadOnly, ForStaff[SyncReport], Page[SyncReport]):
+class SyncReportAdmin(
+    ReadOnlyPermissions, StaffPermissions[SyncReport], CinemaModelAdmin[SyncReport]
+):
     list_display = (
         "created_at",
         "kind",
@@ -24,7 +31,7 @@ class SyncReportAdmin(ReadOnly, ForStaff[SyncReport], Page[SyncReport]):
 
 
 @admin.register(TmdbGenre)
-class TmdbGenreAdmin(StaffPage[TmdbGenre]):
+class TmdbGenreAdmin(StaffModelAdmin[TmdbGenre]):
     """Which of our genres each of TMDb's is. They come and go with TMDb's own."""
 
     fields = ("name", "genre", "tmdb_id", "fetched_at")

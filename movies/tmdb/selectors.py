@@ -7,9 +7,8 @@ from django.utils import timezone
 
 from cinema.schemas import Pagination
 from movies.models import Movie, Screening
-from movies.tmdb.client import ListName
-from movies.tmdb.connecting import check_token, connect
-from movies.tmdb.filling import shown
+from movies.tmdb.client import ListName, check_token, connect
+from movies.tmdb.mapping import shown
 from movies.tmdb.models import ListedFilm, SyncReport
 from movies.tmdb.provenance import ATTRIBUTION
 from movies.tmdb.schemas import FilmOut, FilmSearch, FilmsOut

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,12 +16,12 @@ from kombu.exceptions import OperationalError as BrokerAway
 from cinema.errors import BackgroundJobsDisabled
 from movies import selectors as movie_selectors
 from movies import services as movies
-from movies.constraints import broken_constraint
-from movies.errors import MovieExists
-from movies.models import Movie
-from movies.tmdb import connecting, fetching, filling, selectors
-from movies.tmdb.errors import FilmIncomplete
-from movies.tmdb.fetching import Fetched
+from movies.errors import MovieExists, broken_constraint
+from movies.models import Genre, Movie
+from movies.tmdb import client, mapping, payloads, selectors
+from movies.tmdb.client import Client, ListName
+from movies.tmdb.errors import FilmIncomplete, TmdbUnusable
+from movies.tmdb.mapping import shown
 from movies.tmdb.models import FilmDetails, ListedFilm, SyncReport, TmdbGenre
 from movies.tmdb.provenance import tmdb_writes
 
@@ -37,14 +38,14 @@ def post_film(*, fields: Mapping[str, Any]) -> Movie:
         TmdbNotConnected, TmdbLacksFilm, TmdbUnusable, TmdbAway, TmdbRefused: No data.
     """
     tmdb_id = fields["tmdb_id"]
-    tmdb = connecting.connect()
+    tmdb = client.connect()
     if movie_id := selectors.movie_of(tmdb_id):
         raise MovieExists(movie_id)
-    fetching.make_sure_of_genres(tmdb)
-    fetched = fetching.details_of(tmdb_id, tmdb)
-    known = filling.movie_fields(fetched.details)
+    make_sure_of_genres(tmdb)
+    fetched = details_of(tmdb_id, tmdb)
+    known = mapping.movie_fields(fetched.details)
     taken = {field: value for field, value in known.items() if field not in fields}
-    for field in filling.REQUIRED:
+    for field in mapping.REQUIRED:
         if not taken.get(field, True):
             raise FilmIncomplete(field)
     provenance = {"tmdb_fields": sorted(taken), "tmdb_fetched_at": fetched.at}
@@ -61,7 +62,7 @@ def refresh_movie(*, movie_id: int, fetched: Fetched) -> bool:
         MovieNotFound: It was deleted or withdrawn meanwhile.
         MovieExists: Another movie has the name that TMDb now gives this one.
     """
-    known = filling.movie_fields(fetched.details)
+    known = mapping.movie_fields(fetched.details)
     with tmdb_writes():
         movie = movie_selectors.get_movie(movie_id, for_update=True)
         fields = movie.tmdb_fields if movie.tmdb_fetched_at else _empty_fields(movie)
@@ -71,7 +72,7 @@ def refresh_movie(*, movie_id: int, fetched: Fetched) -> bool:
             field: known[field]
             for field in fields
             if field in known
-            and (known[field] or field not in filling.REQUIRED)
+            and (known[field] or field not in mapping.REQUIRED)
             and known[field] != _present(movie, field)
         }
         if "genres" in changes and _same_genres(movie, changes["genres"]):
@@ -86,7 +87,7 @@ def refresh_movie(*, movie_id: int, fetched: Fetched) -> bool:
 
 
 def _empty_fields(movie: Movie) -> list[str]:
-    return [field for field, empty in filling.EMPTY.items() if _present(movie, field) == empty]
+    return [field for field, empty in mapping.EMPTY.items() if _present(movie, field) == empty]
 
 
 def _present(movie: Movie, field: str) -> Any:
@@ -120,9 +121,9 @@ def _erase(movie_id: int, oldest: datetime) -> bool:
         movie = selectors.movies_older_than(oldest).select_for_update().filter(pk=movie_id).first()
         if movie is None:  # refreshed or edited a moment ago
             return False
-        fields = set(movie.tmdb_fields) - {*filling.REQUIRED, "genres"}
+        fields = set(movie.tmdb_fields) - {*mapping.REQUIRED, "genres"}
         for field in fields:
-            setattr(movie, field, filling.EMPTY[field])
+            setattr(movie, field, mapping.EMPTY[field])
         if "genres" in movie.tmdb_fields:
             movie.genres.clear()
         movie.tmdb_fields, movie.tmdb_fetched_at = [], None
@@ -137,7 +138,7 @@ def request_sync(*, kind: str) -> SyncReport:
         TmdbNotConnected: There is no token.
         BackgroundJobsDisabled: The sync would wait for a worker that is never started.
     """
-    connecting.check_token()
+    client.check_token()
     _check_background_jobs()
     report = find_or_create_report(kind=kind, fetched_before=timezone.now())
     transaction.on_commit(send_to_worker)
@@ -151,7 +152,7 @@ def request_refresh(*, movie_ids: Iterable[int]) -> SyncReport:
         TmdbNotConnected: There is no token.
         BackgroundJobsDisabled: The sync would wait for a worker that is never started.
     """
-    connecting.check_token()
+    client.check_token()
     _check_background_jobs()
     report = SyncReport.objects.create(
         kind=SyncReport.Kind.FILMS, fetched_before=timezone.now(), movie_ids=sorted(movie_ids)
@@ -189,3 +190,138 @@ def send_to_worker() -> None:
         resume_syncs.delay()
     except (BrokerAway, OSError) as error:
         log.warning("the sync waits for the broker: %s", error)
+
+
+#: Younger data are not fetched again: less than the day between two nights.
+FRESH_FOR = timedelta(hours=20)
+#: Of each list; 20 films to a page.
+PAGES_OF_A_LIST = 3
+
+
+@dataclass(frozen=True)
+class Fetched:
+    details: payloads.Details
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How many rows came, changed, stayed and went."""
+
+    fetched: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    erased: int = 0
+
+
+def details_of(tmdb_id: int, client: Client, *, newer_than: datetime | None = None) -> Fetched:
+    """The details of a film, fetched after `newer_than` (by default: fresh).
+
+    Raises:
+        TmdbLacksFilm, TmdbUnusable, TmdbAway, TmdbRefused: As their names say.
+    """
+    row = FilmDetails.objects.filter(
+        pk=tmdb_id,
+        language=settings.TMDB_LANGUAGE,
+        fetched_at__gte=newer_than or timezone.now() - FRESH_FOR,
+    ).first()
+    if row is not None:
+        return Fetched(payloads.Details.model_validate(row.payload), row.fetched_at)
+    fetched = Fetched(client.details(tmdb_id), timezone.now())
+    FilmDetails.objects.update_or_create(
+        tmdb_id=tmdb_id,
+        defaults={
+            "language": settings.TMDB_LANGUAGE,
+            "payload": fetched.details.model_dump(mode="json"),
+            "fetched_at": fetched.at,
+        },
+    )
+    return fetched
+
+
+def fetch_list(name: ListName, client: Client) -> Changes:
+    """Replace one of TMDb's lists by what it is now; all or nothing."""
+    films: dict[int, payloads.Film] = {}
+    for number in range(1, PAGES_OF_A_LIST + 1):
+        page = client.listed(name, page=number)
+        for film in page.results:  # one may have moved on to the next page meanwhile
+            films.setdefault(film.id, film)
+        if number >= (page.total_pages or 1):
+            break
+    if not films:  # no day is so poor: the list that stands is better
+        raise TmdbUnusable(f"has nothing in its list {name!r}")
+    now = timezone.now()
+    rows = [
+        ListedFilm(list=name, rank=rank, fetched_at=now, **shown(film))
+        for rank, film in enumerate(films.values(), start=1)
+    ]
+    with transaction.atomic():
+        before = dict(ListedFilm.objects.filter(list=name).values_list("tmdb_id", "rank"))
+        ListedFilm.objects.filter(list=name).delete()
+        ListedFilm.objects.bulk_create(rows)
+    return _compared(before, {row.tmdb_id: row.rank for row in rows})
+
+
+def fetch_genres(client: Client) -> Changes:
+    """TMDb's genres, each mapped to ours of the same name in our language or in English.
+
+    What the office has mapped stays.
+    """
+    names = _genre_names(client, settings.TMDB_LANGUAGE)
+    english = names if settings.TMDB_LANGUAGE[:2] == "en" else _genre_names(client, "en")
+    if not names:
+        raise TmdbUnusable("names no genres")
+    now, ours = timezone.now(), _our_genres()
+    with transaction.atomic():
+        # In the order of their ids, as whoever else writes them: or two would wait in a circle.
+        standing = {row.pk: row for row in TmdbGenre.objects.select_for_update().order_by("pk")}
+        rows = [
+            TmdbGenre(
+                tmdb_id=number,
+                name=name,
+                fetched_at=now,
+                genre_id=(standing[number].genre_id if number in standing else None)
+                or ours.get(name.lower())
+                or ours.get(english.get(number, name).lower()),
+            )
+            for number, name in sorted(names.items())
+        ]
+        TmdbGenre.objects.bulk_create(
+            rows,
+            update_conflicts=True,
+            unique_fields=["tmdb_id"],
+            update_fields=["name", "genre", "fetched_at"],
+        )
+        TmdbGenre.objects.exclude(pk__in=names).delete()
+    before = {number: row.name for number, row in standing.items()}
+    return _compared(before, names)
+
+
+def _genre_names(client: Client, language: str) -> dict[int, str]:
+    found = client.genres(language=language).genres
+    return {genre.id: genre.name for genre in found if genre.id and genre.name}
+
+
+def _our_genres() -> dict[str, int]:
+    """The ids of the cinema's genres, by slug and by name in lower case."""
+    genres = list(Genre.objects.all())
+    by_name = {genre.name.lower(): genre.pk for genre in genres}
+    return {genre.slug: genre.pk for genre in genres} | by_name
+
+
+def _compared(before: Mapping[int, object], after: Mapping[int, object]) -> Changes:
+    """What differs, by TMDb's id."""
+    return Changes(
+        fetched=len(after),
+        created=len(after.keys() - before.keys()),
+        updated=sum(before[key] != after[key] for key in after.keys() & before.keys()),
+        unchanged=sum(before[key] == after[key] for key in after.keys() & before.keys()),
+        erased=len(before.keys() - after.keys()),
+    )
+
+
+def make_sure_of_genres(client: Client) -> None:
+    """Fetch the genres if we have none yet: the week may be long."""
+    if not TmdbGenre.objects.exists():
+        fetch_genres(client)

@@ -6,7 +6,7 @@ from celery import shared_task
 
 from cinema.audit.recording import recording_as
 from cinema.locks import single_run
-from movies.tmdb import services, syncing
+from movies.tmdb import services, sync
 from movies.tmdb.models import SyncReport
 
 log = logging.getLogger(__name__)
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 @shared_task(name="tmdb.start_sync")
 def start_sync(kind: str) -> None:
     """Begin a sync of this kind, as beat asks, and work on it. Safe to deliver twice."""
-    syncing.begin(kind)
+    sync.begin(kind)
     resume_syncs()
 
 
@@ -26,7 +26,7 @@ def resume_syncs() -> None:
     The rows are the requests: a lost message, a killed worker and an elapsed piece of time all
     come to the same, a row that is not finished while its lock is free.
     """
-    syncing.begin_what_never_was()
+    sync.start_missing_syncs()
     is_more_left = False
     for report in SyncReport.objects.filter(state__in=SyncReport.UNFINISHED).order_by("pk"):
         with single_run(f"tmdb.sync.{report.kind}") as acquired:
@@ -35,6 +35,6 @@ def resume_syncs() -> None:
             ):
                 report.refresh_from_db()
                 with recording_as(via="task", path=f"tmdb.sync {report.pk}"):
-                    is_more_left |= syncing.carry_out(report)
+                    is_more_left |= sync.carry_out(report)
     if is_more_left:
         services.send_to_worker()

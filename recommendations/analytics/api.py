@@ -6,7 +6,7 @@ from ninja import Query, Router
 from cinema.auth import staff
 from cinema.errors import problems
 from cinema.throttling.limits import Limit
-from recommendations.analytics.recommendations import recommendation_analytics
+from recommendations.analytics.report import recommendation_analytics
 from recommendations.analytics.schemas import AnalyticsFilters, RecommendationAnalyticsOut
 
 router = Router(tags=["Analytics"])

@@ -4,8 +4,8 @@ from ninja import Query, Router
 from cinema.auth import staff
 from cinema.errors import problems
 from cinema.throttling.limits import Limit
-from recommendations.analytics.audience_schemas import AudienceFitFilters, AudienceFitOut
-from recommendations.analytics.audience_serving import audience_fit
+from recommendations.analytics.audience_fit import audience_fit
+from recommendations.analytics.schemas import AudienceFitFilters, AudienceFitOut
 
 router = Router(tags=["Analytics"])
 

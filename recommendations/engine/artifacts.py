@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from recommendations.engine.protocol import Array
+from recommendations.engine.matrices import Array
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -103,7 +103,7 @@ def load(directory: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     return arrays, manifest
 
 
-def arrays_of(arrays: Mapping[str, Array], model: str) -> dict[str, Array]:
+def model_arrays(arrays: Mapping[str, Array], model: str) -> dict[str, Array]:
     """Those of one model, whose names begin with its own, by the rest of their names."""
     start = f"{model}."
     return {k.removeprefix(start): array for k, array in arrays.items() if k.startswith(start)}

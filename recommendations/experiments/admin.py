@@ -9,8 +9,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from cinema.office.pages import StaffPage, labelled
-from movies.admin.fields import OVERRIDES, RuledForm
+from cinema.model_admin import StaffModelAdmin, label_column
+from movies.admin.forms import FORMFIELD_OVERRIDES, SchemaForm
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.experiments import selectors, services
 from recommendations.experiments.schemas import ExperimentPatch
@@ -25,7 +25,7 @@ def algorithm_field() -> forms.ChoiceField:
     )
 
 
-class ExperimentForm(RuledForm):
+class ExperimentForm(SchemaForm):
     schema = ExperimentPatch
     together = ("starts_at", "ends_at")
     algorithm_a = algorithm_field()
@@ -54,10 +54,10 @@ class ExperimentStateFilter(admin.SimpleListFilter):
 
 
 @admin.register(Experiment)
-class ExperimentAdmin(StaffPage[Experiment]):
+class ExperimentAdmin(StaffModelAdmin[Experiment]):
     audited = "experiment"
     form = ExperimentForm
-    formfield_overrides = OVERRIDES
+    formfield_overrides = FORMFIELD_OVERRIDES
     list_display = ("name", "algorithm_a", "algorithm_b", "share", "state", "starts_at", "ends_at")
     list_filter = (ExperimentStateFilter,)
     search_fields = ("name",)
@@ -81,7 +81,7 @@ class ExperimentAdmin(StaffPage[Experiment]):
     def delete_model(self, request: HttpRequest, obj: Experiment) -> None:
         services.delete_experiment(experiment_id=obj.pk)
 
-    @labelled(
+    @label_column(
         description="State", ordering="ends_at", label={"running": "success", "upcoming": "info"}
     )
     def state(self, experiment: Experiment) -> tuple[str, str]:

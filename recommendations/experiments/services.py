@@ -6,14 +6,14 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from recommendations.experiments import selectors
-from recommendations.experiments.errors import (
+from recommendations.errors import (
     AlgorithmAgainstItself,
     AnotherExperiment,
     ExperimentEndsTooEarly,
     ExperimentHasBegun,
     ExperimentHasResults,
 )
+from recommendations.experiments import selectors
 from recommendations.experiments.schemas import check_experiment_times
 from recommendations.locking import hold_writes
 from recommendations.models import Experiment, Impression

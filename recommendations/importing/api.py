@@ -11,7 +11,7 @@ from cinema.auth import signed_in
 from cinema.errors import problems
 from cinema.schemas import Paginated
 from cinema.throttling.limits import Limit
-from movies.media.uploading import takes_file
+from movies.media.uploads import accept_file
 from recommendations.importing import pending, services
 from recommendations.importing.schemas import Content, PendingImportOut, ViewerImportOut
 from recommendations.models import PendingImport
@@ -28,7 +28,7 @@ HEAVY = Limit("THROTTLE_HEAVY")
     response={200: ViewerImportOut, **problems(401, 413, 422)},
     tags=["Accounts"],
 )
-@takes_file(lambda: settings.VIEWER_IMPORT_MAX_MB)
+@accept_file(lambda: settings.VIEWER_IMPORT_MAX_MB)
 def import_viewer_file(
     request: AuthedRequest,
     file: Annotated[UploadedFile, File(..., examples=["letterboxd.zip"])],

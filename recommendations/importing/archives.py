@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO
 
-from movies.media.errors import FileRefused
+from movies.errors import FileRefused
 
 MAX_UNPACKED_MB = 50
 #: Letterboxd has a file for each list that somebody has made.

@@ -11,9 +11,9 @@ from hashlib import blake2b
 from django.db.models import Q
 
 from movies.models import Movie
-from movies.search.words import RUN, spellings
-from recommendations.importing.rows import Wanted
-from recommendations.movielens.titles import LEADING_ARTICLE, article_first, parse_title
+from movies.search.text import RUN, spellings
+from recommendations.importing.statements import Wanted
+from recommendations.importing.titles import LEADING_ARTICLE, article_first, parse_title
 
 #: How a title was recognised, the surest first: as it stands; but for the article; by one of the
 #: names in it, as in "The Postman (Il Postino)".

@@ -17,20 +17,21 @@ from django.utils import timezone
 
 from cinema.errors import NotFound, Unauthorized
 from cinema.locks import again_after_deadlock, hold_alone
-from movies.answers import rating_changed
+from movies.cached_responses import rating_changed
 from movies.days import cinema_day
 from movies.models import Movie
 from recommendations.importing.formats import Deed
 from recommendations.importing.matching import Matching, hash_of, key_hashes
-from recommendations.importing.planning import Plan, Statement
-from recommendations.importing.rows import Place, Refused, Row, Said, Wanted
-from recommendations.importing.writing import (
+from recommendations.importing.plan import (
+    Plan,
+    Statement,
     belongings_of,
     hold_movies,
     lock_name,
     watchlist_of,
     write,
 )
+from recommendations.importing.statements import Place, Refused, Row, Said, Wanted
 from recommendations.models import PendingImport
 from users.models import User
 

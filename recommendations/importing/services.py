@@ -1,28 +1,46 @@
+"""What is told of an import."""
+
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import IO
 
 from django.db import transaction
 from django.utils import timezone
 
 from cinema.locks import again_after_deadlock, hold_alone
-from movies.answers import rating_changed
+from movies.cached_responses import rating_changed
+from recommendations.importing.formats import Deed
 from recommendations.importing.matching import Film, Matching
 from recommendations.importing.pending import PendingPlan
-from recommendations.importing.planning import Plan, Statement
-from recommendations.importing.reading import Upload, read
-from recommendations.importing.reporting import Matched, report_of
-from recommendations.importing.rows import Wanted
-from recommendations.importing.schemas import Content, ViewerImportOut
-from recommendations.importing.writing import (
+from recommendations.importing.plan import (
+    Plan,
+    Statement,
     belongings_of,
     hold_movies,
     lock_name,
     watchlist_of,
     write,
 )
-from users.models import User
+from recommendations.importing.schemas import (
+    MAX_CANDIDATES,
+    MAX_TOLD,
+    AmbiguousRow,
+    Candidate,
+    Content,
+    Counts,
+    NotKeptColumns,
+    ReadFile,
+    RefusedFileRow,
+    SkippedFile,
+    UnknownRow,
+    ViewerImportOut,
+)
+from recommendations.importing.statements import Refused, Row, Wanted
+from recommendations.importing.uploads import Upload, read
+from users.models import Playlist, User
 
 
 def import_file(
@@ -92,3 +110,110 @@ def _statements(matched: Matched) -> list[Statement]:
         for row in matched.certain
         for said in row.said
     ]
+
+
+#: Under one name: a viewing, with a day or without.
+KINDS = {
+    "ratings": {Deed.RATED},
+    "viewings": {Deed.WATCHED, Deed.SEEN},
+    "likes": {Deed.LIKED},
+    "watchlist": {Deed.LISTED},
+}
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Rows, and what was found for them."""
+
+    films: Mapping[Wanted, Sequence[Film]]
+    rows: Sequence[Row]
+
+    @property
+    def certain(self) -> list[Row]:
+        return [row for row in self.rows if len(self.films[row.film]) == 1]
+
+    @property
+    def ambiguous(self) -> list[Row]:
+        return [row for row in self.rows if len(self.films[row.film]) > 1]
+
+    @property
+    def uncertain(self) -> list[Row]:
+        """Rows without a film, in the file's order."""
+        return [row for row in self.rows if len(self.films[row.film]) != 1]
+
+    @property
+    def unknown(self) -> list[Row]:
+        return [row for row in self.rows if not self.films[row.film]]
+
+
+def report_of(
+    upload: Upload,
+    matched: Matched,
+    plan: Plan,
+    pending: PendingPlan,
+    watchlist: Playlist | None,
+    *,
+    dry_run: bool,
+) -> ViewerImportOut:
+    ambiguous, unknown = matched.ambiguous, matched.unknown
+    refused = [*upload.refused, *plan.refused, *pending.refused]
+    passed_over = [*upload.passed_over, *plan.passed_over]
+    total = _counts(plan, set(Deed))
+    by_kind = {kind: _counts(plan, deeds) for kind, deeds in KINDS.items()}
+    return ViewerImportOut(
+        dry_run=dry_run,
+        files=[ReadFile(name=name, format=form.name) for name, form in upload.formats.items()],
+        rows=upload.size,
+        matched=len(matched.certain),
+        created=total.created,
+        updated=total.updated,
+        unchanged=total.unchanged,
+        by_kind={kind: counts for kind, counts in by_kind.items() if _is_any(counts)},
+        ambiguous_count=len(ambiguous),
+        unknown_count=len(unknown),
+        kept_for_later=pending.kept,
+        refused_count=len(refused),
+        passed_over_count=len(passed_over),
+        not_films=upload.not_films,
+        playlist_id=watchlist.pk if watchlist and _is_any(by_kind["watchlist"]) else None,
+        ambiguous=[_ambiguous(row, matched.films[row.film]) for row in ambiguous[:MAX_TOLD]],
+        unknown=[_unknown(row) for row in unknown[:MAX_TOLD]],
+        refused=[_refused(each) for each in refused[:MAX_TOLD]],
+        passed_over=[_refused(each) for each in passed_over[:MAX_TOLD]],
+        skipped_file_count=len(upload.skipped),
+        skipped_files=[
+            SkippedFile(name=each.path, reason=each.reason) for each in upload.skipped[:MAX_TOLD]
+        ],
+        not_kept=[
+            NotKeptColumns(file=path, columns=columns)
+            for path, columns in list(upload.not_kept.items())[:MAX_TOLD]
+        ],
+    )
+
+
+def _counts(plan: Plan, deeds: Collection[Deed]) -> Counts:
+    count: Counter[str] = Counter()
+    for (deed, outcome), number in plan.counts.items():
+        if deed in deeds:
+            count[outcome] += number
+    return Counts(created=count["created"], updated=count["updated"], unchanged=count["unchanged"])
+
+
+def _is_any(counts: Counts) -> bool:
+    return bool(counts.created or counts.updated or counts.unchanged)
+
+
+def _unknown(row: Row) -> UnknownRow:
+    place, film = row.place, row.film
+    return UnknownRow(file=place.file, row=place.row, title=film.title, year=film.year)
+
+
+def _ambiguous(row: Row, films: Sequence[Film]) -> AmbiguousRow:
+    candidates = [
+        Candidate(id=film.pk, name=film.name, year=film.year) for film in films[:MAX_CANDIDATES]
+    ]
+    return AmbiguousRow(**_unknown(row).model_dump(), candidates=candidates)
+
+
+def _refused(each: Refused) -> RefusedFileRow:
+    return RefusedFileRow(file=each.place.file, row=each.place.row, reason=each.reason)

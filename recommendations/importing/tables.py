@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from movies.media.errors import FileRefused
+from movies.errors import FileRefused
 from recommendations.importing.archives import Entry
 from recommendations.importing.formats import column
 

@@ -5,8 +5,8 @@ from ninja.responses import Status
 
 from cinema.auth import signed_in
 from cinema.errors import problems
-from recommendations.impressions import services
-from recommendations.impressions.schemas import ClickIn
+from recommendations import services
+from recommendations.schemas import ClickIn
 from users.auth import AuthedRequest
 
 router = Router(tags=["Recommendations"])

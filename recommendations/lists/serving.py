@@ -6,30 +6,33 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import orjson
+from django.http import HttpResponse
 from django.utils import timezone
 
 from cinema.cache import shared
 from movies import catalogue
 from movies.catalogue import Card, Snapshot
-from movies.personal import Scores
+from movies.similarity_scores import FIELD, SimilarityScores
 from recommendations import selectors
-from recommendations.data import load_history
+from recommendations.dataset import load_history
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.errors import NoMoreRecommendations
-from recommendations.impressions.showing import Shown, note_shown
-from recommendations.lists import keeping
-from recommendations.lists.candidates import Scope
-from recommendations.lists.choosing import Item, Question, choose_items
-from recommendations.lists.keeping import Basis, Found, Given, RecommendationList
-from recommendations.lists.renewing import is_under_way
-from recommendations.loading import current_release
-from recommendations.matches.films import Company, company_for
-from recommendations.similarity import scores_by, scores_for
+from recommendations.impressions.stream import ShownItem, note_shown
+from recommendations.lists import list_cache
+from recommendations.lists.list_builder import ListItem, ListQuery, build_items
+from recommendations.lists.list_cache import CachedLists, Delivery, ListVersion, RecommendationList
+from recommendations.lists.reasons import with_matches
+from recommendations.lists.renewal import is_under_way
+from recommendations.lists.scores import Scope
+from recommendations.matches.selectors import MovieMatches, matches_for_movies
+from recommendations.releases import loaded_release
+from recommendations.similarity_scores import scores_by, scores_for
 from users.models import User
 
 
 @dataclass(frozen=True)
-class Batch:
+class ListBatch:
     """What a viewer is shown at once, with the cards of its movies and the similarity scores.
 
     Scores and company are no part of the list: that lives for hours, each rating changes them, and
@@ -38,39 +41,39 @@ class Batch:
 
     list: RecommendationList
     number: int
-    items: Sequence[Item]
+    items: Sequence[ListItem]
     cards: Mapping[int, Card]
     scores: Mapping[int, int]
-    company: Company = field(default_factory=Company)
+    company: MovieMatches = field(default_factory=MovieMatches)
 
 
 def recommend(
     *, user: User, scope: Scope, algorithm: str, limit: int, days: int, refresh: bool
-) -> Batch:
+) -> ListBatch:
     """The first batch of the viewer's list: of the one that stands, or of a new one.
 
     What the viewer has acted on since is left out, and the ranks stay. The viewer's
     `taste_version` came with the viewer, before the history is read: as with all of a `Basis`.
     """
-    release, question = current_release(), Question(scope, algorithm, days)
+    release, question = loaded_release(), ListQuery(scope, algorithm, days)
     snapshot = catalogue.current().snapshot
-    circumstances = keeping.circumstances_of(user.pk, question, snapshot)
-    basis = Basis(user.taste_version, release.id, circumstances, limit)
-    found = keeping.find(user.pk, question)
+    circumstances = list_cache.context_key(user.pk, question, snapshot)
+    basis = ListVersion(user.taste_version, release.id, circumstances, limit)
+    found = list_cache.find(user.pk, question)
     standing, done = (None, set[int]()) if refresh else _standing(user, basis, found)
     if standing is None:
-        items = choose_items(user.pk, release, scope, algorithm, days)
+        items = build_items(user.pk, release, scope, algorithm, days)
         standing = RecommendationList.of(question, basis, items)
     batch = _batch(standing, 1, snapshot, scores_by(release, user), done)
-    key = keeping.key_of(user.pk, question)
+    key = list_cache.key_of(user.pk, question)
     _hand_out(user.pk, key, batch, found.given)
     if found.renewed and found.renewed.list_id == standing.list_id:
-        shared().delete(keeping.renewed_key(key))  # it is now the one that was given
+        shared().delete(list_cache.renewed_key(key))  # it is now the one that was given
     return _with_company(user, batch)
 
 
 def _standing(
-    user: User, basis: Basis, found: Found
+    user: User, basis: ListVersion, found: CachedLists
 ) -> tuple[RecommendationList | None, Collection[int]]:
     """The list that can be handed out once more, and the films not to be shown of it.
 
@@ -91,7 +94,7 @@ def _standing(
     return kept, done
 
 
-def recommend_next(*, user: User, number: int) -> Batch:
+def recommend_next(*, user: User, number: int) -> ListBatch:
     """A further batch of the list that the viewer was given last.
 
     It goes on with that list, also when there is a newer one by now. What the viewer has acted on
@@ -100,7 +103,7 @@ def recommend_next(*, user: User, number: int) -> Batch:
     Raises:
         NoMoreRecommendations: The list has no such batch, has expired, or was never made.
     """
-    kept, given = keeping.find_last(user.pk)
+    kept, given = list_cache.find_last(user.pk)
     if kept is None:
         raise NoMoreRecommendations
     done = _done(user) if kept.taste_version != user.taste_version else set()
@@ -119,7 +122,7 @@ def describe_algorithms() -> list[dict[str, Any]]:
     """What can be asked for, whether the current release has it, and its measured quality."""
     release = selectors.current_release()
     metrics, left_out = (release.metrics, release.left_out) if release else ({}, {})
-    served = current_release().recommenders
+    served = loaded_release().recommenders
     return [
         {
             "name": name,
@@ -136,9 +139,9 @@ def _batch(
     kept: RecommendationList,
     number: int,
     snapshot: Snapshot,
-    scores: Scores,
+    scores: SimilarityScores,
     done: Collection[int],
-) -> Batch:
+) -> ListBatch:
     """Cut out a batch, without what is done and what has left catalogue or programme since."""
     items = [item for item in kept.batch(number) if item.movie_id not in done]
     if kept.scope == "programme":
@@ -146,20 +149,20 @@ def _batch(
         items = [item for item in items if item.movie_id in showing]
     cards = snapshot.cards(item.movie_id for item in items)
     shown = [item for item in items if item.movie_id in cards]
-    return Batch(kept, number, shown, cards, scores([item.movie_id for item in shown]))
+    return ListBatch(kept, number, shown, cards, scores([item.movie_id for item in shown]))
 
 
-def _with_company(user: User, batch: Batch) -> Batch:
-    return replace(batch, company=company_for(user.pk, list(batch.cards)))
+def _with_company(user: User, batch: ListBatch) -> ListBatch:
+    return replace(batch, company=matches_for_movies(user.pk, list(batch.cards)))
 
 
-def _hand_out(user_id: int, key: str, batch: Batch, before: Given) -> None:
+def _hand_out(user_id: int, key: str, batch: ListBatch, before: Delivery) -> None:
     """Keep what is given and take note of what is shown, unless all that is known."""
     kept = batch.list
     given = before.then(key, kept, batch.number, batch.items)
     if given == before:
         return
-    keeping.keep(user_id, kept, given, before=before)
+    list_cache.store_delivery(user_id, kept, given, before=before)
     is_same_list = before.list_id == kept.list_id
     new = [item for item in batch.items if not (is_same_list and before.knows(item))]
     if new:
@@ -173,8 +176,8 @@ def _hand_out(user_id: int, key: str, batch: Batch, before: Given) -> None:
         )
 
 
-def _shown(item: Item) -> Shown:
-    return Shown(
+def _shown(item: ListItem) -> ShownItem:
+    return ShownItem(
         position=item.rank,
         movie_id=item.movie_id,
         algorithm=item.algorithm,
@@ -183,3 +186,45 @@ def _shown(item: Item) -> Shown:
         experiment_id=item.experiment,
         team=item.team,
     )
+
+
+def batch_response(batch: ListBatch, *, with_movies: bool) -> HttpResponse:
+    """The batch in the form of `RecommendationListOut`."""
+    kept = batch.list
+    document = {
+        "list_id": kept.list_id,
+        "batch": batch.number,
+        "scope": kept.scope,
+        "algorithm": kept.algorithm,
+        "release": kept.release,
+        "generated_at": kept.generated_at,
+        "expires_at": kept.expires_at,
+        "items": [
+            {
+                "rank": item.rank,
+                "movie_id": item.movie_id,
+                **(_movie_of(batch, item.movie_id) if with_movies else {}),
+                "score": item.score,
+                "source": item.source,
+                "reasons": with_matches(
+                    item.reasons, len(batch.company.matched_users(item.movie_id))
+                ),
+                "matched_users": batch.company.matched_users(item.movie_id),
+                "potential_matches": batch.company.potential_matches(item.movie_id),
+            }
+            for item in batch.items
+        ],
+    }
+    response = HttpResponse(orjson.dumps(document), content_type="application/json")
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+def _movie_of(batch: ListBatch, movie_id: int) -> dict[str, orjson.Fragment]:
+    return {"movie": _scored(batch.cards[movie_id].json, batch.scores.get(movie_id))}
+
+
+def _scored(movie: bytes, score: int | None) -> orjson.Fragment:
+    if score is None:
+        return orjson.Fragment(movie)
+    return orjson.Fragment(b'%b,"%b":%d}' % (movie[:-1], FIELD.encode(), score))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 
 import numpy as np
@@ -11,12 +12,22 @@ from django.utils import timezone
 from numpy.typing import NDArray
 
 from cinema.locks import again_after_deadlock
-from recommendations.data import History, load_histories, load_history
-from recommendations.matches.measuring import MOST_NEIGHBOURS, Measure, current_measure
+from recommendations.dataset import History, load_dataset, load_histories, load_history
+from recommendations.engine.matrices import IdMap
+from recommendations.engine.viewer_pairs import SUMS, Pairs, matching_pairs
+from recommendations.engine.viewer_similarity import PairSums, deviations
+from recommendations.matches.neighbours import (
+    MOST_NEIGHBOURS,
+    NeighbourRows,
+    SimilarityMeasure,
+    current_measure,
+    current_rule,
+    replace_all,
+    upsert,
+)
 from recommendations.matches.selectors import Match, unmatched
-from recommendations.matches.writing import Rows, upsert
 from recommendations.models import Neighbour
-from users.models import User
+from users.models import Preferences, User
 
 #: What the release says of a pair may be so far off: what was said since is not in it.
 MARGIN = 0.02
@@ -90,14 +101,14 @@ def _rows(
     others: NDArray[np.int64],
     mine: History,
     histories: list[History],
-    measure: Measure,
-) -> Rows:
+    measure: SimilarityMeasure,
+) -> NeighbourRows:
     sums = measure.exactly(mine, histories)
     users = np.full(len(others), user_id, dtype=np.int64)
-    return Rows(users, others, measure.rule.similarity(sums), sums)
+    return NeighbourRows(users, others, measure.rule.similarity(sums), sums)
 
 
-def _write(rows: Rows, *, of: int | None = None) -> list[tuple[int, int]]:
+def _write(rows: NeighbourRows, *, of: int | None = None) -> list[tuple[int, int]]:
     """Write the pairs on both sides; returns the new matches.
 
     Somebody may close the account before the commit: the pairs are then left to the background,
@@ -114,7 +125,7 @@ def _write(rows: Rows, *, of: int | None = None) -> list[tuple[int, int]]:
 
 @again_after_deadlock
 @transaction.atomic
-def _write_at_once(rows: Rows, of: int | None) -> list[tuple[int, int]]:
+def _write_at_once(rows: NeighbourRows, of: int | None) -> list[tuple[int, int]]:
     if of is not None:
         kept = rows.others.tolist()
         gone = Q(user_id=of) & ~Q(other_id__in=kept) | Q(other_id=of) & ~Q(user_id__in=kept)
@@ -123,3 +134,71 @@ def _write_at_once(rows: Rows, of: int | None) -> list[tuple[int, int]]:
         return []
     with connection.cursor() as cursor:
         return upsert(cursor, rows.both_ways(), now=timezone.now())
+
+
+log = logging.getLogger(__name__)
+
+#: Viewers whose rows are written in one transaction: each sees all of one night or of the other.
+PORTION = 2000
+#: Of a portion with viewers who leave meanwhile.
+ATTEMPTS = 3
+LAST_ID = 2**63 - 1
+
+
+def match_all() -> int:
+    """Find everybody's neighbours anew; returns how many rows there are.
+
+    Who has acted since the data were read keeps the rows that stand: `services.renew_matches` has
+    brought them up to date, or will.
+    """
+    versions = _taste_versions()
+    dataset = load_dataset()
+    users, interactions = dataset.users, dataset.interactions
+    del dataset
+    agreed = Preferences.objects.filter(match_visible=True).values_list("pk", flat=True)
+    preferred = np.isin(users.ids, np.fromiter(agreed, dtype=np.int64))
+    rule = current_rule()
+    pairs = matching_pairs(
+        deviations(interactions), rule, at_most=MOST_NEIGHBOURS, preferred=preferred
+    )
+    for start in range(0, max(1, len(users)), PORTION):
+        _write_portion(pairs, users, start, versions)
+    return len(pairs)
+
+
+def _write_portion(pairs: Pairs, users: IdMap, start: int, versions: dict[int, int]) -> None:
+    """The rows of so many viewers from the `start`-th on; of ids between theirs, none stay."""
+    stop = start + PORTION
+    first = int(users.ids[start]) if start else 0
+    last = int(users.ids[stop]) - 1 if stop < len(users) else LAST_ID
+    here = slice(*np.searchsorted(pairs["user"], [start, stop]))
+    rows = _rows_of_pairs(pairs[here], users.ids)
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            _replace(rows, first, last, versions)
+        except IntegrityError:  # an account was closed before the commit
+            if attempt == ATTEMPTS:
+                raise
+        else:
+            return
+
+
+@again_after_deadlock
+@transaction.atomic
+def _replace(rows: NeighbourRows, first: int, last: int, versions: dict[int, int]) -> None:
+    acted = [pk for pk, version in _taste_versions().items() if versions.get(pk) != version]
+    with connection.cursor() as cursor:
+        replace_all(cursor, rows, first=first, last=last, besides=acted, now=timezone.now())
+
+
+def _taste_versions() -> dict[int, int]:
+    return dict(User.objects.filter(is_active=True).values_list("pk", "taste_version"))
+
+
+def _rows_of_pairs(pairs: Pairs, ids: NDArray[np.int64]) -> NeighbourRows:
+    return NeighbourRows(
+        ids[pairs["user"]],
+        ids[pairs["other"]],
+        pairs["similarity"].astype(np.float64),
+        PairSums(*(pairs[name] for name in SUMS)),
+    )

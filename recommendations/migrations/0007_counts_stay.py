@@ -1,6 +1,6 @@
 """The films' counts of ratings stay as they are when a viewer is erased.
 
-`users/privacy/erasure.py` says in its transaction that this is what it does. A rating that is
+`users/erasure.py` says in its transaction that this is what it does. A rating that is
 deleted in any other way is taken out of the count.
 """
 

@@ -1,10 +1,16 @@
 """The tables, by what they are about."""
 
-from recommendations.models.feedback import Interaction
-from recommendations.models.likeness import Neighbour, SimilarMovies
-from recommendations.models.lists import Experiment, Impression, Promotion, TimeRange
-from recommendations.models.pending import PendingImport
-from recommendations.models.releases import Release, TrainingRun
+from recommendations.models.feedback import Interaction, PendingImport
+from recommendations.models.serving import (
+    Experiment,
+    Impression,
+    Neighbour,
+    Promotion,
+    Release,
+    SimilarMovies,
+    TimeRange,
+    TrainingRun,
+)
 
 __all__ = [
     "Experiment",

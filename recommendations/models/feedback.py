@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -62,6 +64,71 @@ class Interaction(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} of movie {self.movie_id} by user {self.user_id}"
+
+    @property
+    def stars(self) -> float | None:
+        return self.half_stars / 2 if self.half_stars else None
+
+
+class PendingImport(models.Model):
+    """One statement of an imported file: it takes effect when its film is added.
+
+    `importing/pending.py` keeps the rows and matches them.
+    """
+
+    class Kind(models.IntegerChoices):
+        RATING = 1, "rating"
+        VIEWING = 2, "viewing"
+        SEEN = 3, "seen"
+        LIKE = 4, "like"
+        WATCHLIST = 5, "watchlist"
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="pending_imports",
+        db_index=False,
+    )
+    title = models.CharField(max_length=300, blank=True)
+    original_title = models.CharField(max_length=300, blank=True)
+    year = models.PositiveSmallIntegerField(null=True)
+    tmdb_id = models.PositiveIntegerField(null=True)
+    imdb_id = models.CharField(max_length=12, blank=True)
+    kind = models.PositiveSmallIntegerField(choices=Kind.choices)
+    #: 1 to 10 for a rating, else 0.
+    half_stars = models.PositiveSmallIntegerField(default=0)
+    #: Null where the file gives no date.
+    said_at = models.DateTimeField(null=True)
+    #: Of a viewing: the day that the file names, or the cinema's day of the moment.
+    day = models.DateField(null=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    #: A hash of the TMDb id, or else of title and year: the same film in two files.
+    film = models.BigIntegerField()
+    #: Hashes of all that the titles are compared by: `matching.key_hashes`.
+    title_keys = ArrayField(models.BigIntegerField(), default=list)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "film", "kind", "day"],
+                name="pending_import_unique",
+                nulls_distinct=False,
+            ),
+            models.CheckConstraint(condition=Q(kind__range=(1, 5)), name="pending_import_kind"),
+            models.CheckConstraint(
+                condition=Q(kind=1, half_stars__range=(1, 10)) | (~Q(kind=1) & Q(half_stars=0)),
+                name="pending_import_stars_for_ratings",
+            ),
+        ]
+        indexes = [
+            GinIndex(fields=["title_keys"], name="pending_import_by_title"),
+            models.Index(
+                fields=["tmdb_id"], name="pending_import_by_tmdb_id", condition=~Q(tmdb_id=None)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} of “{self.title}” by user {self.user_id}"
 
     @property
     def stars(self) -> float | None:

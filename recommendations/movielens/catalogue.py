@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from django.db import IntegrityError, connection, transaction
 
-from movies.lifecycle import current_status
+from movies.metadata import UNKNOWN
 from movies.models import Movie
-from movies.people import UNKNOWN
+from movies.scheduled_updates import current_status
 from movies.services import find_or_create_genres
 from recommendations.movielens.films import Film
 from recommendations.movielens.matching import Matching, NewMovie

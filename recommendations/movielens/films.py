@@ -14,15 +14,17 @@ from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from movies.schemas import GenreName
 from movies.types import Title
-from recommendations.movielens.folders import Folder, decode, numbered_lines
-from recommendations.movielens.refusals import (
+from recommendations.importing.titles import YEARS, parse_title
+from recommendations.movielens.files import (
+    Folder,
     LineRefused,
     Refusals,
+    decode,
+    numbered_lines,
     shown,
     whole_number,
     wrong_fields,
 )
-from recommendations.movielens.titles import YEARS, parse_title
 
 NO_GENRES = "(no genres listed)"
 #: Of a line of either file.

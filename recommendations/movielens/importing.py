@@ -10,15 +10,14 @@ from itertools import islice
 from django.db import connection
 
 from movies import catalogue
-from movies.community import renew_community_scores
-from movies.search.indexing import index_for_search
+from movies.scheduled_updates import renew_community_scores
+from movies.search.index import index_stale_movies
 from recommendations.movielens.catalogue import find_or_create_movies
+from recommendations.movielens.files import Folder, LineRefused, Refusals, numbered_lines
 from recommendations.movielens.films import read_films
-from recommendations.movielens.folders import Folder, numbered_lines
 from recommendations.movielens.keywords import fill_keywords
 from recommendations.movielens.merging import merge_ratings
 from recommendations.movielens.ratings import RatingParser
-from recommendations.movielens.refusals import LineRefused, Refusals
 
 #: So many lines of ratings are a transaction. Each one updates most movies, whatever its size, so
 #: small ones are slow: 170,000 lines took half as long again for a rating.
@@ -76,7 +75,7 @@ def import_folder(
     films = read_films(folder, refusals)
     catalogued = find_or_create_movies(films)
     described = fill_keywords(folder, catalogued.ids, refusals)
-    index_for_search()
+    index_stale_movies()
     known = len(films) - catalogued.created
     summary = Summary(catalogued.created, known, described)
     lines = _Lines(folder, limit, refusals)

@@ -9,9 +9,8 @@ from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from movies.models import Movie
-from movies.search.words import fold, letters_of
-from recommendations.movielens.folders import Folder
-from recommendations.movielens.refusals import Refusals
+from movies.search.text import fold, letters_of
+from recommendations.movielens.files import Folder, Refusals
 from recommendations.movielens.tags import tag_lines
 
 #: Of a film. A famous one has thousands, most of which one viewer alone has given.

@@ -14,15 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from movies.search.words import fold
-from recommendations.engine.protocol import ItemFeatures
+from movies.search.text import fold
+from recommendations.engine.matrices import ItemFeatures
+from recommendations.interaction_weights import Evidence, weight_table
+from recommendations.movielens.files import Folder, LineRefused, Refusals, open_folder
 from recommendations.movielens.films import Film, read_films
-from recommendations.movielens.folders import Folder, open_folder
 from recommendations.movielens.importing import TOLERANCE_S
 from recommendations.movielens.ratings import RatingParser
-from recommendations.movielens.refusals import LineRefused, Refusals
 from recommendations.movielens.tags import read_tags
-from recommendations.weighing import Evidence, weight_table
 
 log = logging.getLogger(__name__)
 

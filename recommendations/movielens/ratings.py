@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from recommendations.movielens.refusals import LineRefused, shown, whole_number, wrong_fields
+from recommendations.movielens.files import LineRefused, shown, whole_number, wrong_fields
 
 FIELDS = 4
 #: All ways in which the published files write the stars.

@@ -10,15 +10,9 @@ from typing import NamedTuple
 from pydantic import TypeAdapter, ValidationError
 
 from movies.importing.schemas import Keyword
-from movies.search.words import fold
+from movies.search.text import fold
+from recommendations.movielens.files import Folder, LineRefused, Refusals, shown, whole_number
 from recommendations.movielens.films import split_lines
-from recommendations.movielens.folders import Folder
-from recommendations.movielens.refusals import (
-    LineRefused,
-    Refusals,
-    shown,
-    whole_number,
-)
 
 #: Of a line: viewer, film, tag, Unix seconds.
 FIELDS = 4

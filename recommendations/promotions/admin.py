@@ -8,8 +8,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
-from cinema.office.pages import StaffPage, labelled
-from movies.admin.fields import OVERRIDES, RuledForm
+from cinema.model_admin import StaffModelAdmin, label_column
+from movies.admin.forms import FORMFIELD_OVERRIDES, SchemaForm
 from recommendations.models import Promotion
 from recommendations.promotions import selectors, services
 from recommendations.promotions.schemas import PromotionPatch
@@ -17,7 +17,7 @@ from recommendations.promotions.schemas import PromotionPatch
 STATES = ("current", "upcoming", "ended")
 
 
-class PromotionForm(RuledForm):
+class PromotionForm(SchemaForm):
     schema = PromotionPatch
     together = ("starts_at", "ends_at")
 
@@ -52,10 +52,10 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(Promotion)
-class PromotionAdmin(StaffPage[Promotion]):
+class PromotionAdmin(StaffModelAdmin[Promotion]):
     audited = "promotion"
     form = PromotionForm
-    formfield_overrides = OVERRIDES
+    formfield_overrides = FORMFIELD_OVERRIDES
     list_display = ("film", "what", "scope", "state", "starts_at", "ends_at", "note")
     list_filter = (StateFilter, ("kind", ChoicesDropdownFilter))
     list_select_related = ("movie",)
@@ -83,7 +83,7 @@ class PromotionAdmin(StaffPage[Promotion]):
             return f"pinned to place {promotion.place}"
         return f"moved up by {promotion.strength}"
 
-    @labelled(
+    @label_column(
         description="State", ordering="ends_at", label={"current": "success", "upcoming": "info"}
     )
     def state(self, promotion: Promotion) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, StringConstraints, model_validator
 from cinema.errors import Problem
 from cinema.schemas import Line, Moment, RowId
 from movies.types import UNSET, LocalTime
-from recommendations.lists.candidates import Scope
+from recommendations.lists.scores import Scope
 from recommendations.models import Promotion
 
 PromotionState = Literal["current", "upcoming", "ended"]

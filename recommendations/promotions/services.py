@@ -7,15 +7,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from movies import selectors as movies
+from recommendations.errors import AlreadyPinned, EndsTooEarly, PromotionNotFound, WrongForKind
 from recommendations.locking import hold_writes
 from recommendations.models import Promotion
 from recommendations.promotions import selectors
-from recommendations.promotions.errors import (
-    AlreadyPinned,
-    EndsTooEarly,
-    PromotionNotFound,
-    WrongForKind,
-)
 from recommendations.promotions.schemas import check_promotion_times
 
 #: What a promotion of a kind cannot have.

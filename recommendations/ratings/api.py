@@ -10,7 +10,7 @@ from cinema.schemas import Paginated
 from movies.schemas import MovieDetails
 from movies.selectors import without_movies
 from recommendations.models import Interaction
-from recommendations.ratings import selectors, suggestions
+from recommendations.ratings import selectors
 from recommendations.ratings.schemas import (
     ListedRatingOut,
     Months,
@@ -18,7 +18,7 @@ from recommendations.ratings.schemas import (
     RatingFilters,
     StatisticsOut,
 )
-from recommendations.ratings.statistics import statistics_of
+from recommendations.ratings.selectors import statistics_of
 from users.auth import AuthedRequest
 
 router = Router(tags=["Accounts"])
@@ -56,4 +56,4 @@ def get_statistics(request: AuthedRequest, months: Months = 12) -> dict[str, Any
 )
 def suggest_preferences(request: AuthedRequest) -> dict[str, Any]:
     """Genres and languages that what you have watched speaks for, and you have not stated."""
-    return suggestions.suggest_preferences(request.auth)
+    return selectors.suggest_preferences(request.auth)

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from kombu.exceptions import OperationalError as BrokerAway
 
-from movies.languages import primary
+from movies.languages import primary_language
 from users.models import User
 
 log = logging.getLogger(__name__)
@@ -40,15 +40,15 @@ REFRESH = "REFRESH MATERIALIZED VIEW CONCURRENTLY user_interaction_summary"
 
 
 @dataclass(frozen=True)
-class Films:
+class WatchedCount:
     """Different films that the viewer has watched, of a genre, a decade or a language."""
 
     films: int = 0
     rated: int = 0
     half_stars: int = 0
 
-    def __add__(self, other: Films) -> Films:
-        return Films(
+    def __add__(self, other: WatchedCount) -> WatchedCount:
+        return WatchedCount(
             self.films + other.films,
             self.rated + other.rated,
             self.half_stars + other.half_stars,
@@ -60,7 +60,7 @@ class Films:
 
 
 @dataclass(frozen=True)
-class Month:
+class MonthCount:
     viewings: int = 0
     check_ins: int = 0
     minutes: int = 0
@@ -68,7 +68,7 @@ class Month:
 
 
 @dataclass(frozen=True)
-class Figures:
+class ViewerFigures:
     """What a viewer has done, counted.
 
     Attributes:
@@ -81,17 +81,17 @@ class Figures:
 
     stars: Mapping[int, int]
     favourites: int
-    months: Mapping[str, Month]
-    genres: Mapping[int, Films]
-    decades: Mapping[int | None, Films]
-    languages: Mapping[str, Films]
+    months: Mapping[str, MonthCount]
+    genres: Mapping[int, WatchedCount]
+    decades: Mapping[int | None, WatchedCount]
+    languages: Mapping[str, WatchedCount]
 
     @property
     def films_watched(self) -> int:
         return sum(films.films for films in self.decades.values())
 
 
-def figures_of(user: User) -> Figures:
+def figures_of(user: User) -> ViewerFigures:
     """As they stand now."""
     with connection.cursor() as cursor:
         cursor.execute(STORED, [user.pk, user.taste_version, settings.TIME_ZONE])
@@ -121,7 +121,7 @@ def stored_rows(user_id: int) -> Sequence[Mapping[str, Any]]:
 
 def refresh_soon() -> None:
     """Have the worker make it anew. Without a broker it is done within six hours."""
-    from recommendations.ratings.tasks import refresh_summary
+    from recommendations.tasks import refresh_summary
 
     try:
         refresh_summary.delay()
@@ -129,22 +129,22 @@ def refresh_soon() -> None:
         log.warning("the summary is made anew later, as the broker is away: %s", error)
 
 
-def _figures(found: Mapping[str, Any]) -> Figures:
-    genres: dict[int, Films] = {}
-    decades: defaultdict[int | None, Films] = defaultdict(Films)
-    languages: defaultdict[str, Films] = defaultdict(Films)
+def _figures(found: Mapping[str, Any]) -> ViewerFigures:
+    genres: dict[int, WatchedCount] = {}
+    decades: defaultdict[int | None, WatchedCount] = defaultdict(WatchedCount)
+    languages: defaultdict[str, WatchedCount] = defaultdict(WatchedCount)
     for genre, decade, language, *counts in found.get("films", []):
-        films = Films(*counts)
+        films = WatchedCount(*counts)
         if genre:
             genres[genre] = films
         else:
             decades[decade] += films
-            languages[primary(language or "")] += films
+            languages[primary_language(language or "")] += films
     languages.pop("", None)
-    return Figures(
+    return ViewerFigures(
         stars=dict(found.get("stars", [])),
         favourites=found.get("favourites", 0),
-        months={month: Month(*counts) for month, *counts in found.get("months", [])},
+        months={month: MonthCount(*counts) for month, *counts in found.get("months", [])},
         genres=genres,
         decades=dict(decades),
         languages=dict(languages),

@@ -12,15 +12,16 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from scipy.sparse import csr_matrix
 
-from recommendations.data import Dataset
+from recommendations.dataset import Dataset
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.engine.algorithms.ensemble import EnsembleRecommender, learn_weights
-from recommendations.engine.comparing import is_significantly_worse
-from recommendations.engine.composing import Composite
-from recommendations.engine.evaluation import Judged, Quality, judge
-from recommendations.engine.protocol import ItemFeatures, Recommender
-from recommendations.engine.splitting import Split, split_by_time
-from recommendations.engine.tuning import Tuned, divide, tune
+from recommendations.engine.composite import Composite
+from recommendations.engine.evaluation.quality import EvaluatedLists, Quality, evaluate_lists
+from recommendations.engine.evaluation.significance import is_significantly_worse
+from recommendations.engine.evaluation.splits import Split, split_by_time
+from recommendations.engine.evaluation.tuning import TuningResult, divide_budget, tune
+from recommendations.engine.matrices import ItemFeatures
+from recommendations.engine.recommender import Recommender
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ Settings = Mapping[str, Mapping[str, Any]]
 Part = Callable[[str, float, float], Callable[[float], None]]
 
 
-class Material(NamedTuple):
+class TrainingData(NamedTuple):
     """What a model learns from, in the order in which `fit` takes it."""
 
     interactions: csr_matrix
@@ -48,7 +49,7 @@ class Material(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedModels:
     """Models ready to be published.
 
     Attributes:
@@ -70,18 +71,18 @@ class Trained:
 
 def train_all(
     dataset: Dataset, split: Split, part: Part, *, before: Settings, budget_s: float
-) -> Trained:
+) -> TrainedModels:
     """Fit each algorithm on the past, judge it on what came after, then let it learn that too.
 
     Args:
         before: The settings of the release that stands, where a search goes on.
         budget_s: So long better ones are searched for, on a split of the past alone.
     """
-    everything = Material(dataset.interactions, dataset.features, dataset.times)
-    past = Material(split.train, dataset.features, split.train_times)
+    everything = TrainingData(dataset.interactions, dataset.features, dataset.times)
+    past = TrainingData(split.train, dataset.features, split.train_times)
     names, left_out = _suitable(everything)
     found, tuning = _search(names, past, before, budget_s, part)
-    fits = _Fits(left_out=left_out)
+    fits = _FittedModels(left_out=left_out)
     for place, name in enumerate(names):
         fits.fit(name, past, found, split, part, *_span(30, 70, place, len(names)))
     updated: dict[str, Recommender] = {}
@@ -97,7 +98,7 @@ def train_all(
                 else model.update(*everything)
             )
     quality = {name: Quality.of(lists) for name, lists in fits.judged.items()}
-    return Trained(updated, quality, left_out, found, tuning, fits.seconds)
+    return TrainedModels(updated, quality, left_out, found, tuning, fits.seconds)
 
 
 @contextmanager
@@ -131,7 +132,7 @@ def _installed(name: str) -> Mapping[str, Any]:
     return {}
 
 
-def _suitable(material: Material) -> tuple[list[str], dict[str, str]]:
+def _suitable(material: TrainingData) -> tuple[list[str], dict[str, str]]:
     """Which algorithms a release is made of, popularity first and composites last.
 
     Returns:
@@ -154,7 +155,7 @@ def _suitable(material: Material) -> tuple[list[str], dict[str, str]]:
 
 
 def _search(
-    names: Sequence[str], past: Material, before: Settings, budget_s: float, part: Part
+    names: Sequence[str], past: TrainingData, before: Settings, budget_s: float, part: Part
 ) -> tuple[dict[str, Mapping[str, Any]], dict[str, Any]]:
     """Better settings, on the end of the past: the test never decides on them.
 
@@ -163,14 +164,14 @@ def _search(
     Returns:
         The settings by algorithm, and the record of the search.
     """
-    found = {name: before[name] for name in names if _fits(name, before)}
+    found = {name: before[name] for name in names if _has_known_settings(name, before)}
     if not budget_s or not past.interactions.nnz:
         return found, {}
     inner = split_by_time(past.interactions, past.times)
-    trials: dict[str, Tuned] = {}
+    trials: dict[str, TuningResult] = {}
     left = {name: ALGORITHMS[name] for name in names}
     ends_at = time.monotonic() + budget_s
-    while seconds := divide(ends_at - time.monotonic(), left):
+    while seconds := divide_budget(ends_at - time.monotonic(), left):
         name = next(iter(seconds))
         report = part(f"tuning {name}", *_span(2, 25, len(trials), len(trials) + len(seconds)))
         trials[name] = tune(
@@ -190,7 +191,7 @@ def _search(
     return found, {name: tuned.manifest() for name, tuned in trials.items()}
 
 
-def _fits(name: str, before: Settings) -> bool:
+def _has_known_settings(name: str, before: Settings) -> bool:
     """Whether another version of this program has not left settings that are unknown by now."""
     known = {*ALGORITHMS[name].search_space, "weights"}
     return name in before and before[name].keys() <= known
@@ -214,7 +215,7 @@ def _learn_weights(
 
 
 @dataclass
-class _Fits:
+class _FittedModels:
     """Models fitted on the past, one after the other: composites stand on those before them.
 
     Attributes:
@@ -224,13 +225,13 @@ class _Fits:
 
     left_out: dict[str, str]
     kept: dict[str, Recommender] = field(default_factory=dict)
-    judged: dict[str, Judged] = field(default_factory=dict)
+    judged: dict[str, EvaluatedLists] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
     def fit(
         self,
         name: str,
-        past: Material,
+        past: TrainingData,
         found: Settings,
         split: Split,
         part: Part,
@@ -250,7 +251,7 @@ class _Fits:
                 model.fit(*past)
             self.seconds[name] = time.monotonic() - began_at
             part(f"evaluating {name}", (start + end) / 2, end)(0)
-            self.judged[name] = judge(model, split, items=past.items)
+            self.judged[name] = evaluate_lists(model, split, items=past.items)
             if reason := self._reason_against(model):
                 self.left_out[name] = reason
                 log.warning("%s is left out of the release: %s", name, reason)
@@ -273,7 +274,7 @@ def _span(start: float, end: float, place: int, count: int) -> tuple[float, floa
     return start + (end - start) * place / count, start + (end - start) * (place + 1) / count
 
 
-def is_worse(own: Judged, other: Judged, *, margin: float = 0.0) -> bool:
+def is_worse(own: EvaluatedLists, other: EvaluatedLists, *, margin: float = 0.0) -> bool:
     """Whether its lists for the same viewers are worse by more than the margin, a share of the
     other's NDCG, and not by chance."""
     return len(own.users) >= ENOUGH_USERS and is_significantly_worse(

@@ -2,19 +2,49 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from math import isnan
+from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
 
 from recommendations import selectors
-from recommendations.data import load_dataset
-from recommendations.engine.evaluation import split_by_time
+from recommendations.dataset import Dataset, load_dataset
+from recommendations.engine import artifacts
+from recommendations.engine.artifacts import ArtifactError
+from recommendations.engine.evaluation.quality import (
+    EvaluatedLists,
+    Quality,
+    Scorer,
+    evaluate_lists,
+    split_by_time,
+)
+from recommendations.engine.evaluation.splits import Split
+from recommendations.engine.matrices import Array
+from recommendations.engine.rating_predictor import RatingPredictor
+from recommendations.engine.recommender import RemappedRecommender
+from recommendations.engine.viewer_similarity import Deviations
 from recommendations.models import Release, TrainingRun
-from recommendations.training.fitting import train_all
-from recommendations.training.gating import ReleaseRejected, check_against_standing
-from recommendations.training.publishing import publish
+from recommendations.releases import (
+    MATCHING,
+    PREDICTOR,
+    load_release,
+    make_current,
+    remove_old_releases,
+    remove_unknown_directories,
+)
+from recommendations.training.fitting import (
+    DEFAULT,
+    ENOUGH_USERS,
+    TrainedModels,
+    is_worse,
+    train_all,
+)
 
 State = TrainingRun.State
 
@@ -120,3 +150,113 @@ def _train_and_publish(
         training_s=time.perf_counter() - started_at,
     )
     return publish(release, trained, dataset)
+
+
+log = logging.getLogger(__name__)
+
+#: So many viewers are asked which of two releases is the better one.
+GATE_USERS = 500
+
+
+class ReleaseRejected(Exception):
+    """The new models are worse than what viewers have now."""
+
+
+def check_against_standing(
+    trained: TrainedModels,
+    dataset: Dataset,
+    split: Split,
+    current: Release,
+    report: Callable[[str], None],
+) -> None:
+    """Hold the new release against the standing one, by what viewers get of each.
+
+    Lower figures than on the standing one's own day can be the fault of the models, or of data
+    that an import or a rush on a new film has made harder. So then both rank what the same
+    viewers liked lately. Both may have learned that already, so it counts only here.
+
+    Raises:
+        ReleaseRejected: Viewers would get worse lists than now, beyond the margin.
+    """
+    margin = settings.TRAINING_GATE_MARGIN
+    then = _served_quality(
+        {name: quality_from_json(quality) for name, quality in current.metrics.items()}
+    )
+    now = _served_quality(trained.quality)
+    if min(then.users, now.users) < ENOUGH_USERS or now.ndcg >= then.ndcg * (1 - margin):
+        return
+    report(f"comparing with {current}")
+    try:
+        standing = load_release(current)
+    except ArtifactError as error:
+        log.warning("%s cannot be compared with: %s", current, error)
+        return
+    renumbered = {
+        name: RemappedRecommender(model, standing.items, dataset.items)
+        for name, model in standing.recommenders.items()
+    }
+    new, old = _evaluate(trained.recommenders, split), _evaluate(renumbered, split)
+    if is_worse(new, old, margin=margin):
+        raise ReleaseRejected(
+            f"NDCG@10 {Quality.of(new).ndcg:.4f} is more than {margin:.0%} below the "
+            f"{Quality.of(old).ndcg:.4f} that {current} reaches for the same viewers. It stays."
+        )
+
+
+def _evaluate(models: Mapping[str, Scorer], split: Split) -> EvaluatedLists:
+    asked = [DEFAULT] if DEFAULT in models else models
+    judged = [evaluate_lists(models[name], split, max_users=GATE_USERS) for name in asked]
+    return max(judged, key=lambda lists: Quality.of(lists).ndcg)
+
+
+def _served_quality(qualities: Mapping[str, Quality]) -> Quality:
+    """That of the lists which viewers get; of a release without the default its best."""
+    judged = {name: quality for name, quality in qualities.items() if quality.users}
+    best = max(judged.values(), key=lambda quality: quality.ndcg, default=Quality.unknown(k=10))
+    return judged.get(DEFAULT, best)
+
+
+def publish(release: Release, trained: TrainedModels, dataset: Dataset) -> Release:
+    """Write the files, then move the pointer to them. Killed in between, nothing has happened."""
+    release.directory = f"{timezone.now():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+    release.metrics = {name: quality_to_json(quality) for name, quality in trained.quality.items()}
+    release.left_out = dict(trained.left_out)
+    release.tuned_settings = dict(trained.settings)
+    arrays: dict[str, Array] = {"item_ids": dataset.items.ids, "user_ids": dataset.users.ids}
+    models = {name: recommender.to_arrays() for name, recommender in trained.recommenders.items()}
+    models[PREDICTOR] = RatingPredictor.fit(dataset.ratings).to_arrays()
+    models[MATCHING] = Deviations.fit(dataset.interactions, dataset.times).to_arrays()
+    for name, own in models.items():
+        arrays |= {f"{name}.{key}": array for key, array in own.items()}
+    # Before the new files are written: leftovers could fill the disk.
+    remove_unknown_directories()
+    artifacts.save(
+        release.path,
+        arrays,
+        {
+            "algorithms": list(trained.recommenders),
+            "left_out": release.left_out,
+            "settings": release.tuned_settings,
+            "tuning": trained.tuning,
+            "seconds": trained.seconds,
+            "metrics": release.metrics,
+            "users": release.users,
+            "items": release.items,
+            "interactions": release.interactions,
+            "created_at": release.created_at.isoformat(),
+        },
+    )
+    make_current(release)
+    remove_old_releases()
+    return release
+
+
+def quality_to_json(quality: Quality) -> dict[str, float | int | None]:
+    """For the database, which knows no NaN."""
+    values = asdict(quality).items()
+    return {k: None if isinstance(v, float) and isnan(v) else v for k, v in values}
+
+
+def quality_from_json(values: Mapping[str, Any]) -> Quality:
+    known: dict[str, Any] = {k: float("nan") if v is None else v for k, v in values.items()}
+    return Quality(**known)

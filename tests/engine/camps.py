@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix
 
-from recommendations.engine.protocol import ItemFeatures, Recommender
+from recommendations.engine.matrices import ItemFeatures
+from recommendations.engine.recommender import Recommender
 
 R = TypeVar("R", bound=Recommender)
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from recommendations.engine.protocol import Array, ItemFeatures, Recommender, Scores
+from recommendations.engine.matrices import Array, ItemFeatures, Scores
+from recommendations.engine.recommender import Recommender
 
 
 class Sums(Recommender):

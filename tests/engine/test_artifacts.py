@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from recommendations.engine import artifacts
 from recommendations.engine.artifacts import ArtifactError
-from recommendations.engine.protocol import Array
+from recommendations.engine.matrices import Array
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ARRAYS: dict[str, Array] = {

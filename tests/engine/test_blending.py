@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommendations.engine.blending import Ranked, blend, normalised, rank_with_fallback
-from recommendations.engine.protocol import Scores
+from recommendations.engine.composite import blend, min_max_normalised
+from recommendations.engine.matrices import Scores
+from recommendations.engine.ranking.candidates import Ranked, rank_with_fallback
 
 NAN = float("nan")
 EVERYTHING = np.ones(4, dtype=bool)
@@ -105,14 +106,14 @@ def rows(*values: list[float]) -> Scores:
 
 def test_normalised_rows_go_from_zero_to_one() -> None:
     """Scale and place of a part's scores are lost."""
-    found = normalised(rows([1, 3, 2, NAN], [-10, NAN, 30, 0]))
+    found = min_max_normalised(rows([1, 3, 2, NAN], [-10, NAN, 30, 0]))
     np.testing.assert_allclose(found, rows([0, 1, 0.5, NAN], [0, NAN, 1, 0.25]))
 
 
 def test_where_all_are_equal_or_unknown_nothing_is_told_apart() -> None:
-    found = normalised(rows([7, 7, 7], [NAN, NAN, NAN], [1e6, 1e6, 1e6 + 0.01]))
+    found = min_max_normalised(rows([7, 7, 7], [NAN, NAN, NAN], [1e6, 1e6, 1e6 + 0.01]))
     np.testing.assert_array_equal(found, rows([0, 0, 0], [NAN, NAN, NAN], [0, 0, 0]))
-    assert normalised(np.zeros((2, 0), dtype=np.float32)).shape == (2, 0)
+    assert min_max_normalised(np.zeros((2, 0), dtype=np.float32)).shape == (2, 0)
 
 
 def test_a_blend_is_the_weighted_mean() -> None:

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from recommendations.engine.cold_start import BLOCK, predict_factors, ridge
-from recommendations.engine.protocol import ItemFeatures
+from recommendations.engine.feature_vectors import BLOCK, predict_factors, ridge
+from recommendations.engine.matrices import ItemFeatures
 from tests.engine.camps import csr
 
 NAMES = ("genre:drama", "genre:horror")

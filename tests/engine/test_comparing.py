@@ -8,7 +8,11 @@ from itertools import product
 import numpy as np
 import pytest
 
-from recommendations.engine.comparing import compare, interval, is_significantly_worse
+from recommendations.engine.evaluation.significance import (
+    bootstrap_interval,
+    is_significantly_worse,
+    paired_test,
+)
 
 NAN = float("nan")
 
@@ -16,7 +20,7 @@ NAN = float("nan")
 def test_an_interval_is_that_of_the_normal_distribution_where_there_are_many() -> None:
     """Of 400 values of deviation 1 the mean has one of 0.05: 1.96 of these to either side."""
     values = np.random.default_rng(1).normal(size=400)
-    low, high = interval(values, draws=20_000)
+    low, high = bootstrap_interval(values, draws=20_000)
     assert low == pytest.approx(values.mean() - 1.96 * values.std() / 20, abs=0.004)
     assert high == pytest.approx(values.mean() + 1.96 * values.std() / 20, abs=0.004)
 
@@ -24,23 +28,26 @@ def test_an_interval_is_that_of_the_normal_distribution_where_there_are_many() -
 def test_an_interval_is_what_all_samples_would_give() -> None:
     """Of (0, 0, 1) there are 27 samples; their means are 0, 1/3, 2/3, 1 with 8, 12, 6 and 1."""
     means = sorted(np.mean(sample) for sample in product([0, 0, 1], repeat=3))
-    assert interval(np.array([0.0, 0, 1]), level=0.5, draws=20_000) == pytest.approx(
+    assert bootstrap_interval(np.array([0.0, 0, 1]), level=0.5, draws=20_000) == pytest.approx(
         (means[6], means[20])
     )
 
 
 def test_intervals_are_the_same_each_time_and_wider_at_a_higher_level() -> None:
     values = np.random.default_rng(2).random(50)
-    assert interval(values) == interval(values)
-    assert interval(values) != interval(values, seed=2)
-    (low, high), (lower, higher) = interval(values), interval(values, level=0.99)
+    assert bootstrap_interval(values) == bootstrap_interval(values)
+    assert bootstrap_interval(values) != bootstrap_interval(values, seed=2)
+    (low, high), (lower, higher) = (
+        bootstrap_interval(values),
+        bootstrap_interval(values, level=0.99),
+    )
     assert lower < low < values.mean() < high < higher
 
 
 def test_what_is_unknown_is_left_out_of_an_interval() -> None:
-    assert interval(np.array([1.0, NAN, 1.0])) == (1, 1)
-    assert all(math.isnan(end) for end in interval(np.array([NAN])))
-    assert all(math.isnan(end) for end in interval(np.empty(0)))
+    assert bootstrap_interval(np.array([1.0, NAN, 1.0])) == (1, 1)
+    assert all(math.isnan(end) for end in bootstrap_interval(np.array([NAN])))
+    assert all(math.isnan(end) for end in bootstrap_interval(np.empty(0)))
 
 
 def test_the_p_value_is_that_of_all_signs() -> None:
@@ -48,7 +55,7 @@ def test_the_p_value_is_that_of_all_signs() -> None:
     differences = np.array([3.0, 2, 2, 1, 1, -1])
     sums = [abs(np.dot(signs, differences)) for signs in product([-1, 1], repeat=6)]
     exact = np.mean(np.array(sums) >= differences.sum())
-    found = compare(differences + 5, np.full(6, 5.0), draws=50_000)
+    found = paired_test(differences + 5, np.full(6, 5.0), draws=50_000)
     assert found.p_value == pytest.approx(exact, abs=0.005)
     assert found.difference == pytest.approx(differences.mean())
     assert found.users == 6
@@ -58,7 +65,7 @@ def test_the_p_value_is_that_of_all_signs() -> None:
 def test_the_other_way_round_it_is_the_same_with_the_other_sign() -> None:
     random = np.random.default_rng(3)
     first, second = random.random(40), random.random(40)
-    there, back = compare(first, second), compare(second, first)
+    there, back = paired_test(first, second), paired_test(second, first)
     assert there.p_value == back.p_value
     assert there.difference == pytest.approx(-back.difference)
     assert (there.low, there.high) == pytest.approx((-back.high, -back.low), abs=0.01)
@@ -67,16 +74,16 @@ def test_the_other_way_round_it_is_the_same_with_the_other_sign() -> None:
 def test_pairs_show_what_means_alone_would_hide() -> None:
     """Each user gains a little, and users differ a lot."""
     of_users = np.random.default_rng(4).random(100)
-    found = compare(of_users + 0.01, of_users)
+    found = paired_test(of_users + 0.01, of_users)
     assert found.p_value < 0.001
     assert found.low > 0
-    low, high = interval(of_users)
+    low, high = bootstrap_interval(of_users)
     assert high - low > 0.1
 
 
 def test_two_that_are_alike_differ_by_chance() -> None:
     values = np.random.default_rng(5).random(100)
-    found = compare(values, values)
+    found = paired_test(values, values)
     assert (found.difference, found.low, found.high, found.p_value) == (0, 0, 0, 1)
 
 
@@ -84,15 +91,16 @@ def test_one_in_twenty_is_called_significant_by_chance() -> None:
     """Of 300 pairs without any difference 15 with a deviation of 4."""
     random = np.random.default_rng(6)
     significant = sum(
-        compare(random.random(40), random.random(40), draws=400).p_value < 0.05 for _ in range(300)
+        paired_test(random.random(40), random.random(40), draws=400).p_value < 0.05
+        for _ in range(300)
     )
     assert 3 <= significant <= 27
 
 
 def test_users_whom_one_of_them_cannot_be_judged_by_are_left_out() -> None:
-    found = compare(np.array([1.0, NAN, 3]), np.array([0.0, 5, NAN]))
+    found = paired_test(np.array([1.0, NAN, 3]), np.array([0.0, 5, NAN]))
     assert (found.users, found.difference) == (1, 1)
-    nobody = compare(np.array([NAN]), np.array([1.0]))
+    nobody = paired_test(np.array([NAN]), np.array([1.0]))
     assert nobody.users == 0
     assert math.isnan(nobody.difference)
     assert math.isnan(nobody.p_value)

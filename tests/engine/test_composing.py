@@ -9,7 +9,7 @@ from recommendations.engine import artifacts
 from recommendations.engine.algorithms.als import AlsRecommender
 from recommendations.engine.algorithms.hybrid import HybridRecommender
 from recommendations.engine.algorithms.popularity import PopularityRecommender
-from recommendations.engine.protocol import NotFittedError
+from recommendations.engine.recommender import NotFittedError
 from tests.engine.camps import N_ITEMS, csr, data_of, two_camps
 
 NOBODY = csr(np.zeros((1, N_ITEMS)))
@@ -82,5 +82,5 @@ def test_a_release_holds_the_arrays_of_shared_parts_once(tmp_path: Path) -> None
     assert not (tmp_path / "release" / "hybrid.als.item_factors.npy").exists()
     loaded, _ = artifacts.load(tmp_path / "release")
     assert loaded.keys() == arrays.keys()
-    copy = HybridRecommender.from_arrays(artifacts.arrays_of(loaded, "hybrid"))
+    copy = HybridRecommender.from_arrays(artifacts.model_arrays(loaded, "hybrid"))
     np.testing.assert_array_equal(copy.score(data.interactions), hybrid.score(data.interactions))

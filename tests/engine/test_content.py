@@ -10,8 +10,8 @@ from scipy.sparse import csr_matrix
 
 from recommendations.engine import artifacts
 from recommendations.engine.algorithms.content import BATCH, KINDS, ContentRecommender
-from recommendations.engine.describing import describe
-from recommendations.engine.protocol import ItemFeatures
+from recommendations.engine.feature_vectors import tfidf_vectors
+from recommendations.engine.matrices import ItemFeatures
 from tests.engine.camps import csr, two_camps
 
 NAMES = ("genre:drama", "genre:horror", "person:agnes varda")
@@ -76,7 +76,7 @@ def test_a_reason_is_what_shares_a_feature() -> None:
 def test_likeness_is_the_cosine_of_the_weighted_features() -> None:
     """A film that has but one of another's features: the share of that one in its length."""
     recommender = fitted()
-    drama, _, varda = describe(FILMS, KINDS).toarray()[VARDAS_DRAMA]
+    drama, _, varda = tfidf_vectors(FILMS, KINDS).toarray()[VARDAS_DRAMA]
     likeness = recommender.similar_items(VARDAS_DRAMA)
     assert likeness is not None
     assert likeness[DRAMA] == pytest.approx(drama / np.hypot(drama, varda))

@@ -17,8 +17,9 @@ from scipy.sparse import csr_matrix
 from recommendations.engine import artifacts
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.engine.algorithms.neural import has_torch
-from recommendations.engine.composing import Composite
-from recommendations.engine.protocol import HistoryShapeError, NotFittedError, Recommender, Scores
+from recommendations.engine.composite import Composite
+from recommendations.engine.matrices import Scores
+from recommendations.engine.recommender import HistoryShapeError, NotFittedError, Recommender
 from tests.engine.camps import CAMP_ITEMS, N_ITEMS, N_USERS, csr, data_of, two_camps, withheld_item
 
 

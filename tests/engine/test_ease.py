@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from scipy.linalg import LinAlgError
 
-from recommendations.engine import item_weights
-from recommendations.engine.algorithms.ease import EaseRecommender
-from recommendations.engine.gram import gram, invert
-from recommendations.engine.item_weights import RARITY
+from recommendations.engine import matrices
+from recommendations.engine.algorithms._item_weights import RARITY
+from recommendations.engine.algorithms.ease import EaseRecommender, gram, invert
 from tests.engine.camps import csr
 from tests.engine.linear import liked, ratings
 
@@ -109,7 +108,7 @@ def test_weights_that_were_saved_are_not_copied() -> None:
 def test_products_and_inverse_are_the_same_in_blocks_of_any_size(
     block_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(item_weights, "BLOCK_SIZE", block_size)
+    monkeypatch.setattr(matrices, "BLOCK_SIZE", block_size)
     likes = liked(ratings())
     products = gram(csr(likes))
     np.testing.assert_allclose(products, likes.T @ likes, rtol=1e-5)

@@ -13,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
-from recommendations.engine import evaluation
-from recommendations.engine.evaluation import Quality, evaluate, judge, top_items
-from recommendations.engine.protocol import Array, ItemFeatures, Recommender, Scores
-from recommendations.engine.splitting import Split
+from recommendations.engine.evaluation import quality
+from recommendations.engine.evaluation.quality import Quality, evaluate, evaluate_lists
+from recommendations.engine.evaluation.splits import Split
+from recommendations.engine.matrices import Array, ItemFeatures, Scores
+from recommendations.engine.ranking.candidates import top_items
+from recommendations.engine.recommender import Recommender
 from tests.engine.camps import csr
 
 NAN = float("nan")
@@ -134,7 +136,7 @@ def test_judging_in_batches_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     split = Split(history, history, history, history, csr(random.random((7, 9)) < 0.4))
     recommender = Fixed(list(random.random(9)))
     at_once = evaluate(recommender, split)
-    monkeypatch.setattr(evaluation, "BATCH", 2)
+    monkeypatch.setattr(quality, "BATCH", 2)
     assert evaluate(recommender, split) == at_once
 
 
@@ -158,7 +160,7 @@ def test_each_user_is_judged_alone_and_the_means_are_of_them() -> None:
         history=[[1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0, 1]],
         test=[[0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0]],
     )
-    judged = judge(Fixed([4, 3, 2, 1]), split, k=1)
+    judged = evaluate_lists(Fixed([4, 3, 2, 1]), split, k=1)
     assert judged.users.tolist() == [1, 2]
     assert judged.lists.tolist() == [[0], [0]]
     assert judged.by_user["ndcg"].tolist() == [1, 0]
@@ -171,7 +173,7 @@ def test_a_list_is_made_of_the_candidates_alone() -> None:
     """Of the items 1 and 3 the first stands above; coverage is 2 of 2."""
     split = split_of([[0, 0, 0, 0, 1]], [[1, 0, 0, 1, 0]])
     split = replace(split, candidates=np.array([False, True, False, True, False]))
-    judged = judge(Fixed([5, 4, 3, 2, 1]), split, k=3)
+    judged = evaluate_lists(Fixed([5, 4, 3, 2, 1]), split, k=3)
     assert judged.lists.tolist() == [[1, 3, -1]]
     assert judged.by_user["mrr"].tolist() == [1 / 2]
     assert judged.coverage == 1
@@ -181,7 +183,7 @@ def test_a_film_is_ranked_among_the_negatives_given_for_its_user() -> None:
     """User 0 liked 2, behind 1 of 1 and 3; user 1 liked 2, behind none of 3 and 4."""
     split = split_of([[1, 0, 0, 0, 0], [0, 1, 0, 0, 0]], [[0, 0, 1, 0, 0], [0, 0, 1, 0, 0]])
     split = replace(split, negatives=csr([[0, 1, 0, 1, 0], [0, 0, 0, 1, 1]]))
-    judged = judge(Fixed([5, 4, 3, 2, 1]), split, k=2)
+    judged = evaluate_lists(Fixed([5, 4, 3, 2, 1]), split, k=2)
     assert judged.lists.tolist() == [[1, 2], [2, 3]]
     assert judged.by_user["mrr"].tolist() == [1 / 2, 1]
 
@@ -190,7 +192,7 @@ def test_who_has_no_opinion_on_the_film_has_missed_it() -> None:
     """Though fewer than k others stand beside it."""
     split = split_of([[1, 0, 0, 0]], [[0, 1, 0, 0]])
     split = replace(split, negatives=csr([[0, 0, 1, 0]]))
-    judged = judge(Fixed([1, NAN, 1, 1]), split, k=3)
+    judged = evaluate_lists(Fixed([1, NAN, 1, 1]), split, k=3)
     assert judged.lists.tolist() == [[2, -1, -1]]
     assert judged.by_user["hit_rate"].tolist() == [0]
 
@@ -208,22 +210,22 @@ def users_with_one_liked_film_each(n_users: int, n_items: int) -> Split:
 def test_what_finds_all_alike_is_as_good_as_chance() -> None:
     """The liked film is in the first 5 of 20 in a quarter of all orders: 250 of 1,000 users, with
     a standard deviation of 14. By the order of the columns all would be hits."""
-    judged = judge(Fixed([1.0] * 21), users_with_one_liked_film_each(1000, 21), k=5)
+    judged = evaluate_lists(Fixed([1.0] * 21), users_with_one_liked_film_each(1000, 21), k=5)
     assert 200 < judged.by_user["hit_rate"].sum() < 300
 
 
 def test_ties_are_drawn_alike_for_all_algorithms() -> None:
     """Or a comparison of two would see differences where there are none."""
     split = users_with_one_liked_film_each(50, 21)
-    first, second = (judge(Fixed([value] * 21), split, k=5) for value in (1.0, 7.0))
+    first, second = (evaluate_lists(Fixed([value] * 21), split, k=5) for value in (1.0, 7.0))
     np.testing.assert_array_equal(first.lists, second.lists)
     assert len(np.unique(first.lists, axis=0)) > 40
-    other = judge(Fixed([1.0] * 21), split, k=5, seed=2)
+    other = evaluate_lists(Fixed([1.0] * 21), split, k=5, seed=2)
     assert not np.array_equal(first.lists, other.lists)
 
 
 def test_ties_at_the_end_of_a_list_leave_the_better_ones_where_they_are() -> None:
-    judged = judge(
+    judged = evaluate_lists(
         Fixed([9, 5, 5, 5, 8, 0]), split_of([[0, 0, 0, 0, 0, 1]], [[1, 0, 0, 0, 0, 0]]), k=3
     )
     assert judged.lists[0, :2].tolist() == [0, 4]
@@ -242,7 +244,7 @@ def test_beyond_accuracy_as_worked_out_by_hand() -> None:
     """
     split = split_of([[0, 0, 0, 1], [1, 0, 0, 0]], [[1, 0, 0, 0], [0, 1, 0, 0]])
     items = ItemFeatures(csr([[1, 0], [1, 0], [0, 1], [0, 1]]), ("genre:a", "genre:b"))
-    judged = judge(Fixed([4, 3, 2, 1]), split, k=2, items=items)
+    judged = evaluate_lists(Fixed([4, 3, 2, 1]), split, k=2, items=items)
     assert judged.by_user["novelty"].tolist() == [1, 1]
     assert judged.by_user["popularity"].tolist() == [1 / 4, 0]
     np.testing.assert_allclose(judged.by_user["diversity"], [0, 1], atol=1e-7)
@@ -276,7 +278,7 @@ def test_lists_are_those_of_top_items(n_users: int, n_items: int, k: int, seed: 
     random = np.random.default_rng(seed)
     history, test = (csr(random.random((n_users, n_items)) < 0.4) for _ in range(2))
     recommender = Linear(n_items, seed)
-    judged = judge(recommender, Split(history, history, history, history, test), k=k)
+    judged = evaluate_lists(recommender, Split(history, history, history, history, test), k=k)
     for user, shown in zip(judged.users, judged.lists, strict=True):
         scores = recommender.score(history[user])[0]
         expected = top_items(scores, exclude=history[user].indices, k=k)

@@ -11,16 +11,16 @@ from scipy.sparse import csr_matrix
 from recommendations.engine.algorithms.als import AlsRecommender
 from recommendations.engine.algorithms.content import ContentRecommender
 from recommendations.engine.algorithms.hybrid import HybridRecommender
-from recommendations.engine.composing import Composite
-from recommendations.engine.explaining import (
+from recommendations.engine.composite import Composite
+from recommendations.engine.matrices import without_each_entry
+from recommendations.engine.ranking.explanations import (
     MOST_ENTRIES,
     NEWEST,
+    candidate_entries,
+    entries_to_test,
     influences,
-    likely_entries,
     strongest_entries,
-    worth_a_look,
 )
-from recommendations.engine.leaving_out import left_out
 from tests.engine.camps import csr, data_of
 from tests.engine.linear import ratings
 from tests.engine.sums import Sums
@@ -76,34 +76,36 @@ def test_what_nothing_raised_has_no_reason() -> None:
 def test_the_newest_likes_are_looked_at_where_a_model_cannot_tell() -> None:
     model = Sums(np.zeros((4, 4), dtype=np.float32))
     history = csr([[1, -1, 3, 2]])
-    found = likely_entries(model, history, when(30, 40, 10, 20), np.array([0, 1]))
+    found = candidate_entries(model, history, when(30, 40, 10, 20), np.array([0, 1]))
     assert found == [[0, 3, 2]] * 2
     long = csr(np.ones((1, NEWEST + 5)))
-    [found_in_long] = likely_entries(model, long, when(*range(NEWEST + 5)), np.array([0]))
+    [found_in_long] = candidate_entries(model, long, when(*range(NEWEST + 5)), np.array([0]))
     assert found_in_long == list(range(NEWEST + 4, 4, -1))
 
 
 def test_disliked_items_are_not_looked_at_whatever_they_seem_to_do() -> None:
     history = csr(ratings(n_items=N_ITEMS)[0].toarray())
     als = HYBRID.parts["als"]
-    for row in likely_entries(als, history, when(*history.data), np.arange(N_ITEMS)):
+    for row in candidate_entries(als, history, when(*history.data), np.arange(N_ITEMS)):
         assert (history.data[row] > 0).all()
 
 
 def test_the_likeliest_of_each_item_are_tried_before_any_second_one() -> None:
-    assert worth_a_look([[5, 1], [], [7], [5, 2, 9]]) == [5, 7, 1, 2, 9]
-    assert worth_a_look([]) == []
+    assert entries_to_test([[5, 1], [], [7], [5, 2, 9]]) == [5, 7, 1, 2, 9]
+    assert entries_to_test([]) == []
     rows = [[n, 100 + n] for n in range(MOST_ENTRIES - 1)]
-    assert worth_a_look(rows) == [*range(MOST_ENTRIES - 1), 100]
+    assert entries_to_test(rows) == [*range(MOST_ENTRIES - 1), 100]
 
 
 # --- what leaving them out changes
 
 
 def test_histories_are_without_one_entry_each() -> None:
-    found = left_out(csr([[0, 2, 0, -1, 3]]), np.array([2, 0])).toarray()
+    found = without_each_entry(csr([[0, 2, 0, -1, 3]]), np.array([2, 0])).toarray()
     assert found.tolist() == [[0, 2, 0, -1, 3], [0, 2, 0, -1, 0], [0, 0, 0, -1, 3]]
-    assert left_out(csr(np.zeros((1, 3))), np.array([], dtype=int)).toarray().tolist() == [[0] * 3]
+    assert without_each_entry(
+        csr(np.zeros((1, 3))), np.array([], dtype=int)
+    ).toarray().tolist() == [[0] * 3]
 
 
 def test_only_what_lowers_the_score_by_more_than_rounding_counts() -> None:

@@ -7,7 +7,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from recommendations.engine.exploring import drawn_order, exploring_places, with_explored
+from recommendations.engine.ranking.exploration import (
+    exploration_slots,
+    insert_explored,
+    sampled_order,
+)
 
 
 @pytest.mark.parametrize(
@@ -26,29 +30,29 @@ from recommendations.engine.exploring import drawn_order, exploring_places, with
 def test_places_are_evenly_spread_and_never_the_first(
     share: float, n: int, places: list[int]
 ) -> None:
-    assert exploring_places(share, n) == places
+    assert exploration_slots(share, n) == places
 
 
 def test_new_items_take_the_places_and_nothing_is_lost_before_the_end() -> None:
-    items, explored = with_explored([1, 2, 3, 4, 5, 6], [91, 92, 93], [1, 4])
+    items, explored = insert_explored([1, 2, 3, 4, 5, 6], [91, 92, 93], [1, 4])
     assert (items, explored) == ([1, 91, 2, 3, 92, 4], {91, 92})
 
 
 def test_a_new_item_that_stands_there_anyway_counts() -> None:
-    assert with_explored([1, 91, 2, 3], [92, 91], [1, 3]) == ([1, 91, 2, 92], {92})
+    assert insert_explored([1, 91, 2, 3], [92, 91], [1, 3]) == ([1, 91, 2, 92], {92})
 
 
 def test_a_new_item_from_further_down_moves_up_and_is_there_once() -> None:
-    assert with_explored([1, 2, 3, 91], [91, 92], [1]) == ([1, 91, 2, 3], {91})
+    assert insert_explored([1, 2, 3, 91], [91, 92], [1]) == ([1, 91, 2, 3], {91})
 
 
 def test_a_new_item_from_further_up_stays_there() -> None:
-    assert with_explored([91, 2, 3, 4], [91, 92], [2]) == ([91, 2, 92, 3], {92})
+    assert insert_explored([91, 2, 3, 4], [91, 92], [2]) == ([91, 2, 92, 3], {92})
 
 
 @pytest.mark.parametrize("drawn", [[], [1, 2]])
 def test_without_others_the_list_stays(drawn: list[int]) -> None:
-    assert with_explored([1, 2, 3], drawn, [2]) == ([1, 2, 3], set())
+    assert insert_explored([1, 2, 3], drawn, [2]) == ([1, 2, 3], set())
 
 
 def test_in_random_lists_none_is_twice_and_none_too_many() -> None:
@@ -57,8 +61,8 @@ def test_in_random_lists_none_is_twice_and_none_too_many() -> None:
         everything = rng.permutation(30).tolist()
         listed = everything[: rng.integers(1, 20)]
         new = rng.permutation(30)[: rng.integers(0, 12)].tolist()
-        places = exploring_places(float(rng.choice([0.1, 0.3, 1.0])), len(listed))
-        items, explored = with_explored(listed, new, places)
+        places = exploration_slots(float(rng.choice([0.1, 0.3, 1.0])), len(listed))
+        items, explored = insert_explored(listed, new, places)
         assert len(items) == len(set(items)) == len(listed)
         assert items[0] == listed[0]
         assert explored <= set(new) & set(items)
@@ -71,13 +75,13 @@ def test_in_random_lists_none_is_twice_and_none_too_many() -> None:
 def test_the_best_come_often_and_all_come() -> None:
     """The chance of the first place falls as 1 / place: of four 12, 6, 4 and 3 in 25."""
     rng = np.random.default_rng(4)
-    orders = [drawn_order(4, rng).tolist() for _ in range(10_000)]
+    orders = [sampled_order(4, rng).tolist() for _ in range(10_000)]
     assert all(sorted(order) == [0, 1, 2, 3] for order in orders)
     firsts = Counter(order[0] for order in orders)
     assert [round(firsts[item] / 10_000, 1) for item in range(4)] == [0.5, 0.2, 0.2, 0.1]
 
 
 def test_the_same_seed_draws_the_same_order() -> None:
-    first, second = (drawn_order(50, np.random.default_rng([7, 1])) for _ in range(2))
+    first, second = (sampled_order(50, np.random.default_rng([7, 1])) for _ in range(2))
     assert first.tolist() == second.tolist()
-    assert drawn_order(0, np.random.default_rng(1)).tolist() == []
+    assert sampled_order(0, np.random.default_rng(1)).tolist() == []

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from recommendations.engine.folding import FactorModel, fold_in, fold_in_all
+from recommendations.engine.algorithms._fold_in import FactorModel, fold_in, fold_in_all
 from tests.engine.camps import csr
 
 N_ITEMS = 30

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommendations.engine.ids import IdMap
+from recommendations.engine.matrices import IdMap
 
 ids = st.integers(-(2**63), 2**63 - 1) | st.integers(0, 9)
 

@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from recommendations.engine.interleaving import A, B, Preference, preference, team_draft
+from recommendations.engine.ranking.exploration import (
+    A,
+    B,
+    InterleavingPreference,
+    preference_share,
+    team_draft,
+)
 
 EVENS, ODDS = list(range(0, 40, 2)), list(range(1, 40, 2))
 
@@ -91,7 +97,7 @@ def test_short_orders(first: list[int], second: list[int], n: int, expected: int
 
 def test_the_interval_is_that_of_the_sign_test() -> None:
     for for_first, for_second in [(6, 0), (5, 0), (0, 6), (30, 12), (61, 40), (500, 520), (1, 1)]:
-        found = preference(for_first, for_second)
+        found = preference_share(for_first, for_second)
         test = binomtest(for_first, for_first + for_second)
         exact = test.proportion_ci(0.95, "exact")
         assert found.share == test.statistic
@@ -102,12 +108,12 @@ def test_the_interval_is_that_of_the_sign_test() -> None:
 
 
 def test_of_nobody_nothing_is_known() -> None:
-    nobody = preference(0, 0)
+    nobody = preference_share(0, 0)
     assert math.isnan(nobody.share)
     assert (nobody.low, nobody.high, nobody.winner) == (0, 1, None)
 
 
-def simulate(taste: dict[int, float], viewers: int, seed: int) -> Preference:
+def simulate(taste: dict[int, float], viewers: int, seed: int) -> InterleavingPreference:
     """Viewers who open what they like, with the patience for half of a list of ten."""
     luck = np.random.default_rng(seed)
     wins = Counter[str]()
@@ -120,7 +126,7 @@ def simulate(taste: dict[int, float], viewers: int, seed: int) -> Preference:
         )
         if opened[A] != opened[B]:
             wins[A if opened[A] > opened[B] else B] += 1
-    return preference(wins[A], wins[B])
+    return preference_share(wins[A], wins[B])
 
 
 def test_viewers_who_prefer_one_make_it_win() -> None:

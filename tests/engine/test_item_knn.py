@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from recommendations.engine import item_weights
+from recommendations.engine import matrices
+from recommendations.engine.algorithms._item_weights import RARITY
 from recommendations.engine.algorithms.item_knn import ItemKnnRecommender
-from recommendations.engine.item_weights import RARITY
 from tests.engine.camps import csr
 from tests.engine.linear import ratings
 
@@ -73,7 +73,7 @@ def test_each_film_keeps_its_nearest_neighbours() -> None:
 @pytest.mark.parametrize("block_size", [1, 60])
 def test_blocks_of_any_size_give_the_same(block_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = ItemKnnRecommender(neighbours=5).fit(ratings()).score(ratings())
-    monkeypatch.setattr(item_weights, "BLOCK_SIZE", block_size)
+    monkeypatch.setattr(matrices, "BLOCK_SIZE", block_size)
     scores = ItemKnnRecommender(neighbours=5).fit(ratings()).score(ratings())
     np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-6)
 

@@ -7,9 +7,15 @@ import pytest
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from recommendations.engine import matching, pairing
-from recommendations.engine.matching import Deviations, Rule, Sums, deviations, film_centres
-from recommendations.engine.pairing import SUMS, alike
+from recommendations.engine import viewer_pairs, viewer_similarity
+from recommendations.engine.viewer_pairs import SUMS, matching_pairs
+from recommendations.engine.viewer_similarity import (
+    Deviations,
+    MatchRule,
+    PairSums,
+    deviations,
+    film_centres,
+)
 from tests.matching import quadratic, similarity
 
 WEIGHTS = (-3.0, -2.0, -1.0, 0.5, 1.0, 2.0, 3.0)
@@ -24,21 +30,21 @@ def draw(seed: int) -> NDArray[np.float32]:
     return np.where(said, luck.choice(WEIGHTS, size=said.shape, p=OFTEN), 0).astype(np.float32)
 
 
-RULES = (Rule(0.8, 5), Rule(0.8, 0), Rule(0.5, 1), Rule(0, 2), Rule(1, 0))
+RULES = (MatchRule(0.8, 5), MatchRule(0.8, 0), MatchRule(0.5, 1), MatchRule(0, 2), MatchRule(1, 0))
 
 
 @pytest.fixture
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pairing, "TILE_ROWS", 7)
-    monkeypatch.setattr(pairing, "TILE_COLUMNS", 16)
-    monkeypatch.setattr(pairing, "POPULAR_SHARE", 0.3)
+    monkeypatch.setattr(viewer_pairs, "TILE_ROWS", 7)
+    monkeypatch.setattr(viewer_pairs, "TILE_COLUMNS", 16)
+    monkeypatch.setattr(viewer_pairs, "POPULAR_SHARE", 0.3)
 
 
 def all_pairs(
-    weights: NDArray[np.float32], rule: Rule, **limits: int
+    weights: NDArray[np.float32], rule: MatchRule, **limits: int
 ) -> dict[tuple[int, int], tuple[float, ...]]:
     nobody = np.zeros(len(weights), dtype=bool)
-    found = alike(
+    found = matching_pairs(
         deviations(csr_matrix(weights)), rule, **{"at_most": 1000, **limits}, preferred=nobody
     )
     return {
@@ -68,8 +74,8 @@ def test_all_pairs_are_those_of_the_quadratic_computation(seed: int) -> None:
 def test_one_viewer_against_all_has_the_same_figures(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(matching, "ADDED_AT_ONCE", 1 + 20 * seed)
-    weights, rule = draw(seed), Rule(0.8, 1)
+    monkeypatch.setattr(viewer_similarity, "ADDED_AT_ONCE", 1 + 20 * seed)
+    weights, rule = draw(seed), MatchRule(0.8, 1)
     everybody = Deviations.fit(csr_matrix(weights), csr_matrix(weights))
     expected = quadratic(weights)
     for viewer in range(min(5, len(weights))):
@@ -104,7 +110,7 @@ def test_one_more_film_is_what_comes_of_the_film() -> None:
     centre = 0.5 * weights[:, -1].sum() / ((weights[:, -1] != 0).sum() + 5)
     pairs = [pair for pair in after if weights[pair[0], -1] and weights[pair[1], -1]]
     assert pairs
-    sums = Sums(*(np.array(column) for column in zip(*(before[p] for p in pairs), strict=True)))
+    sums = PairSums(*(np.array(column) for column in zip(*(before[p] for p in pairs), strict=True)))
     own, other = (np.array([weights[p[side], -1] for p in pairs]) - centre for side in (0, 1))
     with_it = sums.with_one_more(own, other)
     for at, pair in enumerate(pairs):
@@ -115,36 +121,36 @@ def test_who_only_ever_likes_has_a_taste_too() -> None:
     """What a plain mean would take off leaves nothing of them."""
     likes = np.full((3, 20), 2, dtype=np.float32)
     likes[2, 3:] = 0
-    found = all_pairs(likes, Rule(0.8, 5))
+    found = all_pairs(likes, MatchRule(0.8, 5))
     assert found.keys() == {(0, 1), (1, 0)}
     assert found[0, 1][0] == pytest.approx(20 / 25)
 
 
 def test_who_has_nothing_is_like_nobody() -> None:
-    assert not all_pairs(np.zeros((4, 3), dtype=np.float32), Rule(0, 0))
-    assert not all_pairs(np.zeros((0, 0), dtype=np.float32), Rule(0.8, 5))
+    assert not all_pairs(np.zeros((4, 3), dtype=np.float32), MatchRule(0, 0))
+    assert not all_pairs(np.zeros((0, 0), dtype=np.float32), MatchRule(0.8, 5))
     nothing = csr_matrix(np.zeros((4, 3), dtype=np.float32))
     everybody = Deviations.fit(nothing, nothing)
     rows, sums = everybody.against_all(np.empty(0, dtype=int), np.empty(0), least_shared=1)
-    assert len(rows) == len(Rule(0.8, 5).similarity(sums)) == 0
+    assert len(rows) == len(MatchRule(0.8, 5).similarity(sums)) == 0
 
 
 def test_of_too_many_those_are_kept_who_are_preferred_and_then_the_nearest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Also where they come bit by bit, and some are dropped in between."""
-    weights, rule = draw(3), Rule(0, 1)
-    everybody = alike(
+    weights, rule = draw(3), MatchRule(0, 1)
+    everybody = matching_pairs(
         deviations(csr_matrix(weights)),
         rule,
         at_most=1000,
         preferred=np.zeros(len(weights), dtype=bool),
     )
     preferred = np.arange(len(weights)) % 5 == 0
-    monkeypatch.setattr(pairing, "TILE_ROWS", 7)
-    monkeypatch.setattr(pairing, "TILE_COLUMNS", 16)
-    monkeypatch.setattr(pairing, "GATHERED", 30)
-    best = alike(deviations(csr_matrix(weights)), rule, at_most=4, preferred=preferred)
+    monkeypatch.setattr(viewer_pairs, "TILE_ROWS", 7)
+    monkeypatch.setattr(viewer_pairs, "TILE_COLUMNS", 16)
+    monkeypatch.setattr(viewer_pairs, "GATHERED", 30)
+    best = matching_pairs(deviations(csr_matrix(weights)), rule, at_most=4, preferred=preferred)
     assert len(best) < len(everybody)
     for viewer in range(len(weights)):
         pairs = everybody[everybody["user"] == viewer]
@@ -155,18 +161,26 @@ def test_of_too_many_those_are_kept_who_are_preferred_and_then_the_nearest(
 
 @pytest.mark.parametrize(
     ("rule", "shared"),
-    [(Rule(0.8, 5), 19), (Rule(0.8, 0), 1), (Rule(0.5, 5), 4), (Rule(0, 5), 1), (Rule(1, 0), 1)],
+    [
+        (MatchRule(0.8, 5), 19),
+        (MatchRule(0.8, 0), 1),
+        (MatchRule(0.5, 5), 4),
+        (MatchRule(0, 5), 1),
+        (MatchRule(1, 0), 1),
+    ],
 )
-def test_so_many_films_are_shared_before_one_more_can_make_a_match(rule: Rule, shared: int) -> None:
+def test_so_many_films_are_shared_before_one_more_can_make_a_match(
+    rule: MatchRule, shared: int
+) -> None:
     assert rule.least_shared == shared
     ones = np.ones(1)
-    enough = Sums(ones * (shared + 1), ones, ones, ones)
+    enough = PairSums(ones * (shared + 1), ones, ones, ones)
     assert rule.similarity(enough)[0] >= rule.threshold
 
 
 def test_a_threshold_that_nobody_can_reach_matches_nobody() -> None:
     alike_in_all = np.full((2, 50), 2, dtype=np.float32)
-    assert not all_pairs(alike_in_all, Rule(1, 5))
+    assert not all_pairs(alike_in_all, MatchRule(1, 5))
 
 
 def test_arrays_come_back_as_they_were() -> None:

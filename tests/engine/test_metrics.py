@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from recommendations.engine import metrics
-from recommendations.engine.metrics import ndcg
+from recommendations.engine.evaluation import metrics
+from recommendations.engine.evaluation.metrics import ndcg
 from tests.engine.camps import csr
 
 Row = list[bool]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from recommendations.engine import artifacts
-from recommendations.engine.predicting import (
+from recommendations.engine.rating_predictor import (
     LEAST_RATINGS,
     RatingPredictor,
     Taste,

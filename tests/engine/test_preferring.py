@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from recommendations.engine.preferring import preference_scores, shares_below
-from recommendations.engine.protocol import Scores
+from recommendations.engine.matrices import Scores
+from recommendations.engine.ranking.candidates import percentile_ranks, preference_scores
 
 #: Four films of three genres.
 GENRES = csr_matrix(np.array([[1, 1, 0], [1, 0, 0], [0, 0, 1], [0, 0, 0]], dtype=np.float32))
@@ -54,5 +54,5 @@ def test_who_prefers_nothing_has_no_opinion() -> None:
 
 def test_shares_are_of_those_below() -> None:
     values = np.array([5, 1, 5, 9], dtype=np.float32)
-    assert shares_below(values).tolist() == [0.25, 0, 0.25, 0.75]
-    assert shares_below(values[:0]).tolist() == []
+    assert percentile_ranks(values).tolist() == [0.25, 0, 0.25, 0.75]
+    assert percentile_ranks(values[:0]).tolist() == []

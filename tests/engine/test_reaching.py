@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recommendations.engine.estimating import Estimate, estimate
-from recommendations.engine.reaching import Tally, among_best
+from recommendations.engine.audience_reach import AudienceCounts, Estimate, estimate, top_share
 
 NAN = float("nan")
 NOBODY = np.empty(0, dtype=np.int64)
@@ -31,13 +30,13 @@ NOBODY = np.empty(0, dtype=np.int64)
 def test_the_best_share_is_what_stands_out_from_the_rest(
     scores: list[float], share: float, best: list[int]
 ) -> None:
-    found = among_best(np.array(scores, dtype=np.float32), share)
+    found = top_share(np.array(scores, dtype=np.float32), share)
     assert np.flatnonzero(found).tolist() == best
 
 
 def test_members_are_counted_by_what_suits_them() -> None:
     """Of four films the first two are showing; a quarter suits, which is one film."""
-    tally = Tally(np.array([True, True, False, False]), share=0.25)
+    tally = AudienceCounts(np.array([True, True, False, False]), share=0.25)
     answers = [
         ([9, 1, 2, 3], []),  # is reached by the first film
         ([9, 1, 2, 3], [0]),  # has had it, and then the last one is the best
@@ -55,7 +54,7 @@ def test_members_are_counted_by_what_suits_them() -> None:
 
 
 def test_what_is_hidden_is_not_had_and_suits_no_more() -> None:
-    tally = Tally(np.array([False, False]), share=0.5)
+    tally = AudienceCounts(np.array([False, False]), share=0.5)
     tally.ask(np.array([2, 1], dtype=np.float32), past=np.array([0]), had=NOBODY)
     assert (tally.suited.tolist(), tally.had.tolist()) == ([0, 1], [0, 0])
 

@@ -7,11 +7,15 @@ import pytest
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from recommendations.engine import relating
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.engine.algorithms.content import ContentRecommender
-from recommendations.engine.protocol import ItemFeatures
-from recommendations.engine.relating import LEAST_COSINE, content_directions, relate_items
+from recommendations.engine.matrices import ItemFeatures
+from recommendations.engine.ranking import similar_items
+from recommendations.engine.ranking.similar_items import (
+    LEAST_COSINE,
+    content_unit_vectors,
+    find_similar_items,
+)
 from tests.engine.camps import csr, two_camps
 
 Float32 = NDArray[np.float32]
@@ -46,14 +50,16 @@ def plainly(
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
 @pytest.mark.parametrize("cells", [1, 10**6])
 def test_it_is_the_blend_of_both(share: float, cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relating, "CELLS", cells)
+    monkeypatch.setattr(similar_items, "CELLS", cells)
     luck = np.random.default_rng(1)
     factors = luck.normal(size=(30, 4)).astype(np.float32)
     factors /= np.linalg.norm(factors, axis=1, keepdims=True)
     factors[luck.random(30) < 0.2] = np.nan
     content = luck.random((30, 6)) * (luck.random((30, 6)) < 0.4)
     content = content / np.maximum(np.linalg.norm(content, axis=1, keepdims=True), 1e-9)
-    related = relate_items(factors, csr(content), np.zeros(30, dtype=np.int64), share=share, k=7)
+    related = find_similar_items(
+        factors, csr(content), np.zeros(30, dtype=np.int64), share=share, k=7
+    )
     expected = plainly(factors, content.astype(np.float32), share, 7)
     for items, scores, row in zip(related.items, related.scores, expected, strict=True):
         count = int((items >= 0).sum())
@@ -63,7 +69,7 @@ def test_it_is_the_blend_of_both(share: float, cells: int, monkeypatch: pytest.M
 
 
 def test_each_says_what_it_saw() -> None:
-    related = relate_items(FACTORS, CONTENT, NOBODY, share=0.5, k=4)
+    related = find_similar_items(FACTORS, CONTENT, NOBODY, share=0.5, k=4)
     expected: dict[int, dict[int, tuple[float | None, float | None]]] = {
         0: {1: (1, None), 2: (SIDE, SIDE)},
         1: {0: (1, None), 2: (SIDE, None)},  # by the factors alone
@@ -84,7 +90,9 @@ def test_each_says_what_it_saw() -> None:
 
 def test_of_equals_the_better_known_comes_first() -> None:
     nowhere = np.full((4, 1), np.nan, dtype=np.float32)
-    related = relate_items(nowhere, csr(np.ones((4, 1))), np.array([0, 1, 9, 5]), share=0.1, k=3)
+    related = find_similar_items(
+        nowhere, csr(np.ones((4, 1))), np.array([0, 1, 9, 5]), share=0.1, k=3
+    )
     assert related.items.tolist() == [[2, 3, 1], [2, 3, 0], [3, 1, 0], [2, 1, 0]]
     assert related.scores == pytest.approx(1, abs=1e-4)
     assert related.scores.max() <= 1
@@ -93,7 +101,9 @@ def test_of_equals_the_better_known_comes_first() -> None:
 @pytest.mark.parametrize("n_items", [0, 1])
 def test_of_nothing_there_is_nothing(n_items: int) -> None:
     factors, content = np.zeros((n_items, 3), dtype=np.float32), csr_matrix((n_items, 0))
-    related = relate_items(factors, content, np.zeros(n_items, dtype=np.int64), share=0.1, k=40)
+    related = find_similar_items(
+        factors, content, np.zeros(n_items, dtype=np.int64), share=0.1, k=40
+    )
     assert related.items.shape == (n_items, 0)
 
 
@@ -116,7 +126,7 @@ def test_content_is_weighed_as_the_content_model_does() -> None:
     names = ("genre:a", "genre:b", "keyword:c", "person:d", "word:e")
     features = ItemFeatures(counts, names)
     model = ContentRecommender().fit(csr(np.ones((2, 8))), features)
-    directions = content_directions(features)
+    directions = content_unit_vectors(features)
     for item in range(8):
         alike = model.similar_items(item)
         assert (directions @ directions[item].T).toarray().ravel() == pytest.approx(alike, abs=1e-5)

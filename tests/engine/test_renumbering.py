@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 
 from recommendations.engine.algorithms.als import AlsRecommender
-from recommendations.engine.ids import IdMap
-from recommendations.engine.renumbering import Renumbered
+from recommendations.engine.matrices import IdMap
+from recommendations.engine.recommender import RemappedRecommender
 from tests.engine.camps import N_ITEMS, csr, two_camps
 
 THEN = IdMap(np.arange(10, 10 + N_ITEMS))
@@ -16,7 +16,7 @@ def test_items_in_other_columns_get_the_scores_that_they_had() -> None:
     now = IdMap(np.array([5, 11, 12, 14, 15, 16, 17, 18, 19, 99]))
     of_today = csr([[1, 2, 0, -1, 0, 0, 0, 0, 0, 3], [0] * 9 + [3]])
     of_then = csr([[0, 2, 0, 0, -1, 0, 0, 0, 0, 0], [0] * N_ITEMS])
-    scores = Renumbered(recommender, THEN, now).score(of_today)
+    scores = RemappedRecommender(recommender, THEN, now).score(of_today)
     expected = recommender.score(of_then)
     assert scores.shape == (2, len(now))
     assert scores.dtype == np.float32
@@ -28,6 +28,8 @@ def test_without_a_common_item_there_is_no_opinion() -> None:
     recommender = two_camps().fit(AlsRecommender())
     for now in (IdMap(np.array([1, 2])), IdMap(np.empty(0, dtype=np.int64))):
         history = csr(np.ones((3, len(now))))
-        scores = Renumbered(recommender, THEN, now).score(history, history.astype(np.float64))
+        scores = RemappedRecommender(recommender, THEN, now).score(
+            history, history.astype(np.float64)
+        )
         assert scores.shape == history.shape
         assert np.isnan(scores).all()

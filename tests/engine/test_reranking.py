@@ -7,15 +7,16 @@ import pytest
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from recommendations.engine.freshness import newness, wornness
-from recommendations.engine.protocol import ItemFeatures
-from recommendations.engine.reranking import (
-    Reranking,
-    apart,
-    likenesses,
-    relevances,
+from recommendations.engine.matrices import ItemFeatures
+from recommendations.engine.ranking.reranking import (
+    DiversityReranker,
+    diversity_vectors,
+    fatigue,
+    newness,
+    normalised_relevances,
+    pairwise_similarities,
     rerank,
-    vectors_of,
+    separate_equal_keys,
 )
 
 NO_TIERS = np.zeros(4, dtype=np.intp)
@@ -82,7 +83,7 @@ def test_a_later_tier_never_comes_first(diversity: float) -> None:
 def test_nothing_makes_an_empty_list() -> None:
     nothing = np.empty(0)
     chosen = rerank(nothing, np.empty((0, 0)), tiers=nothing.astype(np.intp), diversity=0.3, n=4)
-    assert chosen.tolist() == relevances(nothing, nothing.astype(np.intp)).tolist() == []
+    assert chosen.tolist() == normalised_relevances(nothing, nothing.astype(np.intp)).tolist() == []
 
 
 @pytest.mark.parametrize("diversity", [0.05, 0.3, 0.7, 1.0])
@@ -101,11 +102,11 @@ def test_it_is_what_the_formula_says(diversity: float) -> None:
 
 def test_each_tier_has_a_scale_of_its_own() -> None:
     scores, tiers = np.array([9.0, 7.0, 5.0, 0.2, 0.1]), np.array([0, 0, 0, 1, 1])
-    assert relevances(scores, tiers).tolist() == [1, 0.5, 0, 1, 0]
+    assert normalised_relevances(scores, tiers).tolist() == [1, 0.5, 0, 1, 0]
 
 
 def test_among_equal_scores_the_order_counts() -> None:
-    assert relevances(np.zeros(4), NO_TIERS).tolist() == [1, 0.75, 0.5, 0.25]
+    assert normalised_relevances(np.zeros(4), NO_TIERS).tolist() == [1, 0.75, 0.5, 0.25]
 
 
 # --- how alike films are
@@ -118,7 +119,7 @@ def test_likeness_is_the_weighted_mean_of_the_kinds() -> None:
         "genre:comedy decade:1970 language:it",
         "",
     )
-    alike = likenesses(vectors_of(items))
+    alike = pairwise_similarities(diversity_vectors(items))
     assert alike[0, 1] == pytest.approx(0.5 / 2**0.5 + 0.2 + 0.1)
     assert alike[0, 0] == alike[1, 1] == pytest.approx(1)
     assert alike[2, 2] == pytest.approx(0.8)  # of an unknown director
@@ -127,12 +128,16 @@ def test_likeness_is_the_weighted_mean_of_the_kinds() -> None:
 
 
 def test_the_share_of_what_no_film_has_goes_to_the_rest() -> None:
-    alike = likenesses(vectors_of(features("genre:war decade:1960", "genre:war decade:1970")))
+    alike = pairwise_similarities(
+        diversity_vectors(features("genre:war decade:1960", "genre:war decade:1970"))
+    )
     assert alike[0, 1] == pytest.approx(0.5 / 0.7)
 
 
 def test_where_nothing_is_known_no_films_are_alike() -> None:
-    assert not likenesses(vectors_of(features("keyword:paris", "keyword:paris"))).any()
+    assert not pairwise_similarities(
+        diversity_vectors(features("keyword:paris", "keyword:paris"))
+    ).any()
 
 
 # --- as an evaluation sees it
@@ -142,7 +147,7 @@ def test_lists_of_an_evaluation_come_from_the_pools() -> None:
     items = features("genre:a", "genre:a", "genre:b", "genre:c")
     pools = np.array([[0, 1, 2, 3], [1, 0, -1, -1]])
     scores = np.array([[4.0, 3.9, 1.0, 0.0], [2.0, 1.0, np.nan, np.nan]], dtype=np.float32)
-    lists = Reranking(vectors_of(items), diversity=0.5).lists(pools, scores, 3)
+    lists = DiversityReranker(diversity_vectors(items), diversity=0.5).lists(pools, scores, 3)
     assert lists.tolist() == [[0, 2, 1], [1, 0, -1]]
 
 
@@ -172,7 +177,7 @@ def test_lists_of_an_evaluation_come_from_the_pools() -> None:
 def test_of_one_series_only_one_stands_among_the_first(
     keys: str, fixed: list[int], order: str
 ) -> None:
-    found = apart([key.strip("-") for key in keys], fixed=fixed, first=5)
+    found = separate_equal_keys([key.strip("-") for key in keys], fixed=fixed, first=5)
     assert "".join(map(str, found)) == order
 
 
@@ -184,4 +189,4 @@ def test_newness_halves_in_two_weeks_before_and_after() -> None:
 
 
 def test_what_was_shown_once_is_not_worn() -> None:
-    assert wornness(np.array([0, 1, 2, 3, 10**9])).tolist() == [0, 0, 0.5, 0.75, 1]
+    assert fatigue(np.array([0, 1, 2, 3, 10**9])).tolist() == [0, 0, 0.5, 0.75, 1]

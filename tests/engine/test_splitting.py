@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
-from recommendations.engine.splitting import (
+from recommendations.engine.evaluation.splits import (
     Split,
     cold_items,
     leave_last_out,

@@ -15,10 +15,11 @@ from scipy.sparse import csr_matrix
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.engine.algorithms.als import AlsRecommender
 from recommendations.engine.algorithms.popularity import PopularityRecommender
-from recommendations.engine.evaluation import Split, evaluate
-from recommendations.engine.protocol import Array, ItemFeatures, Recommender, Scores
-from recommendations.engine.splitting import leave_last_out
-from recommendations.engine.tuning import ENOUGH_USERS, divide, tune
+from recommendations.engine.evaluation.quality import Split, evaluate
+from recommendations.engine.evaluation.splits import leave_last_out
+from recommendations.engine.evaluation.tuning import ENOUGH_USERS, divide_budget, tune
+from recommendations.engine.matrices import Array, ItemFeatures, Scores
+from recommendations.engine.recommender import Recommender
 from tests.engine.camps import csr, data_of
 
 N_USERS, N_ITEMS = 60, 40
@@ -253,12 +254,14 @@ def test_what_is_searched_can_be_set_and_has_a_default(name: str) -> None:
 
 
 def test_time_is_divided_by_what_there_is_to_search() -> None:
-    seconds = divide(60, {"lottery": Lottery, "ensemble": ALGORITHMS["ensemble"], "dial": Dial})
+    seconds = divide_budget(
+        60, {"lottery": Lottery, "ensemble": ALGORITHMS["ensemble"], "dial": Dial}
+    )
     assert list(seconds.items()) == [("lottery", 30), ("dial", 30)]
-    assert list(divide(60, {"als": AlsRecommender, "dial": Dial})) == ["als", "dial"]
+    assert list(divide_budget(60, {"als": AlsRecommender, "dial": Dial})) == ["als", "dial"]
 
 
 @pytest.mark.parametrize("budget_s", [0, -1])
 def test_no_time_is_not_divided(budget_s: float) -> None:
-    assert divide(budget_s, {"dial": Dial}) == {}
-    assert divide(60, {}) == {}
+    assert divide_budget(budget_s, {"dial": Dial}) == {}
+    assert divide_budget(60, {}) == {}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from recommendations.engine.algorithms._item_weights import RARITY
 from recommendations.engine.algorithms.user_knn import UserKnnRecommender
-from recommendations.engine.item_weights import RARITY
 from tests.engine.camps import csr
 from tests.engine.linear import Float64, liked, ratings
 

@@ -8,7 +8,7 @@ END_SESSIONS = """
 CREATE OR REPLACE FUNCTION users_end_sessions() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     -- The session of the viewer who changes the password, or `*` where it stays the same one:
-    -- `users/sessions/keeping.py` tells.
+    -- `users/models.py` tells.
     kept text := coalesce(current_setting('cinema.session', true), '');
 BEGIN
     IF kept <> '*' THEN

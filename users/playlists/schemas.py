@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 from cinema.errors import Problem
 from cinema.http import absolute_url
 from cinema.schemas import Line, Name, RowId
-from movies.media.urls import poster_url
+from movies.media.files import poster_url
 from movies.schemas import MovieOut
 from movies.types import UNSET, LocalTime, Status, Text
 from users.models import Playlist, PlaylistEntry

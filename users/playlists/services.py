@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.models import Max
 from django.utils import timezone
 
 from movies import selectors as movies
-from users.locking import again_if_deleted, lock_viewer
+from users.locks import lock_viewer, retry_if_deleted
 from users.models import Playlist, PlaylistEntry, PlaylistFollow, User
-from users.playlists import ordering, selectors
+from users.playlists import selectors
 from users.playlists.errors import (
     NotFollowed,
     NotInPlaylist,
     NotShared,
+    OtherFilms,
     OwnPlaylist,
     PlaylistFull,
     TooManyFollowed,
@@ -72,7 +74,7 @@ def delete_playlist(*, owner: User, playlist_id: int) -> None:
     Playlist.objects.select_for_update().get(pk=mine.pk).delete()
 
 
-@again_if_deleted
+@retry_if_deleted
 @transaction.atomic
 def copy_playlist(*, owner: User, playlist_id: int, name: str | None = None) -> Playlist:
     """Make a private playlist of one's own from a public one, or from one's own.
@@ -97,7 +99,7 @@ def copy_playlist(*, owner: User, playlist_id: int, name: str | None = None) -> 
 # --- its films
 
 
-@again_if_deleted
+@retry_if_deleted
 @transaction.atomic
 def put_movie(
     *, owner: User, playlist_id: int, movie_id: int, position: int | None = None
@@ -117,12 +119,12 @@ def put_movie(
     if is_new := entry is None:
         if playlist.entries.count() >= MAX_FILMS:
             raise PlaylistFull
-        entry = playlist.entries.create(movie=movie, position=ordering.next_position(playlist))
-    is_moved = position is not None and ordering.move(entry, position)
+        entry = playlist.entries.create(movie=movie, position=next_position(playlist))
+    is_moved = position is not None and move_entry(entry, position)
     if is_new or is_moved:
         _touch(playlist)
         entry.refresh_from_db()
-    return Place(movie_id, ordering.place_of(entry), entry.added_at), is_new
+    return Place(movie_id, place_of(entry), entry.added_at), is_new
 
 
 @transaction.atomic
@@ -147,7 +149,7 @@ def reorder_movies(*, owner: User, playlist_id: int, movie_ids: Sequence[int]) -
         OtherFilms: These are not the films of the playlist.
     """
     playlist = selectors.get_own_playlist(playlist_id, owner=owner, for_update=True)
-    if ordering.reorder(playlist, movie_ids):
+    if reorder_entries(playlist, movie_ids):
         _touch(playlist)
 
 
@@ -185,7 +187,7 @@ def unshare_playlist(*, owner: User, playlist_id: int) -> None:
 # --- who follows it
 
 
-@again_if_deleted
+@retry_if_deleted
 @transaction.atomic
 def follow_playlist(*, viewer: User, playlist_id: int) -> None:
     """Have another's public playlist among one's own. It vanishes from there while it is private.
@@ -230,3 +232,68 @@ def _make_room(owner: User) -> None:
 def _touch(playlist: Playlist, *changed: str) -> None:
     playlist.updated_at = timezone.now()
     playlist.save(update_fields=[*changed, "updated_at"])
+
+
+#: One statement, however many films. That two of them are in one place is judged at the commit.
+RENUMBER_SQL = """
+UPDATE users_playlistentry AS entry SET position = wanted.position
+FROM unnest(%s::bigint[]) WITH ORDINALITY AS wanted (id, position)
+WHERE entry.id = wanted.id AND entry.position <> wanted.position
+"""
+
+
+def next_position(playlist: Playlist) -> int:
+    last = playlist.entries.aggregate(last=Max("position"))["last"]
+    return (last or 0) + 1
+
+
+def place_of(entry: PlaylistEntry) -> int:
+    """Counted from 1 among the films that are shown."""
+    before = PlaylistEntry.objects.filter(
+        playlist=entry.playlist_id, movie__withdrawn_at=None, position__lt=entry.position
+    )
+    return before.count() + 1
+
+
+def move_entry(entry: PlaylistEntry, place: int) -> bool:
+    """Put the film to this place; returns whether it stood elsewhere.
+
+    Args:
+        place: Counted from 1 among the films that are shown; beyond the last one is the end.
+    """
+    all_, shown = _entry_ids(entry.playlist)
+    wanted = [one for one in shown if one != entry.pk]
+    wanted.insert(place - 1, entry.pk)
+    return _write_order(all_, shown, wanted)
+
+
+def reorder_entries(playlist: Playlist, movie_ids: Sequence[int]) -> bool:
+    """Bring the films into this order; returns whether it was another one.
+
+    Raises:
+        OtherFilms: These are not the films of the playlist.
+    """
+    all_, shown = _entry_ids(playlist)
+    by_movie = dict(playlist.entries.filter(movie__withdrawn_at=None).values_list("movie_id", "pk"))
+    missing = by_movie.keys() - set(movie_ids)
+    unknown = [one for one in movie_ids if one not in by_movie]
+    if missing or unknown:
+        raise OtherFilms(missing=sorted(missing), unknown=unknown)
+    return _write_order(all_, shown, [by_movie[movie_id] for movie_id in movie_ids])
+
+
+def _entry_ids(playlist: Playlist) -> tuple[list[int], list[int]]:
+    """The ids of all entries in order, and of those whose films are shown."""
+    rows = list(playlist.entries.order_by("position").values_list("pk", "movie__withdrawn_at"))
+    return [pk for pk, _ in rows], [pk for pk, withdrawn_at in rows if withdrawn_at is None]
+
+
+def _write_order(all_: Sequence[int], shown: Sequence[int], wanted: Sequence[int]) -> bool:
+    """Fill the places of those that are shown anew. What was withdrawn keeps its place."""
+    if shown == wanted:
+        return False
+    places, is_shown = iter(wanted), set(shown)
+    order = [next(places) if pk in is_shown else pk for pk in all_]
+    with connection.cursor() as cursor:
+        cursor.execute(RENUMBER_SQL, [order])
+    return True

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from cinema.demonstration.filling import DatabaseNotEmpty, fill_demonstration
+from cinema.development.demonstration import DatabaseNotEmpty, fill_demonstration
 
 
 class Command(BaseCommand):

@@ -8,12 +8,11 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
-from cinema.demonstration.filling import fill_demonstration, is_empty
+from cinema.development.demonstration import fill_demonstration, is_empty
 from cinema.locks import single_run
-from recommendations.matches.tasks import match_viewers
 from recommendations.models import Interaction
 from recommendations.selectors import current_release
-from recommendations.similar.tasks import relate_films
+from recommendations.tasks import match_viewers, relate_films
 
 log = logging.getLogger(__name__)
 

@@ -15,13 +15,12 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from cinema import embedded
-from cinema.demonstration import STAFF, VIEWER, SignIn
-from cinema.embedded_postgres import ServerFailed
-from cinema.private_files import tighten
-from cinema.processes import Child, end_leftovers, stop, wait_for
+from cinema.development import STAFF, VIEWER, SignIn, embedded_servers
+from cinema.development.liveness import LOOK_EVERY_S, HangDetector, ask_health
+from cinema.development.postgres import ServerFailed
+from cinema.development.processes import Child, end_leftovers, stop, wait_for
+from cinema.home import remove_access_of_others
 from cinema.programs import programs
-from cinema.supervision import LOOK_EVERY_S, Watch, ask_health
 
 READY_WITHIN_S = 120
 #: A child that has lived so long and dies is started again at once, others after a pause.
@@ -41,13 +40,15 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         home = settings.CINEMA_HOME
         self._stopping = False
-        tighten(home)
-        with embedded.lock(home / "up.lock") as mine:
+        remove_access_of_others(home)
+        with embedded_servers.lock_file(home / "up.lock") as mine:
             if not mine:
                 raise CommandError(f"Cinema is running already, at {self._running_address()}.")
             end_leftovers(home)
             self._refuse_taken_port()
-            with embedded.lock(embedded.lock_path(home)) as servers_are_free:
+            with embedded_servers.lock_file(
+                embedded_servers.servers_lock(home)
+            ) as servers_are_free:
                 if not servers_are_free:
                     raise CommandError("A management command is using the servers; wait for it.")
                 self._run(demonstrate=not options["empty"])
@@ -56,7 +57,7 @@ class Command(BaseCommand):
         home = settings.CINEMA_HOME
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_signal)
-        servers = embedded.Servers(
+        servers = embedded_servers.Servers(
             home, postgres=settings.EMBEDDED_POSTGRES, valkey=settings.EMBEDDED_VALKEY
         )
         children = programs()
@@ -142,9 +143,9 @@ class Command(BaseCommand):
         needed = set(settings.HEALTH_REQUIRED) - {"training"}
         return bool(components) and all(components[name]["state"] == "ok" for name in needed)
 
-    def _supervise(self, servers: embedded.Servers, children: list[Child]) -> None:
+    def _supervise(self, servers: embedded_servers.Servers, children: list[Child]) -> None:
         """Start again whatever dies or hangs, until a signal comes."""
-        watch = Watch(self._address, children, servers, every_s=LOOK_EVERY_S)
+        watch = HangDetector(self._address, children, servers, every_s=LOOK_EVERY_S)
         started_at: dict[str, float] = {}
         pauses: dict[str, float] = {}
         due: dict[str, float] = {}

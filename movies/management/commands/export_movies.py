@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from tqdm import tqdm
 
-from movies.importing.exporting import count_films, csv_lines, json_lines
+from movies.importing.files import count_films, csv_lines, json_lines
 
 STDOUT = "-"
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t"}

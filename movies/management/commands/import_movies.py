@@ -14,11 +14,10 @@ from django.db import OperationalError
 from tqdm import tqdm
 
 from cinema.audit.recording import recording_as
-from movies.importing.cells import guarded
-from movies.importing.lines import UnusableFile
-from movies.importing.reading import STDIN, InputFile, opened
+from movies.importing.files import STDIN, InputFile, guarded, opened
 from movies.importing.rows import Refused, Result
 from movies.importing.services import import_all
+from movies.importing.tables import UnusableFile
 
 #: So many rows are told of, and so many refused ones; `--verbosity 2` tells of all.
 TOLD = 100

@@ -12,7 +12,7 @@ from recommendations.engine.algorithms.popularity import PopularityRecommender
 from recommendations.engine.algorithms.sequence import SequenceRecommender
 from recommendations.engine.algorithms.slim import SlimRecommender
 from recommendations.engine.algorithms.user_knn import UserKnnRecommender
-from recommendations.engine.protocol import Recommender
+from recommendations.engine.recommender import Recommender
 
 ALGORITHMS: dict[str, type[Recommender]] = {
     algorithm.name: algorithm

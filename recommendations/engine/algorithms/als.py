@@ -16,15 +16,16 @@ from scipy.linalg import cho_solve
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from recommendations.engine.cold_start import predict_factors
-from recommendations.engine.folding import FactorModel, fold_in, fold_in_all
-from recommendations.engine.likeness import cosines, directions
-from recommendations.engine.protocol import (
-    Array,
-    ItemFeatures,
-    ModelRecommender,
-    Scores,
+from recommendations.engine.algorithms._fold_in import (
+    FactorModel,
+    cosines_with,
+    fold_in,
+    fold_in_all,
+    unit_vectors,
 )
+from recommendations.engine.feature_vectors import predict_factors
+from recommendations.engine.matrices import Array, ItemFeatures, Scores
+from recommendations.engine.recommender import ModelRecommender
 
 Float64 = NDArray[np.float64]
 
@@ -208,12 +209,12 @@ class AlsRecommender(ModelRecommender[FactorModel]):
         There is no opinion on what fewer than ENOUGH_VIEWERS have liked.
         """
         model = self._learned()
-        return cosines(model.item_factors, model.lengths, item)
+        return cosines_with(model.item_factors, model.lengths, item)
 
     def item_directions(self) -> Scores:
         """As in `Recommender`: those of the factors."""
         model = self._learned()
-        return directions(model.item_factors, model.lengths)
+        return unit_vectors(model.item_factors, model.lengths)
 
     @property
     def cold(self) -> NDArray[np.bool_]:

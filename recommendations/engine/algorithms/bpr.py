@@ -18,14 +18,9 @@ from scipy.sparse import csr_matrix
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
-from recommendations.engine.likeness import cosines, directions, lengths_of_liked
-from recommendations.engine.protocol import (
-    Array,
-    ItemFeatures,
-    ModelRecommender,
-    Scores,
-)
-from recommendations.engine.threads import one_thread
+from recommendations.engine.algorithms._fold_in import cosines_with, lengths_of_liked, unit_vectors
+from recommendations.engine.matrices import Array, ItemFeatures, Scores, one_thread
+from recommendations.engine.recommender import ModelRecommender
 
 Float64 = NDArray[np.float64]
 
@@ -198,12 +193,12 @@ class BprRecommender(ModelRecommender[_Model]):
         There is no opinion on what fewer than ENOUGH_VIEWERS have liked.
         """
         model = self._learned()
-        return cosines(model.item_factors, model.lengths, item)
+        return cosines_with(model.item_factors, model.lengths, item)
 
     def item_directions(self) -> Scores:
         """As in `Recommender`: those of the factors."""
         model = self._learned()
-        return directions(model.item_factors, model.lengths)
+        return unit_vectors(model.item_factors, model.lengths)
 
     def to_arrays(self) -> dict[str, Array]:
         model = self._learned()

@@ -14,24 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from recommendations.engine.describing import Kind, describe, lengths_of
-from recommendations.engine.protocol import (
-    Array,
-    ItemFeatures,
-    ModelRecommender,
-    Scores,
-)
+from recommendations.engine.feature_vectors import FeatureKind, row_lengths, tfidf_vectors
+from recommendations.engine.matrices import Array, ItemFeatures, Scores
+from recommendations.engine.recommender import ModelRecommender
 
 #: Genre, decade and keyword are chosen on a validation split of cold films (ml-latest-small); of
 #: the other kinds no open ratings tell: they go by likeness to these.
 KINDS = {
-    "genre": Kind(1.0, rarity=True, evening=0.0),
-    "decade": Kind(0.3, rarity=True, evening=0.0),
-    "language": Kind(0.3, rarity=True, evening=0.0),
-    "director": Kind(3.0, rarity=True, evening=0.0),
-    "person": Kind(3.0, rarity=True, evening=0.0),
-    "keyword": Kind(5.0, rarity=True, evening=0.0),
-    "word": Kind(1.0, rarity=True, evening=0.0),
+    "genre": FeatureKind(1.0, rarity=True, evening=0.0),
+    "decade": FeatureKind(0.3, rarity=True, evening=0.0),
+    "language": FeatureKind(0.3, rarity=True, evening=0.0),
+    "director": FeatureKind(3.0, rarity=True, evening=0.0),
+    "person": FeatureKind(3.0, rarity=True, evening=0.0),
+    "keyword": FeatureKind(5.0, rarity=True, evening=0.0),
+    "word": FeatureKind(1.0, rarity=True, evening=0.0),
 }
 #: Users whose profiles stay in the processor's cache: 20,000 features of 64 are 5 MB. With 256 at
 #: once a user took five times as long.
@@ -41,7 +37,7 @@ USUAL_ITEMS = 5
 
 
 @dataclass(frozen=True)
-class _Model:
+class ContentModel:
     """What scoring needs.
 
     Attributes:
@@ -65,7 +61,7 @@ class _Model:
         return self.lengths > 0
 
 
-class ContentRecommender(ModelRecommender[_Model]):
+class ContentRecommender(ModelRecommender[ContentModel]):
     """The product of an item and a user's profile, which is the weighted sum of the liked items.
 
     Each liked item enters the profile with length 1, and the profile has length 1. Items keep their
@@ -97,8 +93,8 @@ class ContentRecommender(ModelRecommender[_Model]):
     ) -> Self:
         if items is None:
             items = ItemFeatures(csr_matrix(np.zeros((interactions.shape[1], 0))), ())
-        vectors = describe(items, KINDS)
-        self._model = _Model(vectors, lengths_of(vectors), _reach(vectors, interactions))
+        vectors = tfidf_vectors(items, KINDS)
+        self._model = ContentModel(vectors, row_lengths(vectors), _reach(vectors, interactions))
         return self
 
     def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
@@ -119,7 +115,7 @@ class ContentRecommender(ModelRecommender[_Model]):
         """As in `Recommender`: a profile is a sum, and so is its product with an item."""
         model = self._fitted_for(history)
         shares = _shares(model, history)
-        length = lengths_of(shares @ model.vectors)[0]
+        length = row_lengths(shares @ model.vectors)[0]
         if not length:
             return None
         wanted = model.vectors[items]
@@ -155,11 +151,11 @@ class ContentRecommender(ModelRecommender[_Model]):
         values = np.asarray(arrays["data"], dtype=np.float32)
         places = (np.asarray(arrays[name], dtype=np.int32) for name in ("indices", "indptr"))
         vectors = csr_matrix((values, *places), shape=(len(lengths), len(reach)), copy=False)
-        recommender._model = _Model(vectors, lengths, reach)
+        recommender._model = ContentModel(vectors, lengths, reach)
         return recommender
 
 
-def _shares(model: _Model, history: csr_matrix) -> csr_matrix:
+def _shares(model: ContentModel, history: csr_matrix) -> csr_matrix:
     """(n_rows, n_items) float32, of the history's sparsity: how much of each is in a profile."""
     lengths = model.lengths[history.indices]
     shares = np.zeros(history.nnz, dtype=np.float32)
@@ -167,10 +163,10 @@ def _shares(model: _Model, history: csr_matrix) -> csr_matrix:
     return csr_matrix((shares, history.indices, history.indptr), shape=history.shape)
 
 
-def _profiles(model: _Model, history: csr_matrix) -> tuple[csr_matrix, NDArray[np.bool_]]:
+def _profiles(model: ContentModel, history: csr_matrix) -> tuple[csr_matrix, NDArray[np.bool_]]:
     """(n_rows, n_features) float32 of length 1, and for which rows there is one at all."""
     profiles = _shares(model, history) @ model.vectors
-    lengths = lengths_of(profiles)
+    lengths = row_lengths(profiles)
     has_profile = lengths > 0
     profiles.data /= np.repeat(lengths, np.diff(profiles.indptr))
     return profiles, has_profile

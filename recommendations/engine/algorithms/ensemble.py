@@ -16,11 +16,11 @@ from scipy.sparse import csr_matrix
 from recommendations.engine.algorithms.als import AlsRecommender
 from recommendations.engine.algorithms.ease import EaseRecommender
 from recommendations.engine.algorithms.slim import SlimRecommender
-from recommendations.engine.blending import normalised
-from recommendations.engine.composing import Composite
-from recommendations.engine.protocol import ItemFeatures, Recommender, Scores
-from recommendations.engine.splitting import BATCH, Split, leave_last_out
-from recommendations.engine.tuning import is_more_than_chance
+from recommendations.engine.composite import Composite, min_max_normalised
+from recommendations.engine.evaluation.splits import BATCH, Split, leave_last_out
+from recommendations.engine.evaluation.tuning import is_more_than_chance
+from recommendations.engine.matrices import ItemFeatures, Scores
+from recommendations.engine.recommender import Recommender
 
 SEED = 1895
 #: With fewer viewers to judge by, all parts weigh the same.
@@ -168,7 +168,7 @@ def _leads(
         history, own = split.history[rows], (np.arange(len(rows)), held_out[batch])
         left_out = history.astype(bool).toarray()
         for place, part in enumerate(parts.values()):
-            scores = normalised(part.score(history, split.history_times[rows]))
+            scores = min_max_normalised(part.score(history, split.history_times[rows]))
             leads[place, batch] = scores - scores[own][:, None]
         left_out |= np.isnan(leads[:, batch]).any(axis=0)
         leads[:, batch][:, left_out] = FAR_BEHIND

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from recommendations.engine.algorithms.als import AlsRecommender
 from recommendations.engine.algorithms.content import ContentRecommender
 from recommendations.engine.algorithms.popularity import PopularityRecommender
-from recommendations.engine.composing import Composite
+from recommendations.engine.composite import Composite
 
 
 class HybridRecommender(Composite):

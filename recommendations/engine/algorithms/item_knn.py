@@ -10,12 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags_array, vstack
 
-from recommendations.engine.item_weights import (
-    ItemWeightsRecommender,
-    blocks,
-    damping,
-)
-from recommendations.engine.protocol import ItemFeatures
+from recommendations.engine.algorithms._item_weights import ItemWeightsRecommender, damping
+from recommendations.engine.matrices import ItemFeatures, blocks
 
 #: How soon a film's many viewers count no more, and how much the length of that list matters
 #: (BM25's k1 and b).

@@ -16,13 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from recommendations.engine.neumf import CANDIDATES, Network, Plan, steps_per_epoch, train
-from recommendations.engine.protocol import (
-    Array,
-    ItemFeatures,
-    ModelRecommender,
-    Scores,
+from recommendations.engine.algorithms._neumf import (
+    CANDIDATES,
+    Network,
+    Plan,
+    steps_per_epoch,
+    train,
 )
+from recommendations.engine.matrices import Array, ItemFeatures, Scores
+from recommendations.engine.recommender import ModelRecommender
 
 WITHOUT_TORCH = (
     "PyTorch is not installed: `make neural`, or `poetry install --extras neural`, installs it."
@@ -42,7 +44,7 @@ class TorchMissing(RuntimeError):
 
 
 @dataclass(frozen=True)
-class _Model:
+class NeuralModel:
     """What scoring needs.
 
     Attributes:
@@ -58,7 +60,7 @@ class _Model:
         return len(self.known)
 
 
-class NeuralRecommender(ModelRecommender[_Model]):
+class NeuralRecommender(ModelRecommender[NeuralModel]):
     """A product of factors and a small network, added up.
 
     Unlike the paper's, a viewer is no row of weights, but the sum of what the films of the history
@@ -131,7 +133,7 @@ class NeuralRecommender(ModelRecommender[_Model]):
         likes = csr_matrix(interactions[liking][:, order].astype(np.float32))
         likes.sort_indices()
         network = train(likes, self._plan(likes), self._report) if len(liking) else _nothing()
-        self._model = _Model(_spread(network, order, len(known)), known)
+        self._model = NeuralModel(_spread(network, order, len(known)), known)
         return self
 
     def _plan(self, likes: csr_matrix) -> Plan:
@@ -170,7 +172,7 @@ class NeuralRecommender(ModelRecommender[_Model]):
         network = Network(
             **{f.name: np.asarray(arrays[f.name], dtype=np.float32) for f in fields(Network)}
         )
-        recommender._model = _Model(network, np.asarray(arrays["known"], dtype=np.bool_))
+        recommender._model = NeuralModel(network, np.asarray(arrays["known"], dtype=np.bool_))
         return recommender
 
 
@@ -215,7 +217,7 @@ def _spread(network: Network, places: NDArray[np.intp], n_items: int) -> Network
     )
 
 
-def _viewers(model: _Model, history: csr_matrix) -> NDArray[np.float32]:
+def _viewers(model: NeuralModel, history: csr_matrix) -> NDArray[np.float32]:
     """(n_rows, f + h1): the mean way, by its length, of what is known of each; NaN for nobody."""
     weights = history.data * model.known[history.indices]
     told = csr_matrix((weights, history.indices, history.indptr), shape=history.shape)

@@ -9,14 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from recommendations.engine.protocol import (
-    Array,
-    ItemFeatures,
-    NotFittedError,
-    Recommender,
-    Scores,
-    check_history,
-)
+from recommendations.engine.matrices import Array, ItemFeatures, Scores
+from recommendations.engine.recommender import NotFittedError, Recommender, check_history
 
 DAY_S = 86_400.0
 

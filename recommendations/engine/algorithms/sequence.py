@@ -14,13 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from recommendations.engine.protocol import (
-    Array,
-    ItemFeatures,
-    ModelRecommender,
-    Scores,
-)
-from recommendations.engine.transitions import Histories, next_item_weights
+from recommendations.engine.algorithms._next_item import Histories, next_item_weights
+from recommendations.engine.matrices import Array, ItemFeatures, Scores
+from recommendations.engine.recommender import ModelRecommender
 
 #: A film whose share of a feature has fallen below this is forgotten there.
 FORGOTTEN = 1e-4
@@ -31,7 +27,7 @@ SOLVING_S, PAIR_S = 1 / 100e9, 12e-9
 
 
 @dataclass(frozen=True)
-class _Model:
+class SequenceModel:
     """What scoring needs, of the k items that it speaks of.
 
     Attributes:
@@ -50,7 +46,7 @@ class _Model:
     scale: float
 
 
-class SequenceRecommender(ModelRecommender[_Model]):
+class SequenceRecommender(ModelRecommender[SequenceModel]):
     """Ridge regression of the next film on decayed sums of those before it.
 
     Each viewer's liked films, in the order of their times, are read step by step. The features of
@@ -148,7 +144,7 @@ class SequenceRecommender(ModelRecommender[_Model]):
         scale = float(np.abs(weights).max(initial=0)) or 1.0
         # Half the memory; NDCG and hit rate were the same to four digits.
         weights /= np.float32(scale)
-        self._model = _Model(
+        self._model = SequenceModel(
             columns, interactions.shape[1], decays, weights.astype(np.float16), scale
         )
         return self
@@ -207,7 +203,7 @@ class SequenceRecommender(ModelRecommender[_Model]):
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:
         recommender = cls()
-        recommender._model = _Model(
+        recommender._model = SequenceModel(
             np.asarray(arrays["columns"], dtype=np.int32),
             int(np.asarray(arrays["n_items"], dtype=np.int64)[0]),
             np.asarray(arrays["decays"], dtype=np.float64),

@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from recommendations.engine.gram import Float32, all_cores, gram, invert
-from recommendations.engine.item_weights import ItemWeightsRecommender, damping
-from recommendations.engine.protocol import ItemFeatures
+from recommendations.engine.algorithms._item_weights import ItemWeightsRecommender, damping
+from recommendations.engine.algorithms.ease import Float32, all_cores, gram, invert
+from recommendations.engine.matrices import ItemFeatures
 
 #: The step of the dual variables over the regularisation. Sweeps with 1 or 10 left twice as far
 #: to go as those with 3.

@@ -11,26 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from recommendations.engine.item_weights import (
+from recommendations.engine.algorithms._item_weights import (
     damping,
     has_known_likes,
     likes_of,
     mean_like,
+)
+from recommendations.engine.matrices import (
+    Array,
+    ItemFeatures,
+    Scores,
     sparse_from_arrays,
     sparse_to_arrays,
 )
-from recommendations.engine.protocol import (
-    Array,
-    ItemFeatures,
-    ModelRecommender,
-    Scores,
-)
+from recommendations.engine.recommender import ModelRecommender
 
 Float32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class _Model:
+class UserKnnModel:
     """What scoring needs.
 
     Attributes:
@@ -60,7 +60,7 @@ class _Model:
         return len(self.known)
 
 
-class UserKnnRecommender(ModelRecommender[_Model]):
+class UserKnnRecommender(ModelRecommender[UserKnnModel]):
     """What the viewers liked whose lists are most like the history.
 
     Args:
@@ -122,7 +122,7 @@ class UserKnnRecommender(ModelRecommender[_Model]):
         liked_by = np.bincount(likes.indices, minlength=n_items)
         rareness = np.log((n_users + 1) / np.maximum(liked_by, 1)).astype(np.float32)
         rareness[liked_by == 0] = 0  # nobody is found by it
-        self._model = _Model(
+        self._model = UserKnnModel(
             likes=likes,
             likers=csr_matrix(likes.T),
             lengths=_lengths(likes, rareness),
@@ -166,7 +166,7 @@ class UserKnnRecommender(ModelRecommender[_Model]):
         mean, neighbours, sharpness, shrinkage = np.asarray(
             arrays["figures"], dtype=np.float64
         ).tolist()
-        recommender._model = _Model(
+        recommender._model = UserKnnModel(
             likes=sparse_from_arrays("likes", arrays, n_columns=len(known)),
             likers=sparse_from_arrays("likers", arrays, n_columns=len(lengths)),
             lengths=lengths,
@@ -181,7 +181,7 @@ class UserKnnRecommender(ModelRecommender[_Model]):
         return recommender
 
 
-def _neighbours(model: _Model, likes: csr_matrix) -> csr_matrix:
+def _neighbours(model: UserKnnModel, likes: csr_matrix) -> csr_matrix:
     """(n_rows, n_users) float32, how much each row asks each of its nearest viewers.
 
     Of a viewer with a long list each film says less: by the root of the list's length.

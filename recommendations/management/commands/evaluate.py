@@ -9,11 +9,17 @@ import orjson
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from recommendations import evaluating, presenting
-from recommendations.engine.protocol import ItemFeatures
-from recommendations.engine.splitting import Split
-from recommendations.evaluating import DIVERSITIES, SPLITS, CannotEvaluate, Material, Measured
-from recommendations.movielens.folders import NotMovieLens
+from recommendations import evaluation
+from recommendations.engine.evaluation.splits import Split
+from recommendations.engine.matrices import ItemFeatures
+from recommendations.evaluation import (
+    DIVERSITIES,
+    SPLITS,
+    AlgorithmResult,
+    CannotEvaluate,
+    EvaluationData,
+)
+from recommendations.movielens.files import NotMovieLens
 
 
 def _names(text: str) -> list[str]:
@@ -58,33 +64,33 @@ class Command(BaseCommand):
                 raise CommandError("By diversity one algorithm is measured, beside its own order.")
         if named and baseline:
             named = [*named, baseline]
-        evaluating.check_names(named or [baseline] * bool(baseline))
+        evaluation.check_names(named or [baseline] * bool(baseline))
         if path and not path.parent.is_dir():
             raise CommandError(f"There is no folder {path.parent} to write to.")
         material = self._read(options["data"])
-        split = evaluating.divide(material, options["split"], seed=options["seed"])
-        names, left_out = evaluating.choose(named, split, material.items)
+        split = evaluation.split_data(material, options["split"], seed=options["seed"])
+        names, left_out = evaluation.choose_algorithms(named, split, material.items)
         if reason := left_out.get(baseline):
             raise CommandError(f"{baseline} cannot be compared with: {reason}")
         measured = self._measure(names, split, material.items, options)
         baseline = baseline or (
-            str(DIVERSITIES[0]) if options["diversity"] else evaluating.best(measured)
+            str(DIVERSITIES[0]) if options["diversity"] else evaluation.best_algorithm(measured)
         )
         self._introduce(material, split, measured, options)
-        self.stdout.write(presenting.as_text(measured, baseline, left_out))
+        self.stdout.write(evaluation.as_text(measured, baseline, left_out))
         if path:
             how = {"split": options["split"], "seed": options["seed"]}
-            document = how | presenting.as_document(measured, baseline, left_out)
+            document = how | evaluation.as_document(measured, baseline, left_out)
             path.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))
 
-    def _read(self, path: Path | None) -> Material:
+    def _read(self, path: Path | None) -> EvaluationData:
         if path is None:
-            return evaluating.from_database()
-        return evaluating.from_folder(path, self.stderr.write)
+            return evaluation.from_database()
+        return evaluation.from_folder(path, self.stderr.write)
 
     def _measure(
         self, names: Sequence[str], split: Split, items: ItemFeatures, options: Mapping[str, Any]
-    ) -> dict[str, Measured]:
+    ) -> dict[str, AlgorithmResult]:
         shown = options["verbosity"] > 0
         with tqdm(total=100, unit="%", disable=not shown, leave=False) as bar:
 
@@ -94,14 +100,14 @@ class Command(BaseCommand):
 
             how = {name: options[name] for name in ("k", "max_users", "seed")}
             if options["diversity"]:
-                return evaluating.measure_diversity(names[0], split, items, report=report, **how)
-            return evaluating.measure(names, split, items, report=report, **how)
+                return evaluation.measure_diversity(names[0], split, items, report=report, **how)
+            return evaluation.measure(names, split, items, report=report, **how)
 
     def _introduce(
         self,
-        material: Material,
+        material: EvaluationData,
         split: Split,
-        measured: Mapping[str, Measured],
+        measured: Mapping[str, AlgorithmResult],
         options: Mapping[str, Any],
     ) -> None:
         n_users, n_items = material.interactions.shape

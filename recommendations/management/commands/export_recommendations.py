@@ -12,13 +12,17 @@ from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
 from movies import catalogue
-from movies.programme.query import DEFAULT_DAYS
-from movies.programme.schemas import MAX_DAYS
+from movies.programme.selectors import DEFAULT_DAYS, MAX_DAYS
 from recommendations.engine.algorithms import ALGORITHMS
-from recommendations.lists.batches import ViewerList, active_viewers, lists_for
-from recommendations.lists.candidates import Scope
-from recommendations.lists.choosing import LIST_LENGTH, Question
+from recommendations.lists.list_builder import (
+    LIST_LENGTH,
+    ListQuery,
+    ViewerList,
+    active_viewers,
+    build_lists,
+)
 from recommendations.lists.ranking import HYBRID
+from recommendations.lists.scores import Scope
 from users.models import User
 
 STDOUT = "-"
@@ -46,8 +50,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         output: str = options["output"]
-        question = Question(options["scope"], options["algorithm"], options["days"])
-        lists = lists_for(
+        question = ListQuery(options["scope"], options["algorithm"], options["days"])
+        lists = build_lists(
             active_viewers(), question, limit=options["limit"], with_reasons=options["reasons"]
         )
         bar = tqdm(

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
 from cinema.locks import single_run
-from recommendations.movielens.folders import Folder, NotMovieLens, open_folder
+from recommendations.movielens.files import Folder, NotMovieLens, open_folder
 from recommendations.movielens.importing import Summary, import_folder
 
 #: Two at once would make the same films.

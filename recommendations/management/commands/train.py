@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from cinema.locks import single_run
 from recommendations.models import Release, TrainingRun
-from recommendations.tasks import LOCK
+from recommendations.tasks import TRAINING_LOCK
 from recommendations.training.runs import run_training
 
 State = TrainingRun.State
@@ -27,7 +27,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with single_run(LOCK) as acquired:
+        with single_run(TRAINING_LOCK) as acquired:
             if not acquired:
                 raise CommandError("Another training is under way.")
             shown = options["verbosity"] > 0

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from cinema.audit.recording import recording_as
 from cinema.errors import ApiError
-from users.second_factor import services
+from users import second_factor
 
 
 class Command(BaseCommand):
@@ -19,7 +19,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             with recording_as(via="command", path="removesecondfactor"):
-                was_there = services.remove_by_email(email=options["email"])
+                was_there = second_factor.remove_by_email(email=options["email"])
         except ApiError as error:
             raise CommandError(error.detail) from error
         if not was_there:

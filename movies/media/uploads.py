@@ -1,0 +1,96 @@
+"""How the one file of a request is taken in: counted while it comes, and kept nowhere by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
+
+from django.core.files.uploadedfile import UploadedFile
+from django.core.files.uploadhandler import FileUploadHandler
+from django.http import HttpRequest, HttpResponse
+from ninja.decorators import decorate_view
+
+from movies.errors import FileRefused, FileTooLarge
+from movies.media.files import MB
+
+#: Beside the file a form has boundaries, headers, and perhaps a few short fields.
+FORM_BYTES = 64 * 1024
+
+
+class SingleFileHandler(FileUploadHandler):
+    """Takes one file of a limited size.
+
+    Beyond some size it lies in a temporary file that has no name, which the system removes
+    with its last handle: nothing is left over, however the process ends.
+    """
+
+    def __init__(self, limit_mb: int) -> None:
+        super().__init__()
+        self.limit_mb = limit_mb
+        self.file: IO[bytes] | None = None
+
+    def handle_raw_input(
+        self,
+        input_data: IO[bytes],
+        META: dict[str, str],  # noqa: N803 - Django's name
+        content_length: int,
+        boundary: str,
+        encoding: str | None = None,
+    ) -> None:
+        """Refuse by what the request says of itself, before any of it is kept."""
+        if content_length > self.limit_mb * MB + FORM_BYTES:
+            # The server hangs up on who is still sending, and the answer may get lost. So let
+            # the one send on who has mistaken the limit, and not the one who sends gigabytes.
+            if content_length <= 2 * self.limit_mb * MB:
+                while input_data.read(self.chunk_size):
+                    pass
+            raise FileTooLarge(self.limit_mb)
+
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
+        super().new_file(*args, **kwargs)
+        if self.file is not None:
+            self.upload_interrupted()
+            raise FileRefused("Send one file, not several.")
+        self.file = SpooledTemporaryFile(max_size=self.chunk_size)  # noqa: SIM115 - the request closes it
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        assert self.file
+        if start + len(raw_data) <= self.limit_mb * MB:
+            self.file.write(raw_data)
+
+    def file_complete(self, file_size: int) -> UploadedFile[Any]:
+        assert self.file
+        if file_size > self.limit_mb * MB:
+            self.upload_interrupted()
+            raise FileTooLarge(self.limit_mb)
+        self.file.seek(0)
+        return UploadedFile(self.file, self.file_name, self.content_type, file_size, self.charset)
+
+    def upload_interrupted(self) -> None:
+        if self.file:
+            self.file.close()
+
+
+def accept_file(limit_mb: Callable[[], int]) -> Callable[[Any], Any]:
+    """Let an operation have a file of up to so many megabytes, also one of the method PUT.
+
+    The form is read when the operation asks for its file: after authentication.
+    """
+
+    def decorate(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        @wraps(view)
+        def answer(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+            request.upload_handlers = [SingleFileHandler(limit_mb())]
+            method = request.method
+            # Django reads forms of no other method: ticket 12635.
+            request.method = "POST"
+            try:
+                return view(request, *args, **kwargs)
+            finally:
+                request.method = method
+
+        return answer
+
+    return decorate_view(decorate)

@@ -1,0 +1,159 @@
+"""Which part of the programme is asked for, and the screenings in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+from django.db.models import Prefetch
+from django.utils import timezone
+from ninja import Field, Schema
+
+from cinema.errors import Unprocessable
+from cinema.schemas import Day, Line
+from movies.days import cinema_day, start_of_cinema_day
+from movies.models import Movie, Screening
+from movies.schemas import MovieOut
+from movies.screenings.schemas import AllTags, ScreeningOut, Spoken, Subtitled, Understood
+from movies.screenings.selectors import accessibility_filter, halls_named
+from movies.types import Status
+
+DEFAULT_DAYS = 7
+#: What a calendar gets that subscribes through the cinema's page.
+SUBSCRIBED_DAYS = 28
+
+
+@dataclass(frozen=True)
+class ProgrammeQuery:
+    """Which part of the programme; days are the cinema's, both ends included."""
+
+    first: date
+    last: date
+    status: str | None = None
+    genre: str | None = None
+    language: str | None = None
+    subtitles: str | None = None
+    understands: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    movie_id: int | None = None
+    hall: str | None = None
+
+    @classmethod
+    def of(cls, filters: ProgrammeFilters) -> ProgrammeQuery:
+        """Fill in the defaults.
+
+        Raises:
+            Unprocessable: The days are in the wrong order, too many, or given in two ways.
+        """
+        if filters.days and filters.to:
+            raise Unprocessable("query.days", "give either `days` or `to`")
+        first = filters.from_ or cinema_day(timezone.now())
+        last = filters.to or first + timedelta(days=(filters.days or DEFAULT_DAYS) - 1)
+        if last < first:
+            raise Unprocessable("query.to", "`to` lies before `from`")
+        if (last - first).days >= MAX_DAYS:
+            raise Unprocessable("query.to", f"ask for at most {MAX_DAYS} days at once")
+        return cls(
+            first,
+            last,
+            status=filters.status,
+            genre=filters.genre,
+            language=filters.language,
+            subtitles=filters.subtitles,
+            # In one order, so that the same question finds the same kept document.
+            understands=tuple(sorted({*filters.understands})),
+            tags=tuple(sorted({*filters.tag})),
+            movie_id=filters.movie_id,
+            hall=filters.hall,
+        )
+
+    @classmethod
+    def of_days(cls, days: int) -> ProgrammeQuery:
+        """The programme of today and the days after."""
+        today = cinema_day(timezone.now())
+        return cls(today, today + timedelta(days=days - 1))
+
+    @classmethod
+    def of_movie(cls, movie_id: int) -> ProgrammeQuery:
+        """All of a movie's screenings from today on, as far ahead as one can ask."""
+        return replace(cls.of_days(MAX_DAYS), movie_id=movie_id)
+
+    def is_linked(self) -> bool:
+        """Whether the cinema's own page leads to it."""
+        return self in (self.of_days(DEFAULT_DAYS), self.of_days(SUBSCRIBED_DAYS))
+
+
+def list_programme_screenings(query: ProgrammeQuery) -> list[Screening]:
+    """Three queries: the screenings with their halls, in order; the movies; the movies' genres."""
+    # A join would make a movie anew for each of its screenings: half the time of a programme.
+    movies = Movie.objects.prefetch_related("genres")
+    screenings = (
+        Screening.objects.filter(
+            movie__withdrawn_at=None,
+            starts_at__gte=start_of_cinema_day(query.first),
+            starts_at__lt=start_of_cinema_day(query.last + timedelta(days=1)),
+        )
+        .exclude(state=Screening.State.HIDDEN)
+        .select_related("hall")
+        .prefetch_related(Prefetch("movie", movies))
+        .order_by("starts_at", "id")
+    )
+    if query.status is not None:
+        screenings = screenings.filter(movie__status=query.status)
+    if query.genre is not None:
+        screenings = screenings.filter(movie__genres__slug=query.genre)
+    screenings = screenings.filter(
+        accessibility_filter(
+            language=query.language,
+            subtitles=query.subtitles,
+            understands=query.understands,
+            tags=query.tags,
+        )
+    )
+    if query.movie_id is not None:
+        screenings = screenings.filter(movie_id=query.movie_id)
+    if query.hall is not None:
+        screenings = screenings.filter(hall__in=halls_named(query.hall))
+    return list(screenings)
+
+
+MAX_DAYS = 92
+
+
+class ProgrammeFilters(Schema):
+    from_: Day | None = Field(None, alias="from", description="Default: today.")
+    to: Day | None = Field(None, description="Included. Default: six days after `from`.")
+    days: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_DAYS,
+        description="Instead of `to`: so many days, `from` included. Without `from` they move on"
+        " with the calendar, as a subscription needs it.",
+        examples=[28],
+    )
+    status: Status | None = None
+    genre: Line | None = Field(None, examples=["drama"])
+    language: Spoken = None
+    subtitles: Subtitled = None
+    understands: Understood = []
+    tag: AllTags = []
+    movie_id: int | None = Field(None, ge=1, le=2**63 - 1, examples=[42])
+    hall: Line | None = Field(
+        None, description="By its name; case does not matter.", examples=["Hall 1"]
+    )
+
+
+class ProgrammeMovieOut(MovieOut):
+    screenings: list[ScreeningOut]
+
+
+class ProgrammeDayOut(Schema):
+    date: date
+    movies: list[ProgrammeMovieOut]
+
+
+class ProgrammeOut(Schema):
+    from_: date = Field(alias="from")
+    to: date
+    days: list[ProgrammeDayOut]
+    coming_up: list[MovieOut]

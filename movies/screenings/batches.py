@@ -1,0 +1,258 @@
+"""Copies of whole days: what ran in one week runs in another, at the same times by the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from django.db import IntegrityError, transaction
+
+from cinema.errors import Unprocessable
+from cinema.locks import again_after_deadlock
+from movies.days import ONE_DAY, ClockChange, cinema_day, clock_reading, local_time, moment_of
+from movies.errors import (
+    DatesReversed,
+    EndsAtUnknown,
+    HallsTaken,
+    MovieNotFound,
+    NothingToCopy,
+    broken_constraint,
+)
+from movies.models import MAX_SCREENING_LENGTH, Movie, Screening
+from movies.screenings import selectors
+from movies.screenings.schemas import WEEKDAYS, BatchRules, ScreeningCopyIn, ScreeningPatternIn
+from movies.screenings.selectors import lock_hall, lock_halls, lock_movies
+from movies.screenings.services import Division, Unplaced, WantedScreening, split_by_collision
+from movies.search.index import index_movies
+
+#: At once: a month of a large house.
+MAX_COPIED = 5_000
+
+
+@again_after_deadlock
+@transaction.atomic
+def copy_screenings(*, order: ScreeningCopyIn) -> Placed:
+    """Post the screenings of some days once more, so many days later or earlier.
+
+    Days are the cinema's own, times stay what the clock shows, lengths are real time. A copy is
+    scheduled, or hidden like its source.
+
+    Raises:
+        NothingToCopy: There is no such screening on those days.
+        HallsTaken: Something is in the way of at least one copy, and nothing was written.
+        Unprocessable: There are too many.
+    """
+    source = _source(order)
+    movies = lock_movies(screening.movie_id for screening in source)
+    halls = lock_halls(screening.hall_id for screening in source)
+    wanted: list[WantedScreening] = []
+    left_out: list[Unplaced] = []
+    for screening in source:
+        if screening.movie_id not in movies or screening.hall_id not in halls:
+            continue  # deleted since, with all its screenings
+        screening.movie, screening.hall = movies[screening.movie_id], halls[screening.hall_id]
+        copy = _copy(screening, order)
+        if reason := _reason_not_to(screening, cinema_day(copy.screening.starts_at), order):
+            left_out.append(Unplaced.of(copy, reason))
+        else:
+            wanted.append(copy)
+    return place_screenings(wanted, order, left_out)
+
+
+def _source(order: ScreeningCopyIn) -> list[Screening]:
+    found = list(
+        selectors.list_screenings_of_days(
+            order.from_, order.days, hall=order.hall, movie_id=order.movie_id
+        )[: MAX_COPIED + 1]
+    )
+    if not found:
+        raise NothingToCopy(order.from_, order.days)
+    if len(found) > MAX_COPIED:
+        message = f"at most {MAX_COPIED} screenings are copied at once: say fewer days, or a hall"
+        raise Unprocessable("body.days", message)
+    return found
+
+
+def _copy(source: Screening, order: ScreeningCopyIn) -> WantedScreening:
+    local = local_time(source.starts_at)
+    day = cinema_day(source.starts_at) + (order.to - order.from_)
+    fold = 1 if order.doubled_hour == "second" else local.fold
+    reading = clock_reading(day, local.time().replace(fold=fold))
+    starts_at, change = moment_of(reading)
+    hidden = source.state == Screening.State.HIDDEN
+    copy = Screening(
+        movie=source.movie,
+        hall=source.hall,
+        starts_at=starts_at,
+        ends_at=starts_at + (source.ends_at - source.starts_at),
+        version=source.version,
+        language=source.language,
+        subtitles=source.subtitles,
+        tags=source.tags,
+        booking_url=source.booking_url if order.with_booking_urls else None,
+        state=Screening.State.HIDDEN if hidden else Screening.State.SCHEDULED,
+    )
+    return WantedScreening(copy, reading, change, source)
+
+
+def _reason_not_to(source: Screening, day: date, order: ScreeningCopyIn) -> str | None:
+    movie = source.movie
+    if movie.withdrawn_at:
+        return "movie-withdrawn"
+    finished_by_hand = movie.status_is_manual and movie.status == Movie.Status.FINISHED
+    if finished_by_hand or (movie.end_date and movie.end_date < day):
+        return "movie-finished"
+    if source.state == Screening.State.CANCELLED and not order.include_cancelled:
+        return "cancelled"
+    return None
+
+
+MAX_POSTED = 500
+
+
+@again_after_deadlock
+@transaction.atomic
+def post_pattern(*, pattern: ScreeningPatternIn) -> Placed:
+    """Post a movie in one hall on each of the days at each of the times.
+
+    Days are the cinema's own: 00:30 is in the night that follows. Times are what the clock shows.
+
+    Raises:
+        MovieNotFound: `movie_id` names none.
+        EndsAtUnknown: Neither the length nor the movie's running time is given.
+        HallsTaken: Something is in the way of at least one, and nothing was written.
+        Unprocessable: None of the days has such a weekday, or there are too many screenings.
+    """
+    readings = _readings(pattern)
+    movie = lock_movies([pattern.movie_id]).get(pattern.movie_id)
+    if movie is None or movie.withdrawn_at:
+        raise MovieNotFound(pattern.movie_id)
+    length = _length(pattern, movie)
+    fields = pattern.model_dump(include={"version", "subtitles", "tags", "booking_url", "state"})
+    says_language = "language" in pattern.model_fields_set
+    fields["language"] = pattern.language if says_language else movie.language_of(pattern.version)
+    hall = lock_hall(pattern.hall)
+    wanted = []
+    for reading in readings:
+        starts_at, change = moment_of(reading)
+        screening = Screening(
+            movie=movie, hall=hall, starts_at=starts_at, ends_at=starts_at + length, **fields
+        )
+        wanted.append(WantedScreening(screening, reading, change))
+    return place_screenings(wanted, pattern)
+
+
+def _readings(pattern: ScreeningPatternIn) -> list[datetime]:
+    days = list(_days(pattern))
+    if not days:
+        raise Unprocessable("body.weekdays", "none of them lies between `from` and `to`")
+    if (count := len(days) * len(pattern.times)) > MAX_POSTED:
+        message = f"{count} screenings: at most {MAX_POSTED} are posted at once"
+        raise Unprocessable("body.times", message)
+    fold = 1 if pattern.doubled_hour == "second" else 0
+    return [clock_reading(day, at.replace(fold=fold)) for day in days for at in pattern.times]
+
+
+def _days(pattern: ScreeningPatternIn) -> Iterator[date]:
+    day = pattern.from_
+    while day <= pattern.to:
+        if pattern.weekdays is None or WEEKDAYS[day.weekday()] in pattern.weekdays:
+            yield day
+        day += ONE_DAY
+
+
+def _length(pattern: ScreeningPatternIn, movie: Movie) -> timedelta:
+    minutes = pattern.length_minutes or movie.runtime_minutes
+    if not minutes:
+        raise EndsAtUnknown("body.length_minutes")
+    if (length := timedelta(minutes=minutes)) > MAX_SCREENING_LENGTH:
+        raise DatesReversed("body.length_minutes", "a screening lasts at most 24 hours")
+    return length
+
+
+#: Whoever keeps to the order of `locking` cannot come in between. Others can, as by `psql`.
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class ClockNote:
+    """A screening at a time that the clock leaves out or shows twice."""
+
+    movie_id: int
+    hall: str
+    date: date
+    reading: datetime
+    change: ClockChange
+    starts_at: datetime
+
+    @classmethod
+    def of(cls, wanted: WantedScreening, change: ClockChange) -> ClockNote:
+        screening = wanted.screening
+        return cls(
+            screening.movie_id,
+            screening.hall.name,
+            cinema_day(screening.starts_at),
+            wanted.reading,
+            change,
+            local_time(screening.starts_at),
+        )
+
+
+@dataclass(frozen=True)
+class Placed:
+    """What came of a batch. After a dry run the screenings have no ids."""
+
+    created: list[Screening]
+    left_out: list[Unplaced]
+    clock_changes: list[ClockNote]
+    dry_run: bool
+
+    @property
+    def is_written(self) -> bool:
+        return bool(self.created) and not self.dry_run
+
+
+def place_screenings(
+    wanted: Sequence[WantedScreening], rules: BatchRules, left_out: Sequence[Unplaced] = ()
+) -> Placed:
+    """Write the screenings, whose movies and halls the caller has locked.
+
+    A dry run writes too, and marks the caller's transaction to be rolled back: so it is answered
+    by the database's constraints and not by an opinion on them.
+
+    Raises:
+        HallsTaken: Something is in the way of at least one of them, and nothing was written.
+    """
+    division = _write_free(wanted, rules)
+    created = [one.screening for one in division.free]
+    if rules.dry_run:
+        transaction.set_rollback(True)
+        for screening in created:
+            screening.pk = None
+    elif tagged := {screening.movie_id for screening in created if screening.tags}:
+        index_movies(tagged)
+    return Placed(
+        created,
+        sorted([*left_out, *division.collisions], key=lambda one: one.starts_at),
+        [ClockNote.of(one, one.clock_change) for one in division.free if one.clock_change],
+        rules.dry_run,
+    )
+
+
+def _write_free(wanted: Sequence[WantedScreening], rules: BatchRules) -> Division:
+    skip = rules.on_collision == "skip"
+    for _ in range(ATTEMPTS):
+        division = split_by_collision(wanted, first_come=skip)
+        if division.collisions and not skip:
+            break
+        # By movie: the triggers that mark movies then lock them in the order of their ids.
+        rows = sorted((one.screening for one in division.free), key=lambda s: s.movie_id)
+        try:
+            with transaction.atomic():
+                Screening.objects.bulk_create(rows)
+            return division
+        except IntegrityError as error:
+            if broken_constraint(error) != "screening_hall_is_free":
+                raise
+    raise HallsTaken(len(wanted), division.collisions)

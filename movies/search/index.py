@@ -1,0 +1,195 @@
+"""A film as a literal of type `tsvector`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+
+from django.db import connection, transaction
+
+from movies.languages import language_ranges
+from movies.search.text import RUN, joined, letters_of, lexemes_of, spellings
+
+#: Of one film, its name first. Postgres takes a megabyte.
+MAX_LEXEMES = 3_000
+#: So much of a full name counts.
+MAX_PERSON_LENGTH = 200
+
+# Lexemes of another kind begin with a capital; folded words hold none.
+#: A word of a name, the film's or somebody's.
+IN_NAME = "N"
+#: Somebody's full name, and a whole keyword.
+PERSON, KEYWORD = "P", "K"
+#: What one filters by, so that the index finds what is both.
+GENRE, STATUS, LANGUAGE = "G", "S", "L"
+YEAR, DECADE, CENTURY = "Y", "D", "C"
+
+
+@dataclass(frozen=True)
+class SearchableFilm:
+    """What a film is found by. `genres` are ids."""
+
+    name: str
+    protagonists: Sequence[str]
+    directors: Sequence[str]
+    keywords: Sequence[str]
+    series: str
+    tags: Sequence[str]
+    overview: str
+    genres: Sequence[int]
+    status: str
+    language: str | None
+    release_year: int | None
+
+
+def build_document(film: SearchableFilm) -> str:
+    """Words have the weight of the first field that they are in: A name, B protagonists and
+    directors, C keywords, the series and tags, D overview, which is also what a lexeme without a
+    position counts as.
+    """
+    title = list(_words(film.name))
+    names = list(chain.from_iterable(map(_words, chain(film.protagonists, film.directors))))
+    themes = chain.from_iterable(map(_words, chain(film.keywords, [film.series], film.tags)))
+    weighted = chain(
+        ((facet, "") for facet in _facets(film)),
+        ((word, ":1A") for word in title),
+        ((IN_NAME + word, ":1A") for word in title),
+        ((word, ":1B") for word in names),
+        ((IN_NAME + word, ":1B") for word in names),
+        ((word, ":1C") for word in themes),
+        ((word, "") for word in _words(film.overview, with_joined=False)),
+    )
+    weights: dict[str, str] = {}
+    for lexeme, weight in weighted:
+        weights.setdefault(lexeme, weight)
+    return " ".join(lexeme + weight for lexeme, weight in islice(weights.items(), MAX_LEXEMES))
+
+
+def _words(text: str, *, with_joined: bool = True) -> Iterator[str]:
+    for spelling in spellings(text):
+        for chunk in spelling.split() if with_joined else (spelling,):
+            runs = RUN.findall(chunk)
+            yield from chain.from_iterable(map(lexemes_of, runs))
+            if with_joined and (word := joined(runs)):
+                yield word
+
+
+def _facets(film: SearchableFilm) -> Iterator[str]:
+    yield from (f"{GENRE}{genre}" for genre in film.genres)
+    yield STATUS + letters_of(film.status)
+    if film.language:
+        yield from (LANGUAGE + letters_of(each) for each in language_ranges(film.language))
+    if film.release_year:
+        year = str(film.release_year)
+        yield from (YEAR + year, DECADE + year[:3], CENTURY + year[:2])
+    yield from chain.from_iterable(map(person_lexemes, chain(film.protagonists, film.directors)))
+    yield from chain.from_iterable(map(keyword_lexemes, film.keywords))
+
+
+def person_lexemes(name: str) -> list[str]:
+    """The lexemes of somebody's full name; none if nothing in it can be looked for."""
+    spelled = (letters_of(spelling)[:MAX_PERSON_LENGTH] for spelling in spellings(name))
+    return [PERSON + letters for letters in spelled if letters]
+
+
+def keyword_lexemes(text: str) -> list[str]:
+    """The lexeme of a whole keyword; none if nothing in it can be looked for."""
+    letters = letters_of(text)[:MAX_PERSON_LENGTH]
+    return [KEYWORD + letters] if letters else []
+
+
+BATCH = 1_000
+
+# A writer of texts or of tags holds this row until it commits, as its trigger marks it.
+LOCK_GIVEN = """
+SELECT movie_id FROM movies_moviesearch WHERE is_stale AND movie_id = ANY(%s)
+ORDER BY movie_id FOR UPDATE
+"""
+LOCK_NEXT = """
+SELECT movie_id FROM movies_moviesearch WHERE is_stale AND movie_id > %s
+ORDER BY movie_id LIMIT %s FOR UPDATE SKIP LOCKED
+"""
+# By a statement of its own, which sees what was committed before the lock was free.
+READ = """
+SELECT id, name, protagonists, directors, keywords, series, overview, genre_ids, status,
+       original_language, release_year, withdrawn_at IS NULL,
+       ARRAY(
+           SELECT DISTINCT tag FROM movies_screening, unnest(tags) AS tag
+           WHERE movie_id = film.id AND state <> 'hidden' AND cardinality(tags) > 0 ORDER BY tag
+       )
+FROM movies_movie AS film WHERE id = ANY(%s)
+"""
+WRITE = """
+UPDATE movies_moviesearch AS search SET document = made.document::tsvector, is_stale = false
+FROM unnest(%s::bigint[], %s::text[]) AS made (movie_id, document)
+WHERE search.movie_id = made.movie_id
+"""
+
+
+@transaction.atomic(savepoint=False)
+def index_movies(movie_ids: Collection[int]) -> None:
+    """Have these films found by what the transaction has written, from its commit on."""
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK_GIVEN, [list(movie_ids)])
+        _write([movie_id for (movie_id,) in cursor.fetchall()])
+
+
+def index_stale_movies() -> int:
+    """Make anew what was written past us, in batches; returns how many films it was.
+
+    Films that somebody is writing are left for the next time.
+    """
+    count, last = 0, 0
+    while batch := _index_batch(after=last):
+        count, last = count + len(batch), batch[-1]
+    return count
+
+
+@transaction.atomic
+def _index_batch(*, after: int) -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK_NEXT, [after, BATCH])
+        movie_ids = [movie_id for (movie_id,) in cursor.fetchall()]
+    _write(movie_ids)
+    return movie_ids
+
+
+def _write(movie_ids: Collection[int]) -> None:
+    if not movie_ids:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(READ, [list(movie_ids)])
+        made = [(row[0], _document(*row[1:])) for row in cursor.fetchall()]
+        cursor.execute(WRITE, [list(column) for column in zip(*made, strict=True)])
+
+
+def _document(
+    name: str,
+    protagonists: list[str],
+    directors: list[str],
+    keywords: list[str],
+    series: str,
+    overview: str,
+    genres: list[int],
+    status: str,
+    language: str | None,
+    release_year: int | None,
+    is_published: bool,
+    tags: list[str],
+) -> str:
+    film = SearchableFilm(
+        name,
+        protagonists,
+        directors,
+        keywords,
+        series,
+        tags,
+        overview,
+        genres,
+        status,
+        language,
+        release_year,
+    )
+    # Empty, it is found by nothing.
+    return build_document(film) if is_published else ""

@@ -1,0 +1,131 @@
+"""From TMDb's details to the fields of a movie."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings
+
+from movies.metadata import as_protagonists
+from movies.models import MAX_DIRECTORS, MAX_KEYWORDS
+from movies.tmdb.models import TmdbGenre
+from movies.tmdb.payloads import Details, Film, Video
+
+#: What TMDb can fill, each with what stands there where TMDb knows nothing.
+EMPTY: dict[str, Any] = {
+    "name": "",
+    "protagonists": [],
+    "overview": "",
+    "genres": [],
+    "keywords": [],
+    "directors": [],
+    "series": "",
+    "poster": None,
+    "trailer": None,
+    "original_language": None,
+    "release_year": None,
+    "runtime_minutes": None,
+}
+#: Without these there is no movie.
+REQUIRED = ("name", "protagonists")
+
+#: So many protagonists are shown.
+PROTAGONISTS = 10
+#: "Toy Story Collection", "Alien Filmreihe", "Matrix - Saga", "Harry Potter (Reihe)".
+WORD_FOR_COLLECTION = re.compile(
+    r"[\s:–—-]*[(\[]?\b(?:collection|colección|collezione|coleção|kolekcja|film series|filmreihe|"
+    r"reihe|sammlung|saga)[)\]]?$",
+    re.IGNORECASE,
+)
+
+
+def movie_fields(details: Details) -> dict[str, Any]:
+    """All of `EMPTY`, as the services of `movies` take them."""
+    return {
+        "name": details.title or details.original_title or "",
+        "protagonists": protagonists(details),
+        "overview": details.overview or "",
+        "genres": genres(details),
+        "keywords": _once(keyword.name for keyword in details.keywords.keywords)[:MAX_KEYWORDS],
+        "directors": directors(details)[:MAX_DIRECTORS],
+        "series": series(details),
+        "poster": poster_url(details.poster_path or _best_poster(details)),
+        "trailer": _trailer(details),
+        "original_language": details.original_language,
+        "release_year": details.year,
+        "runtime_minutes": details.runtime,
+    }
+
+
+def shown(film: Film) -> dict[str, Any]:
+    """What a list of films tells of one."""
+    title = film.title or film.original_title or "?"
+    return {
+        "tmdb_id": film.id,
+        "title": title,
+        "original_title": film.original_title or title,
+        "year": film.year,
+        "overview": film.overview or "",
+        "poster": poster_url(film.poster_path),
+    }
+
+
+def protagonists(details: Details) -> list[str]:
+    """The leading cast; of a film without one the directors, as the list cannot be empty."""
+    # Whoever has no place in the credits comes last, in the order of the answer.
+    cast = sorted(details.credits.cast, key=lambda member: (member.order is None, member.order))
+    leading = _once(member.name for member in cast)[:PROTAGONISTS]
+    directing = directors(details)
+    return as_protagonists(leading, directing) or directing[:PROTAGONISTS]
+
+
+def directors(details: Details) -> list[str]:
+    return _once(m.name for m in details.credits.crew if m.job == "Director")
+
+
+def series(details: Details) -> str:
+    """As TMDb calls the collection, in whatever language, but without the word for it."""
+    collection = details.belongs_to_collection.name or ""
+    return WORD_FOR_COLLECTION.sub("", collection) or collection
+
+
+def genres(details: Details) -> list[str]:
+    """By the name or slug of ours that the table of genres maps them to; else by TMDb's name."""
+    numbers = [genre.id for genre in details.genres if genre.id]
+    known = TmdbGenre.objects.filter(pk__in=numbers).exclude(genre=None).select_related("genre")
+    ours = {row.pk: row.genre.slug for row in known if row.genre}
+    return _once(ours.get(genre.id or 0, genre.name) for genre in details.genres)
+
+
+def poster_url(path: str | None) -> str | None:
+    return f"{settings.TMDB_IMAGE_URL}/{settings.TMDB_POSTER_SIZE}{path}" if path else None
+
+
+def _best_poster(details: Details) -> str | None:
+    """One without words, if TMDb names no poster in our language: liked best."""
+    posters = [image for image in details.images.posters if image.file_path]
+    posters.sort(key=lambda image: (image.iso_639_1 is not None, -(image.vote_average or 0)))
+    return posters[0].file_path if posters else None
+
+
+def _trailer(details: Details) -> str | None:
+    """On YouTube: an official one before others, in our language before English, the newest."""
+    language, _, _ = settings.TMDB_LANGUAGE.partition("-")
+
+    def rank(video: Video) -> tuple[bool, bool, str]:
+        return video.official is True, video.iso_639_1 == language, video.published_at or ""
+
+    trailers = [
+        video
+        for video in details.videos.results
+        if video.site == "YouTube" and video.type == "Trailer" and video.key
+    ]
+    best = max(trailers, key=rank, default=None)
+    return f"https://www.youtube.com/watch?v={best.key}" if best else None
+
+
+def _once(names: Iterable[str | None]) -> list[str]:
+    """Each name once, in order, without what is unknown."""
+    return list(dict.fromkeys(name for name in names if name))

@@ -1,0 +1,187 @@
+"""Models that are one matrix: a score is a sum over the history, of what each film in it gives."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, issparse
+
+from recommendations.engine.matrices import (
+    Array,
+    ItemFeatures,
+    Scores,
+    sparse_from_arrays,
+    sparse_to_arrays,
+    without_each_entry,
+)
+from recommendations.engine.recommender import ModelRecommender
+
+#: (n_items, n_items) float32; row i holds what liking item i adds to each other one. Dense where
+#: most of them are something.
+Weights: TypeAlias = csr_matrix | NDArray[np.float32]
+
+#: Scores of rare films are damped as if so many more viewers had liked them.
+RARITY = 10
+
+
+@dataclass(frozen=True)
+class ItemWeightsModel:
+    """What scoring needs.
+
+    Attributes:
+        weights: Nothing on the diagonal.
+        known: (n_items,) bool, the items that somebody has touched.
+        mean: The mean of the positive weights that it was fitted on.
+    """
+
+    weights: Weights
+    known: NDArray[np.bool_]
+    mean: float
+
+    @property
+    def n_items(self) -> int:
+        return len(self.known)
+
+
+class ItemWeightsRecommender(ModelRecommender[ItemWeightsModel]):
+    """Scores are `likes @ weights`; a subclass learns the weights.
+
+    A like counts by the root of its weight over the mean one. A dislike says nothing: taken as
+    the contrary of a like, or as a part of it, it made the lists worse.
+    """
+
+    @abstractmethod
+    def _learn(self, likes: csr_matrix) -> Weights:
+        """The weights, nothing on their diagonal.
+
+        Args:
+            likes: (n_users, n_items) float32, positive; each item has been liked by somebody.
+        """
+
+    def fit(
+        self,
+        interactions: csr_matrix,
+        items: ItemFeatures | None = None,
+        times: csr_matrix | None = None,
+    ) -> Self:
+        n_items = interactions.shape[1]
+        known = np.bincount(interactions.indices, minlength=n_items) > 0
+        mean = mean_like(interactions)
+        likes = likes_of(interactions, mean)
+        liked = np.flatnonzero(np.bincount(likes.indices, minlength=n_items))
+        weights: Weights = csr_matrix(np.zeros((0, 0), dtype=np.float32))
+        if len(liked):
+            weights = self._learn(csr_matrix(likes[:, liked]))
+        weights = _spread(weights, liked, n_items)
+        self._model = ItemWeightsModel(weights, known, mean)
+        self._report(1)
+        return self
+
+    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
+        model = self._fitted_for(history)
+        likes = likes_of(history, model.mean)
+        sums = likes @ model.weights
+        scores: Scores = sums.toarray() if issparse(sums) else sums
+        scores[~has_known_likes(likes, model.known)] = np.nan
+        scores[:, ~model.known] = np.nan
+        return scores
+
+    def scores_without(
+        self,
+        history: csr_matrix,
+        entries: NDArray[np.integer],
+        times: csr_matrix | None = None,
+    ) -> Scores:
+        model = self._fitted_for(history)
+        all_likes = without_each_entry(history, entries)
+        scores = np.tile(self.score(history), (1 + len(entries), 1))
+        rows: Weights = model.weights[history.indices[entries]]
+        weights = rows.toarray() if issparse(rows) else rows
+        scores[1:] -= weights * _sizes(history.data[entries], model.mean)[:, None]
+        scores[~has_known_likes(likes_of(all_likes, model.mean), model.known)] = np.nan
+        return scores
+
+    def contributions(
+        self, history: csr_matrix, items: NDArray[np.integer]
+    ) -> NDArray[np.float64] | None:
+        """As in `Recommender`; None where there is no opinion."""
+        model = self._fitted_for(history)
+        if not has_known_likes(likes_of(history, model.mean), model.known)[0]:
+            return None
+        rows = model.weights[history.indices][:, items]
+        weights = rows.toarray() if issparse(rows) else rows
+        sizes = _sizes(history.data, model.mean).astype(np.float64)
+        parts: NDArray[np.float64] = (weights * sizes[:, None]).T
+        return parts
+
+    def to_arrays(self) -> dict[str, Array]:
+        model = self._learned()
+        weights = model.weights
+        return {
+            **(sparse_to_arrays("weights", weights) if issparse(weights) else {"weights": weights}),
+            "known": model.known,
+            "mean": np.array([model.mean]),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:
+        recommender = cls()
+        known = np.asarray(arrays["known"], dtype=np.bool_)
+        weights: Weights = (
+            np.asarray(arrays["weights"], dtype=np.float32)
+            if "weights" in arrays
+            else sparse_from_arrays("weights", arrays, n_columns=len(known))
+        )
+        mean = float(np.asarray(arrays["mean"], dtype=np.float64)[0])
+        recommender._model = ItemWeightsModel(weights, known, mean)
+        return recommender
+
+
+def mean_like(interactions: csr_matrix) -> float:
+    """Of the positive weights; 1 where there are none."""
+    positive = interactions.data[interactions.data > 0]
+    return float(positive.mean(dtype=np.float64)) if len(positive) else 1.0
+
+
+def likes_of(interactions: csr_matrix, mean: float) -> csr_matrix:
+    """The positive entries alone, float32: the root of each weight over the mean one."""
+    liked = interactions.data > 0
+    ends = np.concatenate(([0], np.cumsum(liked)))[interactions.indptr]
+    sizes = _sizes(interactions.data[liked], mean)
+    return csr_matrix((sizes, interactions.indices[liked], ends), shape=interactions.shape)
+
+
+def _sizes(weights: NDArray[np.float32], mean: float) -> NDArray[np.float32]:
+    return np.sqrt(np.maximum(weights, 0) / mean, dtype=np.float32)
+
+
+def has_known_likes(likes: csr_matrix, known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(n_rows,) whether a row has an item among those that the model knows."""
+    seen = np.concatenate(([0], np.cumsum(known[likes.indices])))
+    return np.diff(seen[likes.indptr]) > 0
+
+
+def damping(likes: csr_matrix, power: float) -> NDArray[np.float32]:
+    """(n_items,) what scores are multiplied by, the less the more viewers like the item."""
+    liked_by = np.bincount(likes.indices, minlength=likes.shape[1])
+    return ((liked_by + RARITY) ** -float(power)).astype(np.float32)
+
+
+def _spread(weights: Weights, places: NDArray[np.intp], n_items: int) -> Weights:
+    """The same weights between `places` of a larger catalogue."""
+    if len(places) == n_items:
+        return weights
+    if not issparse(weights):
+        dense = np.zeros((n_items, n_items), dtype=np.float32)
+        dense[np.ix_(places, places)] = weights
+        return dense
+    lengths = np.zeros(n_items, dtype=np.int64)
+    lengths[places] = np.diff(weights.indptr)
+    ends = np.concatenate(([0], np.cumsum(lengths)))
+    columns = places[weights.indices].astype(np.int32)
+    return csr_matrix((weights.data, columns, ends), shape=(n_items, n_items))

@@ -1,0 +1,129 @@
+"""Why an item stands in a list: by which entries of a user's history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from recommendations.engine.composite import Composite
+from recommendations.engine.matrices import Scores
+from recommendations.engine.recommender import Recommender
+
+#: An entry counts from this share of the strongest one on.
+LEAST_SHARE = 0.25
+#: Of each item so many entries are looked at, and so many in all.
+LOOKED_AT = 3
+MOST_ENTRIES = 24
+#: Of a model that cannot tell which entries it goes by, so many of the newest ones.
+NEWEST = 20
+#: In shares of the greatest score: by less a score does not fall, it is rounded.
+ROUNDING = 1e-5
+#: The fall of a score that is none any more.
+GONE = 1e9
+
+
+@dataclass(frozen=True, eq=False)
+class Influence:
+    """What one part of a model makes of some items for one user.
+
+    Attributes:
+        falls: (n_items, n_entries) float64, by how much the part's score would fall without each
+            entry; 0 where it would not, or where that of the whole model would not.
+        fits: (n_items,) bool, whether the part scores the item above its mean.
+    """
+
+    falls: NDArray[np.float64]
+    fits: NDArray[np.bool_]
+
+
+def influences(
+    recommender: Recommender,
+    history: csr_matrix,
+    times: csr_matrix | None = None,
+    *,
+    entries: NDArray[np.integer],
+    items: NDArray[np.integer],
+) -> Mapping[str, Influence]:
+    """By the name of each part, or of the model itself, what really leaving out entries changes.
+
+    Args:
+        history: (1, n_items) float32.
+        times: Of the same sparsity.
+        entries: Places in `history.indices`, each once.
+        items: Indices of items that the model has an opinion on.
+    """
+    if isinstance(recommender, Composite):
+        by_part = recommender.parts_without(history, entries, times)
+        shape = (1 + len(entries), history.shape[1])
+        whole = recommender.blended_from(by_part, shape=shape, items=items).scores
+    else:
+        scores = recommender.scores_without(history, entries, times)
+        by_part, whole = {recommender.name: scores}, scores[:, items]
+    falls = _falls(whole) > 0
+    return {
+        name: Influence(np.where(falls, _falls(scores[:, items]), 0), _fits(scores[0], items))
+        for name, scores in by_part.items()
+    }
+
+
+def _falls(scores: Scores) -> NDArray[np.float64]:
+    """(n_items, n_entries) from (1 + n_entries, n_items); 0 for what does not fall."""
+    before, after = scores[0].astype(np.float64), scores[1:].astype(np.float64)
+    falls = np.where(np.isnan(after) & ~np.isnan(before), GONE, before - after)
+    least = ROUNDING * np.fmax.reduce(np.abs(before), initial=0.0)
+    return np.where(falls > least, falls, 0).T
+
+
+def _fits(scores: Scores, items: NDArray[np.integer]) -> NDArray[np.bool_]:
+    known = scores[~np.isnan(scores)]
+    fits: NDArray[np.bool_] = scores[items] > (known.mean() if len(known) else 0)
+    return fits
+
+
+def candidate_entries(
+    part: Recommender, history: csr_matrix, times: csr_matrix, items: NDArray[np.integer]
+) -> list[list[int]]:
+    """For each item the entries of what was liked that may have raised its score, the likely first.
+
+    What a model says its score is the sum of is not what would happen to it without: the others
+    would say more. So these are only worth a look.
+    """
+    liked = history.data > 0
+    parts = part.contributions(history, items)
+    if parts is None:
+        order = np.argsort(-times.data, kind="stable")
+        return [order[liked[order]][:NEWEST].tolist()] * len(items)
+    return strongest_entries(np.where(liked, parts, 0), at_most=LOOKED_AT, least_share=0)
+
+
+def entries_to_test(rows: Iterable[list[int]]) -> list[int]:
+    """At most MOST_ENTRIES of all: first the likeliest of each item, then the second ones."""
+    in_turn = chain.from_iterable(zip_longest(*rows))
+    distinct = dict.fromkeys(entry for entry in in_turn if entry is not None)
+    return list(distinct)[:MOST_ENTRIES]
+
+
+def strongest_entries(
+    contributions: NDArray[np.float64], *, at_most: int, least_share: float = LEAST_SHARE
+) -> list[list[int]]:
+    """For each item the entries of the history that raise its score most, the strongest first.
+
+    Args:
+        contributions: (n_items, n_entries), as from `Recommender.contributions`.
+        least_share: Of the strongest one's contribution, what another has to be above.
+    """
+    n_items, n_entries = contributions.shape
+    n = min(at_most, n_entries)
+    if not n:
+        return [[] for _ in range(n_items)]
+    top = np.sort(np.argpartition(-contributions, n - 1, axis=1)[:, :n], axis=1)
+    parts = np.take_along_axis(contributions, top, axis=1)
+    order = np.argsort(-parts, axis=1, kind="stable")
+    top, parts = np.take_along_axis(top, order, axis=1), np.take_along_axis(parts, order, axis=1)
+    counts = parts > np.maximum(parts[:, :1] * least_share, 0)
+    return [row[kept].tolist() for row, kept in zip(top, counts, strict=True)]

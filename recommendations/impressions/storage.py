@@ -1,0 +1,177 @@
+"""From the stream into the table of impressions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+import orjson
+from django.conf import settings
+from django.db import DataError, IntegrityError, connection, transaction
+from django.utils import timezone
+from psycopg.errors import ForeignKeyViolation
+
+from cinema.locks import again_after_deadlock
+from recommendations.impressions import stream
+from recommendations.impressions.stream import StreamEntry
+from recommendations.models import Impression
+
+log = logging.getLogger(__name__)
+
+#: What is shown to somebody who leaves at this moment.
+ATTEMPTS = 3
+#: A click whose impression has not come by then never counts.
+CLICKS_WAIT = timedelta(hours=1)
+ROWS_DELETED_AT_ONCE = 10_000
+
+#: Postgres reads the entries itself. Whoever or whatever is gone since is left out.
+STORE_SHOWN = """
+INSERT INTO recommendations_impression (
+    list_id, position, user_id, movie_id, scope, algorithm, source, is_fallback,
+    release_id, experiment_id, team, shown_at
+)
+SELECT entry.list_id, (item->>0)::smallint, viewer.id, movie.id, entry.scope, item->>2, item->>3,
+    (item->>4)::boolean, release.id, experiment.id,
+    CASE WHEN experiment.id IS NULL THEN '' ELSE item->>6 END, entry.shown_at
+FROM jsonb_to_recordset(%s::jsonb) AS entry (
+    list_id uuid, user_id bigint, scope text, release_id bigint, shown_at timestamptz, items jsonb
+)
+CROSS JOIN LATERAL jsonb_array_elements(entry.items) AS item
+JOIN users_user AS viewer ON viewer.id = entry.user_id
+JOIN movies_movie AS movie ON movie.id = (item->>1)::bigint
+LEFT JOIN recommendations_release AS release ON release.id = entry.release_id
+LEFT JOIN recommendations_experiment AS experiment ON experiment.id = (item->>5)::bigint
+ORDER BY entry.shown_at, entry.list_id, (item->>0)::smallint
+ON CONFLICT (list_id, position) DO NOTHING
+"""
+
+#: Of several clicks the first counts, in whatever order they come.
+STORE_CLICKS = """
+UPDATE recommendations_impression AS shown
+SET clicked_at = least(shown.clicked_at, entry.clicked_at)
+FROM (
+    SELECT list_id, user_id, movie_id, min(clicked_at) AS clicked_at
+    FROM jsonb_to_recordset(%s::jsonb) AS entry (
+        list_id uuid, user_id bigint, movie_id bigint, clicked_at timestamptz
+    )
+    GROUP BY list_id, user_id, movie_id
+) AS entry
+WHERE shown.list_id = entry.list_id AND shown.user_id = entry.user_id
+    AND shown.movie_id = entry.movie_id
+RETURNING shown.list_id, shown.user_id, shown.movie_id
+"""
+
+
+def store_waiting() -> int:
+    """Move all that waits into the table; how many entries.
+
+    An entry leaves the stream after the commit. If this process dies in between it comes once
+    more, and changes nothing.
+    """
+    stored = 0
+    for block in stream.blocks():
+        early = _store(block)
+        if not stream.put_back(early):
+            return stored  # Valkey is away: the block stays as it is
+        stream.done(block)
+        stored += len(block)
+    if stored >= 0.9 * stream.MOST_WAITING:
+        log.warning("impressions waited for too long: %d entries, older ones are lost", stored)
+    return stored
+
+
+def _store(entries: Sequence[StreamEntry]) -> list[StreamEntry]:
+    """Store them; returns the clicks that came before their impressions.
+
+    One that Postgres cannot read holds up no other: it is said in the log, and left out.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return _write(entries)
+        except (DataError, IntegrityError) as error:
+            if isinstance(error.__cause__, ForeignKeyViolation) and attempt < ATTEMPTS:
+                continue  # somebody has left meanwhile, and is not found again
+            if len(entries) == 1:
+                kind = type(error.__cause__).__name__
+                log.error("an impression or click is refused: %s, %s", entries[0].id, kind)
+                return []
+            middle = len(entries) // 2
+            return _store(entries[:middle]) + _store(entries[middle:])
+    raise AssertionError("unreachable")
+
+
+@again_after_deadlock
+@transaction.atomic
+def _write(entries: Sequence[StreamEntry]) -> list[StreamEntry]:
+    shown = [entry.text for entry in entries if entry.kind == b"shown"]
+    clicks = [entry for entry in entries if entry.kind == b"clicked"]
+    with connection.cursor() as cursor:
+        if shown:
+            cursor.execute(STORE_SHOWN, [_array(shown)])
+        if not clicks:
+            return []
+        cursor.execute(STORE_CLICKS, [_array([entry.text for entry in clicks])])
+        found = {(str(list_id), *ids) for list_id, *ids in cursor.fetchall()}
+    return [entry for entry in clicks if _is_early(entry, found)]
+
+
+def _array(texts: Sequence[bytes]) -> str:
+    return str(b"[" + b",".join(texts) + b"]", "utf-8", "replace")
+
+
+def _is_early(click: StreamEntry, found: set[tuple[object, ...]]) -> bool:
+    """Whether its impression may still come. Postgres has read the click, so it is an object."""
+    said = orjson.loads(click.text)
+    if (said.get("list_id"), said.get("user_id"), said.get("movie_id")) in found:
+        return False
+    try:
+        clicked_at = datetime.fromisoformat(said.get("clicked_at"))
+        return clicked_at > timezone.now() - CLICKS_WAIT
+    except (TypeError, ValueError):  # Postgres reads more than we write: "now", a moment anywhere
+        return False
+
+
+def delete_old_impressions() -> int:
+    """Delete what is older than IMPRESSIONS_KEPT_DAYS, block by block; how many."""
+    kept_since = timezone.now() - timedelta(days=settings.IMPRESSIONS_KEPT_DAYS)
+    old = Impression.objects.filter(shown_at__lt=kept_since)
+    deleted = 0
+    while ids := list(old.values_list("pk", flat=True)[:ROWS_DELETED_AT_ONCE]):
+        deleted += Impression.objects.filter(pk__in=ids).delete()[0]
+    return deleted
+
+
+#: By viewer and film, in how many lists it stood.
+TimesShown = Mapping[int, Mapping[int, int]]
+
+#: What lies further back is forgiven.
+REMEMBERED_FOR = timedelta(days=14)
+#: Of each viewer so many are read, the latest: fifty lists.
+MOST_READ = 1000
+
+# Where the latest begin is read off the index: a limit alone would have all rows sorted.
+UNOPENED = """
+SELECT shown.user_id, shown.movie_id, count(*)
+FROM unnest(%(user_ids)s::bigint[]) AS viewer (id)
+JOIN recommendations_impression AS shown ON shown.user_id = viewer.id
+  AND shown.shown_at >= %(since)s AND shown.shown_at >= coalesce(
+    (
+        SELECT shown_at FROM recommendations_impression
+        WHERE user_id = viewer.id ORDER BY shown_at DESC OFFSET %(at_most)s - 1 LIMIT 1
+    ),
+    '-infinity'
+  )
+GROUP BY shown.user_id, shown.movie_id HAVING count(shown.clicked_at) = 0
+"""
+
+
+def shown_unopened(user_ids: Sequence[int]) -> TimesShown:
+    """The films that stood in each viewer's lists of late and were never opened, in one query."""
+    since = timezone.now() - REMEMBERED_FOR
+    found: dict[int, dict[int, int]] = {user_id: {} for user_id in user_ids}
+    with connection.cursor() as cursor:
+        cursor.execute(UNOPENED, {"user_ids": list(user_ids), "since": since, "at_most": MOST_READ})
+        for user_id, movie_id, times in cursor.fetchall():
+            found[user_id][movie_id] = times
+    return found

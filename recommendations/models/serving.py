@@ -1,0 +1,342 @@
+"""Trained models, and how they came about."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import ArrayField, DateTimeRangeField, RangeOperators
+from django.contrib.postgres.indexes import BrinIndex
+from django.db import models
+from django.db.models import F, Func, Q
+from django.utils import timezone
+
+from movies.models import Movie
+
+
+class Release(models.Model):
+    """A published set of trained models. The one row with `is_current` is what viewers get."""
+
+    created_at = models.DateTimeField(default=timezone.now)
+    is_current = models.BooleanField(default=False)
+    #: Below CINEMA_HOME/releases; empty once the files are deleted.
+    directory = models.CharField(max_length=60, blank=True)
+    users = models.PositiveIntegerField()
+    items = models.PositiveIntegerField()
+    interactions = models.PositiveBigIntegerField()
+    #: By algorithm: the quality measured in the evaluation.
+    metrics = models.JSONField(default=dict)
+    #: By algorithm: why the release is without it.
+    left_out = models.JSONField(default=dict, db_default={})
+    #: By algorithm: the settings that were found for it, where the next search goes on.
+    tuned_settings = models.JSONField(default=dict, db_default={})
+    #: Of the data; equal to today's means that nothing has changed since.
+    fingerprint = models.CharField(max_length=64)
+    training_s = models.FloatField()
+
+    class Meta:
+        ordering = ("-id",)
+        constraints = [
+            models.UniqueConstraint(
+                fields=["is_current"], condition=Q(is_current=True), name="release_one_current"
+            ),
+            models.CheckConstraint(
+                condition=Q(is_current=False) | ~Q(directory=""), name="release_current_has_files"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"release {self.pk}"
+
+    @property
+    def path(self) -> Path:
+        return Path(settings.CINEMA_HOME) / "releases" / self.directory
+
+    @property
+    def has_files(self) -> bool:
+        return bool(self.directory) and self.path.is_dir()
+
+    def is_of(self, fingerprint: str) -> bool:
+        """Whether training on these data would make it again; without its files it has to."""
+        return self.fingerprint == fingerprint and self.has_files
+
+    @property
+    def age_s(self) -> float:
+        # Not negative after the clock was set back.
+        return max(0.0, (timezone.now() - self.created_at).total_seconds())
+
+
+class TrainingRun(models.Model):
+    """One attempt to train, from the asking to its end."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        PUBLISHED = "published"
+        UNCHANGED = "unchanged"
+        REJECTED = "rejected"
+        FAILED = "failed"
+
+    UNFINISHED = (State.QUEUED, State.RUNNING)
+
+    state = models.CharField(max_length=12, choices=State.choices, default=State.QUEUED)
+    phase = models.CharField(max_length=60, blank=True)
+    percent = models.PositiveSmallIntegerField(default=0)
+    #: How often a trainer has begun it; more than once when one was killed.
+    attempts = models.PositiveSmallIntegerField(default=0)
+    message = models.CharField(max_length=500, blank=True)
+    #: Of the data, as in `Release`: what was rejected is not tried again until they change.
+    fingerprint = models.CharField(max_length=64, blank=True)
+    release = models.ForeignKey(
+        Release, null=True, blank=True, on_delete=models.SET_NULL, related_name="runs"
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-id",)
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(percent__range=(0, 100)), name="training_run_percent_range"
+            ),
+        ]
+        indexes = [models.Index(fields=["state"], name="training_run_by_state")]
+
+    def __str__(self) -> str:
+        return f"training {self.pk}: {self.state}"
+
+    @property
+    def waits_s(self) -> float:
+        """Of a queued run: since when it waits, at first or after its trainer was killed."""
+        return (timezone.now() - (self.started_at or self.created_at)).total_seconds()
+
+
+class TimeRange(Func):
+    function = "tstzrange"
+    output_field = DateTimeRangeField()
+
+
+class Promotion(models.Model):
+    """That staff want viewers to see a film, for a time: at a certain place, or further up."""
+
+    class Kind(models.TextChoices):
+        PIN = "pin", "pinned to a place"
+        BOOST = "boost", "moved up"
+
+    class Scope(models.TextChoices):
+        """As in `lists.candidates.Scope`; empty for lists of either."""
+
+        ALL = "", "all lists"
+        CATALOGUE = "catalogue", "lists of the whole catalogue"
+        PROGRAMME = "programme", "lists of the programme"
+
+    movie = models.ForeignKey(Movie, on_delete=models.CASCADE, related_name="promotions")
+    kind = models.CharField(max_length=5, choices=Kind.choices)
+    #: Of a pin: counted from 1.
+    place = models.PositiveSmallIntegerField(null=True, blank=True)
+    #: Of a boost: added to the film's relevance, which goes from 0 to 1 over the films of a list.
+    strength = models.FloatField(null=True, blank=True)
+    scope = models.CharField(max_length=9, choices=Scope.choices, blank=True)
+    #: Why, for colleagues. No viewer sees it.
+    note = models.CharField(max_length=200, blank=True)
+    starts_at = models.DateTimeField(default=timezone.now)
+    ends_at = models.DateTimeField()
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ("-ends_at", "-id")
+        constraints = [
+            models.CheckConstraint(
+                # A check that comes to null passes.
+                condition=Q(kind="pin", place__isnull=False, place__range=(1, 10), strength=None)
+                | Q(
+                    kind="boost",
+                    place=None,
+                    strength__isnull=False,
+                    strength__gt=0,
+                    strength__lte=1,
+                ),
+                name="promotion_pin_or_boost",
+                violation_error_message=(
+                    "A pin has a place from 1 to 10; a boost has a strength above 0, up to 1."
+                ),
+            ),
+            models.CheckConstraint(
+                condition=Q(scope__in=["", "catalogue", "programme"]), name="promotion_scope_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(ends_at__gt=F("starts_at")),
+                name="promotion_ends_after_start",
+                violation_error_message="It ends after it starts.",
+            ),
+        ]
+        indexes = [models.Index(fields=["ends_at"], name="promotion_by_end")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of movie {self.movie_id}"
+
+    def state_at(self, moment: datetime) -> str:
+        if self.ends_at <= moment:
+            return "ended"
+        return "current" if self.starts_at <= moment else "upcoming"
+
+
+class Experiment(models.Model):
+    """Two algorithms held against each other in viewers' own lists. One at a time."""
+
+    name = models.CharField(max_length=100)
+    algorithm_a = models.CharField(max_length=40)
+    algorithm_b = models.CharField(max_length=40)
+    #: Of the viewers: the others go on with the default.
+    share = models.FloatField(default=1.0)
+    starts_at = models.DateTimeField(default=timezone.now)
+    ends_at = models.DateTimeField()
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ("-starts_at", "-id")
+        constraints = [
+            models.CheckConstraint(condition=~Q(name=""), name="experiment_name_not_empty"),
+            models.CheckConstraint(
+                condition=~Q(algorithm_a=F("algorithm_b")),
+                name="experiment_of_two",
+                violation_error_message="An algorithm cannot be held against itself.",
+            ),
+            models.CheckConstraint(
+                condition=Q(share__gt=0, share__lte=1), name="experiment_share_range"
+            ),
+            models.CheckConstraint(
+                condition=Q(ends_at__gt=F("starts_at")),
+                name="experiment_ends_after_start",
+                violation_error_message="It ends after it starts.",
+            ),
+            ExclusionConstraint(
+                name="experiment_alone",
+                expressions=[(TimeRange("starts_at", "ends_at"), RangeOperators.OVERLAPS)],
+                violation_error_message="Another experiment runs in that time.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def state_at(self, moment: datetime) -> str:
+        if self.ends_at <= moment:
+            return "ended"
+        return "running" if self.starts_at <= moment else "upcoming"
+
+
+class Impression(models.Model):
+    """That a film stood in a list that a viewer was given, and whether the viewer opened it."""
+
+    class Team(models.TextChoices):
+        """Of an experiment: whose film it is."""
+
+        NONE = ""
+        A = "a"
+        B = "b"
+
+    list_id = models.UUIDField()
+    #: The item's `rank`.
+    position = models.PositiveSmallIntegerField()
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
+    movie = models.ForeignKey(Movie, on_delete=models.CASCADE, related_name="+")
+    scope = models.CharField(max_length=9)
+    #: That the list was made by; in an experiment that of the team.
+    algorithm = models.CharField(max_length=40)
+    #: What put the film there; some other than the algorithm for a fallback.
+    source = models.CharField(max_length=40)
+    is_fallback = models.BooleanField()
+    release = models.ForeignKey(
+        Release, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
+    experiment = models.ForeignKey(
+        Experiment, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
+    team = models.CharField(max_length=1, choices=Team.choices, blank=True)
+    shown_at = models.DateTimeField()
+    clicked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            # However often the same list is fetched, or a batch of impressions is stored.
+            models.UniqueConstraint(fields=["list_id", "position"], name="impression_unique"),
+        ]
+        indexes = [
+            models.Index(fields=["user", "shown_at"], include=["movie"], name="impression_by_user"),
+            BrinIndex(fields=["shown_at"], autosummarize=True, name="impression_by_time"),
+            models.Index(
+                fields=["experiment", "user"],
+                condition=Q(experiment__isnull=False),
+                name="impression_by_experiment",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"movie {self.movie_id} at place {self.position}, shown to user {self.user_id}"
+
+
+class Neighbour(models.Model):
+    """How alike two viewers' tastes are, for the first one; the second has a row of its own.
+
+    The three sums are over the films that both have said something of, so that it can be told
+    what one more shared film would change: `engine/matching.py`.
+    """
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="neighbours",
+        db_index=False,
+    )
+    other = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    similarity = models.FloatField()
+    #: Films.
+    shared = models.PositiveIntegerField()
+    product_sum = models.FloatField()
+    own_square_sum = models.FloatField()
+    other_square_sum = models.FloatField()
+    #: When the similarity reached `MATCH_THRESHOLD`; None below it.
+    matched_since = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "other"], name="neighbour_unique"),
+            models.CheckConstraint(condition=~Q(user=F("other")), name="neighbour_is_another"),
+        ]
+        indexes = [models.Index(fields=["user", "-similarity"], name="neighbour_by_similarity")]
+
+    def __str__(self) -> str:
+        return f"user {self.user_id} and user {self.other_id}: {self.similarity:.2f}"
+
+
+class SimilarMovies(models.Model):
+    """The films most like a film, as one night found them: `similar/relating.py`.
+
+    A row has all of them: with a row for each, each with its foreign keys, a catalogue took
+    twenty times as long to write, and to delete.
+    """
+
+    movie = models.OneToOneField(
+        Movie, on_delete=models.CASCADE, primary_key=True, related_name="similar_movies"
+    )
+    #: Whose factors were asked; None where there was no release.
+    release = models.ForeignKey(
+        Release, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
+    #: The algorithm whose factors they are.
+    algorithm = models.CharField(max_length=40, blank=True)
+    #: Ids, the most alike first. Some may have been withdrawn or deleted since.
+    others = ArrayField(models.BigIntegerField())
+    #: Of each the blend of the two below, above 0 to 1.
+    scores = ArrayField(models.FloatField())
+    by_factors = ArrayField(models.FloatField(null=True))
+    by_content = ArrayField(models.FloatField(null=True))
+
+    def __str__(self) -> str:
+        return f"films like movie {self.movie_id}"

@@ -1,0 +1,175 @@
+"""Everything that is kept about a viewer, as one JSON document."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby, islice
+from operator import itemgetter
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+import orjson
+from django.conf import settings
+from django.core.files import File
+from django.db import connection, transaction
+from django.db.models import Case, Expression, F, Field, ForeignKey, When
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+
+from cinema.errors import problem
+from movies.media.serving import Blocks, FilePartResponse, TooManyDownloads
+from users.models import User
+from users.personal_data import LEFT_OUT, PersonalTable, personal_data_sources, personal_tables
+
+FORMAT = "cinema-personal-data"
+VERSION = 1
+#: So many rows are fetched at once.
+CHUNK = 2000
+
+
+def write_export(user: User) -> IO[bytes]:
+    """The document in a temporary file, at its beginning. Who is done with it closes it.
+
+    Not straight to the client: a slow one would hold a connection and its transaction, and what
+    goes wrong half-way would end a document that has begun.
+    """
+    file = TemporaryFile()  # noqa: SIM115 - whoever reads it closes it
+    alone = not connection.in_atomic_block
+    try:
+        with transaction.atomic():
+            if alone:  # all tables as they stand at one moment
+                with connection.cursor() as cursor:
+                    cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            file.writelines(_document(user))
+    except BaseException:
+        file.close()
+        raise
+    file.seek(0)
+    return file
+
+
+def _document(user: User) -> Iterator[bytes]:
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "made_at": timezone.now(),
+        "cinema": settings.CINEMA_NAME,
+        "left_out": LEFT_OUT,
+    }
+    yield orjson.dumps(header)[:-1]
+    account = PersonalTable("account", User, [], ["pk"], ["pk"], [])
+    for _, row in _rows(account, user.pk):
+        yield b',\n"account":' + _json(row)
+    for table in personal_tables():
+        yield from _section(table.name, (row for _, row in _rows(table, user.pk)))
+    for keeper in personal_data_sources():
+        yield from _section(keeper.name, keeper.export(user))
+    yield b"}\n"
+
+
+def _section(name: str, rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
+    yield b",\n" + orjson.dumps(name) + b":["
+    for number, row in enumerate(rows):
+        yield (b",\n" if number else b"\n") + _json(row)
+    yield b"]"
+
+
+def _json(row: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(row, default=str)
+
+
+# --- rows, as people read them
+
+
+def _rows(table: PersonalTable, user_id: int) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Each row, after the key of what it is a part of; with its own parts in it.
+
+    Parts come from a query of their own in the same order, and each row takes its share: however
+    many rows there are, there is one query for each table.
+    """
+    parts = [_Parts(part, user_id) for part in table.parts]
+    cells = [_Cell(field) for field in table.fields]
+    owner = table.owners[0].attname if table.owners else "pk"
+    sources = [source for cell in cells for source in cell.sources]
+    found = table.rows_of(user_id).values_list("pk", owner, *sources)
+    for pk, owner_id, *values in found.iterator(chunk_size=CHUNK):
+        left = iter(values)
+        row = {cell.name: cell.read(left) for cell in cells}
+        yield owner_id, row | {part.name: part.of(pk) for part in parts}
+
+
+class _Parts:
+    def __init__(self, table: PersonalTable, user_id: int) -> None:
+        self.name = table.name
+        self._groups = groupby(_rows(table, user_id), key=itemgetter(0))
+        self._next = next(self._groups, None)
+
+    def of(self, pk: object) -> list[dict[str, Any]]:
+        """Asked for each row in order."""
+        if self._next is None or self._next[0] != pk:
+            return []
+        rows = [row for _, row in self._next[1]]
+        self._next = next(self._groups, None)
+        return rows
+
+
+class _Cell:
+    """One column; a reference is told with what it refers to."""
+
+    def __init__(self, field: Field[Any, Any]) -> None:
+        self.name = field.name
+        self._choices = dict(field.flatchoices)
+        called = {}
+        if isinstance(field, ForeignKey):
+            called = {"id": field.attname, **_called(field)}
+        self._parts = list(called)
+        self.sources = list(called.values()) or [field.attname]
+
+    def read(self, values: Iterator[Any]) -> Any:
+        """Take what it needs of a row's values."""
+        if not self._parts:
+            value = next(values)
+            return self._choices.get(value, value) if self._choices else value
+        read = dict(zip(self._parts, islice(values, len(self._parts)), strict=True))
+        return None if read["id"] is None else read
+
+
+def _called(field: ForeignKey[Any, Any]) -> dict[str, str | Expression]:
+    """By name, what the row that the key refers to is called; of other tables the id is all."""
+    path = field.name
+    match field.related_model._meta.label:
+        case "movies.Movie":
+            return {"name": f"{path}__name", "release_year": f"{path}__release_year"}
+        case "movies.Genre":
+            return {"name": f"{path}__name"}
+        case "movies.Screening":
+            return {"starts_at": f"{path}__starts_at", "hall": f"{path}__hall__name"}
+        case "users.Playlist":
+            # Somebody else's, who may have made it private since.
+            return {"name": Case(When(**{f"{path}__is_public": True}, then=F(f"{path}__name")))}
+    return {}
+
+
+def export_response(file: IO[bytes], *, name: str) -> HttpResponseBase:
+    """The file block by block, to be saved under this name; nobody else may keep it.
+
+    The answer closes it. A large one that is read slowly holds a thread: as with trailers, there
+    are no more of these at once than leave threads for the others.
+    """
+    size = os.fstat(file.fileno()).st_size
+    try:
+        blocks = Blocks(File(file), size)
+    except TooManyDownloads:
+        file.close()
+        return problem(503, "Too many downloads. Try again.", headers={"Retry-After": "10"})
+    return FilePartResponse(
+        blocks,
+        content_type="application/json",
+        headers={
+            "Content-Length": str(size),
+            "Content-Disposition": f'attachment; filename="{name}"',
+            # Said here: what is streamed gets no such header by itself.
+            "Cache-Control": "no-store",
+        },
+    )

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from django.db import transaction
+from django.db.models import QuerySet
+from ninja import Field, Query, Router, Schema
+from ninja.pagination import paginate
+from ninja.responses import Status
+
+from cinema.auth import signed_in
+from cinema.errors import Conflict, NotFound, problems
+from cinema.schemas import Line, Paginated
+from movies import selectors as movies
+from movies.schemas import MovieDetails, OfMovieOut
+from movies.selectors import without_movies
+from movies.types import LocalTime
+from users.auth import AuthedRequest
+from users.locks import lock_viewer, retry_if_deleted
+from users.models import Favourite, User
+
+
+class FavouriteNotFound(NotFound):
+    def __init__(self, movie_id: int) -> None:
+        super().__init__(f"Movie {movie_id} is not among your favourites.")
+
+
+class FavouritesFull(Conflict):
+    def __init__(self, at_most: int) -> None:
+        super().__init__(f"You have {at_most} favourites, and there is no room for more.")
+
+
+class FavouriteOut(Schema):
+    movie_id: int = Field(examples=[42])
+    added_at: LocalTime
+
+    @staticmethod
+    def resolve_added_at(favourite: Favourite) -> datetime:
+        return favourite.created_at
+
+
+class ListedFavouriteOut(OfMovieOut, FavouriteOut):
+    pass
+
+
+class FavouriteFilters(Schema):
+    genre: Line | None = Field(None, description="A genre's slug.", examples=["drama"])
+    sort: Literal["-added_at", "name"] = "-added_at"
+
+
+ORDERS = {
+    "-added_at": ("-created_at", "-id"),
+    "name": ("movie__name_key", "movie_id"),
+}
+
+
+def favourites_of(user: User, filters: FavouriteFilters) -> QuerySet[Favourite]:
+    """With their films. Those of withdrawn ones wait for the film to come back."""
+    favourites = Favourite.objects.filter(user=user, movie__withdrawn_at=None)
+    if filters.genre is not None:
+        favourites = favourites.filter(movie__genres__slug=filters.genre)
+    rows = favourites.select_related("movie").prefetch_related("movie__genres")
+    return rows.order_by(*ORDERS[filters.sort])
+
+
+MAX_FAVOURITES = 10_000
+
+
+@retry_if_deleted
+@transaction.atomic
+def add_favourite(*, user: User, movie_id: int) -> Favourite:
+    """Have the film among the viewer's favourites; if it is, it stays as it is.
+
+    Raises:
+        MovieNotFound: No published movie has this id.
+        FavouritesFull: The viewer has as many as one may have.
+    """
+    movie = movies.get_movie(movie_id)
+    lock_viewer(user)
+    mine = Favourite.objects.filter(user=user)
+    if (standing := mine.filter(movie=movie).first()) is not None:
+        return standing
+    if mine.count() >= MAX_FAVOURITES:
+        raise FavouritesFull(MAX_FAVOURITES)
+    return Favourite.objects.create(user=user, movie=movie)
+
+
+@transaction.atomic
+def remove_favourite(*, user: User, movie_id: int) -> None:
+    """Take the film from the viewer's favourites, also one that was withdrawn since.
+
+    Raises:
+        FavouriteNotFound: It is not among them.
+    """
+    lock_viewer(user)
+    if not Favourite.objects.filter(user=user, movie_id=movie_id).delete()[0]:
+        raise FavouriteNotFound(movie_id)
+
+
+router = Router(tags=["Accounts"])
+
+
+@router.get(
+    "/users/me/favourites",
+    auth=signed_in,
+    response={200: list[ListedFavouriteOut], **problems(401, 422)},
+    exclude_unset=True,
+)
+@paginate(Paginated)
+def list_favourites(
+    request: AuthedRequest,
+    filters: Query[FavouriteFilters],
+    include_movie_details: MovieDetails = True,
+) -> QuerySet[Favourite]:
+    """The films that you love, the latest first."""
+    rows = favourites_of(request.auth, filters)
+    return rows if include_movie_details else without_movies(rows)
+
+
+@router.put(
+    "/users/me/favourites/{int:movie_id}",
+    auth=signed_in,
+    response={200: FavouriteOut, **problems(401, 404, 409)},
+)
+def put_favourite(request: AuthedRequest, movie_id: int) -> Favourite:
+    """Love a film. Saying so again changes nothing."""
+    return add_favourite(user=request.auth, movie_id=movie_id)
+
+
+@router.delete(
+    "/users/me/favourites/{int:movie_id}",
+    auth=signed_in,
+    response={204: None, **problems(401, 404)},
+)
+def delete_favourite(request: AuthedRequest, movie_id: int) -> Status[None]:
+    """Love a film no longer."""
+    remove_favourite(user=request.auth, movie_id=movie_id)
+    return Status(204, None)

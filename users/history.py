@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from django.utils import timezone
+from ninja import Field, Query, Router, Schema
+from ninja.pagination import paginate
+from ninja.responses import Status
+from pydantic import ConfigDict
+
+from cinema.auth import signed_in
+from cinema.errors import Conflict, NotFound, Unprocessable, problems
+from cinema.schemas import Moment, Paginated, RowId
+from movies import selectors as movies
+from movies.days import local_time
+from movies.models import Screening
+from movies.schemas import MovieDetails, OfMovieOut
+from movies.screenings.selectors import get_screening
+from movies.selectors import without_movies
+from movies.types import LocalTime
+from users.auth import AuthedRequest
+from users.locks import lock_viewer, retry_if_deleted
+from users.models import User, Viewing
+
+
+class ViewingNotFound(NotFound):
+    """The viewer has none with this id."""
+
+    def __init__(self, viewing_id: int) -> None:
+        super().__init__(f"You have no entry {viewing_id} in your history.")
+
+
+class HistoryFull(Conflict):
+    def __init__(self, at_most: int) -> None:
+        super().__init__(f"Your history has {at_most} entries, and there is no room for more.")
+
+
+class WatchedInTheFuture(Unprocessable):
+    def __init__(self) -> None:
+        super().__init__("body.watched_at", "This lies in the future.")
+
+
+class WatchedAtAnotherTime(Unprocessable):
+    def __init__(self) -> None:
+        super().__init__("body.watched_at", "The screening was not on then. Leave it out.")
+
+
+class ScreeningOfAnotherMovie(Unprocessable):
+    def __init__(self, screening_id: int, movie_id: int) -> None:
+        super().__init__(
+            "body.screening_id", f"Screening {screening_id} is not one of movie {movie_id}."
+        )
+
+
+class ScreeningCancelled(Conflict):
+    def __init__(self, screening_id: int) -> None:
+        super().__init__(f"Screening {screening_id} is cancelled.")
+
+
+class CheckInNotOpen(Conflict):
+    """The screening starts too late for anybody to be there yet."""
+
+    def __init__(self, opens_at: datetime) -> None:
+        super().__init__(f"One can check in from {opens_at:%d %b %H:%M} on.", opens_at=opens_at)
+
+
+class ViewingIn(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    movie_id: RowId = Field(examples=[42])
+    watched_at: Moment | None = Field(
+        None,
+        description="Default: now, or the start of the screening.",
+        examples=["2026-11-03T20:15:00+01:00"],
+    )
+    screening_id: RowId | None = Field(
+        None, description="Checks you in: you were there, or are about to be.", examples=[None]
+    )
+
+
+class ViewingOut(Schema):
+    id: int = Field(examples=[77])
+    movie_id: int = Field(examples=[42])
+    watched_at: LocalTime
+    checked_in: bool = Field(description="Here, at a screening.", examples=[True])
+    screening_id: int | None = Field(
+        description="Null if the screening was deleted since.", examples=[310]
+    )
+    created_at: LocalTime
+
+
+class ListedViewingOut(OfMovieOut, ViewingOut):
+    pass
+
+
+class ViewingFilters(Schema):
+    movie_id: int | None = Field(None, ge=1)
+    checked_in: bool | None = None
+    watched_from: Moment | None = Field(None, alias="from", description="Watched at or after.")
+    watched_before: Moment | None = Field(None, alias="to", description="Watched before.")
+
+
+def viewings_of(user: User, filters: ViewingFilters) -> QuerySet[Viewing]:
+    """With their films, the latest first. Those of withdrawn films wait until these come back."""
+    viewings = Viewing.objects.filter(user=user, movie__withdrawn_at=None)
+    if filters.movie_id is not None:
+        viewings = viewings.filter(movie_id=filters.movie_id)
+    if filters.checked_in is not None:
+        viewings = viewings.filter(checked_in=filters.checked_in)
+    if filters.watched_from is not None:
+        viewings = viewings.filter(watched_at__gte=filters.watched_from)
+    if filters.watched_before is not None:
+        viewings = viewings.filter(watched_at__lt=filters.watched_before)
+    rows = viewings.select_related("movie").prefetch_related("movie__genres")
+    return rows.order_by("-watched_at", "-id")
+
+
+MAX_VIEWINGS = 50_000
+#: So long before its start one can be at a screening.
+CHECK_IN_OPENS = timedelta(hours=2)
+#: By so much the clocks of others may be fast.
+LEEWAY = timedelta(minutes=5)
+
+
+@retry_if_deleted
+@transaction.atomic
+def add_viewing(
+    *,
+    user: User,
+    movie_id: int,
+    watched_at: datetime | None = None,
+    screening_id: int | None = None,
+) -> tuple[Viewing, bool]:
+    """Take note that the viewer has watched a film; returns the entry and whether it is new.
+
+    With a screening it is a check-in. The same film at the same moment, or the same screening, is
+    the entry that stands; a check-in makes one of what was noted without a screening.
+
+    Args:
+        watched_at: By default now, to the minute, so that who says it twice at once says it once;
+            of a check-in the start of the screening.
+
+    Raises:
+        MovieNotFound, ScreeningNotFound: There is none that viewers may know of.
+        ScreeningOfAnotherMovie, ScreeningCancelled, CheckInNotOpen, WatchedAtAnotherTime,
+        WatchedInTheFuture, HistoryFull: As their names say.
+    """
+    movies.get_movie(movie_id)
+    screening = _screening_of(movie_id, screening_id) if screening_id is not None else None
+    moment = _moment_of(watched_at, screening)
+    lock_viewer(user)
+    mine = Viewing.objects.filter(user=user)
+    standing = mine.filter(screening=screening).first() if screening else None
+    standing = standing or mine.filter(movie_id=movie_id, watched_at=moment).first()
+    if standing is not None:
+        return _checked_in(standing, screening), False
+    if mine.count() >= MAX_VIEWINGS:
+        raise HistoryFull(MAX_VIEWINGS)
+    viewing = Viewing(user=user, movie_id=movie_id, watched_at=moment)
+    return _checked_in(viewing, screening), True
+
+
+@transaction.atomic
+def remove_viewing(*, user: User, viewing_id: int) -> None:
+    """Strike an entry from the viewer's history.
+
+    Raises:
+        ViewingNotFound: It is not there, or not this viewer's.
+    """
+    lock_viewer(user)
+    if not Viewing.objects.filter(pk=viewing_id, user=user).delete()[0]:
+        raise ViewingNotFound(viewing_id)
+
+
+def _screening_of(movie_id: int, screening_id: int) -> Screening:
+    """The screening, if one can be or have been there."""
+    screening = get_screening(screening_id, for_staff=False)
+    if screening.movie_id != movie_id:
+        raise ScreeningOfAnotherMovie(screening_id, movie_id)
+    if screening.state == Screening.State.CANCELLED:
+        raise ScreeningCancelled(screening_id)
+    if (opens_at := screening.starts_at - CHECK_IN_OPENS) > timezone.now():
+        raise CheckInNotOpen(local_time(opens_at))
+    return screening
+
+
+def _moment_of(watched_at: datetime | None, screening: Screening | None) -> datetime:
+    now = timezone.now()
+    if watched_at is None:
+        return screening.starts_at if screening else now.replace(second=0, microsecond=0)
+    if watched_at > now + LEEWAY:
+        raise WatchedInTheFuture
+    if screening and not screening.starts_at <= watched_at <= screening.ends_at:
+        raise WatchedAtAnotherTime
+    return watched_at
+
+
+def _checked_in(viewing: Viewing, screening: Screening | None) -> Viewing:
+    """The entry, written if it is new, or not yet one of a screening."""
+    is_check_in = screening is not None and viewing.screening_id is None
+    if is_check_in:
+        viewing.screening, viewing.checked_in = screening, True
+    if is_check_in or viewing.pk is None:
+        viewing.save()
+    return viewing
+
+
+router = Router(tags=["Accounts"])
+
+
+@router.get(
+    "/users/me/history",
+    auth=signed_in,
+    response={200: list[ListedViewingOut], **problems(401, 422)},
+    exclude_unset=True,
+)
+@paginate(Paginated)
+def list_history(
+    request: AuthedRequest,
+    filters: Query[ViewingFilters],
+    include_movie_details: MovieDetails = True,
+) -> QuerySet[Viewing]:
+    """What you have watched, the latest first."""
+    rows = viewings_of(request.auth, filters)
+    return rows if include_movie_details else without_movies(rows)
+
+
+@router.post(
+    "/users/me/history",
+    auth=signed_in,
+    response={200: ViewingOut, 201: ViewingOut, **problems(401, 404, 409, 422)},
+)
+def record_viewing(
+    request: AuthedRequest, response: HttpResponse, payload: ViewingIn
+) -> Status[Viewing]:
+    """Say what you have watched, or check in to a screening. The same again is 200."""
+    viewing, created = add_viewing(user=request.auth, **payload.model_dump())
+    response["Location"] = f"/api/v1/users/me/history/{viewing.pk}"
+    return Status(201 if created else 200, viewing)
+
+
+@router.delete(
+    "/users/me/history/{int:viewing_id}",
+    auth=signed_in,
+    response={204: None, **problems(401, 404)},
+)
+def delete_viewing(request: AuthedRequest, viewing_id: int) -> Status[None]:
+    """Strike an entry from your history."""
+    remove_viewing(user=request.auth, viewing_id=viewing_id)
+    return Status(204, None)

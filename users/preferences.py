@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import Annotated
+
+from django.db import transaction
+from ninja import Field, Router, Schema
+from pydantic import AfterValidator, ConfigDict, StringConstraints
+
+from cinema.auth import signed_in
+from cinema.errors import Unprocessable, problems
+from cinema.schemas import Line
+from movies.models import Genre
+from movies.types import Language, each_once
+from users.auth import AuthedRequest
+from users.locks import lock_viewer, retry_if_deleted
+from users.models import Preferences, User
+
+
+class UnknownGenres(Unprocessable):
+    def __init__(self, slugs: Sequence[str]) -> None:
+        super().__init__("body.genres", f"There is no genre {', '.join(map(repr, slugs))}.")
+
+
+@dataclass(frozen=True)
+class StatedPreferences:
+    """What a viewer says of their taste; `genres` by their slugs."""
+
+    genres: Sequence[Genre] = ()
+    languages: Sequence[str] = ()
+    match_visible: bool = False
+
+
+def stated_preferences(user_id: int) -> StatedPreferences:
+    """What the viewer has said last; who has said nothing has no preferences."""
+    return stated_preferences_by_user([user_id]).get(user_id, StatedPreferences())
+
+
+def stated_preferences_by_user(user_ids: Sequence[int]) -> dict[int, StatedPreferences]:
+    """By viewer what each has said last; without those who have said nothing.
+
+    By one statement: of two, the second could see what somebody has written in between.
+    """
+    rows = (
+        Preferences.objects.filter(pk__in=user_ids)
+        .order_by("pk", "genres__slug")
+        .values_list(
+            "pk", "languages", "match_visible", "genres__pk", "genres__slug", "genres__name"
+        )
+    )
+    found = {}
+    for user_id, of_viewer in groupby(rows, key=itemgetter(0)):
+        said = list(of_viewer)
+        genres = [Genre(pk=pk, slug=slug, name=name) for *_, pk, slug, name in said if pk]
+        _, languages, match_visible, *_ = said[0]
+        found[user_id] = StatedPreferences(tuple(genres), tuple(languages), match_visible)
+    return found
+
+
+MAX_PREFERENCES = 20
+
+
+GenreSlugs = Annotated[
+    list[Annotated[Line, StringConstraints(max_length=60)]],
+    Field(max_length=MAX_PREFERENCES),
+    AfterValidator(each_once),
+]
+Languages = Annotated[list[Language], Field(max_length=MAX_PREFERENCES), AfterValidator(each_once)]
+
+
+class PreferencesIn(Schema):
+    """All of them: what is left out is given up."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    genres: GenreSlugs = Field([], description="By their slugs.", examples=[["drama", "music"]])
+    languages: Languages = Field([], description="Original languages.", examples=[["fr", "en"]])
+    match_visible: bool = Field(
+        False,
+        # Consent is given in so many words: no 1 and no "yes".
+        strict=True,
+        description="Viewers of similar taste may see you, by your name.",
+        examples=[False],
+    )
+
+
+class PreferencesOut(Schema):
+    genres: list[str] = Field(examples=[["drama", "music"]])
+    languages: list[str] = Field(examples=[["fr", "en"]])
+    match_visible: bool = Field(examples=[False])
+
+    @staticmethod
+    def resolve_genres(stated: StatedPreferences) -> list[str]:
+        return [genre.slug for genre in stated.genres]
+
+
+@retry_if_deleted
+@transaction.atomic
+def replace_preferences(
+    *, user: User, genres: Sequence[str], languages: Sequence[str], match_visible: bool
+) -> StatedPreferences:
+    """Replace all that the viewer has said; the same again writes nothing.
+
+    Of several at once one comes last, and stands whole.
+
+    Raises:
+        UnknownGenres: Some of the slugs name no genre.
+    """
+    lock_viewer(user)
+    wanted = _genres_of(genres)
+    stated = StatedPreferences(tuple(wanted), tuple(languages), match_visible)
+    if stated != stated_preferences(user.pk):
+        row, _ = Preferences.objects.update_or_create(
+            user=user, defaults={"languages": list(languages), "match_visible": match_visible}
+        )
+        row.genres.set(wanted)
+    return stated
+
+
+def _genres_of(slugs: Sequence[str]) -> list[Genre]:
+    found = list(Genre.objects.filter(slug__in=slugs).order_by("slug"))
+    if unknown := sorted({*slugs} - {genre.slug for genre in found}):
+        raise UnknownGenres(unknown)
+    return found
+
+
+router = Router(tags=["Accounts"])
+
+
+@router.get(
+    "/users/me/preferences", auth=signed_in, response={200: PreferencesOut, **problems(401)}
+)
+def get_preferences(request: AuthedRequest) -> StatedPreferences:
+    """Your preferences. Empty until you say something."""
+    return stated_preferences(request.auth.pk)
+
+
+@router.put(
+    "/users/me/preferences", auth=signed_in, response={200: PreferencesOut, **problems(401, 422)}
+)
+def put_preferences(request: AuthedRequest, payload: PreferencesIn) -> StatedPreferences:
+    """Replace your preferences. The next list of recommendations goes by them."""
+    return replace_preferences(user=request.auth, **payload.model_dump())
