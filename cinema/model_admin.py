@@ -27,8 +27,8 @@ from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 from unfold.decorators import display
 
-from cinema.audit import api
 from cinema.audit.api import AuditedModel
+from cinema.audit.models import AuditEntry
 from cinema.audit.presentation import present
 from cinema.errors import ApiError
 from cinema.schemas import is_within_years
@@ -239,7 +239,7 @@ class CinemaModelAdmin(ModelAdmin[M]):
             return gone
         if not self.has_view_or_change_permission(request, found):
             raise PermissionDenied
-        entries = api.entries_about(self.audited, found.pk)
+        entries = AuditEntry.about(self.audited, found.pk)
         page = Paginator(entries, ENTRIES_A_PAGE).get_page(request.GET.get("p"))
         context = {
             **self.admin_site.each_context(request),

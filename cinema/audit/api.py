@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -73,13 +71,6 @@ def list_entries(filters: AuditFilters) -> QuerySet[AuditEntry]:
         if name in wanted:
             wanted[lookup] = wanted.pop(name)
     return AuditEntry.objects.filter(**wanted)
-
-
-def entries_about(model: str | None, object_id: int) -> QuerySet[AuditEntry]:
-    """What happened to one thing, the newest first; to a film with its screenings."""
-    if model == AuditEntry.Model.MOVIE:
-        return AuditEntry.objects.filter(movie_id=object_id)
-    return AuditEntry.objects.filter(model=model or "", object_id=object_id)
 
 
 router = Router(tags=["Audit"])

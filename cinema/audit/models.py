@@ -77,6 +77,13 @@ class AuditEntry(models.Model):
     def __str__(self) -> str:
         return f"{self.get_model_display()} {self.object_id} {self.get_action_display()}"
 
+    @classmethod
+    def about(cls, model: str | None, object_id: int) -> models.QuerySet[AuditEntry]:
+        """The history of one row, newest first; a film's includes its screenings."""
+        if model == cls.Model.MOVIE:
+            return cls.objects.filter(movie_id=object_id)
+        return cls.objects.filter(model=model or "", object_id=object_id)
+
 
 class AuditEntryKeeper:
     """What somebody wrote as a member of staff, and what staff wrote of somebody's account."""
