@@ -200,7 +200,7 @@ def _remember(names: _Names) -> None:
     )
 
 
-Result = TypeVar("T")
+Result = TypeVar("Result")
 Server: TypeAlias = Any
 #: What stands under a name, and for how many seconds it is kept; None deletes it.
 Writes: TypeAlias = Mapping[str, tuple[bytes, int] | None]
