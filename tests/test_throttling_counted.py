@@ -34,15 +34,13 @@ ASK = """
 import os, sys, django
 django.setup()
 from django.conf import settings
-from cinema.throttling import counting, metering
-from cinema.throttling.limits import hidden_name
-from cinema.throttling.counters import Rate
+from cinema.throttling.counters import Rate, hidden_name, request_counters, take_exactly
 name = hidden_name("limit", "of a test")
 how, count = sys.argv[1], int(sys.argv[2])
 if how == "exact":
-    taken = [counting.take(Rate(10, 3600), [name]) for _ in range(count)]
+    taken = [take_exactly(Rate(10, 3600), [name]) for _ in range(count)]
 else:
-    taken = [metering.meter.take(Rate(320, 3600), "test", "192.0.2.1") for _ in range(count)]
+    taken = [request_counters.take(Rate(320, 3600), "test", "192.0.2.1") for _ in range(count)]
 print(taken.count(0.0))
 """
 
