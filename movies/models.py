@@ -331,7 +331,7 @@ class Screening(models.Model):
 
 
 class RatingPrior(models.Model):
-    """One row: what a film's ratings are averaged with, as `movies.scheduled_updates` last found it."""
+    """One row: the mean that `movies.scheduled_updates` averages a film's ratings with."""
 
     mean = models.FloatField()
     #: As many ratings as the prior counts for.

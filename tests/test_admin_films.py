@@ -295,7 +295,7 @@ def test_two_who_save_the_same_at_once_are_told_so(
     """The form has found nothing standing, and then somebody else was faster."""
     day = timezone.localdate()
     make_movie(name="Cléo", start_date=day)
-    monkeypatch.setattr("movies.admin.forms.services.standing", lambda movie: None)
+    monkeypatch.setattr("movies.admin.forms.services.find_same_movie", lambda movie: None)
     values = {"name": "Cléo", "slug": "other", "protagonists": "A", "start_date": day}
     assert "at this moment" in fill_in(admin_client, page(Movie, "add"), **values)
     assert Movie.objects.count() == 1

@@ -66,7 +66,8 @@ REASONS = {
 
 def _why(left_out: Unplaced) -> str:
     what = f"{left_out.movie}, {left_out.starts_at:%a %d %b %H:%M} in {left_out.hall}"
-    return f"{what}: not copied, as {REASONS.get(left_out.reason) or describe_hall_taken(left_out.standing)}"
+    reason = REASONS.get(left_out.reason) or describe_hall_taken(left_out.standing)
+    return f"{what}: not copied, as {reason}"
 
 
 def set_status(status: Movie.Status | None) -> Action:

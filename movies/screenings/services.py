@@ -78,8 +78,8 @@ def _write_screening(
     changes = dict(fields)
     hall_name = changes.pop("hall", None)
     was_tagged = bool(screening.tags)
-    for field, value in changes.items():
-        setattr(screening, field, value)
+    for name, value in changes.items():
+        setattr(screening, name, value)
     movie = movies.get(screening.movie_id)
     if movie is None or movie.withdrawn_at:
         raise MovieNotFound(screening.movie_id)
