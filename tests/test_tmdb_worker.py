@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 ASK_FOR_THREE = """
 from gevent import monkey; monkey.patch_all()
 import gevent, django; django.setup()
-from movies.tmdb import connecting
-asking = [gevent.spawn(lambda number=number: connecting.connect().details(number).title)
+from movies.tmdb import client
+asking = [gevent.spawn(lambda number=number: client.connect().details(number).title)
           for number in (1, 2, 3)]
 gevent.joinall(asking, raise_error=True)
 print(*(one.value for one in asking), sep=", ")
