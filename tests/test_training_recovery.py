@@ -151,7 +151,7 @@ tasks.train(int(run_id))
 
 
 @over_connections
-@pytest.mark.parametrize("where", ["training.fitting.judge", "training.publishing.make_current"])
+@pytest.mark.parametrize("where", ["training.fitting.evaluate_lists", "training.runs.make_current"])
 def test_a_training_that_is_killed_is_carried_out_again(
     home: Path, sent: list[int], where: str
 ) -> None:

@@ -22,9 +22,8 @@ from recommendations.engine.evaluation.quality import (
     Quality,
     Scorer,
     evaluate_lists,
-    split_by_time,
 )
-from recommendations.engine.evaluation.splits import Split
+from recommendations.engine.evaluation.splits import Split, split_by_time
 from recommendations.engine.matrices import Array
 from recommendations.engine.rating_predictor import RatingPredictor
 from recommendations.engine.recommender import RemappedRecommender

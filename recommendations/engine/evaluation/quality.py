@@ -12,15 +12,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from recommendations.engine.evaluation import metrics
-from recommendations.engine.evaluation.metrics import ndcg
 from recommendations.engine.evaluation.significance import bootstrap_interval
-from recommendations.engine.evaluation.splits import Split, split_by_time
+from recommendations.engine.evaluation.splits import Split
 from recommendations.engine.matrices import ItemFeatures, Scores
-
-__all__ = [
-    "EvaluatedLists", "Quality", "Scorer", "Split", "evaluate", "evaluate_lists", "evaluable_users", "ndcg",
-    "split_by_time", "top_items",
-]  # fmt: skip
 
 #: Rows scored at once: 256 users times 20,000 items are 20 MB.
 BATCH = 256
@@ -260,7 +254,7 @@ def _by_rank(
     hits: NDArray[np.bool_], n_relevant: NDArray[np.intp], k: int
 ) -> dict[str, NDArray[np.float64]]:
     return {
-        "ndcg": ndcg(hits, n_relevant=n_relevant, k=k),
+        "ndcg": metrics.ndcg(hits, n_relevant=n_relevant, k=k),
         "recall": metrics.recall(hits, n_relevant=n_relevant, k=k),
         "hit_rate": metrics.hit_rate(hits, n_relevant=n_relevant),
         "precision": metrics.precision(hits, n_relevant=n_relevant, k=k),

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recommendations.engine.evaluation.quality import Split, evaluable_users, evaluate_lists
+from recommendations.engine.evaluation.quality import evaluable_users, evaluate_lists
+from recommendations.engine.evaluation.splits import Split
 from recommendations.engine.matrices import ItemFeatures
 from recommendations.engine.recommender import Recommender
 
