@@ -24,7 +24,6 @@ from pydantic import ConfigDict
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from cinema import health
 from cinema.celery import app
 from cinema.locks import is_held
 from recommendations import selectors
@@ -239,22 +238,22 @@ HEALTH = {200: HealthOut, 503: HealthOut}
 @router.get("/health/live", response={200: LiveOut})
 def get_liveness(request: HttpRequest) -> JsonResponse:
     """Whether the process runs. It asks no other server."""
-    return health.live(request)
+    return live(request)
 
 
 @router.get("/health/ready", response=HEALTH)
 def get_readiness(request: HttpRequest) -> JsonResponse:
     """Whether everything is there that HEALTH_REQUIRED names, each with its state and latency."""
-    return health.ready(request)
+    return ready(request)
 
 
 @router.get("/health", response=HEALTH)
 def get_health(request: HttpRequest) -> JsonResponse:
     """The same as `/health/ready`."""
-    return health.ready(request)
+    return ready(request)
 
 
 @router.get("/health/db", response=HEALTH)
 def get_database_health(request: HttpRequest) -> JsonResponse:
     """Whether the database answers."""
-    return health.db(request)
+    return db(request)

@@ -418,7 +418,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_celery_results",
     "ninja",
-    "cinema",
+    "cinema.apps.CinemaConfig",
     "cinema.audit",
     "users",
     "movies",

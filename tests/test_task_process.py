@@ -93,7 +93,7 @@ def children_of(process: psutil.Process) -> list[psutil.Process]:
 def test_only_the_leader_of_a_session_changes_the_priority_of_the_session() -> None:
     before = AUTOGROUP.read_text()
     code = (
-        "from cinema.celery import give_way; give_way(); print(open('/proc/self/autogroup').read())"
+        "import cinema.celery as c; c.lower_priority(); print(open('/proc/self/autogroup').read())"
     )
     said = [
         subprocess.run(

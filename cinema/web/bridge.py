@@ -13,13 +13,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from tempfile import TemporaryFile
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import orjson
 
 from cinema.errors import CONTENT_TYPE
 from cinema.middleware import request_id_of
-from cinema.web.bodies import Body
 
 #: A smaller file is sent from memory. A larger one is read by granian while it is sent.
 IN_MEMORY_BYTES = 256 * 1024
@@ -70,7 +69,14 @@ class ServerResponse:
             self.body.forget()
 
 
-def environ_of(scope: Any, body: Body) -> dict[str, Any]:
+class RequestBody(Protocol):
+    """What a WSGI environment says of a body: see `cinema.web.bodies`."""
+
+    size: int
+    input: IO[bytes]
+
+
+def environ_of(scope: Any, body: RequestBody) -> dict[str, Any]:
     """The WSGI environment of a request.
 
     Names with an underscore are dropped, as by most servers: `X_Forwarded_For` would otherwise
