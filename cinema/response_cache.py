@@ -246,7 +246,7 @@ def _key(day: date) -> str:
 
 def _split(name: str) -> tuple[str, CacheOutcome]:
     kind, _, outcome = name.partition(":")
-    return kind, cast("Outcome", outcome)
+    return kind, cast("CacheOutcome", outcome)
 
 
 #: How often it looks whether another process is done.

@@ -16,7 +16,6 @@ APPS = ("users", "movies", "recommendations")
 #: What every app may use of the project package.
 FOUNDATION = {
     "cinema.response_cache",
-    "cinema.response_cache",
     "cinema.audit.recording",
     "cinema.auth",
     "cinema.cache",
@@ -25,11 +24,8 @@ FOUNDATION = {
     "cinema.http",
     "cinema.locks",
     "cinema.model_admin",
-    "cinema.response_cache",
     "cinema.schemas",
     "cinema.task_process",
-    "cinema.throttling.limits",
-    "cinema.throttling.limits",
     "cinema.throttling.limits",
     "cinema.throttling.lockout",
 }

@@ -27,14 +27,7 @@ get_resolver().url_patterns  # noqa: B018
 # These modules need Django's settings.
 from cinema.web import bridge  # noqa: E402
 from cinema.web.bodies import NO_BODY, ArrivingBody, Body, BodyRefused, Limits, receive_body  # noqa: E402
-from cinema.web.bridge import (
-    BUSY,
-    FAILED,
-    LIVE,  # noqa: E402
-    call_django,
-    environ_of,
-    send,  # noqa: E402
-)
+from cinema.web.bridge import BUSY, FAILED, LIVE, call_django, environ_of, send  # noqa: E402
 from cinema.web.threads import TooBusy, WebThreads  # noqa: E402
 
 log = logging.getLogger(__name__)

@@ -2,4 +2,4 @@
 
 from movies.admin import films, screenings
 
-__all__ = ["films", "screenings", "screenings"]
+__all__ = ["films", "screenings"]

@@ -1,15 +1,10 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from recommendations.errors import PromotionNotFound
 from recommendations.models import Promotion
-
-if TYPE_CHECKING:
-    pass
 
 
 def list_promotions(state: str | None = None) -> QuerySet[Promotion]:
