@@ -32,7 +32,7 @@ class AnswersOut(Schema):
 class CacheStatisticsOut(Schema):
     days: int
     all_processes: bool = Field(description="False while Valkey is away: of one process alone.")
-    responses: list[AnswersOut]
+    answers: list[AnswersOut]
 
 
 @router.get(

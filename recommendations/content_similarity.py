@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from itertools import chain, combinations
 from operator import or_
@@ -17,7 +18,6 @@ from movies.search import queries
 from movies.search.queries import matches_query
 from movies.selectors import ORDERS
 from recommendations.licence_filter import UNKNOWN_PEOPLE, is_licensed, licensed_films
-from recommendations.lists.reasons import Reason, join_words
 
 CONTENT = "content"
 
@@ -140,3 +140,16 @@ def _cosine(one: Content, other: Content) -> float:
 
 def _size(of: Content) -> float:
     return sum(KIND_WEIGHTS[kind] * len({*of[kind]}) for kind in KIND_WEIGHTS)
+
+
+@dataclass(frozen=True)
+class Reason:
+    kind: str
+    text: str
+    movie_id: int | None = None
+
+
+def join_words(names: Sequence[str]) -> str:
+    """Such as "Drama, Music and War"."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last

@@ -29,6 +29,7 @@ from movies.models import Movie
 from movies.schemas import MovieOut
 from recommendations.content_similarity import (
     CONTENT,
+    Reason,
     content_reasons,
     films_alike_by_content,
     weak_content_reasons,
@@ -42,7 +43,7 @@ from recommendations.engine.ranking.similar_items import (
     find_similar_items,
 )
 from recommendations.item_features import load_features
-from recommendations.lists.reasons import REASONS_EACH, Reason
+from recommendations.lists.reasons import REASONS_EACH
 from recommendations.models import SimilarMovies
 from recommendations.releases import LoadedRelease, loaded_release
 

@@ -15,6 +15,7 @@ from pytest_django.fixtures import Settings
 from movies import catalogue
 from movies.models import Movie
 from recommendations import evaluation
+from recommendations.content_similarity import Reason
 from recommendations.dataset import load_history
 from recommendations.engine.algorithms.als import AlsRecommender
 from recommendations.engine.algorithms.content import ContentRecommender
@@ -32,7 +33,6 @@ from recommendations.lists.reasons import (
     LIKED_HERE,
     POPULAR,
     STAFF,
-    Reason,
     ScoreOrigin,
     explain,
     with_matches,

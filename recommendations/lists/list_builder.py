@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from movies import catalogue
 from movies.catalogue import Snapshot
+from recommendations.content_similarity import Reason
 from recommendations.dataset import load_histories, load_history
 from recommendations.engine.ranking.candidates import Ranked
 from recommendations.engine.ranking.exploration import (
@@ -47,7 +48,6 @@ from recommendations.lists.reasons import (
     REASONS_EACH,
     SHOWING,
     STAFF,
-    Reason,
     explain,
     reasons_by_preferences,
 )

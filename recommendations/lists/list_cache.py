@@ -14,11 +14,11 @@ from django.utils import timezone
 from cinema.cache import shared
 from movies.catalogue import Snapshot
 from movies.days import ONE_DAY, cinema_day, local_time, moment_of
+from recommendations.content_similarity import Reason
 from recommendations.impressions.stream import films_key
 from recommendations.lists.campaigns import experiment_key, promotions_key
 from recommendations.lists.list_builder import ListItem, ListQuery
 from recommendations.lists.ranking import HYBRID
-from recommendations.lists.reasons import Reason
 from recommendations.lists.scores import Scope
 
 #: Of one viewer; further ones push out those that were asked for longest ago.

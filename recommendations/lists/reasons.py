@@ -11,7 +11,7 @@ import numpy as np
 from movies.catalogue import Snapshot
 from movies.languages import language_name
 from movies.models import Movie
-from recommendations.content_similarity import CONTENT
+from recommendations.content_similarity import CONTENT, Reason, join_words
 from recommendations.engine.algorithms.popularity import PopularityRecommender
 from recommendations.engine.ranking.explanations import (
     candidate_entries,
@@ -33,13 +33,6 @@ from users.preferences import StatedPreferences
 REASONS_EACH = 2
 
 
-@dataclass(frozen=True)
-class Reason:
-    kind: str
-    text: str
-    movie_id: int | None = None
-
-
 NEW = Reason("new", "New here")
 SHOWING = Reason("showing", "Showing soon")
 POPULAR = Reason("popular", "Many viewers here like it")
@@ -58,12 +51,6 @@ def with_matches(reasons: Sequence[Reason], n_matches: int) -> Sequence[Reason]:
     some = "A viewer" if n_matches == 1 else f"{n_matches} viewers"
     liked = Reason("matches", f"{some} of your taste like{'s' if n_matches == 1 else ''} it")
     return [*reasons[:1], liked, *reasons[1:]][:REASONS_EACH]
-
-
-def join_words(names: Sequence[str]) -> str:
-    """Such as "Drama, Music and War"."""
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 class HistoryNames:
