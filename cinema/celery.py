@@ -72,7 +72,7 @@ NICE = 10
 app = CinemaCelery("cinema", task_cls=ReliableTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-ROOMS = ("importing", "impressions", "lists", "matches", "ratings", "similar")
+ROOMS = ("importing",)
 app.autodiscover_tasks(["users.recovery", *(f"recommendations.{room}" for room in ROOMS)])
 
 
