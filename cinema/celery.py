@@ -1,6 +1,5 @@
 """The Celery application. What makes its tasks reliable is told in docs/answers.md."""
 
-import logging
 import os
 from contextlib import suppress
 from functools import cached_property
@@ -11,7 +10,6 @@ import psycopg
 from billiard import current_process
 from celery import Celery, Task
 from celery.signals import beat_init, celeryd_init, worker_process_init, worker_ready
-from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 from cinema import heartbeat  # noqa: F401 - its receivers of signals
@@ -31,8 +29,6 @@ SERVER_AWAY = (
     TimeoutError,
 )
 
-log = logging.getLogger(__name__)
-
 
 class ReliableTask(Task):  # type: ignore[type-arg]  # not generic at run time
     """A task that tries again, later and later, when a server that it needs is away.
@@ -46,17 +42,6 @@ class ReliableTask(Task):  # type: ignore[type-arg]  # not generic at run time
     retry_backoff = 2
     retry_backoff_max = 60
     retry_jitter = True
-
-    def apply_async(self, *args: Any, **kwargs: Any) -> Any:
-        """Send the task, unless ENABLE_BACKGROUND_JOBS is false.
-
-        Messages would pile up in the broker then. A row says what is wanted, such as a mail, and
-        is found once background jobs are enabled again.
-        """
-        if settings.ENABLE_BACKGROUND_JOBS:
-            return super().apply_async(*args, **kwargs)
-        log.info("%s is not sent: background jobs are disabled", self.name)
-        return None
 
 
 class CinemaCelery(Celery):

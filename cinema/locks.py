@@ -1,32 +1,27 @@
-"""Locks over all processes, kept by Postgres; and what to do when two of them have met."""
+"""Locks that hold for all processes, kept by Postgres, and retries of transactions that met one."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import psycopg
-from django.db import OperationalError, connection
+import stamina
+from django.db import IntegrityError, OperationalError, connection
+from django.db.models import Model
 from psycopg.errors import DeadlockDetected
 
 from cinema.database import BoundedConnection
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-#: Of a transaction that Postgres ended.
-ATTEMPTS = 3
-
 
 @contextmanager
 def single_run(name: str) -> Iterator[bool]:
-    """Whether this process may run the thing called `name`, which runs once at a time.
+    """Take the lock `name` for the block, unless a process holds it; yield whether it was taken.
 
-    The lock stands on a connection of its own: it ends with the block and with the process,
-    however that dies, and no pool or reconnect in between can lose it.
+    The lock belongs to a connection of its own. It ends with the block and with the process, and
+    neither the pool nor a reconnect can lose it.
     """
     settings: dict[str, Any] = dict(connection.get_connection_params())
     for django_only in ("pool", "cursor_factory", "context", "prepare_threshold"):
@@ -36,14 +31,14 @@ def single_run(name: str) -> Iterator[bool]:
         try:
             yield bool(row and row[0])
         finally:
-            # Postgres sees some moments later that a connection was closed: whoever runs the same
-            # thing again at once would find it under way.
+            # Postgres notices a closed connection after a delay. Without the explicit unlock, a
+            # run that starts right after this one would find the lock held.
             with suppress(psycopg.OperationalError):
                 own.execute("SELECT pg_advisory_unlock_all()")
 
 
 def is_held(*names: str) -> bool:
-    """Whether a process holds a lock of `single_run` by one of these names."""
+    """Return whether a process holds one of these locks of `single_run`."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted"
@@ -56,39 +51,46 @@ def is_held(*names: str) -> bool:
 
 
 def hold_shared(name: str) -> None:
-    """Until the transaction ends nobody can hold the thing called `name` alone."""
+    """Hold the lock `name` together with others until the transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [zlib.crc32(name.encode())])
 
 
-def hold_alone(name: str) -> None:
-    """Wait for the thing called `name`, and hold it until the transaction ends."""
+def hold_exclusive(name: str) -> None:
+    """Wait for the lock `name`, and hold it until the transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [zlib.crc32(name.encode())])
 
 
-def try_hold_alone(name: str) -> bool:
-    """Hold the thing called `name` until the transaction ends, unless somebody else does."""
+def try_hold_exclusive(name: str) -> bool:
+    """Hold the lock `name` until the transaction ends; return False if another holds it."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [zlib.crc32(name.encode())])
         row = cursor.fetchone()
         return bool(row and row[0])
 
 
-def again_after_deadlock(write: Callable[P, T]) -> Callable[P, T]:
-    """Make the transaction anew if Postgres ended it to free others.
+def lock_table(model: type[Model]) -> None:
+    """Block other writers of the model's table until the transaction ends; reads go on.
 
-    The clock's ticks, ratings and imports lock many movies, in whatever order they meet them.
+    It guards rows that do not exist yet, which no row lock can.
     """
+    with connection.cursor() as cursor:
+        cursor.execute(f"LOCK TABLE {model._meta.db_table} IN SHARE ROW EXCLUSIVE MODE")
 
-    @wraps(write)
-    def attempts(*args: P.args, **kwargs: P.kwargs) -> T:
-        for _ in range(ATTEMPTS - 1):
-            try:
-                return write(*args, **kwargs)
-            except OperationalError as error:
-                if not isinstance(error.__cause__, DeadlockDetected):
-                    raise
-        return write(*args, **kwargs)
 
-    return attempts
+def _is_deadlock(error: Exception) -> bool:
+    return isinstance(error, OperationalError) and isinstance(error.__cause__, DeadlockDetected)
+
+
+#: Repeats a transaction that Postgres ended to resolve a deadlock. Status changes, ratings and
+#: imports lock many movies, each in an order of its own.
+retry_on_deadlock = stamina.retry(
+    on=_is_deadlock, attempts=3, timeout=None, wait_initial=0, wait_max=0, wait_jitter=0
+)
+
+#: Repeats a transaction that refers to a row which was deleted before the commit. The next
+#: attempt does not find the row and raises the error for that.
+retry_if_deleted = stamina.retry(
+    on=IntegrityError, attempts=3, timeout=None, wait_initial=0, wait_max=0, wait_jitter=0
+)

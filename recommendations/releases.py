@@ -11,6 +11,7 @@ import numpy as np
 from django.conf import settings
 from django.db import transaction
 
+from cinema.locks import lock_table
 from cinema.response_cache import PolledValue
 from recommendations import selectors
 from recommendations.engine import artifacts
@@ -21,7 +22,6 @@ from recommendations.engine.rating_predictor import RatingPredictor
 from recommendations.engine.recommender import Recommender
 from recommendations.engine.viewer_similarity import Deviations
 from recommendations.errors import ReleaseUnusable
-from recommendations.locking import hold_writes
 from recommendations.models import Release
 
 
@@ -50,7 +50,7 @@ def activate_release(*, release_id: int) -> Release:
 def make_current(release: Release) -> Release:
     """Move the pointer. Processes that serve see it within RELEASE_CHECK_INTERVAL_S."""
     # Two at once would wait for each other's rows, or both set the flag.
-    hold_writes(Release)
+    lock_table(Release)
     Release.objects.filter(is_current=True).update(is_current=False)
     release.is_current = True
     release.save()

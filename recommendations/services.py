@@ -7,7 +7,7 @@ from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection, transaction
 from django.utils import timezone
 
 from cinema.cache import shared
-from cinema.locks import again_after_deadlock
+from cinema.locks import retry_on_deadlock
 from movies import selectors as movies
 from movies.cached_responses import rating_changed
 from recommendations.errors import InteractionNotFound, NotRecommended, RatingNotFound
@@ -88,7 +88,7 @@ def record_and_match(
     return row, created
 
 
-@again_after_deadlock
+@retry_on_deadlock
 def _record(
     user: User, movie_id: int, kind: Interaction.Kind, half_stars: int
 ) -> tuple[Interaction, bool]:

@@ -20,7 +20,7 @@ from django.http import HttpRequest, HttpResponse
 from numpy.typing import NDArray
 
 from cinema.http import Document
-from cinema.locks import again_after_deadlock
+from cinema.locks import retry_on_deadlock
 from cinema.response_cache import CacheKind
 from movies import catalogue
 from movies import selectors as movies
@@ -226,7 +226,7 @@ def _factors(release: LoadedRelease, ids: IdMap) -> tuple[str, NDArray[np.float3
     return "", np.full((len(ids), 1), np.nan, dtype=np.float32)
 
 
-@again_after_deadlock
+@retry_on_deadlock
 @transaction.atomic
 def _store(ids: IdMap, related: SimilarItems, release_id: int | None, algorithm: str) -> None:
     lines = _lines(ids, related, "\\N" if release_id is None else str(release_id), algorithm)

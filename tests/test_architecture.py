@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from cinema.celery import app as celery_app
 from recommendations.engine.algorithms import ALGORITHMS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +28,7 @@ FOUNDATION = {
     "cinema.model_admin",
     "cinema.schemas",
     "cinema.task_process",
+    "cinema.task_queue",
     "cinema.throttling.limits",
     "cinema.throttling.lockout",
 }
@@ -88,6 +91,18 @@ def test_the_foundation_imports_no_app() -> None:
         path = ROOT / (name.replace(".", "/") + ".py")
         packages = {module.partition(".")[0] for module in modules(path)}
         assert packages <= {"cinema"}, f"{path} imports {packages}"
+
+
+def test_every_task_that_is_sent_by_name_exists() -> None:
+    sent = {
+        name
+        for folder in (*APPS, "cinema")
+        for path in python_files(folder)
+        for name in re.findall(r'send_task[(,]\s*"([^"]+)"', path.read_text())
+    }
+    celery_app.loader.import_default_modules()
+    assert sent
+    assert sent <= set(celery_app.tasks)
 
 
 @pytest.mark.parametrize("module", ["cinema.api", "cinema.urls"])

@@ -102,14 +102,14 @@ def test_no_list_comes_back_of_who_is_erased_meanwhile(
     listed(viewer)
     say(viewer, films[0], "like")
     user = viewer.user
-    lists_for = list_builder.build_lists
+    build_lists = list_builder.build_lists
 
     def interrupted(*args: Any, **kwargs: Any) -> Iterator[list_builder.ViewerList]:
-        made = list(lists_for(*args, **kwargs))
+        made = list(build_lists(*args, **kwargs))
         erase(user_id=user.pk)
         yield from made
 
-    monkeypatch.setattr(renewal, "lists_for", interrupted)
+    monkeypatch.setattr(renewal, "build_lists", interrupted)
     renew_lists()
     assert keyed_to(user) == []
 

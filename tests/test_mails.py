@@ -227,7 +227,7 @@ def test_when_the_broker_is_away_the_mail_is_sent_afterwards(
     with monkeypatch.context() as patch:
         patch.setattr(app.amqp, "_producer_pool", pools.producers[nobody_listens])
         request = request_reset()
-    assert f"mail {request.pk} waits for the broker" in caplog.text
+    assert f"users.send_mail({request.pk}) is not sent, the broker is away" in caplog.text
     own_queue = settings.CELERY_TASK_DEFAULT_QUEUE
     with app.connection_for_write() as broker, broker.SimpleQueue(own_queue) as queue:
         queue.clear()

@@ -197,9 +197,9 @@ def test_a_file_that_is_named_just_before_it_would_go_stays(
 
     def upload_first(name: str) -> bool:
         in_another_connection(lambda: uploaded_poster(staff, movie))
-        return locks.try_hold_alone(name)
+        return locks.try_hold_exclusive(name)
 
-    monkeypatch.setattr("movies.media.services.try_hold_alone", upload_first)
+    monkeypatch.setattr("movies.media.services.try_hold_exclusive", upload_first)
     assert clean_media() == 0
     assert files_in(media) == files
 

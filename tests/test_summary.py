@@ -164,7 +164,9 @@ def test_one_viewers_figures_are_counted_without_reading_all(viewer: Client) -> 
 def test_the_summary_forgets_who_has_gone(
     viewer: Client, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
-    monkeypatch.setattr(tasks.refresh_summary, "delay", tasks.refresh_summary)
+    monkeypatch.setattr(
+        tasks.refresh_summary, "apply_async", lambda *args, **options: tasks.refresh_summary()
+    )
     leaving, film = make_user(password=PASSWORD), make_movie()
     rate(viewer, film, 3)
     rate(Client(leaving), film, 5)
@@ -179,10 +181,10 @@ def test_the_summary_forgets_who_has_gone(
 def test_who_was_never_in_it_makes_nobody_work(
     monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
-    def refuse() -> None:
+    def refuse(*args: Any, **options: Any) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(tasks.refresh_summary, "delay", refuse)
+    monkeypatch.setattr(tasks.refresh_summary, "apply_async", refuse)
     leaving = make_user()
     with django_capture_on_commit_callbacks(execute=True):
         erase(user_id=leaving.pk)
@@ -199,10 +201,10 @@ def test_the_export_has_what_is_summarised(viewer: Client) -> None:
 def test_an_erasure_needs_no_broker(
     viewer: Client, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
-    def refuse() -> None:
+    def refuse(*args: Any, **options: Any) -> None:
         raise BrokerAway
 
-    monkeypatch.setattr(tasks.refresh_summary, "delay", refuse)
+    monkeypatch.setattr(tasks.refresh_summary, "apply_async", refuse)
     rate(viewer, make_movie(), 5)
     refresh_summary()
     user_id = viewer.user.pk

@@ -10,6 +10,7 @@ from django.db import DEFAULT_DB_ALIAS, connection
 from django.http import HttpRequest
 from django.utils import timezone
 
+from cinema.errors import Unauthorized
 from users.models import Session, User
 from users.tokens import read_access_token
 
@@ -74,3 +75,17 @@ class AccessTokenBackend(BaseBackend):
 
     def get_user(self, user_id: int) -> User | None:
         return User.objects.filter(pk=user_id).first()
+
+
+def lock_viewer(user: User) -> None:
+    """Block other writers of this viewer's data until the transaction ends.
+
+    Limits on the number of rows then hold. Most of these writes take the lock anyway, through the
+    trigger that raises `taste_version`; taken first, two of them cannot deadlock.
+
+    Raises:
+        Unauthorized: The account was deleted since the request began.
+    """
+    locked = User.objects.select_for_update(no_key=True).filter(pk=user.pk)
+    if locked.values_list("pk", flat=True).first() is None:
+        raise Unauthorized("This account no longer exists.")

@@ -9,13 +9,13 @@ from ninja.responses import Status
 
 from cinema.auth import signed_in
 from cinema.errors import Conflict, NotFound, problems
+from cinema.locks import retry_if_deleted
 from cinema.schemas import Line, Paginated
 from movies import selectors as movies
 from movies.schemas import MovieDetails, OfMovieOut
 from movies.selectors import without_movies
 from movies.types import LocalTime
-from users.auth import AuthedRequest
-from users.locks import lock_viewer, retry_if_deleted
+from users.auth import AuthedRequest, lock_viewer
 from users.models import Favourite, User
 
 

@@ -11,6 +11,7 @@ from pydantic import ConfigDict
 
 from cinema.auth import signed_in
 from cinema.errors import Conflict, NotFound, Unprocessable, problems
+from cinema.locks import retry_if_deleted
 from cinema.schemas import Moment, Paginated, RowId
 from movies import selectors as movies
 from movies.days import local_time
@@ -19,8 +20,7 @@ from movies.schemas import MovieDetails, OfMovieOut
 from movies.screenings.selectors import get_screening
 from movies.selectors import without_movies
 from movies.types import LocalTime
-from users.auth import AuthedRequest
-from users.locks import lock_viewer, retry_if_deleted
+from users.auth import AuthedRequest, lock_viewer
 from users.models import User, Viewing
 
 

@@ -16,8 +16,8 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import transaction
 from django.utils import timezone
-from kombu.exceptions import OperationalError as BrokerAway
 
+from cinema.task_queue import send_task
 from users.addresses import mailbox
 from users.models import MailedToken, MailRequest, User
 from users.tokens import issue_mailed_token
@@ -174,16 +174,7 @@ AT_A_TIME = 500
 def request_mail(kind: Kind, *, email: str, user: User | None = None) -> None:
     """Have a mail sent, once the transaction is committed."""
     request = MailRequest.objects.create(kind=kind, email=email, user=user)
-    transaction.on_commit(partial(_send_to_worker, request.pk))
-
-
-def _send_to_worker(request_id: int) -> None:
-    from users.tasks import send_mail
-
-    try:
-        send_mail.delay(request_id)
-    except (BrokerAway, OSError) as error:
-        log.warning("mail %d waits for the broker: %s", request_id, error)
+    transaction.on_commit(partial(send_task, "users.send_mail", request.pk))
 
 
 def deliver_waiting_mails() -> int:
@@ -191,7 +182,7 @@ def deliver_waiting_mails() -> int:
     due = MailRequest.objects.filter(due_at__lt=timezone.now() - MESSAGE_LOST_AFTER)
     waiting = list(due.order_by("due_at").values_list("pk", flat=True)[:AT_A_TIME])
     for request_id in waiting:
-        _send_to_worker(request_id)
+        send_task("users.send_mail", request_id)
     return len(waiting)
 
 

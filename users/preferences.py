@@ -10,11 +10,11 @@ from pydantic import AfterValidator, ConfigDict, StringConstraints
 
 from cinema.auth import signed_in
 from cinema.errors import Unprocessable, problems
+from cinema.locks import retry_if_deleted
 from cinema.schemas import Line
 from movies.models import Genre
 from movies.types import Language, each_once
-from users.auth import AuthedRequest
-from users.locks import lock_viewer, retry_if_deleted
+from users.auth import AuthedRequest, lock_viewer
 from users.models import Preferences, User
 
 

@@ -14,8 +14,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from users.addresses import email_key
+from users.auth import lock_viewer
 from users.errors import AccountNotFound
-from users.locks import lock_viewer
 from users.models import RecoveryCode, SecondFactor, Session, User
 from users.tokens import hash_token
 

@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from cinema.throttling.lockout import trust_address
 from users.addresses import email_key, normal_email
+from users.auth import lock_viewer
 from users.errors import AccountNotFound, AccountNotTrusted, EmailTaken, RegistrationClosed
-from users.locks import lock_viewer
 from users.mails import Kind, request_mail
 from users.models import User, sessions_kept
 from users.passwords import confirm_password, set_password

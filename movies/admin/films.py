@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from cinema.errors import ApiError
-from cinema.locks import again_after_deadlock
+from cinema.locks import retry_on_deadlock
 from cinema.model_admin import FormRefusal, StaffInline, StaffModelAdmin, label_column
 from movies import scheduled_updates
 from movies.admin import actions, filters
@@ -180,7 +180,7 @@ class MovieAdmin(WithdrawalAdmin, StaffModelAdmin[Movie]):
         "restore",
     )
 
-    changeform_view = again_after_deadlock(StaffModelAdmin.changeform_view)
+    changeform_view = retry_on_deadlock(StaffModelAdmin.changeform_view)
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[FilmChangeList]:
         return FilmChangeList

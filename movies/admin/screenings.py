@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 
-from cinema.locks import again_after_deadlock
+from cinema.locks import retry_on_deadlock
 from cinema.model_admin import StaffModelAdmin, label_column
 from movies.admin import actions, filters
 from movies.admin.forms import FORMFIELD_OVERRIDES, ScreeningForm
@@ -76,7 +76,7 @@ class ScreeningAdmin(StaffModelAdmin[Screening]):
         actions.copy_to_next_week,
     )
 
-    changeform_view = again_after_deadlock(StaffModelAdmin.changeform_view)
+    changeform_view = retry_on_deadlock(StaffModelAdmin.changeform_view)
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[ScreeningChangeList]:
         return ScreeningChangeList

@@ -11,7 +11,7 @@ import orjson
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 
-from cinema.locks import again_after_deadlock, hold_alone
+from cinema.locks import hold_exclusive, retry_on_deadlock
 from movies.errors import broken_constraint
 from movies.importing.plan import Film, Films
 from movies.importing.rows import Done, Refused, Result, Row, checked, refused
@@ -102,13 +102,13 @@ def plan(rows: Sequence[Row], films: Films) -> list[Result]:
     return [films.take(row) for row in rows]
 
 
-@again_after_deadlock
+@retry_on_deadlock
 @transaction.atomic
 def import_rows(rows: Sequence[Row]) -> list[Result]:
     """Bring in the rows, in one transaction. What the database refuses is refused alone."""
     if not rows:
         return []
-    hold_alone(LOCK)
+    hold_exclusive(LOCK)
     with connection.cursor() as cursor:
         # At the commit it would be too late to refuse a single row.
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")

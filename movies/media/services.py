@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from cinema.locks import hold_shared, try_hold_alone
+from cinema.locks import hold_shared, try_hold_exclusive
 from movies import selectors
 from movies.errors import FileRefused, FileTooLarge, NoPoster, NoTrailer
 from movies.media.files import (
@@ -218,7 +218,7 @@ def _named(which: Q) -> set[str]:
 def _delete(names: Sequence[str]) -> int:
     """Delete those that still no row names; none while an upload is about to name some."""
     with transaction.atomic():
-        if not try_hold_alone(MEDIA_LOCK):
+        if not try_hold_exclusive(MEDIA_LOCK):
             return 0
         keys = [row_key(name) for name in names]
         named = _named(Q(poster_upload__in=keys) | Q(trailer_upload__in=keys))

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from django.db import IntegrityError, transaction
 
 from cinema.errors import Unprocessable
-from cinema.locks import again_after_deadlock
+from cinema.locks import retry_on_deadlock
 from movies.days import ONE_DAY, ClockChange, cinema_day, clock_reading, local_time, moment_of
 from movies.errors import (
     DatesReversed,
@@ -30,7 +30,7 @@ from movies.search.index import index_movies
 MAX_COPIED = 5_000
 
 
-@again_after_deadlock
+@retry_on_deadlock
 @transaction.atomic
 def copy_screenings(*, order: ScreeningCopyIn) -> Placed:
     """Post the screenings of some days once more, so many days later or earlier.
@@ -111,7 +111,7 @@ def _reason_not_to(source: Screening, day: date, order: ScreeningCopyIn) -> str 
 MAX_POSTED = 500
 
 
-@again_after_deadlock
+@retry_on_deadlock
 @transaction.atomic
 def post_pattern(*, pattern: ScreeningPatternIn) -> Placed:
     """Post a movie in one hall on each of the days at each of the times.

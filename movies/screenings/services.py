@@ -12,7 +12,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from cinema.etags import check_if_match
-from cinema.locks import again_after_deadlock
+from cinema.locks import retry_on_deadlock
 from movies.days import ClockChange, cinema_day, local_time
 from movies.errors import DatesReversed, EndsAtUnknown, HallTaken, MovieNotFound, broken_constraint
 from movies.models import MAX_SCREENING_LENGTH, Movie, Screening
@@ -21,7 +21,7 @@ from movies.screenings.selectors import lock_hall, lock_movies, lock_screening
 from movies.search.index import index_movies
 
 
-@again_after_deadlock
+@retry_on_deadlock
 @transaction.atomic
 def create_screening(*, fields: Mapping[str, Any]) -> Screening:
     """Post a screening. `fields` are those of `ScreeningIn`; a hall is made on its first use.
@@ -35,7 +35,7 @@ def create_screening(*, fields: Mapping[str, Any]) -> Screening:
     return _write_screening(Screening(), {"ends_at": None, **fields}, movies)
 
 
-@again_after_deadlock
+@retry_on_deadlock
 @transaction.atomic
 def update_screening(
     *, screening_id: int, fields: Mapping[str, Any], if_match: str | None = None
@@ -56,7 +56,7 @@ def update_screening(
     return _write_screening(screening, changes, movies)
 
 
-@again_after_deadlock
+@retry_on_deadlock
 @transaction.atomic
 def delete_screening(*, screening_id: int, if_match: str | None = None) -> None:
     """Take a screening out for good; to show viewers that it is off, set `cancelled` instead.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,9 +10,9 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from kombu.exceptions import OperationalError as BrokerAway
 
 from cinema.errors import BackgroundJobsDisabled
+from cinema.task_queue import send_task
 from movies import selectors as movie_selectors
 from movies import services as movies
 from movies.errors import MovieExists, broken_constraint
@@ -24,8 +23,6 @@ from movies.tmdb.errors import FilmIncomplete, TmdbUnusable
 from movies.tmdb.mapping import shown
 from movies.tmdb.models import FilmDetails, ListedFilm, SyncReport, TmdbGenre
 from movies.tmdb.provenance import tmdb_writes
-
-log = logging.getLogger(__name__)
 
 
 def post_film(*, fields: Mapping[str, Any]) -> Movie:
@@ -184,12 +181,7 @@ def find_or_create_report(*, kind: str, fetched_before: datetime) -> SyncReport:
 
 def send_to_worker() -> None:
     """Have the worker look at the reports now, not only with beat's next turn."""
-    from movies.tmdb.tasks import resume_syncs
-
-    try:
-        resume_syncs.delay()
-    except (BrokerAway, OSError) as error:
-        log.warning("the sync waits for the broker: %s", error)
+    send_task("tmdb.resume_syncs")
 
 
 #: Younger data are not fetched again: less than the day between two nights.

@@ -6,6 +6,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from cinema.locks import lock_table
 from recommendations.errors import (
     AlgorithmAgainstItself,
     AnotherExperiment,
@@ -15,7 +16,6 @@ from recommendations.errors import (
 )
 from recommendations.experiments import selectors
 from recommendations.experiments.schemas import check_experiment_times
-from recommendations.locking import hold_writes
 from recommendations.models import Experiment, Impression
 
 #: By state what can no longer change: viewers have been shown lists by it.
@@ -34,7 +34,7 @@ def create_experiment(*, fields: Mapping[str, Any]) -> Experiment:
         AlgorithmAgainstItself, AnotherExperiment: As their names say.
         ExperimentEndsTooEarly: It would be over by now, or before it starts.
     """
-    hold_writes(Experiment)
+    lock_table(Experiment)
     experiment = Experiment(**fields)
     _check_is_not_over(experiment)
     return _write(experiment)
@@ -51,7 +51,7 @@ def update_experiment(*, experiment_id: int, fields: Mapping[str, Any]) -> Exper
         ExperimentHasBegun: With what the fields would change it would be another one.
         ExperimentEndsTooEarly: It would be over by now, or before it starts.
     """
-    hold_writes(Experiment)
+    lock_table(Experiment)
     experiment = selectors.get_experiment(experiment_id)
     now = timezone.now()
     state = experiment.state_at(now)

@@ -16,7 +16,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from cinema.errors import NotFound, Unauthorized
-from cinema.locks import again_after_deadlock, hold_alone
+from cinema.locks import hold_exclusive, retry_on_deadlock
 from movies.cached_responses import rating_changed
 from movies.days import cinema_day
 from movies.models import Movie
@@ -224,13 +224,13 @@ def _match_viewer(user_id: int, pending_ids: Sequence[int], matching: Matching) 
     return settled
 
 
-@again_after_deadlock
+@retry_on_deadlock
 @transaction.atomic
 def _carry_out(
     user_id: int, pending_ids: Sequence[int], matching: Matching
 ) -> tuple[int, list[int]]:
     """How many rows are settled, and the films whose ratings have changed."""
-    hold_alone(lock_name(user_id))
+    hold_exclusive(lock_name(user_id))
     user = User.objects.filter(pk=user_id).first()
     if user is None:
         return 0, []

@@ -19,8 +19,8 @@ from movies.days import cinema_day, local_time
 from recommendations.importing.formats import Deed
 from recommendations.importing.statements import Fault, NotKept, Place, Refused, Said
 from recommendations.models import Interaction
+from users.auth import lock_viewer
 from users.history import MAX_VIEWINGS
-from users.locks import lock_viewer
 from users.models import Playlist, PlaylistEntry, User, Viewing
 from users.playlists.schemas import MAX_FILMS, MAX_PLAYLISTS
 from users.playlists.services import next_position

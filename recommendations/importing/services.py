@@ -10,7 +10,7 @@ from typing import IO
 from django.db import transaction
 from django.utils import timezone
 
-from cinema.locks import again_after_deadlock, hold_alone
+from cinema.locks import hold_exclusive, retry_on_deadlock
 from movies.cached_responses import rating_changed
 from recommendations.importing.formats import Deed
 from recommendations.importing.matching import Film, Matching
@@ -79,13 +79,13 @@ def _imagine(
     return report_of(upload, matched, plan, pending, watchlist, dry_run=True)
 
 
-@again_after_deadlock
+@retry_on_deadlock
 @transaction.atomic
 def _carry_out(
     user: User, upload: Upload, films: Mapping[Wanted, Sequence[Film]], matching: Matching
 ) -> tuple[Plan, ViewerImportOut]:
     # Of two uploads at once the second one finds what the first has left.
-    hold_alone(lock_name(user.pk))
+    hold_exclusive(lock_name(user.pk))
     movie_ids = hold_movies(_movie_ids(films))
     published = {
         wanted: [film for film in found if film.pk in movie_ids] for wanted, found in films.items()

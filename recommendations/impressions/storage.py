@@ -12,7 +12,7 @@ from django.db import DataError, IntegrityError, connection, transaction
 from django.utils import timezone
 from psycopg.errors import ForeignKeyViolation
 
-from cinema.locks import again_after_deadlock
+from cinema.locks import retry_on_deadlock
 from recommendations.impressions import stream
 from recommendations.impressions.stream import StreamEntry
 from recommendations.models import Impression
@@ -101,7 +101,7 @@ def _store(entries: Sequence[StreamEntry]) -> list[StreamEntry]:
     raise AssertionError("unreachable")
 
 
-@again_after_deadlock
+@retry_on_deadlock
 @transaction.atomic
 def _write(entries: Sequence[StreamEntry]) -> list[StreamEntry]:
     shown = [entry.text for entry in entries if entry.kind == b"shown"]

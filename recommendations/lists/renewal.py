@@ -8,25 +8,22 @@ that made their own would keep everybody waiting.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 import orjson
-from kombu.exceptions import OperationalError as BrokerAway
 from redis import Redis
 
 from cinema.cache import shared
+from cinema.task_queue import send_task
 from movies import catalogue
 from recommendations.lists import list_cache
 from recommendations.lists.list_builder import LIST_LENGTH, ListQuery, build_lists
 from recommendations.lists.list_cache import CachedLists, ListVersion, RecommendationList
 from recommendations.matches.services import renew_matches
 from users.models import User
-
-log = logging.getLogger(__name__)
 
 #: Viewers by when they acted.
 QUEUE = "recommendations:renewing"
@@ -78,22 +75,13 @@ def request_renewal(user_id: int, *, is_patient: bool) -> None:
         return bool(pipeline.execute()[-1])
 
     if cache.ask(run):
-        _send()
+        send_task("recommendations.renew_lists", retry=False)
 
 
 def forget_request(user_id: int) -> None:
     """Take the viewer off the queue."""
     queue = shared().make_and_validate_key(QUEUE)
     shared().ask(lambda server: server.zrem(queue, str(user_id)))
-
-
-def _send() -> None:
-    from recommendations.tasks import renew_lists
-
-    try:
-        renew_lists.apply_async(retry=False)
-    except (BrokerAway, OSError) as error:
-        log.warning("lists are not renewed in the background: %s", type(error).__name__)
 
 
 def renew_waiting() -> int:
@@ -108,7 +96,7 @@ def renew_waiting() -> int:
             n_viewers += len(block)
             if time.monotonic() >= ends_at:
                 shared().set(SENT, 1, SENT_KEPT_S)
-                _send()
+                send_task("recommendations.renew_lists", retry=False)
                 return n_viewers
         shared().delete(SENT)
     return n_viewers

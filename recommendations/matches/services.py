@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 from numpy.typing import NDArray
 
-from cinema.locks import again_after_deadlock
+from cinema.locks import retry_on_deadlock
 from recommendations.dataset import History, load_dataset, load_histories, load_history
 from recommendations.engine.matrices import IdMap
 from recommendations.engine.viewer_pairs import SUMS, Pairs, matching_pairs
@@ -123,7 +123,7 @@ def _write(rows: NeighbourRows, *, of: int | None = None) -> list[tuple[int, int
         return []
 
 
-@again_after_deadlock
+@retry_on_deadlock
 @transaction.atomic
 def _write_at_once(rows: NeighbourRows, of: int | None) -> list[tuple[int, int]]:
     if of is not None:
@@ -183,7 +183,7 @@ def _write_portion(pairs: Pairs, users: IdMap, start: int, versions: dict[int, i
             return
 
 
-@again_after_deadlock
+@retry_on_deadlock
 @transaction.atomic
 def _replace(rows: NeighbourRows, first: int, last: int, versions: dict[int, int]) -> None:
     acted = [pk for pk, version in _taste_versions().items() if versions.get(pk) != version]

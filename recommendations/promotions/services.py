@@ -6,9 +6,9 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from cinema.locks import lock_table
 from movies import selectors as movies
 from recommendations.errors import AlreadyPinned, EndsTooEarly, PromotionNotFound, WrongForKind
-from recommendations.locking import hold_writes
 from recommendations.models import Promotion
 from recommendations.promotions import selectors
 from recommendations.promotions.schemas import check_promotion_times
@@ -42,7 +42,7 @@ def update_promotion(*, promotion_id: int, fields: Mapping[str, Any]) -> Promoti
         PromotionNotFound, EndsTooEarly, AlreadyPinned: As their names say.
         WrongForKind: A pin has no strength, and a boost no place.
     """
-    hold_writes(Promotion)
+    lock_table(Promotion)
     promotion = selectors.get_promotion(promotion_id)
     if (foreign := FOREIGN[Promotion.Kind(promotion.kind)]) in fields:
         raise WrongForKind(foreign, promotion.kind)
@@ -64,7 +64,7 @@ def write_promotion(*, promotion: Promotion) -> Promotion:
     except ValueError as error:
         raise EndsTooEarly(str(error)) from error
     # Of two at once each would find the place free.
-    hold_writes(Promotion)
+    lock_table(Promotion)
     if (standing := selectors.standing_in_the_way(promotion)) is not None:
         raise AlreadyPinned(promotion, standing)
     promotion.save()

@@ -7,7 +7,6 @@ would give the same. What the cinema changes in its films since shows with the n
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +15,10 @@ from typing import Any
 import orjson
 from django.conf import settings
 from django.db import connection, transaction
-from kombu.exceptions import OperationalError as BrokerAway
 
+from cinema.task_queue import send_task
 from movies.languages import primary_language
 from users.models import User
-
-log = logging.getLogger(__name__)
 
 STORED = """
 SELECT figures::text FROM user_interaction_summary
@@ -121,12 +118,7 @@ def stored_rows(user_id: int) -> Sequence[Mapping[str, Any]]:
 
 def refresh_soon() -> None:
     """Have the worker make it anew. Without a broker it is done within six hours."""
-    from recommendations.tasks import refresh_summary
-
-    try:
-        refresh_summary.delay()
-    except (BrokerAway, OSError) as error:
-        log.warning("the summary is made anew later, as the broker is away: %s", error)
+    send_task("recommendations.refresh_summary")
 
 
 def _figures(found: Mapping[str, Any]) -> ViewerFigures:

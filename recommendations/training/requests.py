@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from functools import partial
-from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from kombu.exceptions import OperationalError as BrokerAway
 
 from cinema.errors import BackgroundJobsDisabled
-from recommendations.locking import hold_writes
+from cinema.locks import lock_table
+from cinema.task_queue import send_task
 from recommendations.models import TrainingRun
-
-log = logging.getLogger(__name__)
 
 
 @transaction.atomic
@@ -29,7 +25,7 @@ def request_training() -> TrainingRun:
     """
     if not settings.ENABLE_BACKGROUND_JOBS:
         raise BackgroundJobsDisabled("Train by `manage.py train`.")
-    hold_writes(TrainingRun)  # two at once would both find none
+    lock_table(TrainingRun)  # two at once would both find none
     unfinished = TrainingRun.objects.filter(state__in=TrainingRun.UNFINISHED)
     if (waiting := unfinished.first()) is not None:
         return waiting
@@ -44,10 +40,4 @@ def send_to_trainer(run_id: int, *, expires_s: float | None = None) -> None:
     Args:
         expires_s: A trainer that takes the message later than this drops it.
     """
-    from recommendations.tasks import train
-
-    options: Any = {"expires": expires_s} if expires_s else {}
-    try:
-        train.apply_async((run_id,), **options)
-    except (BrokerAway, OSError) as error:
-        log.warning("training %d waits for the broker: %s", run_id, error)
+    send_task("recommendations.train", run_id, expires=expires_s)

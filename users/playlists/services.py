@@ -12,8 +12,9 @@ from django.db import connection, transaction
 from django.db.models import Max
 from django.utils import timezone
 
+from cinema.locks import retry_if_deleted
 from movies import selectors as movies
-from users.locks import lock_viewer, retry_if_deleted
+from users.auth import lock_viewer
 from users.models import Playlist, PlaylistEntry, PlaylistFollow, User
 from users.playlists import selectors
 from users.playlists.errors import (
