@@ -13,10 +13,10 @@ from django.utils import timezone
 
 from cinema.response_cache import responses
 from movies import catalogue
-from movies.cached_responses import LINKED, PROGRAMME
 from movies.days import cinema_day
 from movies.models import Screening
 from movies.programme import calendar
+from movies.programme.document import LINKED, PROGRAMME
 from tests.builders import Client, at, make_movie, make_screening
 from tests.calendars import calendar_events
 from tests.catalogue import programme, refused_fields

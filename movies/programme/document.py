@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from datetime import date, timedelta
 from functools import partial, wraps
 
@@ -12,9 +13,9 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
 from cinema.errors import database_away
-from cinema.http import Document
-from cinema.response_cache import responses
-from movies.cached_responses import LINKED, PROGRAMME, programme_document
+from cinema.http import Document, document_response
+from cinema.response_cache import CacheKind, responses
+from movies import catalogue
 from movies.catalogue import Snapshot
 from movies.days import cinema_day
 from movies.languages import NO_WORDS, language_filter
@@ -86,21 +87,39 @@ def coming_up(query: ProgrammeQuery) -> list[Movie]:
     return list(ordered[:MAX_COMING_UP])
 
 
-#: Makes the document of a part of the programme.
+#: Builds the document of a part of the programme.
 Builder = Callable[[ProgrammeQuery, Snapshot], Document]
+
+#: The programme is not in Valkey: it is served whether Valkey is there or not.
+PROGRAMME = CacheKind("programme", lambda: math.inf, memory_share=0.4, is_counted=False)
+#: The documents that the cinema's page links to stay, however many others are asked for.
+LINKED = CacheKind("linked programme", lambda: math.inf, entries=32, is_counted=False)
 
 
 def programme_response(build: Builder, query: ProgrammeQuery) -> HttpResponse:
     """Return the document as a response, built once for each change and process."""
-    return programme_document((build, query), partial(build, query), is_linked=query.is_linked())
+    return snapshot_response(_kind(query), (build, query), partial(build, query))
+
+
+def snapshot_response(
+    kind: CacheKind, question: Hashable, build: Callable[[Snapshot], Document]
+) -> HttpResponse:
+    """Return a document that counts as long as the snapshot that it is built from."""
+    current = catalogue.current()
+    snapshot = current.snapshot
+    version = None if current.stale else snapshot.key
+    return document_response(*responses.get(kind, question, version, partial(build, snapshot)))
 
 
 def snapshot_document(snapshot: Snapshot, build: Builder, query: ProgrammeQuery) -> Document:
-    """Return the document for one that is made of it."""
-    kind = LINKED if query.is_linked() else PROGRAMME
+    """Return the document for one that is built from it and from the same snapshot."""
     return responses.get_current(
-        kind, (build, query), snapshot.key, partial(build, query, snapshot)
+        _kind(query), (build, query), snapshot.key, partial(build, query, snapshot)
     )
+
+
+def _kind(query: ProgrammeQuery) -> CacheKind:
+    return LINKED if query.is_linked() else PROGRAMME
 
 
 def skip_parameter_parsing(

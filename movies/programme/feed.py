@@ -12,9 +12,9 @@ from django.utils.feedgenerator import Atom1Feed
 from django.utils.html import linebreaks
 
 from cinema.http import Document, absolute_url
-from movies.cached_responses import programme_document
 from movies.catalogue import Snapshot
 from movies.models import Movie
+from movies.programme.document import LINKED, snapshot_response
 from movies.programme.texts import credit, plain
 
 PATH = "/api/v1/movies/feed.atom"
@@ -30,7 +30,7 @@ class Feed(Atom1Feed):
 
 
 def feed_response() -> HttpResponse:
-    return programme_document(PATH, build_feed, is_linked=True)
+    return snapshot_response(LINKED, PATH, build_feed)
 
 
 def build_feed(snapshot: Snapshot) -> Document:
