@@ -1,4 +1,4 @@
-"""The cache, which may be away: Django's Redis backend, answering as if empty when it is."""
+"""The shared cache: Django's Redis backend, which behaves like an empty cache while it is away."""
 
 from __future__ import annotations
 
@@ -19,31 +19,27 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: After a failure the server is left alone for so long: requests must not queue up on time-outs.
+#: The server is not asked for so long after a failure: requests must not queue up on time-outs.
 PAUSE_S = 1.0
 
 
 class JsonSerializer:
-    """Values are JSON, or bytes, which stay as they are.
+    """Django's default is pickle, which runs the code that somebody has put into the cache.
 
-    A dataclass goes in as an object and comes out as a dictionary. Django's default is pickle,
-    which runs whatever stands in the cache.
+    A dataclass goes in as an object and comes out as a dictionary.
     """
 
-    #: No JSON begins with it.
-    RAW = b"\0"
-
     def dumps(self, value: object) -> bytes:
-        return self.RAW + value if isinstance(value, bytes) else orjson.dumps(value)
+        return orjson.dumps(value)
 
     def loads(self, data: bytes) -> object:
-        return data[1:] if data[:1] == self.RAW else orjson.loads(data)
+        return orjson.loads(data)
 
 
 class ForgivingRedisCache(RedisCache):
-    """A cache holds nothing that cannot be made again, so its absence fails no request."""
+    """A cache whose absence fails no request: everything in it can be made again."""
 
-    #: Of all threads. Zero while the server answers.
+    #: Monotonic seconds, for all threads; zero while the server answers.
     _away_until: ClassVar[float] = 0.0
     _trying: ClassVar[threading.Lock] = threading.Lock()
 
@@ -51,7 +47,7 @@ class ForgivingRedisCache(RedisCache):
         cls = ForgivingRedisCache
         if not cls._away_until:
             return self._attempt(operation, otherwise)
-        # One thread finds out whether it is back: on a server that hangs, all would hang with it.
+        # One thread tests whether the server is back: if it hangs, the other threads do not.
         if time.monotonic() < cls._away_until or not cls._trying.acquire(blocking=False):
             return otherwise
         try:
@@ -74,9 +70,9 @@ class ForgivingRedisCache(RedisCache):
         return self._forgive(lambda: get(key, default, version), default)
 
     def find(self, keys: Iterable[str]) -> dict[str, object] | None:
-        """What is there of these; None while the server is away, which says nothing of them."""
+        """Return the keys that exist, with their values; None while the server is away."""
         if not (wanted := list(keys)):
-            return {}  # to ask for nothing is an error of the server's, which would count as away
+            return {}  # the server refuses MGET without keys, which would count as away
         get_many = super().get_many
         return self._forgive(lambda: get_many(wanted), None)
 
@@ -97,7 +93,7 @@ class ForgivingRedisCache(RedisCache):
         timeout: float | None = DEFAULT_TIMEOUT,
         version: int | None = None,
     ) -> bool:
-        """Whether the caller was first; while the server is away, each is."""
+        """Return whether the key was new; True for every caller while the server is away."""
         add = super().add
         return self._forgive(lambda: add(key, value, timeout, version), True)
 
@@ -115,8 +111,9 @@ class ForgivingRedisCache(RedisCache):
         return self._forgive(lambda: delete(key, version), False)
 
     def keys_below(self, prefix: str) -> list[str]:
-        """The keys that begin so; none while the server is away. It walks through all that the
-        server has: for what is done rarely.
+        """Return the keys with this prefix; none while the server is away.
+
+        SCAN reads every key of the database, so this is not for a request.
         """
         start = self.make_and_validate_key(prefix)
         found = self.ask(lambda server: [*server.scan_iter(match=f"{start}*", count=1000)])
@@ -136,7 +133,7 @@ class ForgivingRedisCache(RedisCache):
         self.ask(run)
 
     def increase(self, key: str, amounts: Mapping[str, int], timeout: int) -> bool:
-        """Add to the counters of a group, all at once; whether that was possible."""
+        """Add to the counters of a group in one step; return whether the server was there."""
 
         def run() -> bool:
             name = self.make_and_validate_key(key)
@@ -150,7 +147,7 @@ class ForgivingRedisCache(RedisCache):
         return self._forgive(run, False)
 
     def counters(self, key: str) -> dict[str, int] | None:
-        """The counters of a group; None while the server is away."""
+        """Return the counters of a group; None while the server is away."""
 
         def run() -> dict[str, int]:
             name = self.make_and_validate_key(key)
@@ -160,13 +157,13 @@ class ForgivingRedisCache(RedisCache):
         return self._forgive(run, None)
 
     def ask(self, operation: Callable[[Redis], T]) -> T | None:
-        """What an operation on the server itself returns; None while it is away.
+        """Return the result of an operation on the server itself; None while it is away.
 
-        It names its keys in full: `make_and_validate_key`.
+        The operation names its keys in full: `make_and_validate_key`.
         """
         return self._forgive(lambda: operation(self._cache.get_client(write=True)), None)
 
 
 def shared() -> ForgivingRedisCache:
-    """The cache that all processes share, as this thread reaches it."""
+    """Return this thread's connection to the cache that all processes share."""
     return cast("ForgivingRedisCache", caches["default"])

@@ -1,8 +1,8 @@
-"""Conditional writes: `If-Match` holds a change back when somebody else was there first.
+"""ETags of editable rows, and conditional writes by `If-Match`.
 
-An ETag here has two parts. The first says when the row was last edited, the second what the body
-is. A reader's `If-None-Match` compares all of it; a writer's `If-Match` only the first part, as a
-ranking that the clock raised meanwhile is nobody's edit that could get lost.
+An ETag has two parts: the time of the row's last edit, and a hash of the body. `If-None-Match`
+compares both. `If-Match` compares the first part only: a ranking that the clock has raised
+meanwhile is no edit that could get lost.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ _etag = re.compile(r'(?:W/)?"([^"]*)"')
 
 
 def edit_mark(updated_at: datetime) -> str:
-    """Which edit of a row this is."""
+    """Return the first part of the ETag."""
     return format(int(updated_at.timestamp() * 1_000_000), "x")
 
 
 def edit_etag(updated_at: datetime, body: bytes) -> str:
-    """The ETag of a body that shows a row as of this edit."""
+    """Return the ETag of a body that shows a row after this edit."""
     return _etag_of(edit_mark(updated_at), body)
 
 
 def with_body(etag: str, body: bytes) -> str:
-    """The ETag of the same edit, shown by another body."""
+    """Return the ETag of the same edit for another body."""
     return _etag_of(etag.strip('"').partition("-")[0], body)
 
 
@@ -49,9 +49,9 @@ def _etag_of(mark: str, body: bytes) -> str:
 
 
 def check_if_match(if_match: str | None, updated_at: datetime) -> None:
-    """Hold a request's `If-Match` against the row, which must be locked until it is written.
+    """Compare a request's `If-Match` with the row, which must be locked until it is written.
 
-    Compressing proxies make ETags weak, and are forgiven.
+    Weak ETags are accepted, as compressing proxies make ETags weak.
 
     Raises:
         PreconditionFailed: The row was edited after the caller had read it.
@@ -64,7 +64,7 @@ def check_if_match(if_match: str | None, updated_at: datetime) -> None:
 
 
 def show_edit(response: HttpResponse, updated_at: datetime) -> None:
-    """Say in an operation's response which edit it shows; `editable` makes the ETag of it."""
+    """Put the edit into the response; `editable` completes the ETag."""
     response["ETag"] = edit_mark(updated_at)
 
 
@@ -79,5 +79,5 @@ def _complete_etag(view: Callable[..., HttpResponse]) -> Callable[..., HttpRespo
     return answer
 
 
-#: An operation that answers with one row, and calls `show_edit`.
+#: Decorator of an operation that returns one row and calls `show_edit`.
 editable = decorate_view(_complete_etag)
