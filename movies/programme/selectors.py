@@ -80,7 +80,8 @@ class ProgrammeQuery:
 
     def is_linked(self) -> bool:
         """Whether the cinema's own page leads to it."""
-        return self in (self.of_days(DEFAULT_DAYS), self.of_days(SUBSCRIBED_DAYS))
+        days = (self.last - self.first).days + 1
+        return days in (DEFAULT_DAYS, SUBSCRIBED_DAYS) and self == self.of_days(days)
 
 
 def list_programme_screenings(query: ProgrammeQuery) -> list[Screening]:
