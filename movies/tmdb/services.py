@@ -1,4 +1,4 @@
-"""What is written from TMDb's data: films posted, refreshed and emptied, and syncs asked for."""
+"""TMDb's data: fetched into our tables, written into movies, and erased when they are too old."""
 
 from __future__ import annotations
 
@@ -27,175 +27,10 @@ from movies.tmdb.provenance import tmdb_writes
 
 log = logging.getLogger(__name__)
 
-
-def post_film(*, fields: Mapping[str, Any]) -> Movie:
-    """Post the film of `fields["tmdb_id"]`; what else `fields` gives goes before TMDb's word.
-
-    Raises:
-        MovieExists: It stands already, by its TMDb id or by name and start date.
-        FilmIncomplete: TMDb does not know a field that must be there, and it was not given.
-        SlugTaken: Staff gave the slug, and another movie has it.
-        TmdbNotConnected, TmdbLacksFilm, TmdbUnusable, TmdbAway, TmdbRefused: No data.
-    """
-    tmdb_id = fields["tmdb_id"]
-    tmdb = client.connect()
-    if movie_id := selectors.movie_of(tmdb_id):
-        raise MovieExists(movie_id)
-    make_sure_of_genres(tmdb)
-    fetched = details_of(tmdb_id, tmdb)
-    known = mapping.movie_fields(fetched.details)
-    taken = {field: value for field, value in known.items() if field not in fields}
-    for field in mapping.REQUIRED:
-        if not taken.get(field, True):
-            raise FilmIncomplete(field)
-    provenance = {"tmdb_fields": sorted(taken), "tmdb_fetched_at": fetched.at}
-    with tmdb_writes():
-        return movies.create_movie(fields={**taken, **fields, **provenance})
-
-
-def refresh_movie(*, movie_id: int, fetched: Fetched) -> bool:
-    """Bring TMDb's fields of a movie up to date; returns whether a viewer could see a difference.
-
-    The first time, TMDb gets what is empty; later, what it filled and nobody has edited since.
-
-    Raises:
-        MovieNotFound: It was deleted or withdrawn meanwhile.
-        MovieExists: Another movie has the name that TMDb now gives this one.
-    """
-    known = mapping.movie_fields(fetched.details)
-    with tmdb_writes():
-        movie = movie_selectors.get_movie(movie_id, for_update=True)
-        fields = movie.tmdb_fields if movie.tmdb_fetched_at else _empty_fields(movie)
-        # An uploaded file is the office's, and an address would take its place.
-        fields = [field for field in fields if not getattr(movie, f"{field}_upload", "")]
-        changes = {
-            field: known[field]
-            for field in fields
-            if field in known
-            and (known[field] or field not in mapping.REQUIRED)
-            and known[field] != _present(movie, field)
-        }
-        if "genres" in changes and _same_genres(movie, changes["genres"]):
-            del changes["genres"]
-        if changes:
-            movies.update_movie(movie_id=movie_id, fields=changes)
-        # Not by the service: it would raise the catalogue's version, each night for each film.
-        Movie.objects.filter(pk=movie_id).update(
-            tmdb_fields=sorted(fields), tmdb_fetched_at=fetched.at
-        )
-    return bool(changes)
-
-
-def _empty_fields(movie: Movie) -> list[str]:
-    return [field for field, empty in mapping.EMPTY.items() if _present(movie, field) == empty]
-
-
-def _present(movie: Movie, field: str) -> Any:
-    if field == "genres":
-        return [genre.slug for genre in movie.genres.all()]
-    return getattr(movie, field)
-
-
-def _same_genres(movie: Movie, names: list[str]) -> bool:
-    return set(movies.find_or_create_genres(names)) == set(movie.genres.all())
-
-
-def erase_old() -> int:
-    """Erase what is older than TMDb's terms allow; returns how many rows and films.
-
-    Of a film, all that TMDb filled and that can be empty is emptied. Its name and protagonists
-    stay: a programme cannot do without them.
-    """
-    oldest = timezone.now() - timedelta(days=settings.TMDB_MAX_AGE_DAYS)
-    erased = sum(
-        model._default_manager.filter(fetched_at__lt=oldest).delete()[0]
-        for model in (FilmDetails, ListedFilm, TmdbGenre)
-    )
-    for movie_id in selectors.movies_older_than(oldest).values_list("pk", flat=True):
-        erased += _erase(movie_id, oldest)
-    return erased
-
-
-def _erase(movie_id: int, oldest: datetime) -> bool:
-    with tmdb_writes():
-        movie = selectors.movies_older_than(oldest).select_for_update().filter(pk=movie_id).first()
-        if movie is None:  # refreshed or edited a moment ago
-            return False
-        fields = set(movie.tmdb_fields) - {*mapping.REQUIRED, "genres"}
-        for field in fields:
-            setattr(movie, field, mapping.EMPTY[field])
-        if "genres" in movie.tmdb_fields:
-            movie.genres.clear()
-        movie.tmdb_fields, movie.tmdb_fetched_at = [], None
-        movie.save(update_fields=[*fields, "tmdb_fields", "tmdb_fetched_at", "updated_at"])
-    return True
-
-
-def request_sync(*, kind: str) -> SyncReport:
-    """Ask for a sync now; while one of the kind waits or runs, it is that one.
-
-    Raises:
-        TmdbNotConnected: There is no token.
-        BackgroundJobsDisabled: The sync would wait for a worker that is never started.
-    """
-    client.check_token()
-    _check_background_jobs()
-    report = find_or_create_report(kind=kind, fetched_before=timezone.now())
-    transaction.on_commit(send_to_worker)
-    return report
-
-
-def request_refresh(*, movie_ids: Iterable[int]) -> SyncReport:
-    """Ask for these movies to be refreshed now, however young their data are.
-
-    Raises:
-        TmdbNotConnected: There is no token.
-        BackgroundJobsDisabled: The sync would wait for a worker that is never started.
-    """
-    client.check_token()
-    _check_background_jobs()
-    report = SyncReport.objects.create(
-        kind=SyncReport.Kind.FILMS, fetched_before=timezone.now(), movie_ids=sorted(movie_ids)
-    )
-    transaction.on_commit(send_to_worker)
-    return report
-
-
-def _check_background_jobs() -> None:
-    if not settings.ENABLE_BACKGROUND_JOBS:
-        raise BackgroundJobsDisabled("Only a worker can fetch from TMDb.")
-
-
-def find_or_create_report(*, kind: str, fetched_before: datetime) -> SyncReport:
-    """The report of this kind that is not finished, or a new one."""
-    unfinished = SyncReport.objects.filter(
-        state__in=SyncReport.UNFINISHED, kind=kind, movie_ids=None
-    )
-    while True:
-        if (standing := unfinished.first()) is not None:
-            return standing
-        try:
-            with transaction.atomic():
-                return SyncReport.objects.create(kind=kind, fetched_before=fetched_before)
-        except IntegrityError as error:
-            if broken_constraint(error) != SyncReport.ONE_UNFINISHED:
-                raise  # otherwise another asked at the same moment
-
-
-def send_to_worker() -> None:
-    """Have the worker look at the reports now, not only with beat's next turn."""
-    from movies.tmdb.tasks import resume_syncs
-
-    try:
-        resume_syncs.delay()
-    except (BrokerAway, OSError) as error:
-        log.warning("the sync waits for the broker: %s", error)
-
-
-#: Younger data are not fetched again: less than the day between two nights.
+#: Younger data are not fetched again; less than the day between two nightly syncs.
 FRESH_FOR = timedelta(hours=20)
-#: Of each list; 20 films to a page.
-PAGES_OF_A_LIST = 3
+#: A page has 20 films.
+PAGES_PER_LIST = 3
 
 
 @dataclass(frozen=True)
@@ -206,7 +41,7 @@ class Fetched:
 
 @dataclass(frozen=True)
 class Changes:
-    """How many rows came, changed, stayed and went."""
+    """Counts of rows."""
 
     fetched: int = 0
     created: int = 0
@@ -216,10 +51,12 @@ class Changes:
 
 
 def details_of(tmdb_id: int, client: Client, *, newer_than: datetime | None = None) -> Fetched:
-    """The details of a film, fetched after `newer_than` (by default: fresh).
+    """Read the details of a film from our table, or from TMDb if they are older than `newer_than`.
+
+    The default of `newer_than` is `FRESH_FOR` ago.
 
     Raises:
-        TmdbLacksFilm, TmdbUnusable, TmdbAway, TmdbRefused: As their names say.
+        TmdbLacksFilm, TmdbUnusable, TmdbAway, TmdbRefused: TMDb gave no data.
     """
     row = FilmDetails.objects.filter(
         pk=tmdb_id,
@@ -241,15 +78,15 @@ def details_of(tmdb_id: int, client: Client, *, newer_than: datetime | None = No
 
 
 def fetch_list(name: ListName, client: Client) -> Changes:
-    """Replace one of TMDb's lists by what it is now; all or nothing."""
-    films: dict[int, payloads.Film] = {}
-    for number in range(1, PAGES_OF_A_LIST + 1):
+    """Replace our copy of one of TMDb's lists; all or nothing."""
+    films: dict[int, payloads.FilmSummary] = {}
+    for number in range(1, PAGES_PER_LIST + 1):
         page = client.listed(name, page=number)
-        for film in page.results:  # one may have moved on to the next page meanwhile
+        for film in page.results:  # a film may have moved to the next page meanwhile
             films.setdefault(film.id, film)
         if number >= (page.total_pages or 1):
             break
-    if not films:  # no day is so poor: the list that stands is better
+    if not films:  # no real list is empty: the old one is better
         raise TmdbUnusable(f"has nothing in its list {name!r}")
     now = timezone.now()
     rows = [
@@ -264,9 +101,9 @@ def fetch_list(name: ListName, client: Client) -> Changes:
 
 
 def fetch_genres(client: Client) -> Changes:
-    """TMDb's genres, each mapped to ours of the same name in our language or in English.
+    """Fetch TMDb's genres and map each to ours of the same name, in our language or in English.
 
-    What the office has mapped stays.
+    A mapping that staff have chosen stays.
     """
     names = _genre_names(client, settings.TMDB_LANGUAGE)
     english = names if settings.TMDB_LANGUAGE[:2] == "en" else _genre_names(client, "en")
@@ -274,7 +111,7 @@ def fetch_genres(client: Client) -> Changes:
         raise TmdbUnusable("names no genres")
     now, ours = timezone.now(), _our_genres()
     with transaction.atomic():
-        # In the order of their ids, as whoever else writes them: or two would wait in a circle.
+        # In the order of their ids, as every writer locks them: otherwise a deadlock is possible.
         standing = {row.pk: row for row in TmdbGenre.objects.select_for_update().order_by("pk")}
         rows = [
             TmdbGenre(
@@ -304,14 +141,14 @@ def _genre_names(client: Client, language: str) -> dict[int, str]:
 
 
 def _our_genres() -> dict[str, int]:
-    """The ids of the cinema's genres, by slug and by name in lower case."""
+    """Return the ids of our genres, by slug and by name in lower case."""
     genres = list(Genre.objects.all())
     by_name = {genre.name.lower(): genre.pk for genre in genres}
     return {genre.slug: genre.pk for genre in genres} | by_name
 
 
 def _compared(before: Mapping[int, object], after: Mapping[int, object]) -> Changes:
-    """What differs, by TMDb's id."""
+    """Count the differences; both mappings are by TMDb's id."""
     return Changes(
         fetched=len(after),
         created=len(after.keys() - before.keys()),
@@ -321,7 +158,172 @@ def _compared(before: Mapping[int, object], after: Mapping[int, object]) -> Chan
     )
 
 
-def make_sure_of_genres(client: Client) -> None:
-    """Fetch the genres if we have none yet: the week may be long."""
+def ensure_genres(client: Client) -> None:
+    """Fetch the genres if there are none: the weekly sync may be days away."""
     if not TmdbGenre.objects.exists():
         fetch_genres(client)
+
+
+def post_film(*, fields: Mapping[str, Any]) -> Movie:
+    """Create the movie of `fields["tmdb_id"]`; the other given fields override TMDb's.
+
+    Raises:
+        MovieExists: The catalogue has it, by its TMDb id or by name and start date.
+        FilmIncomplete: A required field is neither known to TMDb nor given.
+        SlugTaken: Another movie has the given slug.
+        TmdbNotConnected, TmdbLacksFilm, TmdbUnusable, TmdbAway, TmdbRefused: TMDb gave no data.
+    """
+    tmdb_id = fields["tmdb_id"]
+    tmdb = client.connect()
+    if movie_id := selectors.movie_of(tmdb_id):
+        raise MovieExists(movie_id)
+    ensure_genres(tmdb)
+    fetched = details_of(tmdb_id, tmdb)
+    known = mapping.movie_fields(fetched.details)
+    taken = {field: value for field, value in known.items() if field not in fields}
+    for field in mapping.REQUIRED:
+        if not taken.get(field, True):
+            raise FilmIncomplete(field)
+    provenance = {"tmdb_fields": sorted(taken), "tmdb_fetched_at": fetched.at}
+    with tmdb_writes():
+        return movies.create_movie(fields={**taken, **fields, **provenance})
+
+
+def refresh_movie(*, movie_id: int, fetched: Fetched) -> bool:
+    """Update the fields of a movie that are TMDb's; returns whether any changed.
+
+    The first refresh fills the empty fields; later ones update those that TMDb has filled and no
+    one has edited since.
+
+    Raises:
+        MovieNotFound: The movie was deleted or withdrawn meanwhile.
+        MovieExists: Another movie has the name that TMDb now gives this one.
+    """
+    known = mapping.movie_fields(fetched.details)
+    with tmdb_writes():
+        movie = movie_selectors.get_movie(movie_id, for_update=True)
+        fields = movie.tmdb_fields if movie.tmdb_fetched_at else _empty_fields(movie)
+        # An address would replace an uploaded file, which is never TMDb's.
+        fields = [field for field in fields if not getattr(movie, f"{field}_upload", "")]
+        changes = {
+            field: known[field]
+            for field in fields
+            if field in known
+            and (known[field] or field not in mapping.REQUIRED)
+            and known[field] != _present(movie, field)
+        }
+        if "genres" in changes and _same_genres(movie, changes["genres"]):
+            del changes["genres"]
+        if changes:
+            movies.update_movie(movie_id=movie_id, fields=changes)
+        # Not by `update_movie`, which would raise the catalogue version for each film each night.
+        Movie.objects.filter(pk=movie_id).update(
+            tmdb_fields=sorted(fields), tmdb_fetched_at=fetched.at
+        )
+    return bool(changes)
+
+
+def _empty_fields(movie: Movie) -> list[str]:
+    return [field for field, empty in mapping.EMPTY.items() if _present(movie, field) == empty]
+
+
+def _present(movie: Movie, field: str) -> Any:
+    if field == "genres":
+        return [genre.slug for genre in movie.genres.all()]
+    return getattr(movie, field)
+
+
+def _same_genres(movie: Movie, names: list[str]) -> bool:
+    return set(movies.find_or_create_genres(names)) == set(movie.genres.all())
+
+
+def erase_old() -> int:
+    """Erase data older than TMDb's terms allow; returns the number of rows and movies.
+
+    In a movie all fields that TMDb has filled are emptied, except the required ones: name and
+    protagonists stay.
+    """
+    oldest = timezone.now() - timedelta(days=settings.TMDB_MAX_AGE_DAYS)
+    erased = sum(
+        model._default_manager.filter(fetched_at__lt=oldest).delete()[0]
+        for model in (FilmDetails, ListedFilm, TmdbGenre)
+    )
+    for movie_id in selectors.movies_older_than(oldest).values_list("pk", flat=True):
+        erased += _erase(movie_id, oldest)
+    return erased
+
+
+def _erase(movie_id: int, oldest: datetime) -> bool:
+    with tmdb_writes():
+        movie = selectors.movies_older_than(oldest).select_for_update().filter(pk=movie_id).first()
+        if movie is None:  # refreshed or edited a moment ago
+            return False
+        fields = set(movie.tmdb_fields) - {*mapping.REQUIRED, "genres"}
+        for field in fields:
+            setattr(movie, field, mapping.EMPTY[field])
+        if "genres" in movie.tmdb_fields:
+            movie.genres.clear()
+        movie.tmdb_fields, movie.tmdb_fetched_at = [], None
+        movie.save(update_fields=[*fields, "tmdb_fields", "tmdb_fetched_at", "updated_at"])
+    return True
+
+
+def request_sync(*, kind: str) -> SyncReport:
+    """Create a sync now, or return the unfinished one of the kind.
+
+    Raises:
+        TmdbNotConnected: There is no token.
+        BackgroundJobsDisabled: There is no worker.
+    """
+    client.check_token()
+    _check_background_jobs()
+    report = find_or_create_report(kind=kind, fetched_before=timezone.now())
+    transaction.on_commit(send_to_worker)
+    return report
+
+
+def request_refresh(*, movie_ids: Iterable[int]) -> SyncReport:
+    """Create a sync that refreshes these movies, whatever the age of their data.
+
+    Raises:
+        TmdbNotConnected: There is no token.
+        BackgroundJobsDisabled: There is no worker.
+    """
+    client.check_token()
+    _check_background_jobs()
+    report = SyncReport.objects.create(
+        kind=SyncReport.Kind.FILMS, fetched_before=timezone.now(), movie_ids=sorted(movie_ids)
+    )
+    transaction.on_commit(send_to_worker)
+    return report
+
+
+def _check_background_jobs() -> None:
+    if not settings.ENABLE_BACKGROUND_JOBS:
+        raise BackgroundJobsDisabled("Only a worker can fetch from TMDb.")
+
+
+def find_or_create_report(*, kind: str, fetched_before: datetime) -> SyncReport:
+    """Return the unfinished report of this kind, or a new one."""
+    unfinished = SyncReport.objects.filter(
+        state__in=SyncReport.UNFINISHED, kind=kind, movie_ids=None
+    )
+    while True:
+        if (standing := unfinished.first()) is not None:
+            return standing
+        try:
+            with transaction.atomic():
+                return SyncReport.objects.create(kind=kind, fetched_before=fetched_before)
+        except IntegrityError as error:
+            if broken_constraint(error) != SyncReport.ONE_UNFINISHED:
+                raise  # otherwise another request created it at the same moment
+
+
+def send_to_worker() -> None:
+    """Wake the worker now, instead of at the next scheduled time."""
+    from movies.tmdb.tasks import resume_syncs
+
+    try:
+        resume_syncs.delay()
+    except (BrokerAway, OSError) as error:
+        log.warning("the sync waits for the broker: %s", error)
