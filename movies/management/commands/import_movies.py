@@ -15,16 +15,16 @@ from tqdm import tqdm
 
 from cinema.audit.recording import recording_as
 from movies.importing.files import STDIN, InputFile, guarded, opened
-from movies.importing.rows import Refused, Result
+from movies.importing.schemas import Result
 from movies.importing.services import import_all
-from movies.importing.tables import UnusableFile
+from movies.importing.tables import RefusedRow, UnusableFile
 
 #: So many rows are told of, and so many refused ones; `--verbosity 2` tells of all.
 TOLD = 100
 VALUE_LENGTH = 60
 REPORT_COLUMNS = ("line", "field", "message", "movie_id")
 
-Report = Callable[[Refused], None]
+Report = Callable[[RefusedRow], None]
 
 
 class Command(BaseCommand):
@@ -88,9 +88,9 @@ class Command(BaseCommand):
         )
         with bar, closing(rows):
             for result in import_all(rows, dry_run=options["dry_run"]):
-                outcome = "refused" if isinstance(result, Refused) else result.outcome
+                outcome = "refused" if isinstance(result, RefusedRow) else result.outcome
                 self._count[outcome] += 1
-                if isinstance(result, Refused):
+                if isinstance(result, RefusedRow):
                     report(result)
                 for line in self._told(result, outcome, file.name):
                     with bar.external_write_mode():
@@ -141,7 +141,7 @@ def _opened_report(path: Path | None, source: str) -> Iterator[Report]:
         writer = csv.writer(file)
         writer.writerow(REPORT_COLUMNS)
 
-        def write(refused: Refused) -> None:
+        def write(refused: RefusedRow) -> None:
             for error in refused.errors:
                 row = (refused.number, error.field, error.message, refused.movie_id or "")
                 writer.writerow([guarded(str(cell)) for cell in row])
@@ -150,7 +150,7 @@ def _opened_report(path: Path | None, source: str) -> Iterator[Report]:
 
 
 def _described(result: Result) -> str:
-    if isinstance(result, Refused):
+    if isinstance(result, RefusedRow):
         return result.reason
     movie = result.movie
     if result.outcome == "created":
