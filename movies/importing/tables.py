@@ -63,11 +63,17 @@ class TextLine:
 
 @dataclass(frozen=True)
 class CsvRecord:
-    """`number` is the number of the first line; `fault` says why there are no cells."""
+    """
+    Attributes:
+        number: The number of the first line.
+        fault: Why there are no cells.
+        is_broken: Whether the text itself is at fault, and not the number of cells.
+    """
 
     number: int
     cells: Sequence[str]
     fault: str | None = None
+    is_broken: bool = False
 
 
 class TextLines:
@@ -154,17 +160,24 @@ class CsvRecords:
     def __iter__(self) -> Iterator[CsvRecord]:
         while True:
             self._taken, self._chars = [], 0
+            cells: Sequence[str] = ()
             try:
                 cells = next(self._reader)
+                broken = next((line.fault for line in self._taken if line.fault), None)
             except StopIteration:
                 return
             except csv.Error as error:
-                yield CsvRecord(self._taken[0].number, (), _explained(error))
+                broken = _explained(error)
+            number = self._taken[0].number
+            if broken:
+                yield CsvRecord(number, (), broken, is_broken=True)
+            elif not any(cell.strip() for cell in cells):
                 continue
-            if fault := self._fault(cells):
-                yield CsvRecord(self._taken[0].number, (), fault)
-            elif any(cell.strip() for cell in cells):
-                yield CsvRecord(self._taken[0].number, cells)
+            elif len(cells) != self._n_columns:
+                fault = f"There are {len(cells)} cells for {self._n_columns} columns."
+                yield CsvRecord(number, (), fault)
+            else:
+                yield CsvRecord(number, cells)
 
     def read_again(self) -> None:
         """Read all lines of the last record again, except its first.
@@ -173,13 +186,6 @@ class CsvRecords:
         """
         self._pushed_back.extendleft(reversed(self._taken[1:]))
         self._reader = self._new_reader()
-
-    def _fault(self, cells: Sequence[str]) -> str | None:
-        if fault := next((line.fault for line in self._taken if line.fault), None):
-            return fault
-        if len(cells) != self._n_columns and any(cell.strip() for cell in cells):
-            return f"There are {len(cells)} cells for {self._n_columns} columns."
-        return None
 
     def _new_reader(self) -> Iterator[list[str]]:
         return csv.reader(iter(self._next_text, None), delimiter=self._separator, strict=True)
