@@ -12,7 +12,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 
 from cinema.locks import again_after_deadlock, hold_alone
-from movies.constraints import broken_constraint
+from movies.errors import broken_constraint
 from movies.importing.files import RawRow
 from movies.importing.plan import ImportPlan, PlannedMovie
 from movies.importing.schemas import (

@@ -31,7 +31,7 @@ class SyncReportAdmin(
 
 
 @admin.register(TmdbGenre)
-class TmdbGenreAdmin(StaffPage[TmdbGenre]):
+class TmdbGenreAdmin(StaffModelAdmin[TmdbGenre]):
     """Maps TMDb's genres to ours. Rows come and go with TMDb's own genres."""
 
     fields = ("name", "genre", "tmdb_id", "fetched_at")

@@ -20,8 +20,8 @@ from typing import IO
 
 import orjson
 
+from movies.errors import FileRefused
 from movies.importing.tables import CsvRecords, TextLines, UnusableFile, read_header
-from movies.media.errors import FileRefused
 from recommendations.importing.formats import column
 
 MAX_UNPACKED_MB = 50

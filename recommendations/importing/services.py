@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from cinema.locks import again_after_deadlock, hold_alone
-from movies.answers import rating_changed
+from movies.cached_responses import rating_changed
 from movies.importing.tables import RefusedRow
 from recommendations.importing.formats import Deed
 from recommendations.importing.matching import CatalogueFilm, FilmMatcher

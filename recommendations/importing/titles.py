@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from movies.search.words import RUN, spellings
+from movies.search.text import RUN, spellings
 
 YEARS = range(1870, 2201)
 #: The part of a title that is compared, as in `movies.sorting`.

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import IO
 
+from movies.errors import FileRefused
 from movies.importing.tables import RefusedRow, RowRefused
-from movies.media.errors import FileRefused
 from recommendations.importing.files import (
     Skipped,
     SourceFile,
