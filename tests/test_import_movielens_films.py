@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from movies.models import Genre, Movie
-from recommendations.importing.titles import parse_title
+from recommendations.importing.matching import parse_title
 from recommendations.models import Interaction
 from recommendations.movielens import catalogue
 from recommendations.movielens.catalogue import CatalogueMatcher

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from threading import Lock
 from time import monotonic
 from typing import Any, Literal, TypeVar
 
@@ -85,7 +86,8 @@ def connect(patience: Patience = ASKED) -> Client:
         TmdbNotConnected: There is no token, or it cannot be one.
     """
     check_token()
-    return Client(_http(settings.TMDB_BASE_URL), patience)
+    with _connecting:  # otherwise two threads could open two pools, and one would never be closed
+        return Client(_http(settings.TMDB_BASE_URL), patience)
 
 
 def check_token() -> None:
@@ -105,6 +107,9 @@ def is_connected() -> bool:
     except TmdbNotConnected:
         return False
     return True
+
+
+_connecting = Lock()
 
 
 @lru_cache(maxsize=1)

@@ -22,7 +22,12 @@ from movies.days import cinema_day
 from movies.importing.tables import RefusedRow
 from movies.models import Movie
 from recommendations.importing.formats import Deed
-from recommendations.importing.matching import FilmMatcher
+from recommendations.importing.matching import (
+    FilmMatcher,
+    WantedFilm,
+    hash_of,
+    hashed_title_keys,
+)
 from recommendations.importing.plan import (
     BelongingsPlan,
     MatchedStatement,
@@ -32,8 +37,7 @@ from recommendations.importing.plan import (
     watchlist_of,
     write_plan,
 )
-from recommendations.importing.statements import Statement, StatementRow, WantedFilm
-from recommendations.importing.titles import hash_of, hashed_title_keys
+from recommendations.importing.statements import Statement, StatementRow
 from recommendations.models import PendingImport
 from users.models import User
 

@@ -13,7 +13,7 @@ from cinema.locks import again_after_deadlock, hold_alone
 from movies.cached_responses import rating_changed
 from movies.importing.tables import RefusedRow
 from recommendations.importing.formats import Deed
-from recommendations.importing.matching import CatalogueFilm, FilmMatcher
+from recommendations.importing.matching import CatalogueFilm, FilmMatcher, WantedFilm
 from recommendations.importing.pending import PendingPlan
 from recommendations.importing.plan import (
     BelongingsPlan,
@@ -38,7 +38,7 @@ from recommendations.importing.schemas import (
     UnknownRow,
     ViewerImportOut,
 )
-from recommendations.importing.statements import StatementRow, WantedFilm
+from recommendations.importing.statements import StatementRow
 from recommendations.importing.uploads import Upload, read_upload
 from users.models import Playlist, User
 

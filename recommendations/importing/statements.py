@@ -12,7 +12,7 @@ from cinema.schemas import CONTROLS
 from movies.days import local_time, moment_of
 from movies.importing.tables import RowRefused
 from recommendations.importing.formats import Deed, Format, Reading, column
-from recommendations.importing.titles import YEARS, parse_title
+from recommendations.importing.matching import YEARS, WantedFilm, parse_title
 
 MAX_TITLE = 300
 #: The limit of a quotation in characters.
@@ -46,20 +46,6 @@ class NotKept(Exception):
 
 class NotAFilm(NotKept):
     """The row is about a series, a game, or the like."""
-
-
-@dataclass(frozen=True, slots=True)
-class WantedFilm:
-    """The film that a row means."""
-
-    titles: tuple[str, ...]
-    year: int | None
-    tmdb_id: int | None
-    imdb_id: str = ""
-
-    @property
-    def title(self) -> str:
-        return self.titles[0] if self.titles else ""
 
 
 @dataclass(frozen=True, slots=True)

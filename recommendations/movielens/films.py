@@ -14,7 +14,7 @@ from movies.importing.schemas import Keyword
 from movies.importing.tables import RowRefused
 from movies.schemas import GenreName
 from movies.types import Title
-from recommendations.importing.titles import YEARS, parse_title
+from recommendations.importing.matching import YEARS, parse_title
 from recommendations.movielens.files import (
     Folder,
     RefusedLines,
