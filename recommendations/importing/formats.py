@@ -8,22 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
+
+from recommendations.models import PendingImport
 
 SERVICES = "Letterboxd, IMDb, Trakt, SIMKL, TMDb, Movary or MovieLens"
 
 
-class Deed(StrEnum):
-    """What a row says that the viewer did with the film."""
-
-    RATED = "ratings"
-    #: With a day or a moment.
-    WATCHED = "viewings"
-    #: Without a day.
-    SEEN = "seen"
-    LIKED = "likes"
-    LISTED = "watchlist"
+#: Viewings have a day or a moment; films that are only `SEEN` have none.
+StatementKind = PendingImport.Kind
 
 
 @dataclass(frozen=True)
@@ -39,7 +32,7 @@ class Reading:
             for all.
     """
 
-    deed: Deed
+    kind: StatementKind
     at: str = ""
     value: str = ""
     half_stars: int = 0
@@ -127,15 +120,15 @@ FAVOURITES = "favorites favourites likes liked"
 
 
 def _rated(at: str, value: str, half_stars: int = 1, *, rounds: bool = False) -> Reading:
-    return Reading(Deed.RATED, at, value, half_stars, rounds)
+    return Reading(StatementKind.RATING, at, value, half_stars, rounds)
 
 
 def _watched(at: str, statuses: str = "") -> Reading:
-    return Reading(Deed.WATCHED, at, statuses=_columns(statuses))
+    return Reading(StatementKind.VIEWING, at, statuses=_columns(statuses))
 
 
 def _listed(at: str = "", statuses: str = "") -> Reading:
-    return Reading(Deed.LISTED, at, statuses=_columns(statuses))
+    return Reading(StatementKind.WATCHLIST, at, statuses=_columns(statuses))
 
 
 def _format(name: str, needs: str, *readings: Reading, words: str = "", **more: Any) -> Format:
@@ -147,9 +140,9 @@ def _by_file_name(
 ) -> tuple[Format, ...]:
     """Make three formats with the same columns, which the name of the file tells apart."""
     return (
-        _format(f"{stem}-watched", needs, Reading(Deed.SEEN, at), words="watched", **more),
+        _format(f"{stem}-watched", needs, Reading(StatementKind.SEEN, at), words="watched", **more),
         _format(f"{stem}-watchlist", needs, _listed(at), words="watchlist", **more),
-        _format(f"{stem}-likes", needs, Reading(Deed.LIKED, at), words=likes, **more),
+        _format(f"{stem}-likes", needs, Reading(StatementKind.LIKE, at), words=likes, **more),
     )
 
 
@@ -220,7 +213,7 @@ FORMATS = (
     _format(
         "trakt-favourites",
         "listedat title",
-        Reading(Deed.LIKED, "listedat"),
+        Reading(StatementKind.LIKE, "listedat"),
         words=FAVOURITES,
     ),
     _format(
@@ -248,7 +241,7 @@ FORMATS = (
     _format(
         "tmdb-favourites",
         TMDB,
-        Reading(Deed.LIKED, "daterated"),
+        Reading(StatementKind.LIKE, "daterated"),
         TMDB_RATED,
         words=FAVOURITES,
         **TMDB_FORM,

@@ -21,7 +21,7 @@ from movies.cached_responses import rating_changed
 from movies.days import cinema_day
 from movies.importing.tables import RefusedRow
 from movies.models import Movie
-from recommendations.importing.formats import Deed
+from recommendations.importing.formats import StatementKind
 from recommendations.importing.matching import (
     FilmMatcher,
     WantedFilm,
@@ -53,15 +53,6 @@ ROWS_AT_ONCE = 5_000
 #: A bulk INSERT takes five times as long.
 COLUMNS = [field.attname for field in PendingImport._meta.concrete_fields if not field.primary_key]
 COPY = f"COPY {PendingImport._meta.db_table} ({', '.join(COLUMNS)}) FROM STDIN"
-
-KINDS = {
-    Deed.RATED: Kind.RATING,
-    Deed.WATCHED: Kind.VIEWING,
-    Deed.SEEN: Kind.SEEN,
-    Deed.LIKED: Kind.LIKE,
-    Deed.LISTED: Kind.WATCHLIST,
-}
-DEEDS = {kind: deed for deed, kind in KINDS.items()}
 
 
 class PendingImportNotFound(NotFound):
@@ -102,7 +93,7 @@ class PendingPlan:
         title_keys = self._matcher.key_hashes(row.film)
         film = _film_hash(row.film, title_keys)
         for said in row.statements:
-            key = film, KINDS[said.deed], _day(said)
+            key = film, said.kind, _day(said)
             pending = self._created.get(key) or self._standing.get(key)
             if pending is not None:
                 self._update(key, pending, said)
@@ -117,7 +108,7 @@ class PendingPlan:
 
     def _update(self, key: Key, pending: PendingImport, said: Statement) -> None:
         """A later rating replaces an earlier one; one with a date goes before one without."""
-        if said.deed is not Deed.RATED or not _is_later(said.at, pending.said_at):
+        if said.kind is not StatementKind.RATING or not _is_later(said.at, pending.said_at):
             return
         if (pending.half_stars, pending.said_at) != (said.half_stars, said.at):
             pending.half_stars, pending.said_at = said.half_stars, said.at
@@ -136,7 +127,7 @@ def _film_hash(film: WantedFilm, title_keys: Sequence[int]) -> int:
 
 
 def _day(said: Statement) -> date | None:
-    if said.deed is not Deed.WATCHED or said.at is None:
+    if said.kind is not StatementKind.VIEWING or said.at is None:
         return None
     return said.day or cinema_day(said.at)
 
@@ -270,4 +261,4 @@ def _wanted(title: str, original_title: str, year: int | None, tmdb_id: int | No
 
 
 def _statement(row: PendingImport) -> Statement:
-    return Statement(DEEDS[Kind(row.kind)], row.said_at, row.day, row.half_stars)
+    return Statement(StatementKind(row.kind), row.said_at, row.day, row.half_stars)

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from movies.days import cinema_day, local_time
 from movies.importing.tables import RefusedRow, RowRefused
-from recommendations.importing.formats import Deed
+from recommendations.importing.formats import StatementKind
 from recommendations.importing.statements import NotKept, Statement
 from recommendations.models import Interaction
 from users.history import MAX_VIEWINGS
@@ -32,7 +32,13 @@ Outcome = Literal["created", "updated", "unchanged"]
 #: Earlier than any date of a file.
 UNDATED = datetime.min.replace(tzinfo=UTC)
 #: Statements without a day come after those with one.
-ORDER = (Deed.RATED, Deed.LIKED, Deed.WATCHED, Deed.SEEN, Deed.LISTED)
+ORDER = (
+    StatementKind.RATING,
+    StatementKind.LIKE,
+    StatementKind.VIEWING,
+    StatementKind.SEEN,
+    StatementKind.WATCHLIST,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,38 +101,38 @@ class BelongingsPlan:
         self.seen: dict[int, datetime] = {}
         self.viewings: list[tuple[int, datetime]] = []
         self.listed: list[int] = []
-        self.counts: Counter[tuple[Deed, Outcome]] = Counter()
+        self.counts: Counter[tuple[StatementKind, Outcome]] = Counter()
         self.refused: list[RefusedRow] = []
         self.passed_over: list[RefusedRow] = []
 
     def apply(self, matched: Iterable[MatchedStatement]) -> None:
         """Apply all statements, the oldest rating first, so that the newest one stays."""
-        by_deed: defaultdict[Deed, list[MatchedStatement]] = defaultdict(list)
+        by_kind: defaultdict[StatementKind, list[MatchedStatement]] = defaultdict(list)
         for each in matched:
-            by_deed[each.statement.deed].append(each)
-        by_deed[Deed.RATED].sort(key=lambda each: each.statement.at or UNDATED)
-        for deed in ORDER:
-            for each in by_deed[deed]:
+            by_kind[each.statement.kind].append(each)
+        by_kind[StatementKind.RATING].sort(key=lambda each: each.statement.at or UNDATED)
+        for kind in ORDER:
+            for each in by_kind[kind]:
                 self._apply(each)
 
     def _apply(self, each: MatchedStatement) -> None:
         said = each.statement
         try:
-            match said.deed:
-                case Deed.RATED:
+            match said.kind:
+                case StatementKind.RATING:
                     outcome = self._rate(each.movie_id, said)
-                case Deed.LIKED:
+                case StatementKind.LIKE:
                     outcome = self._like(each.movie_id, said.at or self._now)
-                case Deed.WATCHED | Deed.SEEN:
+                case StatementKind.VIEWING | StatementKind.SEEN:
                     outcome = self._watch(each.movie_id, said)
-                case Deed.LISTED:
+                case StatementKind.WATCHLIST:
                     outcome = self._list(each.movie_id)
         except RowRefused as fault:
             self.refused.append(RefusedRow(each.number, str(fault), each.file))
         except NotKept as reason:
             self.passed_over.append(RefusedRow(each.number, str(reason), each.file))
         else:
-            self.counts[said.deed, outcome] += 1
+            self.counts[said.kind, outcome] += 1
 
     def _rate(self, movie_id: int, said: Statement) -> Outcome:
         """Keep the later rating. One without a date may be older than any other."""
@@ -155,7 +161,7 @@ class BelongingsPlan:
         if said.at is None:
             return self._see(movie_id)
         days = self._has.days[movie_id]
-        is_dated = said.deed is Deed.WATCHED
+        is_dated = said.kind is StatementKind.VIEWING
         if (said.day or cinema_day(said.at)) in days if is_dated else days:
             return "unchanged"
         if len(self.viewings) == self._has.room_in_history:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from cinema.locks import again_after_deadlock, hold_alone
 from movies.cached_responses import rating_changed
 from movies.importing.tables import RefusedRow
-from recommendations.importing.formats import Deed
+from recommendations.importing.formats import StatementKind
 from recommendations.importing.matching import CatalogueFilm, FilmMatcher, WantedFilm
 from recommendations.importing.pending import PendingPlan
 from recommendations.importing.plan import (
@@ -44,10 +44,10 @@ from users.models import Playlist, User
 
 #: Viewings with and without a day are reported together.
 KINDS = {
-    "ratings": {Deed.RATED},
-    "viewings": {Deed.WATCHED, Deed.SEEN},
-    "likes": {Deed.LIKED},
-    "watchlist": {Deed.LISTED},
+    "ratings": {StatementKind.RATING},
+    "viewings": {StatementKind.VIEWING, StatementKind.SEEN},
+    "likes": {StatementKind.LIKE},
+    "watchlist": {StatementKind.WATCHLIST},
 }
 
 Found = Mapping[WantedFilm, Sequence[CatalogueFilm]]
@@ -119,8 +119,8 @@ def _report(
     unknown = [row for row in upload.rows if not found[row.film]]
     refused = [*upload.refused, *plan.refused, *pending.refused]
     passed_over = [*upload.passed_over, *plan.passed_over]
-    total = _counts(plan, set(Deed))
-    by_kind = {kind: _counts(plan, deeds) for kind, deeds in KINDS.items()}
+    total = _counts(plan, set(StatementKind))
+    by_kind = {kind: _counts(plan, kinds) for kind, kinds in KINDS.items()}
     return ViewerImportOut(
         dry_run=dry_run,
         files=[ReadFile(name=name, format=form.name) for name, form in upload.formats.items()],
@@ -152,10 +152,10 @@ def _report(
     )
 
 
-def _counts(plan: BelongingsPlan, deeds: Collection[Deed]) -> Counts:
+def _counts(plan: BelongingsPlan, kinds: Collection[StatementKind]) -> Counts:
     count: Counter[str] = Counter()
-    for (deed, outcome), number in plan.counts.items():
-        if deed in deeds:
+    for (kind, outcome), number in plan.counts.items():
+        if kind in kinds:
             count[outcome] += number
     return Counts(created=count["created"], updated=count["updated"], unchanged=count["unchanged"])
 

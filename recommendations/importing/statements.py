@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, time
 from cinema.schemas import CONTROLS
 from movies.days import local_time, moment_of
 from movies.importing.tables import RowRefused
-from recommendations.importing.formats import Deed, Format, Reading, column
+from recommendations.importing.formats import Format, Reading, StatementKind, column
 from recommendations.importing.matching import YEARS, WantedFilm, parse_title
 
 MAX_TITLE = 300
@@ -57,7 +57,7 @@ class Statement:
         day: The day, where the file names no time.
     """
 
-    deed: Deed
+    kind: StatementKind
     at: datetime | None
     day: date | None
     half_stars: int = 0
@@ -99,9 +99,9 @@ def statement_row(
         raise RowRefused(
             "The row says nothing of the film: neither when it was watched nor a rating."
         )
-    if any(each.deed is Deed.RATED for each in found):
+    if any(each.kind is StatementKind.RATING for each in found):
         # A rating implies that the viewer has seen the film.
-        found = [each for each in found if each.deed is not Deed.SEEN or each.at]
+        found = [each for each in found if each.kind is not StatementKind.SEEN or each.at]
     return StatementRow(file, number, film, tuple(found))
 
 
@@ -147,8 +147,10 @@ def _statement(reading: Reading, cells: Mapping[str, str], now: datetime) -> Sta
     if reading.value and not value:
         return None
     at, day = _moment(when, now) if when else (None, None)
-    deed = Deed.SEEN if reading.deed is Deed.WATCHED and at is None else reading.deed
-    return Statement(deed, at, day, _half_stars(value, reading) if value else 0)
+    kind = (
+        StatementKind.SEEN if reading.kind is StatementKind.VIEWING and at is None else reading.kind
+    )
+    return Statement(kind, at, day, _half_stars(value, reading) if value else 0)
 
 
 def _half_stars(text: str, reading: Reading) -> int:

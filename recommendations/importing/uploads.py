@@ -23,8 +23,8 @@ from recommendations.importing.formats import (
     LETTERBOXD_RATINGS,
     LETTERBOXD_REVIEWS,
     SERVICES,
-    Deed,
     Format,
+    StatementKind,
     column,
     formats_of,
 )
@@ -266,7 +266,7 @@ def _prefer_ratings_to_diary(upload: Upload) -> None:
 def _without_ratings(rows: Sequence[StatementRow], files: set[str]) -> Iterator[StatementRow]:
     for row in rows:
         if row.file in files:
-            kept = tuple(each for each in row.statements if each.deed is not Deed.RATED)
+            kept = tuple(each for each in row.statements if each.kind is not StatementKind.RATING)
             yield replace(row, statements=kept)
         else:
             yield row
