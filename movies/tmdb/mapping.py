@@ -58,7 +58,7 @@ def movie_fields(details: Details) -> dict[str, Any]:
     }
 
 
-def shown(film: FilmSummary) -> dict[str, Any]:
+def summary_fields(film: FilmSummary) -> dict[str, Any]:
     """Return the fields that a list of films shows."""
     title = film.title or film.original_title or "?"
     return {

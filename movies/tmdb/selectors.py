@@ -8,7 +8,7 @@ from django.utils import timezone
 from cinema.schemas import Pagination
 from movies.models import Movie, Screening
 from movies.tmdb.client import ListName, check_token, connect
-from movies.tmdb.mapping import shown
+from movies.tmdb.mapping import summary_fields
 from movies.tmdb.models import ListedFilm, SyncReport
 from movies.tmdb.provenance import ATTRIBUTION
 from movies.tmdb.schemas import FilmOut, FilmSearch, FilmsOut
@@ -38,7 +38,9 @@ def search(filters: FilmSearch) -> FilmsOut:
     ours = movies_of([film.id for film in found.results])
     pages = min(found.total_pages or 0, PAGES_IN_A_SEARCH)
     return FilmsOut(
-        data=[FilmOut(**shown(film), movie_id=ours.get(film.id)) for film in found.results],
+        data=[
+            FilmOut(**summary_fields(film), movie_id=ours.get(film.id)) for film in found.results
+        ],
         pagination=Pagination(
             page=filters.page,
             per_page=FILMS_TO_A_PAGE,

@@ -21,7 +21,6 @@ from movies.models import Genre, Movie
 from movies.tmdb import client, mapping, payloads, selectors
 from movies.tmdb.client import Client, ListName
 from movies.tmdb.errors import FilmIncomplete, TmdbUnusable
-from movies.tmdb.mapping import shown
 from movies.tmdb.models import FilmDetails, ListedFilm, SyncReport, TmdbGenre
 from movies.tmdb.provenance import tmdb_writes
 
@@ -50,7 +49,7 @@ class Changes:
     erased: int = 0
 
 
-def details_of(tmdb_id: int, client: Client, *, newer_than: datetime | None = None) -> Fetched:
+def details_of(tmdb_id: int, tmdb: Client, *, newer_than: datetime | None = None) -> Fetched:
     """Read the details of a film from our table, or from TMDb if they are older than `newer_than`.
 
     The default of `newer_than` is `FRESH_FOR` ago.
@@ -65,7 +64,7 @@ def details_of(tmdb_id: int, client: Client, *, newer_than: datetime | None = No
     ).first()
     if row is not None:
         return Fetched(payloads.Details.model_validate(row.payload), row.fetched_at)
-    fetched = Fetched(client.details(tmdb_id), timezone.now())
+    fetched = Fetched(tmdb.details(tmdb_id), timezone.now())
     FilmDetails.objects.update_or_create(
         tmdb_id=tmdb_id,
         defaults={
@@ -77,11 +76,11 @@ def details_of(tmdb_id: int, client: Client, *, newer_than: datetime | None = No
     return fetched
 
 
-def fetch_list(name: ListName, client: Client) -> Changes:
+def fetch_list(name: ListName, tmdb: Client) -> Changes:
     """Replace our copy of one of TMDb's lists; all or nothing."""
     films: dict[int, payloads.FilmSummary] = {}
     for number in range(1, PAGES_PER_LIST + 1):
-        page = client.listed(name, page=number)
+        page = tmdb.listed(name, page=number)
         for film in page.results:  # a film may have moved to the next page meanwhile
             films.setdefault(film.id, film)
         if number >= (page.total_pages or 1):
@@ -90,7 +89,7 @@ def fetch_list(name: ListName, client: Client) -> Changes:
         raise TmdbUnusable(f"has nothing in its list {name!r}")
     now = timezone.now()
     rows = [
-        ListedFilm(list=name, rank=rank, fetched_at=now, **shown(film))
+        ListedFilm(list=name, rank=rank, fetched_at=now, **mapping.summary_fields(film))
         for rank, film in enumerate(films.values(), start=1)
     ]
     with transaction.atomic():
@@ -100,13 +99,13 @@ def fetch_list(name: ListName, client: Client) -> Changes:
     return _compared(before, {row.tmdb_id: row.rank for row in rows})
 
 
-def fetch_genres(client: Client) -> Changes:
+def fetch_genres(tmdb: Client) -> Changes:
     """Fetch TMDb's genres and map each to ours of the same name, in our language or in English.
 
     A mapping that staff have chosen stays.
     """
-    names = _genre_names(client, settings.TMDB_LANGUAGE)
-    english = names if settings.TMDB_LANGUAGE[:2] == "en" else _genre_names(client, "en")
+    names = _genre_names(tmdb, settings.TMDB_LANGUAGE)
+    english = names if settings.TMDB_LANGUAGE[:2] == "en" else _genre_names(tmdb, "en")
     if not names:
         raise TmdbUnusable("names no genres")
     now, ours = timezone.now(), _our_genres()
@@ -135,8 +134,8 @@ def fetch_genres(client: Client) -> Changes:
     return _compared(before, names)
 
 
-def _genre_names(client: Client, language: str) -> dict[int, str]:
-    found = client.genres(language=language).genres
+def _genre_names(tmdb: Client, language: str) -> dict[int, str]:
+    found = tmdb.genres(language=language).genres
     return {genre.id: genre.name for genre in found if genre.id and genre.name}
 
 
@@ -158,10 +157,10 @@ def _compared(before: Mapping[int, object], after: Mapping[int, object]) -> Chan
     )
 
 
-def ensure_genres(client: Client) -> None:
+def ensure_genres(tmdb: Client) -> None:
     """Fetch the genres if there are none: the weekly sync may be days away."""
     if not TmdbGenre.objects.exists():
-        fetch_genres(client)
+        fetch_genres(tmdb)
 
 
 def post_film(*, fields: Mapping[str, Any]) -> Movie:
