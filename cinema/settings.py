@@ -346,7 +346,6 @@ TMDB_IMAGE_URL = read("TMDB_IMAGE_URL", url_of("https", "http"), "https://image.
 TMDB_POSTER_SIZE = read("TMDB_POSTER_SIZE", one_of("w342", "w500", "w780", "original"), "w500")
 TMDB_LANGUAGE = read("TMDB_LANGUAGE", matching(r"[a-z]{2}(-[A-Z]{2})?", "de-DE"), "en-US")
 TMDB_REGION = read("TMDB_REGION", matching(r"([A-Z]{2})?", "DE"), "")
-TMDB_REQUESTS_PER_S = read("TMDB_REQUESTS_PER_S", whole(1, 50), "40")
 TMDB_MAX_AGE_DAYS = read("TMDB_MAX_AGE_DAYS", whole(0, 180), "180")
 TMDB_USE_FOR_TRAINING = read("TMDB_USE_FOR_TRAINING", boolean, "false")
 

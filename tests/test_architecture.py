@@ -145,3 +145,14 @@ def test_endpoints_hold_no_query() -> None:
 def test_no_room_is_called_anything(name: str) -> None:
     for folder in (*APPS, "cinema"):
         assert not [path for path in python_files(folder) if path.stem == name]
+
+
+def test_only_commands_and_the_evaluation_import_the_movielens_loader() -> None:
+    folder = ROOT / "recommendations"
+    for path in (path for app in (*APPS, "cinema") for path in python_files(app)):
+        if path.is_relative_to(folder / "movielens") or path == folder / "evaluation.py":
+            continue
+        if not path.is_relative_to(folder / "management"):
+            for module in modules(path):
+                loader = ("recommendations.movielens.", "recommendations.evaluation")
+                assert not module.startswith(loader), f"{path} imports {module}"

@@ -16,7 +16,7 @@ from cinema.development.processes import wait_for
 from movies import scheduled_updates
 from movies import services as movies
 from movies.importing import services
-from movies.importing.rows import Result, Row
+from movies.importing.schemas import MovieRow, Result
 from movies.models import Movie
 from tests.builders import Client, interact, make_movie, make_user
 from tests.catalogue import film, while_uncommitted
@@ -146,7 +146,7 @@ def test_an_interrupted_import_keeps_whole_batches_and_goes_on(
 ) -> None:
     batches = iter(["first"])
 
-    def import_one_batch(rows: Sequence[Row]) -> list[Result]:
+    def import_one_batch(rows: Sequence[MovieRow]) -> list[Result]:
         if next(batches, None) is None:
             with transaction.atomic():
                 original(rows)
@@ -167,7 +167,7 @@ def test_an_interrupted_import_keeps_whole_batches_and_goes_on(
 def test_a_database_that_fails_ends_the_import_with_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(rows: Sequence[Row]) -> list[Result]:
+    def fail(rows: Sequence[MovieRow]) -> list[Result]:
         raise OperationalError("no space left on device")
 
     monkeypatch.setattr(services, "import_rows", fail)

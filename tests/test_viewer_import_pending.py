@@ -16,7 +16,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from cinema.celery import app
-from movies.importing.rows import checked
+from movies.importing.schemas import validated
 from movies.importing.services import import_rows
 from movies.models import Movie
 from recommendations.importing import pending
@@ -159,7 +159,7 @@ def by_import(staff: Client) -> None:
 
 def by_file(staff: Client) -> None:
     film = {"name": TITLE, "protagonists": ["X"], "start_date": "2026-12-03", "release_year": 1962}
-    import_rows([checked(1, film)])  # type: ignore[list-item]
+    import_rows([validated(1, film)])  # type: ignore[list-item]
 
 
 def by_renaming(staff: Client) -> None:

@@ -1,4 +1,4 @@
-"""What stands beside an import: the same rows by COPY, which knows nothing of films."""
+"""The comparison for an import: the same rows by COPY alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 from django.db import connection, transaction
 
-#: Each after those that it refers to.
+#: In the order of their foreign keys.
 TABLES = ("movies_genre", "movies_movie", "movies_movie_genres")
 FIND_COLUMNS = """
 SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute
@@ -22,7 +22,7 @@ def empty_catalogue() -> None:
 
 
 def write_changed(*, source: str, target: str) -> None:
-    """The films of a file, each with another overview."""
+    """Write the films of a file again, each with another overview."""
     with open(source, "rb") as lines, open(target, "wb") as changed:
         for line in lines:
             film = orjson.loads(line)

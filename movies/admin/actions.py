@@ -21,7 +21,7 @@ from movies.screenings import services as screenings
 from movies.screenings.schemas import ScreeningCopyIn
 from movies.screenings.services import Unplaced
 from movies.tmdb import services as tmdb
-from movies.tmdb.sync import is_connected
+from movies.tmdb.client import is_connected
 
 Action = Callable[[Any, HttpRequest, QuerySet[Any]], None]
 

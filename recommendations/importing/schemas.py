@@ -7,11 +7,11 @@ from ninja import Field, Schema
 from movies.types import LocalTime
 from recommendations.models import PendingImport
 
-#: Of each kind of row that came to nothing; all of them are counted.
+#: The limit of each list of rows in the report; all rows are counted.
 MAX_TOLD = 200
 MAX_CANDIDATES = 10
 
-#: Which of three files with the same columns it is.
+#: The kind of a file, where three kinds have the same columns.
 Content = Literal["watched", "watchlist", "likes"]
 
 

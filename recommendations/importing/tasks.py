@@ -12,17 +12,17 @@ from recommendations.importing import pending
 log = logging.getLogger(__name__)
 
 LOCK = "recommendations.match_pending_imports"
-#: Longer than a transaction that adds films or imports a file: either may commit after the run that
-#: would have seen the other.
+#: Longer than a transaction that adds films or imports a file: each may commit after the run that
+#: should have seen it.
 WINDOW = timedelta(minutes=15)
 
 
 @shared_task(name=LOCK)
 def match_pending_imports(all_films: bool = False) -> None:
-    """Carry out what viewers have said of films that were added. Safe to deliver twice.
+    """Apply pending statements to films that were added. Safe to deliver twice.
 
-    Beat sends it each minute for the films of the last minutes, and each hour for all films: the
-    worker may have been away.
+    Beat sends it each minute for recent films, and each hour for all films, in case the worker was
+    away.
     """
     with single_run(LOCK) as acquired:
         since = None if all_films else timezone.now() - WINDOW
