@@ -58,9 +58,7 @@ def test_with_a_part_alone_a_composite_is_none(settings: Settings) -> None:
     settings.TRAINING_ALGORITHMS = ["ensemble"]
     settings.EASE_MAX_ITEMS = 0
     make_audience(viewers_each=6)
-    left_out = train_release().left_out
-    if "slim" in left_out:
-        assert left_out["ensemble"] == "Of its parts the release has als."
+    assert train_release().left_out["ensemble"] == "Of its parts the release has als."
 
 
 def test_the_settings_of_this_cinema_reach_the_models(settings: Settings) -> None:
