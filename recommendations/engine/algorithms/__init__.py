@@ -27,3 +27,6 @@ ALGORITHMS: dict[str, type[Recommender]] = {
         UserKnnRecommender,
     )
 }
+
+#: Algorithms that are gone. A release that was trained with them is served without them.
+RETIRED = frozenset({"bpr", "slim"})
