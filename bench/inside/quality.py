@@ -31,10 +31,10 @@ def measure(*, name: str, split: str, folder: str, k: int, seed: int) -> dict[st
         "learned_from": int(parts.train.nnz),
         "quality": asdict(one.quality),
         "intervals": {
-            what: bootstrap_interval(values) for what, values in one.judged.by_user.items()
+            what: bootstrap_interval(values) for what, values in one.lists.by_user.items()
         },
         "fit_s": one.fit_s,
         "score_ms": 1000 * one.score_s / max(one.quality.users, 1),
         "peak_mb": (peak_bytes - before_bytes) / 1e6,
-        "ndcg_by_user": one.judged.by_user["ndcg"].tolist(),
+        "ndcg_by_user": one.lists.by_user["ndcg"].tolist(),
     }

@@ -16,11 +16,10 @@ from recommendations.engine.algorithms.ensemble import (
     learn_weights,
 )
 from recommendations.engine.algorithms.popularity import PopularityRecommender
-from recommendations.engine.evaluation.quality import evaluate
 from recommendations.engine.evaluation.splits import leave_last_out
 from recommendations.engine.matrices import Array, ItemFeatures, Scores
 from recommendations.engine.recommender import Recommender
-from tests.engine.camps import Data, csr, data_of, two_camps
+from tests.engine.camps import Data, csr, data_of, evaluate, two_camps
 
 N_USERS, N_ITEMS, N_CAMPS = 120, 48, 4
 
