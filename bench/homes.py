@@ -88,7 +88,7 @@ class Home:
         port = free_port()
         child = Child(
             name=application.partition(":")[0],
-            command=[sys.executable, "-m", "bench.web", application],
+            command=[sys.executable, "-m", "bench.program", "web", application],
             home=self.path,
             environment={
                 **self.environment,

@@ -15,7 +15,7 @@ from cinema.locks import lock_table
 from cinema.response_cache import PolledValue
 from recommendations import selectors
 from recommendations.engine import artifacts
-from recommendations.engine.algorithms import ALGORITHMS
+from recommendations.engine.algorithms import ALGORITHMS, RETIRED
 from recommendations.engine.artifacts import ArtifactError, model_arrays
 from recommendations.engine.matrices import IdMap
 from recommendations.engine.rating_predictor import RatingPredictor
@@ -117,6 +117,7 @@ def load_release(release: Release) -> LoadedRelease:
         recommenders = {
             name: ALGORITHMS[name].from_arrays(model_arrays(arrays, name))
             for name in manifest["algorithms"]
+            if name not in RETIRED
         }
         items = IdMap(np.asarray(arrays["item_ids"], dtype=np.int64))
         loaded = LoadedRelease(release.pk, None, items, recommenders)

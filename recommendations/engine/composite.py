@@ -1,4 +1,4 @@
-"""Algorithms that are made of others: a weighted sum of what these say."""
+"""Algorithms made of other algorithms: a weighted mean of their normalised scores."""
 
 from __future__ import annotations
 
@@ -14,17 +14,96 @@ from recommendations.engine.artifacts import model_arrays
 from recommendations.engine.matrices import Array, ItemFeatures, Scores
 from recommendations.engine.recommender import NotFittedError, Recommender
 
-#: In the arrays, beside those of the parts.
+#: The name of the weights among the arrays of the parts.
 WEIGHTS = "weights"
 
 
-class Composite(Recommender):
-    """Parts and their weights. A part without an opinion gives its weight to the others.
+@dataclass(frozen=True)
+class Blend:
+    """The blended scores of several models.
 
-    Fitted by itself it fits its parts; in a release it stands on those that are there anyway.
+    Attributes:
+        scores: (n_rows, n_items) float32, 0 to 1; NaN where no part has an opinion.
+        leading: (n_rows, n_items) int8, the index in `parts` of the part that added most to the
+            score; -1 for none.
+        parts: The names of the parts.
     """
 
-    #: What it is made of, by name.
+    scores: Scores
+    leading: NDArray[np.int8]
+    parts: tuple[str, ...]
+
+
+def blend(
+    scores: Mapping[str, Scores],
+    weights: Mapping[str, float],
+    *,
+    shape: tuple[int, ...],
+    items: NDArray[np.integer] | None = None,
+) -> Blend:
+    """The weighted mean of the normalised scores; where a part is NaN, the others share its weight.
+
+    Args:
+        scores: (n_rows, n_items) by part.
+        weights: By part, not negative; a part without a weight is left out.
+        shape: (n_rows, n_items), which `scores` does not tell if it is empty.
+        items: (m,) columns of the result. The scores are normalised over all columns all the same.
+    """
+    if items is not None:
+        shape = (*shape[:-1], len(items))
+    total, weight_of_all = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)
+    most, leading = np.full(shape, -np.inf, dtype=np.float32), np.full(shape, -1, dtype=np.int8)
+    for place, (name, values) in enumerate(scores.items()):
+        weight = np.float32(weights.get(name, 0.0))
+        if not weight:
+            continue
+        share = _normalised(values, items)
+        known = ~np.isnan(values if items is None else values[..., items])
+        share *= weight
+        total += share
+        np.add(weight_of_all, weight, out=weight_of_all, where=known)
+        leads = share > most
+        leads &= known
+        np.copyto(leading, np.int8(place), where=leads)
+        np.copyto(most, share, where=leads)
+    with np.errstate(invalid="ignore"):
+        total /= weight_of_all
+    return Blend(total, leading, tuple(scores))
+
+
+def min_max_normalised(scores: Scores) -> Scores:
+    """Scale each row to 0 (its least score) to 1 (its greatest); NaN stays NaN.
+
+    A row of equal scores becomes 0. Of eight ways to make scores comparable, this one lost least
+    in `hybrid`.
+    """
+    known = ~np.isnan(scores)
+    return np.where(known, _normalised(scores), np.float32(np.nan))
+
+
+def _normalised(scores: Scores, items: NDArray[np.integer] | None = None) -> Scores:
+    """`min_max_normalised` with 0 for NaN, of all or of some columns.
+
+    It works in place, because new arrays take longer than the arithmetic.
+    """
+    least = np.fmin.reduce(scores, axis=-1, keepdims=True, initial=np.inf)
+    greatest = np.fmax.reduce(scores, axis=-1, keepdims=True, initial=-np.inf)
+    span = greatest - least
+    # A smaller span is rounding, which scaling would blow up.
+    rounding = np.maximum(1e-4 * np.maximum(np.abs(least), np.abs(greatest)), 1e-12)
+    span[~(span > rounding)] = np.inf
+    values = (scores if items is None else scores[..., items]) - least
+    values /= span
+    return np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+class Composite(Recommender):
+    """A weighted mean of parts. Where a part has no opinion, the others share its weight.
+
+    `fit` fits the parts; in a release `compose` uses the models that the release has anyway.
+    """
+
+    #: The parts, by name.
     part_types: ClassVar[Mapping[str, type[Recommender]]]
 
     def __init__(self, *, weights: Mapping[str, float] | None = None) -> None:
@@ -39,7 +118,7 @@ class Composite(Recommender):
         return self._parts
 
     def compose(self, fitted: Mapping[str, Recommender]) -> Self:
-        """Stand on models that are fitted already; what is not among them is no part."""
+        """Use models that are fitted already; parts that are not among them are left out."""
         self._parts = {name: fitted[name] for name in self.part_types if name in fitted}
         return self
 
@@ -49,12 +128,8 @@ class Composite(Recommender):
         items: ItemFeatures | None = None,
         times: csr_matrix | None = None,
     ) -> Self:
-        return self.compose(
-            {
-                name: algorithm().fit(interactions, items, times)
-                for name, algorithm in self.part_types.items()
-            }
-        )
+        make = self.part_types.items()
+        return self.compose({name: part().fit(interactions, items, times) for name, part in make})
 
     def blended(
         self,
@@ -62,9 +137,9 @@ class Composite(Recommender):
         times: csr_matrix | None = None,
         items: NDArray[np.integer] | None = None,
     ) -> Blend:
-        """The scores, and which part did most for each; of `items` alone where they are given.
+        """The scores and the leading part of each, for all items or only for `items`.
 
-        Of a user to whom no part has anything personal to say there is no opinion.
+        All NaN for a user for whom no personal part has an opinion.
         """
         scores = {name: part.score(history, times) for name, part in self.parts.items()}
         return self.blended_from(scores, shape=history.shape, items=items)
@@ -76,7 +151,7 @@ class Composite(Recommender):
         shape: tuple[int, ...],
         items: NDArray[np.integer] | None = None,
     ) -> Blend:
-        """The same from what each of the parts has said, (n_rows, n_items)."""
+        """`blended` from the (n_rows, n_items) scores of each part."""
         known = np.zeros(shape[0], dtype=bool)
         for name, values in scores.items():
             if self.parts[name].is_personal:
@@ -103,17 +178,17 @@ class Composite(Recommender):
         entries: NDArray[np.integer],
         times: csr_matrix | None = None,
     ) -> Mapping[str, Scores]:
-        """By part what `scores_without` says."""
+        """The `scores_without` of each part."""
         return {
             name: part.scores_without(history, entries, times) for name, part in self.parts.items()
         }
 
     def _weights(self) -> Mapping[str, float]:
-        """Of each part, not negative; equal ones where none are given."""
+        """The weight of each part, not negative; equal if none are given."""
         return self.weights if self.weights is not None else dict.fromkeys(self.parts, 1.0)
 
     def to_arrays(self) -> dict[str, Array]:
-        """Those of the parts are the parts' own: `artifacts.save` writes them once."""
+        """The weights, and the arrays of the parts, which `artifacts.save` writes only once."""
         arrays: dict[str, Array] = {
             f"{name}.{key}": array
             for name, part in self.parts.items()
@@ -125,92 +200,10 @@ class Composite(Recommender):
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:
         weights = np.asarray(arrays[WEIGHTS], dtype=np.float64).tolist()
-        recommender = cls(weights=dict(zip(cls.part_types, weights, strict=True)))
-        return recommender.compose(
-            {
-                name: algorithm.from_arrays(own)
-                for name, algorithm in cls.part_types.items()
-                if (own := model_arrays(arrays, name))
-            }
-        )
-
-
-@dataclass(frozen=True)
-class Blend:
-    """Several models' scores in one.
-
-    Attributes:
-        scores: (n_rows, n_items) float32, NaN where no part has an opinion.
-        leading: (n_rows, n_items) int8, the place in `parts` of the one that did most for the
-            score; -1 for none.
-        parts: Their names.
-    """
-
-    scores: Scores
-    leading: NDArray[np.int8]
-    parts: tuple[str, ...]
-
-
-def blend(
-    scores: Mapping[str, Scores],
-    weights: Mapping[str, float],
-    *,
-    shape: tuple[int, ...],
-    items: NDArray[np.integer] | None = None,
-) -> Blend:
-    """The weighted mean of the normalised scores.
-
-    For an item of which a part has no opinion, its weight goes to the others.
-
-    Args:
-        scores: By part, (n_rows, n_items) each.
-        weights: By part, not negative; one that is not named has none.
-        items: Columns that alone are asked for, (m,): the blend has only these. All the same the
-            scores are normalised over all columns.
-    """
-    if items is not None:
-        shape = (*shape[:-1], len(items))
-    total, weight_of_all = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)
-    most, leading = np.full(shape, -np.inf, dtype=np.float32), np.full(shape, -1, dtype=np.int8)
-    for place, (name, values) in enumerate(scores.items()):
-        weight = np.float32(weights.get(name, 0.0))
-        if not weight:
-            continue
-        share = _normalised(values, items)
-        known = ~np.isnan(values if items is None else values[..., items])
-        share *= weight
-        total += share
-        np.add(weight_of_all, weight, out=weight_of_all, where=known)
-        leads = share > most
-        leads &= known
-        np.copyto(leading, np.int8(place), where=leads)
-        np.copyto(most, share, where=leads)
-    with np.errstate(invalid="ignore"):
-        total /= weight_of_all
-    return Blend(total, leading, tuple(scores))
-
-
-def min_max_normalised(scores: Scores) -> Scores:
-    """Each row from 0, its least opinion, to 1, its greatest; NaN stays NaN.
-
-    A row in which all are equal becomes 0. Of eight ways to make scores comparable this lost least
-    in `hybrid` (docs/decisions/0044).
-    """
-    known = ~np.isnan(scores)
-    return np.where(known, _normalised(scores), np.float32(np.nan))
-
-
-def _normalised(scores: Scores, items: NDArray[np.integer] | None = None) -> Scores:
-    """The same with 0 in place of NaN, of all or of some columns.
-
-    In place: new arrays take longer than the arithmetic.
-    """
-    least = np.fmin.reduce(scores, axis=-1, keepdims=True, initial=np.inf)
-    greatest = np.fmax.reduce(scores, axis=-1, keepdims=True, initial=-np.inf)
-    span = greatest - least
-    # Where they differ by less, rounding would be made as large as what is told apart.
-    rounding = np.maximum(1e-4 * np.maximum(np.abs(least), np.abs(greatest)), 1e-12)
-    span[~(span > rounding)] = np.inf
-    values = (scores if items is None else scores[..., items]) - least
-    values /= span
-    return np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        # Not strict: the ensemble of an older release ends with a weight of SLIM, which is gone.
+        recommender = cls(weights=dict(zip(cls.part_types, weights, strict=False)))
+        return recommender.compose({
+            name: part.from_arrays(own)
+            for name, part in cls.part_types.items()
+            if (own := model_arrays(arrays, name))
+        })  # fmt: skip

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix
 
+from recommendations.engine.evaluation.quality import Quality, evaluate_lists
+from recommendations.engine.evaluation.splits import Split
 from recommendations.engine.matrices import ItemFeatures
 from recommendations.engine.recommender import Recommender
 
@@ -68,3 +70,7 @@ def two_camps() -> Data:
     for user in range(N_USERS):
         likes[user, withheld_item(user)] = 0
     return data_of(csr(likes))
+
+
+def evaluate(recommender: Recommender, split: Split, **how: Any) -> Quality:
+    return Quality.of(evaluate_lists(recommender, split, **how))

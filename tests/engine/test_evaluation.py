@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from recommendations.engine.evaluation import quality
-from recommendations.engine.evaluation.quality import Quality, evaluate, evaluate_lists
+from recommendations.engine.evaluation.quality import Quality, evaluate_lists
 from recommendations.engine.evaluation.splits import Split
 from recommendations.engine.matrices import Array, ItemFeatures, Scores
 from recommendations.engine.ranking.candidates import top_items
 from recommendations.engine.recommender import Recommender
-from tests.engine.camps import csr
+from tests.engine.camps import csr, evaluate
 
 NAN = float("nan")
 

@@ -109,7 +109,7 @@ def test_of_nothing_there_is_nothing(n_items: int) -> None:
 
 @pytest.mark.parametrize("name", sorted(ALGORITHMS))
 def test_directions_say_what_the_algorithm_says_of_each_item(name: str) -> None:
-    if name in ("als", "bpr"):
+    if name == "als":
         recommender = two_camps().fit(ALGORITHMS[name]())
         directions = recommender.item_directions()
         assert directions is not None

@@ -15,12 +15,11 @@ from scipy.sparse import csr_matrix
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.engine.algorithms.als import AlsRecommender
 from recommendations.engine.algorithms.popularity import PopularityRecommender
-from recommendations.engine.evaluation.quality import evaluate
 from recommendations.engine.evaluation.splits import Split, leave_last_out
 from recommendations.engine.evaluation.tuning import ENOUGH_USERS, divide_budget, tune
 from recommendations.engine.matrices import Array, ItemFeatures, Scores
 from recommendations.engine.recommender import Recommender
-from tests.engine.camps import csr, data_of
+from tests.engine.camps import csr, data_of, evaluate
 
 N_USERS, N_ITEMS = 60, 40
 

@@ -1,4 +1,4 @@
-"""Folding a user in: factors for whoever comes with a history, solved for on the item factors.
+"""Fold-in: compute the factors of a user from a history and the item factors.
 
 Hu, Koren and Volinsky (2008), doi:10.1109/ICDM.2008.22, equation 4.
 """
@@ -15,24 +15,27 @@ from scipy.sparse import csr_matrix
 
 from recommendations.engine.matrices import Scores, one_thread
 
+Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
+
+#: Items liked by fewer users have no opinion: a single user would make them look alike.
+ENOUGH_VIEWERS = 5
 
 
 @dataclass(frozen=True)
 class FactorModel:
-    """What scoring needs.
+    """A fitted factorisation.
 
     Attributes:
-        item_factors: (n_items, k) float32; a row of zeros for an item that nobody has touched,
-            unless it is cold.
-        gram: (k, k) float64, the touched items' cross product plus the regularisation.
-        known: (n_items,) bool, the items that somebody has touched.
-        cold: (n_items,) bool, those that nobody has, with factors from what they are made of.
-        liked_by: (n_items,) int32, how many users have liked each.
+        item_factors: (n_items, k) float32; zeros for an item that is neither known nor cold.
+        gram: (k, k) float64, the cross product of the known items' factors plus regularisation.
+        known: (n_items,) bool, the items with interactions.
+        cold: (n_items,) bool, the items without interactions whose factors come from features.
+        liked_by: (n_items,) int32, number of users who like the item.
         scale: The confidence of a weight of 1.
     """
 
-    item_factors: NDArray[np.float32]
+    item_factors: Float32
     gram: Float64
     known: NDArray[np.bool_]
     cold: NDArray[np.bool_]
@@ -50,20 +53,32 @@ class FactorModel:
         return np.ascontiguousarray(cho_solve(cho_factor(self.gram), factors.T).T)
 
     @cached_property
-    def lengths(self) -> NDArray[np.float32]:
-        """(n_items,) of the factors; NaN where too few have liked the item to say who they are."""
-        return lengths_of_liked(self.item_factors, self.liked_by)
+    def lengths(self) -> Float32:
+        """(n_items,) lengths of the factors; NaN for items that fewer than ENOUGH_VIEWERS like."""
+        lengths = np.linalg.norm(self.item_factors, axis=1)
+        return np.where(self.liked_by < ENOUGH_VIEWERS, np.nan, lengths).astype(np.float32)
+
+    def cosines_with(self, item: int) -> Scores:
+        """(n_items,) from -1 to 1, between each item and this one; NaN where `lengths` is NaN."""
+        direction = self.item_factors[item] / self.lengths[item]
+        cosines: Scores = self.item_factors @ direction / self.lengths
+        return cosines.clip(-1, 1)
+
+    def unit_vectors(self) -> Scores:
+        """(n_items, k) of length 1; NaN where `lengths` is NaN."""
+        vectors: Scores = self.item_factors / self.lengths[:, None]
+        return vectors
 
 
 @dataclass(frozen=True)
 class FoldedIn:
-    """One user, solved for.
+    """The factors of one user, with what is needed to leave entries out.
 
     Attributes:
         vector: (k,) float64, the user's factors.
         cholesky: The factorised left side of the user's equations.
-        entries: (m,) places in the history that the model has factors of.
-        factors: (m, k) float64, the item factors of those entries.
+        entries: (m,) positions in the history of the items that have factors.
+        factors: (m, k) float64, the factors of these items.
         pull, beyond: (m,) float64, as in `_Equations`.
     """
 
@@ -75,10 +90,11 @@ class FoldedIn:
     beyond: Float64
 
     def without(self, entries: NDArray[np.integer]) -> Float64:
-        """(1 + n, k) the user's factors, and what they would be without each of the entries.
+        """(1 + n, k) float64: the user's factors, then the factors without each of the n entries.
 
         By the formula of Sherman and Morrison: (A − d·yy')⁻¹(b − p·y) = x − z·(p − d·y'x) / (1 −
-        d·y'z) with z = A⁻¹y, where p is the pull of the entry. NaN where nothing liked is left.
+        d·y'z) with z = A⁻¹y, where p is the pull of the entry and d its `beyond`. NaN where no
+        liked item is left.
         """
         vectors = np.tile(self.vector, (1 + len(entries), 1))
         places = np.searchsorted(self.entries, entries)
@@ -96,13 +112,13 @@ class FoldedIn:
 
 @dataclass(frozen=True)
 class _Equations:
-    """What is known of one user.
+    """The terms of one user's equations.
 
     Attributes:
-        entries: (m,) places in the history that the model has factors of.
-        items: (m,) their items.
-        pull: (m,) float64, the confidence of a positive entry, 0 for a negative one.
-        beyond: (m,) float64, by how much the confidence goes beyond what `gram` holds of the item.
+        entries: (m,) positions in the history of the items that have factors.
+        items: (m,) these items.
+        pull: (m,) float64, the confidence of a positive entry; 0 for a negative one.
+        beyond: (m,) float64, the confidence minus the share of it that `gram` contains already.
     """
 
     entries: NDArray[np.intp]
@@ -112,7 +128,7 @@ class _Equations:
 
 
 def _equations(model: FactorModel, history: csr_matrix, row: int) -> _Equations | None:
-    """None without a known liked item."""
+    """None if the history has no liked item with factors."""
     start, end = history.indptr[row], history.indptr[row + 1]
     items, weights = history.indices[start:end], history.data[start:end]
     entries = np.flatnonzero(model.known[items] | model.cold[items])
@@ -120,13 +136,13 @@ def _equations(model: FactorModel, history: csr_matrix, row: int) -> _Equations 
     pull = np.maximum(confidence, 0)
     if not pull.any():
         return None
-    # As untouched with confidence 1, a known item is in the cross product; a cold one is not.
+    # `gram` contains each known item with confidence 1, and no cold item.
     beyond = np.abs(confidence) - model.known[items[entries]]
     return _Equations(entries, items[entries], pull, beyond)
 
 
 def fold_in(model: FactorModel, history: csr_matrix, row: int) -> FoldedIn | None:
-    """Solve for one user as `implicit` does in training; None without a known liked item."""
+    """Solve for one user, as `implicit` does; None without a liked item with factors."""
     own = _equations(model, history, row)
     if own is None:
         return None
@@ -138,10 +154,10 @@ def fold_in(model: FactorModel, history: csr_matrix, row: int) -> FoldedIn | Non
 
 
 def fold_in_all(model: FactorModel, history: csr_matrix) -> NDArray[np.float32]:
-    """(n_rows, k) float32, the factors of each user; NaN without a known liked item.
+    """(n_rows, k) float32, the factors of each user; NaN without a liked item with factors.
 
-    The same as `fold_in`. A user of few items is solved for in as many unknowns as items, by the
-    matrix inversion lemma: (G + Y'DY)⁻¹ Y'p = G⁻¹Y' (I + D Y G⁻¹ Y')⁻¹ p.
+    Equal to `fold_in`. For a user with few items it solves a system of that size, by the matrix
+    inversion lemma: (G + Y'DY)⁻¹ Y'p = G⁻¹Y' (I + D Y G⁻¹ Y')⁻¹ p.
     """
     k = model.gram.shape[0]
     vectors = np.full((history.shape[0], k), np.nan, dtype=np.float32)
@@ -165,32 +181,3 @@ def _by_its_items(model: FactorModel, own: _Equations) -> Float64:
     left.flat[:: len(left) + 1] += 1
     vector: Float64 = np.linalg.solve(left, own.pull) @ solved
     return vector
-
-
-#: Items that one and the same viewer alone has liked are no more alike than that.
-ENOUGH_VIEWERS = 5
-
-
-def lengths_of_liked(
-    item_factors: NDArray[np.float32], liked_by: NDArray[np.int32]
-) -> NDArray[np.float32]:
-    """(n_items,) of the factors; NaN where fewer than ENOUGH_VIEWERS have liked the item."""
-    lengths = np.linalg.norm(item_factors, axis=1)
-    return np.where(liked_by < ENOUGH_VIEWERS, np.nan, lengths).astype(np.float32)
-
-
-def cosines_with(
-    item_factors: NDArray[np.float32], lengths: NDArray[np.float32], item: int
-) -> Scores:
-    """(n_items,) from -1 to 1, of each item and this one; NaN where a length is."""
-    direction = item_factors[item] / lengths[item]
-    alike: Scores = item_factors @ direction / lengths
-    return alike.clip(-1, 1)
-
-
-def unit_vectors(
-    item_factors: NDArray[np.float32], lengths: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """(n_items, k) of length 1, a copy; NaN where a length is."""
-    pointing: NDArray[np.float32] = item_factors / lengths[:, None]
-    return pointing

@@ -1,10 +1,10 @@
-"""The regression behind `sequence`: which film comes after which, without walking every step.
+"""The ridge regression of `sequence`: its normal equations, without a loop over all steps.
 
-With f the feature of decay g and e the one-hot film of each step, f_t = g f_(t-1) + e_t. So of
-two features the sum over the steps of f f', but for the last step of each user, is
-(g C + h D' + N - H K') / (1 - g h): C and D sum up each feature of the past times the film that
-came next, N counts films, and H and K are the features after the last step. Only C needs all
-pairs of films of a user.
+Let f be the feature of decay g and e the one-hot film of each step: f_t = g f_(t-1) + e_t. For two
+features of decays g and h, the sum of f f' over the steps, except for the last step of each user,
+is (g C + h D' + N - H K') / (1 - g h). C and D are the sums of each feature times the next film, N
+counts films, and H and K are the features after the last step. Only C and D need all pairs of
+films of a user.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from threadpoolctl import threadpool_limits
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
-#: Pairs of films that are counted at once, or those of one user: about 300 MB.
+#: Pairs of films that are counted at once, at least those of one user: about 300 MB.
 PAIRS_AT_ONCE = 20_000_000
-#: Shares of the whole time, on a million interactions, that are over before solving.
+#: Share of the time that passes before solving, on a million interactions.
 COUNTED = 0.4
 
 
 @dataclass(frozen=True)
 class Histories:
-    """What each of a number of users has liked, one after the other, the earliest first.
+    """The liked films of several users, the earliest first.
 
     Attributes:
-        items: (n,) int32, all histories in a row.
-        lengths: (n_users,) of each.
-        entries: (n,) where each film stands in the matrix that it was read from.
+        items: (n,) int32, the concatenated histories.
+        lengths: (n_users,) lengths of the histories.
+        entries: (n,) position of each film in the data of the matrix that it comes from.
     """
 
     items: NDArray[np.int32]
@@ -45,21 +45,21 @@ class Histories:
 
     @cached_property
     def owners(self) -> NDArray[np.intp]:
-        """(n,) whose film each is."""
+        """(n,) the user of each film."""
         return np.repeat(np.arange(len(self.lengths)), self.lengths)
 
     @cached_property
     def steps_back(self) -> NDArray[np.intp]:
-        """(n,) how many films of the same user came after each."""
+        """(n,) number of later films of the same user."""
         return np.cumsum(self.lengths)[self.owners] - 1 - np.arange(len(self.items))
 
     def last(self, longest: int) -> Histories:
-        """The same, with at most so many films of each user."""
+        """The last films of each user, at most `longest`."""
         kept = self.steps_back < longest
         return Histories(self.items[kept], np.minimum(self.lengths, longest), self.entries[kept])
 
     def backwards(self) -> Histories:
-        """The same, the latest first."""
+        """The histories with the latest film first."""
         order = np.lexsort((self.steps_back, self.owners))
         return Histories(self.items[order], self.lengths, self.entries[order])
 
@@ -104,7 +104,7 @@ def _followers(
     backwards: float,
     report: Callable[[float], None],
 ) -> list[Float32]:
-    """Of each feature, (n_items, n_items): its sum before each film (second axis) that came."""
+    """For each feature, (n_items, n_items): its sum (first axis) before each film (second axis)."""
     before = [np.zeros((n_items, n_items), dtype=np.float32) for _ in decays]
     counts = _counts(decays, int(histories.lengths.max(initial=0)), backwards)
     for users, films in _portions(histories):
@@ -123,8 +123,10 @@ def _followers(
 
 
 def _counts(decays: Float64, longest: int, backwards: float) -> list[Float32]:
-    """Of each feature, (longest, longest): how much, when a film (first axis) of a history comes,
-    each other one (second axis) counts that came before, or after for whom reads backwards."""
+    """For each feature, (longest, longest) float32: the weight of film j when film i comes.
+
+    j comes before i, or after it in histories that are read backwards.
+    """
     steps = np.arange(longest)[:, None] - np.arange(longest)
     weights = np.select([steps > 0, steps < 0], [1.0, backwards])
     gaps = np.maximum(np.abs(steps) - 1, 0)
@@ -132,7 +134,7 @@ def _counts(decays: Float64, longest: int, backwards: float) -> list[Float32]:
 
 
 def _portions(histories: Histories) -> Iterator[tuple[slice, slice]]:
-    """Users in a row, and their films, with about PAIRS_AT_ONCE pairs of films of one user."""
+    """Slices of users and of their films, with about PAIRS_AT_ONCE pairs of films each."""
     pairs = np.cumsum(histories.lengths.astype(np.int64) ** 2)
     ends = np.cumsum(histories.lengths)
     start = 0
@@ -146,7 +148,7 @@ def _portions(histories: Histories) -> Iterator[tuple[slice, slice]]:
 def _normal_equations(
     histories: Histories, decays: Float64, followers: list[Float32], backwards: float
 ) -> tuple[Float32, Float64]:
-    """The features' cross products, in its upper blocks, and of each the mean square."""
+    """The features' cross products (upper blocks only), and the mean square of each feature."""
     n_items = followers[0].shape[0] if followers else 0
     n = len(decays)
     normal = np.zeros((n * n_items, n * n_items), dtype=np.float32)
@@ -167,7 +169,7 @@ def _normal_equations(
 
 
 def _ends(histories: Histories, decay: float, n_items: int, backwards: float) -> csr_matrix:
-    """A feature after the last step of each user, and below of each read backwards."""
+    """A feature after the last step of each user, stacked on the same of the backward histories."""
     shape = (len(histories.lengths), n_items)
     parts: list[tuple[Float32, NDArray[np.intp], NDArray[np.int32]]] = []
     for read, weight in ((histories, 1.0), (histories.backwards(), backwards)):

@@ -1,7 +1,7 @@
 """Implicit-feedback matrix factorisation. Hu, Koren and Volinsky (2008), doi:10.1109/ICDM.2008.22.
 
-The library `implicit` trains. Folding a user in and scoring is NumPy on the item factors, so
-that a process that only serves never imports `implicit`.
+The library `implicit` trains. Fold-in and scores need only NumPy and the item factors, so a process
+that only serves never imports `implicit`.
 """
 
 from __future__ import annotations
@@ -18,38 +18,37 @@ from threadpoolctl import threadpool_limits
 
 from recommendations.engine.algorithms._fold_in import (
     FactorModel,
-    cosines_with,
     fold_in,
     fold_in_all,
-    unit_vectors,
 )
+from recommendations.engine.algorithms._item_weights import mean_like
 from recommendations.engine.feature_vectors import predict_factors
 from recommendations.engine.matrices import Array, ItemFeatures, Scores
 from recommendations.engine.recommender import ModelRecommender
 
 Float64 = NDArray[np.float64]
 
-#: Sweeps that bring fitted factors up to date with a few more interactions.
+#: Sweeps that update fitted factors with a few more interactions.
 UPDATE_ITERATIONS = 2
 
 
 class AlsRecommender(ModelRecommender[FactorModel]):
     """Alternating least squares.
 
-    A weight's size, times `alpha`, is the confidence in a preference: 1 above 0, and 0 below:
-    a dislike says with confidence what an unseen item says without.
+    The absolute weight times `alpha` is the confidence in a preference, which is 1 for a positive
+    and 0 for a negative weight: a dislike counts as a confident "unseen".
 
-    With features of the items, those that nobody has touched get factors too (`cold_start.py`).
+    If item features are given, items without interactions get factors too (`predict_factors`).
 
     Args:
-        factors: Length of the vectors; by default 32 to 192, the more interactions the longer,
-            and 128 for very many, where time is dearer.
-        regularization: By default the root of the number of interactions over 8, at most 80:
-            more data fill more directions, and each wants holding down.
+        factors: Length of the vectors; by default 32 to 192, growing with the interactions, and
+            128 beyond 5 million to save time.
+        regularization: By default sqrt(interactions) / 8, at most 80.
         alpha: The confidence of a positive weight of average size.
         iterations: Sweeps over users and items.
     """
 
+    model_type = FactorModel
     name = "als"
     description = "Viewers and films as points in one space, learned from who liked what."
     search_space = {
@@ -96,14 +95,14 @@ class AlsRecommender(ModelRecommender[FactorModel]):
         items: ItemFeatures | None = None,
         times: csr_matrix | None = None,
     ) -> Self:
-        """As in `Recommender`; starts from the factors that stand, where `fit` has run here."""
+        """As in `Recommender`; starts from the current factors if this object ran `fit`."""
         standing = self._user_factors
         if standing is None or standing.shape[0] != interactions.shape[0]:
             return self.fit(interactions, items, times)
         return self._train(interactions, items, UPDATE_ITERATIONS)
 
     def _train(self, interactions: csr_matrix, items: ItemFeatures | None, iterations: int) -> Self:
-        scale = self.alpha / _mean_positive(interactions)
+        scale = self.alpha / mean_like(interactions)
         n_items = interactions.shape[1]
         touched = np.bincount(interactions.indices, minlength=n_items)
         known = touched > 0
@@ -130,11 +129,11 @@ class AlsRecommender(ModelRecommender[FactorModel]):
         regularization: float,
         iterations: int,
     ) -> NDArray[np.float32]:
-        """(n_items, k) the item factors, from those that stand on; zeros for untouched items."""
-        # Imported here: a process that has run OpenMP cannot fork, and one that serves need not.
+        """(n_items, k) item factors, starting from the current ones; zeros without interactions."""
+        # A process that has run OpenMP cannot fork, and a process that serves does not need it.
         from implicit.cpu.als import AlternatingLeastSquares
 
-        with threadpool_limits(1, "blas"):  # two BLAS threads slow its solver down tenfold
+        with threadpool_limits(1, "blas"):  # two BLAS threads make the solver ten times slower
             solver = AlternatingLeastSquares(
                 factors=self._factors(interactions),
                 regularization=regularization,
@@ -154,9 +153,9 @@ class AlsRecommender(ModelRecommender[FactorModel]):
         return np.where(known[:, None], solver.item_factors, np.float32(0))
 
     def _with_new_items(self, model: FactorModel, known: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """The item factors that stand, with a little noise for items that nobody had touched.
+        """The current item factors, with a little noise for items that are new.
 
-        Among new users and new items alone, zeros would stay zeros for good.
+        Zeros would stay zeros where only new users have new items.
         """
         factors = np.where(known[:, None], model.item_factors, np.float32(0))
         new = known & ~model.known
@@ -192,7 +191,7 @@ class AlsRecommender(ModelRecommender[FactorModel]):
         return _scores(model, folded.without(entries).astype(np.float32))
 
     def contributions(self, history: csr_matrix, items: NDArray[np.integer]) -> Float64 | None:
-        """As in `Recommender`. Section 5 of the paper: a score is a sum over the user's items."""
+        """As in `Recommender`, by section 5 of the paper: a score is a sum over the history."""
         model = self._fitted_for(history)
         folded = fold_in(model, history, 0)
         if folded is None:
@@ -204,51 +203,24 @@ class AlsRecommender(ModelRecommender[FactorModel]):
         return parts
 
     def similar_items(self, item: int) -> Scores:
-        """As in `Recommender`: the cosine of the factors. What the same viewers like points alike.
-
-        There is no opinion on what fewer than ENOUGH_VIEWERS have liked.
-        """
-        model = self._learned()
-        return cosines_with(model.item_factors, model.lengths, item)
+        """As in `Recommender`: the cosine of the factors."""
+        return self._learned().cosines_with(item)
 
     def item_directions(self) -> Scores:
-        """As in `Recommender`: those of the factors."""
-        model = self._learned()
-        return unit_vectors(model.item_factors, model.lengths)
+        """As in `Recommender`: the directions of the factors."""
+        return self._learned().unit_vectors()
 
     @property
     def cold(self) -> NDArray[np.bool_]:
-        """(n_items,) the items that nobody has touched, of which content alone tells.
-
-        Raises NotFittedError.
-        """
+        """(n_items,) items whose factors come from their features alone. Raises NotFittedError."""
         return self._learned().cold
-
-    def to_arrays(self) -> dict[str, Array]:
-        model = self._learned()
-        return {
-            "item_factors": model.item_factors,
-            "gram": model.gram,
-            "known": model.known,
-            "cold": model.cold,
-            "liked_by": model.liked_by,
-            "scale": np.array([model.scale]),
-        }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:
-        recommender = cls()
-        known = np.asarray(arrays["known"], dtype=np.bool_)
-        recommender._model = FactorModel(
-            np.asarray(arrays["item_factors"], dtype=np.float32),
-            np.asarray(arrays["gram"], dtype=np.float64),
-            known,
-            np.asarray(arrays.get("cold", np.zeros(len(known))), dtype=np.bool_),
-            # What was trained before it was counted has no opinion on which items are alike.
-            np.asarray(arrays.get("liked_by", np.zeros(len(known))), dtype=np.int32),
-            float(np.asarray(arrays["scale"], dtype=np.float64)[0]),
-        )
-        return recommender
+        n_items = len(arrays["known"])
+        # The first releases have neither of these.
+        missing = {"cold": np.zeros(n_items, np.bool_), "liked_by": np.zeros(n_items, np.int32)}
+        return super().from_arrays({**missing, **arrays})
 
 
 def _scores(model: FactorModel, vectors: NDArray[np.float32]) -> Scores:
@@ -260,8 +232,3 @@ def _scores(model: FactorModel, vectors: NDArray[np.float32]) -> Scores:
 def _gram(item_factors: NDArray[np.float32], regularization: float) -> Float64:
     wide = item_factors.astype(np.float64)
     return wide.T @ wide + regularization * np.eye(wide.shape[1])
-
-
-def _mean_positive(interactions: csr_matrix) -> float:
-    positive = interactions.data[interactions.data > 0]
-    return float(positive.mean()) if len(positive) else 1.0

@@ -1,7 +1,7 @@
-"""The next film from the order of the last ones, by ridge regression.
+"""Next-item prediction from the order of the history, by ridge regression.
 
 Linear next-item models: Choe et al., "Session-aware Linear Item-Item Models" (2021),
-doi:10.1145/3442381.3449959. Here the past is read at several time scales at once.
+doi:10.1145/3442381.3449959. Here the history is read at several time scales at once.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from recommendations.engine.algorithms._next_item import Histories, next_item_weights
-from recommendations.engine.matrices import Array, ItemFeatures, Scores
+from recommendations.engine.matrices import ItemFeatures, Scores, row_numbers
 from recommendations.engine.recommender import ModelRecommender
 
-#: A film whose share of a feature has fallen below this is forgotten there.
+#: A film with a smaller share in a feature is ignored in it.
 FORGOTTEN = 1e-4
-#: What a release may spend on it, on two cores.
+#: The most that a release may spend on fitting, on two cores.
 LONGEST_FIT_S = 20.0
-#: Measured on two cores: a product of floats while solving, and a pair of one viewer's films.
+#: Seconds per float product while solving, and per pair of a viewer's films, measured on two cores.
 SOLVING_S, PAIR_S = 1 / 100e9, 12e-9
 
 
 @dataclass(frozen=True)
 class SequenceModel:
-    """What scoring needs, of the k items that it speaks of.
+    """The fitted model, for k items of the catalogue.
 
     Attributes:
-        columns: (k,) int32, ascending, where they stand in the catalogue.
-        n_items: The catalogue's length.
-        decays: (s,) float64, what a step further back leaves of a film in each feature.
-        weights: (s * k, k) float16, what a film in a feature adds to the score of each item;
-            1 is the largest.
-        scale: What a weight of 1 stands for.
+        columns: (k,) int32, ascending, the items' columns in the catalogue.
+        n_items: The size of the catalogue.
+        decays: (s,) float64, the factor of each of the s features for one step further back.
+        weights: (s * k, k) float16, what a film in a feature adds to the score of each item,
+            scaled so that the largest is 1.
+        scale: The value of a weight of 1.
     """
 
     columns: NDArray[np.int32]
@@ -49,23 +49,24 @@ class SequenceModel:
 class SequenceRecommender(ModelRecommender[SequenceModel]):
     """Ridge regression of the next film on decayed sums of those before it.
 
-    Each viewer's liked films, in the order of their times, are read step by step. The features of
-    a step are sums over the films so far, a film counting exp(-1/scale) of what it counted a step
-    before; and the last film alone. The target is the film that comes next. Histories are read
-    backwards as well, counting less: what came before says something too, and times come in bursts
-    in which the order is chance. The size of a weight above 0 is not read.
+    The liked films of each viewer are read in the order of their times. The features of a step are
+    sums over the films so far, in which a film loses the factor exp(-1/scale) at each step; with
+    scale 0 only the last film counts. The target is the next film. Histories are also read
+    backwards, with less weight, because times come in bursts in which the order is random.
+    Positive weights all count alike.
 
     Args:
-        scales: Steps after which a film counts 1/e, one for each feature; 0 is the last film alone.
-        regularization: Of the last film's feature, the others' in proportion to their mean squares.
-            By default twice the root of the number of interactions, from 1 to 800.
+        scales: Steps after which a film counts 1/e, one for each feature.
+        regularization: For the last film's feature; the others get it in proportion to their mean
+            squares. By default 2 * sqrt(interactions), from 1 to 800.
         backwards: The weight of the histories read backwards.
-        max_items: Beyond so many, the most liked are kept, and of the others there is no opinion.
+        max_items: Of a larger catalogue the most liked items are kept, and the others get NaN.
             Memory grows with its square (1.2 GB at 3,706), time with its cube.
-        longest: Of a longer history, the last films are read.
-        threads: For the linear algebra.
+        longest: Number of films that are read of a longer history.
+        threads: BLAS threads.
     """
 
+    model_type = SequenceModel
     name = "sequence"
     description = "What usually comes next, from the order in which the last films were watched."
     search_space: ClassVar[Mapping[str, tuple[float, ...]]] = {
@@ -105,7 +106,7 @@ class SequenceRecommender(ModelRecommender[SequenceModel]):
         items: ItemFeatures | None = None,
         times: csr_matrix | None = None,
     ) -> str | None:
-        """As in `Recommender`: by the time that fitting would take, or for want of times."""
+        """As in `Recommender`: there are no times, or fitting would take too long."""
         if times is None or not times.nnz:
             return "There are no times, and so no order to learn from."
         seconds = self._fit_s(interactions)
@@ -114,7 +115,7 @@ class SequenceRecommender(ModelRecommender[SequenceModel]):
         return f"Fitting would take about {seconds:.0f} s, longer than {LONGEST_FIT_S:.0f} s."
 
     def _fit_s(self, interactions: csr_matrix) -> float:
-        """About how long `fit` takes on two cores."""
+        """An estimate of the seconds that `fit` takes on two cores."""
         lengths = np.minimum(np.diff(interactions.indptr), self.longest).astype(np.float64)
         k = float(min(self.max_items, (np.bincount(interactions.indices) > 0).sum()))
         s = len(self.scales)
@@ -126,7 +127,7 @@ class SequenceRecommender(ModelRecommender[SequenceModel]):
         items: ItemFeatures | None = None,
         times: csr_matrix | None = None,
     ) -> Self:
-        """As in `Recommender`. Without times the order within a history is drawn by chance."""
+        """As in `Recommender`. Without times the order within a history is random."""
         columns = _most_liked(interactions, self.max_items)
         if times is None:
             times = _drawn_times(interactions, self.seed)
@@ -142,7 +143,7 @@ class SequenceRecommender(ModelRecommender[SequenceModel]):
             on_progress=self.on_progress,
         )
         scale = float(np.abs(weights).max(initial=0)) or 1.0
-        # Half the memory; NDCG and hit rate were the same to four digits.
+        # float16 takes half the memory; NDCG and hit rate stay the same to four digits.
         weights /= np.float32(scale)
         self._model = SequenceModel(
             columns, interactions.shape[1], decays, weights.astype(np.float16), scale
@@ -150,7 +151,7 @@ class SequenceRecommender(ModelRecommender[SequenceModel]):
         return self
 
     def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
-        """As in `Recommender`. Without times each film counts as if all came at one moment."""
+        """As in `Recommender`. Without times all films count as if they came at one moment."""
         model = self._fitted_for(history)
         scores = np.full(history.shape, np.nan, dtype=np.float32)
         known = _histories(history, times, model.columns)
@@ -175,7 +176,7 @@ class SequenceRecommender(ModelRecommender[SequenceModel]):
     def contributions(
         self, history: csr_matrix, items: NDArray[np.integer]
     ) -> NDArray[np.float64] | None:
-        """As in `Recommender`: of the score without times."""
+        """As in `Recommender`, of the score without times."""
         model = self._fitted_for(history)
         known = _histories(history, None, model.columns)
         if not len(known.items):
@@ -190,31 +191,9 @@ class SequenceRecommender(ModelRecommender[SequenceModel]):
         parts[:, known.entries] = told.T
         return parts
 
-    def to_arrays(self) -> dict[str, Array]:
-        model = self._learned()
-        return {
-            "columns": model.columns,
-            "n_items": np.array([model.n_items]),
-            "decays": model.decays,
-            "weights": model.weights,
-            "scale": np.array([model.scale]),
-        }
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:
-        recommender = cls()
-        recommender._model = SequenceModel(
-            np.asarray(arrays["columns"], dtype=np.int32),
-            int(np.asarray(arrays["n_items"], dtype=np.int64)[0]),
-            np.asarray(arrays["decays"], dtype=np.float64),
-            np.asarray(arrays["weights"], dtype=np.float16),
-            float(np.asarray(arrays["scale"], dtype=np.float64)[0]),
-        )
-        return recommender
-
 
 def _most_liked(interactions: csr_matrix, limit: int) -> NDArray[np.int32]:
-    """Ascending columns of at most `limit` items that somebody has touched."""
+    """Ascending columns of the most liked items, at most `limit`, without untouched ones."""
     n_items = interactions.shape[1]
     touched = np.bincount(interactions.indices, minlength=n_items)
     liked = np.bincount(interactions.indices[interactions.data > 0], minlength=n_items)
@@ -223,17 +202,17 @@ def _most_liked(interactions: csr_matrix, limit: int) -> NDArray[np.int32]:
 
 
 def _places(columns: NDArray[np.int32], n_items: int) -> NDArray[np.int32]:
-    """(n_items,) where each item stands among `columns`; -1 for those that do not."""
+    """(n_items,) int32, the position of each item in `columns`; -1 if it is not there."""
     places = np.full(n_items, -1, dtype=np.int32)
     places[columns] = np.arange(len(columns), dtype=np.int32)
     return places
 
 
 def _drawn_times(interactions: csr_matrix, seed: int) -> csr_matrix:
-    """An order by chance for each user. It hangs on who liked an item, not on its column."""
+    """Random times, which depend on the users of an item and not on its column."""
     random = np.random.default_rng(seed)
     marks = random.random((2, interactions.shape[0]))
-    users = np.repeat(np.arange(interactions.shape[0]), np.diff(interactions.indptr))
+    users = row_numbers(interactions)
     seen_by = np.bincount(
         interactions.indices, weights=marks[0][users], minlength=interactions.shape[1]
     )
@@ -244,8 +223,8 @@ def _drawn_times(interactions: csr_matrix, seed: int) -> csr_matrix:
 def _histories(
     interactions: csr_matrix, times: csr_matrix | None, columns: NDArray[np.int32]
 ) -> Histories:
-    """What each user has liked of `columns`, by time; what came at one moment, by column."""
-    users = np.repeat(np.arange(interactions.shape[0]), np.diff(interactions.indptr))
+    """The liked items of each user among `columns`, by time and then by column."""
+    users = row_numbers(interactions)
     places = _places(columns, interactions.shape[1])[interactions.indices]
     entries = np.flatnonzero((interactions.data > 0) & (places >= 0))
     moments = np.zeros(len(entries)) if times is None else times.data[entries]
@@ -257,9 +236,9 @@ def _histories(
 def _shares(
     histories: Histories, decays: NDArray[np.float64], *, ordered: bool
 ) -> Iterator[NDArray[np.float64]]:
-    """Of each feature, (n,) how much each film counts in it after the last step.
+    """For each feature, (n,) float64: how much each film counts in it after the last step.
 
-    Without an order each film counts what it would count on average over all orders.
+    Without an order, a film counts its mean over all orders.
     """
     steps_back = histories.steps_back
     for decay in decays:
