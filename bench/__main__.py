@@ -15,6 +15,7 @@ from bench import (
     hybrid,
     importing,
     impressions,
+    journeys,
     lists,
     loading,
     matching,
@@ -43,6 +44,7 @@ BENCHMARKS = {
     "accounts": accounts.run,
     "importing": importing.run,
     "impressions": impressions.run,
+    "journeys": journeys.run,
     "startup": startup.run,
 }
 RESULTS = Path(__file__).parent / "results"
