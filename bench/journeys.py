@@ -45,7 +45,7 @@ def run(data: DataSets) -> Report:
             for name, each in by_name.items()
         },
         notes=[
-            "Distinct files and named functions of the four packages, by sys.setprofile, within one "
+            "Distinct files and named functions of the four packages by sys.setprofile, in one "
             "process: Django's test client, all middleware, without the web server. A training is "
             "counted with its first call, the requests with their fourth."
         ],
