@@ -22,8 +22,8 @@ from movies.models import Genre, Movie
 from recommendations.models import Interaction, TrainingRun
 from recommendations.training.runs import run_training
 from users.models import User
-from users.sessions.services import open_session
-from users.sessions.tokens import issue_access_token
+from users.sessions import open_session
+from users.tokens import issue_access_token
 
 API = "/api/v1"
 PACKAGES = ("cinema", "movies", "users", "recommendations")
