@@ -17,7 +17,6 @@ from django.utils import timezone
 
 from cinema.errors import NotFound, Unauthorized
 from cinema.locks import again_after_deadlock, hold_alone
-from movies.cached_responses import rating_changed
 from movies.days import cinema_day
 from movies.models import Movie
 from recommendations.importing.formats import Deed
@@ -216,24 +215,19 @@ def _match_films(films: Sequence[tuple[str, int | None]]) -> int:
 
 def _match_viewer(user_id: int, pending_ids: Sequence[int], matching: Matching) -> int:
     try:
-        settled, rated = _carry_out(user_id, pending_ids, matching)
+        return _carry_out(user_id, pending_ids, matching)
     except Unauthorized:  # the account was deleted meanwhile, and its rows with it
         return 0
-    if rated:
-        rating_changed(*rated)
-    return settled
 
 
 @again_after_deadlock
 @transaction.atomic
-def _carry_out(
-    user_id: int, pending_ids: Sequence[int], matching: Matching
-) -> tuple[int, list[int]]:
-    """How many rows are settled, and the films whose ratings have changed."""
+def _carry_out(user_id: int, pending_ids: Sequence[int], matching: Matching) -> int:
+    """Return how many rows are settled."""
     hold_alone(lock_name(user_id))
     user = User.objects.filter(pk=user_id).first()
     if user is None:
-        return 0, []
+        return 0
     rows = list(PendingImport.objects.filter(pk__in=pending_ids, user=user).order_by("pk"))
     films = {row.pk: _film_of(row, matching) for row in rows}
     movie_ids = hold_movies({pk for pk in films.values() if pk is not None})
@@ -243,14 +237,14 @@ def _carry_out(
         if (movie_id := films[row.pk]) in movie_ids and movie_id is not None
     ]
     if not statements:
-        return 0, []
+        return 0
     plan = Plan(belongings_of(user, movie_ids, watchlist_of(user)), timezone.now())
     plan.take(statements)
     write(user, plan)
     # What there is no room for waits on.
     settled = {each.place.row for each in statements} - {each.place.row for each in plan.refused}
     PendingImport.objects.filter(pk__in=settled).delete()
-    return len(settled), list(plan.ratings)
+    return len(settled)
 
 
 def _film_of(row: PendingImport, matching: Matching) -> int | None:

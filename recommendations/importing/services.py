@@ -11,7 +11,6 @@ from django.db import transaction
 from django.utils import timezone
 
 from cinema.locks import again_after_deadlock, hold_alone
-from movies.cached_responses import rating_changed
 from recommendations.importing.formats import Deed
 from recommendations.importing.matching import Film, Matching
 from recommendations.importing.pending import PendingPlan
@@ -62,10 +61,7 @@ def import_file(
     films = {each: matching.find(each) for each in wanted}
     if dry_run:
         return _imagine(user, upload, films, matching)
-    plan, report = _carry_out(user, upload, films, matching)
-    if plan.ratings:
-        rating_changed(*plan.ratings)
-    return report
+    return _carry_out(user, upload, films, matching)
 
 
 def _imagine(
@@ -83,7 +79,7 @@ def _imagine(
 @transaction.atomic
 def _carry_out(
     user: User, upload: Upload, films: Mapping[Wanted, Sequence[Film]], matching: Matching
-) -> tuple[Plan, ViewerImportOut]:
+) -> ViewerImportOut:
     # Of two uploads at once the second one finds what the first has left.
     hold_alone(lock_name(user.pk))
     movie_ids = hold_movies(_movie_ids(films))
@@ -97,7 +93,7 @@ def _carry_out(
     pending = PendingPlan(user, matched.uncertain, matching)
     watchlist = write(user, plan) or watchlist
     pending.write()
-    return plan, report_of(upload, matched, plan, pending, watchlist, dry_run=False)
+    return report_of(upload, matched, plan, pending, watchlist, dry_run=False)
 
 
 def _movie_ids(films: Mapping[Wanted, Sequence[Film]]) -> list[int]:
