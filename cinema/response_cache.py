@@ -159,10 +159,6 @@ class ResponseCache:
             self._memory.clear()
         self.tally.forget()
 
-    def size_bytes(self, kind: CacheKind) -> int:
-        with self._lock:
-            return sum(each.size_bytes for each in self._memory.get(kind, {}).values())
-
     def _lead(self, wanted: _Wanted, building: Future[Document]) -> Document:
         """Get the response from Valkey or by building it, for all requests of this process."""
         try:

@@ -148,15 +148,3 @@ def programme_document(
     version = None if current.stale else snapshot.key
     kind = LINKED if is_linked else PROGRAMME
     return document_response(*responses.get(kind, question, version, partial(build, snapshot)))
-
-
-def part_of_programme(
-    snapshot: Snapshot,
-    question: Hashable,
-    build: Callable[[Snapshot], Document],
-    *,
-    is_linked: bool,
-) -> Document:
-    """Return a document for another document that is built from the same snapshot."""
-    kind = LINKED if is_linked else PROGRAMME
-    return responses.get_current(kind, question, snapshot.key, partial(build, snapshot))

@@ -13,7 +13,8 @@ from django.http import HttpRequest, HttpResponse
 
 from cinema.errors import database_away
 from cinema.http import Document
-from movies.cached_responses import part_of_programme, programme_document
+from cinema.response_cache import responses
+from movies.cached_responses import LINKED, PROGRAMME, programme_document
 from movies.catalogue import Snapshot
 from movies.days import cinema_day
 from movies.languages import NO_WORDS, language_filter
@@ -96,8 +97,9 @@ def programme_response(build: Builder, query: ProgrammeQuery) -> HttpResponse:
 
 def snapshot_document(snapshot: Snapshot, build: Builder, query: ProgrammeQuery) -> Document:
     """Return the document for one that is made of it."""
-    return part_of_programme(
-        snapshot, (build, query), partial(build, query), is_linked=query.is_linked()
+    kind = LINKED if query.is_linked() else PROGRAMME
+    return responses.get_current(
+        kind, (build, query), snapshot.key, partial(build, query, snapshot)
     )
 
 
