@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import catalogue, crowd, models, peers, programme, startup, viewers
+from bench import catalogue, crowd, journeys, models, peers, programme, startup, viewers
 from bench.data import FULL, SMALL, DataSets
 
 BENCHMARKS = {
@@ -26,6 +26,7 @@ BENCHMARKS = {
     "accounts": viewers.run_accounts,
     "importing": catalogue.run_importing,
     "impressions": viewers.run_impressions,
+    "journeys": journeys.run,
     "startup": startup.run,
 }
 RESULTS = Path(__file__).parent / "results"

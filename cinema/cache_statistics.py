@@ -1,14 +1,82 @@
+"""How often responses were cached and how often they had to be built, by day, of all processes."""
+
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated
+import threading
+import time
+from collections import Counter
+from datetime import date, timedelta
+from typing import Annotated, Literal, TypeAlias, get_args
 
 from django.http import HttpRequest
+from django.utils import timezone
 from ninja import Field, Router, Schema
 
 from cinema.auth import staff
+from cinema.cache import shared
 from cinema.errors import problems
-from cinema.response_cache import DAYS_KEPT, HITS, MISSES, OUTCOMES, CacheOutcome, responses
+
+#: The first four are hits: the response was in this process's memory or in Valkey, or it is old and
+#: another request is building it, or Postgres is away. The next two are misses: one request builds
+#: the response, others wait for it. `fresh` are signed-in callers, who always get it from Postgres.
+CacheOutcome: TypeAlias = Literal[
+    "memory", "cache", "stale", "last_known", "waited", "made", "fresh"
+]
+OUTCOMES: tuple[CacheOutcome, ...] = get_args(CacheOutcome)
+HITS, MISSES = OUTCOMES[:4], OUTCOMES[4:6]
+
+DAYS_KEPT = 8
+#: Rare enough that counting costs next to nothing. A process that is killed loses these counts.
+FLUSH_EVERY_S = 10.0
+
+
+class CacheTally:
+    """Counts in memory, and adds the counts to those in Valkey now and then."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.forget()
+
+    def forget(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._flushed_at = time.monotonic()
+
+    def count(self, kind: str, outcome: CacheOutcome) -> None:
+        with self._lock:
+            self._counts[f"{kind}:{outcome}"] += 1
+            is_due = time.monotonic() - self._flushed_at > FLUSH_EVERY_S
+            if is_due:  # within the lock, so that one thread flushes
+                self._flushed_at = time.monotonic()
+        if is_due:
+            self.flush()
+
+    def flush(self) -> None:
+        with self._lock:
+            counts, self._counts = self._counts, Counter()
+        lifetime_s = DAYS_KEPT * 86_400
+        if counts and not shared().increase(_key(timezone.localdate()), counts, lifetime_s):
+            with self._lock:  # Valkey is away
+                self._counts += counts
+
+    def totals(self, days: int) -> tuple[Counter[str], bool]:
+        """Return the counts by "kind:outcome" of the last days, and whether Valkey was there."""
+        self.flush()
+        today = timezone.localdate()
+        found = [shared().counters(_key(today - timedelta(days=n))) for n in range(days)]
+        with self._lock:
+            total = Counter(self._counts)
+        for counters in found:
+            total.update(counters or {})
+        return total, None not in found
+
+
+def _key(day: date) -> str:
+    return f"answers:counts:{day.isoformat()}"
+
+
+#: The counts of this process.
+tally = CacheTally()
+
 
 router = Router(tags=["Operations"])
 
@@ -40,14 +108,14 @@ class CacheStatisticsOut(Schema):
 )
 def get_cache_statistics(request: HttpRequest, days: Days = 1) -> CacheStatisticsOut:
     """How often kept answers were there, by kind and level. Counts come in within ten seconds."""
-    counts, all_processes = responses.tally.totals(days)
-    kinds = sorted({kind for kind, _ in counts})
-    shown = [_shown(kind, counts) for kind in kinds]
-    return CacheStatisticsOut(days=days, all_processes=all_processes, answers=shown)
+    counts, all_processes = tally.totals(days)
+    kinds = sorted({name.partition(":")[0] for name in counts})
+    answers = [_counts_of(kind, counts) for kind in kinds]
+    return CacheStatisticsOut(days=days, all_processes=all_processes, answers=answers)
 
 
-def _shown(kind: str, counts: Mapping[tuple[str, CacheOutcome], int]) -> AnswersOut:
-    of: dict[str, int] = {outcome: counts.get((kind, outcome), 0) for outcome in OUTCOMES}
-    hits, misses = (sum(of[outcome] for outcome in group) for group in (HITS, MISSES))
+def _counts_of(kind: str, counts: Counter[str]) -> AnswersOut:
+    found: dict[str, int] = {outcome: counts[f"{kind}:{outcome}"] for outcome in OUTCOMES}
+    hits, misses = (sum(found[outcome] for outcome in group) for group in (HITS, MISSES))
     rate = round(hits / (hits + misses), 4) if hits + misses else None
-    return AnswersOut(kind=kind, **of, hit_rate=rate)
+    return AnswersOut(kind=kind, **found, hit_rate=rate)

@@ -1,44 +1,31 @@
-"""What this process has derived from the catalogue, kept for as long as the catalogue stands still.
+"""The catalogue's version, and the part of the catalogue that each process keeps in memory.
 
-The programme is read far more often than written. So each process keeps a `Snapshot` of bytes
-that were made once, and looks every half second whether the catalogue's version has moved on;
-the version is a row that database triggers raise in the transaction of the change itself.
-No message can get lost, and Valkey has no part in it.
+The catalogue is read far more often than written. Each process keeps a `Snapshot` and looks every
+half second whether the catalogue's version has risen. Database triggers raise the version in the
+transaction of the change itself: no message can get lost, and Valkey has no part in it.
 """
 
 from __future__ import annotations
 
 import bisect
 import logging
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
 from django.db.models import F
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 
-from cinema.http import Document
-from cinema.response_cache import PolledValue
+from cinema.response_cache import DATABASE_AWAY, PolledValue
 from movies.days import cinema_day, start_of_cinema_day
 from movies.models import CatalogueVersion, Movie, Screening
 from movies.schemas import MovieOut
 
 log = logging.getLogger(__name__)
-
-
-def limit_bytes() -> int:
-    """How much the documents of a snapshot may take: a quarter of CACHE_SIZE.
-
-    The snapshot before it may have as much, and `cinema.response_cache` has the other half.
-    """
-    return int(settings.CACHE_SIZE * 1024 * 1024) // 4
 
 
 @dataclass(frozen=True)
@@ -51,53 +38,30 @@ class Card:
 
 @dataclass(eq=False)
 class Snapshot:
-    """Derived from one version of the catalogue, piece by piece as it is asked for."""
+    """Data derived from one version of the catalogue, piece by piece when they are asked for."""
 
     version: int
     made_at: float = field(default_factory=time.monotonic)
-    _documents: OrderedDict[object, Document] = field(default_factory=OrderedDict)
-    _documents_bytes: int = 0
-    _pinned: dict[object, Document] = field(default_factory=dict)
     _cards: dict[int, Card] = field(default_factory=dict)
-    _building: threading.RLock = field(default_factory=threading.RLock)
 
     def is_old(self) -> bool:
-        """Ratings raise no version, lest every click made all anew: they show after minutes."""
+        """Ratings raise no version, or every click would end everything: they show in minutes."""
         return time.monotonic() - self.made_at >= settings.CATALOGUE_MAX_AGE_S
 
-    def document(
-        self, key: object, build: Callable[[], Document], *, pinned: bool = False
-    ) -> Document:
-        """The document of this key, built by one thread while the others wait for it."""
-        if found := self.kept(key):
-            return found
-        with self._building:
-            return self.kept(key) or self._keep(key, build(), pinned)
-
-    def _keep(self, key: object, document: Document, pinned: bool) -> Document:
-        """Keep the document. Filters go together in endless ways, so that the oldest must go.
-
-        A pinned one stays, even if there is no memory for others.
-        """
-        (self._pinned if pinned else self._documents)[key] = document
-        self._documents_bytes += document.size_bytes
-        while self._documents and self._documents_bytes > limit_bytes():
-            _, oldest = self._documents.popitem(last=False)
-            self._documents_bytes -= oldest.size_bytes
-        return document
-
-    def kept(self, key: object) -> Document | None:
-        return self._pinned.get(key) or self._documents.get(key)
+    @property
+    def key(self) -> str:
+        """The version of responses that are built from this snapshot."""
+        return f"{self.version} {self.made_at}"
 
     def card(self, movie: Movie) -> Card:
-        """The movie's card; `genres` should be prefetched."""
+        """Return the movie's card; `genres` should be prefetched."""
         if movie.pk not in self._cards:
             shown = MovieOut.of(movie).model_dump_json().encode()
             self._cards[movie.pk] = Card(movie.name, shown)
         return self._cards[movie.pk]
 
     def cards(self, movie_ids: Iterable[int]) -> dict[int, Card]:
-        """The cards of published movies by id; the others are left out."""
+        """Return the cards of published movies by id, without the others."""
         wanted = list(movie_ids)
         if missing := [pk for pk in wanted if pk not in self._cards]:
             found = Movie.objects.published().filter(pk__in=missing).prefetch_related("genres")
@@ -113,7 +77,7 @@ class Snapshot:
 
     @cached_property
     def _screenings_to_come(self) -> tuple[list[datetime], list[int]]:
-        """Starts, in order, and the movie of each."""
+        """The starts in order, and the movie of each."""
         screenings = (
             Screening.objects.filter(starts_at__gt=timezone.now(), movie__withdrawn_at=None)
             .exclude(state__in=[Screening.State.CANCELLED, Screening.State.HIDDEN])
@@ -124,7 +88,7 @@ class Snapshot:
         return [starts_at for starts_at, _ in rows], [movie_id for _, movie_id in rows]
 
     def showing(self, days: int) -> list[int]:
-        """The movies with a screening still to come in so many cinema days, the next one first.
+        """Return the movies with a screening still to come in these cinema days, the next first.
 
         The first day is today, as in the programme.
         """
@@ -137,38 +101,14 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The snapshot, the one before it, and whether the database is away.
-
-    A snapshot begins empty, so when the database fails right after a change, the one before is
-    all there is.
-    """
+    """The snapshot of this process; it is stale while the database is away."""
 
     snapshot: Snapshot
-    previous: Snapshot | None = None
     stale: bool = False
-
-    def document(
-        self, key: object, build: Callable[[Snapshot], Document], *, pinned: bool = False
-    ) -> tuple[Document, bool]:
-        """The document of this key, and whether it may be out of date.
-
-        A pinned one is not pushed out by others: for few keys, which no caller can choose.
-
-        Raises:
-            OperationalError: The database is away, and there never was such a document.
-        """
-        try:
-            found = self.snapshot.document(key, lambda: build(self.snapshot), pinned=pinned)
-        except (OperationalError, InterfaceError):
-            kept = self.previous.kept(key) if self.previous else None
-            if kept is None:
-                raise
-            return kept, True
-        return found, self.stale
 
 
 def _renew(old: Catalogue | None) -> Catalogue:
-    """Hold the catalogue against the database.
+    """Compare the catalogue with the database.
 
     Raises:
         OperationalError: The database is away, and this process has nothing yet.
@@ -176,7 +116,7 @@ def _renew(old: Catalogue | None) -> Catalogue:
     try:
         # A cinema that has no movie yet has no version either: the first one makes it 1.
         version = CatalogueVersion.objects.values_list("version", flat=True).first() or 0
-    except (OperationalError, InterfaceError) as error:
+    except DATABASE_AWAY as error:
         if old is None:
             raise
         if not old.stale:
@@ -184,18 +124,21 @@ def _renew(old: Catalogue | None) -> Catalogue:
         return replace(old, stale=True)
     if old and old.snapshot.version == version and not old.snapshot.is_old():
         return replace(old, stale=False)
-    return Catalogue(Snapshot(version), previous=old.snapshot if old else None)
+    return Catalogue(Snapshot(version))
 
 
 _catalogue = PolledValue(_renew, lambda: settings.CATALOGUE_CHECK_INTERVAL_S)
 current = _catalogue.get
 forget = _catalogue.forget
-#: After a write through this process: who reads next sees it.
-check_on_next_request = _catalogue.expire
+
+
+def count_writes() -> int:
+    """Return the number of requests through this process that may have written."""
+    return _catalogue.changes
 
 
 def raise_version() -> None:
-    """Have everything made anew, where something changed that raises no version by itself."""
+    """End all cached responses, after a change that raises no version by itself."""
     CatalogueVersion.objects.update(version=F("version") + 1)
 
 
@@ -205,16 +148,15 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 
 
 def read_your_writes(get_response: GetResponse) -> GetResponse:
-    """Whoever has written through this process finds it in the next answer.
+    """Let the next request see what this request has written, whether by the API or by the admin.
 
-    Other processes see it when they next look, as they do several times a second. Here, after the
-    request, its transactions are committed, through whichever door it came in.
+    After the request its transactions are committed. Other processes look several times a second.
     """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
         if request.method not in SAFE_METHODS:
-            check_on_next_request()
+            _catalogue.expire()
         return response
 
     return middleware

@@ -1,7 +1,7 @@
-"""The programme's days for GraphQL.
+"""The catalogue and the programme in GraphQL; filters and orders are those of the REST API.
 
-The optimizer of strawberry-django turns a selection into a fixed number of queries, but it sees
-into querysets alone. `Batch` does the same for what the days show.
+The optimizer of strawberry-django turns a selection into a fixed number of queries, but only within
+querysets. `RowLoader` does the same for the days of the programme.
 """
 
 from __future__ import annotations
@@ -47,22 +47,22 @@ M = TypeVar("M", bound=Model)
 
 @dataclass
 class RowLoader(Generic[M]):
-    """Rows of one table that many places of the graph show: loaded when the first one asks.
+    """Rows of one table that many objects of the graph show, loaded when the first one asks.
 
-    Each place in the operation selects other fields, so each has its own query; the many
-    objects at one place (`programme.days.movies.movie`) share theirs.
+    Each path in the operation selects other fields, so each path has its own query; the many
+    objects of one path (`programme.days.movies.movie`) share it.
     """
 
     rows: QuerySet[M]
-    _by_place: dict[tuple[str, ...], dict[int, M]] = field(default_factory=dict)
+    _by_path: dict[tuple[str, ...], dict[int, M]] = field(default_factory=dict)
 
     def get(self, ids: Iterable[int], info: Info) -> list[M]:
-        """The rows of these ids, in this order, without those that nobody may see."""
-        place = tuple(str(key) for key in info.path.as_list() if isinstance(key, str))
-        if place not in self._by_place:
+        """Return the rows of these ids in this order, without those that nobody may see."""
+        path = tuple(str(key) for key in info.path.as_list() if isinstance(key, str))
+        if path not in self._by_path:
             found = optimize(self.rows, info)
-            self._by_place[place] = {row.pk: row for row in found}
-        rows = self._by_place[place]
+            self._by_path[path] = {row.pk: row for row in found}
+        rows = self._by_path[path]
         return [rows[pk] for pk in ids if pk in rows]
 
 
@@ -94,7 +94,7 @@ class ProgrammeDay:
 
 @dataclass(frozen=True)
 class ProgrammeSource:
-    """What is in the programme, and the rows of it that were asked for."""
+    """The ids of the programme, and the loaded rows."""
 
     movies: RowLoader[Movie]
     screenings: RowLoader[Screening]
@@ -113,7 +113,7 @@ class ProgrammeSource:
 
 @strawberry.type
 class Programme:
-    """What runs when; days without a screening are left out."""
+    """The screenings by day, without the days that have none."""
 
     from_: date = strawberry.field(name="from")
     to: date
@@ -259,7 +259,7 @@ class MovieQuery:
 
 
 def validated_filters(schema: type[S], **values: Any) -> S:
-    """The filters of the REST API, which know what is a good value."""
+    """Validate the values by the filters of the REST API."""
     try:
         return schema.model_validate({k: v for k, v in values.items() if v is not None})
     except ValidationError as error:

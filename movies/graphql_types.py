@@ -1,4 +1,4 @@
-"""Movies, genres and screenings as the REST API shows them, and to whom it shows them."""
+"""Movies, genres and screenings in GraphQL, by the permissions of the REST API."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class ScreeningNode(relay.Node):
     def get_queryset(
         cls, queryset: QuerySet[Screening], info: Info, **options: object
     ) -> QuerySet[Screening]:
-        """The hidden ones are for staff, wherever in the graph they hang."""
+        """Hide the hidden screenings from everyone but staff, at every path."""
         shown = queryset.filter(movie__withdrawn_at=None)
         return shown if asked_by_staff(info) else shown.exclude(state=Screening.State.HIDDEN)
 
@@ -91,14 +91,14 @@ class ScreeningNode(relay.Node):
         return Screening.State(root.state)
 
 
-#: The columns from which the addresses of poster and trailer are made.
+#: The columns that the addresses of poster and trailer are made from.
 POSTER = ["poster", "poster_upload", "poster_widths"]
 TRAILER = ["trailer", "trailer_upload"]
 
 
-@strawberry.type
-class PosterSources:
-    """By format, what the attribute `srcset` takes: each file with its width."""
+@strawberry.type(name="PosterSources")
+class PosterSourcesNode:
+    """By format, the value of the attribute `srcset`: each file with its width."""
 
     webp: str
     jpeg: str
@@ -139,9 +139,9 @@ class MovieNode(relay.Node):
         return poster_url(root)
 
     @strawberry_django.field(only=POSTER, description="Null unless it was uploaded.")
-    def poster_srcset(self, root: strawberry.Parent[Movie]) -> PosterSources | None:
+    def poster_srcset(self, root: strawberry.Parent[Movie]) -> PosterSourcesNode | None:
         sources = poster_srcset(root)
-        return PosterSources(**sources) if sources else None
+        return PosterSourcesNode(**sources) if sources else None
 
     @strawberry_django.field(only=TRAILER)
     def trailer(self, root: strawberry.Parent[Movie]) -> str | None:

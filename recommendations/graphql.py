@@ -1,4 +1,4 @@
-"""The viewer's list of recommendations, as `GET /recommendations` has it."""
+"""Recommendations, ratings and the viewer in GraphQL, as the REST API shows them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class MatchedUserNode:
 
 @strawberry.type(name="PotentialMatch")
 class PotentialMatchNode:
-    """Who would become a match."""
+    """A viewer who would become a match."""
 
     user_id: int
     condition: str
@@ -63,7 +63,7 @@ class PotentialMatchNode:
 
 @strawberry.type(name="Recommendation")
 class RecommendationNode:
-    """A film of the list, and why it is there."""
+    """A movie of the list, and the reasons for it."""
 
     item: strawberry.Private[ListItem]
     batch: strawberry.Private[serving.ListBatch]
@@ -150,10 +150,9 @@ class RecommendationQuery:
         days: int = DEFAULT_DAYS,
         limit: int = settings.RECOMMENDATIONS_PER_REQUEST,
     ) -> RecommendationListNode | None:
-        """What to watch next, for who has signed in; `days` is how many cinema days
-        `PROGRAMME` looks ahead.
+        """The list of the REST API: it is cached, and its movies count as shown.
 
-        The list is the one of the REST API: it is kept, and what is in it counts as shown.
+        `days` is the number of cinema days that `PROGRAMME` looks ahead.
         """
         reader = reader_of(info)
         if not isinstance(reader, User):
@@ -166,7 +165,7 @@ class RecommendationQuery:
 
 @strawberry_django.type(Interaction, name="Rating")
 class RatingNode:
-    """What the viewer gives a film."""
+    """The viewer's rating of a movie."""
 
     movie: MovieNode
 
@@ -181,7 +180,7 @@ class RatingNode:
 
 @strawberry.type
 class Viewer(Account):
-    """Whoever asks, and what is theirs."""
+    """The viewer who asks, with all that belongs to them."""
 
     @strawberry_django.connection(DjangoListConnection[RatingNode])  # type: ignore[type-var]
     def ratings(
@@ -202,6 +201,6 @@ class Viewer(Account):
 class ViewerQuery:
     @strawberry.field
     def viewer(self, info: Info) -> Viewer | None:
-        """Whoever asks; null for who has not signed in."""
+        """The viewer who asks; null without a sign-in."""
         reader = reader_of(info)
         return Viewer(user=reader) if isinstance(reader, User) else None

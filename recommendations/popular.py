@@ -25,8 +25,10 @@ from recommendations.interaction_weights import HALF_STARS, weight_table
 
 #: The order is kept apart from its pages: an edit of a film ends these, and not what took long.
 #: Of ten million interactions two lie within ten half-lives, and take a second.
-ORDER = CacheKind("popular_order", lambda: settings.POPULAR_LIFETIME_S, places=1, patience_s=10)
-POPULAR = CacheKind("popular", lambda: settings.POPULAR_LIFETIME_S, places=64)
+ORDER = CacheKind(
+    "popular_order", lambda: settings.POPULAR_LIFETIME_S, entries=1, places=1, patience_s=10
+)
+POPULAR = CacheKind("popular", lambda: settings.POPULAR_LIFETIME_S, memory_share=0.05, places=64)
 
 #: So many films have an order by popularity; nobody turns more than a few of their pages.
 MOST_POPULAR = 1000
@@ -61,7 +63,7 @@ def popular_page(
         POPULAR,
         paging.model_dump(),
         lambda: _page(orjson.loads(_order().body), paging),
-        beside=lambda: _order().etag,
+        depends_on=lambda: _order().etag,
         is_personal=is_personal,
     )
 

@@ -9,7 +9,6 @@ from django.utils import timezone
 from cinema.cache import shared
 from cinema.locks import retry_on_deadlock
 from movies import selectors as movies
-from movies.cached_responses import rating_changed
 from recommendations.errors import InteractionNotFound, NotRecommended, RatingNotFound
 from recommendations.impressions.stream import films_key, note_click
 from recommendations.lists.renewal import request_renewal
@@ -66,8 +65,6 @@ def record_interaction(
             if attempt == ATTEMPTS:
                 raise
         else:
-            if kind == Kind.RATING:
-                rating_changed(movie_id)
             transaction.on_commit(partial(request_renewal, user.pk, is_patient=True))
             return row, created
     raise AssertionError("unreachable")
@@ -124,7 +121,6 @@ def delete_rating(*, user: User, movie_id: int) -> None:
     mine = Interaction.objects.filter(user=user, movie_id=movie_id, kind=Kind.RATING)
     if not mine.delete()[0]:
         raise RatingNotFound(movie_id)
-    rating_changed(movie_id)
     transaction.on_commit(partial(request_renewal, user.pk, is_patient=False))
 
 
@@ -138,8 +134,6 @@ def delete_interaction(*, user: User, interaction_id: int) -> None:
     row = mine.first()
     if row is None or not mine.delete()[0]:
         raise InteractionNotFound(interaction_id)
-    if row.kind == Kind.RATING:
-        rating_changed(row.movie_id)
     transaction.on_commit(partial(request_renewal, user.pk, is_patient=False))
 
 

@@ -47,7 +47,7 @@ from recommendations.lists.reasons import REASONS_EACH
 from recommendations.models import SimilarMovies
 from recommendations.releases import LoadedRelease, loaded_release
 
-SIMILAR = CacheKind("similar", lambda: settings.SIMILAR_LIFETIME_S, places=1024)
+SIMILAR = CacheKind("similar", lambda: settings.SIMILAR_LIFETIME_S, memory_share=0.1, places=1024)
 
 #: So many more than asked for are looked at, as some may have been withdrawn since the training.
 MARGIN = 40
@@ -80,7 +80,7 @@ def similar_movies(
     build = partial(_document, movie_id, limit, with_movies=with_movies)
     # A night raises the catalogue's version.
     return cached_response(
-        request, SIMILAR, question, build, beside=lambda: str(loaded_release().id)
+        request, SIMILAR, question, build, depends_on=lambda: loaded_release().id
     )
 
 

@@ -11,7 +11,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from cinema.response_cache import responses
 from movies import catalogue
+from movies.cached_responses import LINKED, PROGRAMME
 from movies.days import cinema_day
 from movies.models import Screening
 from movies.programme import calendar
@@ -204,6 +206,7 @@ def test_another_process_makes_the_same_bytes(anonymous: Client, path: str) -> N
     address = path.format(id=make_screening().movie_id)
     first = anonymous.get(address)
     catalogue.forget()
+    responses.forget()
     calendar._rendered.cache_clear()
     again = anonymous.get(address)
     assert (again.content, again["ETag"]) == (first.content, first["ETag"])
@@ -258,15 +261,13 @@ def test_no_flood_of_questions_pushes_out_what_the_page_leads_to(
     assert len(linked) == 3
     for address in addresses:
         anonymous.send("GET", address)
-    snapshot = catalogue.current().snapshot
-    pinned_bytes = sum(document.size_bytes for document in snapshot._pinned.values())
     for number in range(20):
         for path in FILTERED:
             anonymous.get(path, tag=f"nothing {number}")
-    others = snapshot._documents.values()
+    others = responses._memory[PROGRAMME]
     assert bool(others) == bool(cache_size_bytes)
-    size_bytes = pinned_bytes + sum(document.size_bytes for document in others)
-    assert size_bytes == snapshot._documents_bytes <= max(pinned_bytes, cache_size_bytes / 4)
+    size_bytes = sum(response.document.size_bytes for response in others.values())
+    assert size_bytes <= others.currsize <= cache_size_bytes * PROGRAMME.memory_share
     with CaptureQueriesContext(connection) as queries:
         for address in addresses:
             assert anonymous.send("GET", address).status_code == 200
@@ -278,6 +279,5 @@ def test_questions_for_other_weeks_are_not_pinned(anonymous: Client) -> None:
     for number in range(5):
         anonymous.get("/programme", **{"from": DAY + timedelta(days=number)})
         anonymous.get("/programme.ics", days=28, **{"from": DAY + timedelta(days=number)})
-    snapshot = catalogue.current().snapshot
-    assert len(snapshot._documents) == 10
-    assert not snapshot._pinned
+    assert len(responses._memory[PROGRAMME]) == 10
+    assert LINKED not in responses._memory

@@ -157,11 +157,7 @@ def test_of_several_ratings_of_a_film_the_latest_counts_in_whatever_order(viewer
     assert belongings(viewer.user) == before
 
 
-@pytest.mark.parametrize("revoked_singly", [500, 0])
-def test_a_films_mean_follows_at_once(
-    viewer: Client, anonymous: Client, monkeypatch: pytest.MonkeyPatch, revoked_singly: int
-) -> None:
-    monkeypatch.setattr("movies.cached_responses.REVOKED_SINGLY", revoked_singly)
+def test_a_films_mean_follows_at_once(viewer: Client, anonymous: Client) -> None:
     film = make_cleo()
     assert anonymous.get(f"/movies/{film.pk}").json()["rating_count"] == 0
     imported(viewer, csv(RATINGS, f"{CLEO},4.5"))

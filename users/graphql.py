@@ -1,4 +1,4 @@
-"""What belongs to viewers, to whom it may be shown, as in the REST API."""
+"""Playlists and the viewer's own account in GraphQL, by the permissions of the REST API."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from users.preferences import stated_preferences
 
 if TYPE_CHECKING:
 
-    class Described(Playlist):
-        """As `selectors.described` has it, or the hints of the fields here."""
+    class PlaylistWithCounts(Playlist):
+        """A playlist with the annotations of `selectors.described` or of the fields here."""
 
         movie_count: int
         followers_count: int
@@ -57,8 +57,8 @@ class PlaylistOwner:
     name: str
 
 
-# None of the following has a global id, although Relay's types expect one of what is in a
-# connection: each is reached through what shows it, and in no other way.
+# These types have no global id, although Relay expects one of the nodes of a connection: each is
+# reached through its parent only.
 
 
 @strawberry_django.type(PlaylistEntry, name="PlaylistEntry")
@@ -91,7 +91,7 @@ class FavouriteNode:
 
 @strawberry_django.type(Viewing, name="Viewing")
 class ViewingNode:
-    """That the viewer has watched a film."""
+    """A viewing of a movie by the viewer."""
 
     movie: MovieNode
     checked_in: strawberry.auto
@@ -111,7 +111,7 @@ class ViewingNode:
 
 @strawberry.type
 class ViewerPreferences:
-    """What the viewer says of their taste."""
+    """The genres and languages that the viewer has stated."""
 
     genres: list[GenreNode]
     languages: list[str]
@@ -131,7 +131,7 @@ class PlaylistNode(relay.Node):
     def get_queryset(
         cls, queryset: QuerySet[Playlist], info: Info, **options: object
     ) -> QuerySet[Playlist]:
-        """Wherever in the graph they hang, and by their global id."""
+        """Hide private playlists at every path and by global id."""
         return queryset.filter(selectors.visible_to(reader_of(info)))
 
     @strawberry_django.field(only=["id"], description="As in the REST API.")
@@ -173,7 +173,7 @@ class PlaylistNode(relay.Node):
         return timezone.localtime(root.updated_at)
 
 
-def _with_counts(playlist: Playlist) -> Described:
+def _with_counts(playlist: Playlist) -> PlaylistWithCounts:
     return playlist  # type: ignore[return-value]
 
 
@@ -216,7 +216,7 @@ class PlaylistQuery:
 
 @strawberry.type
 class Account:
-    """What belongs to the viewer who asks, as far as this app knows it."""
+    """The account of the viewer who asks, without ratings."""
 
     user: strawberry.Private[User]
 

@@ -84,7 +84,7 @@ def measure_resident_memory() -> dict[str, float]:
 
 
 def measure_allocations() -> dict[str, float]:
-    """The peak of the allocations of Python and NumPy; tracing slows them, so in its own process."""
+    """Measure the peak of allocations by Python and NumPy, in a process of its own."""
     Interaction.objects.first()
     tracemalloc.start()
     dataset = load_dataset()
@@ -137,7 +137,7 @@ def measure_training(*, rounds: int) -> dict[str, Any]:
 
 
 def _watch_solver() -> tuple[type[Any], list[dict[str, Any]]]:
-    """The solver of `implicit`, and the settings of each fit that our training will make with it."""
+    """Return the solver of `implicit` and the settings of each fit of our training."""
     # Not at the top: its memory counts for the algorithm that imports it.
     import implicit.cpu.als
 

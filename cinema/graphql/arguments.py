@@ -1,4 +1,4 @@
-"""Arguments that no resolver can use are refused before anything is resolved.
+"""Refuse arguments that no resolver can use, before anything is resolved.
 
 The rules depend on the type of a value, not on the field that takes it, so that a new field
 needs none of its own.
@@ -33,11 +33,11 @@ from strawberry.types.base import has_object_definition
 
 from cinema.schemas import SURROGATES, is_within_years
 
-#: The code of an error that a client can mend by another value.
+#: The code of an error that a client can avoid by another value.
 BAD_INPUT = "BAD_USER_INPUT"
 #: Longer texts are refused: the longest that a filter takes is far shorter.
 MAX_TEXT = 5_000
-#: The answer names so many mistakes at most.
+#: The response names no more mistakes than this.
 MAX_ERRORS = 10
 
 _POSITION = re.compile(r"\d{1,10}", re.ASCII)
@@ -52,7 +52,7 @@ def argument_errors(
     operation_name: str | None,
     page_size: int,
 ) -> list[GraphQLError]:
-    """The mistakes in the arguments of a valid document.
+    """Return the mistakes in the arguments of a valid document.
 
     Args:
         page_size: The largest value of `first` and `last`.
@@ -93,22 +93,22 @@ class _ArgumentVisitor(Visitor):
             return
         is_connection = get_named_type(definition.type).name.endswith("Connection")
         for name, value in arguments.items():
-            told = [*_mistakes(value)]
+            messages = [*_mistakes(value)]
             given_name, type_name = _in_schema(definition, name)
-            if not told and type_name == "ID" and not _is_global_id(value, self._schema):
-                told = ["there is nothing with such an id"]
-            elif not told and is_connection:
-                told = [*_page_mistakes(given_name, value, self._page_size)]
+            if not messages and type_name == "ID" and not _is_global_id(value, self._schema):
+                messages = ["there is nothing with such an id"]
+            elif not messages and is_connection:
+                messages = [*_page_mistakes(given_name, value, self._page_size)]
             self.errors += [
                 GraphQLError(
                     f"Argument '{given_name}': {message}.", node, extensions={"code": BAD_INPUT}
                 )
-                for message in told
+                for message in messages
             ]
 
 
 def _in_schema(definition: GraphQLField, out_name: str) -> tuple[str, str]:
-    """The argument's name in the schema, as values are keyed by the name in Python; its type."""
+    """Return the argument's name in the schema and its type; values have the name in Python."""
     for name, argument in definition.args.items():
         if (argument.out_name or name) == out_name:
             return name, get_named_type(argument.type).name
@@ -116,7 +116,7 @@ def _in_schema(definition: GraphQLField, out_name: str) -> tuple[str, str]:
 
 
 def _mistakes(value: object) -> Iterator[str]:
-    """Find values that the database or a resolver cannot take; looks into nested values too."""
+    """Find values, nested ones too, that the database or a resolver cannot take."""
     if isinstance(value, str):
         if "\0" in value or SURROGATES.search(value):
             yield "the text has characters that cannot be stored"
@@ -129,7 +129,7 @@ def _mistakes(value: object) -> Iterator[str]:
 
 
 def _within(value: object) -> Iterable[object]:
-    """The values of a list or of an input object."""
+    """Return the values of a list or of an input object."""
     if isinstance(value, list | tuple):
         return value
     if isinstance(value, dict):
@@ -138,7 +138,7 @@ def _within(value: object) -> Iterable[object]:
 
 
 def _is_global_id(value: object, schema: GraphQLSchema) -> bool:
-    """Whether it is an id of a type that `node` finds; the row may be missing."""
+    """Return whether `node` finds the type of the id; the row may be missing."""
     try:
         type_name, key = from_base64(str(value))
     except ValueError:

@@ -1,7 +1,7 @@
-"""What one operation may ask for: its depth, its aliases, and what it would cost.
+"""Limits of one operation: its depth, its aliases and its cost.
 
-Own code, as the limiters that come with Strawberry follow a fragment each time that it is used:
-thirty fragments that use the next one twice kept them busy for minutes.
+Strawberry's own limiters follow a fragment each time that it is used: thirty fragments that each
+use the next one twice kept them busy for minutes.
 """
 
 from __future__ import annotations
@@ -37,28 +37,32 @@ from strawberry.extensions import SchemaExtension
 
 from cinema.graphql.arguments import MAX_ERRORS, argument_errors
 
-#: A page of a connection that does not say how long it is.
+#: The page size of a connection that names none.
 PAGE = 100
-#: What a plain list is taken to hold, such as a movie's genres or the days of a week.
+#: The assumed length of a plain list, such as a movie's genres or the days of a week.
 LIST = 7
-#: Connections that take a query at each place where they hang. The optimizer passes over those of
-#: whose nodes nothing is asked (`screenings { totalCount }`), and it reads `totalCount` off the
-#: rows of the page: past the end, or with `first: 0`, there are none.
+#: Connections that need a query for each parent. The optimizer does not batch a connection without
+#: nodes (`screenings { totalCount }`), and it reads `totalCount` off the rows of the page: past the
+#: end, or with `first: 0`, there are none.
 MAX_COUNTS = 20
-#: Lists that may have to be computed for the viewer who asks, known by their `limit`.
+#: Lists that may have to be computed for the viewer; they have an argument `limit`.
 MAX_COMPUTED = 4
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much a part of an operation asks for; `cost` counts the values in the answer."""
+    """The size of a part of an operation; `cost` counts the values in the response.
+
+    Attributes:
+        has_nodes: Whether the part is, or has, the nodes of a connection.
+        has_total: Whether the part is the `totalCount` of a connection.
+    """
 
     depth: int = 0
     aliases: int = 0
     cost: int = 0
     counts: int = 0
     computed: int = 0
-    #: Whether it is, or has, the nodes of a connection; whether it is its `totalCount`.
     has_nodes: bool = False
     has_total: bool = False
 
@@ -75,10 +79,10 @@ class Size:
 
 
 class OperationLimits(SchemaExtension):
-    """Refuses an operation that is valid and too large, before anything of it is resolved."""
+    """Refuses a valid operation that is too large, before anything of it is resolved."""
 
     def on_validate(self) -> Iterator[None]:
-        """Validate, then measure: only a valid operation has fragments without circles."""
+        """Validate, then measure: only a valid operation has fragments without cycles."""
         context = self.execution_context
         document = context.graphql_document
         assert document
@@ -98,7 +102,7 @@ class OperationLimits(SchemaExtension):
 
 
 def _excess(size: Size) -> list[GraphQLError]:
-    """An error for each limit that is exceeded."""
+    """Return an error for each limit that is exceeded."""
     return [
         GraphQLError(f"The operation is too large: {asked:.4g} {what}, allowed are {allowed}.")
         for what, asked, allowed in (
@@ -114,7 +118,7 @@ def _excess(size: Size) -> list[GraphQLError]:
 
 @dataclass
 class _Measure:
-    """Sizes of one document. Valid, so its fragments form no circle."""
+    """Sizes of one valid document, whose fragments form no cycle."""
 
     schema: GraphQLSchema
     document: DocumentNode
@@ -124,7 +128,7 @@ class _Measure:
         self._fragment_sizes: dict[str, Size] = {}
 
     def size(self) -> Size:
-        """Of all operations: which of them is run does not matter, so nobody needs many."""
+        """Return the size of all operations, whichever of them is run: nobody needs many."""
         operations = (
             d for d in self.document.definitions if isinstance(d, OperationDefinitionNode)
         )
@@ -162,9 +166,8 @@ class _Measure:
 
     def _field(self, node: FieldNode, parent: GraphQLNamedType | None) -> Size:
         if node.name.value.startswith("__"):
-            return Size(
-                depth=1
-            )  # introspection: large, but always the same; a setting turns it off
+            # Introspection is large, but always the same, and a setting turns it off.
+            return Size(depth=1)
         definition = (
             parent.fields.get(node.name.value)
             if isinstance(parent, GraphQLObjectType | GraphQLInterfaceType)
@@ -185,7 +188,7 @@ class _Measure:
         )
 
     def _times(self, node: FieldNode, field: GraphQLField) -> int:
-        """How many of its kind the field answers with."""
+        """Return the number of objects that the field may return."""
         if "first" in field.args:
             return max(self._page_size(node), 1)
         if _is_computed(field):
@@ -197,7 +200,7 @@ class _Measure:
         return LIST if isinstance(type_, GraphQLList) and not is_counted else 1
 
     def _is_batched(self, node: FieldNode, inner: Size) -> bool:
-        """Whether the optimizer answers a connection wherever it hangs by one query."""
+        """Return whether one query gets the connection for all parents."""
         is_elsewhere = any(a.name.value in ("after", "before") for a in node.arguments or ())
         has_rows = not is_elsewhere and self._page_size(node) > 0
         return inner.has_nodes and (has_rows or not inner.has_total)

@@ -1,4 +1,7 @@
-"""Errors of an operation: a client's mistake is told to the client, a fault of ours is logged."""
+"""`/graphql`: the schema, its errors, and the view.
+
+The view takes the tokens of the REST API and no cookies, so no other site can forge a request.
+"""
 
 from __future__ import annotations
 
@@ -39,10 +42,10 @@ _BY_STATUS = {401: "UNAUTHENTICATED", 403: "FORBIDDEN", 404: "NOT_FOUND", 429: "
 
 
 def public_errors(errors: list[GraphQLError]) -> list[GraphQLError]:
-    """The errors as the client gets them: each with `extensions.code`, none with internals.
+    """Return the errors for the client: each with `extensions.code`, none with internals.
 
-    A fault of ours is logged with its traceback; a client's mistakes are one
-    short line, which repeats nothing that the client sent.
+    A fault of the server is logged with its traceback. A client's mistakes are logged as one short
+    line, which repeats nothing that the client sent.
     """
     answers = [_public_error(error) for error in errors]
     codes = sorted({(answer.extensions or {})["code"] for answer in answers} - {INTERNAL})
@@ -69,7 +72,7 @@ def _public_error(error: GraphQLError) -> GraphQLError:
 
 
 def _classified(error: GraphQLError) -> tuple[str, str]:
-    """The code and the message of an error."""
+    """Return the code and the message of an error."""
     if isinstance(error, GraphQLSyntaxError):
         return "GRAPHQL_PARSE_FAILED", error.message
     original = error.original_error
@@ -77,8 +80,8 @@ def _classified(error: GraphQLError) -> tuple[str, str]:
         return _BY_STATUS.get(original.status, BAD_INPUT), error.message
     if original is not None and is_bad_value(original):
         return BAD_INPUT, "An argument has a value that the database cannot take."
-    # What GraphQL itself says of an argument or a variable comes without a path: nothing was
-    # resolved yet. Its own errors keep the exception of the scalar that refused the value.
+    # GraphQL's own error about an argument or a variable has no path, as nothing was resolved yet.
+    # It keeps the exception of the scalar that refused the value.
     is_of_the_document = error.path is None and bool(error.nodes)
     if original is None or isinstance(original, GraphQLError) or is_of_the_document:
         return ("GRAPHQL_VALIDATION_FAILED" if is_of_the_document else BAD_INPUT), error.message
@@ -87,12 +90,12 @@ def _classified(error: GraphQLError) -> tuple[str, str]:
 
 @strawberry.type
 class Query(MovieQuery, PlaylistQuery, RecommendationQuery, ViewerQuery):
-    """What can be read; who may read what is as in the REST API."""
+    """Everything that can be read, by the permissions of the REST API."""
 
 
 class CinemaSchema(strawberry.Schema):
     def execute_sync(self, *args: Any, **options: Any) -> ExecutionResult:
-        """Execute an operation; its errors say whose mistake they are, and no more."""
+        """Execute an operation, and classify its errors."""
         result = super().execute_sync(*args, **options)
         if result.errors:
             result.errors = public_errors(result.errors)
@@ -132,7 +135,7 @@ LIMIT = Limit("THROTTLE_GRAPHQL")
 class CinemaGraphQLView(GraphQLView[Any, None]):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
-            # Also where the session of the admin is there: a cookie comes along unasked.
+            # In place of the admin's session, as a browser sends its cookie unasked.
             request.user = anyone(request)  # type: ignore[assignment]
             LIMIT.take(request)
             _check_operation(request)
@@ -143,12 +146,12 @@ class CinemaGraphQLView(GraphQLView[Any, None]):
         return super().dispatch(request, *args, **kwargs)
 
     def decode_json(self, data: str | bytes) -> object:
-        """The body as it was checked, or the variables of a GET."""
+        """Return the body as it was checked, or the variables of a GET."""
         return json_body(self.request) if self.request.method == "POST" else _read(json_of, data)
 
 
 def _check_operation(request: HttpRequest) -> None:
-    """What Strawberry takes for granted.
+    """Check the types that Strawberry expects.
 
     Raises:
         UnsupportedMediaType, Unprocessable: The body, or the query string, is no operation.

@@ -12,8 +12,9 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
 from cinema.errors import database_away
-from cinema.http import Document, document_response
-from movies import catalogue
+from cinema.http import Document
+from cinema.response_cache import responses
+from movies.cached_responses import LINKED, PROGRAMME, programme_document
 from movies.catalogue import Snapshot
 from movies.days import cinema_day
 from movies.languages import NO_WORDS, language_filter
@@ -90,17 +91,15 @@ Builder = Callable[[ProgrammeQuery, Snapshot], Document]
 
 
 def programme_response(build: Builder, query: ProgrammeQuery) -> HttpResponse:
-    """The document as an answer, made once for each change and process."""
-    found, is_stale = catalogue.current().document(
-        (build, query), partial(build, query), pinned=query.is_linked()
-    )
-    return document_response(found, is_stale)
+    """Return the document as a response, built once for each change and process."""
+    return programme_document((build, query), partial(build, query), is_linked=query.is_linked())
 
 
 def snapshot_document(snapshot: Snapshot, build: Builder, query: ProgrammeQuery) -> Document:
-    """The document for one that is made of it."""
-    return snapshot.document(
-        (build, query), partial(build, query, snapshot), pinned=query.is_linked()
+    """Return the document for one that is made of it."""
+    kind = LINKED if query.is_linked() else PROGRAMME
+    return responses.get_current(
+        kind, (build, query), snapshot.key, partial(build, query, snapshot)
     )
 
 

@@ -11,8 +11,8 @@ from django.template.defaultfilters import date as formatted
 from django.utils.feedgenerator import Atom1Feed
 from django.utils.html import linebreaks
 
-from cinema.http import Document, absolute_url, document_response
-from movies import catalogue
+from cinema.http import Document, absolute_url
+from movies.cached_responses import programme_document
 from movies.catalogue import Snapshot
 from movies.models import Movie
 from movies.programme.texts import credit, plain
@@ -30,7 +30,7 @@ class Feed(Atom1Feed):
 
 
 def feed_response() -> HttpResponse:
-    return document_response(*catalogue.current().document(PATH, build_feed, pinned=True))
+    return programme_document(PATH, build_feed, is_linked=True)
 
 
 def build_feed(snapshot: Snapshot) -> Document:

@@ -191,7 +191,9 @@ def _described(
 #: What members do meanwhile changes little of what thousands of them say.
 LIFETIME_S = 3600
 #: Whoever asks the same at the same time waits for one answer.
-AUDIENCE_FIT = CacheKind("audience-fit", lambda: LIFETIME_S, places=64, patience_s=12)
+AUDIENCE_FIT = CacheKind(
+    "audience-fit", lambda: LIFETIME_S, memory_share=0.05, places=64, patience_s=12
+)
 
 
 def audience_fit(*, movie_ids: Sequence[int], days: int, limit: int) -> AudienceFitOut:

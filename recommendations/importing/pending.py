@@ -17,7 +17,6 @@ from django.utils import timezone
 
 from cinema.errors import NotFound, Unauthorized
 from cinema.locks import hold_exclusive, retry_on_deadlock
-from movies.cached_responses import rating_changed
 from movies.days import cinema_day
 from movies.importing.tables import RefusedRow
 from movies.models import Movie
@@ -214,24 +213,19 @@ def _match_films(films: Sequence[tuple[str, int | None]]) -> int:
 
 def _match_viewer(user_id: int, pending_ids: Sequence[int], matcher: FilmMatcher) -> int:
     try:
-        settled, rated = _settle(user_id, pending_ids, matcher)
+        return _settle(user_id, pending_ids, matcher)
     except Unauthorized:  # the account was deleted meanwhile
         return 0
-    if rated:
-        rating_changed(*rated)
-    return settled
 
 
 @retry_on_deadlock
 @transaction.atomic
-def _settle(
-    user_id: int, pending_ids: Sequence[int], matcher: FilmMatcher
-) -> tuple[int, list[int]]:
-    """Return how many rows are settled, and the movies whose ratings have changed."""
+def _settle(user_id: int, pending_ids: Sequence[int], matcher: FilmMatcher) -> int:
+    """Return how many rows are settled."""
     hold_exclusive(lock_name(user_id))
     user = User.objects.filter(pk=user_id).first()
     if user is None:
-        return 0, []
+        return 0
     rows = list(PendingImport.objects.filter(pk__in=pending_ids, user=user).order_by("pk"))
     films = {row.pk: _film_of(row, matcher) for row in rows}
     movie_ids = hold_movies({pk for pk in films.values() if pk is not None})
@@ -241,14 +235,14 @@ def _settle(
         if (movie_id := films[row.pk]) in movie_ids and movie_id is not None
     ]
     if not statements:
-        return 0, []
+        return 0
     plan = BelongingsPlan(belongings_of(user, movie_ids, watchlist_of(user)), timezone.now())
     plan.apply(statements)
     write_plan(user, plan)
     # A statement for which there is no room stays pending.
     settled = {each.number for each in statements} - {each.number for each in plan.refused}
     PendingImport.objects.filter(pk__in=settled).delete()
-    return len(settled), list(plan.ratings)
+    return len(settled)
 
 
 def _film_of(row: PendingImport, matcher: FilmMatcher) -> int | None:

@@ -10,7 +10,6 @@ from django.db import transaction
 from django.utils import timezone
 
 from cinema.locks import hold_exclusive, retry_on_deadlock
-from movies.cached_responses import rating_changed
 from movies.importing.tables import RefusedRow
 from recommendations.importing.formats import StatementKind
 from recommendations.importing.matching import CatalogueFilm, FilmMatcher, WantedFilm
@@ -70,17 +69,14 @@ def import_file(
     wanted = {row.film for row in upload.rows}
     matcher = FilmMatcher(wanted)
     found = {each: matcher.find(each) for each in wanted}
-    plan, report = _apply(user, upload, matcher, found, dry_run=dry_run)
-    if plan.ratings and not dry_run:
-        rating_changed(*plan.ratings)
-    return report
+    return _apply(user, upload, matcher, found, dry_run=dry_run)
 
 
 @retry_on_deadlock
 @transaction.atomic
 def _apply(
     user: User, upload: Upload, matcher: FilmMatcher, found: Found, *, dry_run: bool
-) -> tuple[BelongingsPlan, ViewerImportOut]:
+) -> ViewerImportOut:
     movie_ids = {film.pk for films in found.values() for film in films}
     if not dry_run:
         # The second of two concurrent uploads sees the result of the first.
@@ -103,7 +99,7 @@ def _apply(
     if not dry_run:
         watchlist = write_plan(user, plan) or watchlist
         pending.write()
-    return plan, _report(upload, found, plan, pending, watchlist, dry_run=dry_run)
+    return _report(upload, found, plan, pending, watchlist, dry_run=dry_run)
 
 
 def _report(

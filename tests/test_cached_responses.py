@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 from pytest_django.fixtures import Settings
 
+from cinema import cache_statistics
+from cinema.cache_statistics import CacheTally, tally
 from cinema.response_cache import responses
 from movies.models import Genre, Movie
+from recommendations.services import rate_movie
 from tests.audience import rate, say
 from tests.builders import Client, make_movie, make_screening
 from tests.movielens import run, write_csv
@@ -30,6 +35,9 @@ PATHS = [
     "/genres",
 ]
 every = pytest.mark.parametrize("path", PATHS)
+#: A rating changes them, so they are kept for CATALOGUE_CHECK_INTERVAL_S alone.
+DETAILS = ["/movies/{id}", "/movies/by-slug/{slug}"]
+shared = pytest.mark.parametrize("path", [path for path in PATHS if path not in DETAILS])
 
 
 @pytest.fixture
@@ -64,17 +72,26 @@ def as_another_process() -> None:
 
 @every
 @pytest.mark.usefixtures("looking_seldom")
-def test_a_kept_answer_costs_no_query_here_nor_in_another_process(
+def test_a_kept_answer_costs_no_query(
     anonymous: Client, film: Movie, django_assert_num_queries: DjangoAssertNumQueries, path: str
 ) -> None:
     first = anonymous.get(of(path, film)).content
     with django_assert_num_queries(0):
         assert anonymous.get(of(path, film)).content == first
-        as_another_process()
+
+
+@shared
+@pytest.mark.usefixtures("looking_seldom")
+def test_a_kept_answer_costs_no_query_in_another_process(
+    anonymous: Client, film: Movie, django_assert_num_queries: DjangoAssertNumQueries, path: str
+) -> None:
+    first = anonymous.get(of(path, film)).content
+    as_another_process()
+    with django_assert_num_queries(0):
         assert anonymous.get(of(path, film)).content == first
 
 
-@every
+@shared
 def test_it_is_looked_whether_the_catalogue_has_changed(
     anonymous: Client, film: Movie, settings: Settings, path: str,
     django_assert_num_queries: DjangoAssertNumQueries,
@@ -187,10 +204,7 @@ def test_what_was_not_there_is_not_remembered_as_such(anonymous: Client, staff: 
     assert anonymous.get("/movies/by-slug/cleo").status_code == 200
 
 
-RATING_PATHS = ["/movies/{id}", "/movies/by-slug/{slug}"]
-
-
-@pytest.mark.parametrize("path", RATING_PATHS)
+@pytest.mark.parametrize("path", DETAILS)
 @pytest.mark.usefixtures("looking_seldom")
 def test_a_rating_shows_at_once_in_the_details(
     anonymous: Client, viewer: Client, film: Movie, path: str
@@ -212,14 +226,12 @@ def test_a_rating_shows_at_once_in_the_details(
     assert shown() == (None, 0)
 
 
-@pytest.mark.parametrize("path", RATING_PATHS)
+@pytest.mark.parametrize("path", DETAILS)
 def test_a_rating_through_another_process_shows_too(
-    anonymous: Client, viewer: Client, film: Movie, path: str, monkeypatch: pytest.MonkeyPatch
+    anonymous: Client, viewer: Client, film: Movie, path: str
 ) -> None:
     body(anonymous, path, film)
-    # What this process keeps in memory stays: the other one cannot drop it.
-    monkeypatch.setattr(responses._memory, "drop", lambda kind, question: None)
-    rate(viewer, film, 4)
+    rate_movie(user=viewer.user, movie_id=film.pk, stars=4)  # not by a request of this process
     assert body(anonymous, path, film)["rating_count"] == 1
 
 
@@ -229,18 +241,6 @@ def test_imported_ratings_show_too(anonymous: Client, tmp_path: Path) -> None:
     assert body(anonymous, "/movies/{id}", film)["rating_count"] == 1
     run(write_csv(tmp_path, "7,2,5.0,1147880044"))
     assert body(anonymous, "/movies/{id}", film)["rating_count"] == 2
-
-
-@pytest.mark.usefixtures("looking_seldom")
-def test_another_films_rating_ends_nothing(
-    anonymous: Client, viewer: Client, film: Movie, django_assert_num_queries: Any
-) -> None:
-    other = make_movie()
-    body(anonymous, "/movies/{id}", film)
-    rate(viewer, other, 4)
-    say(viewer, film, "like")
-    with django_assert_num_queries(1):  # the version, as after each write through this process
-        body(anonymous, "/movies/{id}", film)
 
 
 @every
@@ -260,7 +260,7 @@ def test_what_another_edition_of_the_program_kept_does_not_count(
 def test_an_answer_of_no_lifetime_is_made_each_time(
     anonymous: Client, film: Movie, settings: Settings, path: str
 ) -> None:
-    for kind in ("TRENDING", "POPULAR", "SIMILAR", "DETAILS", "GENRES", "SEARCH"):
+    for kind in ("TRENDING", "POPULAR", "SIMILAR", "GENRES", "SEARCH"):
         setattr(settings, f"{kind}_LIFETIME_S", 0)
     before = body(anonymous, path, film)
     Movie.objects.update(rating_count=7, rating_sum=28)
@@ -269,6 +269,7 @@ def test_an_answer_of_no_lifetime_is_made_each_time(
 
 
 @every
+@pytest.mark.usefixtures("looking_seldom")
 def test_who_is_signed_in_is_answered_from_the_database(
     anonymous: Client, viewer: Client, film: Movie, path: str
 ) -> None:
@@ -280,3 +281,69 @@ def test_who_is_signed_in_is_answered_from_the_database(
     if path != "/genres":
         assert b'"rating_count":7' in fresh.content
     assert body(anonymous, path, film) == before
+
+
+# --- counted
+
+
+def counted(staff: Client, **query: Any) -> dict[str, dict[str, Any]]:
+    """By kind, without what did not happen."""
+    found = staff.get("/cache/statistics", **query).json()
+    assert found["all_processes"] is True
+    return {
+        kind.pop("kind"): {outcome: n for outcome, n in kind.items() if n}
+        for kind in found["answers"]
+    }
+
+
+def test_hits_and_misses_are_counted_by_kind_and_level(
+    anonymous: Client, viewer: Client, staff: Client, settings: Settings
+) -> None:
+    settings.CATALOGUE_CHECK_INTERVAL_S = 3600
+    make_movie()
+    for _ in range(2):
+        anonymous.get("/movies/trending")
+    tally.flush()
+    responses.forget()  # as another process
+    anonymous.get("/movies/trending")
+    viewer.get("/movies/trending")
+    anonymous.get("/genres")
+    assert counted(staff) == {
+        "trending": {"made": 1, "memory": 1, "cache": 1, "fresh": 1, "hit_rate": 0.6667},
+        "genres": {"made": 1},
+    }
+
+
+def test_a_process_tells_now_and_then_what_has_come_together(
+    anonymous: Client, staff: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anonymous.get("/genres")
+    responses.forget()  # it ends before it has told
+    assert counted(staff) == {}
+    monkeypatch.setattr(cache_statistics, "FLUSH_EVERY_S", 0)
+    anonymous.get("/genres")
+    responses.forget()
+    assert counted(staff) == {"genres": {"cache": 1, "hit_rate": 1}}
+
+
+def test_counts_are_of_a_day(staff: Client) -> None:
+    for days_ago in (9, 7, 1, 0, 0):
+        with time_machine.travel(timezone.now() - timedelta(days=days_ago), tick=False):
+            of_that_day = CacheTally()
+            of_that_day.count("trending", "made")
+            of_that_day.flush()
+    assert counted(staff) == counted(staff, days=1) == {"trending": {"made": 2}}
+    assert counted(staff, days=2) == {"trending": {"made": 3}}
+    assert counted(staff, days=8) == {"trending": {"made": 4}}
+
+
+def test_statistics_are_for_staff(anonymous: Client, viewer: Client, staff: Client) -> None:
+    assert anonymous.get("/cache/statistics").status_code == 401
+    assert viewer.get("/cache/statistics").status_code == 403
+    nothing = {"days": 1, "all_processes": True, "answers": []}
+    assert staff.get("/cache/statistics").json() == nothing
+
+
+@pytest.mark.parametrize("days", [0, 9, -1, "x", 10**30])
+def test_a_bad_number_of_days_is_refused(staff: Client, days: object) -> None:
+    assert staff.get("/cache/statistics", days=days).status_code == 422
