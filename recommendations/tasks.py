@@ -10,6 +10,7 @@ from django.utils import timezone
 from cinema.locks import single_run
 from cinema.task_process import run_in_process
 from recommendations import selectors
+from recommendations.importing import pending
 from recommendations.impressions import storage
 from recommendations.models import TrainingRun
 from recommendations.ratings import summary
@@ -178,3 +179,22 @@ def refresh_summary() -> None:
             ratings_log.info("the summary is being made anew already")
             return
         summary.refresh_summary()
+
+
+PENDING_LOCK = "recommendations.match_pending_imports"
+#: Longer than a transaction that adds films or imports a file: each may commit after the run that
+#: should have seen it.
+PENDING_WINDOW = timedelta(minutes=15)
+
+
+@shared_task(name=PENDING_LOCK)
+def match_pending_imports(all_films: bool = False) -> None:
+    """Apply pending statements to films that were added. Safe to deliver twice.
+
+    Beat sends it each minute for recent films, and each hour for all films, in case the worker was
+    away.
+    """
+    with single_run(PENDING_LOCK) as acquired:
+        since = None if all_films else timezone.now() - PENDING_WINDOW
+        if acquired and (settled := pending.match_pending(changed_since=since)):
+            log.info("pending imports settled: %d", settled)

@@ -21,8 +21,8 @@ from movies.importing.services import import_rows
 from movies.models import Movie
 from recommendations.importing import pending
 from recommendations.importing.pending import match_pending
-from recommendations.importing.tasks import match_pending_imports
 from recommendations.models import Interaction, PendingImport
+from recommendations.tasks import match_pending_imports
 from tests.builders import Client, at, interact, make_movie, make_pending, make_user
 from tests.concurrency import at_once
 from tests.viewer_files import (
