@@ -61,7 +61,7 @@ class PlannedMovie:
     movie: Movie
     lower: str = ""
     genres: Mapping[str, Genre] = field(default_factory=dict)
-    standing_genres: Mapping[str, Genre] = field(default_factory=dict)
+    old_genres: Mapping[str, Genre] = field(default_factory=dict)
     columns: set[str] = field(default_factory=set)
     version: str = ""
 
@@ -104,7 +104,7 @@ class ImportPlan:
         genres = _genres_of(movie_ids)
         for movie in Movie.objects.published().filter(pk__in=movie_ids):
             (lower, version), its = found[movie.pk], genres.get(movie.pk, {})
-            self._index(PlannedMovie(movie, lower, its, standing_genres=its, version=version))
+            self._index(PlannedMovie(movie, lower, its, old_genres=its, version=version))
             self._loaded.add(movie.pk)
         self._load_slugs(fields)
         self._load_genres(dict.fromkeys(key for each in fields for key in each.get("genres", ())))
@@ -140,8 +140,8 @@ class ImportPlan:
         """Find genres by their slug where it is given, else by name or slug."""
         wanted = [key for key in keys if key not in self._genres]
         by_name = services.match_genres(key.name for key in wanted if not key.slug)
-        standing = Genre.objects.filter(slug__in={key.slug for key in wanted})
-        by_slug = {genre.slug: genre for genre in standing}
+        known = Genre.objects.filter(slug__in={key.slug for key in wanted})
+        by_slug = {genre.slug: genre for genre in known}
         for key in wanted:
             new = by_name[key.name] if not key.slug else Genre(slug=key.slug, name=key.name)
             # The first of several names of a new genre counts.
@@ -186,16 +186,16 @@ class ImportPlan:
             return AppliedRow(row.number, "unchanged", film.movie, film.movie.name)
         self._refuse_taken_slug(film, given)
         before = {name: film.value(name) for name in row.fields if name in given}
-        stood = dict(vars(film.movie))
+        old = dict(vars(film.movie))
         self._set(film, given)
         changes = {name: (value, film.value(name)) for name, value in before.items()}
         changes = {name: (old, new) for name, (old, new) in changes.items() if old != new}
-        if stood["status"] != film.movie.status:
-            changes.setdefault("status", (stood["status"], film.movie.status))
+        if old["status"] != film.movie.status:
+            changes.setdefault("status", (old["status"], film.movie.status))
         if not changes:
             # The dates have moved the status beyond the one that the row gives.
             return AppliedRow(row.number, "unchanged", film.movie, film.movie.name)
-        film.columns |= {name for name, value in vars(film.movie).items() if stood[name] != value}
+        film.columns |= {name for name, value in vars(film.movie).items() if old[name] != value}
         if not film.is_new:
             self.updated[film.movie.pk] = film
         return AppliedRow(row.number, "updated", film.movie, film.movie.name, changes)
@@ -250,11 +250,11 @@ def _called(movie: Movie) -> str:
 def _refusal(row: MovieRow, error: ApiError) -> RefusedRow:
     """Report the error that the endpoint for a single movie would answer."""
     errors = error.members.get("errors")
-    told = errors if isinstance(errors, list) else [{"field": "body", "message": error.detail}]
+    reported = errors if isinstance(errors, list) else [{"field": "body", "message": error.detail}]
     movie_id = error.members.get("movie_id")
     return refused(
         row.number,
-        *(FieldError.model_validate(each) for each in told),
+        *(FieldError.model_validate(each) for each in reported),
         movie_id=movie_id if isinstance(movie_id, int) else None,
     )
 

@@ -70,7 +70,7 @@ Genre = Annotated[GenreKey, BeforeValidator(_genre_key), WithJsonSchema(GENRE_SH
 
 
 class ImportedMovie(MovieIn):
-    """A movie as `POST /movies` takes it. Of one that stands, what is left out stays."""
+    """A movie as `POST /movies` takes it. An existing movie keeps the fields that are left out."""
 
     genres: list[Genre] = Field([], max_length=20, examples=[["drama", "music"]])  # type: ignore[assignment]
     keywords: list[Keyword] = Field(
@@ -117,11 +117,11 @@ class RefusedMovieRow(Schema):
     row: int = Field(examples=[3])
     reason: str = Field(examples=["body.start_date: expected a date as in 2026-12-03"])
     errors: list[FieldError]
-    movie_id: int | None = Field(description="The movie that stands in its way.")
+    movie_id: int | None = Field(description="The movie that it conflicts with.")
 
 
 class ImportOut(Schema):
-    """What became of the rows, or with `dry_run` what would."""
+    """The outcome of each row; with `dry_run` nothing is written."""
 
     dry_run: bool
     created: int = Field(examples=[1])

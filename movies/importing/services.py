@@ -256,10 +256,8 @@ def _link_genres(films: Iterable[PlannedMovie]) -> None:
     gone, wanted = [], []
     new: dict[str, Genre] = {}
     for film in films:
-        gone += [(film.movie.pk, slug) for slug in film.standing_genres.keys() - film.genres.keys()]
-        wanted += [
-            (film.movie.pk, slug) for slug in film.genres.keys() - film.standing_genres.keys()
-        ]
+        gone += [(film.movie.pk, slug) for slug in film.old_genres.keys() - film.genres.keys()]
+        wanted += [(film.movie.pk, slug) for slug in film.genres.keys() - film.old_genres.keys()]
         new |= {genre.slug: genre for genre in film.genres.values() if genre.pk is None}
     if new:
         Genre.objects.bulk_create(

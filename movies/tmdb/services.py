@@ -108,13 +108,13 @@ def fetch_genres(tmdb: Client) -> Changes:
     now, ours = timezone.now(), _our_genres()
     with transaction.atomic():
         # In the order of their ids, as every writer locks them: otherwise a deadlock is possible.
-        standing = {row.pk: row for row in TmdbGenre.objects.select_for_update().order_by("pk")}
+        known = {row.pk: row for row in TmdbGenre.objects.select_for_update().order_by("pk")}
         rows = [
             TmdbGenre(
                 tmdb_id=number,
                 name=name,
                 fetched_at=now,
-                genre_id=(standing[number].genre_id if number in standing else None)
+                genre_id=(known[number].genre_id if number in known else None)
                 or ours.get(name.lower())
                 or ours.get(english.get(number, name).lower()),
             )
@@ -127,7 +127,7 @@ def fetch_genres(tmdb: Client) -> Changes:
             update_fields=["name", "genre", "fetched_at"],
         )
         TmdbGenre.objects.exclude(pk__in=names).delete()
-    before = {number: row.name for number, row in standing.items()}
+    before = {number: row.name for number, row in known.items()}
     return _compared(before, names)
 
 
@@ -305,8 +305,8 @@ def find_or_create_report(*, kind: str, fetched_before: datetime) -> SyncReport:
         state__in=SyncReport.UNFINISHED, kind=kind, movie_ids=None
     )
     while True:
-        if (standing := unfinished.first()) is not None:
-            return standing
+        if (report := unfinished.first()) is not None:
+            return report
         try:
             with transaction.atomic():
                 return SyncReport.objects.create(kind=kind, fetched_before=fetched_before)

@@ -156,7 +156,7 @@ def _check_entries(infos: list[zipfile.ZipInfo]) -> None:
     if any(info.flag_bits & ENCRYPTED for info in useful):
         raise FileRefused("The zip is encrypted. Send it without a password.")
     if any(info.compress_type not in COMPRESSIONS for info in useful):
-        raise FileRefused("The zip is packed in an unusual way. Pack it anew.")
+        raise FileRefused("The zip is packed in an unusual way. Pack it again.")
     if sum(info.file_size for info in useful) > MAX_UNPACKED_MB * 1024 * 1024:
         raise FileRefused(f"The zip has more than {MAX_UNPACKED_MB} MB once it is unpacked.")
 

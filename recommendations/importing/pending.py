@@ -69,7 +69,7 @@ class PendingPlan:
 
     def __init__(self, user: User, rows: Sequence[StatementRow], matcher: FilmMatcher) -> None:
         self._user = user
-        self._standing = _standing(user) if rows else {}
+        self._known = _known(user) if rows else {}
         self._created: dict[Key, PendingImport] = {}
         self._updated: dict[Key, PendingImport] = {}
         self._matcher = matcher
@@ -93,10 +93,10 @@ class PendingPlan:
         film = _film_hash(row.film, title_keys)
         for said in row.statements:
             key = film, said.kind, _day(said)
-            pending = self._created.get(key) or self._standing.get(key)
+            pending = self._created.get(key) or self._known.get(key)
             if pending is not None:
                 self._update(key, pending, said)
-            elif len(self._standing) + len(self._created) < MAX_PENDING:
+            elif len(self._known) + len(self._created) < MAX_PENDING:
                 self._created[key] = _pending(self._user, row.film, title_keys, said, key)
             else:
                 why = f"You keep {MAX_PENDING:,} statements about films that are not here yet."
@@ -115,7 +115,7 @@ class PendingPlan:
                 self._updated[key] = pending
 
 
-def _standing(user: User) -> dict[Key, PendingImport]:
+def _known(user: User) -> dict[Key, PendingImport]:
     columns = ("id", "film", "kind", "day", "half_stars", "said_at")
     rows = PendingImport.objects.filter(user=user).only(*columns)
     return {(row.film, row.kind, row.day): row for row in rows}

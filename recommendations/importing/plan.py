@@ -50,7 +50,7 @@ class MatchedStatement:
 
 
 @dataclass(frozen=True, slots=True)
-class StandingRating:
+class DatedRating:
     half_stars: int
     at: datetime
 
@@ -67,7 +67,7 @@ class Belongings:
         room_on_list: How many more films the watchlist can hold.
     """
 
-    ratings: dict[int, StandingRating] = field(default_factory=dict)
+    ratings: dict[int, DatedRating] = field(default_factory=dict)
     likes: set[int] = field(default_factory=set)
     seen: set[int] = field(default_factory=set)
     days: defaultdict[int, set[date]] = field(default_factory=lambda: defaultdict(set))
@@ -96,7 +96,7 @@ class BelongingsPlan:
     def __init__(self, belongings: Belongings, now: datetime) -> None:
         self._has = belongings
         self._now = now
-        self.ratings: dict[int, StandingRating] = {}
+        self.ratings: dict[int, DatedRating] = {}
         self.likes: dict[int, datetime] = {}
         self.seen: dict[int, datetime] = {}
         self.viewings: list[tuple[int, datetime]] = []
@@ -136,18 +136,18 @@ class BelongingsPlan:
 
     def _rate(self, movie_id: int, said: Statement) -> Outcome:
         """Keep the later rating. One without a date may be older than any other."""
-        standing = self._has.ratings.get(movie_id)
-        rating = StandingRating(said.half_stars, said.at or self._now)
-        if standing and standing.half_stars == rating.half_stars:
+        old = self._has.ratings.get(movie_id)
+        rating = DatedRating(said.half_stars, said.at or self._now)
+        if old and old.half_stars == rating.half_stars:
             return "unchanged"
-        if standing and said.at is None:
+        if old and said.at is None:
             raise NotKept(
                 "There is a rating of the film already, and the file does not date its own."
             )
-        if standing and standing.at >= rating.at:
+        if old and old.at >= rating.at:
             return "unchanged"
         self._has.ratings[movie_id] = self.ratings[movie_id] = rating
-        return "updated" if standing else "created"
+        return "updated" if old else "created"
 
     def _like(self, movie_id: int, at: datetime) -> Outcome:
         if movie_id in self._has.likes:
@@ -243,7 +243,7 @@ def belongings_of(user: User, movie_ids: Collection[int], watchlist: Playlist | 
     interactions = Interaction.objects.filter(user=user, movie__in=movie_ids, kind__in=kinds)
     for row in interactions:
         if row.kind == Kind.RATING:
-            found.ratings[row.movie_id] = StandingRating(row.half_stars, row.updated_at)
+            found.ratings[row.movie_id] = DatedRating(row.half_stars, row.updated_at)
         else:
             (found.likes if row.kind == Kind.LIKE else found.seen).add(row.movie_id)
     viewings = Viewing.objects.filter(user=user)
@@ -288,9 +288,9 @@ def _append(user: User, movie_ids: Sequence[int]) -> Playlist:
     """Add the films that the list does not have: it may have changed since it was read."""
     watchlist = _watchlists(user).select_for_update(no_key=True).first()
     watchlist = watchlist or Playlist.objects.create(user=user, name=WATCHLIST)
-    standing = set(watchlist.entries.values_list("movie_id", flat=True))
-    missing = [movie_id for movie_id in movie_ids if movie_id not in standing]
-    room = max(0, MAX_FILMS - len(standing))
+    listed = set(watchlist.entries.values_list("movie_id", flat=True))
+    missing = [movie_id for movie_id in movie_ids if movie_id not in listed]
+    room = max(0, MAX_FILMS - len(listed))
     PlaylistEntry.objects.bulk_create(
         PlaylistEntry(playlist=watchlist, movie_id=movie_id, position=position)
         for position, movie_id in enumerate(missing[:room], next_position(watchlist))

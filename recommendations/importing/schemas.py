@@ -79,8 +79,8 @@ class RefusedFileRow(RowOut):
 
 
 class ViewerImportOut(Counts):
-    """What became of the rows: `created`, `updated` and `unchanged` count what the matched ones
-    say, and a row of a diary can say two things. Of each list the first 200 are told.
+    """The outcome of an import: `created`, `updated` and `unchanged` count the statements of matched
+    rows; a row of a diary can have two. Each list has the first 200 rows.
     """
 
     dry_run: bool

@@ -28,12 +28,12 @@ Report = Callable[[RefusedRow], None]
 
 
 class Command(BaseCommand):
-    help = "Bring in the films of a file: JSON Lines or CSV. Can be repeated."
+    help = "Import the films of a file: JSON Lines or CSV. Can be repeated."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", help=f"may be packed by gzip; {STDIN} is standard input")
         parser.add_argument(
-            "--dry-run", action="store_true", help="write nothing, and tell what would change"
+            "--dry-run", action="store_true", help="write nothing, and print what would change"
         )
         parser.add_argument(
             "--report", type=Path, metavar="FILE", help="list the refused rows there, as CSV"
@@ -44,7 +44,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--clear-empty",
             action="store_true",
-            help="an empty cell of a CSV empties the field; otherwise what stands stays",
+            help="an empty cell of a CSV empties the field; by default the field stays",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -62,11 +62,11 @@ class Command(BaseCommand):
         except UnusableFile as error:
             raise CommandError(f"{options['file']} {error}{self._so_far()}") from error
         except KeyboardInterrupt:
-            told = f"Interrupted: the same command goes on from here.{self._so_far()}"
-            raise CommandError(told) from None
+            reason = f"Interrupted: the same command goes on from here.{self._so_far()}"
+            raise CommandError(reason) from None
         except OperationalError as error:
-            told = f"The database failed: {error}. The same command goes on from here."
-            raise CommandError(told + self._so_far()) from error
+            reason = f"The database failed: {error}. The same command goes on from here."
+            raise CommandError(reason + self._so_far()) from error
         if options["verbosity"] > 0:
             self.stdout.write(self._summary())
         if refused := self._count["refused"]:
