@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from recommendations.management.commands import import_movielens
 from recommendations.models import Interaction
 from recommendations.movielens import ratings as movielens_ratings
 from recommendations.movielens import services
-from recommendations.movielens.ratings import MergedRatings, RatingRows, merge_ratings
+from recommendations.movielens.ratings import RatingRows, merge_ratings
 from tests.movielens import (
     RATINGS,
     every_row,
@@ -229,7 +230,7 @@ def test_an_interrupted_import_goes_on_when_it_is_repeated(
 ) -> None:
     blocks = iter([1])
 
-    def merge_one_block(rows: RatingRows) -> MergedRatings:
+    def merge_one_block(rows: RatingRows) -> tuple[list[int], Counter[str]]:
         if next(blocks, None) is None:
             raise KeyboardInterrupt
         return merge_ratings(rows)

@@ -74,6 +74,7 @@ def _cut(value: object) -> object:
 
 
 Maybe = Annotated[T | None, WrapValidator(_if_it_fits)]
+Listed = Annotated[list[T], BeforeValidator(_objects)]
 Id = Annotated[int, Field(ge=1, le=MAX_ID, strict=True)]
 Year = Annotated[int, Field(ge=1870, le=2200), BeforeValidator(_year)]
 # ASCII alone: repeated, `\w` of all of Unicode takes 10 MB in every process.
@@ -96,7 +97,7 @@ class Keyword(Payload):
 
 
 class Keywords(Payload):
-    keywords: Annotated[list[Keyword], BeforeValidator(_objects)] = []
+    keywords: Listed[Keyword] = []
 
 
 class Collection(Payload):
@@ -114,8 +115,8 @@ class CrewMember(Payload):
 
 
 class Credits(Payload):
-    cast: Annotated[list[CastMember], BeforeValidator(_objects)] = []
-    crew: Annotated[list[CrewMember], BeforeValidator(_objects)] = []
+    cast: Listed[CastMember] = []
+    crew: Listed[CrewMember] = []
 
 
 class Image(Payload):
@@ -125,7 +126,7 @@ class Image(Payload):
 
 
 class Images(Payload):
-    posters: Annotated[list[Image], BeforeValidator(_objects)] = []
+    posters: Listed[Image] = []
 
 
 class Video(Payload):
@@ -138,7 +139,7 @@ class Video(Payload):
 
 
 class Videos(Payload):
-    results: Annotated[list[Video], BeforeValidator(_objects)] = []
+    results: Listed[Video] = []
 
 
 class FilmSummary(Payload):
@@ -158,7 +159,7 @@ class Details(FilmSummary):
     """A film with everything that `Client.details` asks for."""
 
     runtime: Maybe[Annotated[int, Field(ge=1, le=6000)]] = None
-    genres: Annotated[list[NamedGenre], BeforeValidator(_objects)] = []
+    genres: Listed[NamedGenre] = []
     credits: Annotated[Credits, BeforeValidator(_object)] = Credits()
     keywords: Annotated[Keywords, BeforeValidator(_object)] = Keywords()
     belongs_to_collection: Annotated[Collection, BeforeValidator(_object)] = Collection()
@@ -173,4 +174,4 @@ class FilmPage(Payload):
 
 
 class GenreList(Payload):
-    genres: Annotated[list[NamedGenre], BeforeValidator(_objects)]
+    genres: Listed[NamedGenre]

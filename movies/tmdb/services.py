@@ -35,17 +35,6 @@ class Fetched:
     at: datetime
 
 
-@dataclass(frozen=True)
-class Changes:
-    """Counts of rows."""
-
-    fetched: int = 0
-    created: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    erased: int = 0
-
-
 def details_of(tmdb_id: int, tmdb: Client, *, newer_than: datetime | None = None) -> Fetched:
     """Read the details of a film from our table, or from TMDb if they are older than `newer_than`.
 
@@ -73,7 +62,7 @@ def details_of(tmdb_id: int, tmdb: Client, *, newer_than: datetime | None = None
     return fetched
 
 
-def fetch_list(name: ListName, tmdb: Client) -> Changes:
+def fetch_list(name: ListName, tmdb: Client) -> dict[str, int]:
     """Replace our copy of one of TMDb's lists; all or nothing."""
     films: dict[int, payloads.FilmSummary] = {}
     for number in range(1, PAGES_PER_LIST + 1):
@@ -96,7 +85,7 @@ def fetch_list(name: ListName, tmdb: Client) -> Changes:
     return _compared(before, {row.tmdb_id: row.rank for row in rows})
 
 
-def fetch_genres(tmdb: Client) -> Changes:
+def fetch_genres(tmdb: Client) -> dict[str, int]:
     """Fetch TMDb's genres and map each to ours of the same name, in our language or in English.
 
     A mapping that staff have chosen stays.
@@ -143,15 +132,17 @@ def _our_genres() -> dict[str, int]:
     return {genre.slug: genre.pk for genre in genres} | by_name
 
 
-def _compared(before: Mapping[int, object], after: Mapping[int, object]) -> Changes:
-    """Count the differences; both mappings are by TMDb's id."""
-    return Changes(
-        fetched=len(after),
-        created=len(after.keys() - before.keys()),
-        updated=sum(before[key] != after[key] for key in after.keys() & before.keys()),
-        unchanged=sum(before[key] == after[key] for key in after.keys() & before.keys()),
-        erased=len(before.keys() - after.keys()),
-    )
+def _compared(before: Mapping[int, object], after: Mapping[int, object]) -> dict[str, int]:
+    """Count the differences by field of the report; both mappings are by TMDb's id."""
+    both = after.keys() & before.keys()
+    updated = sum(before[key] != after[key] for key in both)
+    return {
+        "fetched": len(after),
+        "created": len(after.keys() - both),
+        "updated": updated,
+        "unchanged": len(both) - updated,
+        "erased": len(before.keys() - both),
+    }
 
 
 def ensure_genres(tmdb: Client) -> None:

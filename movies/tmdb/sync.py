@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import partial
 from time import monotonic
@@ -24,7 +23,6 @@ from movies.tmdb import client, selectors, services
 from movies.tmdb.client import IN_BACKGROUND, PATHS, Client
 from movies.tmdb.errors import TmdbAway, TmdbBusy, TmdbNotConnected, TmdbRefused
 from movies.tmdb.models import SyncReport
-from movies.tmdb.services import Changes
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +136,7 @@ def _sync_genres(report: SyncReport, tmdb: Client) -> bool:
     return True
 
 
-def _sync_rows(report: SyncReport, subject: str, fetch: Callable[[], Changes]) -> None:
+def _sync_rows(report: SyncReport, subject: str, fetch: Callable[[], dict[str, int]]) -> None:
     try:
         changes = fetch()
     except FATAL:
@@ -147,7 +145,7 @@ def _sync_rows(report: SyncReport, subject: str, fetch: Callable[[], Changes]) -
         report.failed += 1
         _note(report, f"{subject}: {error.detail}")
         return
-    for name, count in asdict(changes).items():
+    for name, count in changes.items():
         setattr(report, name, getattr(report, name) + count)
 
 

@@ -79,8 +79,8 @@ class RefusedFileRow(RowOut):
 
 
 class ViewerImportOut(Counts):
-    """The outcome of an import: `created`, `updated` and `unchanged` count the statements of matched
-    rows; a row of a diary can have two. Each list has the first 200 rows.
+    """The outcome of an import. `created`, `updated` and `unchanged` count the statements of the
+    matched rows; a row of a diary can have two. Each list has the first 200 rows.
     """
 
     dry_run: bool

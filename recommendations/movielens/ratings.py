@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -209,21 +210,11 @@ SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM w
 DROP_STAGE = "DROP TABLE movielens_stage, movielens_viewers"
 
 
-@dataclass(frozen=True)
-class MergedRatings:
-    """The outcome of one block; `viewers` are the ids of all users in it."""
-
-    viewers: Sequence[int]
-    viewers_created: int
-    created: int
-    updated: int
-    unchanged: int
-
-
-def merge_ratings(rows: RatingRows) -> MergedRatings:
+def merge_ratings(rows: RatingRows) -> tuple[list[int], Counter[str]]:
     """Write the new ratings in one transaction; column 1 of the rows holds movie ids.
 
-    The latest rating of a movie by a viewer counts, in the rows or in the table; of several in the
+    Returns the ids of all viewers, and the numbers of new viewers and of ratings by outcome. The
+    latest rating of a movie by a viewer counts, in the rows or in the table; of several in the
     same second the last one.
     """
     lines = b"".join(b"%d\t%d\t%d\t%d\n" % tuple(row) for row in rows.tolist())
@@ -234,7 +225,10 @@ def merge_ratings(rows: RatingRows) -> MergedRatings:
         viewers_created, viewers = _find_or_create_viewers(cursor)
         created, updated = _merge(cursor, viewers)
         cursor.execute(DROP_STAGE)
-    return MergedRatings(viewers, viewers_created, created, updated, len(rows) - created - updated)
+    unchanged = len(rows) - created - updated
+    return viewers, Counter(
+        viewers_created=viewers_created, created=created, updated=updated, unchanged=unchanged
+    )
 
 
 def _find_or_create_viewers(cursor: CursorWrapper) -> tuple[int, list[int]]:

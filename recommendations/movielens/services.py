@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from django.db import connection
@@ -21,38 +21,9 @@ from recommendations.movielens.ratings import RatingReader, merge_ratings
 OnProgress = Callable[[int, int], None]
 
 
-@dataclass
-class ImportSummary:
-    """Counts; a rating that a later line replaces counts as unchanged."""
-
-    films_created: int = 0
-    films_known: int = 0
-    films_described: int = 0
-    viewers_created: int = 0
-    viewers_known: int = 0
-    ratings_created: int = 0
-    ratings_updated: int = 0
-    ratings_unchanged: int = 0
-    refused: int = 0
-    long_tags: int = 0
-    seconds: float = 0
-
-    def __str__(self) -> str:
-        told = self.films_described
-        tags = f"Keywords from tags: {told:,} {'film' if told == 1 else 'films'}. " if told else ""
-        long_tags = f"Tags too long for a keyword: {self.long_tags:,}. " if self.long_tags else ""
-        return (
-            f"Films: {self.films_created:,} created, {self.films_known:,} known. {tags}"
-            f"Viewers: {self.viewers_created:,} created, {self.viewers_known:,} known. "
-            f"Ratings: {self.ratings_created:,} created, {self.ratings_updated:,} updated, "
-            f"{self.ratings_unchanged:,} unchanged. "
-            f"Lines refused: {self.refused:,}. {long_tags}{self.seconds:.1f} s."
-        )
-
-
 def import_folder(
     folder: Folder, *, limit: int | None, tell: Callable[[str], None], on_progress: OnProgress
-) -> ImportSummary:
+) -> str:
     """Import the films, viewers and ratings that are missing; repeating it changes nothing.
 
     Each block of ratings is a transaction, so a repeated import continues an interrupted one.
@@ -60,6 +31,9 @@ def import_folder(
     Args:
         limit: The number of lines of ratings to read; by default all.
         tell: Receives a line of text for the first lines that are refused.
+
+    Returns:
+        A sentence with the counts; a rating that a later line replaces counts as unchanged.
     """
     started_at = time.monotonic()
     refused = RefusedLines(tell)
@@ -67,41 +41,47 @@ def import_folder(
     movie_ids, n_created = find_or_create_movies(films)
     described = fill_keywords(read_tags(folder, movie_ids, refused), movie_ids)
     index_stale_movies()
-    summary = ImportSummary(n_created, len(films) - n_created, described)
-    _import_ratings(folder, movie_ids, refused, summary, limit, on_progress)
-    if summary.ratings_created:
+    n_viewers, count = _import_ratings(folder, movie_ids, refused, limit, on_progress)
+    if count["created"]:
         # An embedded Postgres may stop before autovacuum analyses the tables.
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE recommendations_interaction, movies_movie, users_user")
-    if (summary.ratings_created or summary.ratings_updated) and not renew_community_scores():
+    if (count["created"] or count["updated"]) and not renew_community_scores():
         catalogue.raise_version()  # mean ratings change without raising it
     refused.tell_rest()
-    summary.refused, summary.long_tags = refused.count, refused.n_long_tags
-    summary.seconds = time.monotonic() - started_at
-    return summary
+    unit = "film" if described == 1 else "films"
+    tags = f"Keywords from tags: {described:,} {unit}. " if described else ""
+    long_tags = f"Tags too long for a keyword: {refused.n_long_tags:,}. "
+    return (
+        f"Films: {n_created:,} created, {len(films) - n_created:,} known. {tags}"
+        f"Viewers: {count['viewers_created']:,} created, "
+        f"{n_viewers - count['viewers_created']:,} known. "
+        f"Ratings: {count['created']:,} created, {count['updated']:,} updated, "
+        f"{count['unchanged']:,} unchanged. "
+        f"Lines refused: {refused.count:,}. {long_tags if refused.n_long_tags else ''}"
+        f"{time.monotonic() - started_at:.1f} s."
+    )
 
 
 def _import_ratings(
     folder: Folder,
     movie_ids: dict[int, int],
     refused: RefusedLines,
-    summary: ImportSummary,
     limit: int | None,
     on_progress: OnProgress,
-) -> None:
+) -> tuple[int, Counter[str]]:
+    """Return the number of viewers, and the counts of `merge_ratings`."""
     numbers = np.array(sorted(movie_ids), dtype=np.int64)
     ids = np.array([movie_ids[number] for number in numbers.tolist()], dtype=np.int64)
     viewers: set[int] = set()
+    count: Counter[str] = Counter()
     n_lines = n_bytes = 0
     for block in RatingReader(folder, numbers, refused).blocks(limit):
         rows = block.rows
         rows[:, 1] = ids[rows[:, 1]]
-        merged = merge_ratings(rows)
-        viewers.update(merged.viewers)
-        summary.viewers_created += merged.viewers_created
-        summary.ratings_created += merged.created
-        summary.ratings_updated += merged.updated
-        summary.ratings_unchanged += merged.unchanged
+        viewer_ids, merged = merge_ratings(rows)
+        viewers.update(viewer_ids)
+        count.update(merged)
         n_lines, n_bytes = n_lines + block.n_lines, n_bytes + block.n_bytes
         on_progress(n_lines, n_bytes)
-    summary.viewers_known = len(viewers) - summary.viewers_created
+    return len(viewers), count

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from cinema.locks import single_run
 from recommendations.movielens.files import Folder, NotMovieLens, open_folder
-from recommendations.movielens.services import ImportSummary, import_folder
+from recommendations.movielens.services import import_folder
 
 #: Two imports at once would create the same films.
 LOCK = "recommendations.import_movielens"
@@ -42,9 +42,9 @@ class Command(BaseCommand):
             except KeyboardInterrupt:
                 raise CommandError("Interrupted. The same command goes on from here.") from None
         if is_shown:
-            self.stdout.write(str(summary))
+            self.stdout.write(summary)
 
-    def _import(self, folder: Folder, limit: int | None, *, is_shown: bool) -> ImportSummary:
+    def _import(self, folder: Folder, limit: int | None, *, is_shown: bool) -> str:
         in_bytes = {"total": folder.ratings.stat().st_size, "unit": "B", "unit_scale": True}
         in_lines = {"total": limit, "unit": " ratings"}
         measure: dict[str, Any] = in_bytes if limit is None else in_lines
