@@ -147,9 +147,9 @@ def _statement(reading: Reading, cells: Mapping[str, str], now: datetime) -> Sta
     if reading.value and not value:
         return None
     at, day = _moment(when, now) if when else (None, None)
-    kind = (
-        StatementKind.SEEN if reading.kind is StatementKind.VIEWING and at is None else reading.kind
-    )
+    kind = reading.kind
+    if kind is StatementKind.VIEWING and at is None:
+        kind = StatementKind.SEEN
     return Statement(kind, at, day, _half_stars(value, reading) if value else 0)
 
 
