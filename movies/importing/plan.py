@@ -18,7 +18,6 @@ from movies.importing.tables import RefusedRow
 from movies.media.services import replace_uploads
 from movies.models import Genre, Movie
 
-# The constraint compares in the lower case of Postgres, which differs from Python's.
 LOWER = "SELECT name, lower(name) FROM unnest(%s::text[]) AS name"
 FIND = """
 SELECT id, lower(name), xmin::text FROM movies_movie
@@ -97,7 +96,7 @@ class ImportPlan:
     def load(self, rows: Sequence[MovieRow]) -> None:
         """Read all that the rows could match or collide with, in a fixed number of queries."""
         fields = [row.fields for row in rows]
-        self._lower |= _in_lower_case(each["name"] for each in fields)
+        self._lower |= lower_names(each["name"] for each in fields)
         # The version comes first: if a movie changes before it is read, the lock shows that.
         found = self._find(fields)
         movie_ids = found.keys() - self._loaded
@@ -271,7 +270,8 @@ def _genres_of(movie_ids: Collection[int]) -> dict[int, dict[str, Genre]]:
     return found
 
 
-def _in_lower_case(names: Iterable[str]) -> dict[str, str]:
+def lower_names(names: Iterable[str]) -> dict[str, str]:
+    """Ask Postgres, whose lower case decides which names are the same: Python's differs."""
     with connection.cursor() as cursor:
         cursor.execute(LOWER, [list(set(names))])
         return dict(cursor.fetchall())

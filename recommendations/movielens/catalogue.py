@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
 from itertools import chain, count
@@ -13,7 +13,7 @@ from django.db.models import F
 from django.db.models.functions import Lower
 
 from movies import services
-from movies.importing.plan import ImportPlan, PlannedMovie
+from movies.importing.plan import ImportPlan, PlannedMovie, lower_names
 from movies.importing.services import write
 from movies.metadata import UNKNOWN
 from movies.models import Movie
@@ -78,7 +78,7 @@ class CatalogueMatcher:
         self.ids: dict[int, int] = {}
         self._used: set[int] = set()
         names = {name for film in films for name in (film.name, *film.other_names)}
-        self._lower = _in_lower_case(names)
+        self._lower = lower_names(names)
         self._by_tmdb: dict[int, int] = {}
         #: By the name in lower case, with the release year and also with the start date.
         self._named: dict[tuple[str, int | date | None], int] = {}
@@ -152,13 +152,6 @@ def _suffixes() -> Iterator[str]:
 
 def _start_date(film: MovieLensFilm) -> date:
     return date(film.release_year, 1, 1) if film.release_year else NO_START_DATE
-
-
-def _in_lower_case(names: Collection[str]) -> dict[str, str]:
-    """Let the database do it: its lower case decides which names are the same."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT name, lower(name) FROM unnest(%s::text[]) name", [list(names)])
-        return dict(cursor.fetchall())
 
 
 # --- keywords
