@@ -220,10 +220,8 @@ def _match_viewer(user_id: int, pending_ids: Sequence[int], matcher: FilmMatcher
 
 @retry_on_deadlock
 @transaction.atomic
-def _settle(
-    user_id: int, pending_ids: Sequence[int], matcher: FilmMatcher
-) -> tuple[int, list[int]]:
-    """Return how many rows are settled, and the movies whose ratings have changed."""
+def _settle(user_id: int, pending_ids: Sequence[int], matcher: FilmMatcher) -> int:
+    """Return how many rows are settled."""
     hold_exclusive(lock_name(user_id))
     user = User.objects.filter(pk=user_id).first()
     if user is None:

@@ -10,7 +10,6 @@ from django.db import transaction
 from django.utils import timezone
 
 from cinema.locks import hold_exclusive, retry_on_deadlock
-from movies.cached_responses import rating_changed
 from movies.importing.tables import RefusedRow
 from recommendations.importing.formats import StatementKind
 from recommendations.importing.matching import CatalogueFilm, FilmMatcher, WantedFilm
