@@ -21,7 +21,7 @@ from typing import IO
 import orjson
 
 from movies.errors import FileRefused
-from movies.importing.tables import CsvRecords, TextLines, UnusableFile, read_header
+from movies.importing.tables import CsvRecords, RefusedRow, TextLines, UnusableFile, read_header
 from recommendations.importing.formats import column
 
 MAX_UNPACKED_MB = 50
@@ -182,13 +182,8 @@ def _reason_to_skip(info: zipfile.ZipInfo) -> str:
 # --- tables
 
 
-@dataclass(frozen=True)
-class TableRow:
-    """`cells` by column; `fault` says why there are none."""
-
-    number: int
-    cells: Mapping[str, str]
-    fault: str | None = None
+#: The number of a row and its cells by column.
+TableRow = tuple[int, Mapping[str, str]] | RefusedRow
 
 
 @dataclass(frozen=True)
@@ -248,11 +243,13 @@ def _csv_rows(file: SourceFile, columns: list[str], records: CsvRecords) -> Iter
             if record.is_broken:
                 why = "a quotation mark is not closed, or a row is far too long"
                 raise _refused(file, f"cannot be read beyond line {record.number}: {why}.")
-            fault = record.fault
-            if any("\0" in cell for cell in record.cells):
-                fault = "There is a NUL in it, which is no text."
-            cells = {} if fault else dict(zip(columns, record.cells, strict=True))
-            yield TableRow(record.number, cells, fault)
+            if record.fault:
+                yield RefusedRow(record.number, record.fault, file.path)
+            elif any("\0" in cell for cell in record.cells):
+                why = "There is a NUL in it, which is no text."
+                yield RefusedRow(record.number, why, file.path)
+            else:
+                yield record.number, dict(zip(columns, record.cells, strict=True))
     except UnicodeError as error:
         raise _undecodable(file) from error
 
@@ -294,12 +291,15 @@ def _json_table(file: SourceFile) -> TextTable:
             names.setdefault(column(name), name)
             if len(names) > MAX_COLUMNS:
                 raise _refused(file, f"has objects with more than {MAX_COLUMNS} keys.")
-    return TextTable(names, (_json_row(number, item) for number, item in enumerate(items, 1)))
+    return TextTable(names, _json_rows(file, items))
 
 
-def _json_row(number: int, item: object) -> TableRow:
-    cells = {column(name): _cell(value) for name, value in _flat(item).items()}
-    return TableRow(number, cells, None if isinstance(item, dict) else "It is no object.")
+def _json_rows(file: SourceFile, items: list[object]) -> Iterator[TableRow]:
+    for number, item in enumerate(items, 1):
+        if isinstance(item, dict):
+            yield number, {column(name): _cell(value) for name, value in _flat(item).items()}
+        else:
+            yield RefusedRow(number, "It is no object.", file.path)
 
 
 def _flat(item: object) -> dict[str, object]:

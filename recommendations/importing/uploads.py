@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import IO
@@ -220,29 +220,26 @@ def _read_table(
     for row in table.rows:
         if upload.rows_before + upload.size == MAX_ROWS:
             raise TooMuch(f"There are more than {MAX_ROWS:,} rows.")
+        if isinstance(row, RefusedRow):
+            upload.refused.append(row)
+            continue
+        number, cells = row
         try:
-            if row.fault:
-                raise RowRefused(row.fault)
-            upload.rows.append(statement_row(entry.path, row.number, form, row.cells, now))
-            not_kept |= _with_content(row.cells, unread - not_kept)
-            if column(row.cells.get(form.status, "")) not in form.statuses:
-                not_kept.add(form.status)
-        except OffTheScale as fault:
-            if form.checks_scale:
-                raise FileRefused(_another_scale(entry.path, row.number, fault)) from fault
-            upload.refused.append(RefusedRow(row.number, str(fault), entry.path))
+            upload.rows.append(statement_row(entry.path, number, form, cells, now))
         except RowRefused as fault:
-            upload.refused.append(RefusedRow(row.number, str(fault), entry.path))
+            if isinstance(fault, OffTheScale) and form.checks_scale:
+                raise FileRefused(_another_scale(entry.path, number, fault)) from fault
+            upload.refused.append(RefusedRow(number, str(fault), entry.path))
         except NotKept as reason:
-            upload.passed_over.append(RefusedRow(row.number, str(reason), entry.path))
+            upload.passed_over.append(RefusedRow(number, str(reason), entry.path))
             upload.not_films += isinstance(reason, NotAFilm)
+        else:
+            not_kept |= {name for name in unread - not_kept if cells.get(name, "").strip()}
+            if column(cells.get(form.status, "")) not in form.statuses:
+                not_kept.add(form.status)
     if not_kept:
         names = [name for name in table.names if name in not_kept]
         upload.not_kept[entry.path] = [table.names[name][:MAX_NAME_LENGTH] for name in names]
-
-
-def _with_content(cells: Mapping[str, str], names: Iterable[str]) -> set[str]:
-    return {name for name in names if cells.get(name, "").strip()}
 
 
 def _another_scale(file: str, number: int, fault: OffTheScale) -> str:
@@ -258,15 +255,11 @@ def _prefer_ratings_to_diary(upload: Upload) -> None:
     diaries = {LETTERBOXD_DIARY, LETTERBOXD_REVIEWS}
     if LETTERBOXD_RATINGS in upload.formats.values():
         files = {path for path, form in upload.formats.items() if form in diaries}
-        upload.rows = list(_without_ratings(upload.rows, files))
+        upload.rows = [_without_rating(row) if row.file in files else row for row in upload.rows]
         for path in files:
             upload.not_kept.setdefault(path, []).append("Rating")
 
 
-def _without_ratings(rows: Sequence[StatementRow], files: set[str]) -> Iterator[StatementRow]:
-    for row in rows:
-        if row.file in files:
-            kept = tuple(each for each in row.statements if each.kind is not StatementKind.RATING)
-            yield replace(row, statements=kept)
-        else:
-            yield row
+def _without_rating(row: StatementRow) -> StatementRow:
+    kept = tuple(each for each in row.statements if each.kind is not StatementKind.RATING)
+    return replace(row, statements=kept)
