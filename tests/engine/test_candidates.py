@@ -1,4 +1,4 @@
-"""What is preferred: genres before languages, and then what stands higher."""
+"""Candidates: rankings with fallbacks, and scores from stated preferences."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from recommendations.engine.ranking.candidates import (
     preference_scores,
     rank_with_fallback,
 )
-from tests.engine.test_composite import NAN, opinions
 
+NAN = float("nan")
+opinions = st.lists(st.sampled_from([NAN, 0.0, 1.0, 2.0]), min_size=6, max_size=6)
 #: Four films of three genres.
 GENRES = csr_matrix(np.array([[1, 1, 0], [1, 0, 0], [0, 0, 1], [0, 0, 0]], dtype=np.float32))
 LOW = np.zeros(4, dtype=np.float32)

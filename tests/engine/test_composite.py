@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import strategies as st
 
 from recommendations.engine import artifacts
 from recommendations.engine.algorithms.als import AlsRecommender
@@ -90,9 +89,6 @@ def test_a_release_holds_the_arrays_of_shared_parts_once(tmp_path: Path) -> None
 
 
 NAN = float("nan")
-
-
-opinions = st.lists(st.sampled_from([NAN, 0.0, 1.0, 2.0]), min_size=6, max_size=6)
 
 
 # --- blending
