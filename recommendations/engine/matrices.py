@@ -39,6 +39,11 @@ class ItemFeatures:
     names: tuple[str, ...]
 
 
+#: The features of the items, and the Unix seconds of interactions; None if they are not known.
+Features: TypeAlias = ItemFeatures | None
+Times: TypeAlias = csr_matrix | None
+
+
 @dataclass(frozen=True)
 class IdMap:
     """Maps database ids to matrix indices.

@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 
 from recommendations.engine.evaluation.quality import Quality, evaluate_lists
 from recommendations.engine.evaluation.splits import Split
-from recommendations.engine.matrices import Array, ItemFeatures, Scores
+from recommendations.engine.matrices import Array, Features, ItemFeatures, Scores, Times
 from recommendations.engine.recommender import Recommender
 
 R = TypeVar("R", bound=Recommender)
@@ -27,7 +27,7 @@ class Data:
 
     interactions: csr_matrix
     times: csr_matrix
-    items: ItemFeatures | None
+    items: Features
 
     def fit(self, recommender: R) -> R:
         return recommender.fit(self.interactions, self.items, self.times)
@@ -103,15 +103,10 @@ class Sums(Recommender):
     def __init__(self, adds: NDArray[np.float32], *, length: float = 0.0) -> None:
         self.adds, self.length = adds, length
 
-    def fit(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
-    ) -> Self:
+    def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         return self
 
-    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
+    def score(self, history: csr_matrix, times: Times = None) -> Scores:
         n_entries = np.diff(history.indptr)[:, None]
         scores = (history @ self.adds - self.length * n_entries).astype(np.float32)
         scores[np.diff(history.indptr) == 0] = np.nan

@@ -13,8 +13,9 @@ from scipy.sparse import csr_matrix, issparse
 
 from recommendations.engine.matrices import (
     Array,
-    ItemFeatures,
+    Features,
     Scores,
+    Times,
     sparse_from_arrays,
     sparse_to_arrays,
     without_each_entry,
@@ -63,12 +64,7 @@ class ItemWeightsRecommender(ModelRecommender[ItemWeightsModel]):
             likes: (n_users, n_items) float32, positive; no column is empty.
         """
 
-    def fit(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
-    ) -> Self:
+    def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         n_items = interactions.shape[1]
         known = np.bincount(interactions.indices, minlength=n_items) > 0
         mean = mean_like(interactions)
@@ -82,7 +78,7 @@ class ItemWeightsRecommender(ModelRecommender[ItemWeightsModel]):
         self._report(1)
         return self
 
-    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
+    def score(self, history: csr_matrix, times: Times = None) -> Scores:
         model = self._fitted_for(history)
         likes = likes_of(history, model.mean)
         sums = likes @ model.weights
@@ -92,10 +88,7 @@ class ItemWeightsRecommender(ModelRecommender[ItemWeightsModel]):
         return scores
 
     def scores_without(
-        self,
-        history: csr_matrix,
-        entries: NDArray[np.integer],
-        times: csr_matrix | None = None,
+        self, history: csr_matrix, entries: NDArray[np.integer], times: Times = None
     ) -> Scores:
         model = self._fitted_for(history)
         all_likes = without_each_entry(history, entries)

@@ -23,7 +23,7 @@ from recommendations.engine.algorithms._fold_in import (
 )
 from recommendations.engine.algorithms._item_weights import mean_like
 from recommendations.engine.feature_vectors import predict_factors
-from recommendations.engine.matrices import Array, ItemFeatures, Scores
+from recommendations.engine.matrices import Array, Features, Scores, Times
 from recommendations.engine.recommender import ModelRecommender
 
 Float64 = NDArray[np.float64]
@@ -80,28 +80,18 @@ class AlsRecommender(ModelRecommender[FactorModel]):
             "factors": self._factors(interactions),
         }
 
-    def fit(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
-    ) -> Self:
+    def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         self._user_factors = self._model = None
         return self._train(interactions, items, self.iterations)
 
-    def update(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
-    ) -> Self:
+    def update(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         """As in `Recommender`; starts from the current factors if this object ran `fit`."""
         standing = self._user_factors
         if standing is None or standing.shape[0] != interactions.shape[0]:
             return self.fit(interactions, items, times)
         return self._train(interactions, items, UPDATE_ITERATIONS)
 
-    def _train(self, interactions: csr_matrix, items: ItemFeatures | None, iterations: int) -> Self:
+    def _train(self, interactions: csr_matrix, items: Features, iterations: int) -> Self:
         scale = self.alpha / mean_like(interactions)
         n_items = interactions.shape[1]
         touched = np.bincount(interactions.indices, minlength=n_items)
@@ -174,15 +164,12 @@ class AlsRecommender(ModelRecommender[FactorModel]):
             return self.regularization
         return min(80.0, max(0.1, math.sqrt(n_interactions) / 8))
 
-    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
+    def score(self, history: csr_matrix, times: Times = None) -> Scores:
         model = self._fitted_for(history)
         return _scores(model, fold_in_all(model, history))
 
     def scores_without(
-        self,
-        history: csr_matrix,
-        entries: NDArray[np.integer],
-        times: csr_matrix | None = None,
+        self, history: csr_matrix, entries: NDArray[np.integer], times: Times = None
     ) -> Scores:
         model = self._fitted_for(history)
         folded = fold_in(model, history, 0)

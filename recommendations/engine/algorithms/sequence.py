@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from recommendations.engine.algorithms._next_item import Histories, next_item_weights
-from recommendations.engine.matrices import ItemFeatures, Scores, row_numbers
+from recommendations.engine.matrices import Features, Scores, Times, row_numbers
 from recommendations.engine.recommender import ModelRecommender
 
 #: A film with a smaller share in a feature is ignored in it.
@@ -101,10 +101,7 @@ class SequenceRecommender(ModelRecommender[SequenceModel]):
         return float(np.clip(2 * np.sqrt(interactions.nnz), 1, 800))
 
     def obstacle(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
+        self, interactions: csr_matrix, items: Features = None, times: Times = None
     ) -> str | None:
         """As in `Recommender`: there are no times, or fitting would take too long."""
         if times is None or not times.nnz:
@@ -121,12 +118,7 @@ class SequenceRecommender(ModelRecommender[SequenceModel]):
         s = len(self.scales)
         return s * PAIR_S * float((lengths**2).sum()) + SOLVING_S * k**3 * (s**3 / 3 + 2 * s**2)
 
-    def fit(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
-    ) -> Self:
+    def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         """As in `Recommender`. Without times the order within a history is random."""
         columns = _most_liked(interactions, self.max_items)
         if times is None:
@@ -150,7 +142,7 @@ class SequenceRecommender(ModelRecommender[SequenceModel]):
         )
         return self
 
-    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
+    def score(self, history: csr_matrix, times: Times = None) -> Scores:
         """As in `Recommender`. Without times all films count as if they came at one moment."""
         model = self._fitted_for(history)
         scores = np.full(history.shape, np.nan, dtype=np.float32)
@@ -220,9 +212,7 @@ def _drawn_times(interactions: csr_matrix, seed: int) -> csr_matrix:
     return csr_matrix((drawn, interactions.indices, interactions.indptr), interactions.shape)
 
 
-def _histories(
-    interactions: csr_matrix, times: csr_matrix | None, columns: NDArray[np.int32]
-) -> Histories:
+def _histories(interactions: csr_matrix, times: Times, columns: NDArray[np.int32]) -> Histories:
     """The liked items of each user among `columns`, by time and then by column."""
     users = row_numbers(interactions)
     places = _places(columns, interactions.shape[1])[interactions.indices]
