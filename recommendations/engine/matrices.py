@@ -93,6 +93,12 @@ def without_each_entry(history: csr_matrix, entries: NDArray[np.integer]) -> csr
     return csr_matrix((data, indices, ends), shape=(n_rows, history.shape[1]))
 
 
+def mean_like(interactions: csr_matrix) -> float:
+    """The mean of the positive weights; 1 if there are none."""
+    positive = interactions.data[interactions.data > 0]
+    return float(positive.mean(dtype=np.float64)) if len(positive) else 1.0
+
+
 def row_numbers(matrix: csr_matrix) -> NDArray[np.intp]:
     """(nnz,) the row of each stored entry."""
     return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from recommendations.engine import artifacts
-from recommendations.engine.algorithms._fold_in import FactorModel, fold_in, fold_in_all
-from recommendations.engine.algorithms.als import AlsRecommender
+from recommendations.engine.algorithms.als import AlsRecommender, FactorModel, fold_in, fold_in_all
 from tests.engine.camps import CAMP_ITEMS, N_ITEMS, Data, csr, data_of, two_camps
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -16,6 +16,7 @@ from recommendations.engine.matrices import (
     Features,
     Scores,
     Times,
+    mean_like,
     sparse_from_arrays,
     sparse_to_arrays,
     without_each_entry,
@@ -133,12 +134,6 @@ class ItemWeightsRecommender(ModelRecommender[ItemWeightsModel]):
         mean = float(np.asarray(arrays["mean"], dtype=np.float64)[0])
         recommender._model = ItemWeightsModel(weights, known, mean)
         return recommender
-
-
-def mean_like(interactions: csr_matrix) -> float:
-    """The mean of the positive weights; 1 if there are none."""
-    positive = interactions.data[interactions.data > 0]
-    return float(positive.mean(dtype=np.float64)) if len(positive) else 1.0
 
 
 def likes_of(interactions: csr_matrix, mean: float) -> csr_matrix:

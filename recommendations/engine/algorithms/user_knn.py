@@ -15,13 +15,13 @@ from recommendations.engine.algorithms._item_weights import (
     damping,
     has_known_likes,
     likes_of,
-    mean_like,
 )
 from recommendations.engine.matrices import (
     Array,
     Features,
     Scores,
     Times,
+    mean_like,
     sparse_from_arrays,
     sparse_to_arrays,
 )
