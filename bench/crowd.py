@@ -86,7 +86,7 @@ def _report(found: dict[str, Any], stored: dict[str, int], crowd: Crowd) -> Repo
         ],
         rounds={"errors": found["errors"], "stored": stored},
         notes=[
-            f"{len(crowd.tokens):,} viewers, each of whom waits {crowd.think_s:.0f} s (give or "
+            f"{len(crowd.tokens):,} viewers; each waits {crowd.think_s:.0f} s (give or "
             f"take a half) after each answer, for {crowd.seconds:.0f} s; they came within "
             f"{crowd.arriving_s:.0f} s before. Beside the web a worker and beat ran, on the same "
             "cores as the generator, which used "
@@ -99,7 +99,7 @@ def _report(found: dict[str, Any], stored: dict[str, int], crowd: Crowd) -> Repo
 
 @dataclass(frozen=True)
 class Crowd:
-    """Who comes, and for how long.
+    """The viewers of a run.
 
     Attributes:
         tokens: Access tokens, one a viewer.
@@ -117,7 +117,7 @@ class Crowd:
 
 @dataclass(frozen=True)
 class Visited:
-    """What came back while it counted.
+    """The answers that count.
 
     Attributes:
         ms: By kind of request, of each answer.

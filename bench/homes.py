@@ -24,7 +24,7 @@ STARTS_WITHIN_S = 60
 OURS = "cinema.web.application:application"
 #: An empty variable counts as unset, and stands against one in `.env`.
 OWN_SERVERS = dict.fromkeys(("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY"), "")
-#: All requests come from one address. Counted as everywhere, and refused to nobody.
+#: All requests come from one address: they are counted, and never refused.
 NO_LIMITS = {
     f"THROTTLE_{name}": "1000000/s"
     for name in ("ANONYMOUS", "VIEWER", "STAFF", "LOGIN", "REFRESH", "HEAVY", "GRAPHQL")

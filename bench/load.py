@@ -32,7 +32,7 @@ BODILESS = {204, 304}
 
 @dataclass(frozen=True)
 class Job:
-    """What to send, and when to end.
+    """The requests to send, and when to stop.
 
     Attributes:
         requests: Whole HTTP requests, sent in turn by whichever connection is free.
@@ -50,7 +50,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Load:
-    """What came back.
+    """The answers.
 
     Attributes:
         generator_share: Of one core, what the generator itself used meanwhile.

@@ -27,7 +27,7 @@ TOKEN_AT_MOST_MS = 0.2
 
 @dataclass(frozen=True)
 class _AccountsFound:
-    """What was measured, round by round.
+    """The measurements of all rounds.
 
     Attributes:
         loads: By what was asked for, and over how many connections.
@@ -92,7 +92,7 @@ def _report_accounts(found: _AccountsFound, parameters: str) -> Report:
         },
         notes=[
             f"The hash: {parameters} (memory in KiB, for each check that is under way).",
-            "The limits are so high that they refuse nobody; what they cost is measured.",
+            "The limits are too high to refuse anybody; their cost is measured.",
         ],
     )
 

@@ -166,7 +166,7 @@ def _copy_screenings(
 
 
 class _Texts:
-    """Names and sentences out of words and people, of whom some are in far more than others."""
+    """Random names and sentences; some words and people occur far more often than others."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         first, last = _invent(rng, 800), _invent(rng, 8000)

@@ -1,4 +1,4 @@
-"""Each public endpoint of the catalogue, timed: made anew, and kept; and its number of queries."""
+"""Times each public endpoint of the catalogue, uncached and cached, and lists with all filters."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def _measure_list(asked: Mapping[str, str | int], rounds: int) -> dict[str, Any]
 
 @dataclass(frozen=True)
 class PlanNode:
-    """Of a plan, where something is read."""
+    """A node of a query plan that reads a table or an index."""
 
     name: str
     rows_looked_at: float

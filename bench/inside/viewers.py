@@ -47,7 +47,7 @@ def _tokens(ids: Sequence[int]) -> list[str]:
 
 
 def count_stored() -> dict[str, int]:
-    """What was logged of lists, once all of it is in the table."""
+    """Store all waiting impressions, and count impressions and clicks."""
     store_impressions()
     impressions = Impression.objects.all()
     clicks = impressions.exclude(clicked_at=None)

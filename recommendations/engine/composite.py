@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from recommendations.engine.artifacts import model_arrays
-from recommendations.engine.matrices import Array, ItemFeatures, Scores
+from recommendations.engine.matrices import Array, Features, Scores, Times
 from recommendations.engine.recommender import NotFittedError, Recommender
 
 #: The name of the weights among the arrays of the parts.
@@ -122,19 +122,14 @@ class Composite(Recommender):
         self._parts = {name: fitted[name] for name in self.part_types if name in fitted}
         return self
 
-    def fit(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
-    ) -> Self:
+    def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         make = self.part_types.items()
         return self.compose({name: part().fit(interactions, items, times) for name, part in make})
 
     def blended(
         self,
         history: csr_matrix,
-        times: csr_matrix | None = None,
+        times: Times = None,
         items: NDArray[np.integer] | None = None,
     ) -> Blend:
         """The scores and the leading part of each, for all items or only for `items`.
@@ -160,23 +155,17 @@ class Composite(Recommender):
         blended.scores[~known], blended.leading[~known] = np.nan, -1
         return blended
 
-    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
+    def score(self, history: csr_matrix, times: Times = None) -> Scores:
         return self.blended(history, times).scores
 
     def scores_without(
-        self,
-        history: csr_matrix,
-        entries: NDArray[np.integer],
-        times: csr_matrix | None = None,
+        self, history: csr_matrix, entries: NDArray[np.integer], times: Times = None
     ) -> Scores:
         scores = self.parts_without(history, entries, times)
         return self.blended_from(scores, shape=(1 + len(entries), history.shape[1])).scores
 
     def parts_without(
-        self,
-        history: csr_matrix,
-        entries: NDArray[np.integer],
-        times: csr_matrix | None = None,
+        self, history: csr_matrix, entries: NDArray[np.integer], times: Times = None
     ) -> Mapping[str, Scores]:
         """The `scores_without` of each part."""
         return {

@@ -39,6 +39,11 @@ class ItemFeatures:
     names: tuple[str, ...]
 
 
+#: The features of the items, and the Unix seconds of interactions; None if they are not known.
+Features: TypeAlias = ItemFeatures | None
+Times: TypeAlias = csr_matrix | None
+
+
 @dataclass(frozen=True)
 class IdMap:
     """Maps database ids to matrix indices.
@@ -86,6 +91,12 @@ def without_each_entry(history: csr_matrix, entries: NDArray[np.integer]) -> csr
         np.broadcast_to(values, kept.shape)[kept] for values in (history.data, history.indices)
     )
     return csr_matrix((data, indices, ends), shape=(n_rows, history.shape[1]))
+
+
+def mean_like(interactions: csr_matrix) -> float:
+    """The mean of the positive weights; 1 if there are none."""
+    positive = interactions.data[interactions.data > 0]
+    return float(positive.mean(dtype=np.float64)) if len(positive) else 1.0
 
 
 def row_numbers(matrix: csr_matrix) -> NDArray[np.intp]:

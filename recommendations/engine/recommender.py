@@ -12,9 +12,10 @@ from scipy.sparse import csr_matrix
 
 from recommendations.engine.matrices import (
     Array,
+    Features,
     IdMap,
-    ItemFeatures,
     Scores,
+    Times,
     model_from_arrays,
     model_to_arrays,
     without_each_entry,
@@ -53,21 +54,13 @@ class Recommender(ABC):
         return {}
 
     def obstacle(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
+        self, interactions: csr_matrix, items: Features = None, times: Times = None
     ) -> str | None:
         """Why a release should leave the algorithm out, such as too many items; or None."""
         return None
 
     @abstractmethod
-    def fit(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
-    ) -> Self:
+    def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         """Learn from all interactions.
 
         Args:
@@ -76,17 +69,12 @@ class Recommender(ABC):
             times: Unix seconds with the sparsity of `interactions`, for algorithms that read order.
         """
 
-    def update(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
-    ) -> Self:
+    def update(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         """Refit on the same users and items with more interactions."""
         return self.fit(interactions, items, times)
 
     @abstractmethod
-    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
+    def score(self, history: csr_matrix, times: Times = None) -> Scores:
         """Fold users in, known or new, and score the whole catalogue for each.
 
         Args:
@@ -118,10 +106,7 @@ class Recommender(ABC):
         return None
 
     def scores_without(
-        self,
-        history: csr_matrix,
-        entries: NDArray[np.integer],
-        times: csr_matrix | None = None,
+        self, history: csr_matrix, entries: NDArray[np.integer], times: Times = None
     ) -> Scores:
         """Score one user, and the same user without each one of the entries.
 
@@ -240,7 +225,7 @@ class RemappedRecommender:
             shape=(len(now), len(then)),
         )
 
-    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
+    def score(self, history: csr_matrix, times: Times = None) -> Scores:
         """As in `Recommender`."""
         scores = np.full(history.shape, np.nan, dtype=np.float32)
         scores[:, self._places] = self._recommender.score(

@@ -20,7 +20,7 @@ from recommendations.engine.evaluation.quality import EvaluatedLists, Quality, e
 from recommendations.engine.evaluation.significance import is_significantly_worse
 from recommendations.engine.evaluation.splits import Split, split_by_time
 from recommendations.engine.evaluation.tuning import TuningResult, divide_budget, tune
-from recommendations.engine.matrices import ItemFeatures
+from recommendations.engine.matrices import Features
 from recommendations.engine.recommender import Recommender
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class TrainingData(NamedTuple):
     """The arguments of `Recommender.fit`."""
 
     interactions: csr_matrix
-    items: ItemFeatures | None
+    items: Features
     times: csr_matrix
 
 
@@ -204,7 +204,7 @@ def _learn_weights(
     names: Sequence[str],
     found: Settings,
     inner: Split,
-    items: ItemFeatures | None,
+    items: Features,
     part: Part,
 ) -> Mapping[str, float]:
     report = part(f"weighing {EnsembleRecommender.name}", 25, 30)

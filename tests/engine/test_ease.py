@@ -9,8 +9,7 @@ from scipy.linalg import LinAlgError
 from recommendations.engine import matrices
 from recommendations.engine.algorithms._item_weights import RARITY
 from recommendations.engine.algorithms.ease import EaseRecommender, gram, invert
-from tests.engine.camps import csr
-from tests.engine.linear import liked, ratings
+from tests.engine.camps import csr, liked, ratings
 
 
 def test_the_scores_are_those_of_the_papers_formula() -> None:

@@ -17,7 +17,7 @@ from recommendations.engine.algorithms.ensemble import (
 )
 from recommendations.engine.algorithms.popularity import PopularityRecommender
 from recommendations.engine.evaluation.splits import leave_last_out
-from recommendations.engine.matrices import Array, ItemFeatures, Scores
+from recommendations.engine.matrices import Array, Features, Scores, Times
 from recommendations.engine.recommender import Recommender
 from tests.engine.camps import Data, csr, data_of, evaluate, two_camps
 
@@ -33,15 +33,10 @@ class Linear(Recommender):
     def __init__(self, matrix: NDArray[np.float64], unknown: tuple[int, ...] = ()) -> None:
         self.matrix, self.unknown = matrix.astype(np.float32), list(unknown)
 
-    def fit(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
-    ) -> Self:
+    def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         return self
 
-    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
+    def score(self, history: csr_matrix, times: Times = None) -> Scores:
         scores: Scores = history @ self.matrix
         scores[:, self.unknown] = np.nan
         return scores

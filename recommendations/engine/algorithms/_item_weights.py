@@ -13,8 +13,10 @@ from scipy.sparse import csr_matrix, issparse
 
 from recommendations.engine.matrices import (
     Array,
-    ItemFeatures,
+    Features,
     Scores,
+    Times,
+    mean_like,
     sparse_from_arrays,
     sparse_to_arrays,
     without_each_entry,
@@ -63,12 +65,7 @@ class ItemWeightsRecommender(ModelRecommender[ItemWeightsModel]):
             likes: (n_users, n_items) float32, positive; no column is empty.
         """
 
-    def fit(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
-    ) -> Self:
+    def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         n_items = interactions.shape[1]
         known = np.bincount(interactions.indices, minlength=n_items) > 0
         mean = mean_like(interactions)
@@ -82,7 +79,7 @@ class ItemWeightsRecommender(ModelRecommender[ItemWeightsModel]):
         self._report(1)
         return self
 
-    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
+    def score(self, history: csr_matrix, times: Times = None) -> Scores:
         model = self._fitted_for(history)
         likes = likes_of(history, model.mean)
         sums = likes @ model.weights
@@ -92,10 +89,7 @@ class ItemWeightsRecommender(ModelRecommender[ItemWeightsModel]):
         return scores
 
     def scores_without(
-        self,
-        history: csr_matrix,
-        entries: NDArray[np.integer],
-        times: csr_matrix | None = None,
+        self, history: csr_matrix, entries: NDArray[np.integer], times: Times = None
     ) -> Scores:
         model = self._fitted_for(history)
         all_likes = without_each_entry(history, entries)
@@ -140,12 +134,6 @@ class ItemWeightsRecommender(ModelRecommender[ItemWeightsModel]):
         mean = float(np.asarray(arrays["mean"], dtype=np.float64)[0])
         recommender._model = ItemWeightsModel(weights, known, mean)
         return recommender
-
-
-def mean_like(interactions: csr_matrix) -> float:
-    """The mean of the positive weights; 1 if there are none."""
-    positive = interactions.data[interactions.data > 0]
-    return float(positive.mean(dtype=np.float64)) if len(positive) else 1.0
 
 
 def likes_of(interactions: csr_matrix, mean: float) -> csr_matrix:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from recommendations.engine.feature_vectors import FeatureKind, row_lengths, tfidf_vectors
-from recommendations.engine.matrices import Array, ItemFeatures, Scores
+from recommendations.engine.matrices import Array, Features, ItemFeatures, Scores, Times
 from recommendations.engine.recommender import ModelRecommender
 
 #: The weights of genre, decade and keyword are chosen on a validation split of cold films
@@ -76,28 +76,20 @@ class ContentRecommender(ModelRecommender[ContentModel]):
     must_beat_popularity = False
 
     def obstacle(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
+        self, interactions: csr_matrix, items: Features = None, times: Times = None
     ) -> str | None:
         if items is None or not items.matrix.nnz:
             return "Nothing is known of the films: no genres, people or keywords."
         return None
 
-    def fit(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
-    ) -> Self:
+    def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         if items is None:
             items = ItemFeatures(csr_matrix(np.zeros((interactions.shape[1], 0))), ())
         vectors = tfidf_vectors(items, KINDS)
         self._model = ContentModel(vectors, row_lengths(vectors), _reach(vectors, interactions))
         return self
 
-    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
+    def score(self, history: csr_matrix, times: Times = None) -> Scores:
         model = self._fitted_for(history)
         profiles, has_profile = _profiles(model, history)
         profiles.data *= model.reach[profiles.indices]

@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from recommendations.engine.algorithms._item_weights import ItemWeightsRecommender, Weights, damping
-from recommendations.engine.matrices import ItemFeatures, blocks, core_count
+from recommendations.engine.matrices import Features, Times, blocks, core_count
 
 Float32 = NDArray[np.float32]
 
@@ -57,10 +57,7 @@ class EaseRecommender(ItemWeightsRecommender):
         return {"regularization": self._regularization(likes), "damping": self.damping}
 
     def obstacle(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
+        self, interactions: csr_matrix, items: Features = None, times: Times = None
     ) -> str | None:
         n_items = interactions.shape[1]
         if n_items <= self.max_items:

@@ -18,7 +18,7 @@ from recommendations.engine.algorithms.ease import EaseRecommender
 from recommendations.engine.composite import Composite, min_max_normalised
 from recommendations.engine.evaluation.splits import BATCH, Split, leave_last_out
 from recommendations.engine.evaluation.tuning import is_more_than_chance
-from recommendations.engine.matrices import ItemFeatures, Scores
+from recommendations.engine.matrices import Features, Scores, Times
 from recommendations.engine.recommender import Recommender
 
 SEED = 1895
@@ -51,12 +51,7 @@ class EnsembleRecommender(Composite):
         self.seed = seed
         self._given = weights
 
-    def fit(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
-    ) -> Self:
+    def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         names = [
             name
             for name, part in self.part_types.items()
@@ -78,12 +73,12 @@ class EnsembleRecommender(Composite):
         self,
         names: list[str],
         interactions: csr_matrix,
-        items: ItemFeatures | None,
-        times: csr_matrix | None,
+        items: Features,
+        times: Times,
     ) -> dict[str, Recommender]:
         return {name: self.part_types[name]().fit(interactions, items, times) for name in names}
 
-    def _inner_split(self, interactions: csr_matrix, times: csr_matrix | None) -> Split:
+    def _inner_split(self, interactions: csr_matrix, times: Times) -> Split:
         """The test is the last liked item of each user; without times, a random liked item."""
         if times is None:
             order = np.random.default_rng(self.seed).permutation(interactions.nnz)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags_array, vstack
 
 from recommendations.engine.algorithms._item_weights import ItemWeightsRecommender, damping
-from recommendations.engine.matrices import ItemFeatures, blocks
+from recommendations.engine.matrices import Features, Times, blocks
 
 #: The parameters k1 and b of BM25.
 SATURATION, LENGTH_SHARE = 1.2, 0.5
@@ -71,10 +71,7 @@ class ItemKnnRecommender(ItemWeightsRecommender):
         }
 
     def obstacle(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
+        self, interactions: csr_matrix, items: Features = None, times: Times = None
     ) -> str | None:
         products = float((np.diff(interactions.indptr).astype(np.float64) ** 2).sum())
         if products <= self.max_products:

@@ -23,7 +23,13 @@ from recommendations.engine.algorithms._neumf import (
     steps_per_epoch,
     train,
 )
-from recommendations.engine.matrices import Array, ItemFeatures, Scores, model_from_arrays
+from recommendations.engine.matrices import (
+    Array,
+    Features,
+    Scores,
+    Times,
+    model_from_arrays,
+)
 from recommendations.engine.recommender import ModelRecommender
 
 WITHOUT_TORCH = (
@@ -101,10 +107,7 @@ class NeuralRecommender(ModelRecommender[NeuralModel]):
         return {"factors": self.factors, "decay": self.decay}
 
     def obstacle(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
+        self, interactions: csr_matrix, items: Features = None, times: Times = None
     ) -> str | None:
         if not has_torch():
             return WITHOUT_TORCH
@@ -118,12 +121,7 @@ class NeuralRecommender(ModelRecommender[NeuralModel]):
             "in two minutes on two cores."
         )
 
-    def fit(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
-    ) -> Self:
+    def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         if not has_torch():
             raise TorchMissing(WITHOUT_TORCH)
         liking = np.flatnonzero(interactions.maximum(0).sum(axis=1).A1)
@@ -150,7 +148,7 @@ class NeuralRecommender(ModelRecommender[NeuralModel]):
             return self.epochs
         return max(10, -(-LEAST_STEPS // max(1, steps_per_epoch(n_users))))
 
-    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
+    def score(self, history: csr_matrix, times: Times = None) -> Scores:
         model = self._fitted_for(history)
         viewers = _viewers(model, history)
         network = model.network

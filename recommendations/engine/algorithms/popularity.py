@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from recommendations.engine.matrices import Array, ItemFeatures, Scores
+from recommendations.engine.matrices import Array, Features, Scores, Times
 from recommendations.engine.recommender import NotFittedError, Recommender, check_history
 
 DAY_S = 86_400.0
@@ -28,12 +28,7 @@ class PopularityRecommender(Recommender):
         #: (n_items,) number of users who like the item.
         self.liked_by: NDArray[np.int32] = np.empty(0, dtype=np.int32)
 
-    def fit(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
-    ) -> Self:
+    def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         weights = np.maximum(interactions.data, 0).astype(np.float64)
         if times is not None and times.nnz:
             age_days = (times.data.max() - times.data) / DAY_S
@@ -47,7 +42,7 @@ class PopularityRecommender(Recommender):
         self.liked_by = np.bincount(liked, minlength=n_items).astype(np.int32)
         return self
 
-    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
+    def score(self, history: csr_matrix, times: Times = None) -> Scores:
         if self._popularity is None:
             raise NotFittedError(self.name)
         check_history(history, len(self._popularity))

@@ -6,16 +6,19 @@ doi:10.1145/3442381.3449959. Here the history is read at several time scales at 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
 
-from recommendations.engine.algorithms._next_item import Histories, next_item_weights
-from recommendations.engine.matrices import ItemFeatures, Scores, row_numbers
+from recommendations.engine.matrices import Features, Scores, Times, row_numbers
 from recommendations.engine.recommender import ModelRecommender
 
 #: A film with a smaller share in a feature is ignored in it.
@@ -24,6 +27,48 @@ FORGOTTEN = 1e-4
 LONGEST_FIT_S = 20.0
 #: Seconds per float product while solving, and per pair of a viewer's films, measured on two cores.
 SOLVING_S, PAIR_S = 1 / 100e9, 12e-9
+#: Pairs of films that are counted at once, at least those of one user: about 300 MB.
+PAIRS_AT_ONCE = 20_000_000
+#: Share of the time that passes before solving, on a million interactions.
+COUNTED = 0.4
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Histories:
+    """The liked films of several users, the earliest first.
+
+    Attributes:
+        items: (n,) int32, the concatenated histories.
+        lengths: (n_users,) lengths of the histories.
+        entries: (n,) position of each film in the data of the matrix that it comes from.
+    """
+
+    items: NDArray[np.int32]
+    lengths: NDArray[np.intp]
+    entries: NDArray[np.intp]
+
+    @cached_property
+    def owners(self) -> NDArray[np.intp]:
+        """(n,) the user of each film."""
+        return np.repeat(np.arange(len(self.lengths)), self.lengths)
+
+    @cached_property
+    def steps_back(self) -> NDArray[np.intp]:
+        """(n,) number of later films of the same user."""
+        return np.cumsum(self.lengths)[self.owners] - 1 - np.arange(len(self.items))
+
+    def last(self, longest: int) -> Histories:
+        """The last films of each user, at most `longest`."""
+        kept = self.steps_back < longest
+        return Histories(self.items[kept], np.minimum(self.lengths, longest), self.entries[kept])
+
+    def backwards(self) -> Histories:
+        """The histories with the latest film first."""
+        order = np.lexsort((self.steps_back, self.owners))
+        return Histories(self.items[order], self.lengths, self.entries[order])
 
 
 @dataclass(frozen=True)
@@ -41,7 +86,7 @@ class SequenceModel:
 
     columns: NDArray[np.int32]
     n_items: int
-    decays: NDArray[np.float64]
+    decays: Float64
     weights: NDArray[np.float16]
     scale: float
 
@@ -101,10 +146,7 @@ class SequenceRecommender(ModelRecommender[SequenceModel]):
         return float(np.clip(2 * np.sqrt(interactions.nnz), 1, 800))
 
     def obstacle(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
+        self, interactions: csr_matrix, items: Features = None, times: Times = None
     ) -> str | None:
         """As in `Recommender`: there are no times, or fitting would take too long."""
         if times is None or not times.nnz:
@@ -121,12 +163,7 @@ class SequenceRecommender(ModelRecommender[SequenceModel]):
         s = len(self.scales)
         return s * PAIR_S * float((lengths**2).sum()) + SOLVING_S * k**3 * (s**3 / 3 + 2 * s**2)
 
-    def fit(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
-    ) -> Self:
+    def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         """As in `Recommender`. Without times the order within a history is random."""
         columns = _most_liked(interactions, self.max_items)
         if times is None:
@@ -150,7 +187,7 @@ class SequenceRecommender(ModelRecommender[SequenceModel]):
         )
         return self
 
-    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
+    def score(self, history: csr_matrix, times: Times = None) -> Scores:
         """As in `Recommender`. Without times all films count as if they came at one moment."""
         model = self._fitted_for(history)
         scores = np.full(history.shape, np.nan, dtype=np.float32)
@@ -173,9 +210,7 @@ class SequenceRecommender(ModelRecommender[SequenceModel]):
         scores[np.ix_(read, model.columns)] = told
         return scores
 
-    def contributions(
-        self, history: csr_matrix, items: NDArray[np.integer]
-    ) -> NDArray[np.float64] | None:
+    def contributions(self, history: csr_matrix, items: NDArray[np.integer]) -> Float64 | None:
         """As in `Recommender`, of the score without times."""
         model = self._fitted_for(history)
         known = _histories(history, None, model.columns)
@@ -220,9 +255,7 @@ def _drawn_times(interactions: csr_matrix, seed: int) -> csr_matrix:
     return csr_matrix((drawn, interactions.indices, interactions.indptr), interactions.shape)
 
 
-def _histories(
-    interactions: csr_matrix, times: csr_matrix | None, columns: NDArray[np.int32]
-) -> Histories:
+def _histories(interactions: csr_matrix, times: Times, columns: NDArray[np.int32]) -> Histories:
     """The liked items of each user among `columns`, by time and then by column."""
     users = row_numbers(interactions)
     places = _places(columns, interactions.shape[1])[interactions.indices]
@@ -233,13 +266,8 @@ def _histories(
     return Histories(places[entries], lengths, entries)
 
 
-def _shares(
-    histories: Histories, decays: NDArray[np.float64], *, ordered: bool
-) -> Iterator[NDArray[np.float64]]:
-    """For each feature, (n,) float64: how much each film counts in it after the last step.
-
-    Without an order, a film counts its mean over all orders.
-    """
+def _shares(histories: Histories, decays: Float64, *, ordered: bool) -> Iterator[Float64]:
+    """For each feature, (n,) a film's weight after the last step, or its mean over all orders."""
     steps_back = histories.steps_back
     for decay in decays:
         shares = decay**steps_back
@@ -247,3 +275,125 @@ def _shares(
             sums = np.bincount(histories.owners, shares, minlength=len(histories.lengths))
             shares = (sums / np.maximum(histories.lengths, 1))[histories.owners]
         yield shares
+
+
+def next_item_weights(
+    histories: Histories,
+    decays: Float64,
+    *,
+    n_items: int,
+    backwards: float,
+    regularization: float,
+    threads: int,
+    on_progress: Callable[[float], None] | None = None,
+) -> Float32:
+    """Ridge regression of the next film on the features of the films so far.
+
+    It builds the normal equations without a loop over all steps. Let f be the feature of decay g
+    and e the one-hot film of each step: f_t = g f_(t-1) + e_t. For two features of decays g and h,
+    the sum of f f' over the steps, except for the last step of each user, is
+    (g C + h D' + N - H K') / (1 - g h). C and D are the sums of each feature times the next film,
+    N counts films, and H and K are the features after the last step.
+
+    Returns:
+        (len(decays) * n_items, n_items) float32.
+    """
+    report = on_progress or (lambda share: None)
+    followers = _followers(histories, decays, n_items, backwards, report)
+    normal, mean_squares = _normal_equations(histories, decays, followers, backwards)
+    penalties = regularization * mean_squares / (mean_squares[decays.argmin()] or 1.0)
+    normal[np.diag_indices_from(normal)] += np.repeat(
+        np.where(penalties > 0, penalties, regularization), n_items
+    ).astype(np.float32)
+    if not normal.size:
+        return np.zeros((*normal.shape[:1], n_items), dtype=np.float32)
+    targets = np.asfortranarray(np.concatenate(followers))
+    with threadpool_limits(threads, "blas"):
+        # The upper blocks are filled; transposed, they are the lower ones, in LAPACK's order.
+        factor = cho_factor(normal.T, lower=True, overwrite_a=True, check_finite=False)
+        weights: Float32 = cho_solve(factor, targets, overwrite_b=True, check_finite=False)
+    report(1.0)
+    return weights
+
+
+def _followers(
+    histories: Histories,
+    decays: Float64,
+    n_items: int,
+    backwards: float,
+    report: Callable[[float], None],
+) -> list[Float32]:
+    """For each feature, (n_items, n_items): its sum (first axis) before each film (second axis)."""
+    before = [np.zeros((n_items, n_items), dtype=np.float32) for _ in decays]
+    counts = _counts(decays, int(histories.lengths.max(initial=0)), backwards)
+    for users, films in _portions(histories):
+        lengths, items = histories.lengths[users], histories.items[films]
+        ends = np.concatenate(([0], np.cumsum(lengths)))
+        others = np.concatenate([np.tile(items[a:b], b - a) for a, b in pairwise(ends)])
+        rows = np.concatenate(([0], np.cumsum(np.repeat(lengths, lengths))))
+        ones = np.ones(len(items), dtype=np.float32)
+        came = csr_matrix((ones, (items, np.arange(len(items)))), shape=(n_items, len(items)))
+        for count, total in zip(counts, before, strict=True):
+            values = np.concatenate([count[:length, :length].ravel() for length in lengths])
+            features = csr_matrix((values, others, rows), shape=(len(items), n_items))
+            total += (came @ features).toarray().T
+        report(COUNTED * users.stop / len(histories.lengths))
+    return before
+
+
+def _counts(decays: Float64, longest: int, backwards: float) -> list[Float32]:
+    """For each feature, (longest, longest) float32: the weight of film j when film i comes.
+
+    j comes before i, or after it in histories that are read backwards.
+    """
+    steps = np.arange(longest)[:, None] - np.arange(longest)
+    weights = np.select([steps > 0, steps < 0], [1.0, backwards])
+    gaps = np.maximum(np.abs(steps) - 1, 0)
+    return [(weights * decay**gaps).astype(np.float32) for decay in decays]
+
+
+def _portions(histories: Histories) -> Iterator[tuple[slice, slice]]:
+    """Slices of users and of their films, with about PAIRS_AT_ONCE pairs of films each."""
+    pairs = np.cumsum(histories.lengths.astype(np.int64) ** 2)
+    ends = np.cumsum(histories.lengths)
+    start = 0
+    while start < len(pairs):
+        done = pairs[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(pairs, done + PAIRS_AT_ONCE, side="right")))
+        yield slice(start, stop), slice(ends[start - 1] if start else 0, ends[stop - 1])
+        start = stop
+
+
+def _normal_equations(
+    histories: Histories, decays: Float64, followers: list[Float32], backwards: float
+) -> tuple[Float32, Float64]:
+    """The features' cross products (upper blocks only), and the mean square of each feature."""
+    n_items = followers[0].shape[0] if followers else 0
+    n = len(decays)
+    normal = np.zeros((n * n_items, n * n_items), dtype=np.float32)
+    counted = np.bincount(histories.items, minlength=n_items) * (1 + backwards)
+    ends = [_ends(histories, decay, n_items, backwards) for decay in decays]
+    squares = np.zeros(n)
+    for a in range(n):
+        rows = slice(a * n_items, (a + 1) * n_items)
+        for b in range(a, n):
+            block = normal[rows, b * n_items : (b + 1) * n_items]
+            block += np.float32(decays[a]) * followers[a]
+            block += np.float32(decays[b]) * followers[b].T
+            block -= (ends[a].T.tocsr() @ ends[b]).toarray()
+            block[np.diag_indices(n_items)] += counted.astype(np.float32)
+            block /= np.float32(1 - decays[a] * decays[b])
+        squares[a] = normal[rows, rows].diagonal().mean() if n_items else 0.0
+    return normal, squares
+
+
+def _ends(histories: Histories, decay: float, n_items: int, backwards: float) -> csr_matrix:
+    """A feature after the last step of each user, stacked on the same of the backward histories."""
+    shape = (len(histories.lengths), n_items)
+    parts: list[tuple[Float32, NDArray[np.intp], NDArray[np.int32]]] = []
+    for read, weight in ((histories, 1.0), (histories.backwards(), backwards)):
+        values = (np.sqrt(weight) * decay**read.steps_back).astype(np.float32)
+        kept = np.abs(values) > 1e-6
+        parts.append((values[kept], read.owners[kept] + len(parts) * shape[0], read.items[kept]))
+    values, rows, columns = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return csr_matrix((values, (rows, columns)), shape=(2 * shape[0], shape[1]))

@@ -15,12 +15,13 @@ from recommendations.engine.algorithms._item_weights import (
     damping,
     has_known_likes,
     likes_of,
-    mean_like,
 )
 from recommendations.engine.matrices import (
     Array,
-    ItemFeatures,
+    Features,
     Scores,
+    Times,
+    mean_like,
     sparse_from_arrays,
     sparse_to_arrays,
 )
@@ -98,10 +99,7 @@ class UserKnnRecommender(ModelRecommender[UserKnnModel]):
         return {name: getattr(self, name) for name in self.search_space}
 
     def obstacle(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
+        self, interactions: csr_matrix, items: Features = None, times: Times = None
     ) -> str | None:
         if interactions.nnz <= self.max_interactions:
             return None
@@ -110,12 +108,7 @@ class UserKnnRecommender(ModelRecommender[UserKnnModel]):
             f"are more than {self.max_interactions:,}."
         )
 
-    def fit(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
-    ) -> Self:
+    def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         n_users, n_items = interactions.shape
         mean = mean_like(interactions)
         likes = likes_of(interactions, mean)
@@ -137,7 +130,7 @@ class UserKnnRecommender(ModelRecommender[UserKnnModel]):
         )
         return self
 
-    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
+    def score(self, history: csr_matrix, times: Times = None) -> Scores:
         model = self._fitted_for(history)
         likes = likes_of(history, model.mean)
         scores: Scores = (_neighbours(model, likes) @ model.likes).toarray()

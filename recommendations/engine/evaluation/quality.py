@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 from recommendations.engine.evaluation import metrics
 from recommendations.engine.evaluation.significance import bootstrap_interval
 from recommendations.engine.evaluation.splits import Split
-from recommendations.engine.matrices import ItemFeatures, Scores, row_numbers
+from recommendations.engine.matrices import Features, Scores, Times, row_numbers
 
 #: Rows scored at once: 256 users times 20,000 items are 20 MB.
 BATCH = 256
@@ -26,7 +26,7 @@ GENRE = "genre:"
 class Scorer(Protocol):
     """A recommender, or a wrapper around one."""
 
-    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores: ...
+    def score(self, history: csr_matrix, times: Times = None) -> Scores: ...
 
 
 class Reranker(Protocol):
@@ -118,7 +118,7 @@ def evaluate_lists(
     k: int = 10,
     max_users: int | None = 2000,
     seed: int = SEED,
-    items: ItemFeatures | None = None,
+    items: Features = None,
     reranker: Reranker | None = None,
 ) -> EvaluatedLists:
     """Rank the items outside each user's history, and compare the top k with the liked test items.
@@ -248,7 +248,7 @@ def _by_rank(
 
 
 def _by_content(
-    lists: NDArray[np.intp], split: Split, users: NDArray[np.intp], items: ItemFeatures | None
+    lists: NDArray[np.intp], split: Split, users: NDArray[np.intp], items: Features
 ) -> dict[str, NDArray[np.float64]]:
     n_users, n_items = split.train.shape
     touched_by = np.bincount(split.train.indices, minlength=n_items)

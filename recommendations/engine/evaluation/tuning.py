@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from recommendations.engine.evaluation.quality import evaluable_users, evaluate_lists
 from recommendations.engine.evaluation.splits import Split
-from recommendations.engine.matrices import ItemFeatures
+from recommendations.engine.matrices import Features
 from recommendations.engine.recommender import Recommender
 
 #: With fewer evaluated users a search would fit noise.
@@ -84,7 +84,7 @@ def tune(
     *,
     budget_s: float,
     starts: Sequence[Settings] = (),
-    items: ItemFeatures | None = None,
+    items: Features = None,
     clock: Callable[[], float],
     on_progress: Callable[[float], None] | None = None,
 ) -> TuningResult:
@@ -131,7 +131,7 @@ class _Search:
         self,
         make: type[Recommender],
         split: Split,
-        items: ItemFeatures | None,
+        items: Features,
         budget_s: float,
         clock: Callable[[], float],
         on_progress: Callable[[float], None] | None,

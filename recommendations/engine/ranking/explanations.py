@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from recommendations.engine.composite import Composite
-from recommendations.engine.matrices import Scores
+from recommendations.engine.matrices import Scores, Times
 from recommendations.engine.recommender import Recommender
 
 #: The least share of the strongest entry's contribution.
@@ -44,7 +44,7 @@ class Influence:
 def influences(
     recommender: Recommender,
     history: csr_matrix,
-    times: csr_matrix | None = None,
+    times: Times = None,
     *,
     entries: NDArray[np.integer],
     items: NDArray[np.integer],

@@ -1,3 +1,5 @@
+"""Candidates: rankings with fallbacks, and scores from stated preferences."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -6,12 +8,68 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
 
-from recommendations.engine.composite import blend, min_max_normalised
 from recommendations.engine.matrices import Scores
-from recommendations.engine.ranking.candidates import Ranked, rank_with_fallback
+from recommendations.engine.ranking.candidates import (
+    Ranked,
+    percentile_ranks,
+    preference_scores,
+    rank_with_fallback,
+)
 
 NAN = float("nan")
+opinions = st.lists(st.sampled_from([NAN, 0.0, 1.0, 2.0]), min_size=6, max_size=6)
+#: Four films of three genres.
+GENRES = csr_matrix(np.array([[1, 1, 0], [1, 0, 0], [0, 0, 1], [0, 0, 0]], dtype=np.float32))
+LOW = np.zeros(4, dtype=np.float32)
+
+
+def scores(
+    *, genres: list[int], spoken: list[int] | None = None, standing: Scores = LOW
+) -> list[float]:
+    found = preference_scores(
+        GENRES,
+        wanted_genres=np.array(genres, dtype=np.int32),
+        in_wanted_language=np.array(spoken or [0, 0, 0, 0], dtype=bool),
+        standing=standing,
+    )
+    assert found.dtype == np.float32
+    return [round(score, 4) for score in found.tolist()]
+
+
+def same(found: list[float], expected: list[float]) -> bool:
+    return bool(np.array_equal(found, expected, equal_nan=True))
+
+
+def test_each_genre_counts_and_what_has_none_is_no_opinion() -> None:
+    assert same(scores(genres=[0, 1]), [2, 1, np.nan, np.nan])
+    assert same(scores(genres=[2]), [np.nan, np.nan, 1, np.nan])
+
+
+def test_a_language_says_less_than_a_genre() -> None:
+    assert same(scores(genres=[0], spoken=[0, 1, 1, 0]), [1, 1.5, 0.5, np.nan])
+    assert same(scores(genres=[], spoken=[0, 0, 0, 1]), [np.nan, np.nan, np.nan, 0.5])
+
+
+def test_the_standing_decides_only_between_equals() -> None:
+    standing = np.array([0, 0.999, 0.999, 0.999], dtype=np.float32)
+    first, second, third, _ = scores(genres=[0, 1, 2], standing=standing)
+    assert first > second == third
+    only_spoken = scores(genres=[2], spoken=[1, 0, 0, 0], standing=np.float32(1) - standing)
+    assert only_spoken[2] > only_spoken[0]
+
+
+def test_who_prefers_nothing_has_no_opinion() -> None:
+    assert same(scores(genres=[]), [np.nan] * 4)
+
+
+def test_shares_are_of_those_below() -> None:
+    values = np.array([5, 1, 5, 9], dtype=np.float32)
+    assert percentile_ranks(values).tolist() == [0.25, 0, 0.25, 0.75]
+    assert percentile_ranks(values[:0]).tolist() == []
+
+
 EVERYTHING = np.ones(4, dtype=bool)
 
 
@@ -45,9 +103,6 @@ def test_without_models_or_without_candidates_there_is_nothing() -> None:
     assert rank_with_fallback([("als", row(1, 2, 3, 4))], candidates=~EVERYTHING, n=4) == []
     assert rank_with_fallback([("als", row())], candidates=np.empty(0, dtype=bool), n=4) == []
     assert rank_with_fallback([("als", row(1, 2, 3, 4))], candidates=EVERYTHING, n=0) == []
-
-
-opinions = st.lists(st.sampled_from([NAN, 0.0, 1.0, 2.0]), min_size=6, max_size=6)
 
 
 @given(
@@ -95,54 +150,3 @@ def test_the_next_is_asked_only_while_places_and_items_are_left() -> None:
         assert len(rank_with_fallback(opinions(), candidates=candidates, n=n)) == 3
         assert asked == ["first"]
     assert len(rank_with_fallback(opinions(), candidates=EVERYTHING, n=4)) == 4
-
-
-# --- blending
-
-
-def rows(*values: list[float]) -> Scores:
-    return np.array(values, dtype=np.float32)
-
-
-def test_normalised_rows_go_from_zero_to_one() -> None:
-    """Scale and place of a part's scores are lost."""
-    found = min_max_normalised(rows([1, 3, 2, NAN], [-10, NAN, 30, 0]))
-    np.testing.assert_allclose(found, rows([0, 1, 0.5, NAN], [0, NAN, 1, 0.25]))
-
-
-def test_where_all_are_equal_or_unknown_nothing_is_told_apart() -> None:
-    found = min_max_normalised(rows([7, 7, 7], [NAN, NAN, NAN], [1e6, 1e6, 1e6 + 0.01]))
-    np.testing.assert_array_equal(found, rows([0, 0, 0], [NAN, NAN, NAN], [0, 0, 0]))
-    assert min_max_normalised(np.zeros((2, 0), dtype=np.float32)).shape == (2, 0)
-
-
-def test_a_blend_is_the_weighted_mean() -> None:
-    scores = {"als": rows([1, 3]), "content": rows([40, 20])}
-    found = blend(scores, {"als": 3, "content": 1}, shape=(1, 2))
-    np.testing.assert_allclose(found.scores, rows([0.25, 0.75]))  # (3·0 + 1·1) / 4
-    assert found.parts == ("als", "content")
-    assert found.leading.tolist() == [[1, 0]]
-
-
-def test_a_part_without_an_opinion_gives_its_weight_to_the_others() -> None:
-    scores = {"als": rows([1, 3, NAN, NAN]), "content": rows([NAN, 0, 2, NAN])}
-    found = blend(scores, {"als": 3, "content": 1}, shape=(1, 4))
-    np.testing.assert_allclose(found.scores, rows([0, 0.75, 1, NAN]))
-    assert found.leading.tolist() == [[0, 0, 1, -1]]
-
-
-def test_a_part_without_a_weight_is_not_asked() -> None:
-    scores = {"als": rows([1, 3]), "content": rows([40, 20])}
-    found = blend(scores, {"als": 0, "content": 2}, shape=(1, 2))
-    np.testing.assert_allclose(found.scores, rows([1, 0]))
-    assert found.leading.tolist() == [[1, 1]]
-    assert np.isnan(blend(scores, {}, shape=(1, 2)).scores).all()
-
-
-def test_some_items_alone_are_blended_as_among_all() -> None:
-    scores = {"als": rows([1, 3, 2, 9]), "content": rows([40, 20, NAN, 30])}
-    weights, items = {"als": 3.0, "content": 1.0}, np.array([2, 0])
-    whole = blend(scores, weights, shape=(1, 4))
-    found = blend(scores, weights, shape=(1, 4), items=items)
-    np.testing.assert_array_equal(found.scores, whole.scores[:, items])
-    np.testing.assert_array_equal(found.leading, whole.leading[:, items])

@@ -16,7 +16,7 @@ from scipy.sparse import csr_matrix
 from recommendations.engine.evaluation import quality
 from recommendations.engine.evaluation.quality import Quality, evaluate_lists
 from recommendations.engine.evaluation.splits import Split
-from recommendations.engine.matrices import Array, ItemFeatures, Scores
+from recommendations.engine.matrices import Array, Features, ItemFeatures, Scores, Times
 from recommendations.engine.ranking.candidates import top_items
 from recommendations.engine.recommender import Recommender
 from tests.engine.camps import csr, evaluate
@@ -33,15 +33,10 @@ class Fixed(Recommender):
     def __init__(self, scores: list[float]) -> None:
         self.scores = np.array(scores, dtype=np.float32)
 
-    def fit(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
-    ) -> Self:
+    def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         return self
 
-    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
+    def score(self, history: csr_matrix, times: Times = None) -> Scores:
         return np.tile(self.scores, (history.shape[0], 1))
 
     def to_arrays(self) -> dict[str, Array]:
@@ -60,7 +55,7 @@ class Linear:
         self.weights = random.normal(size=(n_items, n_items)).astype(np.float32)
         self.unknown = random.random(n_items) < 0.2
 
-    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
+    def score(self, history: csr_matrix, times: Times = None) -> Scores:
         return np.where(self.unknown, np.float32(np.nan), history.toarray() @ self.weights)
 
 

@@ -21,9 +21,7 @@ from recommendations.engine.ranking.explanations import (
     influences,
     strongest_entries,
 )
-from tests.engine.camps import csr, data_of
-from tests.engine.linear import ratings
-from tests.engine.sums import Sums
+from tests.engine.camps import Sums, csr, data_of, ratings
 
 N_ITEMS = 25
 HYBRID = data_of(ratings(n_items=N_ITEMS)).fit(HybridRecommender())

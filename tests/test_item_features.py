@@ -12,12 +12,14 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from movies import services
-from movies.models import Movie
+from movies.models import Genre, Movie
+from movies.tasks import tick_ranking
 from recommendations import item_features, licence_filter
 from recommendations.dataset import load_dataset
 from recommendations.engine.matrices import IdMap
 from recommendations.item_features import FeatureBuilder, load_features
-from tests.builders import make_movie
+from recommendations.licence_filter import features_hash
+from tests.builders import interact, make_movie, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -272,3 +274,63 @@ def test_of_too_many_features_those_of_the_most_items_stay() -> None:
     names, matrix = gathered.shared(5, by_at_most=3)
     assert names == ["b", "c", "d"]
     assert matrix.toarray().tolist() == [[1, 1, 0], [1, 1, 0], [1, 0, 0], [0, 0, 1], [0, 0, 1]]
+
+
+def edit(movie: Movie, **fields: Any) -> None:
+    services.update_movie(movie_id=movie.pk, fields=fields)
+
+
+CHANGES: dict[str, Callable[[Movie], object]] = {
+    "a genre more": lambda film: edit(film, genres=["drama", "war"]),
+    "no genre": lambda film: edit(film, genres=[]),
+    "a protagonist": lambda film: edit(film, protagonists=["Corinne Marchand"]),
+    "a director": lambda film: edit(film, directors=["Agnès Varda"]),
+    "a keyword": lambda film: edit(film, keywords=["paris"]),
+    "the overview": lambda film: edit(film, overview="Paris!"),
+    "the year": lambda film: edit(film, release_year=1961),
+    "the language": lambda film: edit(film, original_language=None),
+    "another film": lambda film: make_movie(),
+    "a film less": lambda film: services.delete_movie(movie_id=film.pk),
+    "the slug of a genre": lambda film: Genre.objects.update(slug="tragedy"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_hash_changes_with_what_films_are_made_of(change: str) -> None:
+    make_movie()
+    film = make_movie(genres=["drama"], overview="Paris.")
+    before = features_hash()
+    assert features_hash() == before
+    CHANGES[change](film)
+    assert features_hash() != before
+
+
+def test_two_films_that_change_places_change_it() -> None:
+    one, other = make_movie(overview="One."), make_movie(overview="Other.")
+    before = features_hash()
+    edit(one, overview="Other.")
+    edit(other, overview="One.")
+    assert features_hash() != before
+
+
+def test_rankings_ratings_and_what_is_shown_leave_it_alone() -> None:
+    film = make_movie(genres=["drama"], status="running")
+    before = features_hash()
+    tick_ranking()
+    interact(make_user(), film, "rating", half_stars=10)
+    edit(film, name="Renamed", runtime_minutes=100, poster="https://example.org/a.jpg")
+    assert features_hash() == before
+
+
+def test_it_is_of_what_may_be_used(settings: Settings) -> None:
+    film = make_movie(overview="Paris.")
+    Movie.objects.update(tmdb_fields=["overview"])
+    before = features_hash()
+    Movie.objects.update(overview="London.", tmdb_fields=["overview"])
+    assert features_hash() != before  # the edit was not TMDb's
+    Movie.objects.update(tmdb_fields=["overview"])
+    assert features_hash() == before
+    settings.TMDB_USE_FOR_TRAINING = True
+    assert features_hash() != before
+    edit(film, overview="")
+    assert features_hash() != before
