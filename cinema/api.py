@@ -16,7 +16,7 @@ from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 from django.views.decorators.http import require_safe
 from ninja import NinjaAPI, Redoc, Swagger
-from ninja.errors import HttpError, Throttled, ValidationError
+from ninja.errors import HttpError, ValidationError
 from ninja.openapi.schema import OpenAPISchema
 from ninja.parser import Parser
 from ninja.renderers import BaseRenderer
@@ -28,7 +28,6 @@ from cinema.errors import ApiError, Unauthorized, database_away, is_bad_value, p
 from cinema.health import router as health
 from cinema.http import Document, document_response, json_body, refuse_wrong_parameters
 from cinema.openapi import polish
-from cinema.throttling.limits import TooManyRequests
 from movies.api import router as movies
 from movies.importing.api import router as importing
 from movies.media.api import router as media
@@ -166,11 +165,6 @@ def on_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
         errors = [{"field": "body", "message": "not valid JSON"}]
         return problem(422, "The request is malformed: see `errors`.", errors=errors)
     return problem(error.status_code, str(error))
-
-
-@api.exception_handler(Throttled)
-def on_throttled(request: HttpRequest, error: Throttled) -> HttpResponse:
-    return TooManyRequests(error.wait or 1).response()
 
 
 @api.exception_handler(MultiPartParserError)
