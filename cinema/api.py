@@ -43,10 +43,7 @@ from recommendations.impressions.api import router as impressions
 from recommendations.matches.api import router as matches
 from recommendations.promotions.api import router as promotions
 from recommendations.ratings.api import router as ratings
-from users.api import privacy_router as privacy
-from users.api import recovery_router as recovery
 from users.api import router as users
-from users.api import sessions_router as sessions
 from users.favourites import router as favourites
 from users.history import router as history
 from users.playlists.api import router as playlists
@@ -94,9 +91,6 @@ for router in (
     screenings,
     programme,
     users,
-    privacy,
-    recovery,
-    sessions,
     preferences,
     favourites,
     history,

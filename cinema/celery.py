@@ -58,7 +58,7 @@ app = CinemaCelery("cinema", task_cls=ReliableTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 ROOMS = ("importing",)
-app.autodiscover_tasks(["users.recovery", *(f"recommendations.{room}" for room in ROOMS)])
+app.autodiscover_tasks([*(f"recommendations.{room}" for room in ROOMS)])
 
 
 @celeryd_init.connect

@@ -21,7 +21,7 @@ from cinema.throttling.lockout import check_confirmation
 from users import second_factor
 from users.errors import CodeNeeded, WrongCode, WrongCredentials
 from users.models import RecoveryCode, User
-from users.sessions import credentials_of
+from users.sessions import check_credentials
 
 SIGN_IN_LIMIT = Limit("THROTTLE_LOGIN")
 
@@ -44,7 +44,7 @@ class AdminSignInForm(AuthenticationForm):  # type: ignore[misc]  # Unfold has n
             return self.cleaned_data
         try:
             SIGN_IN_LIMIT.take(self.request)
-            self.user_cache = credentials_of(
+            self.user_cache = check_credentials(
                 **self.cleaned_data, address=client_address(self.request), request=self.request
             )
         except WrongCredentials as refusal:
