@@ -36,7 +36,7 @@ REGISTER = Limit("THROTTLE_REGISTER")
 LOGIN = Limit("THROTTLE_LOGIN")
 REFRESH = Limit("THROTTLE_REFRESH")
 MAIL = Limit("THROTTLE_MAIL")
-#: A new address gets a mail, whoever owns it.
+#: A change of the address sends a mail to it.
 MAIL_TO_NEW_ADDRESS = Limit("THROTTLE_MAIL", when=lambda request: bool(account_in_body(request)))
 HEAVY = Limit("THROTTLE_HEAVY")
 

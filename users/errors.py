@@ -4,7 +4,7 @@ from cinema.errors import ApiError, Conflict, Forbidden, NotFound, Unauthorized,
 
 
 class WrongCredentials(Unauthorized):
-    """The address is unknown, the password is wrong, or the account is closed: not told which."""
+    """The address, the password or the account is not valid. It does not say which."""
 
     def __init__(self) -> None:
         super().__init__("The e-mail address or the password is wrong.")
@@ -31,7 +31,7 @@ class WrongCode(Unauthorized):
 
 
 class TooManyPasswords(ApiError):
-    """Too many passwords are being checked or set; this one was not looked at."""
+    """Too many passwords are being hashed; this one was not checked."""
 
     status = 503
     headers = {"Retry-After": "2"}
@@ -48,7 +48,7 @@ class RefreshTokenRefused(Unauthorized):
 
 
 class SessionNotFound(NotFound):
-    """No session has this id, or it is another viewer's, or it has ended."""
+    """The viewer has no session with this id, or it has ended."""
 
     def __init__(self, session_id: int) -> None:
         super().__init__(f"You have no session with the id {session_id}.")
@@ -65,7 +65,7 @@ class WeakPassword(Unprocessable):
 
 
 class WrongPassword(Unprocessable):
-    """Of somebody who is signed in already."""
+    """A signed-in viewer gave a wrong password."""
 
     def __init__(self, field: str) -> None:
         super().__init__(f"body.{field}", "This is not your password.")
@@ -89,13 +89,13 @@ class AccountNotFound(NotFound):
 
 
 class AccountNotTrusted(Conflict):
-    """It is too early, or too late, to give it rights."""
+    """The account is closed, or its address is not verified, so it gets no rights."""
 
     def __init__(self, why: Literal["closed", "unverified"]) -> None:
         reasons = {
             "closed": "The account is closed.",
-            "unverified": "Nobody has verified the address of this account: whoever opened it "
-            "may be somebody else. Have it verified by the mailed link first.",
+            "unverified": "The address of this account is not verified: a stranger may have opened "
+            "it. Verify it by the mailed link first.",
         }
         super().__init__(reasons[why])
 
@@ -103,5 +103,5 @@ class AccountNotTrusted(Conflict):
 class LastSuperuser(Conflict):
     def __init__(self) -> None:
         super().__init__(
-            "This is the only account that may appoint staff. Make somebody else a superuser first."
+            "This is the only account that may appoint staff. Make another one a superuser first."
         )

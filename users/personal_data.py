@@ -26,11 +26,11 @@ _HASH_OF_TITLE = "A hash of the title, the year or the TMDb id, which are in the
 
 #: Columns that are not in the export, with the reason, which the export states.
 LEFT_OUT: Mapping[str, str] = {
-    "users.User.password": "A hash: it says nothing of the password, but helps whoever guesses it.",
-    "users.RefreshToken.token_hash": "A hash, by which the server knows the token again.",
-    "users.SecondFactor.secret": "Whoever has it can make codes for the sign-in.",
-    "users.RecoveryCode.code_hash": "A hash, by which the server knows the code again.",
-    "users.MailedToken.token_hash": "A hash, by which the server knows the token again.",
+    "users.User.password": "A hash, which would help an attacker to guess the password.",
+    "users.RefreshToken.token_hash": "A hash, by which the server recognises the token.",
+    "users.SecondFactor.secret": "It would let anybody make codes for the sign-in.",
+    "users.RecoveryCode.code_hash": "A hash, by which the server recognises the code.",
+    "users.MailedToken.token_hash": "A hash, by which the server recognises the token.",
     "recommendations.Neighbour.user": _ANOTHER,
     "recommendations.Neighbour.other": _ANOTHER,
     "recommendations.PendingImport.film": _HASH_OF_TITLE,

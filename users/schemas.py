@@ -10,7 +10,7 @@ from cinema.schemas import Line
 from users.addresses import Email
 from users.models import User
 
-#: Argon2 reads all of it, so its length has a limit.
+#: Argon2 reads the whole password, so its length is limited.
 Password = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 PersonName = Annotated[Line, StringConstraints(max_length=100)]
 
@@ -24,11 +24,11 @@ class RegisterIn(Schema):
 
 
 class ProfileIn(Schema):
-    """What is not given stays."""
+    """Fields that are not given stay."""
 
     model_config = ConfigDict(extra="forbid")
 
-    # What stands in for what is not given is no address, and stays out of the document.
+    # The default of `email` is not an address, and `default_factory` keeps it out of the document.
     name: PersonName = Field(default_factory=str, examples=["Agnès"])
     email: Email = Field(default_factory=str, examples=["agnes@example.org"])
     password: Password = Field(

@@ -15,14 +15,14 @@ from movies.schemas import MovieOut
 from movies.types import UNSET, LocalTime, Status, Text
 from users.models import Playlist, PlaylistEntry
 
-#: In one playlist.
+#: Movies of one playlist.
 MAX_FILMS = 500
-#: Of one viewer.
+#: Playlists of one viewer, and those that a viewer follows.
 MAX_PLAYLISTS = 200
 MAX_FOLLOWED = 1000
-#: That a list of playlists shows of each.
+#: Movies of each playlist in a list of playlists.
 MAX_FIRST_FILMS = 100
-#: Of the poster, in pixels, if there is one as wide.
+#: The width of the poster in pixels, if there is one as wide.
 CARD_WIDTH = 320
 
 
@@ -36,7 +36,7 @@ def _without_repeats(ids: list[int]) -> list[int]:
 MovieIds = Annotated[list[RowId], Field(max_length=MAX_FILMS), AfterValidator(_without_repeats)]
 PlaylistName = Annotated[Name, StringConstraints(max_length=100)]
 Description = Annotated[Text, StringConstraints(max_length=2000)]
-#: A viewer by id, or `me` and what I follow.
+#: The id of a viewer, `me` or `followed`.
 Owner = Annotated[str, StringConstraints(pattern=r"^(me|followed|[1-9][0-9]{0,17})$")]
 Sort = Literal["-updated_at", "-created_at", "name", "-followers_count"]
 
@@ -98,7 +98,7 @@ class OwnerOut(Schema):
 class PlaylistMovieOut(BaseModel):
     """What a list shows of a film; the rest is at `/movies/{id}`.
 
-    No `Schema`: there may be thousands in an answer, and its resolvers cost each of them.
+    It is not a `Schema`, whose resolvers are slow: a response may have thousands of movies.
     """
 
     id: int = Field(examples=[42])
@@ -209,7 +209,7 @@ class ListFilters(PlaylistFilters):
 
 
 def share_url(playlist: Playlist) -> str | None:
-    """The link that gives a playlist away; None if it has none."""
+    """The link of a playlist; None if it has none."""
     if playlist.share_slug is None:
         return None
     path = reverse("api-1:get_shared_playlist", args=[playlist.share_slug])

@@ -68,7 +68,7 @@ class Command(BaseCommand):
             )
 
     def _ask(self) -> str:
-        """Without showing it. An argument would stand in the history of the shell."""
+        """Ask without echo. An argument would be kept in the shell's history."""
         if not sys.stdin.isatty():
             raise CommandError("There is no terminal to ask for the password: --password-stdin.")
         try:
