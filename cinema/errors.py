@@ -38,18 +38,19 @@ def problems(*statuses: int) -> dict[int, type[Problem]]:
 
 
 class ApiError(Exception):
-    """A refusal with a response. Subclasses say what happened and set the status.
+    """A refusal with a response. Subclasses set the status, and say what happened in `detail`.
 
     Keyword arguments become members of the problem document beside the standard ones.
     """
 
     status: ClassVar[int] = 400
     headers: ClassVar[dict[str, str]] = {}
+    detail: str = ""
 
-    def __init__(self, detail: str, **members: object) -> None:
-        super().__init__(detail)
-        self.detail = detail
+    def __init__(self, detail: str = "", **members: object) -> None:
+        self.detail = detail or self.detail
         self.members = members
+        super().__init__(self.detail)
 
     def response(self) -> HttpResponse:
         return problem(self.status, self.detail, headers=self.headers, **self.members)
@@ -87,18 +88,18 @@ class PreconditionFailed(ApiError):
     """The row was edited since the caller read it."""
 
     status = 412
-
-    def __init__(self) -> None:
-        super().__init__("It was edited meanwhile. Read it again, then change it.")
+    detail = "It was edited meanwhile. Read it again, then change it."
 
 
 class Unprocessable(ApiError):
     """A malformed payload that only a query can tell from a good one."""
 
     status = 422
+    field: str = "body"
 
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message, errors=[{"field": field, "message": message}])
+    def __init__(self, field: str = "", message: str = "") -> None:
+        message = message or self.detail
+        super().__init__(message, errors=[{"field": field or self.field, "message": message}])
 
 
 def is_bad_value(error: BaseException) -> bool:

@@ -233,8 +233,7 @@ class UnsupportedMediaType(ApiError):
     status = 415
     headers = {"Accept": "application/json"}
 
-    def __init__(self) -> None:
-        super().__init__("Send the body as `Content-Type: application/json`, in UTF-8.")
+    detail = "Send the body as `Content-Type: application/json`, in UTF-8."
 
 
 def json_body(request: HttpRequest) -> Any:

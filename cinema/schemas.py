@@ -12,7 +12,19 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from ninja import Field, Schema
 from ninja.pagination import PaginationBase
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    ConfigDict,
+    StringConstraints,
+)
+
+
+class StrictSchema(Schema):
+    """A payload that refuses fields which it does not declare."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class Pagination(Schema):

@@ -6,8 +6,7 @@ from cinema.errors import ApiError, Conflict, Forbidden, NotFound, Unauthorized,
 class WrongCredentials(Unauthorized):
     """The address, the password or the account is not valid. It does not say which."""
 
-    def __init__(self) -> None:
-        super().__init__("The e-mail address or the password is wrong.")
+    detail = "The e-mail address or the password is wrong."
 
 
 class CodeNeeded(Unauthorized):
@@ -35,16 +34,13 @@ class TooManyPasswords(ApiError):
 
     status = 503
     headers = {"Retry-After": "2"}
-
-    def __init__(self) -> None:
-        super().__init__("Too many passwords are being checked. Try again in 2 seconds.")
+    detail = "Too many passwords are being checked. Try again in 2 seconds."
 
 
 class RefreshTokenRefused(Unauthorized):
     """The refresh token is unknown, expired, revoked, or was used before."""
 
-    def __init__(self) -> None:
-        super().__init__("This refresh token is not valid, or no longer. Sign in again.")
+    detail = "This refresh token is not valid, or no longer. Sign in again."
 
 
 class SessionNotFound(NotFound):
@@ -55,8 +51,8 @@ class SessionNotFound(NotFound):
 
 
 class EmailTaken(Unprocessable):
-    def __init__(self) -> None:
-        super().__init__("body.email", "An account with this address exists already.")
+    field = "body.email"
+    detail = "An account with this address exists already."
 
 
 class WeakPassword(Unprocessable):
@@ -74,18 +70,16 @@ class WrongPassword(Unprocessable):
 class MailedTokenRefused(Unprocessable):
     """The token is unknown, expired or used, or the account has another address or is closed."""
 
-    def __init__(self) -> None:
-        super().__init__("body.token", "This link is not valid, or no longer. Ask for a new one.")
+    field = "body.token"
+    detail = "This link is not valid, or no longer. Ask for a new one."
 
 
 class RegistrationClosed(Forbidden):
-    def __init__(self) -> None:
-        super().__init__("This cinema does not open accounts at the moment.")
+    detail = "This cinema does not open accounts at the moment."
 
 
 class AccountNotFound(NotFound):
-    def __init__(self) -> None:
-        super().__init__("No account has this address.")
+    detail = "No account has this address."
 
 
 class AccountNotTrusted(Conflict):
@@ -101,7 +95,4 @@ class AccountNotTrusted(Conflict):
 
 
 class LastSuperuser(Conflict):
-    def __init__(self) -> None:
-        super().__init__(
-            "This is the only account that may appoint staff. Make another one a superuser first."
-        )
+    detail = "This is the only account that may appoint staff. Make another one a superuser first."

@@ -7,12 +7,11 @@ from django.utils import timezone
 from ninja import Field, Query, Router, Schema
 from ninja.pagination import paginate
 from ninja.responses import Status
-from pydantic import ConfigDict
 
 from cinema.auth import signed_in
 from cinema.errors import Conflict, NotFound, Unprocessable, problems
 from cinema.locks import retry_if_deleted
-from cinema.schemas import Moment, Paginated, RowId
+from cinema.schemas import Moment, Paginated, RowId, StrictSchema
 from movies import selectors as movies
 from movies.days import local_time
 from movies.models import Screening
@@ -37,13 +36,13 @@ class HistoryFull(Conflict):
 
 
 class WatchedInTheFuture(Unprocessable):
-    def __init__(self) -> None:
-        super().__init__("body.watched_at", "This lies in the future.")
+    field = "body.watched_at"
+    detail = "This lies in the future."
 
 
 class WatchedAtAnotherTime(Unprocessable):
-    def __init__(self) -> None:
-        super().__init__("body.watched_at", "The screening was not on then. Leave it out.")
+    field = "body.watched_at"
+    detail = "The screening was not on then. Leave it out."
 
 
 class ScreeningOfAnotherMovie(Unprocessable):
@@ -65,9 +64,7 @@ class CheckInNotOpen(Conflict):
         super().__init__(f"One can check in from {opens_at:%d %b %H:%M} on.", opens_at=opens_at)
 
 
-class ViewingIn(Schema):
-    model_config = ConfigDict(extra="forbid")
-
+class ViewingIn(StrictSchema):
     movie_id: RowId = Field(examples=[42])
     watched_at: Moment | None = Field(
         None,

@@ -6,12 +6,12 @@ from typing import Annotated
 
 from django.db import transaction
 from ninja import Field, Router, Schema
-from pydantic import AfterValidator, ConfigDict, StringConstraints
+from pydantic import AfterValidator, StringConstraints
 
 from cinema.auth import signed_in
 from cinema.errors import Unprocessable, problems
 from cinema.locks import retry_if_deleted
-from cinema.schemas import Line
+from cinema.schemas import Line, StrictSchema
 from movies.models import Genre
 from movies.types import Language, each_once
 from users.auth import AuthedRequest, lock_viewer
@@ -69,10 +69,8 @@ GenreSlugs = Annotated[
 Languages = Annotated[list[Language], Field(max_length=MAX_PREFERENCES), AfterValidator(each_once)]
 
 
-class PreferencesIn(Schema):
+class PreferencesIn(StrictSchema):
     """All of them: what is left out is given up."""
-
-    model_config = ConfigDict(extra="forbid")
 
     genres: GenreSlugs = Field([], description="By their slugs.", examples=[["drama", "music"]])
     languages: Languages = Field([], description="Original languages.", examples=[["fr", "en"]])

@@ -16,8 +16,7 @@ class PlaylistNotFound(NotFound):
 class NotYourPlaylist(Forbidden):
     """The playlist is public, and another viewer's."""
 
-    def __init__(self) -> None:
-        super().__init__("Only who made a playlist may change it. Copy it to have your own.")
+    detail = "Only who made a playlist may change it. Copy it to have your own."
 
 
 class NotInPlaylist(NotFound):
@@ -26,13 +25,11 @@ class NotInPlaylist(NotFound):
 
 
 class NotShared(NotFound):
-    def __init__(self) -> None:
-        super().__init__("This playlist has no link.")
+    detail = "This playlist has no link."
 
 
 class NotFollowed(NotFound):
-    def __init__(self) -> None:
-        super().__init__("You do not follow this playlist.")
+    detail = "You do not follow this playlist."
 
 
 class PlaylistFull(Conflict):
@@ -53,8 +50,7 @@ class TooManyFollowed(Conflict):
 class OwnPlaylist(Conflict):
     """A viewer cannot follow a playlist of their own."""
 
-    def __init__(self) -> None:
-        super().__init__("This playlist is your own.")
+    detail = "This playlist is your own."
 
 
 class OtherFilms(Conflict):

@@ -5,11 +5,11 @@ from typing import Annotated, Any, Literal, cast
 
 from django.urls import reverse
 from ninja import Field, Schema
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, StringConstraints
 
 from cinema.errors import Problem
 from cinema.http import absolute_url
-from cinema.schemas import Line, Name, RowId
+from cinema.schemas import Line, Name, RowId, StrictSchema
 from movies.media.files import poster_url
 from movies.schemas import MovieOut
 from movies.types import UNSET, LocalTime, Status, Text
@@ -41,10 +41,8 @@ Owner = Annotated[str, StringConstraints(pattern=r"^(me|followed|[1-9][0-9]{0,17
 Sort = Literal["-updated_at", "-created_at", "name", "-followers_count"]
 
 
-class PlaylistPatch(Schema):
+class PlaylistPatch(StrictSchema):
     """What its owner may change. What is left out stays."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: PlaylistName = Field(UNSET, examples=["Rainy Sundays"])
     description: Description = Field("", examples=["With tea."])
@@ -55,17 +53,13 @@ class PlaylistIn(PlaylistPatch):
     name: PlaylistName = Field(examples=["Rainy Sundays"])
 
 
-class CopyIn(Schema):
-    model_config = ConfigDict(extra="forbid")
-
+class CopyIn(StrictSchema):
     name: PlaylistName | None = Field(
         None, description="Default: the name of the original.", examples=["Rainy Sundays, too"]
     )
 
 
-class PlaceIn(Schema):
-    model_config = ConfigDict(extra="forbid")
-
+class PlaceIn(StrictSchema):
     position: Annotated[int, Field(ge=1, le=MAX_FILMS, strict=True)] | None = Field(
         None,
         description="Counted from 1; beyond the last film it is the end. Without it a film that "
@@ -74,9 +68,7 @@ class PlaceIn(Schema):
     )
 
 
-class OrderIn(Schema):
-    model_config = ConfigDict(extra="forbid")
-
+class OrderIn(StrictSchema):
     movie_ids: MovieIds = Field(
         description="Each film of the playlist once, the first one first.", examples=[[42, 7, 310]]
     )
@@ -95,11 +87,9 @@ class OwnerOut(Schema):
     name: str = Field(examples=["Agnès"])
 
 
+# Not a `Schema`, whose resolvers are slow: a response may have thousands of movies.
 class PlaylistMovieOut(BaseModel):
-    """What a list shows of a film; the rest is at `/movies/{id}`.
-
-    It is not a `Schema`, whose resolvers are slow: a response may have thousands of movies.
-    """
+    """What a list shows of a film; the rest is at `/movies/{id}`."""
 
     id: int = Field(examples=[42])
     name: str = Field(examples=["Cléo from 5 to 7"])
