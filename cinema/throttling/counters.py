@@ -31,16 +31,6 @@ BATCH = 16
 CAPACITY = 20_000
 
 _PERIODS_S = {"s": 1, "min": 60, "h": 3600, "day": 86400}
-#: Adds ARGV[1] to each current counter; returns it and the previous one, pair by pair.
-_ADD = """
-local counts = {}
-for i = 1, #KEYS, 2 do
-    counts[i] = redis.call('INCRBY', KEYS[i], ARGV[1])
-    redis.call('EXPIRE', KEYS[i], ARGV[2])
-    counts[i + 1] = tonumber(redis.call('GET', KEYS[i + 1])) or 0
-end
-return counts
-"""
 
 
 @dataclass(frozen=True)
@@ -116,11 +106,18 @@ def _add(rate: Rate, names: Sequence[str], amount: int, now: float) -> list[tupl
         The counts of this period and of the one before, by name; None while Valkey is away.
     """
     period = rate.period_at(now)
-    keys = [f"{name}:{number}" for name in names for number in (period, period - 1)]
 
     def run(server: Any) -> list[tuple[int, int]]:  # redis-py's annotations mix sync and async
-        counts = server.eval(_ADD, len(keys), *keys, amount, 2 * rate.period_s)
-        return [*zip(counts[::2], counts[1::2], strict=True)]
+        pipeline = server.pipeline(transaction=False)
+        for name in names:
+            pipeline.incrby(f"{name}:{period}", amount)
+            pipeline.expire(f"{name}:{period}", 2 * rate.period_s)
+            pipeline.get(f"{name}:{period - 1}")
+        results = pipeline.execute()
+        return [
+            (current, int(previous or 0))
+            for current, previous in zip(results[::3], results[2::3], strict=True)
+        ]
 
     return shared().ask(run)
 

@@ -74,7 +74,7 @@ def check_sign_in(check: Callable[[], T], *, account: str, address: str) -> T:
     if found := _finish(check, attempt):
         _trust(names)
     elif attempt.name == names.account:
-        _count_failure(names.address)
+        _update(names.address, _Failures.one_more)
     return found
 
 
@@ -133,6 +133,9 @@ class _Failures:
         pause_s: int = FIRST_PAUSE_S * 2 ** min(beyond, 60)
         return self.last_at + min(pause_s, LONGEST_PAUSE_S) - now
 
+    def one_more(self, now: float) -> _Failures:
+        return _Failures(self.count + 1, now)
+
 
 @dataclass(frozen=True)
 class _Attempt:
@@ -147,6 +150,11 @@ class _Attempt:
     name: str
     at: float
     previous_at: float
+
+    def take_back(self, failures: _Failures, now: float) -> _Failures:
+        """Uncount this attempt. Failures of others, which came meanwhile, stay."""
+        last_at = self.previous_at if failures.last_at == self.at else failures.last_at
+        return _Failures(max(0, failures.count - 1), last_at)
 
 
 @dataclass(frozen=True)
@@ -171,8 +179,7 @@ def _begin(name: str, failures: _Failures, now: float) -> tuple[Writes, _Attempt
     """Count the attempt before the check: of a thousand at once all would be within the limit."""
     if (wait_s := failures.wait_s(now)) > 0:
         raise TooManyAttempts(wait_s)
-    writes = {name: _Failures(failures.count + 1, now).pack()}
-    return writes, _Attempt(name, now, failures.last_at)
+    return {name: failures.one_more(now).pack()}, _Attempt(name, now, failures.last_at)
 
 
 def _finish(check: Callable[[], T], attempt: _Attempt) -> T:
@@ -180,33 +187,18 @@ def _finish(check: Callable[[], T], attempt: _Attempt) -> T:
     try:
         found = check()
     except BaseException:
-        _uncount(attempt)
+        _update(attempt.name, attempt.take_back)
         raise
     if found:
-        _uncount(attempt)
+        _update(attempt.name, attempt.take_back)
     return found
 
 
-def _uncount(attempt: _Attempt) -> None:
-    """Take one failure back. Those of others, which came meanwhile, stay."""
+def _update(name: str, change: Callable[[_Failures, float], _Failures]) -> None:
     now = time.time()
-
-    def decide(values: list[bytes | None]) -> tuple[Writes, None]:
-        failures = _Failures.unpack(values[0], now)
-        last_at = attempt.previous_at if failures.last_at == attempt.at else failures.last_at
-        return {attempt.name: _Failures(max(0, failures.count - 1), last_at).pack()}, None
-
-    _compare_and_set([attempt.name], decide)
-
-
-def _count_failure(name: str) -> None:
-    now = time.time()
-
-    def decide(values: list[bytes | None]) -> tuple[Writes, None]:
-        count = _Failures.unpack(values[0], now).count + 1
-        return {name: _Failures(count, now).pack()}, None
-
-    _compare_and_set([name], decide)
+    _compare_and_set(
+        [name], lambda values: ({name: change(_Failures.unpack(values[0], now), now).pack()}, None)
+    )
 
 
 def _trust(names: _Names) -> None:
