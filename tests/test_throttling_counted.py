@@ -86,6 +86,11 @@ def test_a_general_limit_asks_the_cache_once_in_a_batch(monkeypatch: pytest.Monk
     assert len(asked) == 10
 
 
+def test_calls_of_the_cache_share_a_client() -> None:
+    """Making one takes as long as a call."""
+    assert shared()._cache.get_client() is shared()._cache.get_client(write=True)
+
+
 def test_many_addresses_take_no_more_memory_than_some(monkeypatch: pytest.MonkeyPatch) -> None:
     small = LocalCounters(capacity=100)
     allowed = Rate(3, 60)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 
+import stamina
 from django.db import IntegrityError, OperationalError, connection, transaction
 from psycopg.errors import DeadlockDetected, LockNotAvailable
 
@@ -16,8 +17,6 @@ from users.personal_data import personal_data_sources
 
 log = logging.getLogger(__name__)
 
-#: Requests of the viewer from another device may collide with the erasure.
-ERASE_ATTEMPTS = 20
 #: Shorter than Postgres waits before it ends a deadlock by failing one of the two: so the erasure
 #: fails and is repeated, and no other request fails.
 LOCK_TIMEOUT = "300ms"
@@ -34,6 +33,16 @@ def erase_account(*, user: User, password: str) -> None:
     erase(user_id=user.pk)
 
 
+def _collides(error: Exception) -> bool:
+    """Whether a request of the viewer from another device got in the way of the erasure."""
+    return isinstance(error, IntegrityError) or (
+        isinstance(error, OperationalError)
+        and isinstance(error.__cause__, DeadlockDetected | LockNotAvailable)
+    )
+
+
+@stamina.retry(on=_collides, attempts=20, timeout=None, wait_initial=0, wait_max=0, wait_jitter=0)
+@transaction.atomic
 def erase(*, user_id: int) -> None:
     """Delete an account and all that belongs to it. A second call does nothing.
 
@@ -42,18 +51,6 @@ def erase(*, user_id: int) -> None:
     Raises:
         LastSuperuser: No other account may appoint staff.
     """
-    for attempt in range(1, ERASE_ATTEMPTS + 1):
-        try:
-            return _erase(user_id)
-        except (IntegrityError, OperationalError) as error:
-            gave_way = isinstance(error.__cause__, DeadlockDetected | LockNotAvailable)
-            if attempt == ERASE_ATTEMPTS or not (gave_way or isinstance(error, IntegrityError)):
-                raise
-    raise AssertionError("unreachable")
-
-
-@transaction.atomic
-def _erase(user_id: int) -> None:
     user = User.objects.filter(pk=user_id).first()
     if user is None:
         return
@@ -62,7 +59,7 @@ def _erase(user_id: int) -> None:
         _check_others_are_left(user)
     for source in personal_data_sources():
         source.erase(user)
-    # The lock that all writers of the viewer's rows take: `users.locks`.
+    # The lock that all writers of the viewer's rows take: `users.auth.lock_viewer`.
     User.objects.select_for_update().filter(pk=user_id).first()
     shows_lists = Playlist.objects.filter(user=user, is_public=True).exists()
     user.delete()
