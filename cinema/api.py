@@ -7,7 +7,6 @@ from functools import cache
 from threading import Lock
 from typing import Any
 
-import orjson
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
 from django.db import DatabaseError, InterfaceError, OperationalError
@@ -18,15 +17,19 @@ from django.views.decorators.http import require_safe
 from ninja import NinjaAPI, Redoc, Swagger
 from ninja.errors import HttpError, ValidationError
 from ninja.openapi.schema import OpenAPISchema
-from ninja.parser import Parser
-from ninja.renderers import BaseRenderer
 from ninja.responses import Response
 
 from cinema.audit.api import router as audit
 from cinema.cache_statistics import router as answers
 from cinema.errors import ApiError, Unauthorized, database_away, is_bad_value, problem
 from cinema.health import router as health
-from cinema.http import Document, document_response, json_body, refuse_wrong_parameters
+from cinema.http import (
+    Document,
+    JsonParser,
+    JsonRenderer,
+    document_response,
+    refuse_wrong_parameters,
+)
 from cinema.openapi import polish
 from movies.api import router as movies
 from movies.importing.api import router as importing
@@ -50,18 +53,6 @@ from users.playlists.api import router as playlists
 from users.preferences import router as preferences
 
 log = logging.getLogger(__name__)
-
-
-class JsonParser(Parser):
-    def parse_body(self, request: HttpRequest) -> Any:
-        return json_body(request)
-
-
-class JsonRenderer(BaseRenderer):
-    media_type = "application/json"
-
-    def render(self, request: HttpRequest, data: Any, *, response_status: int) -> bytes:
-        return orjson.dumps(data)
 
 
 class CinemaAPI(NinjaAPI):

@@ -20,6 +20,8 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.vary import vary_on_headers
 from ninja.decorators import decorate_view
 from ninja.operation import Operation
+from ninja.parser import Parser
+from ninja.renderers import BaseRenderer
 
 from cinema.errors import ApiError, Unprocessable
 
@@ -108,6 +110,8 @@ def absolute_url(path: str) -> str:
     return path if "://" in path else f"{settings.PUBLIC_URL}{path}"
 
 
+# --- uploads
+
 MB = 1024 * 1024
 
 
@@ -137,6 +141,8 @@ class LimitedUpload(FileUploadHandler):
     def file_complete(self, file_size: int) -> None:
         return None
 
+
+# --- query parameters
 
 JSON = "application/json"
 #: Names in one response, and characters of each.
@@ -217,6 +223,9 @@ def _advice(name: str, known: list[str]) -> str:
     return f"There is no such parameter. Those of this address are: {', '.join(sorted(known))}."
 
 
+# --- requests
+
+
 def bearer_token(request: HttpRequest) -> str:
     """The access token of the request; empty if there is none."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -232,7 +241,6 @@ class UnsupportedMediaType(ApiError):
 
     status = 415
     headers = {"Accept": "application/json"}
-
     detail = "Send the body as `Content-Type: application/json`, in UTF-8."
 
 
@@ -252,6 +260,18 @@ def json_body(request: HttpRequest) -> Any:
             raise UnsupportedMediaType
         request.META[_READ] = json_of(request.body)
     return request.META[_READ]
+
+
+class JsonParser(Parser):
+    def parse_body(self, request: HttpRequest) -> Any:
+        return json_body(request)
+
+
+class JsonRenderer(BaseRenderer):
+    media_type = "application/json"
+
+    def render(self, request: HttpRequest, data: Any, *, response_status: int) -> bytes:
+        return orjson.dumps(data)
 
 
 def _is_json(request: HttpRequest) -> bool:
