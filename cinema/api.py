@@ -7,7 +7,6 @@ from functools import cache
 from threading import Lock
 from typing import Any
 
-import orjson
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
 from django.db import DatabaseError, InterfaceError, OperationalError
@@ -16,19 +15,22 @@ from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 from django.views.decorators.http import require_safe
 from ninja import NinjaAPI, Redoc, Swagger
-from ninja.errors import HttpError, Throttled, ValidationError
+from ninja.errors import HttpError, ValidationError
 from ninja.openapi.schema import OpenAPISchema
-from ninja.parser import Parser
-from ninja.renderers import BaseRenderer
 from ninja.responses import Response
 
 from cinema.audit.api import router as audit
 from cinema.cache_statistics import router as answers
 from cinema.errors import ApiError, Unauthorized, database_away, is_bad_value, problem
 from cinema.health import router as health
-from cinema.http import Document, document_response, json_body, refuse_wrong_parameters
+from cinema.http import (
+    Document,
+    JsonParser,
+    JsonRenderer,
+    document_response,
+    refuse_wrong_parameters,
+)
 from cinema.openapi import polish
-from cinema.throttling.limits import TooManyRequests
 from movies.api import router as movies
 from movies.importing.api import router as importing
 from movies.media.api import router as media
@@ -44,28 +46,13 @@ from recommendations.impressions.api import router as impressions
 from recommendations.matches.api import router as matches
 from recommendations.promotions.api import router as promotions
 from recommendations.ratings.api import router as ratings
-from users.api import privacy_router as privacy
-from users.api import recovery_router as recovery
 from users.api import router as users
-from users.api import sessions_router as sessions
 from users.favourites import router as favourites
 from users.history import router as history
 from users.playlists.api import router as playlists
 from users.preferences import router as preferences
 
 log = logging.getLogger(__name__)
-
-
-class JsonParser(Parser):
-    def parse_body(self, request: HttpRequest) -> Any:
-        return json_body(request)
-
-
-class JsonRenderer(BaseRenderer):
-    media_type = "application/json"
-
-    def render(self, request: HttpRequest, data: Any, *, response_status: int) -> bytes:
-        return orjson.dumps(data)
 
 
 class CinemaAPI(NinjaAPI):
@@ -95,9 +82,6 @@ for router in (
     screenings,
     programme,
     users,
-    privacy,
-    recovery,
-    sessions,
     preferences,
     favourites,
     history,
@@ -166,11 +150,6 @@ def on_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
         errors = [{"field": "body", "message": "not valid JSON"}]
         return problem(422, "The request is malformed: see `errors`.", errors=errors)
     return problem(error.status_code, str(error))
-
-
-@api.exception_handler(Throttled)
-def on_throttled(request: HttpRequest, error: Throttled) -> HttpResponse:
-    return TooManyRequests(error.wait or 1).response()
 
 
 @api.exception_handler(MultiPartParserError)

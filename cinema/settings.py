@@ -226,17 +226,6 @@ DEFAULT_FROM_EMAIL = read(
     f"no-reply@{'localhost' if ':' in _public_host else _public_host}",
 )
 
-# Who keeps something of a viewer where no foreign key shows it: users/personal_data.py.
-PERSONAL_DATA_KEEPERS = [
-    "users.personal_data.MailsWithoutAccount",
-    "users.personal_data.AdminSessions",
-    "users.personal_data.TaskResults",
-    "cinema.audit.models.AuditEntryKeeper",
-    "recommendations.personal_data.RecommendationListKeeper",
-    "recommendations.personal_data.WaitingImpressionKeeper",
-    "recommendations.personal_data.StatisticsSummaryKeeper",
-]
-
 # --- throttling
 
 # Django Ninja's own throttles, which we do not use, would believe all of X-Forwarded-For.

@@ -13,6 +13,7 @@ from recommendations.impressions import stream
 from recommendations.lists import list_cache, renewal
 from recommendations.models import Interaction
 from recommendations.ratings import summary
+from users import personal_data
 from users.models import User
 
 
@@ -65,3 +66,8 @@ class StatisticsSummaryKeeper:
         """
         if summary.stored_rows(user.pk):
             transaction.on_commit(summary.refresh_soon)
+
+
+personal_data.register(
+    RecommendationListKeeper(), WaitingImpressionKeeper(), StatisticsSummaryKeeper()
+)

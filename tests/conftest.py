@@ -75,8 +75,8 @@ def _fresh_process_memory(_servers: None, settings: Settings) -> None:
     releases.forget_release()
     similarity_scores.forget_tastes()
     stream.forget_held()
-    for counted in (counters.local_counts, lockout.local_values, counters.request_counters):
-        counted.forget()
+    for counted in (counters.requests, counters.while_away, lockout.values_while_away):
+        counted.clear()
     cache.clear()
 
 

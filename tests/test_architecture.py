@@ -18,6 +18,7 @@ APPS = ("users", "movies", "recommendations")
 #: What every app may use of the project package.
 FOUNDATION = {
     "cinema.response_cache",
+    "cinema.audit.models",
     "cinema.audit.recording",
     "cinema.auth",
     "cinema.cache",
