@@ -7,9 +7,9 @@ documents each one.
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -20,7 +20,6 @@ from kombu import Exchange, Queue
 
 from cinema import beat, bucket, home
 from cinema.database import BoundedConnection
-from cinema.development import embedded_servers
 from cinema.throttling.counters import rate
 from cinema.variables import (
     boolean,
@@ -98,8 +97,12 @@ EMBEDDED_POSTGRES = not _database_url
 EMBEDDED_VALKEY = not _redis_url
 _sockets = home.socket_paths(CINEMA_HOME)
 
-_database = (
-    embedded_servers.postgres_settings(_sockets)
+_database: dict[str, Any] = (
+    {
+        "NAME": home.EMBEDDED_DATABASE,
+        "USER": home.EMBEDDED_DATABASE,
+        "HOST": str(_sockets.postgres),
+    }
     if EMBEDDED_POSTGRES
     else environ.Env.db_url_config(_database_url)
 )
@@ -166,30 +169,13 @@ CELERY_BROKER_URL = CELERY_BROKER_URL or (
 
 # --- secrets
 
-
-def _secret_key() -> str:
-    if key := read("SECRET_KEY", str, ""):
-        return key
-    if not EMBEDDED_POSTGRES:
-        raise ImproperlyConfigured(
-            "SECRET_KEY is not set. Outside the embedded mode it must be: make one with "
-            "`python -c 'import secrets; print(secrets.token_urlsafe(50))'`."
-        )
-    path = CINEMA_HOME / "secret-key"
-    CINEMA_HOME.mkdir(mode=home.home_mode(), parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        pass
-    else:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(50))
-    if not (key := path.read_text()):
-        raise ImproperlyConfigured(f"{path} is empty. Delete it: a new secret is then made.")
-    return key
-
-
-SECRET_KEY = _secret_key()
+SECRET_KEY = read("SECRET_KEY", str, "")
+if not SECRET_KEY and not EMBEDDED_POSTGRES:
+    raise ImproperlyConfigured(
+        "SECRET_KEY is not set. Outside the embedded mode it must be: make one with "
+        "`python -c 'import secrets; print(secrets.token_urlsafe(50))'`."
+    )
+SECRET_KEY = SECRET_KEY or home.secret_key_of(CINEMA_HOME)
 SECRET_KEY_FALLBACKS = read("SECRET_KEY_FALLBACKS", words, "")
 ACCESS_TOKEN_LIFETIME_S = read("ACCESS_TOKEN_LIFETIME_S", whole(1), "900")
 REFRESH_TOKEN_LIFETIME_S = read("REFRESH_TOKEN_LIFETIME_S", whole(1), "1209600")

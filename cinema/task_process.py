@@ -23,8 +23,8 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from cinema.celery import SERVER_AWAY, lower_priority
-from cinema.development.processes import die_with_parent
 from cinema.logs import without_values
+from cinema.programs import die_with_parent
 
 log = logging.getLogger(__name__)
 

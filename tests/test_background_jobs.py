@@ -9,7 +9,7 @@ from django.test import Client as Browser
 from pytest_django.fixtures import Settings
 
 from cinema.celery import app
-from cinema.programs import programs
+from cinema.development.supervisor import program_children
 from movies.tmdb.models import SyncReport
 from recommendations.models import TrainingRun
 from tests.builders import Client, make_movie, make_user
@@ -41,9 +41,9 @@ def n_messages() -> int:
 
 
 def test_the_supervisor_starts_all_programs_or_the_web_alone(settings: Settings) -> None:
-    assert [child.name for child in programs()] == ["web", "worker", "beat"]
+    assert [child.name for child in program_children()] == ["web", "worker", "beat"]
     settings.ENABLE_BACKGROUND_JOBS = False
-    assert [child.name for child in programs()] == ["web"]
+    assert [child.name for child in program_children()] == ["web"]
 
 
 @pytest.mark.usefixtures("without_jobs")
