@@ -20,7 +20,7 @@ from django.utils import timezone
 from cinema.task_queue import send_task
 from users.addresses import mailbox
 from users.models import MailedToken, MailRequest, User
-from users.tokens import issue_mailed_token
+from users.tokens import RESET_PASSWORD_LIFETIME_S, VERIFY_EMAIL_LIFETIME_S, issue_mailed_token
 
 MailKind = MailRequest.Kind
 Purpose = MailedToken.Purpose
@@ -83,7 +83,7 @@ def _verify_email(user: User) -> MailText:
         f"""Hello,
 
 somebody, probably you, has given this address for an account at {_cinema()}.
-To confirm that it is yours, open this link within {_duration(settings.VERIFY_EMAIL_LIFETIME_S)}:
+To confirm that it is yours, open this link within {_duration(VERIFY_EMAIL_LIFETIME_S)}:
 
 {settings.VERIFY_EMAIL_URL}#token={token}
 
@@ -99,7 +99,7 @@ def _reset_password(user: User) -> MailText:
         f"""Hello,
 
 somebody, probably you, has asked for a new password for your account at {_cinema()}.
-To choose one, open this link within {_duration(settings.RESET_PASSWORD_LIFETIME_S)}:
+To choose one, open this link within {_duration(RESET_PASSWORD_LIFETIME_S)}:
 
 {settings.RESET_PASSWORD_URL}#token={token}
 

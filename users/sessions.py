@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import update_last_login
 from django.db import transaction
@@ -29,6 +28,13 @@ from users.errors import (
 )
 from users.models import RefreshToken, Session, User
 from users.tokens import hash_token
+
+#: Sessions that have ended stay in the table for so long.
+SESSIONS_KEPT_DAYS = 30
+#: Beyond so many devices of a viewer, the session used longest ago ends.
+MAX_SESSIONS = 50
+#: For so long a spent refresh token is answered with the same successor.
+REFRESH_GRACE_S = 10
 
 
 def active_session() -> Q:
@@ -121,7 +127,7 @@ def _repeat_successor(
     session: Session, token: RefreshToken, text: str, now: datetime
 ) -> TokenPair | None:
     """The successor that the token has, if it was spent a moment ago and that one is unspent."""
-    grace = timedelta(seconds=settings.REFRESH_GRACE_S)
+    grace = timedelta(seconds=REFRESH_GRACE_S)
     if token.spent_at is None or token.successor_salt is None:
         return None
     # Who waited for the lock has looked at the clock before whoever spent the token.
@@ -200,7 +206,7 @@ def _open(user: User, device: str) -> Session:
         user=user, device=text, expires_at=tokens.refresh_expiry(timezone.now())
     )
     by_use = user.sessions.filter(active_session()).order_by("-last_used_at", "-pk").values("pk")
-    _end(pk__in=by_use[settings.MAX_SESSIONS :])
+    _end(pk__in=by_use[MAX_SESSIONS:])
     return session
 
 
@@ -254,7 +260,7 @@ def prune_sessions(*, now: datetime | None = None) -> dict[str, int]:
         How many of each were deleted.
     """
     now = now or timezone.now()
-    end = now - timedelta(days=settings.SESSIONS_KEPT_DAYS)
+    end = now - timedelta(days=SESSIONS_KEPT_DAYS)
     sessions = Session.objects.all()
     return {
         "refresh tokens": _delete_in_batches(RefreshToken.objects.filter(expires_at__lt=now)),

@@ -20,6 +20,12 @@ from django.utils import timezone
 from users.errors import MailedTokenRefused
 from users.models import MailedToken, Session, User
 
+RESET_PASSWORD_LIFETIME_S = 3600
+VERIFY_EMAIL_LIFETIME_S = 3 * 86_400
+#: A viewer signs in again after so many days, however often the tokens were refreshed.
+SESSION_LIFETIME_DAYS = 90
+REFRESH_TOKEN_LIFETIME_S = 14 * 86_400
+
 
 def hash_token(token: str) -> bytes:
     """SHA-256 is enough: a token is 256 random bits, which nobody can guess from its hash."""
@@ -158,8 +164,8 @@ def successors(token: str, salt: bytes) -> list[str]:
 
 def refresh_expiry(began_at: datetime) -> datetime:
     """Of the next refresh token: not after the end of a session that began then."""
-    lifetime = timedelta(seconds=settings.REFRESH_TOKEN_LIFETIME_S)
-    end = began_at + timedelta(days=settings.SESSION_LIFETIME_DAYS)
+    lifetime = timedelta(seconds=REFRESH_TOKEN_LIFETIME_S)
+    end = began_at + timedelta(days=SESSION_LIFETIME_DAYS)
     return min(timezone.now() + lifetime, end)
 
 
@@ -216,7 +222,7 @@ def mark_used(token: MailedToken) -> None:
 
 def _lifetime_s(purpose: Purpose) -> int:
     lifetimes_s = {
-        Purpose.VERIFY_EMAIL: settings.VERIFY_EMAIL_LIFETIME_S,
-        Purpose.RESET_PASSWORD: settings.RESET_PASSWORD_LIFETIME_S,
+        Purpose.VERIFY_EMAIL: VERIFY_EMAIL_LIFETIME_S,
+        Purpose.RESET_PASSWORD: RESET_PASSWORD_LIFETIME_S,
     }
     return lifetimes_s[purpose]

@@ -45,6 +45,9 @@ from recommendations.training.fitting import (
     train_all,
 )
 
+#: A release whose NDCG is lower by more than this share is not published.
+GATE_MARGIN = 0.1
+
 log = logging.getLogger(__name__)
 
 State = TrainingRun.State
@@ -176,7 +179,7 @@ def check_against_standing(
     Raises:
         ReleaseRejected: The new lists are worse beyond the margin, and not by chance.
     """
-    margin = settings.TRAINING_GATE_MARGIN
+    margin = GATE_MARGIN
     then = _served_quality(
         {name: quality_from_json(quality) for name, quality in current.metrics.items()}
     )
