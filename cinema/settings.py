@@ -380,7 +380,7 @@ UNFOLD = {
     "SITE_HEADER": lambda request: CINEMA_NAME,
     "SITE_SYMBOL": "theaters",
     "SITE_FAVICONS": [{"rel": "icon", "href": lambda request: static("cinema/icon.svg")}],
-    "STYLES": [lambda request: static("office/office.css")],
+    "STYLES": [lambda request: static("cinema/admin.css")],
     "LOGIN": {"form": "users.admin_sign_in.AdminSignInForm"},
     "SIDEBAR": {"navigation": "cinema.admin_site.sidebar_navigation"},
 }
