@@ -2,8 +2,8 @@ import django_stubs_ext
 from django.apps import AppConfig
 from django.contrib.admin.apps import SimpleAdminConfig
 
-# Makes `ModelAdmin[Movie]` possible at run time. It imports the admin, so it is not in the settings,
-# which beat and the supervisor read too.
+# Makes `ModelAdmin[Movie]` possible at run time. Not in the settings, which beat and the supervisor
+# read too: it imports the admin.
 django_stubs_ext.monkeypatch()
 
 
