@@ -11,19 +11,18 @@ import sys
 
 from django.conf import settings
 
-from cinema.programs import programs
+from cinema.programs import ENVIRONMENT, commands
 
 
 def main() -> None:
     name, *application = sys.argv[1:]
-    [program] = [child for child in programs() if child.name == name]
-    command = [*program.command]
+    command = commands()[name]
     if application:
         command[-1:] = application
         if application[0].startswith("bench."):
             command.remove("--interface=rsgi")
             command[-1:-1] = ["--interface=wsgi", f"--blocking-threads={settings.WEB_THREADS}"]
-    os.environ.update(program.environment)
+    os.environ.update(ENVIRONMENT)
     os.execv(command[0], command)  # noqa: S606 - this process becomes the program
 
 

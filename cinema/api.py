@@ -74,31 +74,50 @@ api = CinemaAPI(
     urls_namespace="api-1",
 )
 api.add_decorator(refuse_wrong_parameters)
-for router in (
-    movies,
-    importing,
-    media,
-    tmdb,
-    screenings,
-    programme,
-    users,
-    preferences,
-    favourites,
-    history,
-    ratings,
-    playlists,
-    recommendations,
-    impressions,
-    viewer_import,
-    matches,
-    promotions,
-    audience,
-    experiments,
-    analytics,
-    audit,
-    answers,
-    health,
-):
+#: The routers, by the first part of their operation ids. Clients are generated from these ids, so
+#: they stay when a module is renamed.
+ROUTERS = {
+    "movies_api": movies,
+    "movies_importing_api": importing,
+    "movies_media_api": media,
+    "movies_tmdb_api": tmdb,
+    "movies_screenings_api": screenings,
+    "movies_programme_api": programme,
+    "users_api": users,
+    "users_preferences_api": preferences,
+    "users_favourites_api": favourites,
+    "users_history_api": history,
+    "recommendations_ratings_api": ratings,
+    "users_playlists_api": playlists,
+    "recommendations_api": recommendations,
+    "recommendations_impressions_api": impressions,
+    "recommendations_importing_api": viewer_import,
+    "recommendations_matches_api": matches,
+    "recommendations_promotions_api": promotions,
+    "recommendations_analytics_audience_api": audience,
+    "recommendations_experiments_api": experiments,
+    "recommendations_analytics_api": analytics,
+    "cinema_audit_api": audit,
+    "cinema_answers_api": answers,
+    "cinema_health_api": health,
+}
+#: Operations of `users.api` that were in modules of their own.
+OPERATION_PREFIXES = {
+    "export_me": "users_privacy_api",
+    **dict.fromkeys(
+        ("request_verification", "verify_email", "forgot_password", "reset_password"),
+        "users_recovery_api",
+    ),
+    **dict.fromkeys(
+        ("login", "logout", "refresh", "list_sessions", "end_session", "end_other_sessions"),
+        "users_sessions_api",
+    ),
+}
+for prefix, router in ROUTERS.items():
+    for view in router.path_operations.values():
+        for operation in view.operations:
+            name = operation.view_func.__name__
+            operation.operation_id = f"{OPERATION_PREFIXES.get(name, prefix)}_{name}"
     api.add_router("", router)
 
 

@@ -13,6 +13,9 @@ from django.utils import timezone
 from movies import catalogue
 from movies.models import Movie, RatingPrior
 
+#: A community score counts so many ratings more, each with the mean of all ratings.
+RATING_PRIOR_COUNT = 10
+
 #: The clock moves a movie through these from left to right.
 STATUS_ORDER = list(Movie.Status)
 
@@ -124,7 +127,7 @@ def _renew_prior() -> None:
     sums = Movie.objects.aggregate(count=Sum("rating_count"), stars=Sum("rating_sum"))
     if not sums["count"]:
         return
-    mean, weight = sums["stars"] / sums["count"], settings.RATING_PRIOR_COUNT
+    mean, weight = sums["stars"] / sums["count"], RATING_PRIOR_COUNT
     standing = RatingPrior.objects.first()
     if standing is None or standing.weight != weight or abs(standing.mean - mean) > WORTH_RENEWING:
         RatingPrior.objects.update_or_create(pk=1, defaults={"mean": mean, "weight": weight})

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import orjson
-from django.conf import settings
 from django.db import connection
 from django.db.models import F
 from django.http import HttpRequest, HttpResponse
@@ -23,12 +22,15 @@ from movies.models import Movie
 from movies.schemas import MovieOut
 from recommendations.interaction_weights import HALF_STARS, weight_table
 
+POPULAR_LIFETIME_S = 3600
+
+#: After so many days an interaction counts half as much.
+POPULAR_HALF_LIFE_DAYS = 14
+
 #: The order is kept apart from its pages: an edit of a film ends these, and not what took long.
 #: Of ten million interactions two lie within ten half-lives, and take a second.
-ORDER = CacheKind(
-    "popular_order", lambda: settings.POPULAR_LIFETIME_S, entries=1, places=1, patience_s=10
-)
-POPULAR = CacheKind("popular", lambda: settings.POPULAR_LIFETIME_S, memory_share=0.05, places=64)
+ORDER = CacheKind("popular_order", lambda: POPULAR_LIFETIME_S, entries=1, places=1, patience_s=10)
+POPULAR = CacheKind("popular", lambda: POPULAR_LIFETIME_S, memory_share=0.05, places=64)
 
 #: So many films have an order by popularity; nobody turns more than a few of their pages.
 MOST_POPULAR = 1000
@@ -81,7 +83,7 @@ def most_popular() -> list[int]:
     A viewer counts once for each film and kind of interaction, however often it is said.
     """
     now = timezone.now()
-    half_life = timedelta(days=settings.POPULAR_HALF_LIFE_DAYS)
+    half_life = timedelta(days=POPULAR_HALF_LIFE_DAYS)
     parameters: dict[str, Any] = {
         "weights": np.maximum(weight_table(), 0).ravel().tolist(),
         "row": HALF_STARS,

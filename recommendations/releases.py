@@ -24,6 +24,8 @@ from recommendations.engine.viewer_similarity import Deviations
 from recommendations.errors import ReleaseUnusable
 from recommendations.models import Release
 
+RELEASES_KEPT = 3
+
 
 def releases_root() -> Path:
     return Path(settings.CINEMA_HOME) / "releases"
@@ -62,7 +64,7 @@ def remove_old_releases() -> None:
 
     The current release keeps its files whatever its age.
     """
-    for release in selectors.releases_with_files()[settings.RELEASES_KEPT :]:
+    for release in selectors.releases_with_files()[RELEASES_KEPT:]:
         if not release.is_current:
             directory = release.path
             # The row first: a release without files is told so, one with half of them is broken.

@@ -14,10 +14,6 @@ from users.models import User
 SETTINGS = (
     "INTERACTION_WEIGHTS",
     "TRAINING_ALGORITHMS",
-    "TRAINING_FACTORS",
-    "EASE_MAX_ITEMS",
-    "ITEM_KNN_WEIGHTING",
-    "HYBRID_WEIGHTS",
     "TMDB_USE_FOR_TRAINING",
 )
 

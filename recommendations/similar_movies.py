@@ -13,7 +13,6 @@ from itertools import islice
 
 import numpy as np
 import orjson
-from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import prefetch_related_objects
 from django.http import HttpRequest, HttpResponse
@@ -47,7 +46,12 @@ from recommendations.lists.reasons import REASONS_EACH
 from recommendations.models import SimilarMovies
 from recommendations.releases import LoadedRelease, loaded_release
 
-SIMILAR = CacheKind("similar", lambda: settings.SIMILAR_LIFETIME_S, memory_share=0.1, places=1024)
+SIMILAR_LIFETIME_S = 3600
+
+#: The weight of content beside that of the viewers who like both movies.
+CONTENT_SHARE = 0.1
+
+SIMILAR = CacheKind("similar", lambda: SIMILAR_LIFETIME_S, memory_share=0.1, places=1024)
 
 #: So many more than asked for are looked at, as some may have been withdrawn since the training.
 MARGIN = 40
@@ -207,7 +211,7 @@ def relate_films() -> int:
         factors,
         content_unit_vectors(load_features(ids)),
         rows[:, 1],
-        share=settings.SIMILAR_CONTENT_SHARE,
+        share=CONTENT_SHARE,
         k=SIMILAR_EACH,
     )
     _store(ids, related, release.id, algorithm)

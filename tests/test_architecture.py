@@ -114,6 +114,15 @@ def test_what_assembles_is_imported_by_nobody_else(module: str) -> None:
             assert module not in modules(path) or path in allowed, f"{path} imports {module}"
 
 
+def test_only_commands_import_development_code() -> None:
+    """The image of the containers has none of the packages that only this code needs."""
+    may = (ROOT / "cinema/development", ROOT / "cinema/management")
+    for folder in (*APPS, "cinema"):
+        for path in (p for p in python_files(folder) if not p.is_relative_to(may[0])):
+            names = {n for n in imports(path) if n.startswith(("cinema.development", "psutil"))}
+            assert not names or path.is_relative_to(may[1]), f"{path} imports {names}"
+
+
 def test_the_engine_is_numpy_and_scipy_only() -> None:
     for path in python_files("recommendations/engine"):
         for name in imports(path):

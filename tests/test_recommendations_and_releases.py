@@ -95,8 +95,8 @@ def test_a_new_release_is_seen_within_the_interval(viewer: Client, settings: Set
 
 
 @pytest.mark.django_db(transaction=True)
-def test_no_request_fails_while_releases_come_and_go(settings: Settings) -> None:
-    settings.RELEASES_KEPT = 1
+def test_no_request_fails_while_releases_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recommendations.releases.RELEASES_KEPT", 1)
     audience = make_audience(n_camps=2, viewers_each=6)
     train_release()
     finished = Event()

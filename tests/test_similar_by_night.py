@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from django.db import transaction
-from pytest_django.fixtures import Settings
 
 from movies.models import Movie
 from recommendations import similar_movies
@@ -49,7 +48,7 @@ def make(name: str, *, people: str = "", genres: str = "", **fields: Any) -> Mov
 
 
 def test_films_are_found_by_who_likes_them_and_by_what_they_are_made_of(
-    anonymous: Client, settings: Settings
+    anonymous: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     audience = make_audience()
     for number, movie in enumerate(audience.all_movies):
@@ -60,7 +59,7 @@ def test_films_are_found_by_who_likes_them_and_by_what_they_are_made_of(
     for movie in (film, double, stranger):
         Movie.objects.filter(pk=movie.pk).update(protagonists=["Varda"])
     release = train_release()
-    settings.SIMILAR_CONTENT_SHARE = 0.3
+    monkeypatch.setattr("recommendations.similar_movies.CONTENT_SHARE", 0.3)
     assert relate_films() == Movie.objects.count()
     answer = similar(anonymous, film, limit=40)
     assert answer["release"] == release.pk
@@ -83,11 +82,11 @@ def test_films_are_found_by_who_likes_them_and_by_what_they_are_made_of(
 
 @pytest.mark.parametrize(("share", "first"), [(0, "als"), (1, "content")])
 def test_the_share_decides_who_is_heard(
-    anonymous: Client, settings: Settings, share: float, first: str
+    anonymous: Client, monkeypatch: pytest.MonkeyPatch, share: float, first: str
 ) -> None:
     audience = make_audience(n_camps=2)
     train_release()
-    settings.SIMILAR_CONTENT_SHARE = share
+    monkeypatch.setattr("recommendations.similar_movies.CONTENT_SHARE", share)
     relate_films()
     found = similar(anonymous, audience.movies[0][0], limit=3)["data"]
     assert {film["source"] for film in found} == {first}

@@ -181,10 +181,6 @@ def test_the_fingerprint_costs_no_look_at_the_interactions(
     ("name", "value"),
     [
         ("TRAINING_ALGORITHMS", ("als",)),
-        ("TRAINING_FACTORS", 7),
-        ("EASE_MAX_ITEMS", 7),
-        ("ITEM_KNN_WEIGHTING", "bm25"),
-        ("HYBRID_WEIGHTS", {"collaborative": 1.0}),
         ("TMDB_USE_FOR_TRAINING", True),
         ("INTERACTION_WEIGHTS", {"like": 1}),
     ],

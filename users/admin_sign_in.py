@@ -150,7 +150,7 @@ def _perform_second_factor_action(
 
 def _render(request: HttpRequest, **context: Any) -> HttpResponse:
     whole = {**admin.site.each_context(request), "title": "Second factor", **context}
-    return TemplateResponse(request, "office/second_factor.html", whole)
+    return TemplateResponse(request, "admin_site/second_factor.html", whole)
 
 
 def second_factor_page(request: HttpRequest) -> HttpResponse:

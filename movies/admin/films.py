@@ -127,7 +127,7 @@ class MovieAdmin(WithdrawalAdmin, StaffModelAdmin[Movie]):
         filters.PosterFilter,
     )
     list_filter_submit = True
-    list_before_template = "office/films.html"
+    list_before_template = "admin_site/films.html"
     search_fields = ("name",)
     search_help_text = "Name, people, keywords"
     ordering = ("-start_date", "-id")
@@ -229,11 +229,11 @@ class MovieAdmin(WithdrawalAdmin, StaffModelAdmin[Movie]):
 
     @admin.display(description="Poster")
     def thumbnail(self, movie: Movie) -> SafeString | str:
-        return _image(poster_url(movie, 200), "office-thumbnail") or "–"
+        return _image(poster_url(movie, 200), "cinema-thumbnail") or "–"
 
     @admin.display(description="Present poster")
     def picture(self, movie: Movie) -> SafeString | str:
-        return _image(poster_url(movie, 400), "office-poster") or "None yet."
+        return _image(poster_url(movie, 400), "cinema-poster") or "None yet."
 
     @admin.display(description="Present trailer")
     def present_trailer(self, movie: Movie) -> SafeString | str:

@@ -58,7 +58,7 @@ class ScreeningAdmin(StaffModelAdmin[Screening]):
     list_filter_submit = True
     list_select_related = ("movie", "hall")
     list_per_page = 100
-    list_before_template = "office/week.html"
+    list_before_template = "admin_site/week.html"
     search_fields = ("movie__name",)
     search_help_text = "The film"
     ordering = ("starts_at", "id")
@@ -111,7 +111,7 @@ class ScreeningAdmin(StaffModelAdmin[Screening]):
 
     @admin.display(description="Day", ordering="starts_at")
     def day(self, screening: Any) -> str:
-        looks = "" if screening.opens_day else "office-same-day"
+        looks = "" if screening.opens_day else "cinema-same-day"
         return format_html('<span class="{}">{}</span>', looks, f"{screening.day:%A %d %b}")
 
     @admin.display(description="Time")

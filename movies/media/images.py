@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
-from django.conf import settings
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from movies.errors import FileRefused
 from movies.media.files import POSTER_EXTENSIONS, rendition_name
+
+POSTER_MAX_MEGAPIXELS = 40
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ def _decode(file: IO[bytes]) -> Image.Image:
 def _check(image: Image.Image) -> None:
     """What the header tells, before the pixels are decoded."""
     width, height = image.size
-    if width * height > settings.POSTER_MAX_MEGAPIXELS * 1_000_000:
+    if width * height > POSTER_MAX_MEGAPIXELS * 1_000_000:
         raise _too_many_pixels()
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise FileRefused(f"One side of a poster may be {MAX_ASPECT} times the other, not more.")
@@ -104,7 +105,7 @@ def _check(image: Image.Image) -> None:
 
 
 def _too_many_pixels() -> FileRefused:
-    return FileRefused(f"The image may have {settings.POSTER_MAX_MEGAPIXELS} megapixels.")
+    return FileRefused(f"The image may have {POSTER_MAX_MEGAPIXELS} megapixels.")
 
 
 def _brought_to_srgb(image: Image.Image) -> Image.Image:

@@ -33,6 +33,9 @@ from movies.media.mp4 import check_mp4, is_mp4
 from movies.media.webm import check_webm, is_webm
 from movies.models import Movie
 
+#: A file that no movie names is deleted after so long.
+MEDIA_KEPT_S = 3600
+
 
 def set_poster(*, movie_id: int, file: IO[bytes]) -> Movie:
     """Make the image the movie's poster, in place of an address or of an earlier one.
@@ -178,7 +181,7 @@ def clean_media(*, now: datetime | None = None) -> int:
     Returns:
         How many were deleted.
     """
-    before = (now or timezone.now()) - timedelta(seconds=settings.MEDIA_KEPT_S)
+    before = (now or timezone.now()) - timedelta(seconds=MEDIA_KEPT_S)
     orphans = _orphans(before)
     deleted = 0
     while batch := list(islice(orphans, DELETED_AT_ONCE)):

@@ -13,6 +13,10 @@ from movies.models import MAX_DIRECTORS, MAX_KEYWORDS
 from movies.tmdb.models import TmdbGenre
 from movies.tmdb.payloads import Details, FilmSummary, Video
 
+POSTER_SIZE = "w500"
+
+IMAGE_URL = "https://image.tmdb.org/t/p"
+
 #: The fields that TMDb can fill, with their values where TMDb knows nothing.
 EMPTY: dict[str, Any] = {
     "name": "",
@@ -99,7 +103,7 @@ def genres(details: Details) -> list[str]:
 
 
 def poster_url(path: str | None) -> str | None:
-    return f"{settings.TMDB_IMAGE_URL}/{settings.TMDB_POSTER_SIZE}{path}" if path else None
+    return f"{IMAGE_URL}/{POSTER_SIZE}{path}" if path else None
 
 
 def _best_poster(details: Details) -> str | None:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import orjson
-from django.conf import settings
 from django.db import DataError, IntegrityError, connection, transaction
 from django.utils import timezone
 from psycopg.errors import ForeignKeyViolation
@@ -16,6 +15,8 @@ from cinema.locks import retry_on_deadlock
 from recommendations.impressions import stream
 from recommendations.impressions.stream import StreamEntry
 from recommendations.models import Impression
+
+IMPRESSIONS_KEPT_DAYS = 90
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ def _is_early(click: StreamEntry, found: set[tuple[object, ...]]) -> bool:
 
 def delete_old_impressions() -> int:
     """Delete what is older than IMPRESSIONS_KEPT_DAYS, block by block; how many."""
-    kept_since = timezone.now() - timedelta(days=settings.IMPRESSIONS_KEPT_DAYS)
+    kept_since = timezone.now() - timedelta(days=IMPRESSIONS_KEPT_DAYS)
     old = Impression.objects.filter(shown_at__lt=kept_since)
     deleted = 0
     while ids := list(old.values_list("pk", flat=True)[:ROWS_DELETED_AT_ONCE]):

@@ -31,9 +31,6 @@ DEFAULT = "hybrid"
 #: With fewer evaluated viewers a difference between two algorithms is chance.
 ENOUGH_USERS = 20
 
-#: The part of `hybrid` for each role that the setting HYBRID_WEIGHTS names.
-ROLES = {"collaborative": "als", "content": "content", "popularity": "popularity"}
-
 #: Constructor arguments by algorithm.
 Settings = Mapping[str, Mapping[str, Any]]
 #: Takes a phase with its first and last percent; returns a reporter of the share done of it.
@@ -114,22 +111,8 @@ def _left_out_if_it_fails(name: str, left_out: dict[str, str]) -> Iterator[None]
 
 
 def make_recommender(name: str, found: Settings | None = None) -> Recommender:
-    """The algorithm with the settings found for it; settings of the installation have priority."""
-    options: dict[str, Any] = {**(found or {}).get(name, {}), **_installed(name)}
-    return ALGORITHMS[name](**options)
-
-
-def _installed(name: str) -> Mapping[str, Any]:
-    if name == "als" and settings.TRAINING_FACTORS:
-        return {"factors": settings.TRAINING_FACTORS}
-    if name == "ease":
-        return {"max_items": settings.EASE_MAX_ITEMS}
-    if name == "item_knn":
-        return {"weighting": settings.ITEM_KNN_WEIGHTING}
-    if name == DEFAULT:
-        shares = settings.HYBRID_WEIGHTS
-        return {"weights": {part: shares[role] for role, part in ROLES.items()}}
-    return {}
+    """The algorithm with the settings that a search has found for it."""
+    return ALGORITHMS[name](**(found or {}).get(name, {}))
 
 
 def _suitable(material: TrainingData) -> tuple[list[str], dict[str, str]]:

@@ -45,6 +45,9 @@ from recommendations.training.fitting import (
     train_all,
 )
 
+#: A release whose NDCG is lower by more than this share is not published.
+GATE_MARGIN = 0.1
+
 log = logging.getLogger(__name__)
 
 State = TrainingRun.State
@@ -93,6 +96,7 @@ def run_training(
     run: TrainingRun,
     *,
     force: bool = False,
+    accept_worse: bool = False,
     tuning_budget_s: float | None = None,
     watch: Callable[[str, int], None] | None = None,
 ) -> TrainingRun:
@@ -102,6 +106,7 @@ def run_training(
 
     Args:
         force: Train even if nothing has changed.
+        accept_worse: Publish even if the current release makes better lists.
         tuning_budget_s: Overrides the setting TUNING_BUDGET_S.
         watch: Called with the phase and the percent done.
     """
@@ -118,7 +123,9 @@ def run_training(
         current = selectors.current_release()
         if current and current.is_of(run.fingerprint) and not force:
             return _finish(run, State.UNCHANGED, f"Nothing has changed since {current}.")
-        release = _train_and_publish(run.fingerprint, current, progress, tuning_budget_s)
+        release = _train_and_publish(
+            run.fingerprint, current, progress, tuning_budget_s, accept_worse=accept_worse
+        )
     except ReleaseRejected as rejection:
         return _finish(run, State.REJECTED, str(rejection))
     except Exception as error:
@@ -136,7 +143,12 @@ def _finish(run: TrainingRun, state: TrainingRun.State, message: str) -> Trainin
 
 
 def _train_and_publish(
-    fingerprint: str, current: Release | None, progress: Progress, tuning_budget_s: float
+    fingerprint: str,
+    current: Release | None,
+    progress: Progress,
+    tuning_budget_s: float,
+    *,
+    accept_worse: bool,
 ) -> Release:
     started_at = time.perf_counter()
     progress.report("loading", 0)
@@ -144,7 +156,7 @@ def _train_and_publish(
     split = split_by_time(dataset.interactions, dataset.times)
     before = current.tuned_settings if current else {}
     trained = train_all(dataset, split, progress.part, before=before, budget_s=tuning_budget_s)
-    if current is not None:
+    if current is not None and not accept_worse:
         check_against_standing(
             trained, dataset, split, current, report=lambda phase: progress.report(phase, 95)
         )
@@ -176,7 +188,7 @@ def check_against_standing(
     Raises:
         ReleaseRejected: The new lists are worse beyond the margin, and not by chance.
     """
-    margin = settings.TRAINING_GATE_MARGIN
+    margin = GATE_MARGIN
     then = _served_quality(
         {name: quality_from_json(quality) for name, quality in current.metrics.items()}
     )

@@ -62,9 +62,7 @@ class EaseRecommender(ItemWeightsRecommender):
         n_items = interactions.shape[1]
         if n_items <= self.max_items:
             return None
-        return (
-            f"It takes at most {self.max_items:,} films (EASE_MAX_ITEMS), and here are {n_items:,}."
-        )
+        return f"It takes at most {self.max_items:,} films, and here are {n_items:,}."
 
     def _learn(self, likes: csr_matrix) -> Weights:
         products = gram(likes)
