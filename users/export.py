@@ -11,14 +11,12 @@ from typing import IO, Any
 
 import orjson
 from django.conf import settings
-from django.core.files import File
 from django.db import connection, transaction
 from django.db.models import Case, Expression, F, Field, ForeignKey, When
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 
-from cinema.errors import problem
-from movies.media.serving import Blocks, FilePartResponse, TooManyDownloads
+from movies.media.serving import FilePartResponse
 from users.models import User
 from users.personal_data import LEFT_OUT, PersonalTable, personal_data_sources, personal_tables
 
@@ -152,19 +150,11 @@ def _called(field: ForeignKey[Any, Any]) -> dict[str, str | Expression]:
 
 
 def export_response(file: IO[bytes], *, name: str) -> HttpResponseBase:
-    """The file block by block, to be saved under this name; nobody else may keep it.
-
-    The answer closes it. A large one that is read slowly holds a thread: as with trailers, there
-    are no more of these at once than leave threads for the others.
-    """
+    """Stream the file as a download under this name, kept by no cache. The response closes it."""
     size = os.fstat(file.fileno()).st_size
-    try:
-        blocks = Blocks(File(file), size)
-    except TooManyDownloads:
-        file.close()
-        return problem(503, "Too many downloads. Try again.", headers={"Retry-After": "10"})
     return FilePartResponse(
-        blocks,
+        file,
+        size,
         content_type="application/json",
         headers={
             "Content-Length": str(size),
