@@ -9,7 +9,7 @@ from django.db import IntegrityError
 from cinema.errors import ApiError, Conflict, NotFound, Unprocessable
 
 if TYPE_CHECKING:
-    from movies.screenings.services import Standing, Unplaced
+    from movies.screenings.schemas import StandingOut, UnplacedOut
 
 
 class MovieNotFound(NotFound):
@@ -48,7 +48,7 @@ class MovieInUse(Conflict):
 class HallTaken(Conflict):
     """Another screening is in the hall at that time."""
 
-    def __init__(self, hall: str, standing: Sequence[Standing]) -> None:
+    def __init__(self, hall: str, standing: Sequence[StandingOut]) -> None:
         named = ", ".join(
             f"{one.id} ({one.movie}, {one.starts_at:%H:%M} to {one.ends_at:%H:%M})"
             for one in standing
@@ -56,19 +56,19 @@ class HallTaken(Conflict):
         super().__init__(
             f"{hall} is taken at that time by screening {named or 'of another writer'}.",
             screening_ids=[one.id for one in standing],
-            screenings=list(standing),
+            screenings=[one.model_dump() for one in standing],
         )
 
 
 class HallsTaken(Conflict):
     """Of many screenings wanted at once some find their hall taken, so none was written."""
 
-    def __init__(self, wanted: int, collisions: Sequence[Unplaced]) -> None:
+    def __init__(self, wanted: int, collisions: Sequence[UnplacedOut]) -> None:
         super().__init__(
             f"{len(collisions)} of {wanted} screenings find their hall taken: see `collisions`. "
             "Nothing was written.",
             screening_ids=sorted({one.id for each in collisions for one in each.standing}),
-            collisions=list(collisions),
+            collisions=[one.model_dump() for one in collisions],
         )
 
 

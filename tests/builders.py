@@ -14,6 +14,7 @@ from django.utils import timezone
 from movies import services as movies
 from movies.models import Movie, Screening
 from movies.screenings import services as screenings
+from movies.screenings.schemas import ScreeningIn
 from recommendations.models import Impression, Interaction, PendingImport
 from users.models import User
 from users.sessions import open_session
@@ -121,7 +122,7 @@ def make_screening(movie: Movie | None = None, **fields: Any) -> Screening:
         "hall": f"Hall {next(_numbers)}",
         "starts_at": at(timezone.localdate() + timedelta(days=1), 20),
     }
-    return screenings.create_screening(fields={**defaults, **fields})
+    return screenings.create_screening(screening=ScreeningIn.model_validate(defaults | fields))
 
 
 def interact(user: User, movie: Movie, kind: str = "like", **fields: Any) -> Interaction:

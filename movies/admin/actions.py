@@ -18,8 +18,7 @@ from movies.days import ONE_WEEK, Week, moment_of
 from movies.models import Movie, Screening
 from movies.screenings import batches
 from movies.screenings import services as screenings
-from movies.screenings.schemas import ScreeningCopyIn
-from movies.screenings.services import Unplaced
+from movies.screenings.schemas import ScreeningCopyIn, ScreeningIn, ScreeningPatch, UnplacedOut
 from movies.tmdb import services as tmdb
 from movies.tmdb.client import is_connected
 
@@ -64,7 +63,7 @@ REASONS = {
 }
 
 
-def _why(left_out: Unplaced) -> str:
+def _why(left_out: UnplacedOut) -> str:
     what = f"{left_out.movie}, {left_out.starts_at:%a %d %b %H:%M} in {left_out.hall}"
     reason = REASONS.get(left_out.reason) or describe_hall_taken(left_out.standing)
     return f"{what}: not copied, as {reason}"
@@ -88,11 +87,11 @@ def set_status(status: Movie.Status | None) -> Action:
 
 def set_state(state: Screening.State, description: str) -> Action:
     def action(page: Any, request: HttpRequest, chosen: QuerySet[Screening]) -> None:
-        fields = {"state": state.value}
+        changes = ScreeningPatch.model_validate({"state": state.value})
         apply_to_each(
             request,
             chosen,
-            lambda one: screenings.update_screening(screening_id=one.pk, fields=fields),
+            lambda one: screenings.update_screening(screening_id=one.pk, changes=changes),
             f"set to “{state.label}”",
         )
 
@@ -112,19 +111,18 @@ def _copy_to_next_week(screening: Screening) -> Screening:
     reading = timezone.localtime(screening.starts_at).replace(tzinfo=None) + ONE_WEEK
     starts_at, _ = moment_of(reading)
     is_hidden = screening.state == Screening.State.HIDDEN
-    return screenings.create_screening(
-        fields={
-            "movie_id": screening.movie_id,
-            "hall": screening.hall.name,
-            "starts_at": starts_at,
-            "ends_at": starts_at + (screening.ends_at - screening.starts_at),
-            "version": screening.version,
-            "language": screening.language,
-            "subtitles": screening.subtitles,
-            "tags": screening.tags,
-            "state": Screening.State.HIDDEN if is_hidden else Screening.State.SCHEDULED,
-        }
-    )
+    copy = {
+        "movie_id": screening.movie_id,
+        "hall": screening.hall.name,
+        "starts_at": starts_at,
+        "ends_at": starts_at + (screening.ends_at - screening.starts_at),
+        "version": screening.version,
+        "language": screening.language,
+        "subtitles": screening.subtitles,
+        "tags": screening.tags,
+        "state": Screening.State.HIDDEN if is_hidden else Screening.State.SCHEDULED,
+    }
+    return screenings.create_screening(screening=ScreeningIn.model_validate(copy))
 
 
 @admin.action(description="Copy the week's screenings to the week after")

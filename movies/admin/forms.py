@@ -27,9 +27,9 @@ from movies import services
 from movies.days import moment_of
 from movies.models import Hall, Movie, Screening
 from movies.schemas import MoviePatch
-from movies.screenings.schemas import ScreeningPatch
+from movies.screenings.schemas import ScreeningPatch, StandingOut
 from movies.screenings.selectors import lock_halls, lock_movies
-from movies.screenings.services import Standing, find_collisions
+from movies.screenings.services import find_collisions
 
 
 def is_id(text: object) -> TypeGuard[str]:
@@ -288,7 +288,7 @@ def describe_collisions(screening: Screening) -> str | None:
     return describe_hall_taken(find_collisions(screening))
 
 
-def describe_hall_taken(standing: Iterable[Standing]) -> str | None:
+def describe_hall_taken(standing: Iterable[StandingOut]) -> str | None:
     named = [
         f"{one.movie}, {_span(one.starts_at, one.ends_at)} (screening {one.id})" for one in standing
     ]

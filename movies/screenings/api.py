@@ -59,7 +59,7 @@ def create_screening(
     request: HttpRequest, payload: ScreeningIn, response: HttpResponse
 ) -> Status[Screening]:
     """Post a screening. A hall is made on its first use."""
-    screening = services.create_screening(fields=payload.model_dump(exclude_unset=True))
+    screening = services.create_screening(screening=payload)
     response["Location"] = f"/api/v1/screenings/{screening.pk}"
     show_edit(response, screening.updated_at)
     return Status(201, screening)
@@ -119,9 +119,8 @@ def update_screening(
     if_match: IfMatch = None,
 ) -> Screening:
     """Change a screening. A new start without an end keeps the length."""
-    fields = payload.model_dump(exclude_unset=True)
     screening = services.update_screening(
-        screening_id=screening_id, fields=fields, if_match=if_match
+        screening_id=screening_id, changes=payload, if_match=if_match
     )
     show_edit(response, screening.updated_at)
     return screening
