@@ -108,15 +108,16 @@ class StandingOut(Schema):
 
     @classmethod
     def of(cls, screening: Screening) -> StandingOut:
-        return cls.model_construct(
-            id=screening.pk,
-            movie_id=screening.movie_id,
-            movie=screening.movie.name,
-            hall=screening.hall.name,
-            starts_at=local_time(screening.starts_at),
-            ends_at=local_time(screening.ends_at),
-            state=screening.state,
-        )
+        shown = {
+            "id": screening.pk,
+            "movie_id": screening.movie_id,
+            "movie": screening.movie.name,
+            "hall": screening.hall.name,
+            "starts_at": local_time(screening.starts_at),
+            "ends_at": local_time(screening.ends_at),
+            "state": screening.state,
+        }
+        return cls.model_validate(shown)
 
 
 class HallTakenProblem(Problem):
