@@ -359,8 +359,6 @@ GRAPHQL_MAX_COST = read("GRAPHQL_MAX_COST", whole(1), "30000")
 
 # --- recommendations
 
-# Whom `movies.similarity_scores` asks what a film is to a viewer.
-SIMILARITY_SCORES = "recommendations.similarity_scores.scores_for"
 INTERACTION_WEIGHTS = read(
     "INTERACTION_WEIGHTS",
     weight_table,
