@@ -53,7 +53,7 @@ def list_movies(
 @editable
 def create_movie(request: HttpRequest, payload: MovieIn, response: HttpResponse) -> Status[Movie]:
     """Post a movie."""
-    movie = services.create_movie(fields=payload.model_dump(exclude_unset=True))
+    movie = services.create_movie(movie=payload)
     response["Location"] = f"/api/v1/movies/{movie.pk}"
     show_edit(response, movie.updated_at)
     return Status(201, movie)
@@ -103,8 +103,7 @@ def update_movie(
     if_match: IfMatch = None,
 ) -> Movie:
     """Change a movie. What is left out stays."""
-    fields = payload.model_dump(exclude_unset=True)
-    movie = services.update_movie(movie_id=movie_id, fields=fields, if_match=if_match)
+    movie = services.update_movie(movie_id=movie_id, changes=payload, if_match=if_match)
     show_edit(response, movie.updated_at)
     return movie
 

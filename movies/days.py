@@ -26,6 +26,10 @@ def local_time(moment: datetime) -> datetime:
     return moment.astimezone(timezone.get_default_timezone())
 
 
+def local_isoformat(moment: datetime) -> str:
+    return moment.astimezone(timezone.get_default_timezone()).isoformat()
+
+
 def cinema_day(moment: datetime) -> date:
     """The day of the programme: the small hours belong to the evening before."""
     starts_at, zone = settings.CINEMA_DAY_STARTS_AT, timezone.get_default_timezone()

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Literal
 
 from django.db.models import Model
@@ -125,6 +125,19 @@ class MovieIn(MoviePatch):
         examples=[["Corinne Marchand"]],
     )
     start_date: Day = Field(examples=["2026-12-03"])
+
+
+class MovieChanges(MoviePatch):
+    """A change that Cinema itself makes: it may set fields that the API does not take."""
+
+    keywords: list[str] = []
+    series: str = ""
+    tmdb_fields: list[str] = []
+    tmdb_fetched_at: datetime | None = None
+
+
+class NewMovie(MovieIn, MovieChanges):
+    """A movie that Cinema itself posts."""
 
 
 class MovieOut(Schema):

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from cinema.schemas import Line, Name
-from movies.days import local_time
+from movies.days import local_isoformat
 from movies.languages import canonical_tag
 
 Status = Literal["coming-up", "starting", "running", "finished"]
@@ -69,9 +69,7 @@ ClockTime = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^([01]\d|2[0-3]):[0-5]\d$"}),
 ]
 #: Shown in the cinema's time zone, with the offset.
-LocalTime = Annotated[
-    datetime, PlainSerializer(lambda v: local_time(v).isoformat(), return_type=str)
-]
+LocalTime = Annotated[datetime, PlainSerializer(local_isoformat, return_type=str)]
 Title = Annotated[Name, StringConstraints(max_length=300)]
 Person = Annotated[Name, StringConstraints(max_length=200)]
 SeriesName = Annotated[Line, StringConstraints(max_length=200)]

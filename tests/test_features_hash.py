@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from pytest_django.fixtures import Settings
@@ -12,24 +11,20 @@ from movies import services
 from movies.models import Genre, Movie
 from movies.tasks import tick_ranking
 from recommendations.licence_filter import features_hash
-from tests.builders import interact, make_movie, make_user
+from tests.builders import change_movie, interact, make_movie, make_user
 
 pytestmark = pytest.mark.django_db
 
 
-def edit(movie: Movie, **fields: Any) -> None:
-    services.update_movie(movie_id=movie.pk, fields=fields)
-
-
 CHANGES: dict[str, Callable[[Movie], object]] = {
-    "a genre more": lambda film: edit(film, genres=["drama", "war"]),
-    "no genre": lambda film: edit(film, genres=[]),
-    "a protagonist": lambda film: edit(film, protagonists=["Corinne Marchand"]),
-    "a director": lambda film: edit(film, directors=["Agnès Varda"]),
-    "a keyword": lambda film: edit(film, keywords=["paris"]),
-    "the overview": lambda film: edit(film, overview="Paris!"),
-    "the year": lambda film: edit(film, release_year=1961),
-    "the language": lambda film: edit(film, original_language=None),
+    "a genre more": lambda film: change_movie(film, genres=["drama", "war"]),
+    "no genre": lambda film: change_movie(film, genres=[]),
+    "a protagonist": lambda film: change_movie(film, protagonists=["Corinne Marchand"]),
+    "a director": lambda film: change_movie(film, directors=["Agnès Varda"]),
+    "a keyword": lambda film: change_movie(film, keywords=["paris"]),
+    "the overview": lambda film: change_movie(film, overview="Paris!"),
+    "the year": lambda film: change_movie(film, release_year=1961),
+    "the language": lambda film: change_movie(film, original_language=None),
     "another film": lambda film: make_movie(),
     "a film less": lambda film: services.delete_movie(movie_id=film.pk),
     "the slug of a genre": lambda film: Genre.objects.update(slug="tragedy"),
@@ -49,8 +44,8 @@ def test_the_hash_changes_with_what_films_are_made_of(change: str) -> None:
 def test_two_films_that_change_places_change_it() -> None:
     one, other = make_movie(overview="One."), make_movie(overview="Other.")
     before = features_hash()
-    edit(one, overview="Other.")
-    edit(other, overview="One.")
+    change_movie(one, overview="Other.")
+    change_movie(other, overview="One.")
     assert features_hash() != before
 
 
@@ -59,7 +54,7 @@ def test_rankings_ratings_and_what_is_shown_leave_it_alone() -> None:
     before = features_hash()
     tick_ranking()
     interact(make_user(), film, "rating", half_stars=10)
-    edit(film, name="Renamed", runtime_minutes=100, poster="https://example.org/a.jpg")
+    change_movie(film, name="Renamed", runtime_minutes=100, poster="https://example.org/a.jpg")
     assert features_hash() == before
 
 
@@ -73,5 +68,5 @@ def test_it_is_of_what_may_be_used(settings: Settings) -> None:
     assert features_hash() == before
     settings.TMDB_USE_FOR_TRAINING = True
     assert features_hash() != before
-    edit(film, overview="")
+    change_movie(film, overview="")
     assert features_hash() != before

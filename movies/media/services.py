@@ -15,13 +15,15 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from cinema.locks import hold_shared, try_hold_exclusive
+from cinema.locks import hold_shared
 from movies import selectors
 from movies.errors import FileRefused, FileTooLarge, NoPoster, NoTrailer
 from movies.media.files import (
     FOLDERS,
     MB,
     MEDIA_LOCK,
+    NO_POSTER,
+    NO_TRAILER,
     UNFINISHED_PREFIX,
     poster_url,
     row_key,
@@ -31,8 +33,6 @@ from movies.media.files import (
 from movies.media.images import encode_poster
 from movies.models import Movie
 
-NO_POSTER = {"poster_upload": "", "poster_widths": []}
-NO_TRAILER = {"trailer_upload": ""}
 #: The file type of a video is in its first bytes.
 HEAD_BYTES = 256
 MP4_BRANDS = {
@@ -95,25 +95,6 @@ def remove_trailer(*, movie_id: int) -> None:
     if trailer_url(movie) is None:
         raise NoTrailer(movie_id)
     _write(movie, {"trailer": None, **NO_TRAILER})
-
-
-def replace_uploads(movie: Movie, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields, and with a new address the columns that remove the upload it replaces.
-
-    The public address of the upload itself is left out: a client that reads a movie and sends it
-    back does not want to replace anything.
-    """
-    changes = dict(fields)
-    for field, current, removal in (
-        ("poster", poster_url, NO_POSTER),
-        ("trailer", trailer_url, NO_TRAILER),
-    ):
-        if field in fields and getattr(movie, f"{field}_upload"):
-            if fields[field] == current(movie):
-                del changes[field]
-            else:
-                changes |= removal
-    return changes
 
 
 def video_extension(head: bytes) -> str | None:
