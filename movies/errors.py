@@ -25,7 +25,7 @@ class ScreeningNotFound(NotFound):
 
 
 class MovieExists(Conflict):
-    """A movie of this name starts on this date already, or has this TMDb id."""
+    """Another movie has the same name and start date, or the same TMDb id."""
 
     def __init__(self, movie_id: int) -> None:
         super().__init__(
@@ -35,7 +35,7 @@ class MovieExists(Conflict):
 
 
 class MovieInUse(Conflict):
-    """Deleting it would take screenings or interactions along."""
+    """The movie has screenings or interactions."""
 
     def __init__(self, counts: dict[str, int]) -> None:
         listed = ", ".join(f"{count} {what}" for what, count in counts.items())
@@ -61,7 +61,7 @@ class HallTaken(Conflict):
 
 
 class HallsTaken(Conflict):
-    """Of many screenings wanted at once some find their hall taken, so none was written."""
+    """Some screenings of a batch collide, so none was written."""
 
     def __init__(self, wanted: int, collisions: Sequence[UnplacedOut]) -> None:
         super().__init__(
@@ -94,13 +94,13 @@ class SlugTaken(Conflict):
 
 
 def broken_constraint(error: IntegrityError) -> str | None:
-    """The name of the database constraint that refused the write; None if it does not say."""
+    """The name of the violated database constraint, if the error tells it."""
     diagnostics = getattr(error.__cause__, "diag", None)
     return getattr(diagnostics, "constraint_name", None)
 
 
 class FileRefused(Unprocessable):
-    """What was uploaded is not what it should be, or is damaged."""
+    """The uploaded file has the wrong type or is damaged."""
 
     def __init__(self, message: str) -> None:
         super().__init__("body.file", message)
@@ -124,7 +124,7 @@ class NoTrailer(NotFound):
 
 
 class StorageAway(ApiError):
-    """The storage cannot be written: it is not reached, or it is full."""
+    """The storage is unreachable or full."""
 
     status = 503
     headers = {"Retry-After": "10"}

@@ -1,4 +1,4 @@
-"""Languages as BCP 47 tags, canonicalised, matched and named by the data of Unicode's CLDR."""
+"""Languages as BCP 47 tags, with the aliases and English names of Unicode's CLDR."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from functools import lru_cache
 
 from django.db.models import Q
 
-#: Of the columns that hold a tag. A language with script and region has at most 12 characters.
+#: The longest tag of language, script and region; the columns are as long.
 MAX_LENGTH = 12
-#: TMDb's codes that BCP 47 does not know. CLDR maps the outdated ones, such as `mo`, `sh` and `iw`.
+#: TMDb's codes that are not in BCP 47. CLDR maps outdated ones, such as `mo`, `sh` and `iw`.
 TMDB_CODES = {"cn": "yue", "xx": "zxx"}
-#: Norwegian has a code of its own beside those of its two written forms, which all are in use.
+#: Norwegian has a code beside those of its two written forms, and all three are in use.
 WRITTEN_FORMS = {"nb": "no", "nn": "no"}
-#: A film without words, which everybody understands.
+#: The code of a film without words.
 NO_WORDS = "zxx"
 
-# RFC 5646, 2.1, without extensions and private use: no film is told apart by these.
+# RFC 5646, 2.1, without extensions and private use.
 WELL_FORMED = re.compile(
     # `zh-yue` is an older form of `yue`.
     r"(?:(?:ar|kok|lv|ms|sgn|sw|uz|zh)-(?=[a-z]{3}(?:-|$)))?(?P<language>[a-z]{2,3})"
@@ -26,7 +26,7 @@ WELL_FORMED = re.compile(
     r"(?P<variants>(?:-(?:[a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*)",
     re.ASCII,
 )
-#: ISO 639-2 gives none of these to a language, for users' own ones.
+#: ISO 639-2 reserves these for private languages.
 LOCAL_USE = re.compile(r"q[a-t][a-z]")
 
 
@@ -45,7 +45,7 @@ class _Cldr:
 
 @lru_cache(maxsize=1)
 def _cldr() -> _Cldr:
-    # Imported late: 12 MB of tables, which most processes never read.
+    # Imported late: most processes never need these 12 MB of tables.
     from babel import Locale
     from babel.core import get_global
 
@@ -66,7 +66,7 @@ def canonical_tag(text: str) -> str:
     """The tag as CLDR writes it: `fr` for `FRA`, `zh-Hant` for `zh_hant`, `yue` for TMDb's `cn`.
 
     Raises:
-        ValueError: The text is no tag of BCP 47, or CLDR does not know a part of it.
+        ValueError: The text is not a BCP 47 tag, or CLDR does not know a part of it.
     """
     text = text.replace("_", "-").lower()
     found = WELL_FORMED.fullmatch(TMDB_CODES.get(text, text))
@@ -102,7 +102,7 @@ def _check_known(kind: str, code: str, is_known: bool) -> None:
 
 
 def canonical_tag_or_none(text: str | None) -> str | None:
-    """The canonical tag; None for text that is no tag."""
+    """The canonical tag; None if the text is not a tag."""
     try:
         return canonical_tag(text) if text else None
     except ValueError:
@@ -111,11 +111,11 @@ def canonical_tag_or_none(text: str | None) -> str | None:
 
 @lru_cache(maxsize=1024)
 def language_name(tag: str) -> str:
-    """In English, as in "Traditional Chinese"; text that is no tag stays as it is."""
+    """The English name, such as "Traditional Chinese"; text that is not a tag is returned."""
     if (standard := canonical_tag_or_none(tag)) is None:
         return tag
     cldr, parts = _cldr(), standard.split("-")
-    # The longest part that has a name of its own; the rest follows in parentheses.
+    # The longest part with a name; the rest follows in parentheses.
     for count in range(len(parts), 0, -1):
         if name := cldr.languages.get("_".join(parts[:count])):
             break
@@ -133,15 +133,15 @@ def primary_language(tag: str) -> str:
 
 
 def is_in_range(tag: str, wanted: str) -> bool:
-    """Whether the tag is in the range: `zh` has `zh-Hant` in it, and not the other way round.
+    """Whether the range contains the tag: `zh` contains `zh-Hant`, but not the reverse.
 
-    Basic filtering of RFC 4647, 3.3.1; and `no` has `nb` and `nn` in it.
+    This is basic filtering (RFC 4647, 3.3.1); in addition `no` contains `nb` and `nn`.
     """
     return f"{tag}-".startswith(f"{wanted}-") or primary_language(tag) == wanted
 
 
 def language_filter(field: str, *wanted: str) -> Q:
-    """The condition that a column's tag is in one of the ranges, as by `is_within`."""
+    """A condition: one of the ranges contains the column's tag. The SQL form of `is_in_range`."""
     forms = [form for form, language in WRITTEN_FORMS.items() if language in wanted]
     found = Q()
     for tag in (*wanted, *forms):
@@ -150,7 +150,7 @@ def language_filter(field: str, *wanted: str) -> Q:
 
 
 def language_ranges(tag: str) -> Iterable[str]:
-    """All ranges that have the tag in them: `zh` and `zh-Hant` for `zh-Hant`."""
+    """All ranges that contain the tag: `zh` and `zh-Hant` for `zh-Hant`."""
     parts = tag.split("-")
     ranges = ["-".join(parts[:count]) for count in range(1, len(parts) + 1)]
     return dict.fromkeys([*ranges, primary_language(tag)])

@@ -157,12 +157,6 @@ class MovieForm(SchemaForm):
         self.fields["poster_file"].help_text = f"JPEG, PNG or WebP of at most {poster_mb} MB."
         self.fields["trailer_file"].help_text = f"MP4 or WebM of at most {trailer_mb} MB."
 
-    def clean_poster_file(self) -> Any:
-        return _of_at_most(settings.POSTER_MAX_MB, self.cleaned_data["poster_file"])
-
-    def clean_trailer_file(self) -> Any:
-        return _of_at_most(settings.TRAILER_MAX_MB, self.cleaned_data["trailer_file"])
-
     def validate_unique(self) -> None:
         """Check the name too: Django skips its constraint, as the form lacks `withdrawn_at`."""
         super().validate_unique()
@@ -178,12 +172,6 @@ class MovieForm(SchemaForm):
         if "status" in self.changed_data:
             self.instance.status_is_manual = bool(self.cleaned_data["status"])
         return super().save(commit)
-
-
-def _of_at_most(limit_mb: int, file: Any) -> Any:
-    if file and file.size > limit_mb * 1024 * 1024:
-        raise ValidationError(f"The file may have {limit_mb} MB.")
-    return file
 
 
 class ScreeningForm(SchemaForm):

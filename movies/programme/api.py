@@ -14,7 +14,7 @@ TAGS = ["Programme"]
 
 
 def _answers(content_type: str, example: object) -> dict[str, Any]:
-    """What the OpenAPI document says of an answer that is not plain JSON."""
+    """The OpenAPI entry of a response that is not plain JSON."""
     kind = "string" if isinstance(example, str) else "object"
     schema = {"type": kind, "examples": [example]}
     content = {content_type.partition(";")[0]: {"schema": schema}}

@@ -26,13 +26,7 @@ from movies.screenings.schemas import (
 
 router = Router()
 TAGS = ["Programme"]
-#: What becomes of many screenings at once.
-PLACED = {
-    200: PlacedOut,
-    201: PlacedOut,
-    409: HallsTakenProblem,
-    **problems(401, 403, 404, 422),
-}
+PLACED = {200: PlacedOut, 201: PlacedOut, 409: HallsTakenProblem, **problems(401, 403, 404, 422)}
 
 
 @router.get(
@@ -65,24 +59,14 @@ def create_screening(
     return Status(201, screening)
 
 
-@router.post(
-    "/screenings/bulk",
-    auth=staff,
-    response=PLACED,
-    tags=TAGS,
-)
+@router.post("/screenings/bulk", auth=staff, response=PLACED, tags=TAGS)
 def post_pattern(request: HttpRequest, payload: ScreeningPatternIn) -> Status[Placed]:
     """Post screenings by pattern, all or none. 200: nothing was written, as in a dry run."""
     placed = batches.post_pattern(pattern=payload)
     return Status(201 if placed.is_written else 200, placed)
 
 
-@router.post(
-    "/screenings/copy",
-    auth=staff,
-    response=PLACED,
-    tags=TAGS,
-)
+@router.post("/screenings/copy", auth=staff, response=PLACED, tags=TAGS)
 def copy_screenings(request: HttpRequest, payload: ScreeningCopyIn) -> Status[Placed]:
     """Copy days to other days, all or none. 200: nothing was written, as in a dry run."""
     placed = batches.copy_screenings(order=payload)

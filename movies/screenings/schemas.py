@@ -70,7 +70,7 @@ class ScreeningIn(ScreeningPatch):
 
 
 def check_screening_times(starts_at: datetime, ends_at: datetime) -> None:
-    """Raises ValueError if the screening ends before it starts, or lasts longer than a day."""
+    """Raises: ValueError: The screening ends before it starts, or lasts longer than a day."""
     if ends_at <= starts_at:
         raise ValueError("ends_at does not lie after starts_at")
     if ends_at - starts_at > MAX_SCREENING_LENGTH:
