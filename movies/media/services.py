@@ -191,7 +191,7 @@ def _row_keys(condition: Q) -> set[str]:
 @transaction.atomic
 def _delete(names: Sequence[str]) -> int:
     """Delete the files that are still unused, unless an upload holds the lock."""
-    if not try_hold_alone(MEDIA_LOCK):
+    if not try_hold_exclusive(MEDIA_LOCK):
         return 0
     keys = [row_key(name) for name in names]
     named = _row_keys(Q(poster_upload__in=keys) | Q(trailer_upload__in=keys))

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from django.db import IntegrityError, transaction
 
 from cinema.errors import Unprocessable
-from cinema.locks import again_after_deadlock
+from cinema.locks import retry_on_deadlock
 from movies.days import ONE_DAY, cinema_day, clock_reading, local_time, moment_of
 from movies.errors import (
     DatesReversed,
@@ -134,7 +134,7 @@ def _reason_not_to_copy(
     return None
 
 
-@again_after_deadlock
+@retry_on_deadlock
 @transaction.atomic
 def post_pattern(*, pattern: ScreeningPatternIn) -> Placed:
     """Post a movie in one hall on each of the days at each of the times.
