@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import Q
+
+if TYPE_CHECKING:
+    from babel import Locale
 
 #: The longest tag of language, script and region; the columns are as long.
 MAX_LENGTH = 12
@@ -30,35 +33,18 @@ WELL_FORMED = re.compile(
 LOCAL_USE = re.compile(r"q[a-t][a-z]")
 
 
-@dataclass(frozen=True)
-class _Cldr:
-    """English names and aliases, by codes as CLDR writes them: `zh_Hant`, `BR`."""
-
-    languages: Mapping[str, str]
-    scripts: Mapping[str, str]
-    regions: Mapping[str, str]
-    variants: Mapping[str, str]
-    language_aliases: Mapping[str, str]
-    region_aliases: Mapping[str, list[str]]
-    likely_subtags: Mapping[str, str]
-
-
-@lru_cache(maxsize=1)
-def _cldr() -> _Cldr:
+@cache
+def _english() -> Locale:
     # Imported late: most processes never need these 12 MB of tables.
     from babel import Locale
+
+    return Locale("en")
+
+
+def _cldr_data(name: str) -> Mapping[str, Any]:
     from babel.core import get_global
 
-    english = Locale("en")
-    return _Cldr(
-        english.languages,
-        english.scripts,
-        english.territories,
-        {code.lower(): name for code, name in english.variants.items()},
-        get_global("language_aliases"),
-        get_global("territory_aliases"),
-        get_global("likely_subtags"),
-    )
+    return get_global(name)  # type: ignore[arg-type]
 
 
 @lru_cache(maxsize=1024)
@@ -72,19 +58,18 @@ def canonical_tag(text: str) -> str:
     found = WELL_FORMED.fullmatch(TMDB_CODES.get(text, text))
     if found is None:
         raise ValueError("expected a language tag of BCP 47, as in fr, pt-BR or zh-Hant")
-    cldr = _cldr()
-    code = found["language"]
-    language, _, implied_script = cldr.language_aliases.get(code, code).partition("_")
+    english, code = _english(), found["language"]
+    language, _, implied_script = _cldr_data("language_aliases").get(code, code).partition("_")
     script = (found["script"] or "").title() or implied_script
     region = _region((found["region"] or "").upper())
     variants = found["variants"].split("-")[1:]
-    is_language = language in cldr.languages or language in cldr.likely_subtags
+    is_language = language in english.languages or language in _cldr_data("likely_subtags")
     is_language |= LOCAL_USE.fullmatch(language) is not None
     _check_known("language", language, is_language)
-    _check_known("script", script, script in cldr.scripts)
-    _check_known("region", region, region in cldr.regions)
+    _check_known("script", script, script in english.scripts)
+    _check_known("region", region, region in english.territories)
     for variant in variants:
-        _check_known("variant", variant, variant in cldr.variants)
+        _check_known("variant", variant, variant.upper() in english.variants)
     tag = "-".join(filter(None, [language, script, region, *variants]))
     if len(tag) > MAX_LENGTH:
         raise ValueError(f"expected a language tag of at most {MAX_LENGTH} characters")
@@ -92,7 +77,7 @@ def canonical_tag(text: str) -> str:
 
 
 def _region(code: str) -> str:
-    replacements = _cldr().region_aliases.get(code, [code])
+    replacements = _cldr_data("territory_aliases").get(code, [code])
     return replacements[0] if len(replacements) == 1 else code
 
 
@@ -114,15 +99,18 @@ def language_name(tag: str) -> str:
     """The English name, such as "Traditional Chinese"; text that is not a tag is returned."""
     if (standard := canonical_tag_or_none(tag)) is None:
         return tag
-    cldr, parts = _cldr(), standard.split("-")
+    english, parts = _english(), standard.split("-")
     # The longest part with a name; the rest follows in parentheses.
     for count in range(len(parts), 0, -1):
-        if name := cldr.languages.get("_".join(parts[:count])):
+        if name := english.languages.get("_".join(parts[:count])):
             break
     else:
         name, count = parts[0], 1
-    tables = (cldr.scripts, cldr.regions, cldr.variants)
-    rest = [next((t[part] for t in tables if part in t), part) for part in parts[count:]]
+    tables = (english.scripts, english.territories, english.variants)
+    rest = [
+        next((table[key] for table in tables for key in (part, part.upper()) if key in table), part)
+        for part in parts[count:]
+    ]
     return f"{name} ({', '.join(rest)})" if rest else name
 
 

@@ -24,17 +24,11 @@ from movies.screenings.schemas import (
     ScreeningPatternIn,
 )
 
-router = Router()
-TAGS = ["Programme"]
+router = Router(tags=["Programme"])
 PLACED = {200: PlacedOut, 201: PlacedOut, 409: HallsTakenProblem, **problems(401, 403, 404, 422)}
 
 
-@router.get(
-    "/screenings",
-    auth=anyone,
-    response={200: list[ScreeningOut], **problems(401, 422)},
-    tags=TAGS,
-)
+@router.get("/screenings", auth=anyone, response={200: list[ScreeningOut], **problems(401, 422)})
 @public_by_reader
 @paginate(Paginated)
 def list_screenings(request: HttpRequest, filters: Query[ScreeningFilters]) -> QuerySet[Screening]:
@@ -46,7 +40,6 @@ def list_screenings(request: HttpRequest, filters: Query[ScreeningFilters]) -> Q
     "/screenings",
     auth=staff,
     response={201: ScreeningOut, 409: HallTakenProblem, **problems(401, 403, 404, 422)},
-    tags=TAGS,
 )
 @editable
 def create_screening(
@@ -59,14 +52,14 @@ def create_screening(
     return Status(201, screening)
 
 
-@router.post("/screenings/bulk", auth=staff, response=PLACED, tags=TAGS)
+@router.post("/screenings/bulk", auth=staff, response=PLACED)
 def post_pattern(request: HttpRequest, payload: ScreeningPatternIn) -> Status[Placed]:
     """Post screenings by pattern, all or none. 200: nothing was written, as in a dry run."""
     placed = batches.post_pattern(pattern=payload)
     return Status(201 if placed.is_written else 200, placed)
 
 
-@router.post("/screenings/copy", auth=staff, response=PLACED, tags=TAGS)
+@router.post("/screenings/copy", auth=staff, response=PLACED)
 def copy_screenings(request: HttpRequest, payload: ScreeningCopyIn) -> Status[Placed]:
     """Copy days to other days, all or none. 200: nothing was written, as in a dry run."""
     placed = batches.copy_screenings(order=payload)
@@ -77,7 +70,6 @@ def copy_screenings(request: HttpRequest, payload: ScreeningCopyIn) -> Status[Pl
     "/screenings/{int:screening_id}",
     auth=anyone,
     response={200: ScreeningOut, **problems(401, 404)},
-    tags=TAGS,
 )
 @public_by_reader
 @editable
@@ -92,7 +84,6 @@ def get_screening(request: HttpRequest, screening_id: int, response: HttpRespons
     "/screenings/{int:screening_id}",
     auth=staff,
     response={200: ScreeningOut, 409: HallTakenProblem, **problems(401, 403, 404, 412, 422)},
-    tags=TAGS,
 )
 @editable
 def update_screening(
@@ -114,7 +105,6 @@ def update_screening(
     "/screenings/{int:screening_id}",
     auth=staff,
     response={204: None, **problems(401, 403, 404, 412)},
-    tags=TAGS,
 )
 def delete_screening(
     request: HttpRequest, screening_id: int, if_match: IfMatch = None
