@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from cinema.locks import hold_shared
+from cinema.locks import hold_shared, try_hold_exclusive
 from movies import selectors
 from movies.errors import FileRefused, FileTooLarge, NoPoster, NoTrailer
 from movies.media.files import (
