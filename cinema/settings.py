@@ -268,8 +268,6 @@ TMDB_USE_FOR_TRAINING = read("TMDB_USE_FOR_TRAINING", boolean, "false")
 
 # --- recommendations
 
-# `movies.similarity_scores` asks this function for the viewer's scores of movies.
-SIMILARITY_SCORES = "recommendations.similarity_scores.scores_for"
 INTERACTION_WEIGHTS = read(
     "INTERACTION_WEIGHTS",
     weight_table(

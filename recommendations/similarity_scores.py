@@ -68,7 +68,7 @@ forget_tastes = _tastes.forget
 
 
 def scores_for(viewer: AbstractBaseUser) -> SimilarityScores:
-    """What `movies.similarity_scores` asks for: the viewer's scores, by the ratings of today."""
+    """The viewer's scores by the current release; registered with `movies.similarity_scores`."""
     return scores_by(loaded_release(), viewer)
 
 

@@ -19,7 +19,7 @@ from recommendations.dataset import load_dataset
 from recommendations.engine.matrices import IdMap
 from recommendations.item_features import FeatureBuilder, load_features
 from recommendations.licence_filter import features_hash
-from tests.builders import interact, make_movie, make_user
+from tests.builders import change_movie, interact, make_movie, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -276,19 +276,15 @@ def test_of_too_many_features_those_of_the_most_items_stay() -> None:
     assert matrix.toarray().tolist() == [[1, 1, 0], [1, 1, 0], [1, 0, 0], [0, 0, 1], [0, 0, 1]]
 
 
-def edit(movie: Movie, **fields: Any) -> None:
-    services.update_movie(movie_id=movie.pk, fields=fields)
-
-
 CHANGES: dict[str, Callable[[Movie], object]] = {
-    "a genre more": lambda film: edit(film, genres=["drama", "war"]),
-    "no genre": lambda film: edit(film, genres=[]),
-    "a protagonist": lambda film: edit(film, protagonists=["Corinne Marchand"]),
-    "a director": lambda film: edit(film, directors=["Agnès Varda"]),
-    "a keyword": lambda film: edit(film, keywords=["paris"]),
-    "the overview": lambda film: edit(film, overview="Paris!"),
-    "the year": lambda film: edit(film, release_year=1961),
-    "the language": lambda film: edit(film, original_language=None),
+    "a genre more": lambda film: change_movie(film, genres=["drama", "war"]),
+    "no genre": lambda film: change_movie(film, genres=[]),
+    "a protagonist": lambda film: change_movie(film, protagonists=["Corinne Marchand"]),
+    "a director": lambda film: change_movie(film, directors=["Agnès Varda"]),
+    "a keyword": lambda film: change_movie(film, keywords=["paris"]),
+    "the overview": lambda film: change_movie(film, overview="Paris!"),
+    "the year": lambda film: change_movie(film, release_year=1961),
+    "the language": lambda film: change_movie(film, original_language=None),
     "another film": lambda film: make_movie(),
     "a film less": lambda film: services.delete_movie(movie_id=film.pk),
     "the slug of a genre": lambda film: Genre.objects.update(slug="tragedy"),
@@ -318,7 +314,7 @@ def test_rankings_ratings_and_what_is_shown_leave_it_alone() -> None:
     before = features_hash()
     tick_ranking()
     interact(make_user(), film, "rating", half_stars=10)
-    edit(film, name="Renamed", runtime_minutes=100, poster="https://example.org/a.jpg")
+    change_movie(film, name="Renamed", runtime_minutes=100, poster="https://example.org/a.jpg")
     assert features_hash() == before
 
 
@@ -332,5 +328,5 @@ def test_it_is_of_what_may_be_used(settings: Settings) -> None:
     assert features_hash() == before
     settings.TMDB_USE_FOR_TRAINING = True
     assert features_hash() != before
-    edit(film, overview="")
+    change_movie(film, overview="")
     assert features_hash() != before

@@ -22,7 +22,7 @@ from tests.concurrency import at_once
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_and_alone")]
 
 #: That two films could have in common without anybody saying so.
-NOTHING = {"release_year": None, "original_language": ""}
+NOTHING = {"release_year": None, "original_language": None}
 
 
 def similar(client: Client, movie: Movie, **query: Any) -> dict[str, Any]:

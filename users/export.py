@@ -11,14 +11,12 @@ from typing import IO, Any
 
 import orjson
 from django.conf import settings
-from django.core.files import File
 from django.db import connection, transaction
 from django.db.models import Case, Expression, F, Field, ForeignKey, When
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 
-from cinema.errors import problem
-from movies.media.serving import Blocks, FilePartResponse, TooManyDownloads
+from movies.media.serving import FilePartResponse
 from users.models import User
 from users.personal_data import LEFT_OUT, PersonalTable, personal_data_sources, personal_tables
 
@@ -29,20 +27,12 @@ CHUNK = 2000
 
 
 def export_response(user: User) -> HttpResponseBase:
-    """The document, to be saved as a file.
-
-    A large export that is read slowly holds a thread. As with trailers, the number of them at once
-    leaves threads for the other requests.
-    """
+    """Stream the document as a download that no cache keeps. The response closes the file."""
     file = write_export(user)
     size = os.fstat(file.fileno()).st_size
-    try:
-        blocks = Blocks(File(file), size)
-    except TooManyDownloads:
-        file.close()
-        return problem(503, "Too many downloads. Try again.", headers={"Retry-After": "10"})
     return FilePartResponse(
-        blocks,
+        file,
+        size,
         content_type="application/json",
         headers={
             "Content-Length": str(size),

@@ -21,9 +21,11 @@ from bench.inside.filling import without_indexes, without_triggers
 from cinema.development.simulated_programme import DemonstrationFilm, load_films
 from movies import services
 from movies.models import Genre, Hall, Movie
-from movies.scheduled_updates import current_status
+from movies.schemas import MovieIn
 from movies.screenings import services as screenings
+from movies.screenings.schemas import ScreeningIn
 from movies.search.index import index_stale_movies
+from movies.services import current_status
 
 T = TypeVar("T")
 
@@ -301,27 +303,25 @@ def fill_programme() -> int:
         starts_at = timezone.make_aware(
             datetime.combine(today + timedelta(days=day), PROGRAMME_STARTS[start])
         )
-        screenings.create_screening(
-            fields={
-                "movie_id": running[number % RUNNING_FILMS].pk,
-                "hall": PROGRAMME_HALLS[hall],
-                "starts_at": starts_at,
-                "ends_at": starts_at + SCREENING_LENGTH,
-            }
-        )
+        screening = {
+            "movie_id": running[number % RUNNING_FILMS].pk,
+            "hall": PROGRAMME_HALLS[hall],
+            "starts_at": starts_at,
+            "ends_at": starts_at + SCREENING_LENGTH,
+        }
+        screenings.create_screening(screening=ScreeningIn.model_validate(screening))
     return PROGRAMME_SCREENINGS
 
 
 def _create_movie(film: DemonstrationFilm, start_date: object) -> Movie:
-    return services.create_movie(
-        fields={
-            "name": film.name,
-            "protagonists": list(film.protagonists),
-            "overview": film.overview,
-            "genres": list(film.genres),
-            "start_date": start_date,
-            "original_language": film.language,
-            "release_year": film.release_year,
-            "runtime_minutes": film.runtime_minutes,
-        }
-    )
+    movie = {
+        "name": film.name,
+        "protagonists": list(film.protagonists),
+        "overview": film.overview,
+        "genres": list(film.genres),
+        "start_date": start_date,
+        "original_language": film.language,
+        "release_year": film.release_year,
+        "runtime_minutes": film.runtime_minutes,
+    }
+    return services.create_movie(movie=MovieIn.model_validate(movie))

@@ -24,6 +24,7 @@ from cinema.development.simulated_viewers import (
 )
 from movies import services as movies
 from movies.models import Hall, Movie, Screening
+from movies.schemas import MovieIn
 from movies.search.index import index_stale_movies
 from recommendations.models import Interaction, Promotion
 from recommendations.promotions.services import create_promotion
@@ -83,7 +84,7 @@ def _write_movies(films: Sequence[DemonstrationFilm], runs: Sequence[Run]) -> li
             "release_year": film.release_year,
             "runtime_minutes": film.runtime_minutes,
         }
-        stored.append(movies.create_movie(fields=fields))
+        stored.append(movies.create_movie(movie=MovieIn.model_validate(fields)))
     return stored
 
 

@@ -15,7 +15,7 @@ from movies import services
 from movies.errors import SlugTaken
 from movies.importing.schemas import AppliedRow, GenreKey, MovieRow, Result, refused
 from movies.importing.tables import RefusedRow
-from movies.media.services import replace_uploads
+from movies.media.files import replace_uploads
 from movies.models import Genre, Movie
 
 LOWER = "SELECT name, lower(name) FROM unnest(%s::text[]) AS name"

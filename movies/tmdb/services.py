@@ -17,6 +17,7 @@ from movies import selectors as movie_selectors
 from movies import services as movies
 from movies.errors import MovieExists, broken_constraint
 from movies.models import Genre, Movie
+from movies.schemas import MovieChanges, NewMovie
 from movies.tmdb import client, mapping, payloads, selectors
 from movies.tmdb.client import Client, ListName
 from movies.tmdb.errors import FilmIncomplete, TmdbUnusable
@@ -173,7 +174,7 @@ def post_film(*, fields: Mapping[str, Any]) -> Movie:
             raise FilmIncomplete(field)
     provenance = {"tmdb_fields": sorted(taken), "tmdb_fetched_at": fetched.at}
     with tmdb_writes():
-        return movies.create_movie(fields={**taken, **fields, **provenance})
+        return movies.create_movie(movie=NewMovie.model_validate({**taken, **fields, **provenance}))
 
 
 def refresh_movie(*, movie_id: int, fetched: Fetched) -> bool:
@@ -202,7 +203,7 @@ def refresh_movie(*, movie_id: int, fetched: Fetched) -> bool:
         if "genres" in changes and _same_genres(movie, changes["genres"]):
             del changes["genres"]
         if changes:
-            movies.update_movie(movie_id=movie_id, fields=changes)
+            movies.update_movie(movie_id=movie_id, changes=MovieChanges.model_validate(changes))
         # Not by `update_movie`, which would raise the catalogue version for each film each night.
         Movie.objects.filter(pk=movie_id).update(
             tmdb_fields=sorted(fields), tmdb_fetched_at=fetched.at

@@ -17,8 +17,8 @@ from movies.importing.plan import ImportPlan, PlannedMovie, lower_names
 from movies.importing.services import write
 from movies.metadata import UNKNOWN
 from movies.models import Movie
-from movies.scheduled_updates import current_status
 from movies.search.text import fold, letters_of
+from movies.services import current_status
 from recommendations.movielens.films import MovieLensFilm, Tag
 
 #: The start date of a film without a year.

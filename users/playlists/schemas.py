@@ -11,7 +11,7 @@ from cinema.errors import Problem
 from cinema.http import absolute_url
 from cinema.schemas import Line, Name, RowId, StrictSchema
 from movies.media.files import poster_url
-from movies.schemas import MovieOut
+from movies.schemas import two_digits
 from movies.types import UNSET, LocalTime, Status, Text
 from users.models import Playlist, PlaylistEntry
 
@@ -120,9 +120,9 @@ class PlaylistMovieOut(BaseModel):
             original_language=movie.original_language,
             release_year=movie.release_year,
             runtime_minutes=movie.runtime_minutes,
-            rating_average=MovieOut.resolve_rating_average(movie),
+            rating_average=two_digits(movie.rating_average),
             rating_count=movie.rating_count,
-            community_score=MovieOut.resolve_community_score(movie),
+            community_score=two_digits(movie.community_score),
             added_at=entry.added_at,
         )
 
