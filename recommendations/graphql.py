@@ -88,7 +88,7 @@ class RecommendationNode:
 
     @strawberry.field
     def reasons(self) -> list[ReasonNode]:
-        n_matches = len(self.batch.company.matched_users(self.item.movie_id))
+        n_matches = len(self.batch.matches.matched_users(self.item.movie_id))
         return [
             ReasonNode(kind=each.kind, text=each.text, movie_id=each.movie_id)
             for each in with_matches(self.item.reasons, n_matches)
@@ -98,7 +98,7 @@ class RecommendationNode:
     def matched_users(self) -> list[MatchedUserNode]:
         return [
             MatchedUserNode(id=each.id, name=each.name, similarity=each.similarity)
-            for each in self.batch.company.matched_users(self.item.movie_id)
+            for each in self.batch.matches.matched_users(self.item.movie_id)
         ]
 
     @strawberry.field
@@ -107,7 +107,7 @@ class RecommendationNode:
             PotentialMatchNode(
                 user_id=each.user_id, condition=each.condition, confidence=each.confidence
             )
-            for each in self.batch.company.potential_matches(self.item.movie_id)
+            for each in self.batch.matches.potential_matches(self.item.movie_id)
         ]
 
 

@@ -10,7 +10,7 @@ import orjson
 from django.db import transaction
 
 from recommendations.impressions import stream
-from recommendations.lists import list_cache, renewal
+from recommendations.lists import list_cache
 from recommendations.models import Interaction
 from recommendations.ratings import summary
 from users.models import User
@@ -33,7 +33,7 @@ class RecommendationListKeeper:
         # Before the viewer's row is locked: whoever rates locks the rating, and then the viewer.
         Interaction.objects.filter(user=user).delete()
         transaction.on_commit(partial(list_cache.forget, user.pk))
-        transaction.on_commit(partial(renewal.forget_request, user.pk))
+        transaction.on_commit(partial(list_cache.forget_request, user.pk))
 
 
 class WaitingImpressionKeeper:

@@ -11,7 +11,7 @@ from cinema.locks import retry_on_deadlock
 from movies import selectors as movies
 from recommendations.errors import InteractionNotFound, NotRecommended, RatingNotFound
 from recommendations.impressions.stream import films_key, note_click
-from recommendations.lists.renewal import request_renewal
+from recommendations.lists.list_cache import request_renewal
 from recommendations.matches.services import find_new_matches
 from recommendations.models import Impression, Interaction
 from users.models import User
@@ -65,7 +65,7 @@ def record_interaction(
             if attempt == ATTEMPTS:
                 raise
         else:
-            transaction.on_commit(partial(request_renewal, user.pk, is_patient=True))
+            transaction.on_commit(partial(request_renewal, user.pk, may_wait=True))
             return row, created
     raise AssertionError("unreachable")
 
@@ -121,7 +121,7 @@ def delete_rating(*, user: User, movie_id: int) -> None:
     mine = Interaction.objects.filter(user=user, movie_id=movie_id, kind=Kind.RATING)
     if not mine.delete()[0]:
         raise RatingNotFound(movie_id)
-    transaction.on_commit(partial(request_renewal, user.pk, is_patient=False))
+    transaction.on_commit(partial(request_renewal, user.pk, may_wait=False))
 
 
 def delete_interaction(*, user: User, interaction_id: int) -> None:
@@ -134,7 +134,7 @@ def delete_interaction(*, user: User, interaction_id: int) -> None:
     row = mine.first()
     if row is None or not mine.delete()[0]:
         raise InteractionNotFound(interaction_id)
-    transaction.on_commit(partial(request_renewal, user.pk, is_patient=False))
+    transaction.on_commit(partial(request_renewal, user.pk, may_wait=False))
 
 
 def record_click(*, user: User, list_id: UUID, movie_id: int) -> None:

@@ -145,12 +145,12 @@ def _ask(
     places, at_once = IdMap(films.ids), viewers_at_once(release)
     for start in range(0, len(members), at_once):
         histories = load_histories(members[start : start + at_once].tolist())
-        said = ReleaseScorer(release, films, histories).say(algorithm)
+        said = ReleaseScorer(release, films, histories).scores(algorithm)
         assert said
         for row, history in enumerate(histories):
             past = places.indices(history.movie_ids)
             had = past[(past >= 0) & (history.kinds != Evidence.HIDE)]
-            tally.ask(said.to_viewer(row).scores, past=past[past >= 0], had=had)
+            tally.ask(said.for_viewer(row).scores, past=past[past >= 0], had=had)
 
 
 def _wanted(movie_ids: Sequence[int], films: Candidates, snapshot: Snapshot) -> NDArray[np.intp]:
