@@ -279,7 +279,7 @@ def test_the_task_runs_once_at_a_time(caplog: pytest.LogCaptureFixture) -> None:
     make("film")
     with single_run(RELATING_LOCK), caplog.at_level("INFO"):
         task()
-    assert "related already" in caplog.text
+    assert "recommendations.relate_films is skipped" in caplog.text
     assert not SimilarMovies.objects.exists()
     task()
     assert SimilarMovies.objects.count() == 1

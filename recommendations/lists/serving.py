@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from cinema.cache import shared
 from movies import catalogue
-from movies.catalogue import Card
+from movies.catalogue import Card, Snapshot
 from movies.similarity_scores import FIELD, SimilarityScores
 from recommendations import selectors
 from recommendations.dataset import load_history
@@ -55,14 +55,15 @@ def recommend(
     read with the user, before the history, as `ListVersion` demands.
     """
     release, query = loaded_release(), ListQuery(scope, algorithm, days)
-    context = list_cache.context_key(user.pk, query, catalogue.current().snapshot)
+    snapshot = catalogue.current().snapshot
+    context = list_cache.context_key(user.pk, query, snapshot)
     version = ListVersion(user.taste_version, release.id, context, limit)
     cached = list_cache.find(user.pk, query)
     found, done = (None, set[int]()) if refresh else _usable_list(user, version, cached)
     if found is None:
         items = build_items(user.pk, query, release)
         found = RecommendationList.of(query, version, items)
-    batch = _cut_batch(user, found, 1, scores_by(release, user), done)
+    batch = _cut_batch(user, found, 1, snapshot, scores_by(release, user), done)
     key = list_cache.key_of(user.pk, query)
     _deliver(user.pk, key, batch, cached.delivery)
     if cached.renewed and cached.renewed.list_id == found.list_id:
@@ -102,7 +103,8 @@ def recommend_next(*, user: User, number: int) -> ListBatch:
     if found is None:
         raise NoMoreRecommendations
     done = _movies_in_history(user) if found.taste_version != user.taste_version else set()
-    batch = _cut_batch(user, found, number, scores_for(user), done)
+    snapshot = catalogue.current().snapshot
+    batch = _cut_batch(user, found, number, snapshot, scores_for(user), done)
     if not batch.items:
         raise NoMoreRecommendations
     _deliver(user.pk, delivery.keys[0], batch, delivery)
@@ -117,11 +119,11 @@ def _cut_batch(
     user: User,
     found: RecommendationList,
     number: int,
+    snapshot: Snapshot,
     scores: SimilarityScores,
     done: Collection[int],
 ) -> ListBatch:
     """The batch without `done`, and without movies that have left catalogue or programme."""
-    snapshot = catalogue.current().snapshot
     items = [item for item in found.batch(number) if item.movie_id not in done]
     if found.scope == "programme":
         showing = set(snapshot.showing(found.days))
