@@ -4,6 +4,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from cinema.locks import lock_table
 from recommendations.errors import (
     AlgorithmAgainstItself,
     AnotherExperiment,
@@ -12,7 +13,6 @@ from recommendations.errors import (
     ExperimentNotFound,
 )
 from recommendations.experiments.schemas import ExperimentIn, ExperimentPatch
-from cinema.locks import lock_table
 from recommendations.models import Experiment, Impression
 from recommendations.schedule import check_times, in_state
 

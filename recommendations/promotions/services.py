@@ -5,9 +5,9 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
+from cinema.locks import lock_table
 from movies import selectors as movies
 from recommendations.errors import AlreadyPinned, PromotionNotFound, WrongForKind
-from cinema.locks import lock_table
 from recommendations.models import Promotion
 from recommendations.promotions.schemas import PromotionIn, PromotionPatch
 from recommendations.schedule import check_times, in_state
