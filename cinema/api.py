@@ -36,11 +36,9 @@ from movies.programme.api import router as programme
 from movies.screenings.api import router as screenings
 from movies.tmdb.api import router as tmdb
 from recommendations.analytics.api import router as analytics
-from recommendations.analytics.audience_api import router as audience
 from recommendations.api import router as recommendations
 from recommendations.experiments.api import router as experiments
 from recommendations.importing.api import router as viewer_import
-from recommendations.impressions.api import router as impressions
 from recommendations.matches.api import router as matches
 from recommendations.promotions.api import router as promotions
 from recommendations.ratings.api import router as ratings
@@ -104,11 +102,9 @@ for router in (
     ratings,
     playlists,
     recommendations,
-    impressions,
     viewer_import,
     matches,
     promotions,
-    audience,
     experiments,
     analytics,
     audit,
