@@ -9,7 +9,6 @@ from django.db import transaction
 from pytest_django.fixtures import Settings
 
 from movies.models import Movie
-from recommendations import similar_movies
 from recommendations.engine.matrices import IdMap, ItemFeatures
 from recommendations.item_features import load_features
 from recommendations.models import SimilarMovies
@@ -232,7 +231,6 @@ def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
 
     whole = found()
     monkeypatch.setattr("recommendations.engine.ranking.similar_items.CELLS", 1)
-    monkeypatch.setattr(similar_movies, "ROWS_AT_ONCE", 1)
     assert found() == whole
 
 
