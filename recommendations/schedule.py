@@ -1,4 +1,4 @@
-"""What promotions and experiments share: a start, an end, and a state that the clock decides."""
+"""The schedule of promotions and experiments: a start, an end, and a state that follows."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ from recommendations.releases import LoadedRelease, loaded_release
 
 SIMILAR = CacheKind("similar", lambda: settings.SIMILAR_LIFETIME_S, memory_share=0.1, places=1024)
 
-#: So many more are looked up, as some may have been withdrawn since the training.
+#: How many more are looked up, as some may have been withdrawn since the training.
 MARGIN = 40
 #: The most that `GET /movies/{id}/similar` can be asked for.
 SIMILAR_EACH = 40

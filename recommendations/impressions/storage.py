@@ -46,7 +46,7 @@ ORDER BY entry.shown_at, entry.list_id, (item->>0)::smallint
 ON CONFLICT (list_id, position) DO NOTHING
 """
 
-#: Of several clicks the earliest counts, in whatever order they come.
+#: The earliest of several clicks counts, in whatever order they come.
 STORE_CLICKS = """
 UPDATE recommendations_impression AS shown
 SET clicked_at = least(shown.clicked_at, entry.clicked_at)
@@ -147,7 +147,7 @@ TimesShown = Mapping[int, Mapping[int, int]]
 
 #: Older impressions cause no fatigue.
 REMEMBERED_FOR = timedelta(days=14)
-#: So many of each viewer are read, the latest: fifty lists.
+#: The impressions that are read of each viewer: those of the last fifty lists.
 MOST_READ = 1000
 
 # The start of the latest rows comes from the index: a limit alone would sort all rows.

@@ -30,7 +30,7 @@ def pinned_movies(snapshot: Snapshot, scope: Scope, now: datetime) -> dict[int, 
 
 
 def boosted_movies(snapshot: Snapshot, scope: Scope, now: datetime) -> dict[int, float]:
-    """By movie id what is added to the relevance: the strongest boost."""
+    """The strongest boost by movie id, which is added to the relevance."""
     strengths: dict[int, float] = {}
     for promotion in _promotions_in_force(snapshot, scope, now):
         if promotion.strength is not None:

@@ -88,7 +88,7 @@ class ListItem:
 
 @dataclass(frozen=True)
 class ListQuery:
-    """What a viewer asks for."""
+    """The parameters of a request that decide what is in a list."""
 
     scope: Scope
     algorithm: str

@@ -46,14 +46,14 @@ SENT = "recommendations:renewing_sent"
 SENT_KEPT_S = 40
 #: When the worker last renewed lists.
 WORKED_AT = "recommendations:renewing_worked_at"
-#: So much older than the viewer's last action a list may be.
+#: How much older than the viewer's last action a list may be.
 PATIENCE_S = 3.0
 BUSY_PATIENCE_S = 60.0
 ASKED_KEPT_S = 60
 
 
 class ListVersion(NamedTuple):
-    """What a list was made from.
+    """The state that a list was made from.
 
     It is read before the list is made, so a list can be newer than its version, never older.
     """
@@ -141,7 +141,7 @@ def next_midnight(now: datetime) -> datetime:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What a viewer was given last.
+    """The last list and batch that a viewer was given.
 
     Attributes:
         keys: The cache keys of all cached lists, the last one first.
@@ -169,7 +169,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class CachedLists:
-    """What the cache has for a viewer's query.
+    """The cached values for a viewer's query.
 
     Attributes:
         given: The list that was given as the answer before.

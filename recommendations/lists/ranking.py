@@ -53,7 +53,7 @@ PROGRAMME = "programme"
 FOR_NEWCOMERS = (PREFERENCES, FAVOURITES, POPULARITY)
 #: Used where a release has no `hybrid`.
 FALLBACK_ALGORITHM = AlsRecommender.name
-#: So many movies at the top of a list all belong to different series.
+#: The movies at the top of a list that all belong to different series.
 DISTINCT_SERIES = 5
 
 

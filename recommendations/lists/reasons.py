@@ -28,7 +28,7 @@ from recommendations.releases import LoadedRelease
 from users.preferences import StatedPreferences
 
 REASONS_EACH = 2
-#: So many shared names are listed.
+#: The most shared names in one reason.
 NAMES_LISTED = 2
 #: Fewer viewers are not "many", however few watch anything here.
 MANY_VIEWERS = 3
@@ -82,7 +82,7 @@ def reasons_by_preferences(
 
 @dataclass(frozen=True)
 class ScoreOrigin:
-    """What put a movie into a list.
+    """The model that put a movie into a list.
 
     Attributes:
         part: The part of the model that did most for the score, or the model itself.
@@ -216,7 +216,7 @@ def _test_items(
 
 
 def _by_part(origins: Sequence[ScoreOrigin]) -> dict[str, tuple[Recommender, list[int]]]:
-    """By name each part, with the indices of the origins that have it."""
+    """Each part by its name, with the indices of the origins that have it."""
     parts: dict[str, tuple[Recommender, list[int]]] = {}
     for index, origin in enumerate(origins):
         parts.setdefault(origin.part.name, (origin.part, []))[1].append(index)
@@ -280,7 +280,7 @@ FeatureNames = Mapping[str, Sequence[str]]
 def shared_feature_words(
     pairs: Iterable[tuple[int, int]], snapshot: Snapshot
 ) -> dict[tuple[int, int], str]:
-    """By two movie ids what they share, as "also with Anna Karina"; empty for nothing."""
+    """The shared feature of two movies by their ids, as "also with Anna Karina"; empty for none."""
     wanted = set(pairs)
     names = _feature_names(snapshot)
     if missing := {pk for pair in wanted for pk in pair} - names.keys():

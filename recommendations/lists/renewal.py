@@ -68,6 +68,6 @@ def _renew(user_ids: Sequence[int]) -> None:
 
 
 def _taste_versions(user_ids: Sequence[int]) -> dict[int, int]:
-    """By id, for open accounts."""
+    """The taste versions of open accounts by their ids."""
     active = User.objects.filter(pk__in=user_ids, is_active=True)
     return dict(active.values_list("pk", "taste_version"))

@@ -26,7 +26,7 @@ def list_matches(
     return match_list_response(request.auth.pk, limit, with_movies=include_movie_details)
 
 
-#: So many movies that both like are listed.
+#: The most movies that are listed as liked by both.
 SHARED = 3
 
 

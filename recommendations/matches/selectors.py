@@ -18,11 +18,11 @@ from recommendations.interaction_weights import Evidence, latest_verdicts, weigh
 from recommendations.matches.neighbours import current_measure
 from recommendations.models import Neighbour
 
-#: So many viewers with the latest interactions of a movie are considered, and so many in all.
+#: The most viewers that are considered: with the latest interactions of a movie, and in all.
 LATEST, MOST_CONSIDERED = 50, 20
-#: So many matches, and so many other neighbours, are looked up for the movies of a list.
+#: The most matches, and the most other neighbours, that are looked up for the movies of a list.
 MOST_NEIGHBOURS = 20
-#: So many matches are named for a movie.
+#: The most matches that are named for a movie.
 NAMED = 3
 CONDITION = "if you like it"
 
@@ -93,7 +93,7 @@ def unmatched(
     """Ids and names of visible viewers who do not match the viewer yet.
 
     Args:
-        likely: Viewers whom the release has near, the most similar first.
+        likely: Viewers near by the release, the most similar first.
         since: Viewers with an interaction of the movie since then may be near too, and come last.
     """
     parameters: dict[str, Any] = {

@@ -30,11 +30,11 @@ from users.models import Preferences, User
 
 #: A similarity by the release may be so far off, as it ignores what was done since.
 MARGIN = 0.02
-#: So many viewers whom the release has near are looked at.
+#: The most viewers near by the release that are looked at.
 MOST_LIKELY = 200
-#: So many new matches are found at once. The others are found in the background.
+#: The most new matches that a request finds. The others are found in the background.
 MOST_NEW = 10
-#: So many viewers' rows are written in one transaction.
+#: The viewers whose rows are written in one transaction.
 PORTION = 2000
 LAST_ID = 2**63 - 1
 
