@@ -21,7 +21,7 @@ from movies.programme.selectors import DEFAULT_DAYS
 from recommendations.lists import serving
 from recommendations.lists.list_builder import ListItem
 from recommendations.lists.ranking import HYBRID
-from recommendations.lists.reasons import with_matches
+from recommendations.lists.serving import with_matches
 from recommendations.models import Interaction
 from recommendations.ratings.schemas import RatingFilters
 from recommendations.ratings.selectors import list_ratings

@@ -49,18 +49,6 @@ STAFF = Reason("staff", "The cinema recommends it")
 FITS = Reason("taste", "Fits what you have liked")
 
 
-def with_matches(reasons: Sequence[Reason], n_matches: int) -> Sequence[Reason]:
-    """The reasons with the matches who like the movie as the second one.
-
-    A cached list does not have it: a match may stop being visible at any moment.
-    """
-    if not n_matches:
-        return reasons
-    some = "A viewer" if n_matches == 1 else f"{n_matches} viewers"
-    liked = Reason("matches", f"{some} of your taste like{'s' if n_matches == 1 else ''} it")
-    return [*reasons[:1], liked, *reasons[1:]][:REASONS_EACH]
-
-
 def reasons_by_preferences(
     stated: StatedPreferences, movie_id: int, snapshot: Snapshot
 ) -> list[Reason]:

@@ -15,6 +15,7 @@ from movies import catalogue
 from movies.catalogue import Card, Snapshot
 from movies.similarity_scores import FIELD, SimilarityScores
 from recommendations import selectors
+from recommendations.content_similarity import Reason
 from recommendations.dataset import load_history
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.errors import NoMoreRecommendations
@@ -22,7 +23,7 @@ from recommendations.impressions.stream import ShownItem, note_shown
 from recommendations.lists import list_cache
 from recommendations.lists.list_builder import ListItem, ListQuery, build_items
 from recommendations.lists.list_cache import CachedLists, Delivery, ListVersion, RecommendationList
-from recommendations.lists.reasons import with_matches
+from recommendations.lists.reasons import REASONS_EACH
 from recommendations.lists.scores import Scope
 from recommendations.matches.selectors import MovieMatches, matches_for_movies
 from recommendations.releases import loaded_release
@@ -215,3 +216,15 @@ def _item_document(batch: ListBatch, item: ListItem, *, with_movies: bool) -> di
         "matched_users": matched_users,
         "potential_matches": batch.matches.potential_matches(item.movie_id),
     }
+
+
+def with_matches(reasons: Sequence[Reason], n_matches: int) -> Sequence[Reason]:
+    """The reasons with the matches who like the movie as the second one.
+
+    A cached list does not have it: a match may stop being visible at any moment.
+    """
+    if not n_matches:
+        return reasons
+    some = "A viewer" if n_matches == 1 else f"{n_matches} viewers"
+    liked = Reason("matches", f"{some} of your taste like{'s' if n_matches == 1 else ''} it")
+    return [*reasons[:1], liked, *reasons[1:]][:REASONS_EACH]
