@@ -38,11 +38,9 @@ from movies.programme.api import router as programme
 from movies.screenings.api import router as screenings
 from movies.tmdb.api import router as tmdb
 from recommendations.analytics.api import router as analytics
-from recommendations.analytics.audience_api import router as audience
 from recommendations.api import router as recommendations
 from recommendations.experiments.api import router as experiments
 from recommendations.importing.api import router as viewer_import
-from recommendations.impressions.api import router as impressions
 from recommendations.matches.api import router as matches
 from recommendations.promotions.api import router as promotions
 from recommendations.ratings.api import router as ratings
@@ -90,20 +88,20 @@ ROUTERS = {
     "recommendations_ratings_api": ratings,
     "users_playlists_api": playlists,
     "recommendations_api": recommendations,
-    "recommendations_impressions_api": impressions,
     "recommendations_importing_api": viewer_import,
     "recommendations_matches_api": matches,
     "recommendations_promotions_api": promotions,
-    "recommendations_analytics_audience_api": audience,
     "recommendations_experiments_api": experiments,
     "recommendations_analytics_api": analytics,
     "cinema_audit_api": audit,
     "cinema_answers_api": answers,
     "cinema_health_api": health,
 }
-#: Operations of `users.api` that were in modules of their own.
+#: Operations whose ids name a module that no longer exists.
 OPERATION_PREFIXES = {
     "export_me": "users_privacy_api",
+    "create_click": "recommendations_impressions_api",
+    "get_audience_fit": "recommendations_analytics_audience_api",
     **dict.fromkeys(
         ("request_verification", "verify_email", "forgot_password", "reset_password"),
         "users_recovery_api",

@@ -304,8 +304,8 @@ def test_the_hash_changes_with_what_films_are_made_of(change: str) -> None:
 def test_two_films_that_change_places_change_it() -> None:
     one, other = make_movie(overview="One."), make_movie(overview="Other.")
     before = features_hash()
-    edit(one, overview="Other.")
-    edit(other, overview="One.")
+    change_movie(one, overview="Other.")
+    change_movie(other, overview="One.")
     assert features_hash() != before
 
 

@@ -35,9 +35,9 @@ from recommendations.lists.reasons import (
     STAFF,
     ScoreOrigin,
     explain,
-    with_matches,
 )
 from recommendations.lists.scores import HistoryMatrices
+from recommendations.lists.serving import with_matches
 from recommendations.matches.services import match_all
 from recommendations.releases import LoadedRelease
 from tests.audience import Listed, listed, make_audience, rate, say, train_release

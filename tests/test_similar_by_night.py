@@ -8,7 +8,6 @@ import pytest
 from django.db import transaction
 
 from movies.models import Movie
-from recommendations import similar_movies
 from recommendations.engine.matrices import IdMap, ItemFeatures
 from recommendations.item_features import load_features
 from recommendations.models import SimilarMovies
@@ -231,7 +230,6 @@ def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
 
     whole = found()
     monkeypatch.setattr("recommendations.engine.ranking.similar_items.CELLS", 1)
-    monkeypatch.setattr(similar_movies, "ROWS_AT_ONCE", 1)
     assert found() == whole
 
 
@@ -278,7 +276,7 @@ def test_the_task_runs_once_at_a_time(caplog: pytest.LogCaptureFixture) -> None:
     make("film")
     with single_run(RELATING_LOCK), caplog.at_level("INFO"):
         task()
-    assert "related already" in caplog.text
+    assert "recommendations.relate_films is skipped" in caplog.text
     assert not SimilarMovies.objects.exists()
     task()
     assert SimilarMovies.objects.count() == 1

@@ -6,7 +6,7 @@ import random
 import resource
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from statistics import fmean
@@ -36,7 +36,7 @@ from recommendations.training import runs
 from recommendations.training.fitting import TrainedModels
 from recommendations.training.runs import run_training
 from users.models import Preferences, User
-from users.preferences import stated_preferences
+from users.preferences import stated_preferences_by_user
 
 SHOWING = 60
 APART = timedelta(hours=2, minutes=30)
@@ -77,7 +77,9 @@ def measure_hybrid(*, viewers: int, rounds: int, seed: int = 1895) -> dict[str, 
     for user_id in drawn:  # what is known of films is then in memory, as in a server that runs
         _time_one(user_id, release)
     found = [_time_one(user_id, release) for user_id in drawn]
-    lists = [build_lists(drawn, PROGRAMME, limit=LIMIT) for _ in range(rounds + 1)]
+    lists = [
+        build_lists(drawn, PROGRAMME, limit=LIMIT, with_reasons=False) for _ in range(rounds + 1)
+    ]
     seconds = [_seconds(partial(list, each))[0] for each in lists][1:]
     films = candidates_for("catalogue", 7, catalogue.current().snapshot, release)
     parts = sum((parts for *_, parts in found), Counter[str]())
@@ -100,14 +102,14 @@ def _time_one(user_id: int, release: LoadedRelease) -> tuple[dict[str, float], i
 
     def choose(*, with_reasons: bool) -> Any:
         models = ReleaseScorer(release, films, [history])
-        stated = partial(stated_preferences, user_id)
-        shown = partial(_unopened, user_id)
+        stated = partial(stated_preferences_by_user, [user_id])
+        shown = partial(shown_unopened, [user_id])
         choice = ListBuilder(user_id, 0, CATALOGUE, snapshot, models, stated, shown)
         return choice.items(with_reasons=with_reasons)
 
     ranked, items = _seconds(lambda: choose(with_reasons=False))
     explained, _ = _seconds(lambda: choose(with_reasons=True))
-    whole, _ = _seconds(lambda: build_items(user_id, release, "catalogue", HYBRID, 7))
+    whole, _ = _seconds(lambda: build_items(user_id, CATALOGUE, release))
     seconds = {
         "ranked": ranked,
         "with reasons": explained,
@@ -116,10 +118,6 @@ def _time_one(user_id: int, release: LoadedRelease) -> tuple[dict[str, float], i
     }
     ms = {what: value * 1000 for what, value in seconds.items()}
     return ms, len(history.movie_ids), Counter(item.source for item in items)
-
-
-def _unopened(user_id: int) -> Mapping[int, int]:
-    return shown_unopened([user_id])[user_id]
 
 
 def _seconds(action: Any) -> tuple[float, Any]:
