@@ -3,6 +3,7 @@ FROM python:3.13-slim AS build
 RUN pip install --no-cache-dir "poetry>=2.5,<3"
 WORKDIR /app
 COPY pyproject.toml poetry.lock ./
+# Without the group `embedded`, whose servers `make run` starts.
 # `--build-arg EXTRAS="s3 neural"` adds PyTorch, which only the trainer needs.
 ARG EXTRAS=s3
 RUN POETRY_VIRTUALENVS_IN_PROJECT=true poetry install --only main --extras "${EXTRAS}" --no-interaction --compile

@@ -16,7 +16,7 @@ POETRY = POETRY_PYPI_MIRROR_URL="$${POETRY_PYPI_MIRROR_URL:-$$(.tools/bin/python
 
 # Poetry removes each extra that is not named, so those asked for are kept as files.
 EXTRAS = --extras "$$(echo $$(ls .venv/.extras 2>/dev/null))"
-ADD_EXTRA = mkdir -p .venv/.extras && touch .venv/.extras/$@ && $(POETRY) install --quiet --only main $(EXTRAS)
+ADD_EXTRA = mkdir -p .venv/.extras && touch .venv/.extras/$@ && $(POETRY) install --quiet --only main,embedded $(EXTRAS)
 
 .PHONY: help
 help:
@@ -31,7 +31,7 @@ help:
 
 .venv/.main-ready: .tools/.ready poetry.lock
 	@echo "Installing Cinema ..."
-	@$(POETRY) install --quiet --only main $(EXTRAS)
+	@$(POETRY) install --quiet --only main,embedded $(EXTRAS)
 	@touch $@
 
 .venv/.dev-ready: .venv/.main-ready

@@ -1,24 +1,38 @@
 #!/usr/bin/env python
-"""Run a management command. The embedded servers are started for it if they are not up already."""
+"""Run a management command. Embedded servers that are not up are started for it."""
 
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 
 #: Commands that make files for other accounts: those that a web server reads, and source code.
 FOR_OTHERS = {"collectstatic", "makemigrations", "startapp", "startproject"}
+WITHOUT_SERVERS = {"up", "help", "version", "--help", "--version", "-h", "collectstatic"}
+
+
+def servers_for(command: str) -> AbstractContextManager[None]:
+    from django.conf import settings
+
+    if command in WITHOUT_SERVERS or not (settings.EMBEDDED_POSTGRES or settings.EMBEDDED_VALKEY):
+        return nullcontext()
+    try:
+        from cinema.development.embedded_servers import servers_for_command
+    except ModuleNotFoundError as error:
+        sys.exit(f"{error}: without the embedded servers, set DATABASE_URL and REDIS_URL.")
+    return servers_for_command()
 
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cinema.settings")
     from django.core.management import execute_from_command_line
 
-    from cinema.development import embedded_servers
     from cinema.home import keep_private
 
-    if not {*sys.argv[1:2]} & FOR_OTHERS:
+    command = sys.argv[1] if len(sys.argv) > 1 else "help"
+    if command not in FOR_OTHERS:
         keep_private()
-    if sys.argv[1:2] == ["up"]:
-        # The supervisor stays for as long as Cinema runs. Without Django's apps it takes half.
+    if command == "up":
+        # The supervisor runs as long as Cinema. Without Django's apps it takes half the memory.
         from cinema.management.commands.up import Command
 
         Command().run_from_argv(sys.argv)
@@ -28,7 +42,7 @@ def main() -> None:
     from cinema.logs import without_values
 
     try:
-        with embedded_servers.servers_for_command(sys.argv):
+        with servers_for(command):
             execute_from_command_line(sys.argv)
     except (InterfaceError, OperationalError) as error:
         # A traceback would show parts of DATABASE_URL.

@@ -8,42 +8,24 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import (
-    accounts,
-    crowd,
-    endpoints,
-    hybrid,
-    importing,
-    impressions,
-    journeys,
-    lists,
-    loading,
-    matching,
-    peers,
-    programme,
-    recommendations,
-    releases,
-    startup,
-    training,
-)
-from bench.data import DataSets
-from bench.scale import FULL, SMALL
+from bench import catalogue, crowd, journeys, models, peers, programme, startup, viewers
+from bench.data import FULL, SMALL, DataSets
 
 BENCHMARKS = {
     "programme": programme.run,
-    "lists": lists.run,
-    "loading": loading.run,
-    "training": training.run,
-    "releases": releases.run,
+    "lists": catalogue.run_lists,
+    "loading": models.run_loading,
+    "training": models.run_training,
+    "releases": models.run_releases,
     "peers": peers.run,
-    "recommendations": recommendations.run,
-    "matching": matching.run,
-    "hybrid": hybrid.run,
+    "recommendations": viewers.run_recommendations,
+    "matching": models.run_matching,
+    "hybrid": models.run_hybrid,
     "crowd": crowd.run,
-    "endpoints": endpoints.run,
-    "accounts": accounts.run,
-    "importing": importing.run,
-    "impressions": impressions.run,
+    "endpoints": catalogue.run_endpoints,
+    "accounts": viewers.run_accounts,
+    "importing": catalogue.run_importing,
+    "impressions": viewers.run_impressions,
     "journeys": journeys.run,
     "startup": startup.run,
 }

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.homes import REPOSITORY, Home
-from bench.scale import Scale
 
 MOVIELENS_FOLDER = REPOSITORY.parent / "shared" / "data" / "ml-latest-small"
 
@@ -47,7 +46,7 @@ class DataSets:
     def _fill(self, name: str, home: Home) -> None:
         home.manage("migrate", "--verbosity=0")
         if name == PROGRAMME:
-            home.call("programme.fill_programme")
+            home.call("catalogue.fill_programme")
         elif name == CATALOGUE:
             home.call(
                 "catalogue.fill_catalogue",
@@ -64,3 +63,80 @@ class DataSets:
                 films=scale.films,
                 ratings=scale.ratings,
             )
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Sizes of one run.
+
+    Attributes:
+        folder: Below bench/results, where they are written.
+        seconds: Of each measurement of a web server.
+        rounds: How often things are measured in turn.
+        long_rounds: The same, for what takes minutes on the synthetic data.
+        catalogue_films: Of the large catalogue, with `catalogue_screenings`.
+        list_rounds: How often each list is asked for.
+        tokens: As how many viewers recommendations are asked for.
+        peer_sizes: Name, viewers, films and likes of the matrices that libraries are held against.
+        orm_rows: How much of the table the ORM loads at most.
+        crowd: So many viewers come at once, within `crowd_arriving_s`, for `crowd_seconds`.
+    """
+
+    folder: str
+    seconds: float
+    rounds: int
+    long_rounds: int
+    viewers: int
+    films: int
+    ratings: int
+    catalogue_films: int
+    catalogue_screenings: int
+    list_rounds: int
+    tokens: int
+    peer_sizes: tuple[tuple[str, int, int, int], ...]
+    orm_rows: int
+    crowd: int
+    crowd_arriving_s: float
+    crowd_seconds: float
+
+
+FULL = Scale(
+    folder=".",
+    seconds=4,
+    rounds=5,
+    long_rounds=2,
+    viewers=100_000,
+    films=20_000,
+    ratings=10_000_000,
+    catalogue_films=100_000,
+    catalogue_screenings=1_000_000,
+    list_rounds=7,
+    tokens=1000,
+    peer_sizes=(
+        ("1 million", 6_040, 3_706, 1_000_000),
+        ("20 million", 138_000, 27_000, 20_000_000),
+    ),
+    orm_rows=500_000,
+    crowd=1000,
+    crowd_arriving_s=20,
+    crowd_seconds=60,
+)
+#: Whether the benchmarks work, in about a minute; its figures mean little.
+SMALL = Scale(
+    folder="small",
+    seconds=0.5,
+    rounds=2,
+    long_rounds=1,
+    viewers=5000,
+    films=5000,
+    ratings=200_000,
+    catalogue_films=2_000,
+    catalogue_screenings=20_000,
+    list_rounds=2,
+    tokens=100,
+    peer_sizes=(("100 thousand", 1000, 1700, 100_000),),
+    orm_rows=50_000,
+    crowd=50,
+    crowd_arriving_s=2,
+    crowd_seconds=3,
+)

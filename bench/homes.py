@@ -24,13 +24,8 @@ STARTS_WITHIN_S = 60
 OURS = "cinema.web.application:application"
 #: An empty variable counts as unset, and stands against one in `.env`.
 OWN_SERVERS = dict.fromkeys(("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY"), "")
-#: All requests come from one address. Counted as everywhere, and refused to nobody.
-NO_LIMITS = {
-    f"THROTTLE_{name}": "1000000/s"
-    for name in ("ANONYMOUS", "VIEWER", "STAFF", "LOGIN", "REFRESH", "HEAVY", "GRAPHQL")
-}
-#: Longer than a run: a token that expires on the way would be answered by 401.
-TOKEN_LIFETIME_S = 24 * 3600
+#: All requests come from one address. bench/unlimited.py has the fixed limits.
+NO_LIMITS = {f"THROTTLE_{name}": "1000000/s" for name in ("ANONYMOUS", "VIEWER", "LOGIN", "HEAVY")}
 
 
 @dataclass(frozen=True)
@@ -47,9 +42,8 @@ class Home:
             **OWN_SERVERS,
             **NO_LIMITS,
             "CINEMA_HOME": str(self.path),
-            "DJANGO_SETTINGS_MODULE": "cinema.settings",
+            "DJANGO_SETTINGS_MODULE": "bench.unlimited",
             "OPENBLAS_NUM_THREADS": "1",
-            "ACCESS_TOKEN_LIFETIME_S": str(TOKEN_LIFETIME_S),
         }
 
     @contextmanager
@@ -83,12 +77,12 @@ class Home:
         return done.stdout
 
     @contextmanager
-    def web(self, application: str = OURS, settings: str = "cinema.settings") -> Iterator[int]:
+    def web(self, application: str = OURS, settings: str = "bench.unlimited") -> Iterator[int]:
         """The port of a web server with the options of `make run`."""
         port = free_port()
         child = Child(
             name=application.partition(":")[0],
-            command=[sys.executable, "-m", "bench.web", application],
+            command=[sys.executable, "-m", "bench.program", "web", application],
             home=self.path,
             environment={
                 **self.environment,

@@ -1,6 +1,7 @@
 """A load generator: keep-alive connections over loopback, from a process of its own.
 
 `python -m bench.load` reads a `Job` from its input and writes a `Load`; `apply_load` starts it.
+`python -m bench.load PORT BYTES` serves that many bytes until it is ended.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ BODILESS = {204, 304}
 
 @dataclass(frozen=True)
 class Job:
-    """What to send, and when to end.
+    """The requests to send, and when to stop.
 
     Attributes:
         requests: Whole HTTP requests, sent in turn by whichever connection is free.
@@ -49,7 +50,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Load:
-    """What came back.
+    """The answers.
 
     Attributes:
         generator_share: Of one core, what the generator itself used meanwhile.
@@ -173,7 +174,7 @@ class _Connection:
 
 
 @dataclass
-class _Tally:
+class _LoadTally:
     latencies_s: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
     began_at: float = field(default_factory=time.perf_counter)
@@ -204,7 +205,7 @@ def generate(job: Job) -> Load:
         answers = _answers(selector, requests)
         for _ in itertools.islice(answers, job.ignored):
             pass
-        tally = _Tally()
+        tally = _LoadTally()
         for status, latency_s in itertools.islice(answers, job.at_most):
             tally.statuses[status] += 1
             tally.latencies_s.append(latency_s)
@@ -229,5 +230,39 @@ def _answers(
                 yield status, latency_s
 
 
+def serve(port: int, body_bytes: int) -> None:
+    """Answer each request with the same bytes, to show the limit of the generator itself.
+
+    A request must arrive in one piece, as it does over loopback.
+    """
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % body_bytes + b"x" * body_bytes
+    with socket.create_server((HOST, port), backlog=128) as listener:
+        selector = selectors.DefaultSelector()
+        selector.register(listener, selectors.EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                peer = key.fileobj
+                assert isinstance(peer, socket.socket)
+                if peer is listener:
+                    selector.register(listener.accept()[0], selectors.EVENT_READ)
+                elif not _answered(peer, answer):
+                    selector.unregister(peer)
+                    peer.close()
+
+
+def _answered(peer: socket.socket, answer: bytes) -> bool:
+    """False once the other side has gone."""
+    try:
+        if peer.recv(64 * 1024):
+            peer.sendall(answer)
+            return True
+    except ConnectionError:
+        pass
+    return False
+
+
 if __name__ == "__main__":
-    json.dump(asdict(generate(Job(**json.load(sys.stdin)))), sys.stdout)
+    if sys.argv[1:]:
+        serve(*map(int, sys.argv[1:]))
+    else:
+        json.dump(asdict(generate(Job(**json.load(sys.stdin)))), sys.stdout)

@@ -137,7 +137,7 @@ def _fit_all(task: Task, theirs: str) -> Iterator[tuple[str, Mapping[str, float]
 
 
 def _ndcg(task: Task, peer: str) -> float:
-    """Of the withheld films, each ranked among all that the viewer has not liked."""
+    """The NDCG of the withheld films, each ranked among the films that the viewer does not like."""
     scores = np.load(task.folder / f"{peer}.npy", mmap_mode="r")
     starts = np.searchsorted(task.users, task.judged)
     ends = np.searchsorted(task.users, task.judged, side="right")

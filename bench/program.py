@@ -1,17 +1,29 @@
-"""`python -m bench.program NAME`: become the worker, or another of what `make run` starts."""
+"""Become one of the programs that `make run` starts, with the same options.
+
+`python -m bench.program NAME [APPLICATION]`: the web server can get another application. One of
+`bench` is WSGI, on as many threads of granian as Cinema's own.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 
-from cinema.programs import programs
+from django.conf import settings
+
+from cinema.programs import ENVIRONMENT, commands
 
 
 def main() -> None:
-    [program] = [child for child in programs() if child.name == sys.argv[1]]
-    os.environ.update(program.environment)
-    os.execv(program.command[0], [*program.command])  # noqa: S606 - the process itself is to be it
+    name, *application = sys.argv[1:]
+    command = commands()[name]
+    if application:
+        command[-1:] = application
+        if application[0].startswith("bench."):
+            command.remove("--interface=rsgi")
+            command[-1:-1] = ["--interface=wsgi", f"--blocking-threads={settings.WEB_THREADS}"]
+    os.environ.update(ENVIRONMENT)
+    os.execv(command[0], command)  # noqa: S606 - this process becomes the program
 
 
 if __name__ == "__main__":

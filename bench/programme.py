@@ -54,9 +54,9 @@ def _measure(
 
 
 def _generator_limit(data: DataSets, home: Home, body_bytes: int) -> Load:
-    """What the generator gets from a server that does not even read the request."""
+    """The load of the generator on a server that does not even parse the request."""
     port = free_port()
-    command = [sys.executable, "-m", "bench.trivial", str(port), str(body_bytes)]
+    command = [sys.executable, "-m", "bench.load", str(port), str(body_bytes)]
     with serving(Child("trivial", command, home.path, directory=REPOSITORY), port):
         return apply_load(Job(port, [get(PATH)], CONNECTIONS, data.scale.seconds))
 

@@ -88,7 +88,7 @@ def _in_a_process(name: str, split: str, home: Path) -> Found:
     }  # fmt: skip
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "bench.inside", "quality.measure", json.dumps(arguments)],
+            [sys.executable, "-m", "bench.inside", "models.measure_quality", json.dumps(arguments)],
             env=_environment(home),
             cwd=REPOSITORY,
             stdout=subprocess.PIPE,

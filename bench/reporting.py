@@ -1,4 +1,4 @@
-"""What a benchmark found: as a table to read and as JSON to keep."""
+"""The result of a benchmark, as a table to read and as JSON to keep."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Cell = str | float | int | None
 
 @dataclass(frozen=True)
 class Target:
-    """What the issue asks for, and what was measured."""
+    """A limit, and the measured value."""
 
     what: str
     measured: float
@@ -41,7 +41,7 @@ class Report:
     Attributes:
         figures: The rows of the table: medians over the rounds.
         ratios: One thing beside another, round by round, and then the median.
-        rounds: The single measurements, for whoever doubts the medians.
+        rounds: The single measurements behind the medians.
     """
 
     name: str

@@ -1,5 +1,5 @@
-"""The settings of the product, with a bare view beside its own."""
+"""The settings of the benchmarks, with a bare view beside the product's own."""
 
-from cinema.settings import *  # noqa: F403
+from bench.unlimited import *  # noqa: F403
 
 ROOT_URLCONF = "bench.urls"

@@ -80,7 +80,7 @@ def run(data: DataSets) -> Report:
 
 @contextmanager
 def _copy(target: Path) -> Iterator[Path]:
-    """What a clone with today's changes would hold: no environments and no data."""
+    """A copy of the tracked files with today's changes, without environments and data."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607
         cwd=REPOSITORY,

@@ -1,7 +1,7 @@
-"""The project package: settings, assembly of the apps, and the one-command server."""
+"""The project package: settings, shared code, assembly of the apps, and development code."""
 
 import os
 
-# More threads of BLAS, beside implicit's own, slow it down tenfold. NumPy reads this when it is
+# Threads of BLAS, beside implicit's own, slow it down tenfold. NumPy reads this variable when it is
 # imported, and every process imports this package first.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -1,4 +1,4 @@
-"""The pages of packages: what the office does not need goes, the rest gets the office's looks."""
+"""The admin of packages' models: those that staff need, with the looks of the rest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ admin.site.unregister([Group, GroupResult, TaskResult])
 
 @admin.register(TaskResult)
 class TaskResultAdmin(ReadOnlyPermissions, CinemaModelAdmin[TaskResult]):
-    """What became of each task; `manage.py requeue_failed_tasks` sends a failed one again."""
+    """The outcome of each task. `manage.py requeue_failed_tasks` sends a failed one again."""
 
     list_display = ("date_done", "task_name", "status", "worker")
     list_filter = (("status", ChoicesDropdownFilter),)

@@ -1,4 +1,4 @@
-"""The sidebar, in the cinema's words."""
+"""The admin site: its first page, its sidebar, and limits of guesses."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ else:
 
 
 PASSWORD_GUESSES = Limit("THROTTLE_LOGIN", when=lambda request: request.method == "POST")
+MAX_SCREENINGS = 200
+MAX_CHANGES = 8
 
 
 class CinemaAdminSite(AdminSite):
     index_title = "Today"
-    index_template = "office/index.html"
-    login_template = "office/login.html"
+    index_template = "admin_site/index.html"
+    login_template = "admin_site/login.html"
 
     def index(self, request: HttpRequest, extra_context: Any = None) -> TemplateResponse:
         return super().index(request, {**day_overview(), **(extra_context or {})})
@@ -36,7 +38,7 @@ class CinemaAdminSite(AdminSite):
     def password_change(  # type: ignore[override]
         self, request: HttpRequest, extra_context: Any = None
     ) -> HttpResponse:
-        """It asks for the old password, which who sits at an open office may try to guess."""
+        """Limited, as another person at an open browser could guess the old password."""
         try:
             PASSWORD_GUESSES.take(request)
         except TooManyRequests as refusal:
@@ -44,11 +46,11 @@ class CinemaAdminSite(AdminSite):
         return super().password_change(request, extra_context)
 
     def search(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """Not offered: it caches objects, and our cache holds nothing but JSON."""
+        """Not offered: it caches objects, and the cache takes nothing but JSON."""
         raise Http404
 
 
-#: By group: name, symbol, and the model whose pages it opens.
+#: The sidebar: by group the name, the symbol and the model of each link.
 GROUPS = {
     "Programme": [
         ("Films", "movie", "movies.movie"),
@@ -98,11 +100,8 @@ def _changelist_url(model: str) -> str:
     return reverse(f"admin:{model.replace('.', '_')}_changelist")
 
 
-MAX_SCREENINGS = 200
-MAX_CHANGES = 8
-
-
 def day_overview() -> dict[str, Any]:
+    """The screenings until tomorrow morning and the latest changes, for the first page."""
     today = cinema_day(timezone.now())
     screenings = Screening.objects.filter(
         starts_at__gte=start_of_cinema_day(today),

@@ -2,6 +2,10 @@ import django_stubs_ext
 from django.apps import AppConfig
 from django.contrib.admin.apps import SimpleAdminConfig
 
+# Makes `ModelAdmin[Movie]` possible at run time. Not in the settings, which beat and the supervisor
+# read too: it imports the admin.
+django_stubs_ext.monkeypatch()
+
 
 class CinemaConfig(AppConfig):
     name = "cinema"
@@ -9,27 +13,22 @@ class CinemaConfig(AppConfig):
     def ready(self) -> None:
         """Make our Celery application the one to which tasks are sent.
 
-        Not in `cinema/__init__.py`, where most projects do it: the supervisor needs no Celery.
+        Most projects do it in `cinema/__init__.py`, but the supervisor needs no Celery.
         """
         from cinema import celery  # noqa: F401
 
 
-# Lets `ModelAdmin[Movie]` stand in code that also runs. Not in the settings: it imports the admin,
-# and beat and the supervisor read them too.
-django_stubs_ext.monkeypatch()
-
-
 class CinemaAdminConfig(SimpleAdminConfig):
-    """Django's admin, as the office sees it.
+    """Django's admin with `CinemaAdminSite`.
 
-    Neither the admin modules nor the site are loaded at the start: `cinema.urls` does, for the
-    one process that has pages.
+    Neither the site nor the admin modules are loaded at the start. `cinema.urls` loads them, in the
+    web alone.
     """
 
     default_site = "cinema.admin_site.CinemaAdminSite"
 
 
 class UnfoldConfig(AppConfig):
-    """Unfold's templates and files. Its own configurations load the site in every process."""
+    """Unfold's templates and files. Its own configuration loads the site in every process."""
 
     name = "unfold"

@@ -1,7 +1,7 @@
-"""Who may call an operation.
+"""Guards of operations: `signed_in`, `staff` and `anyone`.
 
-The token itself is read by the authentication backend of `users`, through Django's own seam, so
-that no app has to import another one to protect its operations.
+The token is read by the authentication backend of `users`, through Django's `authenticate`, so that
+no app has to import another one to protect its operations.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Staff(SignedIn):
 
 
 class Anyone(SignedIn):
-    """Nobody has to sign in, and who does may see more. A bad token is still refused."""
+    """Signed-in callers may see more; a bad token is still refused."""
 
     def without_token(self, request: HttpRequest) -> AnonymousUser:
         return AnonymousUser()

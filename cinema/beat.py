@@ -1,4 +1,4 @@
-"""Celery beat: its scheduler, and a start without the tasks that it sends."""
+"""Celery beat: its schedule, its scheduler, and a start without the modules of the tasks."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ log = logging.getLogger(__name__)
 
 
 class ScheduleBeat(Beat):
-    """Sends tasks by their names. Importing them all would take twice the memory.
+    """Sends tasks by their names. To import them all would take twice the memory.
 
-    Options of a task that count when it is sent, such as `expires`, are given in the schedule.
+    So the schedule has the options of a task that count when it is sent, such as `expires`.
     """
 
     def init_loader(self) -> None:
         # Not Django's `configure_logging`, whose defaults import its views and models.
         dictConfig(settings.LOGGING)
         app: Any = self.app
-        # The results are rows, and their models are not there without Django's apps.
+        # Results are rows, and their models need Django's apps.
         app.conf.result_backend = "disabled"
         app.finalize()
 
@@ -34,7 +34,7 @@ class ClockStepScheduler(PersistentScheduler):
     """Celery's scheduler, which also survives a clock that is set back.
 
     Celery computes the next run of an entry from its last one. If the clock steps back by a
-    day, that run lies in the future and beat sends nothing for a day.
+    day, the last run is in the future and beat sends nothing for a day.
     """
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
@@ -56,69 +56,43 @@ class ClockStepScheduler(PersistentScheduler):
 def beat_schedule(
     *, ranking_interval_s: int, training_interval_s: int
 ) -> dict[str, dict[str, Any]]:
-    """By name the task, its arguments, and when it is due; `cinema.settings` asks for it."""
-    return {
-        "movies.tick_ranking": {"task": "movies.tick_ranking", "schedule": ranking_interval_s},
-        "movies.advance_statuses": {"task": "movies.advance_statuses", "schedule": 60},
-        "movies.index_for_search": {"task": "movies.index_for_search", "schedule": 60},
-        "movies.clean_media": {"task": "movies.clean_media", "schedule": 3600},
-        "movies.renew_community_scores": {
-            "task": "movies.renew_community_scores",
-            "schedule": 3600,
-        },
-        "audit.prune": {"task": "audit.prune", "schedule": 24 * 3600},
-        "users.send_waiting_mails": {"task": "users.send_waiting_mails", "schedule": 60},
-        "users.forget_mailed_tokens": {"task": "users.forget_mailed_tokens", "schedule": 3600},
-        "users.prune_sessions": {"task": "users.prune_sessions", "schedule": 24 * 3600},
-        # The three times after the first find something to do only if the first one was cut short.
-        "tmdb.sync_films": {
-            "task": "tmdb.start_sync",
-            "schedule": crontab(minute="30", hour="3-6"),
-            "args": ["films"],
-        },
-        "tmdb.sync_lists": {"task": "tmdb.start_sync", "schedule": 3600, "args": ["lists"]},
-        "tmdb.sync_genres": {
-            "task": "tmdb.start_sync",
-            "schedule": 7 * 24 * 3600,
-            "args": ["genres"],
-        },
-        "tmdb.resume_syncs": {"task": "tmdb.resume_syncs", "schedule": 60},
-        "recommendations.request_training": {
-            "task": "recommendations.request_training",
-            "schedule": training_interval_s,
-        },
-        "recommendations.resume_training": {
-            "task": "recommendations.resume_training",
-            "schedule": 30,
-        },
-        "recommendations.store_impressions": {
-            "task": "recommendations.store_impressions",
-            "schedule": 10,
-            "options": {"expires": 60},
-        },
-        "recommendations.match_pending_imports": {
-            "task": "recommendations.match_pending_imports",
-            "schedule": 60,
-        },
-        "recommendations.match_all_pending_imports": {
-            "task": "recommendations.match_pending_imports",
-            "schedule": crontab(minute="50"),
-            "kwargs": {"all_films": True},
-        },
-        "recommendations.match_viewers": {
-            "task": "recommendations.match_viewers",
-            "schedule": crontab(hour="0", minute="0"),
-        },
-        "recommendations.relate_films": {
-            "task": "recommendations.relate_films",
-            "schedule": crontab(hour="1", minute="0"),
-        },
-        "recommendations.refresh_summary": {
-            "task": "recommendations.refresh_summary",
-            "schedule": crontab(hour="*/6", minute="0"),
-        },
-        "recommendations.clean_up": {
-            "task": "recommendations.clean_up",
-            "schedule": crontab(minute="15"),
-        },
+    """The tasks that beat sends, and when: seconds, or a time by the cinema's clock."""
+    hour, day = 3600, 24 * 3600
+    schedules = {
+        "movies.tick_ranking": ranking_interval_s,
+        "movies.advance_statuses": 60,
+        "movies.index_for_search": 60,
+        "movies.clean_media": hour,
+        "movies.renew_community_scores": hour,
+        "audit.prune": day,
+        "users.send_waiting_mails": 60,
+        "users.forget_mailed_tokens": hour,
+        "users.prune_sessions": day,
+        "tmdb.resume_syncs": 60,
+        "recommendations.request_training": training_interval_s,
+        "recommendations.resume_training": 30,
+        "recommendations.store_impressions": 10,
+        "recommendations.match_pending_imports": 60,
+        "recommendations.match_viewers": crontab(hour="0", minute="0"),
+        "recommendations.relate_films": crontab(hour="1", minute="0"),
+        "recommendations.refresh_summary": crontab(hour="*/6", minute="0"),
+        "recommendations.clean_up": crontab(minute="15"),
     }
+    entries: dict[str, dict[str, Any]] = {
+        name: {"task": name, "schedule": schedule} for name, schedule in schedules.items()
+    }
+    entries["recommendations.store_impressions"]["options"] = {"expires": 60}
+    entries["recommendations.match_all_pending_imports"] = {
+        "task": "recommendations.match_pending_imports",
+        "schedule": crontab(minute="50"),
+        "kwargs": {"all_films": True},
+    }
+    # The three times after the first have work only if the first one was cut short.
+    for kind, schedule in (
+        ("films", crontab(minute="30", hour="3-6")),
+        ("lists", hour),
+        ("genres", 7 * day),
+    ):
+        entry = {"task": "tmdb.start_sync", "schedule": schedule, "args": [kind]}
+        entries[f"tmdb.sync_{kind}"] = entry
+    return entries

@@ -6,12 +6,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import ClassVar, TypeVar, cast
+from functools import cached_property
+from typing import Any, ClassVar, TypeVar, cast
 
 import orjson
 from django.core.cache import caches
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
-from django.core.cache.backends.redis import RedisCache
+from django.core.cache.backends.redis import RedisCache, RedisCacheClient
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -36,12 +37,27 @@ class JsonSerializer:
         return orjson.loads(data)
 
 
+class _Client(RedisCacheClient):
+    """One `Redis` for all calls. Django makes one for each, which costs as much as the call."""
+
+    def get_client(self, key: object = None, *, write: bool = False) -> Redis:
+        return self._redis
+
+    @cached_property
+    def _redis(self) -> Redis:
+        return super().get_client(write=True)
+
+
 class ForgivingRedisCache(RedisCache):
     """A cache whose absence fails no request: everything in it can be made again."""
 
     #: Monotonic seconds, for all threads; zero while the server answers.
     _away_until: ClassVar[float] = 0.0
     _trying: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(self, server: str, params: dict[str, Any]) -> None:
+        super().__init__(server, params)
+        self._class = _Client
 
     def _forgive(self, operation: Callable[[], T], otherwise: T) -> T:
         cls = ForgivingRedisCache

@@ -1,6 +1,9 @@
-"""The Celery application. What makes its tasks reliable is told in docs/answers.md."""
+"""The Celery application. docs/answers.md explains how its tasks become reliable."""
+
+from __future__ import annotations
 
 import os
+import socket
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -9,10 +12,18 @@ from typing import Any
 import psycopg
 from billiard import current_process
 from celery import Celery, Task
-from celery.signals import beat_init, celeryd_init, worker_process_init, worker_ready
+from celery.signals import (
+    after_task_publish,
+    beat_init,
+    celeryd_init,
+    heartbeat_sent,
+    worker_process_init,
+    worker_ready,
+    worker_shutdown,
+)
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
-from cinema import heartbeat  # noqa: F401 - its receivers of signals
 from cinema.home import keep_private
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cinema.settings")
@@ -24,17 +35,17 @@ os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 SERVER_AWAY = (
     OperationalError,
     InterfaceError,
-    psycopg.OperationalError,  # of `cinema.locks`, whose connection is its own
+    psycopg.OperationalError,  # of `cinema.locks`, which has a connection of its own
     ConnectionError,
     TimeoutError,
 )
 
 
 class ReliableTask(Task):  # type: ignore[type-arg]  # not generic at run time
-    """A task that tries again, later and later, when a server that it needs is away.
+    """A task that is repeated, at growing intervals, while a server that it needs is away.
 
-    Any other error is a fault of ours: it fails at once, and its result record is the dead
-    letter, which `manage.py requeue_failed_tasks` sends again.
+    Any other error is a fault of the code: the task fails at once, and `manage.py
+    requeue_failed_tasks` sends it again by its result record.
     """
 
     autoretry_for = SERVER_AWAY
@@ -51,14 +62,9 @@ class CinemaCelery(Celery):
         return self.subclass_with_self(beat)
 
 
-#: Niceness of a process that carries out tasks: it gets a tenth of a core that others want too.
-NICE = 10
-
 app = CinemaCelery("cinema", task_cls=ReliableTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-ROOMS = ("importing",)
-app.autodiscover_tasks(["users.recovery", *(f"recommendations.{room}" for room in ROOMS)])
 
 
 @celeryd_init.connect
@@ -67,11 +73,17 @@ def keep_files_private(**kwargs: object) -> None:
     keep_private()
 
 
-def lower_priority() -> None:
-    """Lower the priority of this process: viewers who wait for an answer go before tasks.
+# --- priority: viewers who wait for a response go before tasks
 
-    Linux weighs a process within its session alone, and sessions by a figure of their own. It
-    outlives the process, so only the leader of a session, whose session ends with it, sets it.
+#: The niceness of a process that runs tasks: a tenth of a core that others want too.
+NICE = 10
+
+
+def lower_priority() -> None:
+    """Lower the priority of this process.
+
+    Linux weighs a process within its session alone, and sessions by a figure of their own. That
+    figure outlives the process, so only the leader of a session sets it: they end together.
     """
     os.nice(max(0, NICE - os.nice(0)))
     if os.getsid(0) == os.getpid():
@@ -81,7 +93,7 @@ def lower_priority() -> None:
 
 @worker_process_init.connect
 def lower_priority_of_child(**kwargs: object) -> None:
-    """Once the child of a prefork pool has imported everything: it has a time limit for that.
+    """Lower it once a child of a prefork pool has imported everything, which must not take long.
 
     A solo pool sends this signal too, in the process that has started it.
     """
@@ -91,11 +103,51 @@ def lower_priority_of_child(**kwargs: object) -> None:
 
 @celeryd_init.connect
 def lower_priority_once_ready(**kwargs: object) -> None:
-    """Celery sends this signal in its own program alone, not in a worker inside of a test."""
+    """Celery sends this signal in its own program alone, not in a worker inside a test."""
     worker_ready.connect(lower_priority_of_worker)
 
 
 def lower_priority_of_worker(sender: Any, **kwargs: object) -> None:
-    """In a pool without processes, whose tasks run in the worker itself."""
+    """Lower it in a pool without processes, which runs tasks in the worker itself."""
     if "prefork" not in sender.controller.pool_cls.__module__:
         lower_priority()
+
+
+# --- heartbeats: a file for each worker and for beat, touched while they work
+#
+# `cinema/healthcheck.py` looks at its age. The check needs no connection, and a worker one system
+# call every two seconds. To ask a worker by a message would need a process that imports Celery.
+
+
+def _heartbeat_file(name: str) -> Path:
+    return Path(settings.CINEMA_HOME) / "heartbeats" / name
+
+
+def touch_heartbeat(name: str) -> None:
+    """Touch the file. One that cannot be written grows old, and the health check then fails."""
+    file = _heartbeat_file(name)
+    with suppress(OSError):
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file.touch()
+
+
+@heartbeat_sent.connect
+def touch_worker_heartbeat(sender: Any, **kwargs: object) -> None:
+    """A worker sends this signal only while it has a connection to the broker."""
+    touch_heartbeat(sender.eventer.hostname)  # worker@host
+
+
+@worker_shutdown.connect
+def delete_worker_heartbeat(sender: Any, **kwargs: object) -> None:
+    with suppress(OSError):
+        _heartbeat_file(sender.hostname).unlink(missing_ok=True)
+
+
+@beat_init.connect
+def watch_beat(**kwargs: object) -> None:
+    after_task_publish.connect(touch_beat_heartbeat)
+
+
+def touch_beat_heartbeat(**kwargs: object) -> None:
+    """Beat sends a task at least every ten seconds, and this signal only if the broker takes it."""
+    touch_heartbeat(f"beat@{socket.gethostname()}")

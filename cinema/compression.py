@@ -1,10 +1,10 @@
 """Compressed responses (br, gzip), each with an ETag of its own.
 
 BREACH recovers a secret from the sizes of compressed responses that contain it next to text of the
-attacker's choice. The attacker must make the victim's browser send such requests with the victim's
-credentials. A browser attaches only cookies by itself, and only the admin has cookies. So nothing
-is compressed that a cookie could have made personal: no response to a request with a cookie, none
-that sets one, and nothing below `/admin/`. A bearer token is attached by the client's own code.
+attacker's choice. The attacker must make the victim's browser send requests with the victim's
+credentials. A browser attaches only cookies by itself, and only the admin has cookies. So responses
+that a cookie could make personal are not compressed: none to a request with a cookie, none that
+sets one, and none below `/admin/`. The client's own code attaches a bearer token.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 LEAST_BYTES = 500
 BROTLI_QUALITY = 4
 GZIP_LEVEL = 6
-#: Compressed files of packages that a process keeps.
+#: How many compressed static files a process keeps.
 FILES_KEPT = 256
 
 _compressible = re.compile(
@@ -38,7 +38,7 @@ _files: dict[tuple[str, str, str], bytes] = {}
 
 
 def compress(get_response: GetResponse) -> GetResponse:
-    """Compress what the client accepts and what compression makes smaller."""
+    """Compress responses that become smaller, in an encoding that the client accepts."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         encoding = _accepted(request.META.get("HTTP_ACCEPT_ENCODING", ""))
@@ -61,7 +61,7 @@ def compress(get_response: GetResponse) -> GetResponse:
 
 @lru_cache(maxsize=256)
 def _accepted(header: str) -> str:
-    """The best encoding that an `Accept-Encoding` allows; empty for none (RFC 9110, 12.5.3)."""
+    """The best encoding that an `Accept-Encoding` allows. Empty: none (RFC 9110, 12.5.3)."""
     weights: dict[str, float] = {}
     for part in header.lower().split(","):
         name, _, parameter = part.partition(";")
@@ -76,7 +76,7 @@ def _accepted(header: str) -> str:
 
 
 def _is_safe(request: HttpRequest, response: HttpResponseBase) -> bool:
-    """Whether BREACH does not apply: see above."""
+    """Whether BREACH does not apply: see the docstring of this module."""
     if request.path.startswith(settings.STATIC_URL):
         return True
     return not (
@@ -146,7 +146,7 @@ def _blocks(blocks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
 
 
 def _file(path: str, response: Any, encoding: str) -> HttpResponse:
-    """A file of a package, which is compressed once for each version."""
+    """A static file, which is compressed once for each version."""
     key = (path, response.get("ETag", ""), encoding)
     if (body := _files.get(key)) is None:
         if len(_files) >= FILES_KEPT:
@@ -158,7 +158,7 @@ def _file(path: str, response: Any, encoding: str) -> HttpResponse:
     return whole
 
 
-# --- ETags: the same document has another one in each encoding
+# --- ETags: a document has a different one in each encoding
 
 
 def _add_suffix(response: HttpResponseBase, encoding: str) -> None:
@@ -168,11 +168,11 @@ def _add_suffix(response: HttpResponseBase, encoding: str) -> None:
 
 
 def _without_suffix(request: HttpRequest, encoding: str) -> bool:
-    """Give views the ETags that they know; whether there was one of this encoding."""
+    """Remove the suffix of the encoding from the client's ETags; whether one had it."""
     tags = request.META.get("HTTP_IF_NONE_MATCH", "")
     known = tags.replace(f'-{encoding}"', '"')
     if known == tags:
         return False
     request.META["HTTP_IF_NONE_MATCH"] = known
-    request.__dict__.pop("headers", None)  # made of META when it is first used
+    request.__dict__.pop("headers", None)  # computed from META on first use
     return True

@@ -1,15 +1,16 @@
-"""Connections to Postgres that do not wait without limit."""
+"""The connection to Postgres, which does not wait without limit."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
 from django.conf import settings
 from psycopg.abc import PQGen
 
-#: Postgres ends a statement itself after `STATEMENT_TIMEOUT_S`. After so much more it hangs.
+#: Postgres ends a statement itself after `STATEMENT_TIMEOUT_S`. So much later it counts as hung.
 GRACE_S = 2.0
 #: How long the check of a pooled connection may take.
 CHECK_S = 2.0
@@ -19,8 +20,8 @@ _INTERVAL_S = 0.1
 class BoundedConnection(psycopg.Connection[Any]):
     """A connection that is closed when the server does not answer in time.
 
-    `statement_timeout` is the server's own promise, and TCP keepalives are answered by the kernel
-    of its machine: neither helps against a server process that hangs.
+    A server process that hangs does not end its statement after `statement_timeout`, and the kernel
+    of its machine still answers TCP keepalives.
     """
 
     _longest_wait_s: float | None = None
@@ -50,3 +51,41 @@ class BoundedConnection(psycopg.Connection[Any]):
             return super().execute(query, *args, **options)
         finally:
             self._longest_wait_s = None
+
+
+def database_settings(
+    address: Mapping[str, Any], *, statement_timeout_s: int, pool_size: int
+) -> dict[str, Any]:
+    """The entry of `DATABASES` for the address of a database."""
+    given = address.get("OPTIONS", {})  # such as sslmode
+    options = f"-c statement_timeout={statement_timeout_s}s {given.get('options', '')}".strip()
+    return {
+        **address,
+        "ENGINE": "django.db.backends.postgresql",
+        # A request takes a connection from the pool and puts it back. Under threads and gevent,
+        # CONN_MAX_AGE would leak connections instead.
+        "CONN_MAX_AGE": 0,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            "connect_timeout": 5,
+            # A server that has disappeared is noticed after a minute.
+            "keepalives_idle": 30,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 30_000,
+            **given,
+            "options": options,
+            "pool": {
+                "connection_class": BoundedConnection,
+                "min_size": 1,
+                # A connection costs Postgres about 3 MB, so those of a rush are closed soon.
+                "max_idle": 60,
+                "max_size": pool_size,
+                # How long a request waits for a connection, also while the database is away.
+                "timeout": 2,
+                # Attempts become rarer within this time, and the next request starts again. With
+                # the default of five minutes, a short absence lasted two minutes longer.
+                "reconnect_timeout": 5,
+            },
+        },
+    }

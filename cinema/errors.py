@@ -1,4 +1,4 @@
-"""Errors as answers: RFC 9457 problem details, and the exceptions that carry them."""
+"""Errors as responses: RFC 9457 problem details, and the exceptions that carry them."""
 
 from __future__ import annotations
 
@@ -38,32 +38,33 @@ def problems(*statuses: int) -> dict[int, type[Problem]]:
 
 
 class ApiError(Exception):
-    """A refusal that a client can understand. Subclasses say what happened and set the status.
+    """A refusal with a response. Subclasses set the status, and say what happened in `detail`.
 
     Keyword arguments become members of the problem document beside the standard ones.
     """
 
     status: ClassVar[int] = 400
     headers: ClassVar[dict[str, str]] = {}
+    detail: str = ""
 
-    def __init__(self, detail: str, **members: object) -> None:
-        super().__init__(detail)
-        self.detail = detail
+    def __init__(self, detail: str = "", **members: object) -> None:
+        self.detail = detail or self.detail
         self.members = members
+        super().__init__(self.detail)
 
     def response(self) -> HttpResponse:
         return problem(self.status, self.detail, headers=self.headers, **self.members)
 
 
 class Unauthorized(ApiError):
-    """No token, or one that does not count."""
+    """There is no token, or it is not valid."""
 
     status = 401
     headers = {"WWW-Authenticate": 'Bearer realm="cinema"'}
 
 
 class Forbidden(ApiError):
-    """The user is known and may not."""
+    """The user is known, and has no right to do this."""
 
     status = 403
 
@@ -77,7 +78,7 @@ class Conflict(ApiError):
 
 
 class BackgroundJobsDisabled(Conflict):
-    """Only a background job can do it, and ENABLE_BACKGROUND_JOBS is false."""
+    """The operation needs a background job, and ENABLE_BACKGROUND_JOBS is false."""
 
     def __init__(self, instead: str) -> None:
         super().__init__(f"Background jobs are disabled (ENABLE_BACKGROUND_JOBS). {instead}")
@@ -87,25 +88,25 @@ class PreconditionFailed(ApiError):
     """The row was edited since the caller read it."""
 
     status = 412
-
-    def __init__(self) -> None:
-        super().__init__("Somebody else has edited this meanwhile. Read it again, then change it.")
+    detail = "It was edited meanwhile. Read it again, then change it."
 
 
 class Unprocessable(ApiError):
-    """A malformed payload that only a look into the database can tell from a good one."""
+    """A malformed payload that only a query can tell from a good one."""
 
     status = 422
+    field: str = "body"
 
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message, errors=[{"field": field, "message": message}])
+    def __init__(self, field: str = "", message: str = "") -> None:
+        message = message or self.detail
+        super().__init__(message, errors=[{"field": field or self.field, "message": message}])
 
 
 def is_bad_value(error: BaseException) -> bool:
     """Whether Postgres refused a value that no column of its type can hold.
 
-    The rules of schemas and arguments come first. This catches a value that none of them names:
-    it is the client's mistake, and no fault that a traceback would explain.
+    Schemas check first. This catches a value that they let through: it is the client's mistake, and
+    no fault of the server.
     """
     return isinstance(error, DataError) or isinstance(
         getattr(error, "__cause__", None), psycopg.DataError

@@ -1,14 +1,14 @@
-"""Whether the process lives, and whether everything that it needs is there.
+"""Health: whether the process lives, and whether all that it needs is there.
 
-Each check runs in a thread of its own and is waited for at most CHECKED_WITHIN_S: a server that
-hangs holds up this thread and no request. While it hangs, no second check of it is started.
+Each check runs in a thread of its own, and a request waits at most CHECKED_WITHIN_S for it. A
+server that hangs blocks this thread and no request. Meanwhile no second check of it starts.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import nullcontext
 from typing import Any, Literal
@@ -31,12 +31,12 @@ from recommendations.releases import loaded_release
 from recommendations.tasks import MATCHING_LOCK as MATCHING
 from recommendations.tasks import RELATING_LOCK as RELATING
 
-#: The time limit of all checks together: `ready` answers within 2 s whatever hangs.
+#: The time limit of all checks together: `ready` always answers within 2 s.
 CHECKED_WITHIN_S = 1.8
 #: A server or a worker has this long to answer.
 ANSWER_WITHIN_S = 1
-#: On a busy machine the process of a training takes a minute to start, and a lost message is sent
-#: again after another one.
+#: On a busy machine the process of a training takes a minute to start. A lost message is sent again
+#: after another minute.
 TRAINING_WAITS_AT_MOST_S = 180
 
 Found = dict[str, object]
@@ -44,34 +44,36 @@ Found = dict[str, object]
 
 @require_safe
 def live(request: HttpRequest) -> JsonResponse:
-    """200 while the process runs; touches nothing else."""
+    """200 while the process runs. It asks no server."""
     return JsonResponse({"status": "ok"})
 
 
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """200, or 503 when something is away that HEALTH_REQUIRED names."""
+    """200, or 503 while a component is away that HEALTH_REQUIRED names."""
     components = look_at(*CHECKS)
     if components["broker"]["state"] != "ok":  # then the workers cannot be asked
         components["workers"] = {"state": "unknown", "latency_ms": 0.0}
-    fit = all(
-        components[name]["state"] == "ok" for name in settings.HEALTH_REQUIRED if name in components
-    )
-    status = "ok" if fit else "unavailable"
-    return JsonResponse({"status": status, "components": components}, status=200 if fit else 503)
+    return _report(components, required=settings.HEALTH_REQUIRED)
 
 
 @require_safe
 def db(request: HttpRequest) -> JsonResponse:
-    """The database part of `ready`: 200, or 503 while the database does not answer."""
-    components = look_at("database")
-    fit = components["database"]["state"] == "ok"
-    document = {"status": "ok" if fit else "unavailable", "components": components}
-    return JsonResponse(document, status=200 if fit else 503)
+    """200, or 503 while the database does not answer."""
+    return _report(look_at("database"), required=["database"])
+
+
+def _report(components: dict[str, Found], required: Sequence[str]) -> JsonResponse:
+    is_fit = all(components[name]["state"] == "ok" for name in required)
+    document = {"status": "ok" if is_fit else "unavailable", "components": components}
+    response = JsonResponse(document, status=200 if is_fit else 503)
+    # Otherwise Django logs each 503 as an error: a line for each question of a load balancer.
+    response._has_been_logged = True  # type: ignore[attr-defined]
+    return response
 
 
 def look_at(*names: str) -> dict[str, Found]:
-    """The components by name, each with its state and latency, within CHECKED_WITHIN_S."""
+    """The state and the latency of each component, within CHECKED_WITHIN_S."""
     started_at = time.perf_counter()
     running = {name: _start(name) for name in names}
     return {name: _wait_for(future, started_at) for name, future in running.items()}
@@ -88,20 +90,20 @@ def _wait_for(check: Future[Found], started_at: float) -> Found:
 
 _running: dict[str, Future[Found]] = {}
 _starting = threading.Lock()
-#: These checks run one after the other: a single connection is enough for them. Not `release`,
-#: which may have to load one.
+#: These checks run one after the other, on one connection. `release` is not among them: it may
+#: have to load one.
 SHORT_QUERIES = {"database", "migrations", "training"}
 _querying = threading.Lock()
 
 
 def _start(name: str) -> Future[Found]:
-    """The check that is under way, or a new one."""
+    """The check that is running, or a new one."""
     with _starting:
         standing = _running.get(name)
         if standing is not None and not standing.done():
             return standing
         check = _running[name] = Future()
-        # Not of an executor: at the end of the process those are waited for, however long.
+        # Not of an executor, whose threads the end of the process waits for.
         threading.Thread(target=_carry_out, args=(name, check), daemon=True).start()
         return check
 
@@ -111,7 +113,7 @@ def _carry_out(name: str, check: Future[Found]) -> None:
     with _querying if name in SHORT_QUERIES else nullcontext():
         try:
             found: Found = {"state": "ok", **CHECKS[name]()}
-        except Exception as error:  # noqa: BLE001 - each component is told, whatever happens to one
+        except Exception as error:  # noqa: BLE001 - a check that fails must not hide the others
             found = {"state": "away", "error": type(error).__name__}
         finally:
             connection.close()
@@ -157,39 +159,37 @@ def check_migrations() -> Found:
 
 
 def check_workers() -> Found:
-    """Whether each queue is consumed, by whatever workers."""
+    """Whether each queue has a worker."""
     missing = {queue.name for queue in settings.CELERY_TASK_QUEUES}
 
-    def take_off(reply: Mapping[str, Any]) -> None:
+    def remove(reply: Mapping[str, Any]) -> None:
         for queues in reply.values():
             missing.difference_update(queue["name"] for queue in queues or ())
         if not missing:
             raise _AllConsumed
 
     try:
-        app.control.broadcast(
-            "active_queues", reply=True, timeout=ANSWER_WITHIN_S, callback=take_off
-        )
+        app.control.broadcast("active_queues", reply=True, timeout=ANSWER_WITHIN_S, callback=remove)
     except _AllConsumed:
         return {}
     return {"state": "missing", "missing": sorted(missing)}
 
 
 class _AllConsumed(Exception):
-    """Every queue has a worker: no need to wait for further replies."""
+    """Every queue has a worker, so no further reply is needed."""
 
 
 def check_training() -> Found:
-    """Whether a training waits for longer than a worker needs to begin it."""
+    """Whether a training waits longer than a worker needs to start it."""
     run = selectors.longest_waiting_run()
-    # The night's work is carried out before it.
+    # The work of the night goes first.
     if run is None or run.waits_s < TRAINING_WAITS_AT_MOST_S or is_held(MATCHING, RELATING):
         return {}
     return {"state": "waiting", "run": run.pk, "waits_s": round(run.waits_s)}
 
 
 def check_release() -> Found:
-    """The release that this process serves. Without one the programme stands in for it."""
+    """The release that this process serves. Without one, the programme replaces lists."""
     served, current = loaded_release(), selectors.current_release()
     if current is None:
         return {"state": "none"}

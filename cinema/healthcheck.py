@@ -1,9 +1,9 @@
 """Health checks of the containers: `python -IS cinema/healthcheck.py web|worker|trainer|beat`.
 
-`trainer` is a worker of its own for trainings: `--queues=training --hostname=trainer@%h`.
+`trainer` is a worker for trainings alone: `--queues=training --hostname=trainer@%h`.
 
-It is run every few seconds, so it imports neither Django nor any package (`-S`), and the folder it
-lies in is not searched for modules (`-I`): 30 ms of CPU.
+It runs every few seconds, so it imports neither Django nor any package (`-S`), and Python does not
+search its folder for modules (`-I`): 30 ms of CPU.
 """
 
 import http.client
@@ -14,12 +14,12 @@ import time
 from pathlib import Path
 
 TIMEOUT_S = 5
-#: Workers touch their file every two seconds, beat every ten, all later on a busy machine.
+#: Workers touch their file every two seconds, beat every ten, both later on a busy machine.
 STALE_AFTER_S = 60
 
 
 def check_web() -> str:
-    """Return what is wrong; empty if the program is healthy."""
+    """The fault of the web; empty if it is healthy."""
     host = os.environ.get("HOST", "") or "127.0.0.1"
     here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - nothing is bound
     connection = http.client.HTTPConnection(
@@ -34,14 +34,16 @@ def check_web() -> str:
 
 
 def _allowed_host() -> str:
-    """A name that the server answers to; a pattern such as `.example.org` stands for its domain."""
+    """A name that the server answers to. A pattern such as `.example.org` means its domain."""
     names = [name.strip() for name in os.environ.get("ALLOWED_HOSTS", "").split(",")]
     first = next((name for name in names if name and name != "*"), "localhost")
     return first.lstrip(".")
 
 
 def check_heartbeat(name: str) -> str:
-    """Return what is wrong; empty if the program is healthy."""
+    """The fault of a worker or of beat; empty if it is healthy."""
+    if os.environ.get("ENABLE_BACKGROUND_JOBS", "").strip().lower() in {"0", "false", "off", "no"}:
+        return ""  # cinema/programs.py: it waits and does nothing
     default = Path(__file__).resolve().parent.parent / ".cinema"
     home = Path(os.environ.get("CINEMA_HOME", "") or default).expanduser()
     file = home / "heartbeats" / f"{name}@{socket.gethostname()}"
@@ -49,7 +51,7 @@ def check_heartbeat(name: str) -> str:
         age_s = time.time() - file.stat().st_mtime
     except OSError:
         return f"no heartbeat at {file}"
-    # Below zero: the clock was set back.
+    # The age is negative if the clock was set back.
     return "" if abs(age_s) < STALE_AFTER_S else f"the last heartbeat is {age_s:.0f} s old"
 
 

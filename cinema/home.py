@@ -1,18 +1,28 @@
-"""Files that only the account that runs Cinema may read.
+"""The directory CINEMA_HOME: who may read its files, and where embedded servers listen.
 
-Logs, mails, releases and uploads tell about people, and other users of the machine have accounts
-of their own. Imported by the settings, so it cannot use Django.
+Logs, mails, releases and uploads contain personal data, and other users of the machine have
+accounts of their own. The settings import this module, so it cannot use them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+UMASK = 0o077
+FILE_MODE, DIRECTORY_MODE = 0o600, 0o700
+#: Root runs PostgreSQL as another account, which must be able to pass through the home to its
+#: data. It cannot list the home.
+PASSABLE_MODE = 0o711
+#: The name of the embedded database and of its user.
+EMBEDDED_DATABASE = "cinema"
 
 
 @dataclass(frozen=True)
@@ -31,60 +41,67 @@ class Sockets:
 
 
 def socket_paths(home: Path) -> Sockets:
+    """The sockets of this home. Every process finds them by the name of the home alone."""
     digest = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:12]
     return Sockets(Path("/tmp") / f"cinema-{digest}")  # noqa: S108 - its owner is checked
-
-
-UMASK = 0o077
-FILE_MODE, DIRECTORY_MODE = 0o600, 0o700
-#: Root runs PostgreSQL as another account, which must be able to pass through the home to its
-#: data; it cannot list the home.
-PASSABLE_MODE = 0o711
 
 
 def keep_private() -> None:
     """Give no access to others in any file that this process and its children make.
 
-    Each entry point calls it: `manage.py`, `cinema/wsgi.py`, `cinema/web/application.py` and
-    `cinema/celery.py`.
+    Each entry point calls it: `manage.py`, `cinema/web/application.py` and `cinema/celery.py`.
     """
     os.umask(UMASK)
-
-
-@contextmanager
-def readable_by_others() -> Iterator[None]:
-    """For what another account must read. Only where no other thread makes files."""
-    before = os.umask(0o022)
-    try:
-        yield
-    finally:
-        os.umask(before)
 
 
 def home_mode() -> int:
     return PASSABLE_MODE if os.geteuid() == 0 else DIRECTORY_MODE
 
 
-def remove_access_of_others(home: Path) -> None:
-    """Take access from others in a home that an earlier version made.
+def make_home(home: Path) -> None:
+    home.mkdir(mode=home_mode(), parents=True, exist_ok=True)
 
-    PostgreSQL keeps its own data private; they may belong to its own account.
+
+def secret_key_of(home: Path) -> str:
+    """The secret of this home, which is made once.
+
+    Raises:
+        ImproperlyConfigured: The file is empty.
     """
-    home.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
-    with suppress(PermissionError):  # somebody else's directory, such as a mounted volume
+    make_home(home)
+    path = home / "secret-key"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
+    except FileExistsError:
+        pass
+    else:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(50))
+    if not (key := path.read_text()):
+        raise ImproperlyConfigured(f"{path} is empty. Delete it: a new secret is then made.")
+    return key
+
+
+def remove_access_of_others(home: Path) -> None:
+    """Make the files private that an earlier version made in this home.
+
+    PostgreSQL keeps its own data private. They may belong to its own account.
+    """
+    make_home(home)
+    with suppress(PermissionError):  # a directory of another account, such as a mounted volume
         home.chmod(home_mode())
-    _tighten_within(home, skipped={"postgres", "postgres.new"})
+    _remove_access_within(home, skipped={"postgres", "postgres.new"})
 
 
-def _tighten_within(directory: Path, *, skipped: frozenset[str] | set[str] = frozenset()) -> None:
+def _remove_access_within(directory: Path, *, skipped: set[str]) -> None:
     with suppress(OSError), os.scandir(directory) as entries:
         for entry in entries:
             if entry.is_symlink() or entry.name in skipped:
                 continue
             is_directory = entry.is_dir(follow_symlinks=False)
-            with suppress(OSError):  # deleted meanwhile, or another account's
+            with suppress(OSError):  # it was deleted meanwhile, or belongs to another account
                 mode = stat.S_IMODE(entry.stat(follow_symlinks=False).st_mode)
                 if mode & UMASK:
                     os.chmod(entry.path, mode & ~UMASK)
             if is_directory:
-                _tighten_within(Path(entry.path))
+                _remove_access_within(Path(entry.path), skipped=set())

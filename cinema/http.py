@@ -1,4 +1,4 @@
-"""What an answer says of itself: who may keep it, and under which address it is found."""
+"""HTTP helpers: cache headers, documents, JSON bodies, query parameters, bearer tokens."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.vary import vary_on_headers
 from ninja.decorators import decorate_view
 from ninja.operation import Operation
+from ninja.parser import Parser
+from ninja.renderers import BaseRenderer
 
 from cinema.errors import ApiError, Unprocessable
 
 _revalidated = cache_control(public=True, max_age=0, must_revalidate=True)
 public = decorate_view(_revalidated)
-#: What Python needs for a kept document and its key, beside the text of both.
+#: Python's overhead for a cached document and its key, besides their text.
 OVERHEAD_BYTES = 1024
-#: Staff see more: no cache may give their answer to others.
+#: Staff see more: no cache may give their response to others.
 public_by_reader = decorate_view(_revalidated, vary_on_headers("Authorization"))
 
 
@@ -40,17 +42,17 @@ def _personal_if_signed_in(view: Callable[..., HttpResponse]) -> Callable[..., H
     return answer
 
 
-#: Who has signed in gets what is theirs among the rest, and nobody keeps that.
+#: A signed-in caller gets personal parts too, which no cache may keep.
 public_unless_signed_in = decorate_view(_personal_if_signed_in, vary_on_headers("Authorization"))
 
 
 @dataclass(frozen=True)
 class Document:
-    """An answer ready to be sent.
+    """A response ready to be sent.
 
     Attributes:
-        own_etag: Where it says more than that the body is another one: `cinema.etags`.
-        filename: Under which it is saved, in ASCII.
+        own_etag: An ETag that is more than a hash of the body: `cinema.etags`.
+        filename: The name under which a browser saves it, in ASCII.
     """
 
     body: bytes
@@ -60,7 +62,7 @@ class Document:
 
     @property
     def size_bytes(self) -> int:
-        """How much memory it takes to keep it."""
+        """The memory that a cached document takes."""
         return len(self.body) + OVERHEAD_BYTES
 
     @cached_property
@@ -72,14 +74,14 @@ class Document:
         return {}
 
     def encoded(self, encoding: str, encode: Callable[[bytes, str], bytes]) -> bytes:
-        """The body in an encoding, which is made once."""
+        """The encoded body, which is made once."""
         if encoding not in self._encoded:
             self._encoded[encoding] = encode(self.body, encoding)
         return self._encoded[encoding]
 
 
 class DocumentResponse(HttpResponse):
-    """A document as an answer, which `cinema.compression` compresses once."""
+    """A document as a response, which `cinema.compression` compresses once."""
 
     def __init__(self, document: Document) -> None:
         super().__init__(document.body, content_type=document.content_type)
@@ -87,10 +89,10 @@ class DocumentResponse(HttpResponse):
 
 
 def document_response(document: Document, stale: bool) -> HttpResponse:
-    """The document as an answer.
+    """The document as a response.
 
-    While the database is away the last known bytes are served, marked as stale: by `Warning`
-    (RFC 7234, 5.5), which old caches know, and by `Cache-Status` (RFC 9211).
+    While the database is away, the last known bytes are served and marked as stale: by `Warning`
+    (RFC 7234, 5.5) for old caches, and by `Cache-Status` (RFC 9211).
     """
     response = DocumentResponse(document)
     response["ETag"] = document.etag
@@ -104,9 +106,11 @@ def document_response(document: Document, stale: bool) -> HttpResponse:
 
 
 def absolute_url(path: str) -> str:
-    """A path of this server as viewers see it; an address that is complete stays."""
+    """The public URL of a path; a complete URL stays."""
     return path if "://" in path else f"{settings.PUBLIC_URL}{path}"
 
+
+# --- uploads
 
 MB = 1024 * 1024
 
@@ -138,8 +142,10 @@ class LimitedUpload(FileUploadHandler):
         return None
 
 
+# --- query parameters
+
 JSON = "application/json"
-#: Only so many are named in an answer, each up to so many characters.
+#: Names in one response, and characters of each.
 MOST_NAMED = 10
 LONGEST_NAME = 50
 
@@ -196,7 +202,7 @@ def _parameters(operation: Operation) -> dict[str, bool]:
 
 
 def _wrong_parameters(given: QueryDict, takes_many: Mapping[str, bool]) -> dict[str, str]:
-    """By name, up to MOST_NAMED of them, what is wrong."""
+    """Messages about the wrong parameters, by name, up to MOST_NAMED."""
     wrong: dict[str, str] = {}
     for name, values in given.lists():
         if len(wrong) == MOST_NAMED:
@@ -217,8 +223,11 @@ def _advice(name: str, known: list[str]) -> str:
     return f"There is no such parameter. Those of this address are: {', '.join(sorted(known))}."
 
 
+# --- requests
+
+
 def bearer_token(request: HttpRequest) -> str:
-    """The access token that comes with the request; empty if none does."""
+    """The access token of the request; empty if there is none."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
@@ -232,18 +241,19 @@ class UnsupportedMediaType(ApiError):
 
     status = 415
     headers = {"Accept": "application/json"}
-
-    def __init__(self) -> None:
-        super().__init__("Send the body as `Content-Type: application/json`, in UTF-8.")
+    detail = "Send the body as `Content-Type: application/json`, in UTF-8."
 
 
 def json_body(request: HttpRequest) -> Any:
-    """The body, by RFC 8259 to the letter, and without a name that is given twice.
+    """The parsed body, strictly by RFC 8259, without duplicate names.
+
+    It is parsed once. A throttle with a parser of its own would disagree with the operation on the
+    account that the body names.
 
     Raises:
-        UnsupportedMediaType: It is of another content type.
+        UnsupportedMediaType: The content type is not JSON.
         Unprocessable: A name is given twice.
-        ValueError: It is not JSON.
+        ValueError: The body is not JSON.
     """
     if _READ not in request.META:
         if request.body and not _is_json(request):
@@ -252,17 +262,29 @@ def json_body(request: HttpRequest) -> Any:
     return request.META[_READ]
 
 
+class JsonParser(Parser):
+    def parse_body(self, request: HttpRequest) -> Any:
+        return json_body(request)
+
+
+class JsonRenderer(BaseRenderer):
+    media_type = "application/json"
+
+    def render(self, request: HttpRequest, data: Any, *, response_status: int) -> bytes:
+        return orjson.dumps(data)
+
+
 def _is_json(request: HttpRequest) -> bool:
     types = {"application/json"}
     if request.method == "PATCH":
-        types.add("application/merge-patch+json")  # RFC 7396, as which every PATCH is read
+        types.add("application/merge-patch+json")  # RFC 7396, the meaning of every PATCH
     charset = (request.content_params or {}).get("charset", "").strip("\"' ").lower()
     return (request.content_type or "").lower() in types and charset in _CHARSETS
 
 
 def json_of(text: bytes | str) -> Any:
-    """The value of a JSON text, as `json_body` reads it."""
-    orjson.loads(text)  # is strict about numbers and depth, but takes the last of two names
+    """The value of a JSON text, by the rules of `json_body`."""
+    orjson.loads(text)  # It is strict about numbers and depth, but accepts duplicate names.
     return json.loads(text, object_pairs_hook=_without_duplicates)
 
 

@@ -1,4 +1,4 @@
-"""What happens to every request: an id, errors in one shape, and cache headers."""
+"""The middleware of every request: id, path, HEAD and OPTIONS, CORS, errors, and headers."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 _usable_id = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
 
-#: Answers below these paths are for programs: an error there is never HTML.
+#: Responses below these paths are for programs: an error there is never HTML.
 API_PATHS = ("/api", "/graphql", "/health", "/media")
 
 
 def request_id_of(given: str) -> str:
-    """The client's own identifier if it is usable, else a new one."""
+    """The identifier of the client if it is usable, else a new one."""
     return given if _usable_id.fullmatch(given) else uuid.uuid4().hex
 
 
@@ -36,8 +36,8 @@ def request_id(get_response: GetResponse) -> GetResponse:
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         identifier = request_id_of(request.headers.get("X-Request-ID", ""))
-        # Not reset in the end: Django logs the status after the middleware. The next request of
-        # this thread sets its own.
+        # It is not reset: Django logs the status after the middleware, and the next request of this
+        # thread sets its own.
         request_id_variable.set(identifier)
         response = get_response(request)
         response["X-Request-ID"] = identifier
@@ -47,11 +47,11 @@ def request_id(get_response: GetResponse) -> GetResponse:
 
 
 def one_path(get_response: GetResponse) -> GetResponse:
-    """Take an address with a trailing slash and one without it for the same.
+    """Treat an address with a trailing slash and one without it as the same.
 
-    Admin pages have the slash, as their relative links need it, and all else has none. A browser is
-    redirected to the right form of an admin page. Any other request is answered as it is, since a
-    redirect would lose the body of a POST. Whatever comes next sees one form only.
+    Admin pages have the slash, as their relative links need it, and all other addresses have none.
+    A browser is redirected to the right form of an admin page. Other requests are answered at
+    once, since a redirect would lose the body of a POST. Later middleware sees one form only.
     """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
@@ -70,16 +70,16 @@ def one_path(get_response: GetResponse) -> GetResponse:
 
 
 def _policy(**directives: str) -> str:
-    """A Content-Security-Policy: everything from this site, but for what is named."""
-    # A poster or a trailer may be at any address that staff have entered.
+    """A Content-Security-Policy: everything from this site, except the named directives."""
+    # Staff may have entered any address of a poster or a trailer.
     shown = {"img_src": "'self' data: https:", "media_src": "'self' https:"}
     closed = {"object_src": "'none'", "base_uri": "'none'", "form_action": "'self'"}
     named = {"default_src": "'self'", **shown, **closed, "frame_ancestors": "'none'", **directives}
     return "; ".join(f"{name.replace('_', '-')} {sources}" for name, sources in named.items())
 
 
-#: By the beginning of the path. Inline scripts are allowed nowhere. Alpine, which Unfold is made
-#: with, evaluates the expressions in its attributes; Swagger and Redoc make styles while they run.
+#: Policies by the beginning of the path. Inline scripts are allowed nowhere. Unfold uses Alpine,
+#: which evaluates expressions in attributes; Swagger and Redoc make styles while they run.
 _INLINE_STYLES = "'self' 'unsafe-inline'"
 POLICIES = {
     "/admin/": _policy(script_src="'self' 'unsafe-eval'", style_src=_INLINE_STYLES),
@@ -90,7 +90,7 @@ POLICIES = {
 
 
 def content_security(get_response: GetResponse) -> GetResponse:
-    """Tell browsers what a page may load and do: an injected script is not run."""
+    """Tell browsers what a page may load and do, so that they run no injected script."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
@@ -112,7 +112,7 @@ _DETAILS = {
 
 
 def problems(get_response: GetResponse) -> GetResponse:
-    """Give the errors that Django answers itself the shape of all others."""
+    """Make problem documents of the errors that Django answers itself."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
@@ -133,7 +133,7 @@ def problems(get_response: GetResponse) -> GetResponse:
 
 
 def _refusal(request: HttpRequest, error: Exception) -> HttpResponse | None:
-    """The response to what a view outside of the API, such as the admin, lets through."""
+    """The response to an error that a view outside the API, such as the admin, does not catch."""
     if isinstance(error, ApiError):
         return error.response()
     if isinstance(error, (OperationalError, InterfaceError)):
@@ -143,7 +143,7 @@ def _refusal(request: HttpRequest, error: Exception) -> HttpResponse | None:
 
 
 def cache_headers(get_response: GetResponse) -> GetResponse:
-    """An answer that does not say how long it keeps is not kept."""
+    """Forbid caching of responses that do not say how long they may be cached."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
@@ -154,7 +154,8 @@ def cache_headers(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
-CorsGetResponse = Callable[[HttpRequest], HttpResponseBase]
+# --- CORS: pages of other sites may use the API (the Fetch standard). Credentials are never
+# allowed: the API has no cookies, and tokens are sent by the page's own code.
 
 EVERY_SITE = "*"
 SAFE_METHODS = ("GET", "HEAD")
@@ -166,7 +167,7 @@ EXPOSED_HEADERS = "Cache-Status, Content-Disposition, ETag, Location, Retry-Afte
 MAX_AGE_S = 600
 
 
-def cors(get_response: CorsGetResponse) -> CorsGetResponse:
+def cors(get_response: GetResponse) -> GetResponse:
     """Answer preflights, and say in each response of the API which site may read it."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
@@ -200,7 +201,7 @@ def _preflight(request: HttpRequest) -> HttpResponse:
 
 
 def _allow(request: HttpRequest, response: HttpResponseBase) -> None:
-    """Every site may read what is public; a named one may read all."""
+    """Every site may read public responses; a named site may read all."""
     origins = settings.CORS_ALLOWED_ORIGINS
     is_public = (
         request.method in (*SAFE_METHODS, "OPTIONS") and "HTTP_AUTHORIZATION" not in request.META
@@ -215,19 +216,19 @@ def _allow(request: HttpRequest, response: HttpResponseBase) -> None:
     response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
 
 
-MethodsGetResponse = Callable[[HttpRequest], HttpResponseBase]
+# --- HEAD and OPTIONS, which no view needs code for
 
 READABLE = ("GET", "HEAD", "OPTIONS")
-#: A file has parts for GET alone (RFC 9110, 14.2).
+#: Only GET has parts of a file (RFC 9110, 14.2).
 _GET_ALONE = ("HTTP_RANGE", "HTTP_IF_RANGE")
 
 
-def methods(get_response: MethodsGetResponse) -> MethodsGetResponse:
+def methods(get_response: GetResponse) -> GetResponse:
     """Answer HEAD as GET without its body, and OPTIONS with what the address allows."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         if "HTTP_TRANSFER_ENCODING" in request.META:
-            # Our web server reads chunks and says how long they are. `runserver` cannot.
+            # granian reads chunks and gives their length. `runserver` cannot.
             return problem(411, "A request needs a Content-Length here.")
         if request.method == "HEAD":
             return _head(request, get_response)
@@ -241,10 +242,10 @@ def methods(get_response: MethodsGetResponse) -> MethodsGetResponse:
     return middleware
 
 
-def _head(request: HttpRequest, get_response: MethodsGetResponse) -> HttpResponseBase:
+def _head(request: HttpRequest, get_response: GetResponse) -> HttpResponseBase:
     for name in _GET_ALONE:
         request.META.pop(name, None)
-    request.__dict__.pop("headers", None)  # made of META when it is first used
+    request.__dict__.pop("headers", None)  # computed from META on first use
     request.method = "GET"
     try:
         response = get_response(request)
@@ -263,7 +264,7 @@ def _head(request: HttpRequest, get_response: MethodsGetResponse) -> HttpRespons
 
 
 def _options(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    """The methods, from the refusal of OPTIONS where a view refuses it."""
+    """The allowed methods, by the 405 of a view that refuses OPTIONS."""
     is_file = request.path.startswith(settings.STATIC_URL)
     if response.status_code >= 400 and response.status_code != 405 and not is_file:
         return response

@@ -1,4 +1,4 @@
-"""What the office's pages of all apps have in common."""
+"""Base classes of the model admins of all apps."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ ENTRIES_A_PAGE = 50
 def label_column(
     *, description: str, ordering: str, label: Mapping[str, str]
 ) -> Callable[[Callable[..., tuple[str, str]]], Callable[..., tuple[str, str]]]:
-    """A column of a key and its text, shown in the colour that `label` gives the key."""
+    """A column of keys and their texts, each in the colour that `label` gives the key."""
     decorate: Callable[[Any], Any] = display(
         description=description, ordering=ordering, label=dict(label)
     )
@@ -55,7 +55,7 @@ def label_column(
 
 
 class EstimatedPaginator(Paginator[Any]):
-    """Takes the planner's estimate for a whole table: to count a million rows takes a second."""
+    """Uses the planner's estimate for a whole table: to count a million rows takes a second."""
 
     @cached_property
     def count(self) -> int:
@@ -72,7 +72,7 @@ class EstimatedPaginator(Paginator[Any]):
 
 
 class FormRefusal(Exception):
-    """What a form cannot know of its entries before they are written."""
+    """An error of a form that is known only when its entries are written."""
 
     def __init__(self, field: str | None, message: str) -> None:
         super().__init__(message)
@@ -87,8 +87,8 @@ class FormRefusal(Exception):
             return cls(None, error.detail)
         return cls(None, "Somebody else has saved the same at this moment. Look, and try again.")
 
-    def told_by(self, form: type[ModelForm[Any]]) -> type[ModelForm[Any]]:
-        """The form, as it comes back with this."""
+    def added_to(self, form: type[ModelForm[Any]]) -> type[ModelForm[Any]]:
+        """The form with this error, as staff see it next."""
         refusal = self
 
         class Refused(form):  # type: ignore[misc, valid-type]
@@ -101,7 +101,7 @@ class FormRefusal(Exception):
 
 
 class StaffPermissions(BaseModelAdmin[M]):
-    """Staff may here what they may through the API, whatever Django's permissions say."""
+    """Staff may do the same as through the API, without Django's permissions."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return _is_staff(request)
@@ -124,31 +124,31 @@ def _is_staff(request: HttpRequest) -> bool:
 
 
 class CinemaModelAdmin(ModelAdmin[M]):
-    """A model's pages, whose history is the audit log.
+    """The admin of a model, with the audit log as its history.
 
-    Django's own log is not written: it knows the admin alone, and holds names and addresses.
+    Django's own log is not written: it covers the admin alone, and has names and addresses in it.
     """
 
-    #: What the audit log calls the model; empty if it does not know it.
+    #: The name of the model in the audit log. None: it has no entries.
     audited: AuditedModel | None = None
     paginator = EstimatedPaginator
     show_full_result_count = False
-    # To count for each choice of each filter takes seconds.
+    # A count for each choice of each filter takes seconds.
     show_facets = ShowFacets.NEVER
     list_per_page = 50
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
-        """The list. A filter whose value fits no column leads to the list without filters."""
+        """The list. A filter with a value that fits no column leads to the list without filters."""
         try:
             return super().get_changelist_instance(request)
         except (ValueError, OverflowError, DataError) as error:
-            # Django turns only errors of building the query into this, not those of running it.
+            # Django raises this for errors of building the query alone, not of running it.
             if not request.GET or ERROR_FLAG in request.GET:
                 raise
             raise IncorrectLookupParameters from error
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[M], *args: Any) -> Any:
-        """Perform an action; its rows are given by the ids of a form, which anybody can write."""
+        """Perform an action on the rows whose ids the form has; the ids may be forged."""
         key = self.opts.pk
         try:
             for text in request.POST.getlist(ACTION_CHECKBOX_NAME):
@@ -159,12 +159,12 @@ class CinemaModelAdmin(ModelAdmin[M]):
         return super().response_action(request, queryset, *args)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        """Initial values of the form from the query string, without those that no field takes."""
+        """Initial values from the query string, without those that no field takes."""
         given = super().get_changeform_initial_data(request)
         return {name: value for name, text in given.items() for value in self._usable(name, text)}
 
     def _usable(self, name: str, value: Any) -> list[Any]:
-        """A list with the value of a field, or an empty one."""
+        """A list with the value, or an empty one if the field does not take it."""
         try:
             field: Any = self.opts.get_field(name)
             if field.many_to_many:
@@ -184,7 +184,7 @@ class CinemaModelAdmin(ModelAdmin[M]):
     ) -> Any:
         form = super().get_form(request, obj, change=change, **options)
         refusal: FormRefusal | None = getattr(request, "refusal", None)
-        return form if refusal is None else refusal.told_by(form)
+        return form if refusal is None else refusal.added_to(form)
 
     def changeform_view(
         self,
@@ -193,7 +193,7 @@ class CinemaModelAdmin(ModelAdmin[M]):
         form_url: str = "",
         extra_context: Any = None,
     ) -> HttpResponse:
-        """What is refused only when it is written comes back in the form, with all its entries."""
+        """Show a form again, with its entries, if an error comes up only when they are written."""
         if request.GET.get(TO_FIELD_VAR) == "":
             raise SuspiciousOperation("an empty _to_field")
         show = super().changeform_view
@@ -229,10 +229,10 @@ class CinemaModelAdmin(ModelAdmin[M]):
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: Any = None
     ) -> HttpResponse:
-        """Who changed it and what belongs to it, when and how."""
+        """The changes of the row and of what belongs to it."""
         found = self.get_object(request, unquote(object_id))
         if found is None:
-            # Django's own, which its stubs do not know.
+            # A method of Django that its stubs do not know.
             gone: HttpResponse = self._get_obj_does_not_exist_redirect(  # type: ignore[attr-defined]
                 request, self.opts, object_id
             )
@@ -251,19 +251,19 @@ class CinemaModelAdmin(ModelAdmin[M]):
             "told": present([*page.object_list]),
             **(extra_context or {}),
         }
-        return TemplateResponse(request, "office/history.html", context)
+        return TemplateResponse(request, "admin_site/history.html", context)
 
 
 class StaffModelAdmin(StaffPermissions[M], CinemaModelAdmin[M]):
-    """For all of the staff."""
+    """A model admin for all staff."""
 
 
 class StaffInline(StaffPermissions[Any], TabularInline[Any, Any]):
-    """For all of the staff."""
+    """An inline for all staff."""
 
 
 class ReadOnlyPermissions:
-    """To look at."""
+    """Rows that staff only look at."""
 
     def has_add_permission(self, request: HttpRequest, obj: object | None = None) -> bool:
         return False

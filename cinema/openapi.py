@@ -1,4 +1,4 @@
-"""The OpenAPI document, brought to what the specification and a reader of Swagger expect."""
+"""Corrections of the OpenAPI document that Django Ninja makes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from cinema.errors import CONTENT_TYPE
 from cinema.http import JSON
 
-#: Every operation that asks the database can find it away.
+#: The database can be away for every operation.
 AWAY = HTTPStatus.SERVICE_UNAVAILABLE
 #: Every operation that answers JSON refuses query parameters that it does not have.
 UNPROCESSABLE = HTTPStatus.UNPROCESSABLE_ENTITY
-#: Every operation counts: by address or by account, and some by limits of their own.
+#: Rate limits count every operation.
 TOO_MANY = HTTPStatus.TOO_MANY_REQUESTS
-#: A report of what is away is no problem document: monitors read it as they read one with 200.
+#: A health report is no problem document: monitors read it as one with status 200.
 HEALTH_REPORT = {"schema": {"$ref": "#/components/schemas/HealthOut"}}
 #: Every operation with a JSON body.
 OTHER_TYPE = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
@@ -26,9 +26,9 @@ RETRY_AFTER = {
 
 
 def polish(document: dict[str, Any]) -> None:
-    """Change the document, as Django Ninja makes it, in place."""
+    """Correct the document in place."""
     schemes = document.get("components", {}).get("securitySchemes", {})
-    # Ninja names a scheme after each class; all are the one token.
+    # Ninja names a scheme after each class. All of them use the same token.
     document["components"]["securitySchemes"] = {"Bearer": next(iter(schemes.values()))}
     for operation in _operations(document):
         _summarise(operation)
@@ -36,7 +36,7 @@ def polish(document: dict[str, Any]) -> None:
             is_optional = any("Anyone" in scheme for scheme in operation["security"])
             operation["security"] = [*([{}] if is_optional else []), {"Bearer": []}]
         for parameter in operation.get("parameters", []):
-            # A list is the form of a schema; a parameter's own would be an object.
+            # Examples of a schema are a list. Those of a parameter would be an object.
             parameter.pop("examples", None)
         _unwrap_body(operation)
         _describe_errors(operation)
@@ -48,7 +48,7 @@ def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _summarise(operation: dict[str, Any]) -> None:
-    """The first sentence of the docstring says more than the function's name."""
+    """Take the summary from the first sentence of the docstring, not from the function's name."""
     first, _, rest = operation.pop("description", "").strip().partition(". ")
     operation["summary"] = first.rstrip(".") or operation["summary"]
     if rest:
@@ -56,7 +56,7 @@ def _summarise(operation: dict[str, Any]) -> None:
 
 
 def _unwrap_body(operation: dict[str, Any]) -> None:
-    """A body that may be left out is its schema too, not all of one schema with a default."""
+    """Describe an optional body by its schema, not by `allOf` of one schema with a default."""
     for content in operation.get("requestBody", {}).get("content", {}).values():
         if len(schemas := content["schema"].get("allOf", ())) == 1:
             content["schema"] = schemas[0]

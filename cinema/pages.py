@@ -1,4 +1,4 @@
-"""The pages for people."""
+"""The pages for viewers: the programme, and those that mailed links open."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CALENDAR_PATH = f"/api/v1/programme.ics?days={SUBSCRIBED_DAYS}"
 
 @require_safe
 def welcome(request: HttpRequest) -> HttpResponse:
-    """The week's programme, made once for each change as its other documents are."""
+    """The programme of the week, built once for each version of the catalogue."""
     try:
         return programme_response(build_welcome, ProgrammeQuery.of_days(DEFAULT_DAYS))
     except (OperationalError, InterfaceError):
@@ -63,7 +63,7 @@ def build_welcome(query: ProgrammeQuery, snapshot: Snapshot) -> Document:
 
 
 def _subscriptions() -> dict[str, str]:
-    """Addresses by which a calendar takes the programme in and keeps it up to date."""
+    """Addresses by which calendars subscribe to the programme."""
     webcal = f"webcal://{absolute_url(CALENDAR_PATH).partition('://')[2]}"
     google = "https://calendar.google.com/calendar/r?" + urlencode({"cid": webcal})
     return {"webcal": webcal, "google_calendar": google}
@@ -85,7 +85,7 @@ def _by_start(movies: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _languages(screening: dict[str, Any], movie: dict[str, Any]) -> str:
-    """As in "subtitled, French, English subtitles"; without the version if it is the original."""
+    """Such as "subtitled, French, English subtitles". The original version is not named."""
     shown = Movie(original_language=movie["original_language"])
     spoken = screening["language"] or shown.language_of(screening["version"])
     facts = [
@@ -96,7 +96,8 @@ def _languages(screening: dict[str, Any], movie: dict[str, Any]) -> str:
     return ", ".join(fact for fact in facts if fact)
 
 
-#: Nothing from elsewhere, nothing within: a page that holds a token runs our script alone.
+#: The token of a mailed link is behind a `#`, which browsers do not send: it reaches the API in a
+#: body, and no log. A page with a token runs our own script alone.
 ACCOUNT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -110,7 +111,7 @@ def verify_email(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def reset_password(request: HttpRequest) -> HttpResponse:
-    """Without a token it is where one asks for the link."""
+    """Without a token, the page asks for the address to mail a link to."""
     return _account_page(request, "cinema/reset_password.html")
 
 

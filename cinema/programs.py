@@ -1,65 +1,85 @@
-"""The three programs that Cinema is made of, and how each is started.
+"""The programs that Cinema consists of, and the command of each.
 
-`python -m cinema.programs worker` becomes the worker: compose.yaml starts what `make run` starts.
-More arguments are added to its command: `python -m cinema.programs worker --queues=training`.
+`python -m cinema.programs worker` becomes the worker. `make run` and compose.yaml start the same
+commands. Further arguments are added: `python -m cinema.programs worker --queues=training`.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import sys
+from collections.abc import Callable
 
 from django.conf import settings
 
-from cinema.development.processes import Child
-
 ENVIRONMENT = {
-    "MALLOC_ARENA_MAX": "2",  # glibc keeps an arena for each thread otherwise
-    "PYTHONDONTWRITEBYTECODE": "",  # each process would compile all of Django by itself
+    "MALLOC_ARENA_MAX": "2",  # otherwise glibc keeps an arena for each thread
+    "PYTHONDONTWRITEBYTECODE": "",  # otherwise each process compiles all of Django
     "PYTHONUNBUFFERED": "1",
 }
+_FOREVER_S = str(2**31 - 1)
 
 
-def programs() -> list[Child]:
-    """The web and, with ENABLE_BACKGROUND_JOBS, the worker and beat."""
+def commands() -> dict[str, list[str]]:
+    """The command of each program, by its name."""
     log_level = f"--loglevel={settings.LOG_LEVEL}"
-    alone = ["--without-mingle", "--without-gossip"]  # which nothing here needs: a second less
-    web = [
-        "granian", "--interface=rsgi", f"--host={settings.HOST}", f"--port={settings.PORT}",
-        f"--workers={settings.WEB_WORKERS}", "--respawn-failed-workers",
-        "--workers-kill-timeout=2", "--no-ws",
-        # With HTTP/2 beside it, granian waits without limit for the first byte of a connection.
-        "--http=1", "--http1-header-read-timeout=15000",
-        "cinema.web.application:application",
-    ]  # fmt: skip
-    # It serves both queues: a training runs in a process of its own (`cinema/task_process.py`).
-    worker = [
-        "celery", "--app=cinema", "worker", "--pool=gevent", "--concurrency=20",
-        "--hostname=worker@%h", *alone, log_level,
-    ]  # fmt: skip
-    beat = ["celery", "--app=cinema", "beat", "--pidfile=", log_level]
-    jobs = {"worker": worker, "beat": beat}
-    commands = {"web": web, **(jobs if settings.ENABLE_BACKGROUND_JOBS else {})}
-    return [
-        Child(
-            name=name,
-            command=[sys.executable, "-m", *command],
-            home=settings.CINEMA_HOME,
-            environment=ENVIRONMENT,
-            directory=settings.BASE_DIR,
-        )
-        for name, command in commands.items()
-    ]
+    programs = {
+        "web": [
+            "granian", "--interface=rsgi", f"--host={settings.HOST}", f"--port={settings.PORT}",
+            f"--workers={settings.WEB_WORKERS}", "--respawn-failed-workers",
+            "--workers-kill-timeout=2", "--no-ws",
+            # With HTTP/2, granian waits without limit for the first byte of a connection.
+            "--http=1", "--http1-header-read-timeout=15000",
+            "cinema.web.application:application",
+        ],
+        # It serves both queues: a training runs in a process of its own (cinema/task_process.py).
+        "worker": [
+            "celery", "--app=cinema", "worker", "--pool=gevent", "--concurrency=20",
+            "--hostname=worker@%h",
+            # Workers need nothing of each other. This saves a second at the start.
+            "--without-mingle", "--without-gossip", log_level,
+        ],
+        "beat": ["celery", "--app=cinema", "beat", "--pidfile=", log_level],
+    }  # fmt: skip
+    return {name: [sys.executable, "-m", *command] for name, command in programs.items()}
+
+
+def enabled_commands() -> dict[str, list[str]]:
+    """The commands of the programs that have work: the web alone without background jobs."""
+    every = commands()
+    return every if settings.ENABLE_BACKGROUND_JOBS else {"web": every["web"]}
+
+
+def die_with_parent(number: signal.Signals, parent: int) -> Callable[[], None] | None:
+    """A function that asks Linux to signal this process when its parent dies. None elsewhere."""
+    if sys.platform != "linux":
+        return None
+    # Loaded here: between fork and exec the function itself must not load anything.
+    libc = ctypes.CDLL(None)
+    set_parent_death_signal = 1
+
+    def ask() -> None:
+        libc.prctl(set_parent_death_signal, int(number))
+        if os.getppid() != parent:  # it died between fork and prctl
+            os._exit(1)
+
+    return ask
 
 
 def main(arguments: list[str]) -> None:
-    """Become the program that is named first. The other arguments are added to its command."""
+    """Become the program that is named first."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cinema.settings")
-    commands = {program.name: program.command for program in programs()}
+    every, enabled = commands(), enabled_commands()
     name, *added = arguments or [""]
-    if name not in commands:
-        sys.exit(f"usage: python -m cinema.programs {'|'.join(commands)} [ARGUMENT ...]")
-    command = [*commands[name], *added]
+    if name not in every:
+        sys.exit(f"usage: python -m cinema.programs {'|'.join(every)} [ARGUMENT ...]")
+    if name not in enabled:
+        # A container that ended would be started again and again.
+        sys.stderr.write(f"ENABLE_BACKGROUND_JOBS is false: {name} waits and does nothing.\n")
+        os.execvp("sleep", ["sleep", _FOREVER_S])  # noqa: S606, S607
+    command = [*every[name], *added]
     os.execve(command[0], command, {**os.environ, **ENVIRONMENT})  # noqa: S606
 
 

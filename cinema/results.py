@@ -1,4 +1,4 @@
-"""Result records that a task can do without for a moment."""
+"""The result backend: records of tasks that a short absence of Postgres does not stop."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ log = logging.getLogger(__name__)
 
 
 class ForgivingDatabaseBackend(DatabaseBackend):  # type: ignore[misc]  # untyped
-    """Goes on when a record cannot be written.
+    """Continues when a record cannot be written.
 
-    Celery lets such an error end the greenlet before the message is acknowledged: after some
-    minutes without Postgres no place of the worker would be left.
+    In Celery such an error ends the greenlet before the message is acknowledged: after some
+    minutes without Postgres the worker would have no free place left.
     """
 
     def _store_result(
@@ -29,16 +29,17 @@ class ForgivingDatabaseBackend(DatabaseBackend):  # type: ignore[misc]  # untype
         request: Any = None,
         using: str | None = None,
     ) -> Any:
-        told = traceback and without_values(traceback)
+        shown = traceback and without_values(traceback)
         try:
-            return super()._store_result(task_id, _told(result), status, told, request, using)
+            result = _without_values(result)
+            return super()._store_result(task_id, result, status, shown, request, using)
         except (OperationalError, InterfaceError) as error:
             log.warning("%s of task %s is not recorded: %s", status, task_id, error)
             return result
 
 
-def _told(result: Any) -> Any:
-    """A failure without what the database said of the row that it refused."""
+def _without_values(result: Any) -> Any:
+    """A failure without the values that the database repeats of a row that it refused."""
     if isinstance(result, dict) and "exc_message" in result:
         return {**result, "exc_message": without_values(str(result["exc_message"]))}
     return result

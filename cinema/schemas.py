@@ -1,4 +1,4 @@
-"""What the schemas of all apps share: pages, and text that can be stored and shown."""
+"""Shared parts of schemas: pagination, and text and dates that can be stored and shown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,19 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from ninja import Field, Schema
 from ninja.pagination import PaginationBase
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    ConfigDict,
+    StringConstraints,
+)
+
+
+class StrictSchema(Schema):
+    """A payload that refuses fields which it does not declare."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class Pagination(Schema):
@@ -28,7 +40,7 @@ class Pagination(Schema):
 
 
 class Paginated(PaginationBase):
-    """`?page=` and `?per_page=`, answered with `data` and `pagination`. Past the end is empty."""
+    """`?page=` and `?per_page=`, with `data` and `pagination` in the response."""
 
     class Input(Schema):
         page: int = Field(1, ge=1, le=1_000_000_000)
@@ -56,17 +68,17 @@ class Paginated(PaginationBase):
 
 
 def page_rows(queryset: QuerySet[Any], asked: Paginated.Input) -> tuple[Iterable[Any], Pagination]:
-    """The rows of a page, and which page it is of how many."""
+    """The rows of a page, and the numbers of the page and of all pages."""
     total = queryset.count()
     rows = _rows(queryset, asked, total) if asked.start < total else []
     return rows, Pagination.of(asked, total)
 
 
 def _rows(queryset: QuerySet[Any], asked: Paginated.Input, total: int) -> QuerySet[Any]:
-    """Those of one page, found from the nearer end.
+    """The rows of a page, found from the nearer end.
 
-    By their keys alone, as an index that holds what one filters and orders by has those. The rows
-    that are passed over are then not even looked at.
+    The subquery reads keys alone, from an index on the filter and the order, so that Postgres does
+    not read the skipped rows.
     """
     keys, end = queryset.values("pk"), min(asked.end, total)
     if asked.start > total // 2:
@@ -76,11 +88,11 @@ def _rows(queryset: QuerySet[Any], asked: Paginated.Input, total: int) -> QueryS
     return queryset.filter(pk__in=keys)
 
 
-#: Of a row, in a payload. Strict: no "4" and no true.
+#: The id of a row in a payload; neither "4" nor true is one.
 RowId = Annotated[int, Field(ge=1, le=2**63 - 1, strict=True)]
 
 SURROGATES = re.compile(r"[\ud800-\udfff]")
-#: But for those that are white space.
+#: Without those that are white space.
 CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
 
 
@@ -92,7 +104,7 @@ def _clean(text: str) -> str:
     """
     if SURROGATES.search(text):
         raise ValueError("the text is not valid Unicode")
-    # Without control characters first, or what they kept apart would not be composed.
+    # Control characters go first: characters that they separate would not be composed.
     return " ".join(unicodedata.normalize("NFC", CONTROLS.sub("", text)).split())
 
 
@@ -107,21 +119,21 @@ Line = Annotated[
     str,
     StringConstraints(max_length=500),
     AfterValidator(_clean),
-    StringConstraints(max_length=500),  # once more: NFC can make a text longer
+    StringConstraints(max_length=500),  # NFC can make a text longer.
 ]
-#: One line of text that says something.
+#: One line of text that is not blank.
 Name = Annotated[Line, AfterValidator(_not_blank)]
 
 
 def _written_out(value: object) -> object:
-    """Refuse a number, which Pydantic would take for seconds since 1970."""
+    """Refuse a number, which Pydantic would read as seconds since 1970."""
     if not isinstance(value, date) and not re.match(r"\d{4}-\d\d-\d\d", str(value)):
         raise ValueError("expected a date as in 2026-12-03")
     return value
 
 
 def is_within_years(value: date) -> bool:
-    """Whether no time zone's offset takes it beyond what Python and Postgres can hold."""
+    """Whether the date stays within the range of Python and Postgres in every time zone."""
     return 1870 <= value.year <= 2200
 
 

@@ -1,8 +1,8 @@
-"""Minutes of computing, taken out of a task into a process of its own.
+"""Runs minutes of computing in a process of its own, outside the worker.
 
-In a pool of greenlets or threads, or in a solo worker, it would hold up every other task, and a
-forked process hangs if its parent ever ran OpenMP. A new process works under every pool, needs no
-time limit of the pool, and gives its memory back.
+In a pool of greenlets or threads, or in a solo worker, computing would block every other task, and
+a forked process hangs if its parent ever ran OpenMP. A new process works under every pool, needs no
+time limit of the pool, and returns its memory.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from cinema.celery import SERVER_AWAY, lower_priority
-from cinema.development.processes import die_with_parent
 from cinema.logs import without_values
+from cinema.programs import die_with_parent
 
 log = logging.getLogger(__name__)
 
-#: Held while a process runs: two at once would take twice the memory, and no less time.
+#: Held while a process runs: two at once take twice the memory and no less time.
 _one_at_a_time = threading.Lock()
 #: Exit status of a process whose function raised an error; the error is on its standard output.
 FAILED = 1
@@ -43,9 +43,9 @@ class ProcessLost(ConnectionError):
 
 
 def run_in_process(function: str, *arguments: Any, time_limit_s: float) -> Any:
-    """Call a function in a new process, or right here where no worker carries out the task.
+    """Call a function in a new process, or in this one outside a worker.
 
-    The process ends with this one, however that dies.
+    The new process dies with this one.
 
     Args:
         function: Its dotted name. Arguments and result must be JSON.
@@ -86,25 +86,25 @@ def _result(function: str, status: int, answer: bytes) -> Any:
         raise ProcessLost(f"The process of {function} was killed by signal {-status}.")
     if status not in (0, FAILED) or not answer:
         raise ProcessFailed(f"The process of {function} ended with status {status}.")
-    told = json.loads(answer)
+    outcome = json.loads(answer)
     if status == FAILED:
-        raise (ProcessLost if told["is_server_away"] else ProcessFailed)(told["error"])
-    return told["result"]
+        raise (ProcessLost if outcome["is_server_away"] else ProcessFailed)(outcome["error"])
+    return outcome["result"]
 
 
 def main() -> None:
     function, arguments, parent = sys.argv[1:]
     if die := die_with_parent(signal.SIGKILL, int(parent)):
         die()
-    # Ctrl-C reaches all processes of a terminal. The worker waits for its task, then ends.
+    # Ctrl-C reaches all processes of a terminal, and the worker waits for its task before it ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as answer:
-        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # for all that a library prints
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # for the output of libraries
         django.setup()
         call = import_string(function)
         lower_priority()  # only now: at a low priority the imports take a minute on a busy machine
-        status, told = _outcome(call, json.loads(arguments))
-        json.dump(told, answer)
+        status, outcome = _outcome(call, json.loads(arguments))
+        json.dump(outcome, answer)
     sys.exit(status)
 
 
@@ -113,8 +113,8 @@ def _outcome(call: Any, arguments: list[Any]) -> tuple[int, dict[str, Any]]:
         return 0, {"result": call(*arguments)}
     except Exception as error:
         log.exception("%s failed", getattr(call, "__name__", call))
-        told = without_values(f"{type(error).__name__}: {error}")
-        return FAILED, {"error": told, "is_server_away": isinstance(error, SERVER_AWAY)}
+        shown = without_values(f"{type(error).__name__}: {error}")
+        return FAILED, {"error": shown, "is_server_away": isinstance(error, SERVER_AWAY)}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The address space, assembled."""
+"""All addresses of the server."""
 
 from django.conf import settings
 from django.contrib import admin
@@ -22,7 +22,7 @@ urlpatterns = [
     path("", welcome, name="welcome"),
     path("account/verify-email", pages.verify_email),
     path("account/reset-password", pages.reset_password),
-    # Load balancers ask without the base path; `cinema.health` has the same below it.
+    # For load balancers, without the base path. The API has the same below it.
     path("health", health.ready),
     path("health/live", health.live),
     path("health/ready", health.ready),
@@ -34,6 +34,6 @@ urlpatterns = [
     path("graphql", graphql),
     path("admin/second-factor/", second_factor_page, name="second-factor"),
     path("admin/", admin.site.urls),
-    # A bucket shows what is in it itself.
+    # A bucket serves its files itself.
     *([] if settings.MEDIA_BUCKET else [path("media/<path:name>", serve_media)]),
 ]

@@ -1,9 +1,15 @@
-"""How the settings read the environment: one variable, one cast, one error that names it."""
+"""Reads environment variables for `cinema.settings`.
+
+django-environ reads `.env` and parses the address of the database. Its own casts are not used: they
+take `DEBUG=maybe` for false, name no variable in an error, look up a password that begins with `$`
+as another variable, and show parts of a password in the traceback of a broken address.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Callable
 from datetime import time
 from email.utils import parseaddr
@@ -16,15 +22,46 @@ from django.core.exceptions import ImproperlyConfigured
 
 T = TypeVar("T")
 
+#: Variables of earlier versions, which are fixed now.
+FORMER_VARIABLES = (
+    "ACCESS_TOKEN_LIFETIME_S, CACHE_TIMEOUT_S, CATALOGUE_CHECK_INTERVAL_S, CATALOGUE_MAX_AGE_S, "
+    "CSRF_TRUSTED_ORIGINS, DATABASE_POOL_SIZE, DATABASE_TIMEOUT_S, DETAILS_LIFETIME_S, "
+    "EASE_MAX_ITEMS, EMAIL_TIMEOUT_S, FRESHNESS, GENRES_LIFETIME_S, GRAPHQL_MAX_ALIASES, "
+    "GRAPHQL_MAX_COST, GRAPHQL_MAX_DEPTH, GRAPHQL_MAX_TOKENS, HYBRID_WEIGHTS, "
+    "IMPRESSIONS_KEPT_DAYS, ITEM_KNN_WEIGHTING, LOCKOUT_ATTEMPTS, LOCKOUT_FIRST_PAUSE_S, "
+    "LOCKOUT_FORGET_S, LOCKOUT_LONGEST_PAUSE_S, MATCH_SHRINKAGE, MAX_SESSIONS, MEDIA_KEPT_S, "
+    "POPULAR_HALF_LIFE_DAYS, POPULAR_LIFETIME_S, POSTER_MAX_MB, POSTER_MAX_MEGAPIXELS, "
+    "RATING_PRIOR_COUNT, REFRESH_GRACE_S, REFRESH_TOKEN_LIFETIME_S, RELEASES_KEPT, "
+    "RELEASE_CHECK_INTERVAL_S, RESET_PASSWORD_LIFETIME_S, SEARCH_LIFETIME_S, SESSIONS_KEPT_DAYS, "
+    "SESSION_LIFETIME_DAYS, SIMILAR_CONTENT_SHARE, SIMILAR_LIFETIME_S, THROTTLE_GRAPHQL, "
+    "THROTTLE_REFRESH, THROTTLE_STAFF, THROTTLE_UPLOAD, TMDB_BASE_URL, TMDB_IMAGE_URL, "
+    "TMDB_POSTER_SIZE, TMDB_REQUESTS_PER_S, TRAINING_FACTORS, TRAINING_GATE_MARGIN, "
+    "TRENDING_LIFETIME_S, VERIFY_EMAIL_LIFETIME_S, VIEWER_IMPORT_MAX_MB, WEB_STATEMENT_TIMEOUT_S"
+)
+ENCODED = "in the password, the characters %/?#@: as %25 %2F %3F %23 %40 %3A"
+
+
+class Address(NamedTuple):
+    schemes: tuple[str, ...]
+    example: str
+
+
+POSTGRES = Address(("postgres", "postgresql"), "postgres://user:password@host:5432/name")
+REDIS = Address(("redis", "rediss", "unix"), "redis://:password@host:6379/0")
+BROKER = Address(
+    ("redis", "rediss", "redis+socket", "amqp", "amqps"),
+    "amqp://user:password@host:5672// or redis://:password@host:6379/1",
+)
+
 
 def read(name: str, cast: Callable[[str], T], default: str, *, form: str = "") -> T:
-    """The variable `name`, cast. An empty variable counts as unset.
+    """The value of a variable. An empty variable counts as unset.
 
-    `NAME_FILE` names a file that holds the value, as container engines hand over secrets.
+    `NAME_FILE` names a file with the value, as container engines provide secrets.
 
     Args:
-        form: Of a value that holds a secret: what it looks like. The error then shows this, and
-            neither the value nor the cast's own words, which may repeat a part of it.
+        form: The expected form of a value with a secret in it. An error then shows the form, and
+            neither the value nor the message of the cast, which may repeat a part of the value.
 
     Raises:
         ImproperlyConfigured: The cast refuses the value, the file cannot be read, or both
@@ -39,17 +76,29 @@ def read(name: str, cast: Callable[[str], T], default: str, *, form: str = "") -
         return cast(text or default)
     except (ValueError, KeyError, LookupError) as error:
         if form or name.endswith("_FILE"):
-            # `from None`: a traceback would show the cast's error all the same.
+            # `from None`: otherwise the traceback shows the error of the cast.
             expected = f": expected {form}" if form else ""
             raise ImproperlyConfigured(f"{name}=… cannot be used{expected}") from None
         raise ImproperlyConfigured(f"{name}={text!r} cannot be used: {error}") from error
+
+
+def read_address(name: str, form: Address, password_name: str) -> str:
+    """The address of a server, with the password of another variable if it has none itself."""
+    expected = f"{form.example}; {ENCODED}, or in {password_name} as it is"
+    url = read(name, server_url(*form.schemes), "", form=expected)
+    return with_password(url, read(password_name, str, ""))
+
+
+def warn_of_former_variables() -> None:
+    if ignored := [name for name in words(FORMER_VARIABLES) if os.environ.get(name)]:
+        warnings.warn(f"No variables any more, and ignored: {', '.join(ignored)}", stacklevel=2)
 
 
 def _read_file(name: str, path: str) -> str:
     try:
         if text := Path(path).read_text().strip():
             return text
-    except (OSError, ValueError) as error:  # ValueError: bytes that are no text, a NUL in the path
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a NUL in the path
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise ImproperlyConfigured(f"{name}={path!r} cannot be read: {reason}") from None
     raise ImproperlyConfigured(f"{name}={path!r} cannot be used: the file is empty")
@@ -67,20 +116,6 @@ def words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def origins(text: str) -> frozenset[str]:
-    """Origins of web pages, such as `https://www.example.org`, or `*` for every site."""
-    found = words(text)
-    for origin in found:
-        parts = urlsplit(origin)
-        if origin != "*" and (
-            parts.scheme not in ("http", "https")
-            or not parts.hostname
-            or origin != f"{parts.scheme}://{parts.netloc}".lower()
-        ):
-            raise ValueError(f"{origin!r} is not an origin, such as https://www.example.org")
-    return frozenset(found)
-
-
 def whole(minimum: int, maximum: int = 2**31 - 1) -> Callable[[str], int]:
     def cast(text: str) -> int:
         if not minimum <= (number := int(text)) <= maximum:
@@ -96,31 +131,16 @@ def fraction(text: str) -> float:
     return number
 
 
-def positive(text: str) -> float:
-    if not 0 < (number := float(text)) < float("inf"):
-        raise ValueError("expected a number above 0")
-    return number
-
-
 def time_of_day(text: str) -> time:
     if (at := time.fromisoformat(text)).tzinfo:
         raise ValueError("expected a time by the cinema's clock, as in 06:00")
     return at
 
 
-def one_of(*choices: str) -> Callable[[str], str]:
-    def cast(text: str) -> str:
-        if text not in choices:
-            raise ValueError(f"expected one of {', '.join(choices)}")
-        return text
-
-    return cast
-
-
-def matching(pattern: str, example: str) -> Callable[[str], str]:
+def matching(pattern: str, expected: str) -> Callable[[str], str]:
     def cast(text: str) -> str:
         if not re.fullmatch(pattern, text):
-            raise ValueError(f"expected something like {example}")
+            raise ValueError(f"expected {expected}")
         return text
 
     return cast
@@ -135,33 +155,31 @@ def some_of(*choices: str) -> Callable[[str], list[str]]:
     return cast
 
 
-def weight_table(text: str) -> dict[str, float]:
-    """`like=2,hide=-3,5=3` to a dictionary; every kind and every whole star must be there."""
-    table = {key.strip(): float(value) for key, _, value in (w.partition("=") for w in words(text))}
-    expected = {
-        "check-in", "favourite", "superlike", "like", "dislike", "seen", "hide",
-        "1", "2", "3", "4", "5",
-    }  # fmt: skip
-    if set(table) != expected:
-        raise ValueError(f"expected exactly these names: {', '.join(sorted(expected))}")
-    return table
-
-
-def shares_of(*names: str) -> Callable[[str], dict[str, float]]:
-    """`als=0.5,content=0.5` to a dictionary: each name, none below 0, and not all 0."""
+def weight_table(*names: str) -> Callable[[str], dict[str, float]]:
+    """`like=2,hide=-3` to a dictionary, in which each name must be."""
 
     def cast(text: str) -> dict[str, float]:
         pairs = (word.partition("=") for word in words(text))
-        shares = {name.strip(): float(value) for name, _, value in pairs}
-        if set(shares) != set(names):
+        table = {name.strip(): float(value) for name, _, value in pairs}
+        if set(table) != set(names):
             raise ValueError(f"expected exactly these names: {', '.join(names)}")
-        if not all(0 <= share < float("inf") for share in shares.values()) or not any(
-            shares.values()
-        ):
-            raise ValueError("expected numbers from 0 on, one of them above")
-        return shares
+        return table
 
     return cast
+
+
+def origins(text: str) -> frozenset[str]:
+    """Origins of web pages, such as `https://www.example.org`, or `*` for every site."""
+    found = words(text)
+    for origin in found:
+        parts = urlsplit(origin)
+        if origin != "*" and (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or origin != f"{parts.scheme}://{parts.netloc}".lower()
+        ):
+            raise ValueError(f"{origin!r} is not an origin, such as https://www.example.org")
+    return frozenset(found)
 
 
 def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
@@ -179,11 +197,11 @@ def url_of(*schemes: str) -> Callable[[str], str]:
 
 
 def server_url(*schemes: str) -> Callable[[str], str]:
-    """The address of a server, perhaps with a user and a password.
+    """The address of a server, which may have a user and a password.
 
-    A `/`, `?` or `#` in a password divides the address at the wrong place: a part of the password
-    is then taken for the host, the port or the path, and every error of the connection shows it.
-    So all that an address does not need is refused.
+    A `/`, `?` or `#` in a password divides the address at the wrong place. A part of the password
+    then counts as the host, the port or the path, and every error of the connection shows it. So
+    an address with more than it needs is refused.
     """
 
     def cast(text: str) -> str:
@@ -205,31 +223,30 @@ def server_url(*schemes: str) -> Callable[[str], str]:
 
 
 def with_password(url: str, password: str) -> str:
-    """The address with this password, unless it has one or there is none."""
+    """The address with this password, unless it has one itself or the password is empty."""
     parts = urlsplit(url)
     if not url or not password or parts.password is not None:
         return url
-    host = parts.netloc.rpartition("@")[2]
-    user = parts.netloc.rpartition("@")[0]
+    user, _, host = parts.netloc.rpartition("@")
     return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}").geturl()
 
 
 def host_name(text: str) -> str:
-    """The name or address of a network interface; an IPv6 address may have its brackets."""
+    """The name or address of a network interface. An IPv6 address may have its brackets."""
     if re.search(r"[/\s@?#]|^$", text):
         raise ValueError("expected a name or an address alone, such as 127.0.0.1, ::1 or 0.0.0.0")
     return text.removeprefix("[").removesuffix("]")
 
 
 def in_url(host: str) -> str:
-    """The host as it stands in a URL: an IPv6 address in brackets."""
+    """The host as part of a URL: an IPv6 address in brackets."""
     return f"[{host}]" if ":" in host else host
 
 
 def local_url(host: str, port: int) -> str:
     """The address of a server on this machine that listens on `host`."""
-    every_interface = host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
-    return f"http://{'localhost' if every_interface else in_url(host)}:{port}"
+    is_every_interface = host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+    return f"http://{'localhost' if is_every_interface else in_url(host)}:{port}"
 
 
 def site_url(text: str) -> str:
@@ -253,7 +270,7 @@ def site_url(text: str) -> str:
 
 
 def page_url(text: str) -> str:
-    """Of a page that is given something behind a `#`."""
+    """The address of a page. Links to it have a token behind a `#`."""
     if "#" in url_of("http", "https")(text):
         raise ValueError("expected an address without #: the token comes behind one")
     return text
@@ -269,7 +286,7 @@ class MailServer(NamedTuple):
 
 
 def mail_server(text: str) -> MailServer:
-    """Of `smtp+tls://user:password@host:587`; without a host if there is none."""
+    """The server of `smtp+tls://user:password@host:587`. Without an address it has no host."""
     ports = {"smtp": 25, "smtp+tls": 587, "smtp+ssl": 465}
     parts = urlsplit(url_of(*ports)(text))
     if text and (not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment):

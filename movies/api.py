@@ -22,11 +22,10 @@ from movies.schemas import (
     Similarity,
 )
 
-router = Router()
-TAGS = ["Movies"]
+router = Router(tags=["Movies"])
 
 
-@router.get("/movies", response={200: MoviePageForViewerOut, **problems(422)}, tags=TAGS)
+@router.get("/movies", response={200: MoviePageForViewerOut, **problems(422)})
 def list_movies(
     request: HttpRequest,
     filters: Query[MovieFilters],
@@ -47,19 +46,17 @@ def list_movies(
     )
 
 
-@router.post(
-    "/movies", auth=staff, response={201: MovieOut, **problems(401, 403, 409, 422)}, tags=TAGS
-)
+@router.post("/movies", auth=staff, response={201: MovieOut, **problems(401, 403, 409, 422)})
 @editable
 def create_movie(request: HttpRequest, payload: MovieIn, response: HttpResponse) -> Status[Movie]:
     """Post a movie."""
-    movie = services.create_movie(fields=payload.model_dump(exclude_unset=True))
+    movie = services.create_movie(movie=payload)
     response["Location"] = f"/api/v1/movies/{movie.pk}"
     show_edit(response, movie.updated_at)
     return Status(201, movie)
 
 
-@router.get("/movies/trending", response={200: MoviePageForViewerOut, **problems(422)}, tags=TAGS)
+@router.get("/movies/trending", response={200: MoviePageForViewerOut, **problems(422)})
 def list_trending_movies(
     request: HttpRequest, paging: Query[Paginated.Input], similarity: Similarity = False
 ) -> HttpResponse:
@@ -70,9 +67,7 @@ def list_trending_movies(
     )
 
 
-@router.get(
-    "/movies/by-slug/{slug}", response={200: MovieForViewerOut, **problems(404, 422)}, tags=TAGS
-)
+@router.get("/movies/by-slug/{slug}", response={200: MovieForViewerOut, **problems(404, 422)})
 def get_movie_by_slug(request: HttpRequest, slug: Line) -> HttpResponse:
     """One movie, by the name in its address."""
     return cached_responses.cached_details(
@@ -80,7 +75,7 @@ def get_movie_by_slug(request: HttpRequest, slug: Line) -> HttpResponse:
     )
 
 
-@router.get("/movies/{int:movie_id}", response={200: MovieForViewerOut, **problems(404)}, tags=TAGS)
+@router.get("/movies/{int:movie_id}", response={200: MovieForViewerOut, **problems(404)})
 def get_movie(request: HttpRequest, movie_id: int) -> HttpResponse:
     """One movie."""
     return cached_responses.cached_details(
@@ -92,7 +87,6 @@ def get_movie(request: HttpRequest, movie_id: int) -> HttpResponse:
     "/movies/{int:movie_id}",
     auth=staff,
     response={200: MovieOut, **problems(401, 403, 404, 409, 412, 422)},
-    tags=TAGS,
 )
 @editable
 def update_movie(
@@ -103,8 +97,7 @@ def update_movie(
     if_match: IfMatch = None,
 ) -> Movie:
     """Change a movie. What is left out stays."""
-    fields = payload.model_dump(exclude_unset=True)
-    movie = services.update_movie(movie_id=movie_id, fields=fields, if_match=if_match)
+    movie = services.update_movie(movie_id=movie_id, changes=payload, if_match=if_match)
     show_edit(response, movie.updated_at)
     return movie
 
@@ -113,7 +106,6 @@ def update_movie(
     "/movies/{int:movie_id}",
     auth=staff,
     response={204: None, **problems(401, 403, 404, 409, 412, 422)},
-    tags=TAGS,
 )
 def delete_movie(
     request: HttpRequest, movie_id: int, force: bool = False, if_match: IfMatch = None
@@ -123,7 +115,7 @@ def delete_movie(
     return Status(204, None)
 
 
-@router.get("/genres", response={200: GenrePageOut, **problems(422)}, tags=TAGS)
+@router.get("/genres", response={200: GenrePageOut, **problems(422)})
 def list_genres(request: HttpRequest, paging: Query[Paginated.Input]) -> HttpResponse:
     """All genres, by name."""
     return cached_responses.cached_page(

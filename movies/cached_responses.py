@@ -30,9 +30,9 @@ from movies.models import Genre, Movie
 from movies.schemas import GenreOut, MovieOut
 from movies.similarity_scores import optional_viewer, personal_response
 
-TRENDING = CacheKind("trending", lambda: settings.TRENDING_LIFETIME_S, memory_share=0.05, places=64)
-GENRES = CacheKind("genres", lambda: settings.GENRES_LIFETIME_S, memory_share=0.05, places=16)
-SEARCH = CacheKind("search", lambda: settings.SEARCH_LIFETIME_S, memory_share=0.2, places=512)
+TRENDING = CacheKind("trending", lambda: 1800, memory_share=0.05, places=64)
+GENRES = CacheKind("genres", lambda: 86_400, memory_share=0.05, places=16)
+SEARCH = CacheKind("search", lambda: 300, memory_share=0.2, places=512)
 #: Ratings change a movie's details and raise no version.
 DETAILS = CacheKind("details", lambda: settings.CATALOGUE_CHECK_INTERVAL_S, memory_share=0.1)
 

@@ -25,6 +25,9 @@ from movies.days import cinema_day, start_of_cinema_day
 from movies.models import CatalogueVersion, Movie, Screening
 from movies.schemas import MovieOut
 
+#: A snapshot is renewed after so long: ratings do not change the version of the catalogue.
+CATALOGUE_MAX_AGE_S = 300.0
+
 log = logging.getLogger(__name__)
 
 
@@ -46,7 +49,7 @@ class Snapshot:
 
     def is_old(self) -> bool:
         """Ratings raise no version, or every click would end everything: they show in minutes."""
-        return time.monotonic() - self.made_at >= settings.CATALOGUE_MAX_AGE_S
+        return time.monotonic() - self.made_at >= CATALOGUE_MAX_AGE_S
 
     @property
     def key(self) -> str:

@@ -1,6 +1,6 @@
-"""The cinema's clock, and its own days, which begin in the morning and end in the small hours.
+"""Local time, cinema days, which begin in the morning and end in the small hours, and weeks.
 
-Once a year the clock leaves an hour out, once it shows one twice, in some zones around midnight.
+Once a year the local clock skips an hour and once it repeats one, in some zones around midnight.
 """
 
 from __future__ import annotations
@@ -16,20 +16,23 @@ from django.utils import timezone
 
 ONE_DAY = timedelta(days=1)
 
-#: What the clock did to a time that somebody asked for.
+#: How the clock treats a local time.
 ClockChange = Literal["skipped", "doubled"]
 
 
 def local_time(moment: datetime) -> datetime:
-    """By the cinema's clock. Django's `localtime` asks for the thread's zone first, which takes
-    four times as long and is the same."""
+    """The moment in the cinema's time zone; four times as fast as Django's `localtime`."""
     return moment.astimezone(timezone.get_default_timezone())
 
 
+def local_isoformat(moment: datetime) -> str:
+    return local_time(moment).isoformat()
+
+
 def cinema_day(moment: datetime) -> date:
-    """The day of the programme: the small hours belong to the evening before."""
+    """The day of the programme. The small hours belong to the evening before."""
     starts_at, zone = settings.CINEMA_DAY_STARTS_AT, timezone.get_default_timezone()
-    # The day after, as a clock that is put back over midnight shows the date before once more.
+    # Start a day later: a clock set back over midnight repeats the date before.
     day = moment.astimezone(zone).date() + ONE_DAY
     while moment < _start_of_day(day, starts_at, zone):
         day -= ONE_DAY
@@ -37,22 +40,24 @@ def cinema_day(moment: datetime) -> date:
 
 
 def start_of_cinema_day(day: date) -> datetime:
-    """The first moment at which the clock of this date shows `CINEMA_DAY_STARTS_AT` or later."""
+    """The first moment of the date at which the clock shows `CINEMA_DAY_STARTS_AT` or later."""
     return _start_of_day(day, settings.CINEMA_DAY_STARTS_AT, timezone.get_default_timezone())
 
 
 def clock_reading(day: date, at: time) -> datetime:
-    """What calendar and clock show at this time of a cinema day: naive, as nobody knows yet
-    whether there is such a moment. The small hours have the next date."""
+    """The local date and time of a time on a cinema day; the small hours have the next date.
+
+    It is naive, as the clock may skip or repeat it.
+    """
     is_early = at < settings.CINEMA_DAY_STARTS_AT
     return datetime.combine(day + ONE_DAY if is_early else day, at)
 
 
 def moment_of(reading: datetime) -> tuple[datetime, ClockChange | None]:
-    """The moment at which the clock shows this, by the rule of RFC 5545 (3.3.5).
+    """The moment of a naive local time, by RFC 5545 (3.3.5), and how the clock treats it.
 
-    A time that the clock leaves out moves on by what is left out: 02:30 is 03:30. One that it
-    shows twice is the first, unless the reading's `fold` is 1.
+    A skipped time moves on by the length of the gap: 02:30 becomes 03:30. A repeated one means
+    the first of the two moments, unless its `fold` is 1.
     """
     zone = timezone.get_default_timezone()
     if _is_skipped(reading, zone):
@@ -79,7 +84,7 @@ def _start_of_day(day: date, starts_at: time, zone: tzinfo) -> datetime:
     reading = datetime.combine(day, starts_at)
     if not _is_skipped(reading, zone):
         return _utc(reading, zone)
-    # The clock jumps somewhere between the two ways to read what it leaves out.
+    # The clock jumps somewhere between the two readings of the skipped time.
     before, after = _utc(reading.replace(fold=1), zone), _utc(reading, zone)
     seconds = range(int((after - before).total_seconds()))
     jump = bisect_left(
@@ -93,6 +98,8 @@ ONE_WEEK = timedelta(days=7)
 
 @dataclass(frozen=True)
 class Week:
+    """Seven cinema days from a Monday on."""
+
     monday: date
 
     @classmethod
@@ -105,7 +112,7 @@ class Week:
 
     @classmethod
     def read(cls, text: str | None) -> Week | None:
-        """The week of a day such as `2026-12-03`; None if it is none that the calendar reaches."""
+        """The week of a day such as `2026-12-03`; None if the text is no supported date."""
         try:
             day = date.fromisoformat(text or "")
         except ValueError:
@@ -121,7 +128,7 @@ class Week:
 
     @property
     def span(self) -> tuple[datetime, datetime]:
-        """From its first moment to the one after its last."""
+        """The first moment of the week, and the first one after it."""
         return start_of_cinema_day(self.monday), start_of_cinema_day(self.monday + ONE_WEEK)
 
     def __str__(self) -> str:

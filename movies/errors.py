@@ -9,7 +9,7 @@ from django.db import IntegrityError
 from cinema.errors import ApiError, Conflict, NotFound, Unprocessable
 
 if TYPE_CHECKING:
-    from movies.screenings.services import Standing, Unplaced
+    from movies.screenings.schemas import StandingOut, UnplacedOut
 
 
 class MovieNotFound(NotFound):
@@ -25,7 +25,7 @@ class ScreeningNotFound(NotFound):
 
 
 class MovieExists(Conflict):
-    """A movie of this name starts on this date already, or has this TMDb id."""
+    """Another movie has the same name and start date, or the same TMDb id."""
 
     def __init__(self, movie_id: int) -> None:
         super().__init__(
@@ -35,7 +35,7 @@ class MovieExists(Conflict):
 
 
 class MovieInUse(Conflict):
-    """Deleting it would take screenings or interactions along."""
+    """The movie has screenings or interactions."""
 
     def __init__(self, counts: dict[str, int]) -> None:
         listed = ", ".join(f"{count} {what}" for what, count in counts.items())
@@ -48,7 +48,7 @@ class MovieInUse(Conflict):
 class HallTaken(Conflict):
     """Another screening is in the hall at that time."""
 
-    def __init__(self, hall: str, standing: Sequence[Standing]) -> None:
+    def __init__(self, hall: str, standing: Sequence[StandingOut]) -> None:
         named = ", ".join(
             f"{one.id} ({one.movie}, {one.starts_at:%H:%M} to {one.ends_at:%H:%M})"
             for one in standing
@@ -56,19 +56,19 @@ class HallTaken(Conflict):
         super().__init__(
             f"{hall} is taken at that time by screening {named or 'of another writer'}.",
             screening_ids=[one.id for one in standing],
-            screenings=list(standing),
+            screenings=[one.model_dump() for one in standing],
         )
 
 
 class HallsTaken(Conflict):
-    """Of many screenings wanted at once some find their hall taken, so none was written."""
+    """Some screenings of a batch collide, so none was written."""
 
-    def __init__(self, wanted: int, collisions: Sequence[Unplaced]) -> None:
+    def __init__(self, wanted: int, collisions: Sequence[UnplacedOut]) -> None:
         super().__init__(
             f"{len(collisions)} of {wanted} screenings find their hall taken: see `collisions`. "
             "Nothing was written.",
             screening_ids=sorted({one.id for each in collisions for one in each.standing}),
-            collisions=list(collisions),
+            collisions=[one.model_dump() for one in collisions],
         )
 
 
@@ -94,13 +94,13 @@ class SlugTaken(Conflict):
 
 
 def broken_constraint(error: IntegrityError) -> str | None:
-    """The name of the database constraint that refused the write; None if it does not say."""
+    """The name of the violated database constraint, if the error tells it."""
     diagnostics = getattr(error.__cause__, "diag", None)
     return getattr(diagnostics, "constraint_name", None)
 
 
 class FileRefused(Unprocessable):
-    """What was uploaded is not what it should be, or is damaged."""
+    """The uploaded file has the wrong type or is damaged."""
 
     def __init__(self, message: str) -> None:
         super().__init__("body.file", message)
@@ -124,7 +124,7 @@ class NoTrailer(NotFound):
 
 
 class StorageAway(ApiError):
-    """The storage cannot be written: it is not reached, or it is full."""
+    """The storage is unreachable or full."""
 
     status = 503
     headers = {"Retry-After": "10"}

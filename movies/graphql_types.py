@@ -16,7 +16,7 @@ from strawberry_django.relay import DjangoListConnection
 from cinema.auth import is_staff
 from movies.media.files import poster_srcset, poster_url, trailer_url
 from movies.models import Genre, Movie, Screening
-from movies.schemas import MovieOut
+from movies.schemas import two_digits
 from movies.similarity_scores import scores_for_request
 
 MovieStatus = strawberry.enum(Movie.Status, name="MovieStatus")
@@ -153,14 +153,14 @@ class MovieNode(relay.Node):
 
     @strawberry_django.field(only=["rating_average"], description="Mean of the stars.")
     def rating_average(self, root: strawberry.Parent[Movie]) -> float | None:
-        return MovieOut.resolve_rating_average(root)
+        return two_digits(root.rating_average)
 
     @strawberry_django.field(
         only=["community_score"],
         description="Mean of the stars, drawn towards that of all films the fewer have rated.",
     )
     def community_score(self, root: strawberry.Parent[Movie]) -> float | None:
-        return MovieOut.resolve_community_score(root)
+        return two_digits(root.community_score)
 
     @strawberry_django.field(
         only=["id"],

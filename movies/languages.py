@@ -1,24 +1,27 @@
-"""Languages as BCP 47 tags, canonicalised, matched and named by the data of Unicode's CLDR."""
+"""Languages as BCP 47 tags, with the aliases and English names of Unicode's CLDR."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import Q
 
-#: Of the columns that hold a tag. A language with script and region has at most 12 characters.
+if TYPE_CHECKING:
+    from babel import Locale
+
+#: The longest tag of language, script and region; the columns are as long.
 MAX_LENGTH = 12
-#: TMDb's codes that BCP 47 does not know. CLDR maps the outdated ones, such as `mo`, `sh` and `iw`.
+#: TMDb's codes that are not in BCP 47. CLDR maps outdated ones, such as `mo`, `sh` and `iw`.
 TMDB_CODES = {"cn": "yue", "xx": "zxx"}
-#: Norwegian has a code of its own beside those of its two written forms, which all are in use.
+#: Norwegian has a code beside those of its two written forms, and all three are in use.
 WRITTEN_FORMS = {"nb": "no", "nn": "no"}
-#: A film without words, which everybody understands.
+#: The code of a film without words.
 NO_WORDS = "zxx"
 
-# RFC 5646, 2.1, without extensions and private use: no film is told apart by these.
+# RFC 5646, 2.1, without extensions and private use.
 WELL_FORMED = re.compile(
     # `zh-yue` is an older form of `yue`.
     r"(?:(?:ar|kok|lv|ms|sgn|sw|uz|zh)-(?=[a-z]{3}(?:-|$)))?(?P<language>[a-z]{2,3})"
@@ -26,39 +29,22 @@ WELL_FORMED = re.compile(
     r"(?P<variants>(?:-(?:[a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*)",
     re.ASCII,
 )
-#: ISO 639-2 gives none of these to a language, for users' own ones.
+#: ISO 639-2 reserves these for private languages.
 LOCAL_USE = re.compile(r"q[a-t][a-z]")
 
 
-@dataclass(frozen=True)
-class _Cldr:
-    """English names and aliases, by codes as CLDR writes them: `zh_Hant`, `BR`."""
-
-    languages: Mapping[str, str]
-    scripts: Mapping[str, str]
-    regions: Mapping[str, str]
-    variants: Mapping[str, str]
-    language_aliases: Mapping[str, str]
-    region_aliases: Mapping[str, list[str]]
-    likely_subtags: Mapping[str, str]
-
-
-@lru_cache(maxsize=1)
-def _cldr() -> _Cldr:
-    # Imported late: 12 MB of tables, which most processes never read.
+@cache
+def _english() -> Locale:
+    # Imported late: most processes never need these 12 MB of tables.
     from babel import Locale
+
+    return Locale("en")
+
+
+def _cldr_data(name: str) -> Mapping[str, Any]:
     from babel.core import get_global
 
-    english = Locale("en")
-    return _Cldr(
-        english.languages,
-        english.scripts,
-        english.territories,
-        {code.lower(): name for code, name in english.variants.items()},
-        get_global("language_aliases"),
-        get_global("territory_aliases"),
-        get_global("likely_subtags"),
-    )
+    return get_global(name)  # type: ignore[arg-type]
 
 
 @lru_cache(maxsize=1024)
@@ -66,25 +52,24 @@ def canonical_tag(text: str) -> str:
     """The tag as CLDR writes it: `fr` for `FRA`, `zh-Hant` for `zh_hant`, `yue` for TMDb's `cn`.
 
     Raises:
-        ValueError: The text is no tag of BCP 47, or CLDR does not know a part of it.
+        ValueError: The text is not a BCP 47 tag, or CLDR does not know a part of it.
     """
     text = text.replace("_", "-").lower()
     found = WELL_FORMED.fullmatch(TMDB_CODES.get(text, text))
     if found is None:
         raise ValueError("expected a language tag of BCP 47, as in fr, pt-BR or zh-Hant")
-    cldr = _cldr()
-    code = found["language"]
-    language, _, implied_script = cldr.language_aliases.get(code, code).partition("_")
+    english, code = _english(), found["language"]
+    language, _, implied_script = _cldr_data("language_aliases").get(code, code).partition("_")
     script = (found["script"] or "").title() or implied_script
     region = _region((found["region"] or "").upper())
     variants = found["variants"].split("-")[1:]
-    is_language = language in cldr.languages or language in cldr.likely_subtags
+    is_language = language in english.languages or language in _cldr_data("likely_subtags")
     is_language |= LOCAL_USE.fullmatch(language) is not None
     _check_known("language", language, is_language)
-    _check_known("script", script, script in cldr.scripts)
-    _check_known("region", region, region in cldr.regions)
+    _check_known("script", script, script in english.scripts)
+    _check_known("region", region, region in english.territories)
     for variant in variants:
-        _check_known("variant", variant, variant in cldr.variants)
+        _check_known("variant", variant, variant.upper() in english.variants)
     tag = "-".join(filter(None, [language, script, region, *variants]))
     if len(tag) > MAX_LENGTH:
         raise ValueError(f"expected a language tag of at most {MAX_LENGTH} characters")
@@ -92,7 +77,7 @@ def canonical_tag(text: str) -> str:
 
 
 def _region(code: str) -> str:
-    replacements = _cldr().region_aliases.get(code, [code])
+    replacements = _cldr_data("territory_aliases").get(code, [code])
     return replacements[0] if len(replacements) == 1 else code
 
 
@@ -102,7 +87,7 @@ def _check_known(kind: str, code: str, is_known: bool) -> None:
 
 
 def canonical_tag_or_none(text: str | None) -> str | None:
-    """The canonical tag; None for text that is no tag."""
+    """The canonical tag; None if the text is not a tag."""
     try:
         return canonical_tag(text) if text else None
     except ValueError:
@@ -111,18 +96,21 @@ def canonical_tag_or_none(text: str | None) -> str | None:
 
 @lru_cache(maxsize=1024)
 def language_name(tag: str) -> str:
-    """In English, as in "Traditional Chinese"; text that is no tag stays as it is."""
+    """The English name, such as "Traditional Chinese"; text that is not a tag is returned."""
     if (standard := canonical_tag_or_none(tag)) is None:
         return tag
-    cldr, parts = _cldr(), standard.split("-")
-    # The longest part that has a name of its own; the rest follows in parentheses.
+    english, parts = _english(), standard.split("-")
+    # The longest part with a name; the rest follows in parentheses.
     for count in range(len(parts), 0, -1):
-        if name := cldr.languages.get("_".join(parts[:count])):
+        if name := english.languages.get("_".join(parts[:count])):
             break
     else:
         name, count = parts[0], 1
-    tables = (cldr.scripts, cldr.regions, cldr.variants)
-    rest = [next((t[part] for t in tables if part in t), part) for part in parts[count:]]
+    tables = (english.scripts, english.territories, english.variants)
+    rest = [
+        next((table[key] for table in tables for key in (part, part.upper()) if key in table), part)
+        for part in parts[count:]
+    ]
     return f"{name} ({', '.join(rest)})" if rest else name
 
 
@@ -133,15 +121,15 @@ def primary_language(tag: str) -> str:
 
 
 def is_in_range(tag: str, wanted: str) -> bool:
-    """Whether the tag is in the range: `zh` has `zh-Hant` in it, and not the other way round.
+    """Whether the range contains the tag: `zh` contains `zh-Hant`, but not the reverse.
 
-    Basic filtering of RFC 4647, 3.3.1; and `no` has `nb` and `nn` in it.
+    This is basic filtering (RFC 4647, 3.3.1); in addition `no` contains `nb` and `nn`.
     """
     return f"{tag}-".startswith(f"{wanted}-") or primary_language(tag) == wanted
 
 
 def language_filter(field: str, *wanted: str) -> Q:
-    """The condition that a column's tag is in one of the ranges, as by `is_within`."""
+    """A condition: one of the ranges contains the column's tag. The SQL form of `is_in_range`."""
     forms = [form for form, language in WRITTEN_FORMS.items() if language in wanted]
     found = Q()
     for tag in (*wanted, *forms):
@@ -150,7 +138,7 @@ def language_filter(field: str, *wanted: str) -> Q:
 
 
 def language_ranges(tag: str) -> Iterable[str]:
-    """All ranges that have the tag in them: `zh` and `zh-Hant` for `zh-Hant`."""
+    """All ranges that contain the tag: `zh` and `zh-Hant` for `zh-Hant`."""
     parts = tag.split("-")
     ranges = ["-".join(parts[:count]) for count in range(1, len(parts) + 1)]
     return dict.fromkeys([*ranges, primary_language(tag)])

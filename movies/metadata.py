@@ -1,4 +1,8 @@
-"""Who acts in a film and who directs it."""
+"""The cast of a film without its directors, and the series that it belongs to.
+
+The series is the one that is given, or else follows from the title, where only usual endings are
+recognised: a number, a part, a subtitle. A false match costs little: lists keep such films apart.
+"""
 
 from __future__ import annotations
 
@@ -9,39 +13,39 @@ from itertools import dropwhile
 
 from movies.search.text import RUN, fold
 
-#: Stands among the protagonists of a film whose people are not known: the list cannot be empty.
+#: The only protagonist of a film whose people are unknown, as the list cannot be empty.
 UNKNOWN = "Unknown"
 
 
 def actors_of(protagonists: Sequence[str], directors: Collection[str]) -> list[str]:
-    """The protagonists without the directors who stand first.
+    """The protagonists without the directors at their beginning.
 
-    Many lists name the directors, then the cast. A director acts too who stands behind an actor.
+    Many lists name the directors, then the cast. A director after an actor acts too.
     """
     cast = dropwhile(lambda name: name in directors, protagonists)
     return [name for name in cast if name != UNKNOWN]
 
 
 def as_protagonists(cast: Sequence[str], directors: Collection[str]) -> list[str]:
-    """The cast in its order; but an actor before a director who acts, as `actors_of` needs it."""
+    """The cast in order, but an actor first, so that `actors_of` keeps directors who act."""
     leading = next((name for name in cast if name not in directors), None)
     return list(dict.fromkeys([*([leading] if leading else []), *cast]))
 
 
-#: So many titles are remembered: with every change of the catalogue the same ones come again.
+#: Cached titles: with every change of the catalogue the same titles are asked for again.
 REMEMBERED = 1 << 16
-#: A title of so many words is looked for at the beginning of others: "Mad Max" in "Mad Max Beyond
-#: Thunderdome", but not "Big" in "Big Fish".
+#: A title of this many words may begin another: "Mad Max" begins "Mad Max Beyond Thunderdome", but
+#: "Big" does not begin a series with "Big Fish".
 LEADING_WORDS = 2
-#: What goes on so is another title: "The Deep End of the Ocean" is no sequel of "The Deep End".
+#: Words that continue a title: "The Deep End of the Ocean" is no sequel of "The Deep End".
 GOES_ON = frozenset({"of", "in", "on", "at", "from", "for", "with", "to", "or"})
 
-# All of folded titles.
+# These patterns match folded titles.
 ALTERNATIVE = re.compile(r"(?<=\S) \(([^()]*)\)")
 KNOWN_AS = re.compile(r"^a\.?k\.?a\.? ")
 SUBTITLE = re.compile(r"(?<=\w)[.!?]?(?:: | [-–—] ).*")
 ARTICLE_LAST = re.compile(r"^(.+), (the|an?|la|le|les|der|die|das|el|los|las|il)$")
-#: "Harry Potter and the …", and no title whose hero has one name: "Beauty and the Beast".
+#: "Harry Potter and the …"; a hero of one word is not enough: "Beauty and the Beast".
 HERO = re.compile(r"^(\w+\.? \w+) (?:and|&|und|et) (?:the|der|die|das|les?|la) .*")
 
 WORDS = "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen"
@@ -50,7 +54,7 @@ PART = (
     r"(?:part|parts|pt|vol|volume|chapter|episode|teil|partie|parte)\.? "
     rf"(?:\d+|i|x|{ROMAN}|{WORDS})"
 )
-#: 8, 9 and X end titles of no series: "Super 8", "District 9", "Malcolm X".
+#: 8, 9 and X end titles that are no sequels: "Super 8", "District 9", "Malcolm X".
 NUMBER = rf"[2-7]|\d+ \d/\d|{ROMAN}|{WORDS.removeprefix('one|')}"
 NUMBERED = re.compile(rf"(?<=\w)[,.:!?]? (?:{NUMBER}|{PART})(?:,? {PART})?$")
 LEADING_ARTICLE = re.compile(r"^(?:the|an?) (?=\w)")
@@ -59,14 +63,14 @@ FILLING = frozenset({"the", "and"})
 
 @lru_cache(maxsize=REMEMBERED)
 def series_key(name: str, series: str = "") -> str:
-    """The same for films of one series; "" where there is nothing to tell it by."""
+    """A key that films of one series share; "" if the title has no words."""
     return _spelled(_article_gone(fold(series))) or _of_title(fold(name))
 
 
 def series_keys(films: Iterable[tuple[int, str, str]]) -> dict[int, str]:
-    """By id the key of each film, of (id, name, series).
+    """The series key by id, for films given as (id, name, series).
 
-    Besides `series_key`, a film whose title begins with the whole of another's is of its series.
+    A film whose title begins with the whole title of another belongs to the series of that one.
     """
     keys = {film: series_key(name, series) for film, name, series in films}
     known = set(keys.values())
@@ -84,7 +88,7 @@ def _beginnings(key: str) -> Iterator[str]:
 
 
 def _of_title(title: str) -> str:
-    """Of the first of its names that goes on from another title; else of the whole name."""
+    """The key of the first name that looks like a sequel's, else of the whole title."""
     main = ALTERNATIVE.sub("", title)
     others = (KNOWN_AS.sub("", other) for other in ALTERNATIVE.findall(title))
     names = [_article_gone(name) for name in (main, *others)]
@@ -93,7 +97,7 @@ def _of_title(title: str) -> str:
 
 
 def _article_gone(name: str) -> str:
-    """The German and French ones stay, at the beginning: "die" is a word of other titles too."""
+    """Remove the article. Leading German and French ones stay: "die" is an English word too."""
     return LEADING_ARTICLE.sub("", ARTICLE_LAST.sub(r"\2 \1", name))
 
 

@@ -13,7 +13,7 @@ from movies.search import queries
 
 M = TypeVar("M", bound=Model)
 
-#: Each of them stands in an index of `Movie`.
+#: An index of `Movie` exists for each.
 ORDERS: dict[str, tuple[str | Combinable, ...]] = {
     "name": ("name_key", "id"),
     "-ranking": (F("ranking").desc(), "id"),
@@ -23,10 +23,10 @@ ORDERS: dict[str, tuple[str | Combinable, ...]] = {
 
 
 def get_movie(movie_id: int, *, for_update: bool = False) -> Movie:
-    """The published movie; `for_update` holds off other writers until the transaction ends.
+    """The published movie; `for_update` locks the row.
 
     Raises:
-        MovieNotFound: No movie has this id, or it was withdrawn.
+        MovieNotFound: No published movie has this id.
     """
     movies = Movie.objects.published().filter(pk=movie_id)
     movie = (movies.select_for_update() if for_update else movies).first()
@@ -36,11 +36,7 @@ def get_movie(movie_id: int, *, for_update: bool = False) -> Movie:
 
 
 def get_movie_by_slug(slug: str) -> Movie:
-    """The published movie.
-
-    Raises:
-        MovieNotFound: No movie has this slug, or it was withdrawn.
-    """
+    """Raises: MovieNotFound: No published movie has this slug."""
     movie = Movie.objects.published().filter(slug=slug).first()
     if movie is None:
         raise MovieNotFound(slug)
@@ -48,7 +44,7 @@ def get_movie_by_slug(slug: str) -> Movie:
 
 
 def list_movies(filters: MovieFilters) -> QuerySet[Movie]:
-    """The catalogue, filtered and ordered; with `q`, the films that fit its words best."""
+    """The filtered and ordered catalogue; with `q`, the best matches of a search."""
     genre, person = None, ""
     if filters.genre is not None:
         genre = Genre.objects.filter(slug=filters.genre).values_list("pk", flat=True).first()
@@ -69,7 +65,7 @@ def list_movies(filters: MovieFilters) -> QuerySet[Movie]:
 
 
 def _narrowed(filters: MovieFilters, genre: int | None, person: str) -> tuple[QuerySet[Movie], str]:
-    """The movies that one may see and asks for; and the same as a query of lexemes."""
+    """The published movies that match the filters, and the same condition as a text query."""
     movies = Movie.objects.published()
     if filters.status is not None:
         movies = movies.filter(status=filters.status)
@@ -80,7 +76,7 @@ def _narrowed(filters: MovieFilters, genre: int | None, person: str) -> tuple[Qu
     if filters.year_to is not None:
         movies = movies.filter(release_year__lte=filters.year_to)
     if genre is not None:
-        # Last, as it takes Postgres longest.
+        # Last, as it is the slowest condition.
         movies = movies.filter(genre_ids__contains=[genre])
     facets = queries.facet_query(
         genre=genre,
@@ -95,13 +91,13 @@ def _narrowed(filters: MovieFilters, genre: int | None, person: str) -> tuple[Qu
 
 
 def list_trending_movies() -> QuerySet[Movie]:
-    """By ranking. What has left the programme trends no more."""
+    """Movies by ranking, without those whose run has finished."""
     movies = Movie.objects.published().exclude(status=Movie.Status.FINISHED)
     return movies.prefetch_related("genres").order_by(*ORDERS["-ranking"])
 
 
 def without_movies(rows: QuerySet[M]) -> QuerySet[M]:
-    """The same rows, read without the movie that each of them is about."""
+    """The same rows, read without their movies."""
     return rows.select_related(None).prefetch_related(None)
 
 

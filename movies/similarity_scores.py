@@ -1,8 +1,7 @@
-"""What a film is to whoever reads: the one thing about films that `movies` does not know itself.
+"""Add the viewer's own similarity scores to public answers.
 
-The setting `SIMILARITY_SCORES` names who knows it, as the authentication backends are named: an
-app above this one. What is the reader's own is added to a public answer that is made anew, and
-never kept.
+`recommendations`, which knows the scores, registers the function that finds them. Scores are added
+to an answer after it is built and are never cached with it.
 """
 
 from __future__ import annotations
@@ -12,28 +11,48 @@ from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 import orjson
-from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest, HttpResponse
-from django.utils.module_loading import import_string
 
 from cinema.auth import anyone
 from cinema.errors import Unauthorized
 from cinema.etags import with_body
 from cinema.http import Document, document_response
 
-#: By the films' ids, from 0 to 100, how much the viewer will like each; films of which there is too
-#: little to say are left out.
+#: Maps the ids of movies to scores of 0 to 100. It leaves out movies with too little evidence.
 SimilarityScores: TypeAlias = Callable[[Sequence[int]], Mapping[int, int]]
+ScoresProvider: TypeAlias = Callable[[AbstractBaseUser], SimilarityScores]
 FIELD = "similarity_score"
 
-_of_requests: WeakKeyDictionary[HttpRequest, SimilarityScores] = WeakKeyDictionary()
+_by_request: WeakKeyDictionary[HttpRequest, SimilarityScores] = WeakKeyDictionary()
+_providers: list[ScoresProvider] = []
+
+
+def register_provider(provider: ScoresProvider) -> None:
+    """Set the function that finds a viewer's scores; an app calls this in `AppConfig.ready`."""
+    _providers[:] = [provider]
+
+
+def scores_for(viewer: AbstractBaseUser) -> SimilarityScores:
+    return _providers[0](viewer) if _providers else _no_scores
+
+
+def scores_for_request(request: HttpRequest) -> SimilarityScores:
+    """The scores of the viewer who makes the request, loaded once a request."""
+    if request not in _by_request:
+        user = request.user
+        _by_request[request] = scores_for(user) if user.is_authenticated else _no_scores
+    return _by_request[request]
+
+
+def _no_scores(movie_ids: Sequence[int]) -> Mapping[int, int]:
+    return {}
 
 
 def optional_viewer(request: HttpRequest) -> AbstractBaseUser | None:
-    """Who has signed in; None for whoever has not, or with a token that counts no longer.
+    """The signed-in viewer; None without a token or with an invalid one.
 
-    What everybody may read is refused to nobody: with a bad token one reads it as anybody does.
+    An invalid token is no error here, as the answer is public.
     """
     try:
         user = anyone(request)
@@ -42,34 +61,15 @@ def optional_viewer(request: HttpRequest) -> AbstractBaseUser | None:
     return user if isinstance(user, AbstractBaseUser) else None
 
 
-def scores_for(viewer: AbstractBaseUser) -> SimilarityScores:
-    provider: Callable[[AbstractBaseUser], SimilarityScores] = import_string(
-        settings.SIMILARITY_SCORES
-    )
-    return provider(viewer)
-
-
-def scores_for_request(request: HttpRequest) -> SimilarityScores:
-    """Those of the viewer who makes it, looked up once however many films are asked for."""
-    if request not in _of_requests:
-        user = request.user
-        _of_requests[request] = scores_for(user) if user.is_authenticated else _nothing
-    return _of_requests[request]
-
-
-def _nothing(movie_ids: Sequence[int]) -> Mapping[int, int]:
-    return {}
-
-
 def personal_response(public: Document, viewer: AbstractBaseUser) -> HttpResponse:
-    """The public answer, of one film or with films under `data`, with the viewer's scores in it."""
-    shown: dict[str, Any] = orjson.loads(public.body)
-    films: list[dict[str, Any]] = shown.get("data", [shown])
+    """The public answer, one movie or a list under `data`, with the viewer's scores added."""
+    content: dict[str, Any] = orjson.loads(public.body)
+    films: list[dict[str, Any]] = content.get("data", [content])
     scores = scores_for(viewer)([film["id"] for film in films])
     for film in films:
         if film["id"] in scores:
             film[FIELD] = scores[film["id"]]
-    body = orjson.dumps(shown) if scores else public.body
+    body = orjson.dumps(content) if scores else public.body
     own_etag = with_body(public.own_etag, body) if public.own_etag else ""
     response = document_response(Document(body, own_etag=own_etag), stale=False)
     response["Cache-Control"] = "private, no-store"

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 @shared_task(name="movies.tick_ranking")
 def tick_ranking() -> None:
-    """Raise the rankings. Safe to deliver twice, and to two workers at once."""
+    """Raise the rankings. The task is safe to deliver twice."""
     with single_run("movies.tick_ranking") as acquired:
         if acquired:
             log.info("rankings raised: %d", scheduled_updates.tick_ranking())
@@ -22,7 +22,7 @@ def tick_ranking() -> None:
 
 @shared_task(name="movies.index_for_search")
 def index_for_search() -> None:
-    """Have films found that were written past the services. Safe to deliver twice."""
+    """Index movies that were not written by the services. The task is safe to deliver twice."""
     with single_run("movies.index_for_search") as acquired:
         if acquired and (indexed := index.index_stale_movies()):
             log.info("films indexed for search: %d", indexed)
@@ -30,7 +30,7 @@ def index_for_search() -> None:
 
 @shared_task(name="movies.clean_media")
 def clean_media() -> None:
-    """Delete uploads that no movie names any more. Safe to deliver twice."""
+    """Delete unused uploads. The task is safe to deliver twice."""
     with single_run("movies.clean_media") as acquired:
         if acquired and (deleted := services.clean_media()):
             log.info("files of posters and trailers deleted: %d", deleted)
@@ -38,7 +38,7 @@ def clean_media() -> None:
 
 @shared_task(name="movies.renew_community_scores")
 def renew_community_scores() -> None:
-    """Have the scores follow the mean of all ratings. Safe to deliver twice."""
+    """Recompute the community scores. The task is safe to deliver twice."""
     with single_run("movies.renew_community_scores") as acquired:
         if acquired and (renewed := scheduled_updates.renew_community_scores()):
             log.info("community scores renewed: %d", renewed)
@@ -46,7 +46,7 @@ def renew_community_scores() -> None:
 
 @shared_task(name="movies.advance_statuses")
 def advance_statuses() -> None:
-    """Move the statuses on by the date. Safe to deliver twice."""
+    """Update the statuses by date. The task is safe to deliver twice."""
     with single_run("movies.advance_statuses") as acquired:
         if acquired and (moved := scheduled_updates.advance_statuses()):
             log.info("statuses moved on: %d", moved)

@@ -1,4 +1,4 @@
-"""The types of the fields of all schemas here: what is let in, and how a time is shown."""
+"""Field types of the schemas: validation of input, and the display of times."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from cinema.schemas import Line, Name
-from movies.days import local_time
+from movies.days import local_isoformat
 from movies.languages import canonical_tag
 
 Status = Literal["coming-up", "starting", "running", "finished"]
@@ -38,7 +38,7 @@ NOT_PLAIN = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def _plain_text(text: str) -> str:
-    """NFC, with line ends and without other control characters."""
+    """Normalise to NFC, and remove control characters other than line ends."""
     return unicodedata.normalize("NFC", NOT_PLAIN.sub("", text.replace("\r\n", "\n")))
 
 
@@ -55,35 +55,33 @@ def each_once(tags: list[str]) -> list[str]:
 
 Text = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_plain_text)]
 WebAddress = Annotated[Line, StringConstraints(max_length=500), AfterValidator(_web_address)]
-#: A tag of BCP 47, canonicalised; as a filter a range of them, by `languages.within`.
+#: A canonical BCP 47 tag. As a filter, `zh` also matches `zh-Hant`.
 Language = Annotated[
     str,
     StringConstraints(max_length=35),
     AfterValidator(canonical_tag),
     WithJsonSchema({"type": "string", "pattern": "^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$"}),
 ]
-#: What the cinema's clock shows, whatever the day.
+#: A local time of day.
 ClockTime = Annotated[
     time,
     BeforeValidator(_hours_and_minutes),
     WithJsonSchema({"type": "string", "pattern": r"^([01]\d|2[0-3]):[0-5]\d$"}),
 ]
-#: Shown in the cinema's time zone, with the offset.
-LocalTime = Annotated[
-    datetime, PlainSerializer(lambda v: local_time(v).isoformat(), return_type=str)
-]
+#: Displayed in the cinema's time zone, with the offset.
+LocalTime = Annotated[datetime, PlainSerializer(local_isoformat, return_type=str)]
 Title = Annotated[Name, StringConstraints(max_length=300)]
 Person = Annotated[Name, StringConstraints(max_length=200)]
 SeriesName = Annotated[Line, StringConstraints(max_length=200)]
 Slug = Annotated[Line, StringConstraints(max_length=120, pattern=r"^[\w]+(-[\w]+)*$")]
 Tag = Annotated[Name, AfterValidator(str.lower), StringConstraints(max_length=40)]
 Tags = Annotated[list[Tag], Field(max_length=20), AfterValidator(each_once)]
-#: A hall's number is a name too.
+#: A number is accepted as a name.
 HallName = Annotated[
     Name,
     StringConstraints(max_length=60),
     BeforeValidator(lambda v: str(v) if type(v) is int else v),
 ]
 
-#: The default of a field that PATCH may leave out, and that is never null.
+#: The default of a field that PATCH may leave out and that cannot be null.
 UNSET: Any = None

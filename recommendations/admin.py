@@ -1,26 +1,34 @@
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
+from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.widgets import UnfoldAdminSelectWidget
 
-from cinema.model_admin import CinemaModelAdmin, ReadOnlyPermissions, StaffPermissions
-from recommendations.experiments.admin import ExperimentAdmin
-from recommendations.models import Interaction, Release, TrainingRun
-from recommendations.promotions.admin import PromotionAdmin
-
-__all__ = [
-    "ExperimentAdmin",
-    "InteractionAdmin",
-    "PromotionAdmin",
-    "ReleaseAdmin",
-    "TrainingRunAdmin",
-]
+from cinema.model_admin import (
+    CinemaModelAdmin,
+    ReadOnlyPermissions,
+    StaffModelAdmin,
+    StaffPermissions,
+    label_column,
+)
+from movies.admin.forms import FORMFIELD_OVERRIDES, SchemaForm
+from recommendations.engine.algorithms import ALGORITHMS
+from recommendations.experiments import services as experiments
+from recommendations.experiments.schemas import ExperimentIn, ExperimentPatch
+from recommendations.models import Experiment, Interaction, Promotion, Release, TrainingRun
+from recommendations.promotions import services as promotions
+from recommendations.promotions.schemas import PromotionPatch
+from recommendations.schedule import in_state
 
 
 @admin.register(Interaction)
 class InteractionAdmin(ReadOnlyPermissions, CinemaModelAdmin[Interaction]):
-    """What viewers said themselves: nobody says it for them."""
-
     list_display = ("user", "movie", "kind", "stars", "updated_at")
     list_filter = (("kind", ChoicesDropdownFilter),)
     list_select_related = ("user", "movie")
@@ -50,3 +58,148 @@ class TrainingRunAdmin(
     audited = "training-run"
     list_display = ("id", "state", "phase", "percent", "attempts", "created_at", "finished_at")
     list_filter = (("state", ChoicesDropdownFilter),)
+
+
+# --- promotions and experiments
+
+
+class ScheduledForm(SchemaForm):
+    together = ("starts_at", "ends_at")
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        ends_at = cleaned.get("ends_at")
+        if not self.instance.pk and ends_at and ends_at <= timezone.now():
+            self.add_error("ends_at", "It would be over by now.")
+        return cleaned
+
+
+class StateFilter(admin.SimpleListFilter):
+    title = "state"
+    parameter_name = "state"
+    in_force: ClassVar[str]
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(state, state.capitalize()) for state in (self.in_force, "upcoming", "ended")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return in_state(queryset, self.value())
+
+
+class PromotionStateFilter(StateFilter):
+    in_force = "current"
+
+
+class ExperimentStateFilter(StateFilter):
+    in_force = "running"
+
+
+state_column = label_column(
+    description="State",
+    ordering="ends_at",
+    label={"current": "success", "running": "success", "upcoming": "info"},
+)
+
+
+class PromotionForm(ScheduledForm):
+    schema = PromotionPatch
+
+    class Meta:
+        labels = {"movie": "Film"}
+        help_texts = {
+            "place": "Of a pin: 1 to 10.",
+            "strength": "Of a boost: above 0, up to 1. 0.1 is a nudge; 1 puts a film to the top.",
+            "note": "Why, for colleagues. No viewer sees it.",
+        }
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        movie = cleaned.get("movie")
+        if not self.instance.pk and movie and movie.withdrawn_at:
+            self.add_error("movie", "The film is withdrawn.")
+        return cleaned
+
+
+@admin.register(Promotion)
+class PromotionAdmin(StaffModelAdmin[Promotion]):
+    audited = "promotion"
+    form = PromotionForm
+    formfield_overrides = FORMFIELD_OVERRIDES
+    list_display = ("film", "what", "scope", "state", "starts_at", "ends_at", "note")
+    list_filter = (PromotionStateFilter, ("kind", ChoicesDropdownFilter))
+    list_select_related = ("movie",)
+    search_fields = ("movie__name", "note")
+    search_help_text = "The film, the note"
+    autocomplete_fields = ("movie",)
+    fields = ("movie", "kind", "place", "strength", "scope", "starts_at", "ends_at", "note")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Promotion]:
+        return super().get_queryset(request).defer("movie__overview")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("movie", "kind") if obj else ()
+
+    def save_model(self, request: HttpRequest, obj: Promotion, form: Any, change: bool) -> None:
+        promotions.write_promotion(obj)
+
+    @admin.display(description="Film", ordering="movie__name")
+    def film(self, promotion: Promotion) -> str:
+        return promotion.movie.name
+
+    @admin.display(description="What")
+    def what(self, promotion: Promotion) -> str:
+        if promotion.kind == Promotion.Kind.PIN:
+            return f"pinned to place {promotion.place}"
+        return f"moved up by {promotion.strength}"
+
+    @state_column
+    def state(self, promotion: Promotion) -> tuple[str, str]:
+        state = promotion.state_at(timezone.now())
+        return state, state
+
+
+def algorithm_field() -> forms.ChoiceField:
+    choices = [(name, name) for name in ALGORITHMS]
+    return forms.ChoiceField(choices=choices, widget=UnfoldAdminSelectWidget)
+
+
+class ExperimentForm(ScheduledForm):
+    schema = ExperimentPatch
+    algorithm_a = algorithm_field()
+    algorithm_b = algorithm_field()
+
+    class Meta:
+        help_texts = {"share": "Of the viewers, above 0 up to 1. The others keep the default."}
+
+
+@admin.register(Experiment)
+class ExperimentAdmin(StaffModelAdmin[Experiment]):
+    audited = "experiment"
+    form = ExperimentForm
+    formfield_overrides = FORMFIELD_OVERRIDES
+    list_display = ("name", "algorithm_a", "algorithm_b", "share", "state", "starts_at", "ends_at")
+    list_filter = (ExperimentStateFilter,)
+    search_fields = ("name",)
+    fields = ("name", "algorithm_a", "algorithm_b", "share", "starts_at", "ends_at")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        settled = experiments.SETTLED[obj.state_at(timezone.now())] if obj else frozenset()
+        return [name for name in self.fields if name in settled]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Only the page of an experiment deletes it: the service looks for its impressions."""
+        return obj is not None and super().has_delete_permission(request, obj)
+
+    def save_model(self, request: HttpRequest, obj: Experiment, form: Any, change: bool) -> None:
+        if change:
+            experiments.update_experiment(obj.pk, ExperimentPatch(**form.cleaned_data))
+        else:
+            obj.pk = experiments.create_experiment(ExperimentIn(**form.cleaned_data)).pk
+
+    def delete_model(self, request: HttpRequest, obj: Experiment) -> None:
+        experiments.delete_experiment(obj.pk)
+
+    @state_column
+    def state(self, experiment: Experiment) -> tuple[str, str]:
+        state = experiment.state_at(timezone.now())
+        return state, state

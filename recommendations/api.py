@@ -1,3 +1,5 @@
+from uuid import UUID
+
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import cache_control
@@ -19,6 +21,7 @@ from recommendations.popular import popular_page
 from recommendations.schemas import (
     AlgorithmOut,
     BatchNumber,
+    ClickIn,
     InteractionIn,
     InteractionOut,
     NewInteractionOut,
@@ -206,3 +209,16 @@ def get_training_run(request: HttpRequest, run_id: int) -> TrainingRun:
 def activate_release(request: HttpRequest, release_id: int) -> Release:
     """Serve this release: the way back from one that disappoints."""
     return releases.activate_release(release_id=release_id)
+
+
+@router.post(
+    "/recommendations/{uuid:list_id}/clicks",
+    auth=signed_in,
+    response={204: None, **problems(401, 404, 422)},
+    tags=RECOMMENDATIONS,
+    operation_id="recommendations_impressions_api_create_click",
+)
+def create_click(request: AuthedRequest, list_id: UUID, payload: ClickIn) -> Status[None]:
+    """Say that you opened a film of a list that you were given. Once more changes nothing."""
+    services.record_click(user=request.auth, list_id=list_id, movie_id=payload.movie_id)
+    return Status(204, None)

@@ -1,4 +1,4 @@
-"""Films by what they are made of: the people in them, what they tell of, their genres."""
+"""Content similarity of films, by people, keywords and genres, computed in the request."""
 
 from __future__ import annotations
 
@@ -21,35 +21,34 @@ from recommendations.licence_filter import UNKNOWN_PEOPLE, is_licensed, licensed
 
 CONTENT = "content"
 
-#: By kind the weight of a making, squared: one person in common says as much as four genres.
+#: The squared weight of a shared feature by kind: one person counts as much as four genres.
 KIND_WEIGHTS = {"person": 4.0, "keyword": 2.0, "genre": 1.0}
-#: By kind the fields as `Movie.tmdb_fields` names them, each with its column.
+#: The fields of `Movie.tmdb_fields` and their columns, by kind.
 FIELDS = {
     "person": {"protagonists": "protagonists", "directors": "directors"},
     "keyword": {"keywords": "keywords"},
     "genre": {"genres": "genre_ids"},
 }
 COLUMNS = ("protagonists", "directors", "keywords", "genre_ids", "tmdb_fields")
-#: Of somebody's films, or a keyword's. The limit also keeps Postgres to the index of searches: it
-#: took rare names for frequent ones, and went through all films in the order of their ratings.
+#: Films that are found by a name. Without a limit Postgres took rare names for frequent ones, and
+#: scanned all films in the order of their ratings instead of using the index.
 MAX_FOUND = 1000
-#: So many films are looked at that share people, keywords, all genres, all but one, or any.
+#: Films that are compared for each of: people, keywords, all genres, all genres but one, any genre.
 CANDIDATES = 200
-#: By so many of its people, keywords or genres a film finds others.
+#: People, keywords or genres of a film that are looked up.
 LOOKED_FOR = 20
-#: So many are named in a reason.
+#: Names in a reason.
 MAX_NAMED = 3
 WORDS = {"person": "Also with", "keyword": "Also about", "genre": "Same genre:"}
 
-#: By kind names, or for genres ids; in the film's own order.
+#: Names by kind, and ids of genres, in the film's own order.
 Content = Mapping[str, Sequence[str | int]]
 
 
 def films_alike_by_content(movie: Movie, *, besides: Collection[int]) -> list[tuple[int, float]]:
-    """Ids of published films and how much each is like the movie, above 0 to 1, the most first.
+    """Find the ids of similar published films with their similarity, above 0 to 1, the best first.
 
-    The likeness is the cosine of the weighted makings. Of equals the one that more have rated
-    comes first.
+    The similarity is the cosine of the weighted features. Films with more ratings win ties.
     """
     own = content_of(movie)
     found = {*_sharing_names(own), *_sharing_genres(own)} - {movie.pk, *besides}
@@ -64,7 +63,7 @@ def content_of(movie: Movie) -> Content:
 
 
 def content_reasons(movie: Movie, film: Movie) -> list[Reason]:
-    """What the two have in common, in words; what says most comes first."""
+    """Reasons from shared features, the strongest kind first."""
     own, others = content_of(movie), content_of(film)
     shared = {kind: [one for one in others[kind] if one in own[kind]] for kind in KIND_WEIGHTS}
     shared["genre"] = [genre.name for genre in film.genres.all() if genre.pk in shared["genre"]]
@@ -76,7 +75,7 @@ def content_reasons(movie: Movie, film: Movie) -> list[Reason]:
 
 
 def weak_content_reasons(movie: Movie, film: Movie) -> list[Reason]:
-    """Of two films that are alike by content, and share no maker, keyword or genre."""
+    """The reason for films of similar content without a shared person, keyword or genre."""
     if _shares(movie, film, "release_year", lambda year: year // 10) and film.release_year:
         return [Reason("decade", f"Also of the {film.release_year // 10 * 10}s")]
     if _shares(movie, film, "original_language", primary_language):
@@ -90,7 +89,7 @@ def _shares(movie: Movie, film: Movie, field: str, of: Callable[[Any], object]) 
 
 
 def _licensed_content(*columns: list[Any]) -> Content:
-    """What a film may be compared by, of its COLUMNS."""
+    """The content that models may read, from the values of COLUMNS."""
     of = dict(zip(COLUMNS, columns, strict=True))
     found = {
         kind: chain.from_iterable(
@@ -105,7 +104,7 @@ def _licensed_content(*columns: list[Any]) -> Content:
 
 
 def _sharing_names(own: Content) -> Iterator[int]:
-    """By the index of searches, which knows names less exactly than they are, and so finds more."""
+    """Ids of films that share a name, by the search index, which ignores spelling differences."""
     for kind, query in (
         ("person", queries.person_query(*map(str, own["person"][:LOOKED_FOR]))),
         ("keyword", queries.keyword_query(*map(str, own["keyword"][:LOOKED_FOR]))),
@@ -116,7 +115,7 @@ def _sharing_names(own: Content) -> Iterator[int]:
 
 
 def _sharing_genres(own: Content) -> Iterator[int]:
-    """Those that share all, all but one, and any, as of the latter there can be too many."""
+    """Ids of films that share all genres, all but one, and any: too many share any genre."""
     genres = own["genre"][:LOOKED_FOR]
     for size in {len(genres), len(genres) - 1, 1} if genres else ():
         if size:
@@ -125,7 +124,7 @@ def _sharing_genres(own: Content) -> Iterator[int]:
 
 
 def _best(kind: str, condition: Q) -> QuerySet[Movie, int]:
-    """The ids of the best rated films that fulfil it, if what they have of the kind may be used."""
+    """Ids of the best rated films that meet the condition and have content of the kind to read."""
     has_any = reduce(
         or_, (licensed_films(field) & ~Q(**{column: []}) for field, column in FIELDS[kind].items())
     )

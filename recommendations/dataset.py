@@ -1,4 +1,4 @@
-"""From Postgres to the user-item matrix, without an ORM object on the way."""
+"""Loads the user-item matrix, and the histories of single viewers, without ORM objects."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from recommendations.item_features import load_features
 from recommendations.models import Interaction
 from users.models import User
 
-#: Bytes gathered before NumPy reads them.
+#: Bytes that are collected before NumPy parses them.
 BLOCK_BYTES = 4 * 1024 * 1024
 
-#: 1 January 2000 in Unix seconds: where Postgres begins to count microseconds.
+#: 1 January 2000 in Unix seconds, the epoch of Postgres timestamps.
 POSTGRES_EPOCH_S = 946_684_800
 
-#: A row of the query below in COPY's binary format: a count of fields, then length and value of
-#: each, big-endian. No field can be null, so all rows have this width.
+#: A row of QUERY in COPY's binary format: the number of fields, then the length and value of each,
+#: big-endian. No field is null, so all rows have this width.
 ROW = np.dtype(
     [
         ("fields", ">i2"),
@@ -50,14 +50,14 @@ COPY (
 ) TO STDOUT (FORMAT BINARY)
 """
 
-#: Times as numbers: to parse them as dates took most of the time that a history takes.
+#: Times are selected as numbers: parsing dates took most of the time.
 HISTORY_QUERY = """
 SELECT movie_id, kind, half_stars, (extract(epoch FROM updated_at) * 1000000)::bigint
 FROM recommendations_evidence
 WHERE user_id = %s
 """
 
-#: A viewer's evidence as one value: a row of a query, or of COPY, takes the driver microseconds.
+#: One value for each viewer, because each row of a result costs the driver microseconds.
 HISTORIES_QUERY = """
 SELECT user_id, string_agg(
     int8send(movie_id) || int2send(kind) || int2send(half_stars) || timestamptz_send(updated_at), ''
@@ -69,13 +69,13 @@ EVIDENCE = np.dtype([("movie", ">i8"), ("kind", ">i2"), ("half_stars", ">i2"), (
 
 @dataclass(frozen=True)
 class Dataset:
-    """All interactions; rows are `users`, columns are `items`, both by ascending id.
+    """All interactions; the rows are `users` and the columns are `items`, both by ascending id.
 
     Attributes:
         interactions: (n_users, n_items) float32 weights.
-        times: Of the same sparsity, float64 Unix seconds.
-        ratings: (n_users, n_items) uint8 half stars, also where a later word counts for the weight.
-        features: (n_items, n_features), what the films are made of.
+        times: (n_users, n_items) float64 Unix seconds, with the sparsity of `interactions`.
+        ratings: (n_users, n_items) uint8 half stars, also where a later verdict sets the weight.
+        features: (n_items, n_features) features of the films.
     """
 
     users: IdMap
@@ -87,14 +87,14 @@ class Dataset:
 
 
 def load_dataset() -> Dataset:
-    """Read everything that may be learned from: of movies not withdrawn, by users not closed.
+    """Load the interactions of active users with published movies.
 
-    Beyond the matrices themselves the peak is about 18 bytes an interaction: a key, a code, the
-    order of the keys, and one column that is there twice while it is put in order.
+    Beyond the matrices the peak is about 18 bytes for each interaction: a key, a code, the sort
+    order, and a second copy of the column that is being sorted.
     """
     alone = not connection.in_atomic_block
     with transaction.atomic(), connection.cursor() as cursor:
-        if alone:  # one snapshot of all tables, or a user who joins in between would have no row
+        if alone:  # one snapshot, or a user who joins in between would have no row
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         users = _ids(User.objects.filter(is_active=True))
         items = _ids(Movie.objects.published())
@@ -115,12 +115,12 @@ def _ids(rows: QuerySet[User] | QuerySet[Movie]) -> IdMap:
 
 @dataclass
 class _Rows:
-    """Interactions.
+    """Evidence as columns.
 
     Attributes:
         keys: (n,) int64, user index * n_items + item index.
         seconds: (n,) float64 Unix seconds.
-        codes: (n,) uint8, the place in the weight table, counted row by row.
+        codes: (n,) uint8, index in the flattened weight table.
     """
 
     keys: NDArray[np.int64]
@@ -128,14 +128,14 @@ class _Rows:
     codes: NDArray[np.uint8]
 
     def keep(self, which: NDArray[np.integer] | NDArray[np.bool_] | slice) -> None:
-        """Keep these, in this order. Column by column: only one of them is there twice."""
+        """Keep these rows in this order, column by column, to hold only one column twice."""
         self.keys = self.keys[which]
         self.seconds = self.seconds[which]
         self.codes = self.codes[which]
 
 
 def _read(cursor: CursorWrapper, users: IdMap, items: IdMap, count: int) -> _Rows:
-    """All rows whose user and movie are in the maps; `count` is how many there are at most."""
+    """Read all rows whose user and movie are in the maps; there are at most `count`."""
     rows = _Rows(
         np.empty(count, dtype=np.int64),
         np.empty(count, dtype=np.float64),
@@ -145,7 +145,7 @@ def _read(cursor: CursorWrapper, users: IdMap, items: IdMap, count: int) -> _Row
     with cursor.copy(QUERY) as copy:
         buffer, to_skip = bytearray(), HEADER_BYTES
         for data in copy:
-            if len(buffer) >= BLOCK_BYTES:  # asked before the trailer could be added
+            if len(buffer) >= BLOCK_BYTES:  # checked before the trailer can be in the buffer
                 filled += _parse(bytes(buffer[to_skip:]), users, items, rows, filled)
                 buffer, to_skip = bytearray(), 0
             buffer += data
@@ -157,7 +157,7 @@ def _read(cursor: CursorWrapper, users: IdMap, items: IdMap, count: int) -> _Row
 
 
 def _parse(data: bytes, users: IdMap, items: IdMap, into: _Rows, start: int) -> int:
-    """Decode a block of whole rows to `into` from `start` on; returns how many were usable."""
+    """Decode whole rows into `into` from index `start`; return the number of usable rows."""
     rows = np.frombuffer(data, dtype=ROW)
     user, item = users.indices(rows["user"]), items.indices(rows["movie"])
     known = (user >= 0) & (item >= 0)
@@ -184,7 +184,7 @@ def _to_dataset(users: IdMap, items: IdMap, rows: _Rows, features: ItemFeatures)
 def _matrix(
     users: IdMap, items: IdMap, keys: NDArray[np.int64], values: NDArray[np.generic]
 ) -> csr_matrix:
-    """(n_users, n_items) of the values, by their keys in ascending order."""
+    """(n_users, n_items) from values with ascending keys."""
     row_starts = np.arange(len(users) + 1, dtype=np.int64) * len(items)
     indptr = np.searchsorted(keys, row_starts).astype(np.int32)
     indices = (keys % max(len(items), 1)).astype(np.int32)
@@ -192,11 +192,11 @@ def _matrix(
 
 
 def _counting(rows: _Rows) -> NDArray[np.bool_] | slice:
-    """The rows, ordered by key, that count: of several with one key the last word."""
+    """The rows that count, ordered by key: the latest verdict of each key."""
     again = rows.keys[1:] == rows.keys[:-1]
     if not again.any():
         return slice(None)
-    # Only those that share their key are looked at: they are few, and ordering them is dear.
+    # Only rows with a shared key are sorted: they are few, and sorting is expensive.
     shared = np.append(again, False) | np.insert(again, 0, False)
     kinds = rows.codes[shared] // HALF_STARS
     last = latest_verdicts(rows.keys[shared], kinds, rows.seconds[shared])
@@ -206,14 +206,14 @@ def _counting(rows: _Rows) -> NDArray[np.bool_] | slice:
 
 
 class History(NamedTuple):
-    """What one viewer has done: of each movie the word that counts, by ascending movie ids.
+    """The latest verdict of one viewer on each movie, by ascending movie id.
 
     Attributes:
         movie_ids: (n,) int64.
         weights: (n,) float32.
         seconds: (n,) float64 Unix seconds.
         kinds: (n,) int64 `Evidence`.
-        is_of_favourites: Nothing else was ever said or watched; so it is with an empty one.
+        is_of_favourites: The viewer has no evidence except favourites, or none at all.
     """
 
     movie_ids: NDArray[np.int64]
@@ -224,7 +224,6 @@ class History(NamedTuple):
 
 
 def load_history(user_id: int) -> History:
-    """What one viewer has done, as it stands now."""
     with connection.cursor() as cursor:
         cursor.execute(HISTORY_QUERY, [user_id])
         rows = np.array(cursor.fetchall(), dtype=np.int64).reshape(-1, 4)
@@ -233,7 +232,7 @@ def load_history(user_id: int) -> History:
 
 
 def load_histories(user_ids: Sequence[int]) -> list[History]:
-    """What each of these viewers has done, in one query."""
+    """The history of each viewer, in the given order, in one query."""
     with connection.cursor() as cursor:
         cursor.execute(HISTORIES_QUERY, [list(user_ids)])
         found = dict(cursor.fetchall())
@@ -262,7 +261,7 @@ def _history(
 
 
 def load_ratings(user_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """One viewer's ratings as they stand now: (n,) movie ids and (n,) half stars."""
+    """The current ratings of one viewer: (n,) movie ids and (n,) half stars."""
     rated = Interaction.objects.filter(user_id=user_id, kind=Interaction.Kind.RATING)
     rows = np.array(rated.values_list("movie_id", "half_stars"), dtype=np.int64).reshape(-1, 2)
     return rows[:, 0], rows[:, 1]

@@ -6,10 +6,11 @@ from uuid import UUID
 
 from cinema.errors import Conflict, NotFound, Unprocessable
 
+if TYPE_CHECKING:
+    from recommendations.models import Experiment, Promotion
+
 
 class InteractionNotFound(NotFound):
-    """The viewer has none with this id."""
-
     def __init__(self, interaction_id: int) -> None:
         super().__init__(f"You have no interaction {interaction_id}.")
 
@@ -42,14 +43,8 @@ class RunNotFound(NotFound):
 
 
 class ReleaseUnusable(Conflict):
-    """Its files are deleted, damaged, or of another format."""
-
     def __init__(self, release_id: int, reason: str) -> None:
         super().__init__(f"Release {release_id} cannot be served: {reason}")
-
-
-if TYPE_CHECKING:
-    from recommendations.models import Promotion
 
 
 class PromotionNotFound(NotFound):
@@ -58,7 +53,7 @@ class PromotionNotFound(NotFound):
 
 
 class AlreadyPinned(Conflict):
-    """At some time of its own, another film has the place, or this film another place."""
+    """Another movie has the place at that time, or this movie another place."""
 
     def __init__(self, wanted: Promotion, standing: Promotion) -> None:
         what = f"Place {wanted.place}" if standing.place == wanted.place else "The film"
@@ -70,8 +65,6 @@ class AlreadyPinned(Conflict):
 
 
 class WrongForKind(Unprocessable):
-    """A pin has a place, a boost has a strength, and neither has both."""
-
     def __init__(self, field: str, kind: str) -> None:
         super().__init__(f"body.{field}", f"A {kind} has no {field}.")
 
@@ -81,17 +74,13 @@ class EndsTooEarly(Unprocessable):
         super().__init__("body.ends_at", message)
 
 
-if TYPE_CHECKING:
-    from recommendations.models import Experiment
-
-
 class ExperimentNotFound(NotFound):
     def __init__(self, experiment_id: int) -> None:
         super().__init__(f"There is no experiment {experiment_id}.")
 
 
 class AnotherExperiment(Conflict):
-    """Two at once would meet in the same lists."""
+    """Two experiments at once would meet in the same lists."""
 
     def __init__(self, standing: Experiment) -> None:
         super().__init__(
@@ -101,7 +90,7 @@ class AnotherExperiment(Conflict):
 
 
 class ExperimentHasBegun(Conflict):
-    """What viewers were shown would belong to something else."""
+    """Impressions of viewers would belong to another experiment."""
 
     def __init__(self, experiment: Experiment, fields: Collection[str]) -> None:
         super().__init__(
@@ -111,8 +100,6 @@ class ExperimentHasBegun(Conflict):
 
 
 class ExperimentHasResults(Conflict):
-    """Viewers have been shown lists of it."""
-
     def __init__(self, experiment: Experiment) -> None:
         super().__init__(
             "The experiment has results. To end it, set `ends_at`.", experiment_id=experiment.pk
@@ -122,10 +109,3 @@ class ExperimentHasResults(Conflict):
 class AlgorithmAgainstItself(Unprocessable):
     def __init__(self) -> None:
         super().__init__("body.algorithm_b", "An algorithm cannot be held against itself.")
-
-
-class ExperimentEndsTooEarly(Unprocessable):
-    """Before it starts, or before now."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__("body.ends_at", message)

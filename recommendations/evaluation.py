@@ -1,4 +1,4 @@
-"""Algorithms held against each other, on interactions that are withheld from all of them."""
+"""Compares algorithms on withheld interactions, and writes the results as tables and as JSON."""
 
 from __future__ import annotations
 
@@ -43,22 +43,22 @@ from recommendations.engine.recommender import Recommender
 from recommendations.movielens.matrices import read_matrices
 from recommendations.training.fitting import make_recommender
 
-#: Told what is being done, and the share of it all that is done.
+#: Called with the current step and the share done, 0 to 1.
 Report = Callable[[str, float], None]
 
-#: Of the time that one algorithm takes, what fitting is taken for in a progress bar.
+#: The share of fitting in the time of an algorithm, for the progress bar.
 FITTING = 0.8
-#: What `DIVERSITY` is tried at.
+#: The compared values of the setting DIVERSITY.
 DIVERSITIES = tuple(tenth / 10 for tenth in range(11))
 
 
 class CannotEvaluate(Exception):
-    """There is nothing to measure, or nothing to measure on; the message says what is missing."""
+    """The algorithm is unknown, or the data are too few."""
 
 
 @dataclass(frozen=True)
 class EvaluationData:
-    """What is divided.
+    """The data to split.
 
     Attributes:
         interactions, times: (n_users, n_items) as in `Recommender.fit`.
@@ -71,7 +71,7 @@ class EvaluationData:
     age: NDArray[np.int64]
 
 
-#: By name, from the material and a seed.
+#: The splits by name; they take the data and a seed.
 SPLITS: Mapping[str, Callable[[EvaluationData, int], Split]] = {
     "time": lambda of, seed: split_by_time(of.interactions, of.times),
     "leave-last-out": lambda of, seed: leave_last_out(of.interactions, of.times),
@@ -83,24 +83,24 @@ SPLITS: Mapping[str, Callable[[EvaluationData, int], Split]] = {
 
 @dataclass(frozen=True)
 class AlgorithmResult:
-    """One algorithm.
+    """The result of one algorithm.
 
     Attributes:
-        fit_s: That of its parts included, where it stands on models that were fitted anyway.
-        score_s: Of folding in, scoring and ranking all judged users.
+        fit_s: Seconds of fitting, including the parts of a composite.
+        score_s: Seconds of fold-in, scores and rankings of all evaluated users.
     """
 
-    judged: EvaluatedLists
+    lists: EvaluatedLists
     fit_s: float
     score_s: float
 
     @cached_property
     def quality(self) -> Quality:
-        return Quality.of(self.judged)
+        return Quality.of(self.lists)
 
 
 def from_database() -> EvaluationData:
-    """All that a training would learn from; a film is as new as its start."""
+    """The data of a training; the age of a film is its start date."""
     dataset = load_dataset()
     starts = dict(Movie.objects.values_list("pk", "start_date"))
     age = np.array([starts[pk].toordinal() for pk in dataset.items.ids.tolist()], dtype=np.int64)
@@ -108,35 +108,35 @@ def from_database() -> EvaluationData:
 
 
 def from_folder(path: Path, tell: Callable[[str], None]) -> EvaluationData:
-    """A MovieLens folder; a film is as new as its year.
+    """The data of a MovieLens folder; the age of a film is its year.
 
     Raises:
-        NotMovieLens: It is none.
+        NotMovieLens: The folder has no MovieLens files.
     """
     data = read_matrices(path, tell=tell)
     return EvaluationData(data.interactions, data.times, data.items, data.years)
 
 
-def split_data(material: EvaluationData, split: str, *, seed: int) -> Split:
-    """By the name of the split.
+def split_data(data: EvaluationData, split: str, *, seed: int) -> Split:
+    """Split the data by the name of the split.
 
     Raises:
-        CannotEvaluate: There is too little to divide.
+        CannotEvaluate: The data are too few.
     """
-    if not material.interactions.nnz:
+    if not data.interactions.nnz:
         raise CannotEvaluate("There are no interactions to measure on.")
-    parts = SPLITS[split](material, seed)
-    n_judged = len(evaluable_users(parts))
-    if not parts.train.nnz or not n_judged:
+    parts = SPLITS[split](data, seed)
+    n_users = len(evaluable_users(parts))
+    if not parts.train.nnz or not n_users:
         raise CannotEvaluate(
-            f"There is too little for the split {split!r}: of {material.interactions.nnz:,} "
-            f"interactions {parts.train.nnz:,} to learn from, and {n_judged:,} viewers to judge by."
+            f"There is too little for the split {split!r}: of {data.interactions.nnz:,} "
+            f"interactions {parts.train.nnz:,} to learn from, and {n_users:,} viewers to judge by."
         )
     return parts
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Raises CannotEvaluate for one that is unknown."""
+    """Raises CannotEvaluate if a name is unknown."""
     if unknown := sorted(set(names) - ALGORITHMS.keys()):
         raise CannotEvaluate(
             f"There is no {', '.join(unknown)}. There are {', '.join(sorted(ALGORITHMS))}."
@@ -146,9 +146,9 @@ def check_names(names: Iterable[str]) -> None:
 def choose_algorithms(
     named: Sequence[str] | None, split: Split, items: ItemFeatures
 ) -> tuple[list[str], dict[str, str]]:
-    """What to measure, composites last, and why the rest is left out.
+    """The algorithms to measure, composites last, and why others are left out.
 
-    What is named is measured, whatever stands in its way.
+    An algorithm that is named is measured in spite of obstacles.
     """
     left_out = {}
     for name in [] if named else ALGORITHMS:
@@ -168,10 +168,10 @@ def measure(
     seed: int,
     report: Report = lambda what, share: None,
 ) -> dict[str, AlgorithmResult]:
-    """Fit and judge each, in this order.
+    """Fit and evaluate the algorithms in this order.
 
-    A composite stands on those of its parts that are measured before it, where all are; one that
-    learns more than its parts is fitted by itself.
+    A composite uses its parts if all of them have been fitted before, unless it learns more than
+    its parts do.
     """
     fitted: dict[str, Recommender] = {}
     measured: dict[str, AlgorithmResult] = {}
@@ -192,9 +192,9 @@ def measure(
         fitted[name] = model
         fitted_at = time.perf_counter()
         report(f"judging {name}", (place + FITTING) / len(names))
-        judged = evaluate_lists(model, split, k=k, max_users=max_users, seed=seed, items=items)
+        lists = evaluate_lists(model, split, k=k, max_users=max_users, seed=seed, items=items)
         measured[name] = AlgorithmResult(
-            judged,
+            lists,
             fit_s=fitted_at - began_at + sum(measured[part].fit_s for part in parts),
             score_s=time.perf_counter() - fitted_at,
         )
@@ -212,7 +212,7 @@ def measure_diversity(
     seed: int,
     report: Report = lambda what, share: None,
 ) -> dict[str, AlgorithmResult]:
-    """One algorithm, in the order in which its lists would be shown, by each `DIVERSITY`."""
+    """Fit one algorithm and evaluate its lists, re-ranked by each of `DIVERSITIES`."""
     report(f"fitting {name}", 0)
     began_at = time.perf_counter()
     model = make_recommender(name)
@@ -223,11 +223,11 @@ def measure_diversity(
     for place, diversity in enumerate(DIVERSITIES):
         report(f"judging by {diversity}", (1 + place) / (1 + len(DIVERSITIES)))
         began_at = time.perf_counter()
-        order = DiversityReranker(vectors, diversity)
-        judged = evaluate_lists(
-            model, split, k=k, max_users=max_users, seed=seed, items=items, arranger=order
+        reranker = DiversityReranker(vectors, diversity)
+        lists = evaluate_lists(
+            model, split, k=k, max_users=max_users, seed=seed, items=items, reranker=reranker
         )
-        measured[str(diversity)] = AlgorithmResult(judged, fit_s, time.perf_counter() - began_at)
+        measured[str(diversity)] = AlgorithmResult(lists, fit_s, time.perf_counter() - began_at)
     report("done", 1)
     return measured
 
@@ -235,7 +235,7 @@ def measure_diversity(
 def _parts_at_hand(
     model: Recommender, fitted: Mapping[str, Recommender]
 ) -> Mapping[str, Recommender]:
-    """The parts of a composite that needs no fitting beside them; empty where one is missing."""
+    """The fitted parts of a composite; empty if it needs more, or if a part is missing."""
     if not isinstance(model, Composite) or type(model).fit is not Composite.fit:
         return {}
     parts = {name: fitted[name] for name in model.part_types if name in fitted}
@@ -243,15 +243,15 @@ def _parts_at_hand(
 
 
 def best_algorithm(measured: Mapping[str, AlgorithmResult]) -> str:
-    """The name of the one with the highest NDCG."""
+    """The name of the algorithm with the highest NDCG."""
     return max(measured, key=lambda name: np.nan_to_num(measured[name].quality.ndcg, nan=-1.0))
 
 
 def compare_with(measured: Mapping[str, AlgorithmResult], baseline: str) -> dict[str, Comparison]:
-    """Each other one's NDCG less that of the baseline."""
-    gains = measured[baseline].judged.by_user["ndcg"]
+    """Paired tests of the NDCG of each other algorithm against the baseline."""
+    gains = measured[baseline].lists.by_user["ndcg"]
     return {
-        name: paired_test(one.judged.by_user["ndcg"], gains)
+        name: paired_test(one.lists.by_user["ndcg"], gains)
         for name, one in measured.items()
         if name != baseline
     }
@@ -286,7 +286,7 @@ LISTS = (
 def as_text(
     measured: Mapping[str, AlgorithmResult], baseline: str, left_out: Mapping[str, str]
 ) -> str:
-    """Tables: how well lists were met, what they are made of, and who is better than by chance."""
+    """Tables of the accuracy, of the lists, and of the comparison with the baseline."""
     tables = [_accuracy(measured), _lists(measured)]
     if len(measured) > 1:
         tables.append(_comparison(measured, baseline))
@@ -297,7 +297,7 @@ def as_text(
 
 
 def _accuracy(measured: Mapping[str, AlgorithmResult]) -> Iterator[Row]:
-    k = next(iter(measured.values())).judged.k
+    k = next(iter(measured.values())).lists.k
     titles = (column.title for column in ACCURACY)
     yield ["", f"NDCG@{k}", "95 of 100", *titles, "fit", "score"]
     for name, one in measured.items():
@@ -329,7 +329,7 @@ def _shown(figure: float, digits: int = 4) -> str:
 
 
 def _aligned(rows: Sequence[Row]) -> str:
-    """The first column to the left, figures to the right."""
+    """The rows as text, the first column aligned left and the others right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(
@@ -344,14 +344,12 @@ def _aligned(rows: Sequence[Row]) -> str:
 def as_document(
     measured: Mapping[str, AlgorithmResult], baseline: str, left_out: Mapping[str, str]
 ) -> dict[str, Any]:
-    """For orjson, which writes null for NaN."""
+    """The results for orjson, which writes null for NaN."""
     return {
         "algorithms": {
             name: {
                 "quality": one.quality,
-                "intervals": {
-                    what: bootstrap_interval(v) for what, v in one.judged.by_user.items()
-                },
+                "intervals": {what: bootstrap_interval(v) for what, v in one.lists.by_user.items()},
                 "fit_s": round(one.fit_s, 3),
                 "score_s": round(one.score_s, 3),
             }

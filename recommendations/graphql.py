@@ -21,7 +21,7 @@ from movies.programme.selectors import DEFAULT_DAYS
 from recommendations.lists import serving
 from recommendations.lists.list_builder import ListItem
 from recommendations.lists.ranking import HYBRID
-from recommendations.lists.reasons import with_matches
+from recommendations.lists.serving import with_matches
 from recommendations.models import Interaction
 from recommendations.ratings.schemas import RatingFilters
 from recommendations.ratings.selectors import list_ratings
@@ -88,7 +88,7 @@ class RecommendationNode:
 
     @strawberry.field
     def reasons(self) -> list[ReasonNode]:
-        n_matches = len(self.batch.company.matched_users(self.item.movie_id))
+        n_matches = len(self.batch.matches.matched_users(self.item.movie_id))
         return [
             ReasonNode(kind=each.kind, text=each.text, movie_id=each.movie_id)
             for each in with_matches(self.item.reasons, n_matches)
@@ -98,7 +98,7 @@ class RecommendationNode:
     def matched_users(self) -> list[MatchedUserNode]:
         return [
             MatchedUserNode(id=each.id, name=each.name, similarity=each.similarity)
-            for each in self.batch.company.matched_users(self.item.movie_id)
+            for each in self.batch.matches.matched_users(self.item.movie_id)
         ]
 
     @strawberry.field
@@ -107,7 +107,7 @@ class RecommendationNode:
             PotentialMatchNode(
                 user_id=each.user_id, condition=each.condition, confidence=each.confidence
             )
-            for each in self.batch.company.potential_matches(self.item.movie_id)
+            for each in self.batch.matches.potential_matches(self.item.movie_id)
         ]
 
 

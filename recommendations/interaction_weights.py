@@ -1,4 +1,4 @@
-"""From what viewers say and do to weights. Training and serving weigh by this one function."""
+"""Interaction weights, the same for training and serving."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ from recommendations.models import Interaction
 
 
 class Evidence(IntEnum):
-    """What taste is read from: interactions, and what viewers keep elsewhere.
-
-    The view `recommendations_evidence` numbers its rows so.
-    """
+    """The kinds of rows in the view `recommendations_evidence`, from which taste is learned."""
 
     RATING = 1
     LIKE = 2
@@ -29,27 +26,24 @@ class Evidence(IntEnum):
 
     @property
     def label(self) -> str:
-        """As the setting `INTERACTION_WEIGHTS` names it."""
+        """The name in the setting INTERACTION_WEIGHTS."""
         return self.name.lower().replace("_", "-")
 
 
-#: A rating has 1 to 10, and what is no rating has 0.
+#: Number of values of `half_stars`: a rating has 1 to 10, other evidence has 0.
 HALF_STARS = 11
 
 
 @cache
 def weight_table() -> NDArray[np.float32]:
-    """(9, HALF_STARS) float32: the weight by kind and half stars.
-
-    Half stars lie between the whole ones.
-    """
+    """(9, HALF_STARS) float32 weights by kind and half stars, interpolated between whole stars."""
     weights = settings.INTERACTION_WEIGHTS
     table = np.zeros((len(Evidence) + 1, HALF_STARS), dtype=np.float32)
     for kind in Evidence:
         if kind is Evidence.RATING:
             whole = [weights[str(stars)] for stars in range(1, 6)]
             table[kind, 1:] = np.interp(np.arange(1, 11) / 2, np.arange(1, 6), whole)
-            # Below one star the line from two stars to one goes on.
+            # Half a star is extrapolated from two stars and one.
             table[kind, 1] = whole[0] - (whole[1] - whole[0]) / 2
         else:
             table[kind, 0] = weights[kind.label]
@@ -59,19 +53,17 @@ def weight_table() -> NDArray[np.float32]:
 def latest_verdicts(
     keys: NDArray[np.int64], kinds: NDArray[np.integer], seconds: NDArray[np.float64]
 ) -> NDArray[np.intp]:
-    """Of each key's rows the place of the one that counts: the latest verdict.
-
-    `seen` says little, and counts only where there is no verdict.
+    """Find the latest verdict for each key; `seen` counts only if the key has no verdict.
 
     Args:
-        keys: (n,) what the rows are grouped by.
+        keys: (n,) the groups of the rows.
         kinds: (n,) `Evidence`.
         seconds: (n,) Unix seconds.
 
     Returns:
-        Places in the rows, in ascending order of the keys.
+        (n_keys,) indices of rows, in ascending order of the keys.
     """
-    # The kind breaks ties, so that it is always the same one.
+    # The kind breaks ties, so that the result does not depend on the order of the rows.
     order = np.lexsort((kinds, seconds, kinds != Evidence.SEEN, keys))
     ordered = keys[order]
     is_last = np.ones(len(order), dtype=bool)

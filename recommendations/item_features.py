@@ -1,4 +1,4 @@
-"""What films are made of: from the catalogue to the features that algorithms read."""
+"""Builds the item features of the algorithms from the catalogue."""
 
 from __future__ import annotations
 
@@ -17,29 +17,34 @@ from movies.search.text import IS_UNSPACED, MAX_WORD_LENGTH, RUN, fold, lexemes_
 from recommendations.engine.matrices import IdMap, ItemFeatures
 from recommendations.licence_filter import UNKNOWN_PEOPLE, feature_columns
 
-#: A word of more than this share of the overviews says nothing, in whatever language. In a small
-#: catalogue any word may be in most of them.
+#: Words in more than this share of the overviews, and in more than this number, are stop words.
 STOP_SHARE, STOP_LEAST = 0.1, 20
-#: Of all words, those in the most overviews.
+#: The words in the most overviews are kept.
 MAX_WORDS = 50_000
+#: Rows that are fetched at once.
 CHUNK = 2_000
+#: A feature of a single item says nothing about other items.
+LEAST_ITEMS = 2
+#: Beyond this number of features, those of a single item so far are dropped, and counted from 0 if
+#: they occur again: Manku and Motwani (2002), "Approximate Frequency Counts over Data Streams".
+ROOM = 1_000_000
 
 WORD = re.compile(r"[^\W_]{2,}")
 
 
 def load_features(items: IdMap) -> ItemFeatures:
-    """What the films are made of, as far as it may be used, in two queries.
+    """Load the features that models may read, in two queries.
 
     `genre:drama`, `person:agnes varda`, `director:agnes varda`, `keyword:paris`, `decade:1960` and
-    `language:fr` are 1; `word:singer` says how often the word stands in the overview. What one film
-    alone has is left out. Names are folded, and in ascending order.
+    `language:fr` are 1; `word:singer` is the number of occurrences in the overview. Features of a
+    single film are left out. Names are case-folded and ascending.
     """
     slugs = dict(Genre.objects.values_list("pk", "slug"))
     rows = {pk: row for row, pk in enumerate(items.ids.tolist())}
     named, told = FeatureBuilder(), FeatureBuilder()
     films = Movie.objects.published().order_by("pk").values_list("pk", *feature_columns())
     for pk, *fields, overview in films.iterator(CHUNK):
-        if (row := rows.get(pk)) is not None:  # unless it came in since the ids were read
+        if (row := rows.get(pk)) is not None:  # None for a film that is newer than `items`
             named.add(row, dict.fromkeys(_names(slugs, *fields), 1))
             told.add(row, Counter(_words(overview or "")))
     stop = max(STOP_LEAST, int(STOP_SHARE * told.n_items))
@@ -69,12 +74,12 @@ def _names(
 
 
 def _spelling(text: str) -> str:
-    """Folded, with spaces for all that is neither letter nor digit; empty if all of it is that."""
+    """The case-folded letters and digits, with single spaces in between."""
     return " ".join(RUN.findall(fold(text)))
 
 
 def _words(text: str) -> Iterator[str]:
-    """Of two letters or more; where no spaces are set, any two neighbours."""
+    """Words of two letters or more; pairs of letters in scripts without spaces."""
     folded = fold(text)
     if not IS_UNSPACED.search(folded):
         yield from (word[:MAX_WORD_LENGTH] for word in WORD.findall(folded))
@@ -84,31 +89,23 @@ def _words(text: str) -> Iterator[str]:
             yield from lexemes_of(run)
 
 
-#: A feature of one item alone says nothing of any other.
-LEAST_ITEMS = 2
-#: Beyond so many features those that one item alone has had so far are forgotten, and counted anew
-#: should they come again: Manku and Motwani (2002), "Approximate Frequency Counts over Data
-#: Streams".
-ROOM = 1_000_000
-
-
 class FeatureBuilder:
-    """Counts, of six bytes each.
+    """Counts the features of items, added one by one, in bounded memory: six bytes for each count.
 
     Attributes:
-        n_items: How many items have any.
+        n_items: Number of items with features.
     """
 
     def __init__(self, *, room: int = ROOM) -> None:
         self.n_items = 0
         self._least_room = self._room = room
         self._columns = _numbered(())
-        #: Of each entry its column and count; of each item its row and where its entries end.
+        #: The column and count of each entry; the row of each item and the end of its entries.
         self._entries, self._counts = array("i"), array("H")
         self._rows, self._ends = array("i"), array("q")
 
     def add(self, row: int, counts: Mapping[str, int]) -> None:
-        """The features of one more item; its row lies behind those before. Counts go to 65,535."""
+        """Add an item; rows must ascend, and counts are at most 65,535."""
         if not counts:
             return
         self.n_items += 1
@@ -126,21 +123,21 @@ class FeatureBuilder:
         self._columns = _numbered(name for name, n in self._columns.items() if is_shared[n])
         self._entries, self._counts = array("i", entries.tobytes()), array("H", counts.tobytes())
         self._ends = array("q", ends.tobytes())
-        # Where most are shared there is little to forget, and much to go through for it.
+        # If most features are shared, there is little to drop and much to search.
         self._room = max(self._least_room, 2 * len(self._columns))
 
     def shared(
         self, n_items: int, *, by_at_most: int | None = None, features: int | None = None
     ) -> tuple[list[str], csr_matrix]:
-        """What several items have.
+        """The features that at least LEAST_ITEMS items have.
 
         Args:
-            n_items: The rows of the matrix.
-            by_at_most: Left out is what more items have.
-            features: So many, those of the most items.
+            n_items: Number of rows of the matrix.
+            by_at_most: Leave out features of more items.
+            features: Keep at most this number of features, those of the most items.
 
         Returns:
-            The names in ascending order, and (n_items, n_features) float32 counts.
+            The ascending names, and (n_items, n_features) float32 counts.
         """
         items_of = self._items_of_each()
         is_wanted = items_of >= LEAST_ITEMS
@@ -167,7 +164,7 @@ class FeatureBuilder:
     def _renumbered(
         self, columns: NDArray[np.int32]
     ) -> tuple[NDArray[np.int32], NDArray[np.uint16], NDArray[np.int64]]:
-        """Entries, counts and ends with these columns for the present ones, without those of -1."""
+        """Map the columns of the entries; drop entries whose new column is -1."""
         entries = columns[np.frombuffer(self._entries, dtype=np.int32)]
         is_kept = entries >= 0
         kept_before = np.append(0, np.cumsum(is_kept, dtype=np.int32))
@@ -180,7 +177,7 @@ class FeatureBuilder:
 
 
 def _numbered(names: Iterable[str]) -> defaultdict[str, int]:
-    """Numbers from 0 for the names, and the next one for each name that is asked for."""
+    """Number the names from 0; a new name that is looked up gets the next number."""
     columns: defaultdict[str, int] = defaultdict()
     columns.update((name, number) for number, name in enumerate(names))
     columns.default_factory = columns.__len__

@@ -1,6 +1,7 @@
-"""What the models may know of a film: what TMDb filled in only where the settings allow it.
+"""The fields of films that models may read, and a hash of them. This module imports no NumPy.
 
-TMDb's terms: docs/decisions/0022-tmdb-terms.md. Fields are called as in `Movie.tmdb_fields`.
+TMDb's terms forbid training on its data, so fields that TMDb filled in are read only if the setting
+TMDB_USE_FOR_TRAINING allows it. Field names are those of `Movie.tmdb_fields`.
 """
 
 from __future__ import annotations
@@ -15,30 +16,12 @@ from django.db.models.functions import Left
 from movies.metadata import UNKNOWN
 from movies.models import Genre, Movie
 
-#: Stand among the protagonists of films of which nobody knows who is in them.
+#: Placeholders among the protagonists of films without known protagonists.
 UNKNOWN_PEOPLE = frozenset([UNKNOWN])
-
-
-def is_licensed(field: str, tmdb_fields: Collection[str]) -> bool:
-    return settings.TMDB_USE_FOR_TRAINING or field not in tmdb_fields
-
-
-def licensed_films(field: str) -> Q:
-    """The films of which the field may be used."""
-    return Q() if settings.TMDB_USE_FOR_TRAINING else ~Q(tmdb_fields__contains=[field])
-
-
-def licensed_value(field: str, value: Expression | F) -> Expression | F:
-    """The value, of these films; null of the others."""
-    condition = licensed_films(field)
-    return Case(When(condition, then=value)) if condition else value
-
-
-#: So many characters of an overview are read; TMDb's have a thousand at most.
+#: Characters of an overview that are read; TMDb's overviews have at most a thousand.
 OVERVIEW_LENGTH = 2_000
-
-#: In the order in which `features._names` takes them; by field as `Movie.tmdb_fields` calls it.
-READ: Mapping[str, Expression | F] = {
+#: The columns that training reads, in the order of the arguments of `item_features._names`.
+COLUMNS_READ: Mapping[str, Expression | F] = {
     "genres": F("genre_ids"),
     "protagonists": F("protagonists"),
     "directors": F("directors"),
@@ -49,19 +32,34 @@ READ: Mapping[str, Expression | F] = {
 }
 
 
+def is_licensed(field: str, tmdb_fields: Collection[str]) -> bool:
+    return settings.TMDB_USE_FOR_TRAINING or field not in tmdb_fields
+
+
+def licensed_films(field: str) -> Q:
+    """A condition on films: models may read the field."""
+    return Q() if settings.TMDB_USE_FOR_TRAINING else ~Q(tmdb_fields__contains=[field])
+
+
+def licensed_value(field: str, value: Expression | F) -> Expression | F:
+    """The value, or null for films whose field models may not read."""
+    condition = licensed_films(field)
+    return Case(When(condition, then=value)) if condition else value
+
+
 def features_hash() -> int:
-    """64 bits that change with what `load_features` reads, and with nothing else."""
+    """A 64-bit hash of everything that `load_features` reads."""
     films = Movie.objects.published().aggregate(all=BitXor(_hash("pk", *feature_columns())))
     genres = Genre.objects.aggregate(all=BitXor(_hash("pk", "slug")))
     return ((films["all"] or 0) ^ (genres["all"] or 0)) % 2**64
 
 
 def feature_columns() -> list[Expression | F]:
-    """Null where a film's may not be used."""
-    return [licensed_value(field, value) for field, value in READ.items()]
+    """The columns that training reads, null where models may not read the field."""
+    return [licensed_value(field, value) for field, value in COLUMNS_READ.items()]
 
 
 def _hash(*columns: Expression | F | str) -> Func:
-    """Of a row."""
+    """A 64-bit hash of a row."""
     template = "hashtextextended(ROW(%(expressions)s)::text, 0)"
     return Func(*columns, template=template, output_field=BigIntegerField())

@@ -1,4 +1,4 @@
-"""What recommendations keep of a viewer where no foreign key shows it."""
+"""Personal data of recommendations that no foreign key leads to."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import orjson
 from django.db import transaction
 
 from recommendations.impressions import stream
-from recommendations.lists import list_cache, renewal
+from recommendations.lists import list_cache
 from recommendations.models import Interaction
 from recommendations.ratings import summary
+from users import personal_data
 from users.models import User
 
 
 class RecommendationListKeeper:
-    """The lists that a viewer was given, while they are in the cache."""
+    """The lists of a viewer in the cache."""
 
     name = "recommendation_lists"
 
@@ -25,19 +26,18 @@ class RecommendationListKeeper:
         return list_cache.lists_of(user.pk)
 
     def erase(self, user: User) -> None:
-        """The lists go after the commit, or a request under way could find them there once more.
+        """Delete the lists after the commit, or a concurrent request could store them again.
 
-        While the cache is away they stay until their lifetime ends, under a number that nobody
-        has any more.
+        While the cache is away they stay until they expire, under the id of no account.
         """
-        # Before the viewer's row is locked: whoever rates locks the rating, and then the viewer.
+        # Before the viewer's row is locked: a rating locks its own row first, and then the viewer.
         Interaction.objects.filter(user=user).delete()
         transaction.on_commit(partial(list_cache.forget, user.pk))
-        transaction.on_commit(partial(renewal.forget_request, user.pk))
+        transaction.on_commit(partial(list_cache.forget_request, user.pk))
 
 
 class WaitingImpressionKeeper:
-    """What a viewer was shown and opened in the last seconds, on its way to the table."""
+    """Impressions and clicks of the last seconds that are not in the table yet."""
 
     name = "waiting_impressions"
 
@@ -46,13 +46,12 @@ class WaitingImpressionKeeper:
             yield {"kind": entry.kind.decode(), "entry": orjson.Fragment(entry.text)}
 
     def erase(self, user: User) -> None:
-        """While Valkey is away they stay, and are left out when they are moved on: they are of
-        nobody."""
+        """While Valkey is away the entries stay; the task that stores them leaves them out."""
         transaction.on_commit(partial(stream.forget_viewer, user.pk))
 
 
 class StatisticsSummaryKeeper:
-    """The viewer's figures, in the summary of everybody's."""
+    """The viewer's row of the summary of statistics."""
 
     name = "statistics_summary"
 
@@ -60,8 +59,14 @@ class StatisticsSummaryKeeper:
         yield from summary.stored_rows(user.pk)
 
     def erase(self, user: User) -> None:
-        """Of a materialized view no row can be deleted: it is made anew without the viewer, soon,
-        or within six hours. Until then it has figures under a number that nobody has any more.
+        """Refresh the view, of which no row can be deleted: soon, or within six hours.
+
+        Until then it has the figures under the id of no account.
         """
         if summary.stored_rows(user.pk):
             transaction.on_commit(summary.refresh_soon)
+
+
+personal_data.register(
+    RecommendationListKeeper(), WaitingImpressionKeeper(), StatisticsSummaryKeeper()
+)

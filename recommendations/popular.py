@@ -1,4 +1,4 @@
-"""What viewers here liked lately, older likes counting less and less."""
+"""Movies that viewers here liked lately; a like counts half as much after each half-life."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import orjson
-from django.conf import settings
 from django.db import connection
 from django.db.models import F
 from django.http import HttpRequest, HttpResponse
@@ -23,20 +22,23 @@ from movies.models import Movie
 from movies.schemas import MovieOut
 from recommendations.interaction_weights import HALF_STARS, weight_table
 
-#: The order is kept apart from its pages: an edit of a film ends these, and not what took long.
-#: Of ten million interactions two lie within ten half-lives, and take a second.
-ORDER = CacheKind(
-    "popular_order", lambda: settings.POPULAR_LIFETIME_S, entries=1, places=1, patience_s=10
-)
-POPULAR = CacheKind("popular", lambda: settings.POPULAR_LIFETIME_S, memory_share=0.05, places=64)
+POPULAR_LIFETIME_S = 3600
 
-#: So many films have an order by popularity; nobody turns more than a few of their pages.
+#: After so many days an interaction counts half as much.
+POPULAR_HALF_LIFE_DAYS = 14
+
+#: The order is cached apart from its pages: an edit of a movie ends the pages and not the order,
+#: which takes a second for two million interactions within ten half-lives.
+ORDER = CacheKind("popular_order", lambda: POPULAR_LIFETIME_S, entries=1, places=1, patience_s=10)
+POPULAR = CacheKind("popular", lambda: POPULAR_LIFETIME_S, memory_share=0.05, places=64)
+
+#: The movies that are ordered by popularity: viewers read only the first pages.
 MOST_POPULAR = 1000
-#: What is older counts less than a thousandth, and is not looked at.
+#: Older interactions count less than a thousandth, and are not read.
 HALF_LIVES = 10
 
-# `date_part`, as `extract` gives a numeric, with which the same took three times as long. Whoever
-# rated by a clock that was fast counts as of now.
+# `extract` returns a numeric, with which it takes three times as long as with `date_part`. An
+# interaction in the future, by a clock that was fast, counts as one of now.
 QUERY = """
 SELECT movie_id FROM (
     SELECT movie_id, sum(
@@ -57,7 +59,7 @@ LIMIT %(limit)s
 def popular_page(
     request: HttpRequest, paging: Paginated.Input, *, is_personal: bool = False
 ) -> HttpResponse:
-    """By recent interactions; behind them all other films, by ranking."""
+    """By recent interactions; all other movies follow by ranking."""
     return cached_response(
         request,
         POPULAR,
@@ -69,19 +71,18 @@ def popular_page(
 
 
 def _order() -> Document:
-    """The ids of the most popular films, whoever asks: to add up takes long, and one can wait."""
+    """The cached ids of the most popular movies; one caller computes them while others wait."""
     document, _ = responses.get(ORDER, "", "", lambda: Document(orjson.dumps(most_popular())))
     return document
 
 
 def most_popular() -> list[int]:
-    """The ids of published films, by the sum of what speaks for each, each worth half as much
-    after `POPULAR_HALF_LIFE_DAYS`.
+    """The ids of published movies by the decayed sum of their positive weights.
 
-    A viewer counts once for each film and kind of interaction, however often it is said.
+    A viewer counts once for each movie and kind of interaction.
     """
     now = timezone.now()
-    half_life = timedelta(days=settings.POPULAR_HALF_LIFE_DAYS)
+    half_life = timedelta(days=POPULAR_HALF_LIFE_DAYS)
     parameters: dict[str, Any] = {
         "weights": np.maximum(weight_table(), 0).ravel().tolist(),
         "row": HALF_STARS,
@@ -99,12 +100,12 @@ def _page(order: Sequence[int], paging: Paginated.Input) -> Document:
     published = Movie.objects.published()
     pagination = Pagination.of(paging, published.count())
     there = set(published.filter(pk__in=order).values_list("pk", flat=True))
-    standing = [pk for pk in order if pk in there]
-    wanted = standing[paging.start : paging.end]
+    popular = [pk for pk in order if pk in there]
+    wanted = popular[paging.start : paging.end]
     if len(wanted) < paging.per_page and paging.page <= pagination.pages:
         others = published.exclude(pk__in=there).order_by(F("ranking").desc(), "id")
-        first = max(0, paging.start - len(standing))
-        last = paging.end - len(standing)
+        first = max(0, paging.start - len(popular))
+        last = paging.end - len(popular)
         wanted += others.values_list("pk", flat=True)[first:last]
     films = published.prefetch_related("genres").in_bulk(wanted)
     shown = [films[pk] for pk in wanted if pk in films]

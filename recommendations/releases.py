@@ -1,4 +1,4 @@
-"""Which release is served, and where releases lie on disk."""
+"""Releases: their files, the current one, and the one in the memory of this process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cinema.locks import lock_table
 from cinema.response_cache import PolledValue
 from recommendations import selectors
 from recommendations.engine import artifacts
-from recommendations.engine.algorithms import ALGORITHMS
+from recommendations.engine.algorithms import ALGORITHMS, RETIRED
 from recommendations.engine.artifacts import ArtifactError, model_arrays
 from recommendations.engine.matrices import IdMap
 from recommendations.engine.rating_predictor import RatingPredictor
@@ -24,13 +24,15 @@ from recommendations.engine.viewer_similarity import Deviations
 from recommendations.errors import ReleaseUnusable
 from recommendations.models import Release
 
+RELEASES_KEPT = 3
+
 
 def releases_root() -> Path:
     return Path(settings.CINEMA_HOME) / "releases"
 
 
 def activate_release(*, release_id: int) -> Release:
-    """Make this release the current one: forward, or back.
+    """Make this release the current one.
 
     Raises:
         ReleaseNotFound: There is none with this id.
@@ -49,7 +51,7 @@ def activate_release(*, release_id: int) -> Release:
 @transaction.atomic
 def make_current(release: Release) -> Release:
     """Move the pointer. Processes that serve see it within RELEASE_CHECK_INTERVAL_S."""
-    # Two at once would wait for each other's rows, or both set the flag.
+    # Two writers at once would wait for each other's rows, or both set the flag.
     lock_table(Release)
     Release.objects.filter(is_current=True).update(is_current=False)
     release.is_current = True
@@ -62,16 +64,16 @@ def remove_old_releases() -> None:
 
     The current release keeps its files whatever its age.
     """
-    for release in selectors.releases_with_files()[settings.RELEASES_KEPT :]:
+    for release in selectors.releases_with_files()[RELEASES_KEPT:]:
         if not release.is_current:
             directory = release.path
-            # The row first: a release without files is told so, one with half of them is broken.
+            # The row first: a release with half of its files would be broken.
             Release.objects.filter(pk=release.pk, is_current=False).update(directory="")
             artifacts.remove(directory)
 
 
 def remove_unknown_directories() -> None:
-    """Delete what a killed training has left. The caller holds the lock of trainings."""
+    """Delete directories of killed trainings. The caller holds the lock of trainings."""
     known = set(Release.objects.values_list("directory", flat=True))
     if releases_root().is_dir():
         for directory in releases_root().iterdir():
@@ -81,26 +83,27 @@ def remove_unknown_directories() -> None:
 
 log = logging.getLogger(__name__)
 
-#: What the arrays of `RatingPredictor` are called in a release.
+#: The prefixes of the arrays of `RatingPredictor` and of `Deviations` in a release.
 PREDICTOR = "ratings"
-#: And those of `Deviations`.
 MATCHING = "matching"
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedRelease:
-    """A release in memory, shared by all threads. Without one, `id` is None and nobody scores.
+    """A release in memory, shared by all threads.
 
-    `instead_of` is the current release's id, if that cannot be used and this one stands in. A
-    release that was trained before there were predictions has no `predictor`, and one from before
-    there were matches no `deviations`.
+    Attributes:
+        id: None without a release.
+        instead_of: The id of the current release, if that is unusable and this one replaces it.
+        users: User ids, in the order of the rows of `predictor` and `deviations`.
+        predictor: None in a release that was trained before there were predictions.
+        deviations: None in a release that was trained before there were matches.
     """
 
     id: int | None = None
     instead_of: int | None = None
     items: IdMap = field(default_factory=lambda: IdMap(np.empty(0, dtype=np.int64)))
     recommenders: Mapping[str, Recommender] = field(default_factory=dict)
-    #: Of whom the rows of what follows are.
     users: IdMap = field(default_factory=lambda: IdMap(np.empty(0, dtype=np.int64)))
     predictor: RatingPredictor | None = None
     deviations: Deviations | None = None
@@ -117,6 +120,7 @@ def load_release(release: Release) -> LoadedRelease:
         recommenders = {
             name: ALGORITHMS[name].from_arrays(model_arrays(arrays, name))
             for name in manifest["algorithms"]
+            if name not in RETIRED
         }
         items = IdMap(np.asarray(arrays["item_ids"], dtype=np.int64))
         loaded = LoadedRelease(release.pk, None, items, recommenders)
@@ -132,13 +136,13 @@ def load_release(release: Release) -> LoadedRelease:
 
 
 def _load_current(standing: LoadedRelease | None) -> LoadedRelease:
-    """The release that the pointer names, or else the one that stands in for it.
+    """The current release, or the one that replaces it while it is unusable.
 
-    That is the one served so far, and in a process that has just started the newest usable one.
-    The current one is tried again at each look: its files may still be on their way.
+    That is the release served so far, or in a new process the newest usable one. Each call tries
+    the current one again: its files may still be on their way.
     """
     standing = standing or LoadedRelease()
-    current = selectors.current_release()
+    current = Release.objects.filter(is_current=True).first()
     if current is None:
         return LoadedRelease()
     if current.pk == standing.id:
@@ -148,7 +152,7 @@ def _load_current(standing: LoadedRelease | None) -> LoadedRelease:
         try:
             loaded = load_release(release)
         except ArtifactError as error:
-            if standing.instead_of != current.pk:  # said once
+            if standing.instead_of != current.pk:  # logged once
                 log.error("%s is refused: %s", release, error)
             continue
         log.info("%s is served", release)

@@ -10,14 +10,10 @@ from recommendations.licence_filter import features_hash
 from recommendations.models import Release, TrainingRun
 from users.models import User
 
-#: What training goes by beside the data.
+#: Settings that training depends on.
 SETTINGS = (
     "INTERACTION_WEIGHTS",
     "TRAINING_ALGORITHMS",
-    "TRAINING_FACTORS",
-    "EASE_MAX_ITEMS",
-    "ITEM_KNN_WEIGHTING",
-    "HYBRID_WEIGHTS",
     "TMDB_USE_FOR_TRAINING",
 )
 
@@ -56,7 +52,7 @@ def longest_waiting_run() -> TrainingRun | None:
 
 
 def was_trained_on(fingerprint: str) -> bool:
-    """Whether the current release, or what was last rejected in its favour, comes of these data."""
+    """Whether the current release or the last rejected training was made from these data."""
     current = current_release()
     if current and current.is_of(fingerprint):
         return True
@@ -67,10 +63,10 @@ def was_trained_on(fingerprint: str) -> bool:
 
 
 def fingerprint() -> str:
-    """Of all data and settings that training reads: it changes with them.
+    """It changes with the data and settings that training reads.
 
-    The interactions are not read for it: each change to a viewer's raises the `taste_version`.
-    Should others come and say as much as those who were erased, the sum of the ids tells.
+    The sum of the taste versions stands for the interactions, as each change raises one. The sum of
+    the ids differs if new viewers have acted as much as erased ones.
     """
     users = User.objects.filter(is_active=True).aggregate(
         n=Count("pk"), ids=Sum("pk"), tastes=Sum("taste_version")

@@ -3,6 +3,7 @@ from __future__ import annotations
 from functools import partial
 from uuid import UUID
 
+import stamina
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection, transaction
 from django.utils import timezone
 
@@ -11,17 +12,16 @@ from cinema.locks import retry_on_deadlock
 from movies import selectors as movies
 from recommendations.errors import InteractionNotFound, NotRecommended, RatingNotFound
 from recommendations.impressions.stream import films_key, note_click
-from recommendations.lists.renewal import request_renewal
+from recommendations.lists.list_cache import request_renewal
 from recommendations.matches.services import find_new_matches
 from recommendations.models import Impression, Interaction
 from users.models import User
 
 Kind = Interaction.Kind
 
-#: One statement: whoever else writes the same row meanwhile, it waits for them and then decides.
-#: Whether the row stands for a verdict that was taken back since (like, dislike, like again) is
-#: asked of all evidence: a favourite or a check-in is such a word too. A row that was inserted,
-#: and not updated, has no `xmax`.
+#: One statement: it waits for another writer of the same row, and then decides. A repeated verdict
+#: is written if a later one replaced it (like, dislike, like); a favourite or a check-in is such a
+#: verdict too. A row that was inserted and not updated has no `xmax`.
 RECORD = """
 INSERT INTO recommendations_interaction AS mine
     (user_id, movie_id, kind, half_stars, created_at, updated_at)
@@ -39,17 +39,14 @@ RETURNING id, user_id, movie_id, kind, half_stars, created_at, updated_at, xmax 
 
 COLUMNS = [field.attname for field in Interaction._meta.concrete_fields]
 
-#: Of requests that get in each other's way. The second attempt finds what the others have left.
-ATTEMPTS = 5
-
 
 def record_interaction(
     *, user: User, movie_id: int, kind: Interaction.Kind, stars: float | None = None
 ) -> tuple[Interaction, bool]:
-    """Take note of what a viewer thinks of a movie; returns the row and whether it is new.
+    """Record an interaction; returns the row and whether it is new.
 
-    The same again changes nothing, unless it takes back something said in between; other stars
-    replace those that stand. Of several at once one row comes, with one of their stars.
+    A repeated one changes nothing, unless another one came in between; other stars replace those
+    of the row. Concurrent requests make one row, with the stars of one of them.
 
     Args:
         stars: 0.5 to 5 in halves for a rating, else None.
@@ -58,48 +55,50 @@ def record_interaction(
         MovieNotFound: No published movie has this id.
     """
     half_stars = round(stars * 2) if stars is not None else 0
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            row, created = _record(user, movie_id, kind, half_stars)
-        except (IntegrityError, Interaction.DoesNotExist):  # movie or row are deleted meanwhile
-            if attempt == ATTEMPTS:
-                raise
-        else:
-            transaction.on_commit(partial(request_renewal, user.pk, is_patient=True))
-            return row, created
-    raise AssertionError("unreachable")
+    row, created = _record(user, movie_id, kind, half_stars)
+    transaction.on_commit(partial(request_renewal, user.pk, may_wait=True))
+    return row, created
 
 
 def record_and_match(
     *, user: User, movie_id: int, kind: Interaction.Kind, stars: float | None = None
 ) -> tuple[Interaction, bool]:
-    """As `record_interaction`; the row says who has come to match the viewer by this word.
+    """Record an interaction; the row has the viewers who match the viewer by it.
 
     Raises:
         MovieNotFound: No published movie has this id.
     """
     began = timezone.now()
     row, created = record_interaction(user=user, movie_id=movie_id, kind=kind, stars=stars)
-    if row.updated_at >= began:  # or it is the same again
+    if row.updated_at >= began:  # it changed something
         row.new_matches = find_new_matches(user_id=user.pk, movie_id=movie_id)
     return row, created
 
 
+# The movie or the row may be deleted meanwhile; the next attempt sees that.
+@stamina.retry(
+    on=(IntegrityError, Interaction.DoesNotExist),
+    attempts=5,
+    timeout=None,
+    wait_initial=0,
+    wait_max=0,
+    wait_jitter=0,
+)
 @retry_on_deadlock
 def _record(
     user: User, movie_id: int, kind: Interaction.Kind, half_stars: int
 ) -> tuple[Interaction, bool]:
-    said = {"user_id": user.pk, "movie_id": movie_id, "kind": kind, "half_stars": half_stars}
+    values = {"user_id": user.pk, "movie_id": movie_id, "kind": kind, "half_stars": half_stars}
     with connection.cursor() as cursor:
-        cursor.execute(RECORD, {**said, "now": timezone.now(), "seen": Kind.SEEN})
+        cursor.execute(RECORD, {**values, "now": timezone.now(), "seen": Kind.SEEN})
         written = cursor.fetchone()
-    if written is None:  # there is nothing to change, or no such film
+    if written is None:  # there is nothing to change, or no such movie
         movies.get_movie(movie_id)
-        standing = Interaction.objects.get(user=user, movie_id=movie_id, kind=kind)
-        standing.half_stars = half_stars  # so it stood; another request may have changed it since
-        return standing, False
-    *row, created = written
-    return Interaction.from_db(DEFAULT_DB_ALIAS, COLUMNS, row), created
+        row = Interaction.objects.get(user=user, movie_id=movie_id, kind=kind)
+        row.half_stars = half_stars  # another request may have changed it since
+        return row, False
+    *values_written, created = written
+    return Interaction.from_db(DEFAULT_DB_ALIAS, COLUMNS, values_written), created
 
 
 def rate_movie(*, user: User, movie_id: int, stars: float) -> Interaction:
@@ -121,7 +120,7 @@ def delete_rating(*, user: User, movie_id: int) -> None:
     mine = Interaction.objects.filter(user=user, movie_id=movie_id, kind=Kind.RATING)
     if not mine.delete()[0]:
         raise RatingNotFound(movie_id)
-    transaction.on_commit(partial(request_renewal, user.pk, is_patient=False))
+    transaction.on_commit(partial(request_renewal, user.pk, may_wait=False))
 
 
 def delete_interaction(*, user: User, interaction_id: int) -> None:
@@ -134,11 +133,11 @@ def delete_interaction(*, user: User, interaction_id: int) -> None:
     row = mine.first()
     if row is None or not mine.delete()[0]:
         raise InteractionNotFound(interaction_id)
-    transaction.on_commit(partial(request_renewal, user.pk, is_patient=False))
+    transaction.on_commit(partial(request_renewal, user.pk, may_wait=False))
 
 
 def record_click(*, user: User, list_id: UUID, movie_id: int) -> None:
-    """Take note that the viewer opened a film of a list; of several times the first counts.
+    """Record that the viewer opened a movie of a list; of several times the first counts.
 
     Raises:
         NotRecommended: The viewer was given no such list, or the film is not in it.
@@ -149,8 +148,10 @@ def record_click(*, user: User, list_id: UUID, movie_id: int) -> None:
 
 
 def _may_be_in(user: User, list_id: str, movie_id: int) -> bool:
-    """Whether the film is in the viewer's list. While the cache is away and the list is not stored
-    yet nobody knows: then too, as the click counts only where there is an impression of it.
+    """Whether the movie is in the viewer's list, or that is unknown.
+
+    It is unknown while the cache is away and the list is not stored yet. Such a click counts only
+    if its impression comes.
     """
     key = films_key(user.pk, list_id)
     found = shared().find([key])

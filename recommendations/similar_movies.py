@@ -1,19 +1,17 @@
-"""Films like a film: as the last night found them, or for one that it did not know as found now.
+"""Similar movies: found for all movies by night, and served with reasons.
 
-Then come films that are made of the same, for what is still open.
+A movie that is new since the night gets those that a model finds now. Movies with similar content
+fill the places that are left.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 
 import numpy as np
 import orjson
-from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import prefetch_related_objects
 from django.http import HttpRequest, HttpResponse
@@ -47,38 +45,41 @@ from recommendations.lists.reasons import REASONS_EACH
 from recommendations.models import SimilarMovies
 from recommendations.releases import LoadedRelease, loaded_release
 
-SIMILAR = CacheKind("similar", lambda: settings.SIMILAR_LIFETIME_S, memory_share=0.1, places=1024)
+SIMILAR_LIFETIME_S = 3600
 
-#: So many more than asked for are looked at, as some may have been withdrawn since the training.
+#: The weight of content beside that of the viewers who like both movies.
+CONTENT_SHARE = 0.1
+
+SIMILAR = CacheKind("similar", lambda: SIMILAR_LIFETIME_S, memory_share=0.1, places=1024)
+
+#: How many more are looked up, as some may have been withdrawn since the training.
 MARGIN = 40
+#: The most that `GET /movies/{id}/similar` can be asked for.
+SIMILAR_EACH = 40
 BLEND = "blend"
 LIKED_ALIKE = Reason("viewers", "Liked by the same viewers")
 
 
 @dataclass(frozen=True)
 class SimilarMovie:
-    """A film, how much it is like the one that is asked for, and who says so."""
+    """A movie, its similarity to the one that is asked for, and the source of that."""
 
     movie_id: int
     score: float
     source: str
 
-    @property
-    def is_liked_alike(self) -> bool:
-        return self.source != CONTENT
-
 
 def similar_movies(
     request: HttpRequest, movie_id: int, limit: int, *, with_movies: bool
 ) -> HttpResponse:
-    """Up to `limit` films like this one, with reasons, in the form of `SimilarListOut`.
+    """Up to `limit` similar movies with reasons, in the form of `SimilarListOut`.
 
     Raises:
         MovieNotFound: No published movie has this id.
     """
     question = {"id": movie_id, "limit": limit, "with_movies": with_movies}
     build = partial(_document, movie_id, limit, with_movies=with_movies)
-    # A night raises the catalogue's version.
+    # The night raises the catalogue's version.
     return cached_response(
         request, SIMILAR, question, build, depends_on=lambda: loaded_release().id
     )
@@ -88,19 +89,24 @@ def _document(movie_id: int, limit: int, *, with_movies: bool) -> Document:
     release = loaded_release()
     movie = movies.get_movie(movie_id)
     prefetch_related_objects([movie], "genres")
-    found_by, found = _stored(release, movie) or (release.id, _liked_alike(release, movie, limit))
-    shown = _shown(found)[:limit]
-    if len(shown) < limit:
-        others = films_alike_by_content(movie, besides=[film.pk for film, _ in shown])
-        shown += _shown([SimilarMovie(*each, CONTENT) for each in others[: limit - len(shown)]])
+    found_by, found = _stored(release, movie) or (release.id, _by_model(release, movie, limit))
+    published = _published(found)[:limit]
+    if len(published) < limit:
+        others = films_alike_by_content(movie, besides=[other.pk for other, _ in published])
+        missing = limit - len(published)
+        published += _published([SimilarMovie(*each, CONTENT) for each in others[:missing]])
     data = [
         {
-            **(MovieOut.of(film).model_dump(mode="json") if with_movies else {"movie_id": film.pk}),
-            "score": round(alike.score, 4),
-            "source": alike.source,
-            "reasons": _reasons(alike, movie, film),
+            **(
+                MovieOut.of(other).model_dump(mode="json")
+                if with_movies
+                else {"movie_id": other.pk}
+            ),
+            "score": round(similar.score, 4),
+            "source": similar.source,
+            "reasons": _reasons(similar, movie, other),
         }
-        for film, alike in shown
+        for other, similar in published
     ]
     return Document(orjson.dumps({"release": found_by, "data": data}))
 
@@ -108,10 +114,9 @@ def _document(movie_id: int, limit: int, *, with_movies: bool) -> Document:
 def _stored(
     release: LoadedRelease, movie: Movie
 ) -> tuple[int | None, Sequence[SimilarMovie]] | None:
-    """What the last night found, and by which release; None if it did not know the film.
+    """The movies that the last night found, and its release; None if it did not know the movie.
 
-    What it found by a release that staff have gone back behind since does not count, nor by none
-    if there is one now.
+    They do not count if staff have gone back to an older release since, or if there was none.
     """
     row = SimilarMovies.objects.filter(movie=movie).first()
     if row is None or (row.release_id or 0) > (release.id or 0):
@@ -131,17 +136,17 @@ def _source(algorithm: str, by_factors: float, by_content: float) -> str:
     return BLEND if by_content else algorithm
 
 
-def _liked_alike(release: LoadedRelease, movie: Movie, limit: int) -> Sequence[SimilarMovie]:
-    """By the first model of the release that can tell, with its name."""
+def _by_model(release: LoadedRelease, movie: Movie, limit: int) -> Sequence[SimilarMovie]:
+    """The movies that the first model with similarities finds."""
     item = int(release.items.indices([movie.pk])[0])
     if item < 0:
         return []
     for name, recommender in release.recommenders.items():
-        likeness = recommender.similar_items(item)
-        if likeness is None:
+        similarities = recommender.similar_items(item)
+        if similarities is None:
             continue
-        top = top_items(likeness, exclude=np.array([item]), k=limit + MARGIN)
-        ids, scores = release.items.ids[top].tolist(), likeness[top].tolist()
+        top = top_items(similarities, exclude=np.array([item]), k=limit + MARGIN)
+        ids, scores = release.items.ids[top].tolist(), similarities[top].tolist()
         return [
             SimilarMovie(pk, score, name)
             for pk, score in zip(ids, scores, strict=True)
@@ -150,109 +155,89 @@ def _liked_alike(release: LoadedRelease, movie: Movie, limit: int) -> Sequence[S
     return []
 
 
-def _shown(found: Sequence[SimilarMovie]) -> list[tuple[Movie, SimilarMovie]]:
-    """With their rows, in this order; what is not published is left out."""
-    ids = [alike.movie_id for alike in found]
-    films = Movie.objects.published().prefetch_related("genres").in_bulk(ids)
-    return [(films[alike.movie_id], alike) for alike in found if alike.movie_id in films]
+def _published(found: Sequence[SimilarMovie]) -> list[tuple[Movie, SimilarMovie]]:
+    """The published ones in this order, with their rows."""
+    ids = [similar.movie_id for similar in found]
+    rows = Movie.objects.published().prefetch_related("genres").in_bulk(ids)
+    return [(rows[similar.movie_id], similar) for similar in found if similar.movie_id in rows]
 
 
-def _reasons(alike: SimilarMovie, movie: Movie, film: Movie) -> list[Reason]:
-    by_viewers = [LIKED_ALIKE] if alike.is_liked_alike else []
-    found = [*by_viewers, *content_reasons(movie, film)][:REASONS_EACH]
-    return found or weak_content_reasons(movie, film)
+def _reasons(similar: SimilarMovie, movie: Movie, other: Movie) -> list[Reason]:
+    by_viewers = [LIKED_ALIKE] if similar.source != CONTENT else []
+    found = [*by_viewers, *content_reasons(movie, other)][:REASONS_EACH]
+    return found or weak_content_reasons(movie, other)
 
 
-log = logging.getLogger(__name__)
+# --- by night
 
-#: As many as `GET /movies/{id}/similar` can be asked for.
-SIMILAR_EACH = 40
-ROWS_AT_ONCE = 500
-
+COLUMNS = "movie_id, release_id, algorithm, others, scores, by_factors, by_content"
 STAGE = """
 CREATE TEMPORARY TABLE similar_stage AS
 SELECT * FROM recommendations_similarmovies WITH NO DATA
 """
-COPY = """
-COPY similar_stage
-    (movie_id, release_id, algorithm, others, scores, by_factors, by_content) FROM STDIN
-"""
-#: None is deleted before the commit; those that were deleted meanwhile have no row. It comes before
-#: anything else is locked: who deletes a film may lock it before its row here.
+#: Movies that were deleted meanwhile get no row, and none is deleted before the commit. It runs
+#: before any other lock: a deletion may lock the movie before its row here.
 HOLD = """
 SELECT count(*) FROM (
     SELECT FROM movies_movie WHERE id IN (SELECT movie_id FROM similar_stage)
     ORDER BY id FOR KEY SHARE
 ) held
 """
-FILL = """
-INSERT INTO recommendations_similarmovies
-    (movie_id, release_id, algorithm, others, scores, by_factors, by_content)
-SELECT movie_id, release_id, algorithm, others, scores, by_factors, by_content
-FROM similar_stage WHERE movie_id IN (SELECT id FROM movies_movie)
-"""
+FILL = f"""
+INSERT INTO recommendations_similarmovies ({COLUMNS})
+SELECT {COLUMNS} FROM similar_stage WHERE movie_id IN (SELECT id FROM movies_movie)
+"""  # noqa: S608 - our own names
 
 
 def relate_films() -> int:
-    """Find, for each published film, those most like it, and put them in place of last night's.
-
-    Whoever reads finds the ones or the others whole. Returns of how many films.
-    """
-    films = Movie.objects.published().order_by("pk").values_list("pk", "rating_count")
-    rows = np.array(list(films), dtype=np.int64).reshape(-1, 2)
+    """Replace the similar movies of all published movies; returns the number of movies."""
+    movies_rated = Movie.objects.published().order_by("pk").values_list("pk", "rating_count")
+    rows = np.array(list(movies_rated), dtype=np.int64).reshape(-1, 2)
     ids = IdMap(rows[:, 0].copy())
     release = loaded_release()
     algorithm, factors = _factors(release, ids)
-    related = find_similar_items(
+    similar = find_similar_items(
         factors,
         content_unit_vectors(load_features(ids)),
         rows[:, 1],
-        share=settings.SIMILAR_CONTENT_SHARE,
+        share=CONTENT_SHARE,
         k=SIMILAR_EACH,
     )
-    _store(ids, related, release.id, algorithm)
+    _store(ids, similar, release.id, algorithm)
     return len(ids)
 
 
 def _factors(release: LoadedRelease, ids: IdMap) -> tuple[str, NDArray[np.float32]]:
-    """The name of the first model that has any, and the (n_films, d) directions of these films."""
+    """The first model with item factors, and the (n_movies, d) directions; NaN for unknown ones."""
     for name, recommender in release.recommenders.items():
         directions = recommender.item_directions()
         if directions is not None:
-            places = release.items.indices(ids.ids)
+            items = release.items.indices(ids.ids)
             found = np.full((len(ids), directions.shape[1]), np.nan, dtype=np.float32)
-            found[places >= 0] = directions[places[places >= 0]]
+            found[items >= 0] = directions[items[items >= 0]]
             return name, found
     return "", np.full((len(ids), 1), np.nan, dtype=np.float32)
 
 
 @retry_on_deadlock
 @transaction.atomic
-def _store(ids: IdMap, related: SimilarItems, release_id: int | None, algorithm: str) -> None:
-    lines = _lines(ids, related, "\\N" if release_id is None else str(release_id), algorithm)
+def _store(ids: IdMap, similar: SimilarItems, release_id: int | None, algorithm: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(STAGE)
-        with cursor.copy(COPY) as copy:
-            while block := list(islice(lines, ROWS_AT_ONCE)):
-                copy.write("".join(block))
+        with cursor.copy(f"COPY similar_stage ({COLUMNS}) FROM STDIN") as copy:
+            for row, movie_id in enumerate(ids.ids.tolist()):
+                count = int((similar.items[row] >= 0).sum())
+                others = ids.ids[similar.items[row, :count]].tolist()
+                numbers = (similar.scores, similar.by_factors, similar.by_content)
+                arrays = (_without_nan(of[row, :count].tolist()) for of in numbers)
+                copy.write_row((movie_id, release_id, algorithm, others, *arrays))
         cursor.execute(HOLD)
         cursor.execute("DELETE FROM recommendations_similarmovies")
         cursor.execute(FILL)
         cursor.execute("DROP TABLE similar_stage")
-    # What is kept of last night's answers was true then.
+    # It ends the cached answers of the night before.
     catalogue.raise_version()
 
 
-def _lines(ids: IdMap, related: SimilarItems, release: str, algorithm: str) -> Iterator[str]:
-    """As COPY reads them."""
-    for row, movie_id in enumerate(ids.ids.tolist()):
-        count = int((related.items[row] >= 0).sum())
-        others = ids.ids[related.items[row, :count]].tolist()
-        numbers = (related.scores, related.by_factors, related.by_content)
-        arrays = [_array(others), *(_array(of[row, :count].tolist()) for of in numbers)]
-        yield "\t".join([str(movie_id), release, algorithm, *arrays]) + "\n"
-
-
-def _array(values: Sequence[float]) -> str:
-    shown = ("NULL" if value != value else f"{value:.6g}" for value in values)
-    return f"{{{','.join(shown)}}}"
+def _without_nan(values: Sequence[float]) -> list[float | None]:
+    return [None if value != value else value for value in values]

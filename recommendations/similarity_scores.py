@@ -1,14 +1,14 @@
-"""How much a viewer will like a film, from 0 to 100, by what viewers of similar taste say of it."""
+"""Similarity scores: how much a viewer will like a movie, from 0 to 100."""
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
 from functools import partial
 
 import numpy as np
+from cachetools import LRUCache
 from django.contrib.auth.base_user import AbstractBaseUser
 
 from movies.similarity_scores import SimilarityScores
@@ -17,72 +17,59 @@ from recommendations.engine.rating_predictor import RatingPredictor, Taste, as_p
 from recommendations.releases import LoadedRelease, loaded_release
 from users.models import User
 
-#: Of viewers whom this process was asked for last. A taste is a number for each viewer of the
-#: release: with 100,000 of them 80 tastes are kept, with a thousand as many as COUNT allows.
+#: Memory for the tastes of viewers. A taste has a number for each viewer of the release: with
+#: 100,000 viewers there is room for 80 tastes, and never for more than 4096.
 KEPT_BYTES = 32 * 1024 * 1024
-KEPT_COUNT = 4096
+LEAST_BYTES = KEPT_BYTES // 4096
 
-#: A viewer, the version of the viewer's taste, and the release that it is held against.
+#: The viewer's id, their `taste_version`, and the release.
 Key = tuple[int, int, int | None]
 
 
-@dataclass
-class _Tastes:
-    """The latest of them, by viewer: a change of taste, or a release, ends the one that stands."""
-
-    _by_viewer: OrderedDict[int, tuple[Key, Taste | None]] = field(default_factory=OrderedDict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _bytes: int = 0
-
-    def get(self, key: Key, make: Callable[[], Taste | None]) -> Taste | None:
-        with self._lock:
-            standing = self._by_viewer.get(key[0])
-            if standing and standing[0] == key:
-                self._by_viewer.move_to_end(key[0])
-                return standing[1]
-        taste = make()
-        with self._lock:
-            self._drop(key[0])
-            self._by_viewer[key[0]] = key, taste
-            self._bytes += _size(taste)
-            while self._bytes > KEPT_BYTES or len(self._by_viewer) > KEPT_COUNT:
-                self._drop(next(iter(self._by_viewer)))
-        return taste
-
-    def _drop(self, viewer: int) -> None:
-        if dropped := self._by_viewer.pop(viewer, None):
-            self._bytes -= _size(dropped[1])
-
-    def forget(self) -> None:
-        with self._lock:
-            self._by_viewer.clear()
-            self._bytes = 0
+def _size(entry: tuple[Key, Taste | None]) -> int:
+    return max(LEAST_BYTES, entry[1].likeness.nbytes if entry[1] else 0)
 
 
-def _size(taste: Taste | None) -> int:
-    return taste.likeness.nbytes if taste else 0
+#: By viewer; a new version of the taste, or a new release, replaces the entry.
+_tastes: LRUCache[int, tuple[Key, Taste | None]] = LRUCache(KEPT_BYTES, getsizeof=_size)
+_lock = threading.Lock()
 
 
-_tastes = _Tastes()
-forget_tastes = _tastes.forget
+def forget_tastes() -> None:
+    with _lock:
+        _tastes.clear()
+
+
+def _cached_taste(key: Key, make: Callable[[], Taste | None]) -> Taste | None:
+    with _lock:
+        cached = _tastes.get(key[0])
+    if cached and cached[0] == key:
+        return cached[1]
+    taste = make()
+    with _lock, suppress(ValueError):  # a taste that is larger than the cache
+        _tastes[key[0]] = key, taste
+    return taste
 
 
 def scores_for(viewer: AbstractBaseUser) -> SimilarityScores:
-    """What `movies.similarity_scores` asks for: the viewer's scores, by the ratings of today."""
+    """The viewer's scores by the loaded release and their present ratings.
+
+    `movies.similarity_scores` has this function registered.
+    """
     return scores_by(loaded_release(), viewer)
 
 
 def scores_by(release: LoadedRelease, viewer: AbstractBaseUser) -> SimilarityScores:
     """The viewer's scores by this release.
 
-    The viewer's `taste_version` came with the viewer, before the ratings are read: a taste can
-    only be newer than it says, never older.
+    The `taste_version` was read with the viewer, before the ratings: a cached taste can be newer
+    than its version, never older.
     """
     if release.predictor is None or not isinstance(viewer, User):
-        return _nothing
+        return _no_scores
     key = viewer.pk, viewer.taste_version, release.id
-    taste = _tastes.get(key, partial(_taste_of, viewer.pk, release, release.predictor))
-    return partial(_scores, release, release.predictor, taste) if taste else _nothing
+    taste = _cached_taste(key, partial(_taste_of, viewer.pk, release, release.predictor))
+    return partial(_scores, release, release.predictor, taste) if taste else _no_scores
 
 
 def _taste_of(user_id: int, release: LoadedRelease, predictor: RatingPredictor) -> Taste | None:
@@ -105,5 +92,5 @@ def _scores(
     return {movie_id: int(percent) for movie_id, percent in found if percent == percent}
 
 
-def _nothing(movie_ids: Sequence[int]) -> dict[int, int]:
+def _no_scores(movie_ids: Sequence[int]) -> dict[int, int]:
     return {}

@@ -1,15 +1,24 @@
+"""The tasks of recommendations. A worker that runs none of them needs neither NumPy nor a release.
+
+All of them are safe to deliver twice: a lock lets one run at a time.
+"""
+
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
-from celery import shared_task
+from celery import Task, shared_task
 from django.conf import settings
 from django.utils import timezone
 
 from cinema.locks import single_run
 from cinema.task_process import run_in_process
 from recommendations import selectors
+from recommendations.importing import pending
 from recommendations.impressions import storage
 from recommendations.models import TrainingRun
 from recommendations.ratings import summary
@@ -20,13 +29,30 @@ log = logging.getLogger(__name__)
 State = TrainingRun.State
 
 TRAINING_LOCK = "recommendations.train"
+MATCHING_LOCK = "recommendations.match_viewers"
+RELATING_LOCK = "recommendations.relate_films"
+SUMMARY_LOCK = "recommendations.refresh_summary"
+
+#: A training that has just published its release still holds the lock for a moment.
+LOCK_RETRY_S = 2
+LOCK_RETRIES = 5
 #: A queued run whose message has not reached the trainer by then is sent again.
 MESSAGE_LOST_AFTER = timedelta(seconds=60)
+#: Matching takes a few minutes for ten million interactions of 100,000 viewers.
+MATCHING_TIME_LIMIT_S = 45 * 60
+
+
+@contextmanager
+def _single_run(lock: str) -> Iterator[bool]:
+    with single_run(lock) as acquired:
+        if not acquired:
+            log.info("%s is skipped: another run holds the lock", lock)
+        yield acquired
 
 
 @shared_task(name="recommendations.request_training")
 def request_training() -> None:
-    """Ask for a training if anything has changed. Safe to deliver twice: one run waits or runs.
+    """Ask for a training if anything has changed.
 
     The row shows that a training is due, also while no trainer takes its message.
     """
@@ -34,27 +60,28 @@ def request_training() -> None:
         requests.request_training()
 
 
-@shared_task(name=TRAINING_LOCK, time_limit=settings.TRAINING_TIME_LIMIT_S)
-def train(run_id: int | None = None) -> None:
-    """Train and publish a release. Safe to deliver twice: one run at a time, each carried out once.
-
-    Without a run, one is made if anything has changed.
-    """
+@shared_task(name=TRAINING_LOCK, bind=True, time_limit=settings.TRAINING_TIME_LIMIT_S)
+def train(self: Task[..., Any], run_id: int | None = None) -> None:
+    """Train and publish a release; without a run, one is made if anything has changed."""
     with single_run(TRAINING_LOCK) as acquired:
-        if not acquired:
-            log.info("training skipped: another run holds the lock")
+        if acquired:
+            if run := _take(run_id):
+                outcome = run_in_process(
+                    "recommendations.training.runs.carry_out",
+                    run.pk,
+                    time_limit_s=settings.TRAINING_TIME_LIMIT_S,
+                )
+                log.info("training %d: %s", run.pk, outcome)
             return
-        if run := _take(run_id):
-            outcome = run_in_process(
-                "recommendations.training.runs.carry_out",
-                run.pk,
-                time_limit_s=settings.TRAINING_TIME_LIMIT_S,
-            )
-            log.info("training %d: %s", run.pk, outcome)
+    request = self.request
+    if run_id is None or request.called_directly or request.retries >= LOCK_RETRIES:
+        log.info("training skipped: another run holds the lock")
+    else:
+        raise self.retry(countdown=LOCK_RETRY_S, max_retries=LOCK_RETRIES)
 
 
 def _take(run_id: int | None) -> TrainingRun | None:
-    """The run to carry out, or None where there is nothing to do."""
+    """The run to carry out; None if there is nothing to do."""
     if run_id is not None:
         return TrainingRun.objects.filter(pk=run_id, state__in=TrainingRun.UNFINISHED).first()
     waiting = TrainingRun.objects.filter(state__in=TrainingRun.UNFINISHED).first()
@@ -72,9 +99,9 @@ def _is_needed() -> bool:
 
 @shared_task(name="recommendations.resume_training")
 def resume_training() -> None:
-    """Send again what was killed, or whose message got lost.
+    """Send the runs again that were killed, or whose message got lost.
 
-    Whoever trains holds the lock, so a run that says it is running while nobody does is dead.
+    A training holds the lock: a run that is marked as running while the lock is free is dead.
     """
     with single_run(TRAINING_LOCK) as acquired:
         if not acquired:
@@ -87,94 +114,77 @@ def resume_training() -> None:
     lost.update(message=f"No trainer has begun it. Sent again at {timezone.localtime():%H:%M:%S}.")
     for run_id in {*dead, *lost.values_list("pk", flat=True)}:
         log.warning("training %d was killed or lost, and is sent again", run_id)
-        # The next call sends another one: no need for them to pile up while no trainer runs.
+        # The next call sends another message: they must not pile up while no trainer runs.
         requests.send_to_trainer(run_id, expires_s=MESSAGE_LOST_AFTER.total_seconds())
-
-
-lists_log = logging.getLogger(__name__)
 
 
 @shared_task(name="recommendations.renew_lists", ignore_result=True, expires=60)
 def renew_lists() -> None:
-    """Make new lists for viewers who have acted. Safe to deliver twice, and to two at once."""
-    # Imported here: until a viewer acts, a worker needs neither SciPy nor a release.
+    """Make new lists for viewers who have acted. Two may run at once."""
     from recommendations.lists import renewal
 
     if n_viewers := renewal.renew_waiting():
-        lists_log.info("lists renewed of %d viewers", n_viewers)
-
-
-matches_log = logging.getLogger(__name__)
-
-MATCHING_LOCK = "recommendations.match_viewers"
-#: Of ten million interactions of 100,000 viewers it takes a few minutes.
-MATCHING_TIME_LIMIT_S = 45 * 60
+        log.info("lists renewed of %d viewers", n_viewers)
 
 
 @shared_task(name=MATCHING_LOCK, ignore_result=True, time_limit=MATCHING_TIME_LIMIT_S)
 def match_viewers() -> None:
-    """Find all viewers of similar taste anew. Safe to deliver twice: one run at a time."""
-    with single_run(MATCHING_LOCK) as acquired:
-        if not acquired:
-            matches_log.info("matching skipped: another run holds the lock")
-            return
-        found = run_in_process(
-            "recommendations.matches.services.match_all", time_limit_s=MATCHING_TIME_LIMIT_S
-        )
-        matches_log.info("viewers matched: %d neighbours", found)
-
-
-similar_log = logging.getLogger(__name__)
-
-RELATING_LOCK = "recommendations.relate_films"
+    """Find all viewers of similar taste."""
+    with _single_run(MATCHING_LOCK) as acquired:
+        if acquired:
+            function = "recommendations.matches.services.match_all"
+            found = run_in_process(function, time_limit_s=MATCHING_TIME_LIMIT_S)
+            log.info("viewers matched: %d neighbours", found)
 
 
 @shared_task(name=RELATING_LOCK, time_limit=settings.TRAINING_TIME_LIMIT_S)
 def relate_films() -> None:
-    """Find which films are like which. Safe to deliver twice: one run at a time."""
-    with single_run(RELATING_LOCK) as acquired:
-        if not acquired:
-            similar_log.info("films are being related already")
-            return
-        related = run_in_process(
-            "recommendations.similar_movies.relate_films",
-            time_limit_s=settings.TRAINING_TIME_LIMIT_S,
-        )
-        similar_log.info("%d films related", related)
-
-
-impressions_log = logging.getLogger(__name__)
+    """Find the most similar movies of each movie."""
+    with _single_run(RELATING_LOCK) as acquired:
+        if acquired:
+            function = "recommendations.similar_movies.relate_films"
+            related = run_in_process(function, time_limit_s=settings.TRAINING_TIME_LIMIT_S)
+            log.info("%d films related", related)
 
 
 @shared_task(name="recommendations.store_impressions", ignore_result=True)
 def store_impressions() -> None:
-    """Move what viewers were shown and opened from Valkey to Postgres. Safe to deliver twice."""
-    with single_run("recommendations.store_impressions") as acquired:
+    """Move impressions and clicks from Valkey to Postgres."""
+    with _single_run("recommendations.store_impressions") as acquired:
         if acquired and (stored := storage.store_waiting()):
-            impressions_log.info("batches shown and clicks stored: %d", stored)
+            log.info("batches shown and clicks stored: %d", stored)
 
 
 @shared_task(name="recommendations.clean_up", ignore_result=True)
 def clean_up() -> None:
-    """Delete impressions by their age. Safe to deliver twice.
-
-    Lists need nobody: each key of theirs has an end.
-    """
-    with single_run("recommendations.clean_up") as acquired:
+    """Delete old impressions. Cached lists expire by themselves."""
+    with _single_run("recommendations.clean_up") as acquired:
         if acquired and (deleted := storage.delete_old_impressions()):
-            impressions_log.info("old impressions deleted: %d", deleted)
-
-
-ratings_log = logging.getLogger(__name__)
-
-SUMMARY_LOCK = "recommendations.refresh_summary"
+            log.info("old impressions deleted: %d", deleted)
 
 
 @shared_task(name=SUMMARY_LOCK, time_limit=30 * 60)
 def refresh_summary() -> None:
-    """Make the summary of viewers' figures anew. Safe to deliver twice: one run at a time."""
-    with single_run(SUMMARY_LOCK) as acquired:
-        if not acquired:
-            ratings_log.info("the summary is being made anew already")
-            return
-        summary.refresh_summary()
+    """Refresh the summary of viewers' figures."""
+    with _single_run(SUMMARY_LOCK) as acquired:
+        if acquired:
+            summary.refresh_summary()
+
+
+PENDING_LOCK = "recommendations.match_pending_imports"
+#: Longer than a transaction that adds films or imports a file: each may commit after the run that
+#: should have seen it.
+PENDING_WINDOW = timedelta(minutes=15)
+
+
+@shared_task(name=PENDING_LOCK)
+def match_pending_imports(all_films: bool = False) -> None:
+    """Apply pending statements to films that were added. Safe to deliver twice.
+
+    Beat sends it each minute for recent films, and each hour for all films, in case the worker was
+    away.
+    """
+    with single_run(PENDING_LOCK) as acquired:
+        since = None if all_films else timezone.now() - PENDING_WINDOW
+        if acquired and (settled := pending.match_pending(changed_since=since)):
+            log.info("pending imports settled: %d", settled)

@@ -6,12 +6,15 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partialmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from django.utils import timezone
 
 from movies.models import Movie
+from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.models import Interaction, Release, TrainingRun
 from recommendations.training.runs import run_training
 from tests.builders import Client, interact, make_movie, make_user
@@ -122,3 +125,11 @@ def ids(listed: Listed) -> list[int]:
 def sources(listed: Listed) -> list[str]:
     """Each source once, in the order of the list."""
     return list(dict.fromkeys(item["source"] for item in listed["items"]))
+
+
+def set_options(monkeypatch: pytest.MonkeyPatch, algorithm: str, **options: object) -> None:
+    """Give an algorithm other options than those of its constructor."""
+    known: Any = ALGORITHMS[algorithm]
+    constructor = partialmethod(known.__init__, **options)
+    changed = type(known.__name__, (known,), {"__init__": constructor})
+    monkeypatch.setitem(ALGORITHMS, algorithm, changed)

@@ -13,7 +13,9 @@ from django.utils import timezone
 
 from movies import services as movies
 from movies.models import Movie, Screening
+from movies.schemas import MovieChanges, NewMovie
 from movies.screenings import services as screenings
+from movies.screenings.schemas import ScreeningIn
 from recommendations.models import Impression, Interaction, PendingImport
 from users.models import User
 from users.sessions import open_session
@@ -110,7 +112,12 @@ def make_movie(**fields: Any) -> Movie:
         "original_language": "fr",
         "release_year": 1962,
     }
-    return movies.create_movie(fields={**defaults, **fields})
+    return movies.create_movie(movie=NewMovie.model_validate(defaults | fields))
+
+
+def change_movie(movie: Movie, **fields: Any) -> Movie:
+    """Change the movie through the service that the API uses."""
+    return movies.update_movie(movie_id=movie.pk, changes=MovieChanges.model_validate(fields))
 
 
 def make_screening(movie: Movie | None = None, **fields: Any) -> Screening:
@@ -121,7 +128,7 @@ def make_screening(movie: Movie | None = None, **fields: Any) -> Screening:
         "hall": f"Hall {next(_numbers)}",
         "starts_at": at(timezone.localdate() + timedelta(days=1), 20),
     }
-    return screenings.create_screening(fields={**defaults, **fields})
+    return screenings.create_screening(screening=ScreeningIn.model_validate(defaults | fields))
 
 
 def interact(user: User, movie: Movie, kind: str = "like", **fields: Any) -> Interaction:

@@ -75,8 +75,8 @@ def _fresh_process_memory(_servers: None, settings: Settings) -> None:
     releases.forget_release()
     similarity_scores.forget_tastes()
     stream.forget_held()
-    for counted in (counters.local_counts, lockout.local_values, counters.request_counters):
-        counted.forget()
+    for counted in (counters.requests, counters.while_away, lockout.values_while_away):
+        counted.clear()
     cache.clear()
 
 
@@ -173,16 +173,14 @@ def tmdb(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[TmdbSe
     """TMDb on loopback, connected. Waits of the client are written down and not waited."""
     from types import SimpleNamespace
 
-    from movies.tmdb import client, valkey
+    from movies.tmdb import client
     from tests.tmdb_server import TOKEN, running
 
     with running() as server:
         settings.TMDB_BASE_URL, settings.TMDB_ACCESS_TOKEN = server.url, TOKEN
-        monkeypatch.setattr(client, "sleep", server.waits.append)
-        monkeypatch.setattr(valkey, "TIMEOUT_S", 30)  # a slow one is not away
         monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=server.waits.append))
         yield server
-        client.forget()
+        client.disconnect()
 
 
 @pytest.fixture

@@ -31,12 +31,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # that are about them name them.
 os.environ["TRAINING_ALGORITHMS"] = "popularity,als,content,hybrid"
 os.environ["TUNING_BUDGET_S"] = "0"
-# Lists go by relevance alone, but in the tests that are about more.
-os.environ["DIVERSITY"] = os.environ["FRESHNESS"] = "0"
-# On a busy machine a slow cache is not away, or what was kept would seem forgotten.
-os.environ["CACHE_TIMEOUT_S"] = "20"
-# Threads of a test keep their connection until they end, so more than the pool has wait in turn.
-os.environ["DATABASE_TIMEOUT_S"] = "60"
+# Lists go by relevance alone, except in the tests of the other parts.
+os.environ["DIVERSITY"] = "0"
 # Tests of the limits set their own, and come from this machine.
 os.environ.update(NO_LIMITS)
 os.environ["THROTTLE_EXEMPT"] = "off"

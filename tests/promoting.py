@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from movies.models import Movie
 from recommendations.models import Promotion
+from recommendations.promotions.schemas import PromotionIn
 from recommendations.promotions.services import create_promotion
 from tests.audience import ids, listed
 from tests.builders import Client
@@ -28,7 +29,7 @@ def payload(movie: Movie, **fields: Any) -> dict[str, Any]:
 
 
 def make_promotion(movie: Movie, **fields: Any) -> Promotion:
-    return create_promotion(fields={**payload(movie), "ends_at": ahead(days=7), **fields})
+    return create_promotion(PromotionIn(**{**payload(movie), "ends_at": ahead(days=7), **fields}))
 
 
 def promoted(staff: Client, movie: Movie, **fields: Any) -> dict[str, Any]:

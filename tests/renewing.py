@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.cache import cache
 
 from cinema.cache import shared
-from recommendations.lists import list_cache, renewal
+from recommendations.lists import list_cache
 from recommendations.lists.list_builder import ListQuery
 from tests.builders import Client
 from users.models import User
@@ -25,7 +25,7 @@ def messages() -> int:
 
 
 def waiting() -> list[int]:
-    queue = shared().make_and_validate_key(renewal.QUEUE)
+    queue = shared().make_and_validate_key(list_cache.QUEUE)
     found: Any = shared().ask(lambda server: server.zrange(queue, 0, -1))
     return [int(user_id) for user_id in found]
 
@@ -33,7 +33,7 @@ def waiting() -> list[int]:
 def lose_patience(client: Client) -> None:
     """As if so long had passed since the viewer's first word."""
     key = list_cache.asked_key(client.user.pk)
-    cache.set(key, time.time() - renewal.PATIENCE_S, 60)
+    cache.set(key, time.time() - list_cache.PATIENCE_S, 60)
 
 
 def find(client: Client, **question: Any) -> list_cache.CachedLists:

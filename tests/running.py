@@ -58,6 +58,7 @@ class RunningCinema:
     home: Path = field(default_factory=new_home)
     port: int = field(default_factory=free_port)
     arguments: Sequence[str] = ()
+    settings: str = "cinema.settings"
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -70,13 +71,12 @@ class RunningCinema:
 
     def environment(self) -> dict[str, str]:
         """The developer's, without outside servers: this is the embedded mode."""
-        # Empty ones take precedence over `.env`. The tests' own patience is not the product's.
+        # Empty variables take precedence over `.env`.
         outside = dict.fromkeys(
-            ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY", "DATABASE_TIMEOUT_S"),
-            "",
+            ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY"), ""
         )
         kept = {k: v for k, v in os.environ.items() if k[:4] != "XDG_"}
-        kept |= {**outside, "DJANGO_SETTINGS_MODULE": "cinema.settings"}
+        kept |= {**outside, "DJANGO_SETTINGS_MODULE": self.settings}
         return kept | {"CINEMA_HOME": str(self.home), "PORT": str(self.port), "WEB_WORKERS": "2"}
 
     def launch(self) -> subprocess.Popen[bytes]:

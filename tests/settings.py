@@ -18,8 +18,14 @@ PASSWORD_HASHERS = [
 ]
 # Each test client loads the middleware. WhiteNoise would list all static files: 40 ms each time.
 WHITENOISE_AUTOREFRESH = True
+FRESHNESS = 0.0
+THROTTLE_STAFF = THROTTLE_REFRESH = THROTTLE_UPLOAD = THROTTLE_GRAPHQL = None
 CACHES = {"default": {**product.CACHES["default"], "KEY_PREFIX": RUN}}
+# On a busy machine a slow cache is not away: otherwise cached values would seem forgotten.
+CACHES["default"]["OPTIONS"] |= {"socket_timeout": 20, "socket_connect_timeout": 20}
 DATABASES = {"default": {**product.DATABASES["default"], "TEST": {"NAME": RUN}}}
+# Threads of a test keep their connection until they end, so others wait for one.
+DATABASES["default"]["OPTIONS"]["pool"]["timeout"] = 60
 CELERY_CONTROL_EXCHANGE = CELERY_EVENT_EXCHANGE = RUN
 if IS_AMQP:
     CELERY_TASK_QUEUES = [

@@ -13,7 +13,7 @@ from cinema.audit.models import AuditEntry
 from movies import scheduled_updates, services
 from movies.models import Movie, Screening
 from movies.tmdb.models import SyncReport
-from tests.builders import Client, at, interact, make_movie, make_screening, make_user
+from tests.builders import Client, at, change_movie, interact, make_movie, make_screening, make_user
 from tests.office import Form, choose, fill_in, page
 
 pytestmark = pytest.mark.django_db
@@ -55,7 +55,7 @@ def test_what_changes_while_a_movies_form_is_open_is_not_overwritten(
     form = Form(admin_client.get(path).content.decode()).values
     scheduled_updates.tick_ranking()
     interact(make_user(), movie, "rating", half_stars=8)
-    services.update_movie(movie_id=movie.pk, fields={"runtime_minutes": 91})
+    change_movie(movie, runtime_minutes=91)
     changed = {**form, "name": "New", "runtime_minutes": 91}
     assert admin_client.post(path, changed).status_code == 302
     movie.refresh_from_db()

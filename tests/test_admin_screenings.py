@@ -13,7 +13,6 @@ from django.utils import timezone
 
 from movies import services
 from movies.models import Hall, Movie, Screening
-from movies.screenings.services import create_screening
 from tests.builders import at, make_movie, make_screening, make_user
 from tests.office import choose, fill_in, page
 
@@ -232,9 +231,7 @@ def test_a_form_waits_for_another_writer_in_the_hall_and_then_finds_it_taken(
 
     thread = threading.Thread(target=save)
     with transaction.atomic():
-        create_screening(
-            fields={"movie_id": other.movie_id, "hall": "Large", "starts_at": mine.starts_at}
-        )
+        make_screening(other.movie, hall="Large", starts_at=mine.starts_at)
         thread.start()
         thread.join(timeout=1)
     thread.join()

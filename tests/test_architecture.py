@@ -18,6 +18,7 @@ APPS = ("users", "movies", "recommendations")
 #: What every app may use of the project package.
 FOUNDATION = {
     "cinema.response_cache",
+    "cinema.audit.models",
     "cinema.audit.recording",
     "cinema.auth",
     "cinema.cache",
@@ -113,6 +114,15 @@ def test_what_assembles_is_imported_by_nobody_else(module: str) -> None:
             assert module not in modules(path) or path in allowed, f"{path} imports {module}"
 
 
+def test_only_commands_import_development_code() -> None:
+    """The image of the containers has none of the packages that only this code needs."""
+    may = (ROOT / "cinema/development", ROOT / "cinema/management")
+    for folder in (*APPS, "cinema"):
+        for path in (p for p in python_files(folder) if not p.is_relative_to(may[0])):
+            names = {n for n in imports(path) if n.startswith(("cinema.development", "psutil"))}
+            assert not names or path.is_relative_to(may[1]), f"{path} imports {names}"
+
+
 def test_the_engine_is_numpy_and_scipy_only() -> None:
     for path in python_files("recommendations/engine"):
         for name in imports(path):
@@ -145,3 +155,14 @@ def test_endpoints_hold_no_query() -> None:
 def test_no_room_is_called_anything(name: str) -> None:
     for folder in (*APPS, "cinema"):
         assert not [path for path in python_files(folder) if path.stem == name]
+
+
+def test_only_commands_and_the_evaluation_import_the_movielens_loader() -> None:
+    folder = ROOT / "recommendations"
+    for path in (path for app in (*APPS, "cinema") for path in python_files(app)):
+        if path.is_relative_to(folder / "movielens") or path == folder / "evaluation.py":
+            continue
+        if not path.is_relative_to(folder / "management"):
+            for module in modules(path):
+                loader = ("recommendations.movielens.", "recommendations.evaluation")
+                assert not module.startswith(loader), f"{path} imports {module}"

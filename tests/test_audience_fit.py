@@ -51,9 +51,9 @@ def suits(user: User, movies: list[Movie]) -> set[int]:
     """Worked out for one viewer, by sorting: what stands in the best 5% of what is left."""
     release, history = loaded_release(), load_history(user.pk)
     films = Candidates.of([movie.pk for movie in movies], release)
-    said = ReleaseScorer(release, films, [history]).say("hybrid")
+    said = ReleaseScorer(release, films, [history]).scores("hybrid")
     assert said
-    scores = dict(zip(films.ids.tolist(), said.to_viewer(0).scores.tolist(), strict=True))
+    scores = dict(zip(films.ids.tolist(), said.for_viewer(0).scores.tolist(), strict=True))
     left = sorted(
         ((score, pk) for pk, score in scores.items() if pk not in set(history.movie_ids.tolist())),
         reverse=True,

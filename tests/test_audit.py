@@ -12,12 +12,12 @@ from django.utils import timezone
 
 from cinema.audit.models import AuditEntry
 from cinema.audit.recording import recording_as
-from movies import scheduled_updates, services
+from movies import scheduled_updates
 from movies.models import Genre, Hall, Movie, Screening
 from movies.screenings.services import delete_screening
 from movies.tmdb.models import SyncReport, TmdbGenre
 from movies.tmdb.tasks import resume_syncs
-from tests.builders import Client, at, make_movie, make_screening, make_user
+from tests.builders import Client, at, change_movie, make_movie, make_screening, make_user
 from tests.catalogue import posted, posted_screening, show
 
 pytestmark = pytest.mark.django_db
@@ -225,7 +225,7 @@ def test_who_began_counts_and_not_what_is_called_on_the_way(db: None) -> None:
     with recording_as(via="admin", path="refresh", user_id=user.pk):
         with recording_as(via="task", path="tmdb.refresh"):
             movie = make_movie()
-        services.update_movie(movie_id=movie.pk, fields={"name": "New"})
+        change_movie(movie, name="New")
     assert {(e.user_id, e.via) for e in entries(model="movie")} == {(user.pk, "admin")}
 
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,11 +14,12 @@ from django.test import Client as Browser
 from pytest_django.fixtures import Settings
 
 from cinema.celery import app
-from cinema.programs import programs
+from cinema.development.supervisor import program_children
 from movies.tmdb.models import SyncReport
 from recommendations.models import TrainingRun
 from tests.builders import Client, make_movie, make_user
 from tests.office import choose
+from tests.running import ROOT
 from users.mails import deliver_waiting_mails
 from users.models import MailRequest
 
@@ -41,9 +47,32 @@ def n_messages() -> int:
 
 
 def test_the_supervisor_starts_all_programs_or_the_web_alone(settings: Settings) -> None:
-    assert [child.name for child in programs()] == ["web", "worker", "beat"]
+    assert [child.name for child in program_children()] == ["web", "worker", "beat"]
     settings.ENABLE_BACKGROUND_JOBS = False
-    assert [child.name for child in programs()] == ["web"]
+    assert [child.name for child in program_children()] == ["web"]
+
+
+@pytest.mark.parametrize("name", ["worker", "beat"])
+def test_a_container_without_work_waits_and_is_healthy(name: str, tmp_path: Path) -> None:
+    """One that ended would be started again and again."""
+    environment = {**os.environ, "CINEMA_HOME": str(tmp_path), "ENABLE_BACKGROUND_JOBS": "false"}
+    check = [sys.executable, "-IS", "cinema/healthcheck.py", name]
+    assert subprocess.run(check, cwd=ROOT, env=environment).returncode == 0
+    del environment["ENABLE_BACKGROUND_JOBS"]
+    assert subprocess.run(check, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL).returncode
+    with subprocess.Popen(
+        [sys.executable, "-m", "cinema.programs", name],
+        cwd=ROOT,
+        env={**environment, "ENABLE_BACKGROUND_JOBS": "false"},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as program:
+        assert program.stderr
+        assert "ENABLE_BACKGROUND_JOBS is false" in program.stderr.readline()
+        with pytest.raises(subprocess.TimeoutExpired):
+            program.wait(timeout=1)
+        program.terminate()
+        assert program.wait(timeout=10) == -signal.SIGTERM
 
 
 @pytest.mark.usefixtures("without_jobs")

@@ -15,7 +15,7 @@ from celery.beat import ScheduleEntry
 
 from cinema.beat import ClockStepScheduler
 from cinema.throttling import lockout
-from cinema.throttling.limits import TooManyAttempts
+from cinema.throttling.lockout import TooManyAttempts
 from movies import scheduled_updates, tasks
 from movies.models import Movie
 from recommendations.models import Release
@@ -142,9 +142,9 @@ def test_a_status_set_by_hand_is_not_moved_back(clock: time_machine.Traveller) -
 
 
 def test_the_pause_after_wrong_passwords_does_not_grow_with_the_step(
-    clock: time_machine.Traveller, settings: Any
+    clock: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.LOCKOUT_ATTEMPTS = 2
+    monkeypatch.setattr(lockout, "ATTEMPTS", 2)
 
     def guess() -> None:
         lockout.check_sign_in(lambda: None, account="agnes@example.org", address="192.0.2.1")
@@ -156,7 +156,7 @@ def test_the_pause_after_wrong_passwords_does_not_grow_with_the_step(
     clock.shift(-86_400)
     with pytest.raises(TooManyAttempts) as refusal:
         guess()
-    assert refusal.value.wait_s <= settings.LOCKOUT_FIRST_PAUSE_S
+    assert refusal.value.wait_s <= lockout.FIRST_PAUSE_S
 
 
 def test_a_release_from_the_future_has_no_negative_age(clock: time_machine.Traveller) -> None:

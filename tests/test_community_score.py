@@ -12,7 +12,6 @@ import orjson
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
-from pytest_django.fixtures import Settings
 
 from cinema.audit.models import AuditEntry
 from movies import scheduled_updates
@@ -203,10 +202,12 @@ def test_a_mean_that_has_hardly_moved_renews_nothing() -> None:
     assert version() == before
 
 
-def test_another_weight_of_the_prior_counts_with_the_next_renewal(settings: Settings) -> None:
+def test_another_weight_of_the_prior_counts_with_the_next_renewal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     high, low = rated(30, 5), rated(10, 1)
     renew_community_scores()
-    settings.RATING_PRIOR_COUNT = 0
+    monkeypatch.setattr("movies.scheduled_updates.RATING_PRIOR_COUNT", 0)
     assert renew_community_scores() == 2
     assert (score(high), score(low)) == (5, 1)
 

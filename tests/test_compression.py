@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 UNPACK = {"br": brotli.decompress, "gzip": gzip.decompress, "": bytes}
 LONG = "/api/v1/openapi.json"
-ASSET = "/static/office/office.css"
+ASSET = "/static/cinema/admin.css"
 
 
 def got(path: str, accepted: str = "", client: Browser | None = None, known: str = "") -> Response:

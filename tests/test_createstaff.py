@@ -94,7 +94,7 @@ def test_a_verified_viewer_is_promoted_if_asked_and_keeps_the_password() -> None
 @pytest.mark.parametrize(
     ("fields", "why"),
     [
-        ({}, "Nobody has verified"),
+        ({}, "is not verified"),
         ({"email_verified_at": timezone.now(), "is_active": False}, "closed"),
     ],
 )

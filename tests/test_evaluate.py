@@ -212,7 +212,7 @@ def test_a_composite_stands_on_the_parts_that_are_measured_anyway(
     assert names == ["ease", "popularity", "both"]
     at_hand = evaluation.measure(names, split, found.items, k=5, max_users=None, seed=1)
     alone = evaluation.measure(["both"], split, found.items, k=5, max_users=None, seed=1)
-    np.testing.assert_array_equal(at_hand["both"].judged.lists, alone["both"].judged.lists)
+    np.testing.assert_array_equal(at_hand["both"].lists.lists, alone["both"].lists.lists)
     # Its time is that of its parts too.
     assert at_hand["both"].fit_s > at_hand["ease"].fit_s
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from movies.models import Movie
 from recommendations.impressions.storage import store_waiting
-from recommendations.lists.list_builder import ListItem, build_items
+from recommendations.lists.list_builder import ListItem, ListQuery, build_items
 from recommendations.models import Experiment
 from recommendations.releases import loaded_release
 from tests.audience import Audience, listed, make_audience, train_release
@@ -143,7 +143,7 @@ def simulate(audience: Audience, likes: Callable[[int, Movie], bool], n_viewers:
         user, camp = make_user(), number % 3
         for film in luck.sample(audience.movies[camp], 3):
             interact(user, film, "rating", half_stars=10)
-        items = build_items(user.pk, loaded_release(), "catalogue", "hybrid", 7)[:8]
+        items = build_items(user.pk, ListQuery("catalogue", "hybrid", 7), loaded_release())[:8]
         shown = [films[item.movie_id] for item in items]
         opened = [film for film in shown if likes(camp, film) and luck.random() < 0.5]
         teams, [experiment] = "".join(item.team for item in items), {*map(experiment_of, items)}

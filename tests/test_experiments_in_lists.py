@@ -41,7 +41,7 @@ def fan(audience: Audience) -> Client:
 
 
 def chosen(fan: Client, algorithm: str = "hybrid", scope: Any = "catalogue") -> list[ListItem]:
-    return build_items(fan.user.pk, loaded_release(), scope, algorithm, 7)
+    return list(build_items(fan.user.pk, ListQuery(scope, algorithm, 7), loaded_release()))
 
 
 def films(items: Sequence[ListItem], team: str | None = None) -> list[int]:
@@ -120,8 +120,8 @@ def test_lists_for_many_are_the_ones_that_each_is_given(audience: Audience, fan:
     make_experiment(share=0.5)
     users = [*audience.viewers[0][:6], fan.user]
     question = ListQuery("catalogue", "hybrid", 7)
-    for given in build_lists([user.pk for user in users], question, limit=40, with_reasons=True):
-        own = build_items(given.user_id, loaded_release(), "catalogue", "hybrid", 7)
+    for given in build_lists([user.pk for user in users], question):
+        own = build_items(given.user_id, question, loaded_release())
         assert [(item.movie_id, item.team) for item in given.items] == [
             (item.movie_id, item.team) for item in own
         ]
@@ -135,7 +135,7 @@ def test_a_viewers_teams_have_their_turns_in_one_order(fan: Client, audience: Au
     others = [
         tuple(item.team for item in given.items)
         for given in build_lists(
-            [user.pk for user in audience.viewers[0]], ListQuery("catalogue", "hybrid", 7), limit=40
+            [user.pk for user in audience.viewers[0]], ListQuery("catalogue", "hybrid", 7)
         )
     ]
     assert len(set(others)) == len(others)

@@ -9,12 +9,10 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from movies.media import serving
 from movies.models import Movie
 from tests.belongings import EMAIL, LIST, NAME, columns, make_known_viewer, personal_tables, rows
 from tests.builders import Client, interact, make_movie, make_user
@@ -238,20 +236,6 @@ def test_memory_does_not_grow_with_the_rows(viewer: Client) -> None:
     assert lines > 30_000
     assert int(answer["Content-Length"]) > 5_000_000
     assert peak_bytes < 2_500_000
-
-
-@pytest.mark.django_db(transaction=True)
-def test_slow_readers_leave_threads_for_others(
-    viewer: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(serving, "BUFFERED_BYTES", 10)
-    held = [viewer.get("/users/me/export") for _ in range(max(1, settings.WEB_THREADS // 2))]
-    assert {answer.status_code for answer in held} == {200}
-    refused = viewer.get("/users/me/export")
-    assert (refused.status_code, refused["Retry-After"]) == (503, "10")
-    for answer in held:
-        answer.close()
-    assert exported(viewer)["account"]["id"] == viewer.user.pk
 
 
 @pytest.mark.django_db(transaction=True)

@@ -129,14 +129,16 @@ def test_a_bad_argument_is_named(viewer: Client, arguments: str, says: str) -> N
     assert says in refusal(viewer, "{ recommendations(%s) { items { rank } } }" % arguments)
 
 
-def test_the_limit_counts_as_cost_and_so_does_each_list(viewer: Client, settings: Settings) -> None:
-    settings.GRAPHQL_MAX_COST = 100
+def test_the_limit_counts_as_cost_and_so_does_each_list(
+    viewer: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cinema.graphql.limits.MAX_COST", 100)
     query = "query($n: Int!) { recommendations(limit: $n) { items { rank score movie { pk } } } }"
     assert ask(viewer, query, n=10)
     assert "values" in refusal(viewer, query, n=40)
     assert "values" in refusal(viewer, "{ recommendations { items { reasons { text } } } }")
     lists = " ".join(f"list{n}: recommendations(days: {n + 1}) {{ listId }}" for n in range(5))
-    settings.GRAPHQL_MAX_COST = 1000
+    monkeypatch.setattr("cinema.graphql.limits.MAX_COST", 1000)
     assert "lists of recommendations" in refusal(viewer, "{ %s }" % lists)
 
 

@@ -9,10 +9,10 @@ from functools import partial
 
 import pytest
 from argon2.exceptions import InvalidHashError
-from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher, check_password, make_password
 from django.test import Client as Browser
 
+from cinema.throttling import lockout
 from tests.builders import Client, make_user
 from tests.concurrency import at_once
 from users.models import MailedToken, User
@@ -105,7 +105,7 @@ def test_a_refused_sign_in_of_the_admin_counts_as_no_guess() -> None:
     browser = Browser()
     given = {"username": "a@example.com", "password": PASSWORD}
     with no_place_left():
-        for _ in range(settings.LOCKOUT_ATTEMPTS + 1):
+        for _ in range(lockout.ATTEMPTS + 1):
             answer = browser.post("/admin/login/", given)
             assert (answer.status_code, answer["Retry-After"]) == (503, "2")
     assert browser.post("/admin/login/", given).status_code == 302

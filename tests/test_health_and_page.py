@@ -61,6 +61,14 @@ def test_what_is_required_is_a_setting(anonymous: Client, settings: Settings) ->
     assert (answer.status_code, answer.json()["status"]) == (200, "ok")
 
 
+def test_a_probe_that_fails_writes_no_line_to_the_log(
+    anonymous: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert anonymous.get("/health/ready").status_code == 503
+    assert anonymous.get("/api/v1/health/ready").status_code == 503
+    assert caplog.records == []
+
+
 @override_settings(REDIS_URL=DEAD)
 def test_a_cache_that_is_away_is_told_and_does_not_stop_the_others(anonymous: Client) -> None:
     answer = anonymous.get("/health/ready")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from cinema.locks import single_run
 from movies.models import CatalogueVersion, Movie
 from recommendations.management.commands import import_movielens
 from recommendations.models import Interaction
-from recommendations.movielens import importing, merging
+from recommendations.movielens import ratings as movielens_ratings
+from recommendations.movielens import services
+from recommendations.movielens.ratings import RatingRows, merge_ratings
 from tests.movielens import (
     RATINGS,
     every_row,
@@ -195,11 +198,11 @@ def test_only_what_has_changed_is_written(tmp_path: Path) -> None:
     assert (matrix.rating_count, matrix.rating_sum) == (2, 6.0)
 
 
-@pytest.mark.parametrize("chunk", [1, 2, 100])
+@pytest.mark.parametrize("block_bytes", [1, 20, 1000], ids=["line by line", "two lines", "at once"])
 def test_of_several_lines_for_one_viewer_and_film_the_newest_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_bytes: int
 ) -> None:
-    monkeypatch.setattr(importing, "CHUNK", chunk)
+    monkeypatch.setattr(movielens_ratings, "BLOCK_BYTES", block_bytes)
     lines = ("1,1,3.0,200", "1,1,1.0,100", "1,1,5.0,300", "1,1,2.0,250", "1,2,4.0,7")
     out, _ = run(write_csv(tmp_path, *lines))
     assert ratings() == {
@@ -225,17 +228,17 @@ def test_a_limit_that_is_none_is_refused(tmp_path: Path) -> None:
 def test_an_interrupted_import_goes_on_when_it_is_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chunks = iter([1])
+    blocks = iter([1])
 
-    def merge_one_chunk(rows: Iterator[bytes]) -> merging.Merged:
-        if next(chunks, None) is None:
+    def merge_one_block(rows: RatingRows) -> tuple[list[int], Counter[str]]:
+        if next(blocks, None) is None:
             raise KeyboardInterrupt
-        return merging.merge_ratings(rows)
+        return merge_ratings(rows)
 
     folder = write_csv(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(importing, "CHUNK", 2)
-        patch.setattr(importing, "merge_ratings", merge_one_chunk)
+        patch.setattr(movielens_ratings, "BLOCK_BYTES", 20)  # two lines
+        patch.setattr(services, "merge_ratings", merge_one_block)
         with pytest.raises(CommandError, match="Interrupted"):
             run(folder)
     assert Interaction.objects.count() == 2

@@ -9,10 +9,10 @@ import pytest
 from django.utils import timezone
 
 from movies.models import Genre, Movie
-from recommendations.importing.titles import parse_title
+from recommendations.importing.matching import parse_title
 from recommendations.models import Interaction
 from recommendations.movielens import catalogue
-from recommendations.movielens.matching import Matching
+from recommendations.movielens.catalogue import CatalogueMatcher
 from tests.builders import Client, make_movie
 from tests.movielens import every_row, run, write_csv
 
@@ -162,14 +162,14 @@ def test_a_film_posted_meanwhile_is_found_at_the_second_attempt(
 ) -> None:
     attempts = []
 
-    class MatchingInARace(Matching):
+    class MatcherInARace(CatalogueMatcher):
         def _read_catalogue(self) -> None:
             super()._read_catalogue()
             attempts.append(self)
             if len(attempts) == 1:
                 make_movie(name="The Matrix", start_date=date(1999, 1, 1))
 
-    monkeypatch.setattr(catalogue, "Matching", MatchingInARace)
+    monkeypatch.setattr(catalogue, "CatalogueMatcher", MatcherInARace)
     run(write_csv(tmp_path))
     assert len(attempts) == 2
     assert Movie.objects.count() == 3

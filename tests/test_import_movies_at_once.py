@@ -16,9 +16,9 @@ from cinema.development.processes import wait_for
 from movies import scheduled_updates
 from movies import services as movies
 from movies.importing import services
-from movies.importing.rows import Result, Row
+from movies.importing.schemas import MovieRow, Result
 from movies.models import Movie
-from tests.builders import Client, interact, make_movie, make_user
+from tests.builders import Client, change_movie, interact, make_movie, make_user
 from tests.catalogue import film, while_uncommitted
 from tests.concurrency import and_disconnect, at_once
 from tests.importing import films, imported, json_lines, outcomes, run
@@ -87,10 +87,9 @@ def test_neither_ranking_nor_rating_that_change_meanwhile_are_lost(staff: Client
 
 def test_rows_are_held_against_what_somebody_else_edits_meanwhile(staff: Client) -> None:
     imported(staff, film(tmdb_id=499, end_date="2027-01-31"))
-    movie_id = Movie.objects.get().pk
 
     def elsewhere() -> None:
-        movies.update_movie(movie_id=movie_id, fields={"end_date": Movie.objects.get().start_date})
+        change_movie(movie := Movie.objects.get(), end_date=movie.start_date)
 
     answer = while_uncommitted(
         elsewhere, lambda: call(staff, film(tmdb_id=499, start_date="2027-01-07"))
@@ -146,7 +145,7 @@ def test_an_interrupted_import_keeps_whole_batches_and_goes_on(
 ) -> None:
     batches = iter(["first"])
 
-    def import_one_batch(rows: Sequence[Row]) -> list[Result]:
+    def import_one_batch(rows: Sequence[MovieRow]) -> list[Result]:
         if next(batches, None) is None:
             with transaction.atomic():
                 original(rows)
@@ -167,7 +166,7 @@ def test_an_interrupted_import_keeps_whole_batches_and_goes_on(
 def test_a_database_that_fails_ends_the_import_with_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(rows: Sequence[Row]) -> list[Result]:
+    def fail(rows: Sequence[MovieRow]) -> list[Result]:
         raise OperationalError("no space left on device")
 
     monkeypatch.setattr(services, "import_rows", fail)

@@ -16,7 +16,7 @@ import pytest
 
 from cinema.audit.models import AuditEntry
 from movies.importing import services
-from movies.importing.rows import Result, Row
+from movies.importing.schemas import MovieRow, Result
 from movies.models import Movie
 from tests.builders import Client, make_movie
 from tests.catalogue import film
@@ -235,7 +235,7 @@ def test_rows_are_brought_in_by_the_thousand(
 ) -> None:
     sizes = []
 
-    def watched(rows: Sequence[Row]) -> list[Result]:
+    def watched(rows: Sequence[MovieRow]) -> list[Result]:
         sizes.append(len(rows))
         return original(rows)
 

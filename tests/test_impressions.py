@@ -120,7 +120,7 @@ def test_it_costs_the_request_no_query(viewer: Client, films: list[Movie]) -> No
 def test_what_is_old_is_deleted_block_by_block(
     viewer: Client, films: list[Movie], settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.IMPRESSIONS_KEPT_DAYS = 30
+    monkeypatch.setattr("recommendations.impressions.storage.IMPRESSIONS_KEPT_DAYS", 30)
     now = timezone.now()
     for days in (0, 29, 31, 40, 400):
         note(viewer.user, item(films[0]), shown_at=now - timedelta(days=days))

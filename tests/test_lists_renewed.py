@@ -159,7 +159,7 @@ def test_a_list_made_from_less_than_the_last_word_is_no_new_one(
         say(viewer, films[1], "like")
         yield from made
 
-    monkeypatch.setattr(renewal, "lists_for", interrupted)
+    monkeypatch.setattr(renewal, "build_lists", interrupted)
     renewal._renew([viewer.user.pk])
     found = find(viewer)
     assert found.renewed is not None
@@ -179,5 +179,5 @@ def test_while_the_worker_is_at_it_for_others_a_list_may_be_older(
     kept = listed(viewer)
     assert kept["list_id"] == first["list_id"]
     assert films[0].pk not in ids(kept)
-    cache.set(list_cache.WORKED_AT, time.time() - renewal.PATIENCE_S, 60)
+    cache.set(list_cache.WORKED_AT, time.time() - list_cache.PATIENCE_S, 60)
     assert listed(viewer)["list_id"] != first["list_id"]

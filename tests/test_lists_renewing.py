@@ -78,7 +78,7 @@ def test_to_run_again_changes_nothing(viewer: Client, films: list[Movie]) -> Non
     say(viewer, films[0], "like")
     renew_lists()
     renewed = listed(viewer)
-    renewal.request_renewal(viewer.user.pk, is_patient=True)
+    list_cache.request_renewal(viewer.user.pk, may_wait=True)
     renew_lists()
     renew_lists()
     assert listed(viewer) == renewed
@@ -86,12 +86,12 @@ def test_to_run_again_changes_nothing(viewer: Client, films: list[Movie]) -> Non
 
 def test_who_has_no_list_or_is_gone_costs_nothing(viewer: Client, films: list[Movie]) -> None:
     for user_id in (viewer.user.pk, 10**12):
-        renewal.request_renewal(user_id, is_patient=True)
+        list_cache.request_renewal(user_id, may_wait=True)
     with CaptureQueriesContext(connection) as queries:
         renew_lists()
     assert not any("recommendations_evidence" in query["sql"] for query in queries)
     assert keyed_to(viewer.user) == []
-    renewal.request_renewal(10**12, is_patient=True)
+    list_cache.request_renewal(10**12, may_wait=True)
     renew_lists()
     assert ForgivingRedisCache._away_until == 0
 

@@ -139,7 +139,7 @@ def test_who_acts_while_the_night_is_at_work_keeps_what_is_newer(
         assert say(agnes, films[3])["new_matches"]
         return found
 
-    monkeypatch.setattr(services, "alike", busy)
+    monkeypatch.setattr(services, "matching_pairs", busy)
     match_all()
     assert matches(agnes) == {jacques.pk: 0.8}
     assert matches(jacques) == {agnes.pk: 0.8}
@@ -160,7 +160,7 @@ def test_who_leaves_while_the_night_is_at_work_does_not_come_back(
         User.objects.filter(pk=fourth.pk).update(is_active=False)
         return found
 
-    monkeypatch.setattr(services, "alike", busy)
+    monkeypatch.setattr(services, "matching_pairs", busy)
     match_all()
     assert matches(agnes).keys() == {third.pk}
     assert neighbours(agnes).keys() == {third.pk}

@@ -79,13 +79,13 @@ def test_a_file_that_two_movies_share_stays_while_one_has_it(staff: Client, medi
 
 
 def test_a_young_file_stays_for_as_long_as_is_set(
-    staff: Client, media: Path, settings: Any
+    staff: Client, media: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uploaded_trailer(staff, movie := make_movie())
     staff.delete(f"/movies/{movie.pk}/trailer")
     age(media, hours=0)
     assert clean_media() == 0
-    settings.MEDIA_KEPT_S = 7200
+    monkeypatch.setattr("movies.media.services.MEDIA_KEPT_S", 7200)
     assert clean_media(now=timezone.now() + timedelta(seconds=7100)) == 0
     assert clean_media(now=timezone.now() + timedelta(seconds=7300)) == 1
     assert files_in(media) == set()

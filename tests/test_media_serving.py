@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,6 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media")]
 
 CONTENT = video()
 SIZE = len(CONTENT)
-PIECE = 1024 * 1024
 
 
 @pytest.fixture
@@ -124,43 +122,6 @@ def test_head_tells_the_length_and_sends_nothing(anonymous: Client, url: str) ->
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
 def test_nothing_else_can_be_done(anonymous: Client, url: str, method: str) -> None:
     assert fetched(anonymous, url, method=method).status == 405
-
-
-def test_a_player_gets_a_piece_at_a_time(staff: Client, anonymous: Client) -> None:
-    """It asks for all from here on, and for more once it has played what it got."""
-    free = (PIECE * 2).to_bytes(4, "big") + b"free"
-    content = CONTENT + free.ljust(PIECE * 2, b"\0")
-    url = uploaded_trailer(staff, make_movie(), content)
-    got = b""
-    while len(got) < len(content):
-        found = part(anonymous, url, f"bytes={len(got)}-", **{"Sec-Fetch-Dest": "video"})
-        assert found.status == 206
-        assert found.headers["Content-Range"].startswith(f"bytes {len(got)}-")
-        assert len(found.body) <= PIECE
-        got += found.body
-    assert got == content
-    # Who resumes a download gets all that is left.
-    resumed = part(anonymous, url, "bytes=100-", **{"Sec-Fetch-Dest": "document"})
-    assert resumed.body == content[100:]
-
-
-def test_slow_downloads_leave_threads_for_the_others(
-    staff: Client, anonymous: Client, settings: Any
-) -> None:
-    large = CONTENT + (4 * PIECE).to_bytes(4, "big") + b"free".ljust(4 * PIECE - 4, b"\0")
-    url = uploaded_trailer(staff, make_movie(), large)
-    path = url.partition(":8000")[2]
-    slow = [anonymous.get(path) for _ in range(settings.WEB_THREADS // 2)]
-    refused = anonymous.get(path)
-    assert (refused.status_code, refused["Retry-After"]) == (503, "10")
-    for headers in ({"Sec-Fetch-Dest": "video", "Range": "bytes=0-"}, {"Range": "bytes=0-99"}):
-        assert fetched(anonymous, url, headers).status == 206
-    poster = uploaded_poster(staff, make_movie())["poster"]
-    assert fetched(anonymous, poster).status == 200
-    for answer in slow:
-        answer.close()
-        answer.close()
-    assert fetched(anonymous, url).body == large
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,9 @@ def in_memory(settings: Any) -> None:
 
 
 @pytest.mark.usefixtures("in_memory")
-def test_nothing_needs_a_path(staff: Client, anonymous: Client, settings: Any) -> None:
+def test_nothing_needs_a_path(
+    staff: Client, anonymous: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     movie = make_movie()
     answer = uploaded_poster(staff, movie)
     assert uploaded_poster(staff, movie) == answer
@@ -49,7 +51,7 @@ def test_nothing_needs_a_path(staff: Client, anonymous: Client, settings: Any) -
     part = fetched(anonymous, trailer, {"Range": "bytes=4-7"})
     assert (part.status, part.body) == (206, b"ftyp")
     staff.delete(f"/movies/{movie.pk}/poster")
-    settings.MEDIA_KEPT_S = 0
+    monkeypatch.setattr("movies.media.services.MEDIA_KEPT_S", 0)
     assert clean_media() == 4
     assert fetched(anonymous, answer["poster"]).status == 404
     assert fetched(anonymous, trailer).status == 200
@@ -114,7 +116,7 @@ def test_a_bucket_without_its_packages_says_what_to_install(
 ) -> None:
     monkeypatch.setattr(bucket, "find_spec", lambda name: None)
     with pytest.raises(ImproperlyConfigured, match=r"MEDIA_BUCKET is set.*`make s3`"):
-        bucket.bucket_storage(bucket_name="films", public_url="https://s3.example.org/films")
+        bucket.bucket_storage("films", "https://s3.example.org/films", "", "eu-west-1")
 
 
 @pytest.mark.parametrize(
@@ -130,9 +132,7 @@ def test_a_buckets_files_are_found_where_such_servers_show_them(endpoint: str, u
 
 def test_a_bucket_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bucket, "find_spec", lambda name: object())
-    storage = bucket.bucket_storage(
-        bucket_name="films", public_url="https://cdn.example.org/films/", region_name="eu-west-1"
-    )
+    storage = bucket.bucket_storage("films", "https://cdn.example.org/films/", "", "eu-west-1")
     assert storage["BACKEND"] == "storages.backends.s3.S3Storage"
     options = storage["OPTIONS"]
     assert options["bucket_name"] == "films"

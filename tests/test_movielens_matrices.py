@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from recommendations.movielens import matrices
+from recommendations.movielens import ratings
 from recommendations.movielens.files import NotMovieLens
-from recommendations.movielens.matrices import MovieLens, read_matrices
+from recommendations.movielens.matrices import MovieLensData, read_matrices
 from tests.movielens import MOVIES, RATINGS, write_csv, write_lines, write_ml_100k
 
 #: With the default weights of `INTERACTION_WEIGHTS`.
 BY_HALF_STARS = {8: 2.0, 1: -2.5, 10: 3.0}
 
 
-def read(folder: Path) -> tuple[MovieLens, list[str]]:
+def read(folder: Path) -> tuple[MovieLensData, list[str]]:
     """The matrices, and what was complained about."""
     complaints: list[str] = []
     return read_matrices(folder, tell=complaints.append), complaints
@@ -132,7 +132,7 @@ def test_reading_in_blocks_changes_nothing(tmp_path: Path, monkeypatch: pytest.M
     ]
     folder = write_csv(tmp_path, *lines, "4,9,3,7")
     at_once, complaints = read(folder)
-    monkeypatch.setattr(matrices, "BLOCK_BYTES", 20)
+    monkeypatch.setattr(ratings, "BLOCK_BYTES", 20)
     in_blocks, the_same = read(folder)
     assert complaints == the_same == ["ratings.csv:8: unknown movie 9"]
     assert entries(at_once.interactions) == entries(in_blocks.interactions)

@@ -51,8 +51,8 @@ def test_what_more_viewers_like_comes_first(anonymous: Client) -> None:
     assert names(anonymous) == ["three", "two", "one", "none"]
 
 
-def test_after_a_half_life_an_interaction_counts_half(settings: Settings) -> None:
-    settings.POPULAR_HALF_LIFE_DAYS = 10
+def test_after_a_half_life_an_interaction_counts_half(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recommendations.popular.POPULAR_HALF_LIFE_DAYS", 10)
     old, new = make_movie(), make_movie()
     liked(new)
     for _ in range(2):
@@ -112,8 +112,8 @@ def test_a_clock_that_runs_ahead_gains_nothing() -> None:
     assert order_of(ahead, honest) == [1, 0]
 
 
-def test_what_is_older_than_ten_half_lives_does_not_count(settings: Settings) -> None:
-    settings.POPULAR_HALF_LIFE_DAYS = 1
+def test_what_is_older_than_ten_half_lives_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recommendations.popular.POPULAR_HALF_LIFE_DAYS", 1)
     film = make_movie()
     liked(film, days_ago=10.1)
     assert most_popular() == []
@@ -160,7 +160,7 @@ def test_what_is_withdrawn_leaves_at_once_and_no_gap(anonymous: Client, staff: C
 
 
 def test_the_order_stands_for_its_lifetime_whoever_asks(
-    anonymous: Client, viewer: Client, settings: Settings
+    anonymous: Client, viewer: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To add up all interactions takes long. Films that are edited show at once all the same."""
     first, second = make_movie(name="first"), make_movie(name="second")
@@ -171,7 +171,7 @@ def test_the_order_stands_for_its_lifetime_whoever_asks(
     assert names(anonymous) == names(viewer) == ["first", "second"]
     Movie.objects.filter(pk=first.pk).update(name="edited")
     assert names(anonymous) == ["edited", "second"]
-    settings.POPULAR_LIFETIME_S = 0
+    monkeypatch.setattr("recommendations.popular.POPULAR_LIFETIME_S", 0)
     assert names(anonymous) == names(viewer) == ["second", "edited"]
 
 

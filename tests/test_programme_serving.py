@@ -153,7 +153,7 @@ def test_a_staff_edit_shows_within_a_second_in_every_process(staff: Client, sett
 
 @pytest.mark.usefixtures("at_once_visible")
 def test_a_rating_alone_makes_nothing_anew_before_the_catalogue_is_old(
-    viewer: Client, settings: Any
+    viewer: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     movie = make_screening().movie
     snapshot = catalogue.current().snapshot
@@ -161,7 +161,7 @@ def test_a_rating_alone_makes_nothing_anew_before_the_catalogue_is_old(
     assert viewer.put(f"/movies/{movie.pk}/rating", {"stars": 4}).status_code == 200
     assert viewer.get("/programme").content == before
     assert catalogue.current().snapshot is snapshot
-    settings.CATALOGUE_MAX_AGE_S = 1e-9
+    monkeypatch.setattr("movies.catalogue.CATALOGUE_MAX_AGE_S", 1e-9)
     assert b'"rating_average":4.0' in viewer.get("/programme").content
 
 

@@ -177,20 +177,20 @@ def test_what_is_in_force_has_a_key_that_changes_with_it_alone(films: list[Movie
     assert in_force("programme") == ""
     Promotion.objects.filter(pk=pin.pk).update(place=2)
     keys.append(in_force())
-    make_promotion(films[1], kind="boost", place=None, strength=0.1)
+    make_promotion(films[1], strength=0.1)
     keys.append(in_force())
     assert len(set(keys)) == len(keys)
     assert keys[0] == ""
     Promotion.objects.filter(pk=pin.pk).update(note="Another")
     make_promotion(films[2], starts_at=ahead(days=1))
-    make_promotion(films[1], kind="boost", place=None, strength=0.05)
+    make_promotion(films[1], strength=0.05)
     assert in_force() == keys[-1]
 
 
 def test_of_several_boosts_the_strongest_counts(films: list[Movie]) -> None:
     for strength in (0.2, 0.5, 0.1):
-        make_promotion(films[0], kind="boost", place=None, strength=strength)
-    make_promotion(films[1], kind="boost", place=None, strength=0.3, scope="programme")
+        make_promotion(films[0], strength=strength)
+    make_promotion(films[1], strength=0.3, scope="programme")
     snapshot, now = catalogue.current().snapshot, timezone.now()
     assert campaigns.boosted_movies(snapshot, "catalogue", now) == {films[0].pk: 0.5}
     assert campaigns.boosted_movies(snapshot, "programme", now) == {

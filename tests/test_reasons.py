@@ -35,15 +35,14 @@ from recommendations.lists.reasons import (
     STAFF,
     ScoreOrigin,
     explain,
-    with_matches,
 )
 from recommendations.lists.scores import HistoryMatrices
+from recommendations.lists.serving import with_matches
 from recommendations.matches.services import match_all
 from recommendations.releases import LoadedRelease
 from tests.audience import Listed, listed, make_audience, rate, say, train_release
 from tests.builders import Client, interact, make_movie, make_user
-from tests.engine.camps import csr
-from tests.engine.sums import Sums
+from tests.engine.camps import Sums, csr
 from tests.matching import like, make_films, make_viewer
 from tests.tastes import publish_release
 

@@ -69,6 +69,19 @@ def test_a_release_that_cannot_be_used_is_refused_and_the_standing_one_serves_on
     assert listed(viewer)["release"] == standing.pk
 
 
+def test_a_release_with_algorithms_that_are_gone_is_served_without_them(viewer: Client) -> None:
+    make_audience(n_camps=2)
+    release = train_release()
+    manifest = release.path / "manifest.json"
+    manifest.write_text(
+        manifest.read_text().replace('"popularity",', '"popularity", "slim", "bpr",')
+    )
+    assert listed(viewer)["release"] == release.pk
+    assert releases.load_release(release).recommenders.keys() == {
+        "popularity", "als", "content", "hybrid",
+    }  # fmt: skip
+
+
 def test_a_new_release_is_seen_within_the_interval(viewer: Client, settings: Settings) -> None:
     make_audience(n_camps=2)
     old = train_release()
@@ -82,8 +95,8 @@ def test_a_new_release_is_seen_within_the_interval(viewer: Client, settings: Set
 
 
 @pytest.mark.django_db(transaction=True)
-def test_no_request_fails_while_releases_come_and_go(settings: Settings) -> None:
-    settings.RELEASES_KEPT = 1
+def test_no_request_fails_while_releases_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recommendations.releases.RELEASES_KEPT", 1)
     audience = make_audience(n_camps=2, viewers_each=6)
     train_release()
     finished = Event()

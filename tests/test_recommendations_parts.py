@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from pytest_django.fixtures import Settings
 
 from movies.models import Movie
 from recommendations.engine.algorithms import ALGORITHMS
-from tests.audience import listed, make_audience, rate, sources, train_release
+from tests.audience import listed, make_audience, rate, set_options, sources, train_release
 from tests.builders import Client, interact, make_movie, make_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_and_alone")]
@@ -41,8 +40,10 @@ def test_the_hybrid_says_of_each_film_which_part_did_most(viewer: Client) -> Non
     assert scores == sorted(scores, reverse=True)
 
 
-def test_all_weight_on_one_part_leaves_that_alone(viewer: Client, settings: Settings) -> None:
-    settings.HYBRID_WEIGHTS = {"collaborative": 1.0, "content": 0.0, "popularity": 0.0}
+def test_all_weight_on_one_part_leaves_that_alone(
+    viewer: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_options(monkeypatch, "hybrid", weights={"als": 1.0, "content": 0.0, "popularity": 0.0})
     audience = make_audience()
     train_release()
     rate(viewer, audience.movies[0][0], 5)

@@ -11,13 +11,12 @@ from typing import Any
 
 import pytest
 import time_machine
-from django.conf import settings
 from django.utils import timezone
 
 from tests.builders import Client, make_user
 from tests.concurrency import at_once
 from tests.tokens import PASSWORD, refresh, sign_in, status_of
-from users import tokens
+from users import sessions, tokens
 from users.models import RefreshToken, Session, User
 from users.tokens import hash_token
 
@@ -51,7 +50,7 @@ def test_a_refresh_token_is_spent_for_a_new_pair(pair: dict[str, str]) -> None:
 
 
 def test_each_use_prolongs_the_session(pair: dict[str, str]) -> None:
-    lifetime = timedelta(seconds=settings.REFRESH_TOKEN_LIFETIME_S)
+    lifetime = tokens.REFRESH_TOKEN_LIFETIME
     assert lifetime == timedelta(days=14)
     with later(lifetime.total_seconds() - 60):
         pair = refresh(pair["refresh"]).json()
@@ -63,9 +62,9 @@ def test_each_use_prolongs_the_session(pair: dict[str, str]) -> None:
 
 
 def test_no_session_outlasts_its_lifetime_however_often_it_is_refreshed(
-    pair: dict[str, str], settings: Any
+    pair: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.SESSION_LIFETIME_DAYS = 30
+    monkeypatch.setattr(tokens, "SESSION_LIFETIME", timedelta(days=30))
     end = Session.objects.get().created_at + timedelta(days=30)
     for day in (13, 26):
         with later(day * 86400):
@@ -81,7 +80,7 @@ def test_no_session_outlasts_its_lifetime_however_often_it_is_refreshed(
 
 
 def test_it_is_refused_after_its_time(pair: dict[str, str]) -> None:
-    with later(settings.REFRESH_TOKEN_LIFETIME_S + 1):
+    with later(tokens.REFRESH_TOKEN_LIFETIME.total_seconds() + 1):
         assert refresh(pair["refresh"]).status_code == 401
     RefreshToken.objects.update(expires_at=timezone.now())
     assert refresh(pair["refresh"]).status_code == 401
@@ -130,7 +129,7 @@ def test_for_a_moment_a_spent_token_is_answered_with_the_same_successor(
     pair: dict[str, str],
 ) -> None:
     second = refresh(pair["refresh"]).json()
-    with later(settings.REFRESH_GRACE_S - 1):
+    with later(sessions.REFRESH_GRACE.total_seconds() - 1):
         again = refresh(pair["refresh"]).json()
         assert status_of(again["access"]) == status_of(second["access"]) == 200
     assert again["refresh"] == second["refresh"]
@@ -151,7 +150,7 @@ def test_after_that_moment_it_ends_the_session(
 ) -> None:
     second = refresh(pair["refresh"]).json()
     caplog.set_level(logging.WARNING)
-    with later(settings.REFRESH_GRACE_S + 1):
+    with later(sessions.REFRESH_GRACE.total_seconds() + 1):
         assert refresh(pair["refresh"]).status_code == 401
         assert ended(second)
         assert refresh(second["refresh"]).status_code == 401
@@ -168,9 +167,9 @@ def test_once_the_successor_is_spent_it_ends_the_session_at_once(pair: dict[str,
 
 
 def test_without_a_grace_the_second_use_ends_the_session(
-    pair: dict[str, str], settings: Any
+    pair: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.REFRESH_GRACE_S = 0
+    monkeypatch.setattr(sessions, "REFRESH_GRACE", timedelta())
     second = refresh(pair["refresh"]).json()
     assert refresh(pair["refresh"]).status_code == 401
     assert ended(second)
@@ -233,8 +232,10 @@ def test_of_many_refreshes_at_once_one_successor_comes_out_and_nobody_is_signed_
 
 
 @pytest.mark.django_db(transaction=True)
-def test_without_a_grace_one_of_two_wins_and_the_session_ends(settings: Any) -> None:
-    settings.REFRESH_GRACE_S = 0
+def test_without_a_grace_one_of_two_wins_and_the_session_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sessions, "REFRESH_GRACE", timedelta())
     pair = sign_in(make_user(password=PASSWORD))
     statuses = [a.status_code for a in at_once([partial(refresh, pair["refresh"])] * 4)]
     assert sorted(statuses) == [200, 401, 401, 401]

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from pytest_django import DjangoAssertNumQueries
-from pytest_django.fixtures import Settings
 
 from recommendations import releases
 from recommendations.models import Release, TrainingRun
@@ -33,11 +32,13 @@ def test_the_last_three_are_kept(home: Path) -> None:
     assert {stored[release.pk] for release in published[2:]} == kept
 
 
-def test_the_current_release_is_kept_though_it_is_old(home: Path, settings: Settings) -> None:
+def test_the_current_release_is_kept_though_it_is_old(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_audience(viewers_each=4, movies_each=5)
     oldest, middle, newest = (train_release(force=True) for _ in range(3))
     releases.activate_release(release_id=oldest.pk)
-    settings.RELEASES_KEPT = 1
+    monkeypatch.setattr("recommendations.releases.RELEASES_KEPT", 1)
     releases.remove_old_releases()
     assert directories(home) == {oldest.directory, newest.directory}
     assert current() == oldest
@@ -67,9 +68,9 @@ def test_staff_go_back_and_forth_between_releases(staff: Client) -> None:
 
 
 def test_a_release_whose_files_are_deleted_cannot_be_activated(
-    staff: Client, settings: Settings
+    staff: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.RELEASES_KEPT = 1
+    monkeypatch.setattr("recommendations.releases.RELEASES_KEPT", 1)
     make_audience(viewers_each=4, movies_each=5)
     old, new = train_release(), train_release(force=True)
     answer = staff.post(f"/releases/{old.pk}/activate")

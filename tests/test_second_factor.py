@@ -13,9 +13,9 @@ import pytest
 import time_machine
 from django.core.management import CommandError, call_command
 from django.test import Client as Browser
-from pytest_django.fixtures import Settings
 
 from cinema.audit.models import AuditEntry
+from cinema.throttling import lockout
 from tests.builders import Client, make_user
 from tests.concurrency import at_once
 from tests.office import choose
@@ -137,17 +137,19 @@ def test_a_code_of_another_type_is_malformed(boss: User, otp: object) -> None:
 
 
 def test_guesses_of_codes_are_slowed_down_as_those_of_passwords(
-    boss: User, settings: Settings
+    boss: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.LOCKOUT_ATTEMPTS = 5
+    monkeypatch.setattr(lockout, "ATTEMPTS", 5)
     totp, _ = enrol(boss)
     answered = [sign_in(otp="abc").status_code for _ in range(6)]
     assert answered == [401] * 5 + [429]
     assert sign_in(otp=totp.now()).status_code == 429
 
 
-def test_that_a_code_is_needed_counts_as_no_guess(boss: User, settings: Settings) -> None:
-    settings.LOCKOUT_ATTEMPTS = 3
+def test_that_a_code_is_needed_counts_as_no_guess(
+    boss: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lockout, "ATTEMPTS", 3)
     totp, _ = enrol(boss)
     assert {sign_in().status_code for _ in range(6)} == {401}
     assert sign_in(otp=totp.now()).status_code == 200
@@ -169,8 +171,8 @@ def status_with(code: str) -> int:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_with_one_code_at_once_one_signs_in(settings: Settings) -> None:
-    settings.LOCKOUT_ATTEMPTS = 100
+def test_of_many_with_one_code_at_once_one_signs_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lockout, "ATTEMPTS", 100)
     user = make_user(email=EMAIL, password=PASSWORD, is_staff=True)
     totp, codes = enrol(user)
     for code in (totp.now(), codes[0]):
@@ -247,8 +249,8 @@ def test_codes_are_renewed_and_the_factor_removed_by_a_code(boss: User) -> None:
     assert sign_in().status_code == 200
 
 
-def test_guesses_on_the_page_are_slowed_down(boss: User, settings: Settings) -> None:
-    settings.LOCKOUT_ATTEMPTS = 3
+def test_guesses_on_the_page_are_slowed_down(boss: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lockout, "ATTEMPTS", 3)
     _, codes = enrol(boss)
     browser = opened(boss)
     for _ in range(4):

@@ -14,6 +14,7 @@ from django.utils import timezone
 from tests.builders import Client, access_token, make_user
 from tests.concurrency import at_once
 from tests.tokens import PASSWORD, bearer, refresh, sign_in, status_of
+from users import sessions
 from users.models import RefreshToken, Session, User
 from users.sessions import open_session
 
@@ -171,8 +172,10 @@ def test_nobody_sees_or_ends_sessions_without_signing_in(
 # --- how many there may be
 
 
-def test_beyond_the_limit_the_session_ends_that_was_used_longest_ago(settings: Any) -> None:
-    settings.MAX_SESSIONS = 3
+def test_beyond_the_limit_the_session_ends_that_was_used_longest_ago(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sessions, "MAX_SESSIONS", 3)
     viewer, stranger = make_user(password=PASSWORD), access_token(make_user())
     first, second, third = (sign_in(viewer) for _ in range(3))
     refresh(first["refresh"])
@@ -183,8 +186,8 @@ def test_beyond_the_limit_the_session_ends_that_was_used_longest_ago(settings: A
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_limit_holds_when_many_sign_in_at_once(settings: Any) -> None:
-    settings.MAX_SESSIONS = 2
+def test_the_limit_holds_when_many_sign_in_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "MAX_SESSIONS", 2)
     viewer = make_user()
     at_once([partial(open_session, user=viewer)] * 6)
     assert Session.objects.filter(revoked_at=None).count() == 2

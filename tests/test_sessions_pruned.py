@@ -28,8 +28,8 @@ def days(number: float) -> timedelta:
     return timedelta(days=number)
 
 
-def test_sessions_that_ended_long_ago_are_deleted(settings: Any) -> None:
-    settings.SESSIONS_KEPT_DAYS = 30
+def test_sessions_that_ended_long_ago_are_deleted() -> None:
+    assert days(30) == sessions.ENDED_SESSIONS_KEPT
     viewer, now = make_user(), timezone.now()
     kept = [
         {},

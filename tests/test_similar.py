@@ -133,7 +133,7 @@ def test_what_is_withdrawn_or_the_film_itself_is_not_among_them(
 
 
 def test_what_tmdb_filled_in_is_not_compared_unless_the_settings_allow_it(
-    anonymous: Client, settings: Settings
+    anonymous: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     film = make("film", people="Varda", genres="drama", keywords=["paris"])
     by_hand = make("by hand", people="Varda", genres="drama", keywords=["paris"])
@@ -150,7 +150,7 @@ def test_what_tmdb_filled_in_is_not_compared_unless_the_settings_allow_it(
     Movie.objects.filter(name="all of it").update(directors=["Varda"])
     Movie.objects.filter(name="all of it").update(tmdb_fields=["protagonists", "genres"])
     Movie.objects.filter(name="all of it").update(keywords=[])
-    settings.SIMILAR_LIFETIME_S = 0
+    monkeypatch.setattr("recommendations.similar_movies.SIMILAR_LIFETIME_S", 0)
     assert ("person", "Also with Varda") in [
         reason
         for other in similar(anonymous, film)
@@ -158,7 +158,7 @@ def test_what_tmdb_filled_in_is_not_compared_unless_the_settings_allow_it(
         if other["name"] == "all of it"
     ]
     settings.TMDB_USE_FOR_TRAINING = True
-    settings.SIMILAR_LIFETIME_S = 0
+    monkeypatch.setattr("recommendations.similar_movies.SIMILAR_LIFETIME_S", 0)
     assert len(similar(anonymous, film)) == 3
     settings.TMDB_USE_FOR_TRAINING = False
     Movie.objects.filter(pk=by_hand.pk).update(tmdb_fields=["genres", "keywords"])

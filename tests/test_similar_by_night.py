@@ -6,10 +6,8 @@ from typing import Any
 
 import pytest
 from django.db import transaction
-from pytest_django.fixtures import Settings
 
 from movies.models import Movie
-from recommendations import similar_movies
 from recommendations.engine.matrices import IdMap, ItemFeatures
 from recommendations.item_features import load_features
 from recommendations.models import SimilarMovies
@@ -23,7 +21,7 @@ from tests.concurrency import at_once
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_and_alone")]
 
 #: That two films could have in common without anybody saying so.
-NOTHING = {"release_year": None, "original_language": ""}
+NOTHING = {"release_year": None, "original_language": None}
 
 
 def similar(client: Client, movie: Movie, **query: Any) -> dict[str, Any]:
@@ -49,7 +47,7 @@ def make(name: str, *, people: str = "", genres: str = "", **fields: Any) -> Mov
 
 
 def test_films_are_found_by_who_likes_them_and_by_what_they_are_made_of(
-    anonymous: Client, settings: Settings
+    anonymous: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     audience = make_audience()
     for number, movie in enumerate(audience.all_movies):
@@ -60,7 +58,7 @@ def test_films_are_found_by_who_likes_them_and_by_what_they_are_made_of(
     for movie in (film, double, stranger):
         Movie.objects.filter(pk=movie.pk).update(protagonists=["Varda"])
     release = train_release()
-    settings.SIMILAR_CONTENT_SHARE = 0.3
+    monkeypatch.setattr("recommendations.similar_movies.CONTENT_SHARE", 0.3)
     assert relate_films() == Movie.objects.count()
     answer = similar(anonymous, film, limit=40)
     assert answer["release"] == release.pk
@@ -83,11 +81,11 @@ def test_films_are_found_by_who_likes_them_and_by_what_they_are_made_of(
 
 @pytest.mark.parametrize(("share", "first"), [(0, "als"), (1, "content")])
 def test_the_share_decides_who_is_heard(
-    anonymous: Client, settings: Settings, share: float, first: str
+    anonymous: Client, monkeypatch: pytest.MonkeyPatch, share: float, first: str
 ) -> None:
     audience = make_audience(n_camps=2)
     train_release()
-    settings.SIMILAR_CONTENT_SHARE = share
+    monkeypatch.setattr("recommendations.similar_movies.CONTENT_SHARE", share)
     relate_films()
     found = similar(anonymous, audience.movies[0][0], limit=3)["data"]
     assert {film["source"] for film in found} == {first}
@@ -232,7 +230,6 @@ def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
 
     whole = found()
     monkeypatch.setattr("recommendations.engine.ranking.similar_items.CELLS", 1)
-    monkeypatch.setattr(similar_movies, "ROWS_AT_ONCE", 1)
     assert found() == whole
 
 
@@ -279,7 +276,7 @@ def test_the_task_runs_once_at_a_time(caplog: pytest.LogCaptureFixture) -> None:
     make("film")
     with single_run(RELATING_LOCK), caplog.at_level("INFO"):
         task()
-    assert "related already" in caplog.text
+    assert "recommendations.relate_films is skipped" in caplog.text
     assert not SimilarMovies.objects.exists()
     task()
     assert SimilarMovies.objects.count() == 1

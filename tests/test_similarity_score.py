@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
+from cachetools import LRUCache
 from pytest_django import DjangoAssertNumQueries
 
 from recommendations import releases, similarity_scores
@@ -81,8 +83,8 @@ def test_a_viewers_own_rating_of_yesterday_says_nothing(camps: Camps) -> None:
     assert own.keys() == others.keys()
     release = releases.loaded_release()
     [row] = release.users.indices([client.user.pk])
-    _, taste = similarity_scores._tastes._by_viewer[client.user.pk]
-    _, stranger_taste = similarity_scores._tastes._by_viewer[stranger.user.pk]
+    _, taste = similarity_scores._tastes[client.user.pk]
+    _, stranger_taste = similarity_scores._tastes[stranger.user.pk]
     assert taste
     assert stranger_taste
     assert taste.likeness[row] == 0 < stranger_taste.likeness[row]
@@ -142,14 +144,21 @@ def test_a_release_from_before_there_were_scores_is_served_without(
 def test_so_many_tastes_are_kept_and_no_more(
     camps: Camps, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    monkeypatch.setattr(similarity_scores, "KEPT_COUNT", 3)
+    def cache_of(size_bytes: int) -> LRUCache[int, Any]:
+        cache: LRUCache[int, Any] = LRUCache(size_bytes, getsizeof=similarity_scores._size)
+        monkeypatch.setattr(similarity_scores, "_tastes", cache)
+        return cache
+
+    three = cache_of(3 * similarity_scores.LEAST_BYTES)
     for viewer in camps.viewers[:5]:
         similarity_scores.scores_for(viewer)
-    assert list(similarity_scores._tastes._by_viewer) == [v.pk for v in camps.viewers[2:5]]
-    monkeypatch.setattr(similarity_scores, "KEPT_BYTES", 2 * 4 * len(camps.viewers))
-    similarity_scores.scores_for(camps.viewers[0])
-    assert list(similarity_scores._tastes._by_viewer) == [camps.viewers[4].pk, camps.viewers[0].pk]
-    assert similarity_scores._tastes._bytes == 2 * 4 * len(camps.viewers)
+    assert list(three) == [v.pk for v in camps.viewers[2:5]]
+    monkeypatch.setattr(similarity_scores, "LEAST_BYTES", 0)
+    two = cache_of(2 * 4 * len(camps.viewers))
+    for viewer in (*camps.viewers[3:5], camps.viewers[0]):
+        similarity_scores.scores_for(viewer)
+    assert list(two) == [camps.viewers[4].pk, camps.viewers[0].pk]
+    assert two.currsize == 2 * 4 * len(camps.viewers)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -159,7 +168,7 @@ def test_many_at_once_get_the_same(camps: Camps, fan: Client) -> None:
     found = at_once([partial(score, fan, film)] * 8)
     assert len(set(found)) == 1
     assert found[0] is not None
-    assert len(similarity_scores._tastes._by_viewer) == 1
+    assert len(similarity_scores._tastes) == 1
 
 
 def test_a_programme_is_the_same_for_all(camps: Camps, fan: Client, anonymous: Client) -> None:

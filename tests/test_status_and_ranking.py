@@ -14,6 +14,7 @@ from django.utils import timezone
 from cinema.locks import single_run
 from movies import scheduled_updates, tasks
 from movies.models import CatalogueVersion, Movie
+from movies.services import current_status
 from tests.builders import Client, make_movie, make_user
 from tests.catalogue import film
 from tests.concurrency import at_once
@@ -81,7 +82,7 @@ def test_a_short_run_and_one_without_end_follow_the_same_rule(
     start: date, end: date | None, days: int, status: str
 ) -> None:
     movie = Movie(start_date=start, end_date=end)
-    assert scheduled_updates.current_status(movie, today=start + timedelta(days=days)) == status
+    assert current_status(movie, today=start + timedelta(days=days)) == status
 
 
 @pytest.mark.parametrize(("days", "status"), [(0, "running"), (1, "starting")])
@@ -89,7 +90,7 @@ def test_how_long_a_movie_starts_is_a_setting(
     clock: time_machine.Traveller, settings: Any, days: int, status: str
 ) -> None:
     settings.STARTING_DAYS = days
-    assert scheduled_updates.current_status(Movie(start_date=START), today=START) == status
+    assert current_status(Movie(start_date=START), today=START) == status
     make_movie(start_date=START, status="coming-up")
     scheduled_updates.advance_statuses(today=START)
     assert statuses() == [status]

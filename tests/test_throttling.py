@@ -57,14 +57,14 @@ def test_who_waits_as_long_as_told_is_let_in_and_not_before(
     names = [hidden_name("address", "192.0.2.1")]
     clock.move_to(NOON + 13)
     for _ in range(limit):
-        assert counters.take_exactly(allowed, names) == 0
+        assert counters.take(allowed, names) == 0
     for _ in range(5):
-        wait_s = counters.take_exactly(allowed, names)
+        wait_s = counters.take(allowed, names)
         assert wait_s > 1
         clock.shift(wait_s - 0.5)
-        assert 0 < counters.take_exactly(allowed, names) < 1
+        assert 0 < counters.take(allowed, names) < 1
         clock.shift(0.5 + 1e-3)
-        assert counters.take_exactly(allowed, names) == 0
+        assert counters.take(allowed, names) == 0
 
 
 def test_rates_are_written_as_people_say_them() -> None:

@@ -16,7 +16,7 @@ from pytest_django.fixtures import Settings
 
 from cinema.cache import shared
 from cinema.throttling import counters
-from cinema.throttling.counters import BATCH, Rate, RequestCounters, hidden_name, request_counters
+from cinema.throttling.counters import BATCH, LocalCounters, Rate, hidden_name, requests
 from tests.running import ROOT
 from tests.settings import RUN
 from tests.throttling import NOON, login, statuses
@@ -34,13 +34,13 @@ ASK = """
 import os, sys, django
 django.setup()
 from django.conf import settings
-from cinema.throttling.counters import Rate, hidden_name, request_counters, take_exactly
+from cinema.throttling.counters import Rate, hidden_name, requests, take
 name = hidden_name("limit", "of a test")
 how, count = sys.argv[1], int(sys.argv[2])
 if how == "exact":
-    taken = [take_exactly(Rate(10, 3600), [name]) for _ in range(count)]
+    taken = [take(Rate(10, 3600), [name]) for _ in range(count)]
 else:
-    taken = [request_counters.take(Rate(320, 3600), "test", "192.0.2.1") for _ in range(count)]
+    taken = [requests.take_in_batches(Rate(320, 3600), "test", "192.0.2.1") for _ in range(count)]
 print(taken.count(0.0))
 """
 
@@ -75,38 +75,43 @@ def test_processes_share_a_general_limit_but_for_a_batch_each() -> None:
 
 def test_a_general_limit_asks_the_cache_once_in_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    add = counters.add_to_counters
+    add = counters._add
     monkeypatch.setattr(
         counters,
-        "add_to_counters",
+        "_add",
         lambda *given: asked.append(given) or add(*given),  # type: ignore[func-returns-value]
     )
     for _ in range(10 * BATCH):
-        request_counters.take(Rate(1200, 60), "address", "192.0.2.1")
+        requests.take_in_batches(Rate(1200, 60), "address", "192.0.2.1")
     assert len(asked) == 10
 
 
+def test_calls_of_the_cache_share_a_client() -> None:
+    """Making one takes as long as a call."""
+    assert shared()._cache.get_client() is shared()._cache.get_client(write=True)
+
+
 def test_many_addresses_take_no_more_memory_than_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    small = RequestCounters(capacity=100)
+    small = LocalCounters(capacity=100)
     allowed = Rate(3, 60)
     for number in range(5000):
-        small.take(allowed, "address", f"192.0.2.{number}")
-        small.take(allowed, "address", "who comes often")
-    assert len(small._callers) == 100
-    assert small.take(allowed, "address", "who comes often") > 0
-    names = counters.LocalCounts(capacity=100)
+        small.take_in_batches(allowed, "address", f"192.0.2.{number}")
+        small.take_in_batches(allowed, "address", "who comes often")
+    assert len(small._windows) == 100
+    assert small.take_in_batches(allowed, "address", "who comes often") > 0
+    names = LocalCounters(capacity=100)
     for number in range(5000):
-        names.add([(f"{number}", f"{number - 1}")], 1)
-    assert len(names._counts) == 100
+        names.take(allowed, [f"{number}", f"{number + 1}"])
+    assert len(names._windows) == 100
 
 
 def test_many_threads_lose_no_count() -> None:
     """Reports of one thread do not undo what others have counted meanwhile."""
-    counted, allowed = RequestCounters(), Rate(500, 3600)
+    counted, allowed = LocalCounters(), Rate(500, 3600)
     found: list[float] = []
 
     def ask() -> None:
-        found.extend(counted.take(allowed, "address", "192.0.2.1") for _ in range(200))
+        found.extend(counted.take_in_batches(allowed, "address", "192.0.2.1") for _ in range(200))
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:

@@ -125,16 +125,6 @@ def test_429_for_longer_than_anybody_waits_is_said_at_once(tmdb: TmdbServer) -> 
     assert (len(tmdb.seen), tmdb.waits) == (1, [])
 
 
-def test_429_holds_every_other_request_too(tmdb: TmdbServer) -> None:
-    tmdb.next(PATH, says(429, Retry_After="50"))
-    with pytest.raises(TmdbBusy):
-        client.connect(ASKED).details(CLEO)
-    with pytest.raises(TmdbBusy) as refusal:
-        client.connect(ASKED).genres(language="en")
-    assert tmdb.paths() == [PATH]
-    assert 40 < (refusal.value.retry_after_s or 0) <= 50
-
-
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_token_is_not_tried_again(tmdb: TmdbServer, status: int) -> None:
     tmdb.always(PATH, says(status, {"status_code": 7}))
@@ -219,7 +209,7 @@ def test_a_slow_answer_is_given_up(
 
 
 def test_nobody_listening_is_said(tmdb: TmdbServer, settings: Settings) -> None:
-    client.forget()
+    client.disconnect()
     settings.TMDB_BASE_URL = "http://127.0.0.1:1/3"
     with pytest.raises(TmdbAway, match="cannot be reached"):
         client.connect().details(CLEO)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from movies.importing.schemas import ImportedMovie
 from movies.tmdb.mapping import EMPTY, movie_fields
-from movies.tmdb.payloads import Details, Film
+from movies.tmdb.payloads import Details, FilmSummary
 from tests.tmdb_payloads import CLEO, cleo
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
@@ -83,7 +83,7 @@ def test_what_is_kept_reads_back_the_same() -> None:
     ],
 )
 def test_single_fields(field: str, value: object, expected: object) -> None:
-    film = Film.model_validate({"id": 1, field: value})
+    film = FilmSummary.model_validate({"id": 1, field: value})
     assert getattr(film, "year" if field == "release_date" else field) == expected
 
 

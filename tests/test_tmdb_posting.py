@@ -248,9 +248,9 @@ def test_the_title_is_the_original_one_where_there_is_no_other(
 
 
 def test_without_a_poster_in_the_language_the_best_without_words_is_taken(
-    staff: Client, tmdb: TmdbServer, settings: Settings
+    staff: Client, tmdb: TmdbServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.TMDB_POSTER_SIZE = "w780"
+    monkeypatch.setattr("movies.tmdb.mapping.POSTER_SIZE", "w780")
     posters = [image("/a.jpg", "fr", 9.0), image("/b.jpg", None, 3.0), image("/c.jpg", None, 6.0)]
     tmdb.add(cleo(poster_path=None, images={"posters": posters}))
     assert post(staff).json()["poster"] == "https://image.tmdb.org/t/p/w780/c.jpg"

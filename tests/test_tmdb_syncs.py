@@ -13,7 +13,6 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 from cinema.locks import single_run
 from movies.models import Movie
 from movies.tmdb import services, sync
-from movies.tmdb.breaker import Breaker
 from movies.tmdb.models import SyncReport
 from movies.tmdb.services import Fetched
 from movies.tmdb.tasks import resume_syncs, start_sync
@@ -196,7 +195,6 @@ def test_when_tmdb_is_away_the_run_ends_and_the_next_one_goes_on(tmdb: TmdbServe
     assert "left alone" in report.problems[-1]
     assert len(tmdb.seen) < 20
     tmdb.well_again()
-    Breaker().succeeded()  # its pause has run out
     start_sync("films")
     assert (last_report().state, last_report().updated) == ("done", 8)
 

@@ -1,4 +1,4 @@
-"""PUT and DELETE /movies/{id}/trailer: whole videos, as their bytes show, and nothing else."""
+"""PUT and DELETE /movies/{id}/trailer: videos, as their first bytes show, and nothing else."""
 
 from __future__ import annotations
 
@@ -29,10 +29,6 @@ from tests.uploads import (
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_and_alone")]
 MB = 1024 * 1024
 
-NO_VIDEO = "Send a video: MP4 or WebM."
-DAMAGED = "The video is damaged or cut short."
-NO_PICTURES = "The file has no moving pictures."
-
 
 @pytest.fixture(autouse=True)
 def temporary(media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -52,26 +48,12 @@ def box(kind: bytes, content: bytes = b"") -> bytes:
 
 
 FTYP = box(b"ftyp", b"isom\0\0\0\0isommp42")
-HANDLER = box(b"hdlr", b"\0" * 8 + b"vide" + b"\0" * 12)
-MOOV = box(b"moov", box(b"mvhd", b"\0" * 100) + box(b"trak", box(b"mdia", HANDLER)))
 MDAT = box(b"mdat", b"pictures")
 
 
-def element(kind: bytes, content: bytes = b"", size: bytes | None = None) -> bytes:
-    coded = size or struct.pack(">I", 0x10000000 | len(content))
-    return kind + coded + content
-
-
-def webm(doc_type: bytes = b"webm", segment: bytes | None = None, rest: bytes = b"") -> bytes:
-    header = element(b"\x1a\x45\xdf\xa3", element(b"\x42\x82", doc_type))
-    return header + (segment or element(SEGMENT, TRACKS + CLUSTER)) + rest
-
-
-SEGMENT = b"\x18\x53\x80\x67"
-TRACKS = element(b"\x16\x54\xae\x6b", element(b"\xae", element(b"\x83", b"\x01")))
-CLUSTER = element(b"\x1f\x43\xb6\x75", element(b"\xe7", b"\0"))
-OPEN = b"\x01" + b"\xff" * 7
-STREAMED = SEGMENT + OPEN + TRACKS + b"\x1f\x43\xb6\x75" + OPEN + b"\xe7\x81\0"
+def webm(doc_type: bytes = b"webm") -> bytes:
+    doc_type = b"\x42\x82" + bytes([0x80 | len(doc_type)]) + doc_type
+    return b"\x1a\x45\xdf\xa3" + bytes([0x80 | len(doc_type)]) + doc_type
 
 
 @pytest.mark.parametrize(
@@ -79,18 +61,15 @@ STREAMED = SEGMENT + OPEN + TRACKS + b"\x1f\x43\xb6\x75" + OPEN + b"\xe7\x81\0"
     [
         (video("trailer.mp4"), "mp4"),
         (video("fragmented.mp4"), "mp4"),
-        (FTYP + MOOV + MDAT, "mp4"),
-        (FTYP + MDAT + MOOV + box(b"free", b"x" * 10), "mp4"),
-        (FTYP + MOOV + b"\0\0\0\0mdat" + b"to the end", "mp4"),
-        (FTYP + MOOV + b"\0\0\0\1mdat" + struct.pack(">Q", 16 + 5) + b"64bit", "mp4"),
+        (FTYP + MDAT, "mp4"),
+        (box(b"ftyp", b"iso5\0\0\0\0") + MDAT, "mp4"),
+        (box(b"ftyp", b"none\0\0\0\0iso6") + MDAT, "mp4"),
         (video("trailer.webm"), "webm"),
         (video("streamed.webm"), "webm"),
         (webm(), "webm"),
-        (webm(rest=element(b"\xec", b"\0" * 20)), "webm"),
-        (webm(segment=STREAMED), "webm"),
     ],
-)  # fmt: skip
-def test_a_whole_video_is_shown_as_the_movies_trailer(
+)
+def test_a_video_is_shown_as_the_movies_trailer(
     staff: Client, anonymous: Client, content: bytes, kind: str
 ) -> None:
     movie = make_movie(trailer="https://example.org/trailer")
@@ -106,65 +85,43 @@ HTML = b"<!DOCTYPE html><script>alert(1)</script>"
 
 
 @pytest.mark.parametrize(
-    ("content", "sentence"),
+    "content",
     [
-        (b"", NO_VIDEO),
-        (b"\0" * 7, NO_VIDEO),
-        (HTML, NO_VIDEO),
-        (HTML + video(), NO_VIDEO),
-        (encoded(picture()), NO_VIDEO),
-        (encoded(picture(), "AVIF"), NO_VIDEO),
-        (b"RIFF\x20\0\0\0AVI LIST", NO_VIDEO),
-        (video("quicktime.mov"), NO_VIDEO),
-        (MOOV + MDAT, NO_VIDEO),
-        (box(b"ftyp", b"qt  \0\0\0\0isom") + MOOV + MDAT, NO_VIDEO),
-        (video("matroska.mkv"), NO_VIDEO),
-        (webm(b"matroska"), NO_VIDEO),
-        (webm(b""), NO_VIDEO),
-        (video("sound.mp4"), NO_PICTURES),
-        (video("sound.webm"), NO_PICTURES),
-        (FTYP, DAMAGED),
-        (FTYP + MOOV, DAMAGED),
-        (FTYP + MDAT, DAMAGED),
-        (box(b"ftyp") + MOOV + MDAT, DAMAGED),
-        (box(b"ftyp", b"isom" * 1000) + MOOV + MDAT, DAMAGED),
-        (FTYP + MOOV + MDAT + b"PK\x03\x04", DAMAGED),
-        (FTYP + MOOV + MDAT + HTML, DAMAGED),
-        (FTYP + MOOV + struct.pack(">I", 7) + b"mdat", DAMAGED),
-        (FTYP + MOOV + b"\0\0\0\1mdat" + struct.pack(">Q", 15), DAMAGED),
-        (FTYP + MOOV + b"\0\0\0\1mdat" + b"\xff" * 8, DAMAGED),
-        (FTYP + MOOV[:4] + b"moov" + b"\xff" * (len(MOOV) - 8) + MDAT, DAMAGED),
-        (FTYP + MOOV + MDAT + box(b"free") * 100_000, DAMAGED),
-        (webm() + HTML, DAMAGED),
-        (webm() + webm(), DAMAGED),
-        (webm(segment=element(SEGMENT, TRACKS)), DAMAGED),
-        (webm(segment=element(SEGMENT, CLUSTER)), DAMAGED),
-        (webm(segment=element(b"\x16\x54\xae\x6b", size=OPEN)), DAMAGED),
-        (webm()[:20] + b"\0" * 40, DAMAGED),
+        b"",
+        b"\0" * 7,
+        b"just some text",
+        HTML,
+        HTML + video(),
+        encoded(picture()),
+        encoded(picture(), "AVIF"),
+        b"RIFF\x20\0\0\0AVI LIST",
+        video("quicktime.mov"),
+        MDAT + FTYP,
+        box(b"ftyp", b"qt  \0\0\0\0isom") + MDAT,
+        video("sound.mp4"),
+        box(b"ftyp"),
+        box(b"ftyp", b"none\0\0\0\0") + MDAT + b"isom",
+        b"\xff\xff\xff\xffftyp",
+        video("matroska.mkv"),
+        webm(b"matroska"),
+        webm(b""),
     ],
-    ids=lambda value: repr(value[:8]) if isinstance(value, bytes) else None,
+    ids=lambda content: repr(content[:12]),
 )
 @pytest.mark.parametrize("filename", ["trailer.mp4", "trailer.webm.html"])
 def test_anything_else_is_refused(
-    staff: Client, media: Path, temporary: Path, content: bytes, sentence: str, filename: str
+    staff: Client, media: Path, temporary: Path, content: bytes, filename: str
 ) -> None:
     answer = put(staff, content, filename=filename)
     assert refused_fields(answer) == ["body.file"]
-    assert answer.json()["detail"] == sentence
+    assert answer.json()["detail"] == "Send a video: MP4 or WebM."
     assert files_in(media) == files_in(temporary) == set()
-
-
-@pytest.mark.parametrize("name", ["trailer.mp4", "trailer.webm"])
-def test_a_video_that_is_cut_short_anywhere_is_refused(staff: Client, name: str) -> None:
-    path, content = f"/movies/{make_movie().pk}/trailer", video(name)
-    for end in {*range(0, len(content), 97), len(content) - 1}:
-        assert upload(staff, path, content[:end]).status_code == 422, end
 
 
 def test_a_video_that_is_a_page_too_is_served_as_a_video_alone(
     staff: Client, anonymous: Client
 ) -> None:
-    polyglot = FTYP + box(b"free", HTML) + MOOV + MDAT
+    polyglot = FTYP + box(b"free", HTML) + MDAT
     found = fetched(anonymous, uploaded_trailer(staff, make_movie(), polyglot))
     assert found.headers["Content-Type"] == "video/mp4"
     assert found.headers["X-Content-Type-Options"] == "nosniff"
@@ -176,7 +133,7 @@ def test_a_video_that_is_a_page_too_is_served_as_a_video_alone(
 
 def test_the_limit_is_a_setting(staff: Client, media: Path, settings: Any) -> None:
     settings.TRAILER_MAX_MB = 1
-    whole = FTYP + MOOV + struct.pack(">I", MB - len(FTYP + MOOV)) + b"mdat"
+    whole = FTYP + MDAT
     assert put(staff, whole.ljust(MB, b"\0")).status_code == 200
     answer = put(staff, whole.ljust(MB + 1, b"\0"))
     assert (answer.status_code, answer.json()["detail"]) == (413, "The file may have 1 MB.")

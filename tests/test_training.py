@@ -12,7 +12,6 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 from pytest_django.fixtures import Settings
 
-from movies import services as movies
 from movies.models import Movie
 from recommendations import selectors, tasks
 from recommendations.engine import artifacts
@@ -27,7 +26,7 @@ from tests.audience import (
     train,
     train_release,
 )
-from tests.builders import Client, interact, make_movie, make_user
+from tests.builders import Client, change_movie, interact, make_movie, make_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("home")]
 State = TrainingRun.State
@@ -181,10 +180,6 @@ def test_the_fingerprint_costs_no_look_at_the_interactions(
     ("name", "value"),
     [
         ("TRAINING_ALGORITHMS", ("als",)),
-        ("TRAINING_FACTORS", 7),
-        ("EASE_MAX_ITEMS", 7),
-        ("ITEM_KNN_WEIGHTING", "bm25"),
-        ("HYBRID_WEIGHTS", {"collaborative": 1.0}),
         ("TMDB_USE_FOR_TRAINING", True),
         ("INTERACTION_WEIGHTS", {"like": 1}),
     ],
@@ -201,7 +196,7 @@ def test_the_fingerprint_changes_with_what_training_goes_by(
 def test_the_fingerprint_changes_with_what_films_are_made_of() -> None:
     movie = make_movie(overview="Paris.")
     before = selectors.fingerprint()
-    movies.update_movie(movie_id=movie.pk, fields={"overview": "London."})
+    change_movie(movie, overview="London.")
     assert selectors.fingerprint() != before
     assert len(before) <= 64  # as its column
 

@@ -14,11 +14,13 @@ from recommendations import selectors, tasks
 from recommendations.engine import artifacts
 from recommendations.models import Interaction, TrainingRun
 from recommendations.training import fitting
+from recommendations.training.runs import GATE_MARGIN, run_training
 from tests.audience import (
     change_something,
     current,
     directories,
     make_audience,
+    set_options,
     train,
     train_release,
 )
@@ -72,12 +74,13 @@ def test_an_algorithm_that_is_worse_than_popularity_is_left_out(home: Path) -> N
 
 
 def test_a_release_that_is_worse_than_the_standing_one_is_rejected(
-    home: Path, settings: Settings
+    home: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_audience()
     standing = train_release()
     before = directories(home)
-    settings.TRAINING_FACTORS = 1  # with one direction alone three camps are not told apart
+    # With one direction alone three camps are not told apart.
+    set_options(monkeypatch, "als", factors=1)
     change_something()
     run = train()
     assert run.state == State.REJECTED
@@ -87,11 +90,10 @@ def test_a_release_that_is_worse_than_the_standing_one_is_rejected(
     assert current() == standing
     assert directories(home) == before
 
-    settings.TRAINING_GATE_MARGIN = 1
-    assert train().state == State.PUBLISHED
+    assert run_training(TrainingRun.objects.create(), accept_worse=True).state == State.PUBLISHED
 
 
-def test_data_that_have_become_harder_reject_no_release(settings: Settings) -> None:
+def test_data_that_have_become_harder_reject_no_release() -> None:
     """Half a year of tastes, then an evening of everybody and one film: nobody foresees that."""
     audience = make_audience()
     standing = train_release()
@@ -100,22 +102,24 @@ def test_data_that_have_become_harder_reject_no_release(settings: Settings) -> N
         interact(user, film, "superlike")
     release = train_release()
     before, after = (r.metrics["hybrid"]["ndcg"] for r in (standing, release))
-    assert after < (1 - settings.TRAINING_GATE_MARGIN) * before
+    assert after < (1 - GATE_MARGIN) * before
     assert current() == release
 
 
-def test_a_standing_release_that_is_damaged_is_replaced(home: Path, settings: Settings) -> None:
+def test_a_standing_release_that_is_damaged_is_replaced(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_audience()
     standing = train_release()
     (home / "releases" / standing.directory / "als.gram.npy").unlink()
-    settings.TRAINING_FACTORS = 1
+    set_options(monkeypatch, "als", factors=1)
     assert train(force=True).state == State.PUBLISHED
 
 
-def test_with_too_few_viewers_to_judge_nothing_is_rejected(settings: Settings) -> None:
+def test_with_too_few_viewers_to_judge_nothing_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     make_audience(viewers_each=5)
     train()
-    settings.TRAINING_FACTORS = 1
+    set_options(monkeypatch, "als", factors=1)
     assert train(force=True).state == State.PUBLISHED
 
 

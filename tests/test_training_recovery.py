@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,27 @@ def test_while_another_trains_a_run_waits() -> None:
         tasks.resume_training()
     run.refresh_from_db()
     assert (run.state, run.attempts) == (State.QUEUED, 0)
+
+
+def test_a_run_that_finds_the_lock_held_tries_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training that has just ended may hold it for a moment."""
+    run = TrainingRun.objects.create()
+    acquired = iter([False, False, True])
+    trained: list[int] = []
+    monkeypatch.setattr(tasks, "single_run", lambda name: nullcontext(next(acquired)))
+    monkeypatch.setattr(tasks, "run_in_process", lambda _, pk, **limits: trained.append(pk))
+    tasks.train.apply((run.pk,))
+    assert trained == [run.pk]
+    assert not list(acquired)
+
+
+def test_a_run_that_finds_the_lock_held_gives_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`resume_training` sends it again: no message waits for a long training."""
+    run = TrainingRun.objects.create()
+    attempts = count()
+    monkeypatch.setattr(tasks, "single_run", lambda name: nullcontext(next(attempts) < 0))
+    tasks.train.apply((run.pk,))
+    assert next(attempts) == 1 + tasks.LOCK_RETRIES
 
 
 # --- sent

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from recommendations.importing import archives, uploads
+from recommendations.importing import files, uploads
 from recommendations.models import Interaction
 from tests.builders import Client
 from tests.uploads import BOUNDARY, form, video
@@ -80,13 +80,13 @@ def test_links_are_refused(viewer: Client) -> None:
 
 
 def test_a_bomb_is_refused_by_what_it_says_of_its_size(viewer: Client) -> None:
-    bomb = zipped({"ratings.csv": bytes(archives.MAX_UNPACKED_MB * MB + 1)})
+    bomb = zipped({"ratings.csv": bytes(files.MAX_UNPACKED_MB * MB + 1)})
     assert len(bomb) < MB
     assert "50 MB" in refusal(viewer, bomb)
 
 
 def test_several_files_share_the_limit(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archives, "MAX_UNPACKED_MB", 1)
+    monkeypatch.setattr(files, "MAX_UNPACKED_MB", 1)
     half = csv(PLAIN, *[CLEO] * 10_000)
     assert len(half) < MB < 2 * len(half)
     assert "1 MB" in refusal(viewer, zipped({"watched.csv": half, "likes/films.csv": half}))
@@ -125,7 +125,7 @@ def test_encrypted_archives_are_refused(viewer: Client) -> None:
 
 
 def test_too_many_files_are_refused(viewer: Client) -> None:
-    many = {f"{n}.txt": b"" for n in range(archives.MAX_ENTRIES + 1)}
+    many = {f"{n}.txt": b"" for n in range(files.MAX_ENTRIES + 1)}
     assert "5,000 files" in refusal(viewer, zipped(many))
 
 

@@ -16,13 +16,13 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from cinema.celery import app
-from movies.importing.rows import checked
+from movies.importing.schemas import validated
 from movies.importing.services import import_rows
 from movies.models import Movie
 from recommendations.importing import pending
 from recommendations.importing.pending import match_pending
-from recommendations.importing.tasks import match_pending_imports
 from recommendations.models import Interaction, PendingImport
+from recommendations.tasks import match_pending_imports
 from tests.builders import Client, at, interact, make_movie, make_pending, make_user
 from tests.concurrency import at_once
 from tests.viewer_files import (
@@ -159,7 +159,7 @@ def by_import(staff: Client) -> None:
 
 def by_file(staff: Client) -> None:
     film = {"name": TITLE, "protagonists": ["X"], "start_date": "2026-12-03", "release_year": 1962}
-    import_rows([checked(1, film)])  # type: ignore[list-item]
+    import_rows([validated(1, film)])  # type: ignore[list-item]
 
 
 def by_renaming(staff: Client) -> None:

@@ -1,4 +1,4 @@
-"""E-mail addresses in the one spelling by which an account is known."""
+"""E-mail addresses, in the one spelling by which an account is found."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Annotated
 from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, StringConstraints, WithJsonSchema
 
-#: Of an address that mail can be sent to, in octets (RFC 5321).
+#: Octets of an address (RFC 5321).
 MAX_LENGTH = 254
 
 
 def normal_email(address: str) -> str:
-    """The spelling that is stored: lower case, NFC, the domain in Unicode and not in punycode.
+    """The stored spelling: lower case, NFC, the domain in Unicode and not in punycode.
 
     Raises:
-        ValueError: It is no address, or no mail can be sent to it: Django's SMTP backend turns
-            what is not ASCII before the @ into the address of somebody else.
+        ValueError: It is not an address, or no mail can be sent to it: Django's SMTP backend turns
+            a local part that is not ASCII into another address.
     """
     try:
         found = validate_email(address, check_deliverability=False, allow_smtputf8=False)
@@ -27,9 +27,9 @@ def normal_email(address: str) -> str:
 
 
 def email_key(address: str) -> str:
-    """What to look an account up by: also of nonsense, which then finds none.
+    """The spelling to look an account up by; any text is accepted.
 
-    Accounts made before addresses had to be ASCII before the @ can be found by theirs.
+    It also finds accounts from the time before local parts had to be ASCII.
     """
     try:
         found = validate_email(address[: 2 * MAX_LENGTH], check_deliverability=False)
@@ -39,13 +39,12 @@ def email_key(address: str) -> str:
 
 
 def mailbox(email: str) -> str:
-    """The address as SMTP takes it: its domain by IDNA 2008.
+    """The address for SMTP, its domain encoded by IDNA 2008.
 
-    By Django, which knows IDNA 2003 alone, mail to faß.example would go to fass.example, whose
-    owner is somebody else.
+    Django uses IDNA 2003, by which mail to faß.example would go to fass.example, another domain.
 
     Raises:
-        ValueError: No mail can be sent to it.
+        ValueError: No mail can be sent to the address.
     """
     ascii_email = validate_email(email, check_deliverability=False).ascii_email
     if ascii_email is None:
@@ -57,7 +56,7 @@ def _lower(address: str) -> str:
     return unicodedata.normalize("NFC", address.lower())
 
 
-#: Of a payload, in its normal form.
+#: A field of a payload, stored in the normal spelling.
 Email = Annotated[
     str,
     StringConstraints(max_length=MAX_LENGTH, strip_whitespace=True),

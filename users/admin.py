@@ -22,8 +22,8 @@ from users.models import Session, User
 Deleted = tuple[list[Any], dict[str, int], set[str], list[Any]]
 
 
-class OneSpelling(forms.ModelForm[User]):
-    """Addresses are kept as the API keeps them."""
+class EmailForm(forms.ModelForm[User]):
+    """Stores the e-mail address in the spelling of the API."""
 
     def clean_email(self) -> str:
         try:
@@ -32,11 +32,11 @@ class OneSpelling(forms.ModelForm[User]):
             raise ValidationError(str(error)) from error
 
 
-class ChangedUserForm(OneSpelling, UserChangeForm):  # type: ignore[misc]  # untyped
+class ChangedUserForm(EmailForm, UserChangeForm):  # type: ignore[misc]  # untyped
     pass
 
 
-class NewUserForm(OneSpelling, AdminUserCreationForm[User]):
+class NewUserForm(EmailForm, AdminUserCreationForm[User]):
     class Meta:
         model = User
         fields = ("email", "name")
@@ -51,9 +51,9 @@ class NewUserForm(OneSpelling, AdminUserCreationForm[User]):
 
 @admin.register(User)
 class ViewerAdmin(UserAdmin[User], CinemaModelAdmin[User]):  # type: ignore[misc]  # how `get_form` is typed
-    """For superusers: who is staff, and what is personal, is not everybody's business.
+    """Accounts, for superusers alone, as they hold personal data and the rights of staff.
 
-    Without groups and permissions, which the API does not know: staff may all that staff may.
+    There are no groups and permissions, as in the API: all staff have the same rights.
     """
 
     audited = "user"
@@ -82,12 +82,12 @@ class ViewerAdmin(UserAdmin[User], CinemaModelAdmin[User]):  # type: ignore[misc
         messages.success(request, f"Second factors removed: {removed}.")
 
     def get_deleted_objects(self, objs: Iterable[Any], request: HttpRequest) -> Deleted:
-        """Not what goes with them: Django would list each rating, and each without permission."""
+        """List the viewers alone: Django would list each of their ratings, without permission."""
         viewers = [*map(str, objs)]
         return viewers, {"viewers, with all that belongs to them": len(viewers)}, set(), []
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
-        """As viewers do it themselves."""
+        """Erase the viewer as `DELETE /users/me` does."""
         erasure.erase(user_id=obj.pk)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
@@ -100,7 +100,7 @@ class ViewerAdmin(UserAdmin[User], CinemaModelAdmin[User]):  # type: ignore[misc
 
 @admin.register(Session)
 class SessionAdmin(CinemaModelAdmin[Session]):
-    """To look at, and to delete, which ends it: nobody makes or edits a session by hand."""
+    """Sessions can be read and deleted, which ends them."""
 
     audited = "session"
     list_display = ("user", "device", "created_at", "last_used_at", "expires_at", "revoked_at")

@@ -1,4 +1,7 @@
-"""The office's door: the same limits of guesses as at the API's, and the same counters."""
+"""The sign-in form of the admin site, and the page of the second factor.
+
+The form shares the limits of guesses and their counters with the API.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from cinema.throttling.lockout import check_confirmation
 from users import second_factor
 from users.errors import CodeNeeded, WrongCode, WrongCredentials
 from users.models import RecoveryCode, User
-from users.sessions import credentials_of
+from users.sessions import check_credentials
 
 SIGN_IN_LIMIT = Limit("THROTTLE_LOGIN")
 
@@ -44,7 +47,7 @@ class AdminSignInForm(AuthenticationForm):  # type: ignore[misc]  # Unfold has n
             return self.cleaned_data
         try:
             SIGN_IN_LIMIT.take(self.request)
-            self.user_cache = credentials_of(
+            self.user_cache = check_credentials(
                 **self.cleaned_data, address=client_address(self.request), request=self.request
             )
         except WrongCredentials as refusal:
@@ -57,7 +60,7 @@ class AdminSignInForm(AuthenticationForm):  # type: ignore[misc]  # Unfold has n
         return self.cleaned_data
 
 
-#: In the session of the admin: a secret that no app has confirmed yet.
+#: The session's key of a secret that no app has confirmed yet.
 _SECRET = "second_factor_secret"  # noqa: S105 - a key
 SECOND_FACTOR_ERRORS = {
     "password": "This is not your password.",
@@ -66,7 +69,7 @@ SECOND_FACTOR_ERRORS = {
 
 
 class SecondFactorForm(forms.Form):
-    """The password guards the page, as somebody else may sit at an open admin."""
+    """Asks for the password: a stranger may use an unlocked computer."""
 
     password = forms.CharField(
         max_length=256,
@@ -85,7 +88,7 @@ class SecondFactorForm(forms.Form):
         self.has_factor = second_factor.is_needed(user)
 
     def clean(self) -> dict[str, Any]:
-        """Password and code are judged together: a right password must not forgive wrong codes."""
+        """Check password and code together: a right password must not reset wrong codes."""
         cleaned = super().clean() or {}
         if self.errors:
             return cleaned
@@ -121,14 +124,14 @@ def _view(request: HttpRequest) -> HttpResponse:
     secret = request.session.setdefault(_SECRET, second_factor.new_secret())
     address = second_factor.provisioning_uri(user, secret)
     picture = segno.make(address, micro=False).svg_inline(scale=5, light="white", omitsize=False)
-    # The library's own markup: the address is in it as a pattern, not as text.
+    # The markup is the library's own: the address is in it as a pattern and not as text.
     return _render(request, form=form, secret=secret, address=address, picture=mark_safe(picture))  # noqa: S308
 
 
 def _perform_second_factor_action(
     request: HttpRequest, user: User, form: SecondFactorForm
 ) -> list[str] | None:
-    """Do what the button says; the new recovery codes, if there are any."""
+    """Carry out the action of the pressed button; returns new recovery codes, if any."""
     action = request.POST.get("action")
     if not form.has_factor:
         secret, code = request.session.get(_SECRET, ""), form.cleaned_data["code"]
@@ -147,9 +150,9 @@ def _perform_second_factor_action(
 
 def _render(request: HttpRequest, **context: Any) -> HttpResponse:
     whole = {**admin.site.each_context(request), "title": "Second factor", **context}
-    return TemplateResponse(request, "office/second_factor.html", whole)
+    return TemplateResponse(request, "admin_site/second_factor.html", whole)
 
 
 def second_factor_page(request: HttpRequest) -> HttpResponse:
-    """For signed-in members of staff, as all pages of the admin."""
+    """Set up a second factor, renew its recovery codes, or remove it; for staff."""
     return admin.site.admin_view(_view)(request)

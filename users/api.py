@@ -1,4 +1,3 @@
-from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -12,7 +11,7 @@ from cinema.schemas import Paginated
 from cinema.throttling.limits import Limit, account_in_body, client_address
 from users import erasure, services, sessions
 from users.auth import AuthedRequest
-from users.export import export_response, write_export
+from users.export import export_response
 from users.models import Session, User
 from users.schemas import (
     ErasureIn,
@@ -33,15 +32,19 @@ from users.sessions import TokenPair
 
 router = Router(tags=["Accounts"])
 REGISTER = Limit("THROTTLE_REGISTER")
-PASSWORD = Limit("THROTTLE_LOGIN")
-# A new address is mailed to, whosever it is.
-MAIL = Limit("THROTTLE_MAIL", when=lambda request: bool(account_in_body(request)))
+#: Of operations that check a password or a token.
+LOGIN = Limit("THROTTLE_LOGIN")
+REFRESH = Limit("THROTTLE_REFRESH")
+MAIL = Limit("THROTTLE_MAIL")
+#: A change of the address sends a mail to it.
+MAIL_TO_NEW_ADDRESS = Limit("THROTTLE_MAIL", when=lambda request: bool(account_in_body(request)))
+HEAVY = Limit("THROTTLE_HEAVY")
 
 
 @router.post("/auth/register", throttle=REGISTER, response={201: UserOut, **problems(403, 422)})
 def register(request: HttpRequest, payload: RegisterIn, response: HttpResponse) -> Status[User]:
     """Open a viewer's account. A link to verify the address is mailed."""
-    user = services.register_user(**payload.model_dump())
+    user = services.register_user(email=payload.email, password=payload.password, name=payload.name)
     response["Location"] = "/api/v1/users/me"
     return Status(201, user)
 
@@ -54,17 +57,17 @@ def get_me(request: AuthedRequest) -> User:
 
 @router.patch(
     "/users/me",
-    throttle=[PASSWORD, MAIL],
+    throttle=[LOGIN, MAIL_TO_NEW_ADDRESS],
     auth=signed_in,
     response={200: UserOut, **problems(401, 422)},
 )
 def patch_me(request: AuthedRequest, payload: ProfileIn) -> User:
     """Change one's name or e-mail address. A new address needs the password, and is unverified."""
-    return services.change_profile(user=request.auth, **payload.model_dump(exclude_unset=True))
+    return services.change_profile(user=request.auth, changes=payload)
 
 
 @router.delete(
-    "/users/me", throttle=PASSWORD, auth=signed_in, response={204: None, **problems(401, 409, 422)}
+    "/users/me", throttle=LOGIN, auth=signed_in, response={204: None, **problems(401, 409, 422)}
 )
 def delete_me(request: AuthedRequest, payload: ErasureIn) -> Status[None]:
     """Erase one's account and all that belongs to it, for good."""
@@ -73,57 +76,40 @@ def delete_me(request: AuthedRequest, payload: ErasureIn) -> Status[None]:
 
 
 @router.post(
-    "/users/me/password",
-    throttle=PASSWORD,
-    auth=signed_in,
-    response={204: None, **problems(401, 422)},
+    "/users/me/password", throttle=LOGIN, auth=signed_in, response={204: None, **problems(401, 422)}
 )
 def change_password(request: AuthedRequest, payload: PasswordIn) -> Status[None]:
     """Change one's password. Every other session ends, this one stays."""
-    services.change_password(user=request.auth, **payload.model_dump())
+    services.change_password(user=request.auth, current=payload.current, new=payload.new)
     return Status(204, None)
 
 
-privacy_router = Router(tags=["Accounts"])
-HEAVY = Limit("THROTTLE_HEAVY")
-
-
-@privacy_router.get(
+@router.get(
     "/users/me/export", throttle=HEAVY, auth=signed_in, response={200: ExportOut, **problems(401)}
 )
 def export_me(request: AuthedRequest) -> HttpResponseBase:
     """Everything that is kept about the viewer, as one JSON document to be saved."""
-    return export_response(write_export(request.auth), name="cinema-export.json")
+    return export_response(request.auth)
 
 
-recovery_router = Router(tags=["Accounts"])
-MAILS = Limit("THROTTLE_MAIL")
-TOKENS = Limit("THROTTLE_LOGIN")
-
-
-@recovery_router.post(
-    "/auth/password/forgot", throttle=MAILS, response={202: None, **problems(422)}
-)
+@router.post("/auth/password/forgot", throttle=MAIL, response={202: None, **problems(422)})
 def forgot_password(request: HttpRequest, payload: ForgottenIn) -> Status[None]:
     """Have a link to choose a new password mailed. The answer is the same for every address."""
     services.request_reset(email=payload.email)
     return Status(202, None)
 
 
-@recovery_router.post(
-    "/auth/password/reset", throttle=TOKENS, response={204: None, **problems(422)}
-)
+@router.post("/auth/password/reset", throttle=LOGIN, response={204: None, **problems(422)})
 def reset_password(request: HttpRequest, payload: ResetIn) -> Status[None]:
     """Choose a new password by the token of a mailed link. All sessions end."""
-    services.reset_password(**payload.model_dump(), address=client_address(request))
+    services.reset_password(
+        token=payload.token, password=payload.password, address=client_address(request)
+    )
     return Status(204, None)
 
 
-@recovery_router.post(
-    "/auth/email/verification",
-    throttle=MAILS,
-    auth=signed_in,
-    response={202: None, **problems(401)},
+@router.post(
+    "/auth/email/verification", throttle=MAIL, auth=signed_in, response={202: None, **problems(401)}
 )
 def request_verification(request: AuthedRequest) -> Status[None]:
     """Have a link to verify one's e-mail address mailed again. A verified one gets none."""
@@ -131,39 +117,35 @@ def request_verification(request: AuthedRequest) -> Status[None]:
     return Status(202, None)
 
 
-@recovery_router.post("/auth/email/verify", throttle=TOKENS, response={204: None, **problems(422)})
+@router.post("/auth/email/verify", throttle=LOGIN, response={204: None, **problems(422)})
 def verify_email(request: HttpRequest, payload: VerifyIn) -> Status[None]:
     """Verify an e-mail address by the token of a mailed link."""
     services.verify_email(token=payload.token)
     return Status(204, None)
 
 
-sessions_router = Router(tags=["Accounts"])
-LOGIN = Limit("THROTTLE_LOGIN")
-REFRESH = Limit("THROTTLE_REFRESH")
-
-
-@sessions_router.post(
-    "/auth/login", throttle=LOGIN, response={200: TokenPairOut, **problems(401, 422)}
-)
-def login(request: HttpRequest, payload: LoginIn) -> TokenPairOut:
+@router.post("/auth/login", throttle=LOGIN, response={200: TokenPairOut, **problems(401, 422)})
+def login(request: HttpRequest, payload: LoginIn) -> TokenPair:
     """Exchange an e-mail address and a password for tokens."""
-    address, device = client_address(request), request.headers.get("User-Agent", "")
-    return _token_pair(sessions.sign_in(**payload.model_dump(), address=address, device=device))
+    return sessions.sign_in(
+        email=payload.email,
+        password=payload.password,
+        otp=payload.otp,
+        address=client_address(request),
+        device=request.headers.get("User-Agent", ""),
+    )
 
 
-@sessions_router.post(
-    "/auth/refresh", throttle=REFRESH, response={200: TokenPairOut, **problems(401, 422)}
-)
-def refresh(request: HttpRequest, payload: RefreshIn) -> TokenPairOut:
+@router.post("/auth/refresh", throttle=REFRESH, response={200: TokenPairOut, **problems(401, 422)})
+def refresh(request: HttpRequest, payload: RefreshIn) -> TokenPair:
     """Spend a refresh token for a new pair. Using a spent one ends the whole session.
 
     For a few seconds it is answered with the same successor instead, as an answer may get lost.
     """
-    return _token_pair(sessions.refresh(token=payload.refresh))
+    return sessions.refresh(token=payload.refresh)
 
 
-@sessions_router.post("/auth/logout", response={204: None, **problems(422)})
+@router.post("/auth/logout", response={204: None, **problems(422)})
 def logout(request: HttpRequest, payload: RefreshIn) -> Status[None]:
     """End the session of a refresh token. Its access tokens stop counting at once.
 
@@ -173,10 +155,8 @@ def logout(request: HttpRequest, payload: RefreshIn) -> Status[None]:
     return Status(204, None)
 
 
-@sessions_router.get(
-    "/users/me/sessions",
-    auth=signed_in,
-    response={200: list[SessionOut], **problems(401, 422)},
+@router.get(
+    "/users/me/sessions", auth=signed_in, response={200: list[SessionOut], **problems(401, 422)}
 )
 @paginate(Paginated)
 def list_sessions(request: AuthedRequest) -> QuerySet[Session]:
@@ -184,14 +164,14 @@ def list_sessions(request: AuthedRequest) -> QuerySet[Session]:
     return sessions.list_sessions(user=request.auth)
 
 
-@sessions_router.delete("/users/me/sessions", auth=signed_in, response={204: None, **problems(401)})
+@router.delete("/users/me/sessions", auth=signed_in, response={204: None, **problems(401)})
 def end_other_sessions(request: AuthedRequest) -> Status[None]:
     """Sign out everywhere else. The session that asks goes on."""
     sessions.end_other_sessions(user=request.auth)
     return Status(204, None)
 
 
-@sessions_router.delete(
+@router.delete(
     "/users/me/sessions/{session_id}",
     auth=signed_in,
     response={204: None, **problems(401, 404, 422)},
@@ -200,12 +180,3 @@ def end_session(request: AuthedRequest, session_id: int) -> Status[None]:
     """End one of the viewer's sessions, this one or another. Its tokens stop counting at once."""
     sessions.end_session(user=request.auth, session_id=session_id)
     return Status(204, None)
-
-
-def _token_pair(pair: TokenPair) -> TokenPairOut:
-    return TokenPairOut(
-        access=pair.access,
-        refresh=pair.refresh,
-        token_type="Bearer",  # noqa: S106 - not a password
-        expires_in=settings.ACCESS_TOKEN_LIFETIME_S,
-    )

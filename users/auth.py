@@ -1,4 +1,4 @@
-"""The requests of signed-in users and of anyone, for type checkers."""
+"""Authentication by access tokens, and the request types of operations that use it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cinema.errors import Unauthorized
 from users.models import Session, User
 from users.tokens import read_access_token
 
-#: Who calls an operation for `anyone`.
+#: The caller of an operation for `anyone`.
 Reader = User | AnonymousUser
 
 
@@ -27,10 +27,10 @@ class ReaderRequest(HttpRequest):
 
 
 def token_user(*, session_id: int, user_id: int) -> User | None:
-    """The viewer whose session stands, with that session; one query.
+    """The viewer of an active session, with `session` set; one query.
 
-    Each request makes it, so its text is put together once: Django's compiler took half the time
-    of a request that does nothing else.
+    Every request with a token makes this query, so its SQL is built once: Django's compiler took
+    half the time of a request that does nothing else.
     """
     sql, names, own_names = _token_user_query()
     with connection.cursor() as cursor:
@@ -46,7 +46,7 @@ def token_user(*, session_id: int, user_id: int) -> User | None:
 
 @cache
 def _token_user_query() -> tuple[str, list[str], list[str]]:
-    """The text, and the fields that its columns are, of the viewer and of the session."""
+    """The SQL, and the names of the viewer's and of the session's columns."""
     users = [field.attname for field in User._meta.concrete_fields]
     sessions = [field.attname for field in Session._meta.concrete_fields]
     columns = [*(f"viewer.{name}" for name in users), *(f"session.{name}" for name in sessions)]
@@ -61,13 +61,14 @@ def _token_user_query() -> tuple[str, list[str], list[str]]:
 
 
 class AccessTokenBackend(BaseBackend):
-    """Reads access tokens for `cinema.auth`, and signs nobody in by other means."""
+    """Django's authentication backend for access tokens; `cinema.auth` calls it."""
 
     def authenticate(
         self, request: HttpRequest | None, access_token: str | None = None, **credentials: object
     ) -> User | None:
-        """The viewer, if the session of the token stands: asked of Postgres in the one query that
-        each request makes for its viewer, so what is revoked counts nowhere from then on.
+        """The viewer of a valid token whose session is active.
+
+        Every request asks Postgres, so a revoked session is refused at once.
         """
         if access_token is None or (token := read_access_token(access_token)) is None:
             return None

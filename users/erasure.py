@@ -1,10 +1,11 @@
-"""The one way by which an account ends: asked for by the viewer, or by staff in the office."""
+"""The erasure of an account, by the viewer or by staff in the admin site."""
 
 from __future__ import annotations
 
 import logging
 from functools import partial
 
+import stamina
 from django.db import IntegrityError, OperationalError, connection, transaction
 from psycopg.errors import DeadlockDetected, LockNotAvailable
 
@@ -16,69 +17,63 @@ from users.personal_data import personal_data_sources
 
 log = logging.getLogger(__name__)
 
-#: What the viewer does at this moment on another device gets in the way. The next attempt finds
-#: what it has left.
-ERASE_ATTEMPTS = 20
-#: Shorter than Postgres waits before it ends a deadlock, and with it whom it likes: who erases
-#: gives way, and nobody else's request fails.
+#: Shorter than Postgres waits before it ends a deadlock by failing one of the two: so the erasure
+#: fails and is repeated, and no other request fails.
 LOCK_TIMEOUT = "300ms"
 
 
 def erase_account(*, user: User, password: str) -> None:
-    """Erase whoever asks for it.
+    """Erase the viewer who asks for it.
 
     Raises:
-        WrongPassword: Whoever asks may hold the viewer's telephone, but is not the viewer.
+        WrongPassword: The caller may hold the viewer's phone, but is not the viewer.
         LastSuperuser: As in `erase`.
     """
     confirm_password(user, password)
     erase(user_id=user.pk)
 
 
-def erase(*, user_id: int) -> None:
-    """Forget a person: the account and all that belongs to it. To do it again does nothing.
+def _collides(error: Exception) -> bool:
+    """Whether a request of the viewer from another device got in the way of the erasure."""
+    return isinstance(error, IntegrityError) or (
+        isinstance(error, OperationalError)
+        and isinstance(error.__cause__, DeadlockDetected | LockNotAvailable)
+    )
 
-    What the films have of it stays: the count and the average of their ratings, which name
-    nobody.
+
+@stamina.retry(on=_collides, attempts=20, timeout=None, wait_initial=0, wait_max=0, wait_jitter=0)
+@transaction.atomic
+def erase(*, user_id: int) -> None:
+    """Delete an account and all that belongs to it. A second call does nothing.
+
+    The count and the average of the movies' ratings stay, as they identify no person.
 
     Raises:
-        LastSuperuser: Nobody would be left who may appoint staff.
+        LastSuperuser: No other account may appoint staff.
     """
-    for attempt in range(1, ERASE_ATTEMPTS + 1):
-        try:
-            return _erase(user_id)
-        except (IntegrityError, OperationalError) as error:
-            gave_way = isinstance(error.__cause__, DeadlockDetected | LockNotAvailable)
-            if attempt == ERASE_ATTEMPTS or not (gave_way or isinstance(error, IntegrityError)):
-                raise
-    raise AssertionError("unreachable")
-
-
-@transaction.atomic
-def _erase(user_id: int) -> None:
     user = User.objects.filter(pk=user_id).first()
     if user is None:
         return
     _set(erasing="on", lock_timeout=LOCK_TIMEOUT)
     if user.is_superuser:
         _check_others_are_left(user)
-    for keeper in personal_data_sources():
-        keeper.erase(user)
-    # As whoever writes what belongs to a viewer: `users.locks`.
+    for source in personal_data_sources():
+        source.erase(user)
+    # The lock that all writers of the viewer's rows take: `users.auth.lock_viewer`.
     User.objects.select_for_update().filter(pk=user_id).first()
     shows_lists = Playlist.objects.filter(user=user, is_public=True).exists()
     user.delete()
-    # Now, and not at the commit, which may be somebody else's: what has been added since.
+    # Rows added meanwhile fail here and not at the commit, which may be a caller's.
     connection.check_constraints()
     _set(erasing="", lock_timeout="0")
-    # For whoever has to restore a backup: docs/accounts.md.
+    # After a backup is restored, the log says whom to erase again: docs/accounts.md.
     transaction.on_commit(partial(log.info, "viewer %d is erased", user_id))
     if shows_lists:
         catalogue.raise_version()
 
 
 def _check_others_are_left(user: User) -> None:
-    """Locked: of two who go at once the second is the last one."""
+    """Check under a lock: of two superusers erased at once, the second is the last one."""
     superusers = User.objects.select_for_update().filter(is_superuser=True, is_active=True)
     left = set(superusers.order_by("pk").values_list("pk", flat=True))
     if left == {user.pk}:
@@ -86,7 +81,7 @@ def _check_others_are_left(user: User) -> None:
 
 
 def _set(*, erasing: str, lock_timeout: str) -> None:
-    """For this transaction, which may be somebody else's and go on.
+    """Set parameters of the transaction, which may be a caller's and go on.
 
     `erasing` is read by the trigger that takes deleted ratings out of the films' counts: migration
     0007 of `recommendations`.

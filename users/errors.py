@@ -4,10 +4,9 @@ from cinema.errors import ApiError, Conflict, Forbidden, NotFound, Unauthorized,
 
 
 class WrongCredentials(Unauthorized):
-    """The address is unknown, the password is wrong, or the account is closed: not told which."""
+    """The address, the password or the account is not valid. It does not say which."""
 
-    def __init__(self) -> None:
-        super().__init__("The e-mail address or the password is wrong.")
+    detail = "The e-mail address or the password is wrong."
 
 
 class CodeNeeded(Unauthorized):
@@ -31,32 +30,29 @@ class WrongCode(Unauthorized):
 
 
 class TooManyPasswords(ApiError):
-    """Too many passwords are being checked or set; this one was not looked at."""
+    """Too many passwords are being hashed; this one was not checked."""
 
     status = 503
     headers = {"Retry-After": "2"}
-
-    def __init__(self) -> None:
-        super().__init__("Too many passwords are being checked. Try again in 2 seconds.")
+    detail = "Too many passwords are being checked. Try again in 2 seconds."
 
 
 class RefreshTokenRefused(Unauthorized):
     """The refresh token is unknown, expired, revoked, or was used before."""
 
-    def __init__(self) -> None:
-        super().__init__("This refresh token is not valid, or no longer. Sign in again.")
+    detail = "This refresh token is not valid, or no longer. Sign in again."
 
 
 class SessionNotFound(NotFound):
-    """No session has this id, or it is another viewer's, or it has ended."""
+    """The viewer has no session with this id, or it has ended."""
 
     def __init__(self, session_id: int) -> None:
         super().__init__(f"You have no session with the id {session_id}.")
 
 
 class EmailTaken(Unprocessable):
-    def __init__(self) -> None:
-        super().__init__("body.email", "An account with this address exists already.")
+    field = "body.email"
+    detail = "An account with this address exists already."
 
 
 class WeakPassword(Unprocessable):
@@ -65,7 +61,7 @@ class WeakPassword(Unprocessable):
 
 
 class WrongPassword(Unprocessable):
-    """Of somebody who is signed in already."""
+    """A signed-in viewer gave a wrong password."""
 
     def __init__(self, field: str) -> None:
         super().__init__(f"body.{field}", "This is not your password.")
@@ -74,34 +70,29 @@ class WrongPassword(Unprocessable):
 class MailedTokenRefused(Unprocessable):
     """The token is unknown, expired or used, or the account has another address or is closed."""
 
-    def __init__(self) -> None:
-        super().__init__("body.token", "This link is not valid, or no longer. Ask for a new one.")
+    field = "body.token"
+    detail = "This link is not valid, or no longer. Ask for a new one."
 
 
 class RegistrationClosed(Forbidden):
-    def __init__(self) -> None:
-        super().__init__("This cinema does not open accounts at the moment.")
+    detail = "This cinema does not open accounts at the moment."
 
 
 class AccountNotFound(NotFound):
-    def __init__(self) -> None:
-        super().__init__("No account has this address.")
+    detail = "No account has this address."
 
 
 class AccountNotTrusted(Conflict):
-    """It is too early, or too late, to give it rights."""
+    """The account is closed, or its address is not verified, so it gets no rights."""
 
     def __init__(self, why: Literal["closed", "unverified"]) -> None:
         reasons = {
             "closed": "The account is closed.",
-            "unverified": "Nobody has verified the address of this account: whoever opened it "
-            "may be somebody else. Have it verified by the mailed link first.",
+            "unverified": "The address of this account is not verified: a stranger may have opened "
+            "it. Verify it by the mailed link first.",
         }
         super().__init__(reasons[why])
 
 
 class LastSuperuser(Conflict):
-    def __init__(self) -> None:
-        super().__init__(
-            "This is the only account that may appoint staff. Make somebody else a superuser first."
-        )
+    detail = "This is the only account that may appoint staff. Make another one a superuser first."

@@ -11,34 +11,49 @@ from typing import IO, Any
 
 import orjson
 from django.conf import settings
-from django.core.files import File
 from django.db import connection, transaction
 from django.db.models import Case, Expression, F, Field, ForeignKey, When
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 
-from cinema.errors import problem
-from movies.media.serving import Blocks, FilePartResponse, TooManyDownloads
+from movies.media.serving import FilePartResponse
 from users.models import User
 from users.personal_data import LEFT_OUT, PersonalTable, personal_data_sources, personal_tables
 
 FORMAT = "cinema-personal-data"
 VERSION = 1
-#: So many rows are fetched at once.
+#: Rows fetched at once.
 CHUNK = 2000
 
 
-def write_export(user: User) -> IO[bytes]:
-    """The document in a temporary file, at its beginning. Who is done with it closes it.
+def export_response(user: User) -> HttpResponseBase:
+    """Stream the document as a download that no cache keeps. The response closes the file."""
+    file = write_export(user)
+    size = os.fstat(file.fileno()).st_size
+    return FilePartResponse(
+        file,
+        size,
+        content_type="application/json",
+        headers={
+            "Content-Length": str(size),
+            "Content-Disposition": 'attachment; filename="cinema-export.json"',
+            # The middleware sets it on responses that are not streamed.
+            "Cache-Control": "no-store",
+        },
+    )
 
-    Not straight to the client: a slow one would hold a connection and its transaction, and what
-    goes wrong half-way would end a document that has begun.
+
+def write_export(user: User) -> IO[bytes]:
+    """The document in a temporary file, at its beginning. The caller closes it.
+
+    A slow client that is written to directly would hold a connection and its transaction, and an
+    error half-way would cut a document that has begun.
     """
-    file = TemporaryFile()  # noqa: SIM115 - whoever reads it closes it
+    file = TemporaryFile()  # noqa: SIM115 - the caller closes it
     alone = not connection.in_atomic_block
     try:
         with transaction.atomic():
-            if alone:  # all tables as they stand at one moment
+            if alone:  # One snapshot of all tables.
                 with connection.cursor() as cursor:
                     cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             file.writelines(_document(user))
@@ -63,8 +78,8 @@ def _document(user: User) -> Iterator[bytes]:
         yield b',\n"account":' + _json(row)
     for table in personal_tables():
         yield from _section(table.name, (row for _, row in _rows(table, user.pk)))
-    for keeper in personal_data_sources():
-        yield from _section(keeper.name, keeper.export(user))
+    for source in personal_data_sources():
+        yield from _section(source.name, source.export(user))
     yield b"}\n"
 
 
@@ -79,14 +94,14 @@ def _json(row: Mapping[str, Any]) -> bytes:
     return orjson.dumps(row, default=str)
 
 
-# --- rows, as people read them
+# --- rows, in readable form
 
 
 def _rows(table: PersonalTable, user_id: int) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """Each row, after the key of what it is a part of; with its own parts in it.
+    """Each row with its parts in it, preceded by the key of the row that it is a part of.
 
-    Parts come from a query of their own in the same order, and each row takes its share: however
-    many rows there are, there is one query for each table.
+    Parts come from a query of their own in the same order, and each row takes its share. So there
+    is one query for each table, whatever the number of rows.
     """
     parts = [_Parts(part, user_id) for part in table.parts]
     cells = [_Cell(field) for field in table.fields]
@@ -106,7 +121,7 @@ class _Parts:
         self._next = next(self._groups, None)
 
     def of(self, pk: object) -> list[dict[str, Any]]:
-        """Asked for each row in order."""
+        """The parts of a row. The rows must come in order."""
         if self._next is None or self._next[0] != pk:
             return []
         rows = [row for _, row in self._next[1]]
@@ -115,7 +130,7 @@ class _Parts:
 
 
 class _Cell:
-    """One column; a reference is told with what it refers to."""
+    """One column. A foreign key is exported with the name of the row that it refers to."""
 
     def __init__(self, field: Field[Any, Any]) -> None:
         self.name = field.name
@@ -127,7 +142,7 @@ class _Cell:
         self.sources = list(called.values()) or [field.attname]
 
     def read(self, values: Iterator[Any]) -> Any:
-        """Take what it needs of a row's values."""
+        """Take this column's share of a row's values."""
         if not self._parts:
             value = next(values)
             return self._choices.get(value, value) if self._choices else value
@@ -136,7 +151,7 @@ class _Cell:
 
 
 def _called(field: ForeignKey[Any, Any]) -> dict[str, str | Expression]:
-    """By name, what the row that the key refers to is called; of other tables the id is all."""
+    """The columns that name the referred row; none if its id is enough."""
     path = field.name
     match field.related_model._meta.label:
         case "movies.Movie":
@@ -146,30 +161,6 @@ def _called(field: ForeignKey[Any, Any]) -> dict[str, str | Expression]:
         case "movies.Screening":
             return {"starts_at": f"{path}__starts_at", "hall": f"{path}__hall__name"}
         case "users.Playlist":
-            # Somebody else's, who may have made it private since.
+            # Its owner may have made it private meanwhile.
             return {"name": Case(When(**{f"{path}__is_public": True}, then=F(f"{path}__name")))}
     return {}
-
-
-def export_response(file: IO[bytes], *, name: str) -> HttpResponseBase:
-    """The file block by block, to be saved under this name; nobody else may keep it.
-
-    The answer closes it. A large one that is read slowly holds a thread: as with trailers, there
-    are no more of these at once than leave threads for the others.
-    """
-    size = os.fstat(file.fileno()).st_size
-    try:
-        blocks = Blocks(File(file), size)
-    except TooManyDownloads:
-        file.close()
-        return problem(503, "Too many downloads. Try again.", headers={"Retry-After": "10"})
-    return FilePartResponse(
-        blocks,
-        content_type="application/json",
-        headers={
-            "Content-Length": str(size),
-            "Content-Disposition": f'attachment; filename="{name}"',
-            # Said here: what is streamed gets no such header by itself.
-            "Cache-Control": "no-store",
-        },
-    )

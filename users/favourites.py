@@ -54,7 +54,7 @@ ORDERS = {
 
 
 def favourites_of(user: User, filters: FavouriteFilters) -> QuerySet[Favourite]:
-    """With their films. Those of withdrawn ones wait for the film to come back."""
+    """The viewer's favourites with their movies, without withdrawn movies."""
     favourites = Favourite.objects.filter(user=user, movie__withdrawn_at=None)
     if filters.genre is not None:
         favourites = favourites.filter(movie__genres__slug=filters.genre)
@@ -68,11 +68,11 @@ MAX_FAVOURITES = 10_000
 @retry_if_deleted
 @transaction.atomic
 def add_favourite(*, user: User, movie_id: int) -> Favourite:
-    """Have the film among the viewer's favourites; if it is, it stays as it is.
+    """Add a movie to the viewer's favourites; if it is one, nothing changes.
 
     Raises:
         MovieNotFound: No published movie has this id.
-        FavouritesFull: The viewer has as many as one may have.
+        FavouritesFull: The viewer has MAX_FAVOURITES.
     """
     movie = movies.get_movie(movie_id)
     lock_viewer(user)
@@ -86,10 +86,10 @@ def add_favourite(*, user: User, movie_id: int) -> Favourite:
 
 @transaction.atomic
 def remove_favourite(*, user: User, movie_id: int) -> None:
-    """Take the film from the viewer's favourites, also one that was withdrawn since.
+    """Remove a movie from the viewer's favourites, even a withdrawn one.
 
     Raises:
-        FavouriteNotFound: It is not among them.
+        FavouriteNotFound: It is not a favourite.
     """
     lock_viewer(user)
     if not Favourite.objects.filter(user=user, movie_id=movie_id).delete()[0]:

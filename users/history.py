@@ -7,12 +7,11 @@ from django.utils import timezone
 from ninja import Field, Query, Router, Schema
 from ninja.pagination import paginate
 from ninja.responses import Status
-from pydantic import ConfigDict
 
 from cinema.auth import signed_in
 from cinema.errors import Conflict, NotFound, Unprocessable, problems
 from cinema.locks import retry_if_deleted
-from cinema.schemas import Moment, Paginated, RowId
+from cinema.schemas import Moment, Paginated, RowId, StrictSchema
 from movies import selectors as movies
 from movies.days import local_time
 from movies.models import Screening
@@ -25,7 +24,7 @@ from users.models import User, Viewing
 
 
 class ViewingNotFound(NotFound):
-    """The viewer has none with this id."""
+    """The viewer's history has no entry with this id."""
 
     def __init__(self, viewing_id: int) -> None:
         super().__init__(f"You have no entry {viewing_id} in your history.")
@@ -37,13 +36,13 @@ class HistoryFull(Conflict):
 
 
 class WatchedInTheFuture(Unprocessable):
-    def __init__(self) -> None:
-        super().__init__("body.watched_at", "This lies in the future.")
+    field = "body.watched_at"
+    detail = "This lies in the future."
 
 
 class WatchedAtAnotherTime(Unprocessable):
-    def __init__(self) -> None:
-        super().__init__("body.watched_at", "The screening was not on then. Leave it out.")
+    field = "body.watched_at"
+    detail = "The screening was not on then. Leave it out."
 
 
 class ScreeningOfAnotherMovie(Unprocessable):
@@ -59,15 +58,13 @@ class ScreeningCancelled(Conflict):
 
 
 class CheckInNotOpen(Conflict):
-    """The screening starts too late for anybody to be there yet."""
+    """The screening starts too late for a check-in."""
 
     def __init__(self, opens_at: datetime) -> None:
         super().__init__(f"One can check in from {opens_at:%d %b %H:%M} on.", opens_at=opens_at)
 
 
-class ViewingIn(Schema):
-    model_config = ConfigDict(extra="forbid")
-
+class ViewingIn(StrictSchema):
     movie_id: RowId = Field(examples=[42])
     watched_at: Moment | None = Field(
         None,
@@ -102,7 +99,7 @@ class ViewingFilters(Schema):
 
 
 def viewings_of(user: User, filters: ViewingFilters) -> QuerySet[Viewing]:
-    """With their films, the latest first. Those of withdrawn films wait until these come back."""
+    """The viewer's viewings with their movies, the latest first, without withdrawn movies."""
     viewings = Viewing.objects.filter(user=user, movie__withdrawn_at=None)
     if filters.movie_id is not None:
         viewings = viewings.filter(movie_id=filters.movie_id)
@@ -117,9 +114,9 @@ def viewings_of(user: User, filters: ViewingFilters) -> QuerySet[Viewing]:
 
 
 MAX_VIEWINGS = 50_000
-#: So long before its start one can be at a screening.
+#: A check-in is possible this long before the start of the screening.
 CHECK_IN_OPENS = timedelta(hours=2)
-#: By so much the clocks of others may be fast.
+#: Clients' clocks may be fast by this.
 LEEWAY = timedelta(minutes=5)
 
 
@@ -132,17 +129,17 @@ def add_viewing(
     watched_at: datetime | None = None,
     screening_id: int | None = None,
 ) -> tuple[Viewing, bool]:
-    """Take note that the viewer has watched a film; returns the entry and whether it is new.
+    """Record that the viewer has watched a movie; returns the entry and whether it is new.
 
-    With a screening it is a check-in. The same film at the same moment, or the same screening, is
-    the entry that stands; a check-in makes one of what was noted without a screening.
+    With a screening it is a check-in. The same movie at the same time, or the same screening, is
+    the existing entry, and a check-in turns an entry without a screening into its own.
 
     Args:
-        watched_at: By default now, to the minute, so that who says it twice at once says it once;
-            of a check-in the start of the screening.
+        watched_at: The default is the start of the screening, or now, to the minute, so that a
+            repeated request finds the entry of the first.
 
     Raises:
-        MovieNotFound, ScreeningNotFound: There is none that viewers may know of.
+        MovieNotFound, ScreeningNotFound: Viewers may not see such a one.
         ScreeningOfAnotherMovie, ScreeningCancelled, CheckInNotOpen, WatchedAtAnotherTime,
         WatchedInTheFuture, HistoryFull: As their names say.
     """
@@ -163,10 +160,10 @@ def add_viewing(
 
 @transaction.atomic
 def remove_viewing(*, user: User, viewing_id: int) -> None:
-    """Strike an entry from the viewer's history.
+    """Delete an entry of the viewer's history.
 
     Raises:
-        ViewingNotFound: It is not there, or not this viewer's.
+        ViewingNotFound: The viewer has no such entry.
     """
     lock_viewer(user)
     if not Viewing.objects.filter(pk=viewing_id, user=user).delete()[0]:
@@ -174,7 +171,7 @@ def remove_viewing(*, user: User, viewing_id: int) -> None:
 
 
 def _screening_of(movie_id: int, screening_id: int) -> Screening:
-    """The screening, if one can be or have been there."""
+    """The screening, if the viewer can be or have been there."""
     screening = get_screening(screening_id, for_staff=False)
     if screening.movie_id != movie_id:
         raise ScreeningOfAnotherMovie(screening_id, movie_id)
@@ -197,7 +194,7 @@ def _moment_of(watched_at: datetime | None, screening: Screening | None) -> date
 
 
 def _checked_in(viewing: Viewing, screening: Screening | None) -> Viewing:
-    """The entry, written if it is new, or not yet one of a screening."""
+    """Save the entry if it is new, or if this check-in is its first."""
     is_check_in = screening is not None and viewing.screening_id is None
     if is_check_in:
         viewing.screening, viewing.checked_in = screening, True

@@ -1,11 +1,12 @@
-"""What the mails say. Nothing in them was typed by whoever caused them to be sent, such as a name:
-else anybody could send anybody a message of ours."""
+"""Mails to viewers: a row for each (`MailRequest`), so that a lost message cannot lose a mail.
+
+A mail holds nothing that a client has typed, such as a name: otherwise any client could send any
+address a message of ours.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import formataddr, parseaddr
 from functools import partial
@@ -20,44 +21,126 @@ from django.utils import timezone
 from cinema.task_queue import send_task
 from users.addresses import mailbox
 from users.models import MailedToken, MailRequest, User
-from users.tokens import issue_mailed_token
+from users.tokens import MAILED_TOKEN_LIFETIMES, Purpose, issue_mailed_token
 
-MailKind = MailRequest.Kind
-Purpose = MailedToken.Purpose
+log = logging.getLogger(__name__)
+
+Kind = MailRequest.Kind
+
+#: Of each mail. The waits between the attempts double, and sum up to four hours.
+MAIL_ATTEMPTS = 8
+#: Longer than one attempt, so that no two overlap.
+FIRST_WAIT = timedelta(minutes=2)
+#: A request whose message has not reached the worker by then is sent again.
+MESSAGE_LOST_AFTER = timedelta(seconds=30)
+#: The files hold addresses, and links that have expired.
+MAIL_FILES_KEPT = timedelta(days=7)
+#: Mails that are sent again at a time, those that wait longest first.
+AT_A_TIME = 500
+
+#: By kind the end of the subject and the body.
+_TEXTS = {
+    Kind.VERIFY_EMAIL: (
+        "confirm your e-mail address",
+        """Hello,
+
+somebody, probably you, has given this address for an account at {cinema}.
+To confirm that it is yours, open this link within {lifetime}:
+
+{link}
+
+If it was not you, you need not do anything.
+{signature}""",
+    ),
+    Kind.RESET_PASSWORD: (
+        "choose a new password",
+        """Hello,
+
+somebody, probably you, has asked for a new password for your account at {cinema}.
+To choose one, open this link within {lifetime}:
+
+{link}
+
+It works once. If it was not you, you need not do anything: your password stays.
+{signature}""",
+    ),
+    Kind.EMAIL_CHANGED: (
+        "your e-mail address was changed",
+        """Hello,
+
+your account at {cinema} has another e-mail address now, and this one is no longer used.
+
+If it was not you, tell us at once: somebody knows your password.
+{signature}""",
+    ),
+    Kind.PASSWORD_CHANGED: (
+        "your password was changed",
+        """Hello,
+
+the password of your account at {cinema} was changed. Wherever else you were signed in, you
+have to sign in again.
+
+If it was not you, choose a new one here:
+
+{reset_url}
+{signature}""",
+    ),
+}
 
 
-@dataclass(frozen=True)
-class MailText:
-    subject: str
-    body: str
+# --- what is sent
 
 
 def build_mail(request: MailRequest) -> EmailMessage | None:
-    """The mail that was asked for; None if nobody is to get it any more.
+    """The requested mail; None if it has no recipient any more.
 
     Raises:
         ValueError: No mail can be sent to the address.
     """
     if (user := _recipient(request)) is None:
         return None
-    text = _TEXTS[request.kind](user)
+    # On one line, as it is part of headers.
+    cinema = " ".join(str(settings.CINEMA_NAME).split())
+    subject, body = _TEXTS[Kind(request.kind)]
+    contact = [settings.CINEMA_PHONE, settings.CINEMA_WEBSITE or settings.PUBLIC_URL]
+    name, address = parseaddr(settings.DEFAULT_FROM_EMAIL)
     return EmailMessage(
-        subject=text.subject,
-        body=text.body,
-        from_email=_sender(),
+        subject=f"{cinema}: {subject}",
+        body=body.format(
+            cinema=cinema,
+            reset_url=settings.RESET_PASSWORD_URL,
+            signature="\n".join(["", "-- ", cinema, *filter(None, contact), ""]),
+            **_link(request, user),
+        ),
+        from_email=formataddr((name or cinema, address)),
         to=[mailbox(request.email)],
-        # Or holidaymakers' programs would answer (RFC 3834).
+        # Without it, automatic replies would answer (RFC 3834).
         headers={"Auto-Submitted": "auto-generated"},
     )
 
 
+def _link(request: MailRequest, user: User) -> dict[str, str]:
+    """The link with a new token, and its lifetime, if the mail has one."""
+    urls = {
+        Kind.VERIFY_EMAIL: (settings.VERIFY_EMAIL_URL, Purpose.VERIFY_EMAIL),
+        Kind.RESET_PASSWORD: (settings.RESET_PASSWORD_URL, Purpose.RESET_PASSWORD),
+    }
+    if (found := urls.get(Kind(request.kind))) is None:
+        return {}
+    url, purpose = found
+    return {
+        "link": f"{url}#token={issue_mailed_token(user, purpose)}",
+        "lifetime": _duration(MAILED_TOKEN_LIFETIMES[purpose]),
+    }
+
+
 def _recipient(request: MailRequest) -> User | None:
-    """Of the account that the mail is about, as it is now."""
-    if request.kind == MailKind.RESET_PASSWORD:
+    """The account that the mail is about, as it is now; None if the mail is out of date."""
+    if request.kind == Kind.RESET_PASSWORD:
         return User.objects.filter(email=request.email, is_active=True).first()
     user = request.user
     is_outdated = (
-        request.kind == MailKind.VERIFY_EMAIL
+        request.kind == Kind.VERIFY_EMAIL
         and user is not None
         and (
             user.email != request.email or user.email_verified_at is not None or not user.is_active
@@ -66,119 +149,23 @@ def _recipient(request: MailRequest) -> User | None:
     return None if is_outdated else user
 
 
-def _sender() -> str:
-    name, address = parseaddr(settings.DEFAULT_FROM_EMAIL)
-    return formataddr((name or _cinema(), address))
+def _duration(lifetime: timedelta) -> str:
+    days, hours = lifetime.days, lifetime.seconds // 3600
+    number, unit = (days, "day") if days else (hours, "hour")
+    return f"{number} {unit}{'s' if number != 1 else ''}"
 
 
-def _cinema() -> str:
-    """The cinema's name on one line: it stands in headers."""
-    return " ".join(str(settings.CINEMA_NAME).split())
-
-
-def _verify_email(user: User) -> MailText:
-    token = issue_mailed_token(user, Purpose.VERIFY_EMAIL)
-    return MailText(
-        f"{_cinema()}: confirm your e-mail address",
-        f"""Hello,
-
-somebody, probably you, has given this address for an account at {_cinema()}.
-To confirm that it is yours, open this link within {_duration(settings.VERIFY_EMAIL_LIFETIME_S)}:
-
-{settings.VERIFY_EMAIL_URL}#token={token}
-
-If it was not you, you need not do anything.
-{_signature()}""",
-    )
-
-
-def _reset_password(user: User) -> MailText:
-    token = issue_mailed_token(user, Purpose.RESET_PASSWORD)
-    return MailText(
-        f"{_cinema()}: choose a new password",
-        f"""Hello,
-
-somebody, probably you, has asked for a new password for your account at {_cinema()}.
-To choose one, open this link within {_duration(settings.RESET_PASSWORD_LIFETIME_S)}:
-
-{settings.RESET_PASSWORD_URL}#token={token}
-
-It works once. If it was not you, you need not do anything: your password stays.
-{_signature()}""",
-    )
-
-
-def _email_changed(user: User) -> MailText:
-    return MailText(
-        f"{_cinema()}: your e-mail address was changed",
-        f"""Hello,
-
-your account at {_cinema()} has another e-mail address now, and this one is no longer used.
-
-If it was not you, tell us at once: somebody knows your password.
-{_signature()}""",
-    )
-
-
-def _password_changed(user: User) -> MailText:
-    return MailText(
-        f"{_cinema()}: your password was changed",
-        f"""Hello,
-
-the password of your account at {_cinema()} was changed. Wherever else you were signed in, you
-have to sign in again.
-
-If it was not you, choose a new one here:
-
-{settings.RESET_PASSWORD_URL}
-{_signature()}""",
-    )
-
-
-_TEXTS: dict[str, Callable[[User], MailText]] = {
-    MailKind.VERIFY_EMAIL: _verify_email,
-    MailKind.RESET_PASSWORD: _reset_password,
-    MailKind.EMAIL_CHANGED: _email_changed,
-    MailKind.PASSWORD_CHANGED: _password_changed,
-}
-
-
-def _signature() -> str:
-    contact = [settings.CINEMA_PHONE, settings.CINEMA_WEBSITE or settings.PUBLIC_URL]
-    return "\n".join(["", "-- ", _cinema(), *filter(None, contact), ""])
-
-
-def _duration(seconds: int) -> str:
-    for unit, length_s in (("day", 86400), ("hour", 3600), ("minute", 60)):
-        if seconds >= length_s and seconds % length_s == 0:
-            return f"{seconds // length_s} {unit}{'s' if seconds != length_s else ''}"
-    return f"{seconds} seconds"
-
-
-log = logging.getLogger(__name__)
-
-Kind = MailRequest.Kind
-
-#: Of each mail; the waits between them double, and are four hours in all.
-MAIL_ATTEMPTS = 8
-#: Longer than one attempt, so that no two are made at once.
-FIRST_WAIT = timedelta(minutes=2)
-#: A request whose message has not reached the worker by then is sent again.
-MESSAGE_LOST_AFTER = timedelta(seconds=30)
-#: In them are addresses, and links that count no more.
-MAIL_FILES_KEPT = timedelta(days=7)
-#: So many are sent again at a time, those that wait longest first.
-AT_A_TIME = 500
+# --- when and how it is sent
 
 
 def request_mail(kind: Kind, *, email: str, user: User | None = None) -> None:
-    """Have a mail sent, once the transaction is committed."""
+    """Send a mail once the transaction is committed."""
     request = MailRequest.objects.create(kind=kind, email=email, user=user)
     transaction.on_commit(partial(send_task, "users.send_mail", request.pk))
 
 
 def deliver_waiting_mails() -> int:
-    """Send again what has failed, and whose message got lost; how many."""
+    """Send failed mails again, and those whose message was lost; returns how many."""
     due = MailRequest.objects.filter(due_at__lt=timezone.now() - MESSAGE_LOST_AFTER)
     waiting = list(due.order_by("due_at").values_list("pk", flat=True)[:AT_A_TIME])
     for request_id in waiting:
@@ -187,7 +174,7 @@ def deliver_waiting_mails() -> int:
 
 
 def deliver_mail(request_id: int) -> None:
-    """Send the mail, unless somebody else does or has. Says in the log how it went, and not who."""
+    """Send the mail, unless another task does or has. The log tells the outcome, and no address."""
     if (request := _claim(request_id)) is None:
         return
     try:
@@ -197,14 +184,14 @@ def deliver_mail(request_id: int) -> None:
             log.info("mail %d (%s) is sent", request.pk, request.kind)
             if settings.EMAIL_BACKEND.endswith(".dummy.EmailBackend"):
                 log.warning("mail %d went nowhere: EMAIL_URL is not set", request.pk)
-    except (OSError, ValueError) as error:  # among them what smtplib raises
+    except (OSError, ValueError) as error:  # among them those of smtplib
         _put_off(request, error)
     else:
         request.delete()
 
 
 def _claim(request_id: int) -> MailRequest | None:
-    """The request, if it is due: from now on nobody else finds it due, until the next attempt."""
+    """The request, if it is due. No other task then finds it due until the next attempt."""
     now = timezone.now()
     due = MailRequest.objects.select_related("user").filter(pk=request_id, due_at__lte=now)
     if (request := due.first()) is None:
@@ -225,14 +212,14 @@ def _put_off(request: MailRequest, error: Exception) -> None:
 
 
 def _is_final(error: Exception) -> bool:
-    """Whether the server, or the address itself, says that it will never work."""
+    """Whether another attempt would fail too, by the server's response or the address itself."""
     if isinstance(error, SMTPRecipientsRefused):
         return all(code >= 500 for code, _ in error.recipients.values())
     return isinstance(error, ValueError)
 
 
 def _loggable(error: Exception) -> str:
-    """What may stand in a log: servers repeat addresses in what they answer."""
+    """The error without its text: servers repeat addresses in their responses."""
     name = type(error).__name__
     if isinstance(error, SMTPRecipientsRefused):
         return f"{name} {sorted({code for code, _ in error.recipients.values()})}"
@@ -242,7 +229,7 @@ def _loggable(error: Exception) -> str:
 
 
 def delete_old_mail_files() -> int:
-    """Delete the mails that the embedded mode has written to files long ago; how many."""
+    """Delete old mails that the embedded mode has written to files; returns how many."""
     directory = Path(settings.EMAIL_FILE_PATH)
     end = timezone.now().timestamp() - MAIL_FILES_KEPT.total_seconds()
     old = [file for file in directory.glob("*.log") if file.stat().st_mtime < end]
@@ -252,5 +239,5 @@ def delete_old_mail_files() -> int:
 
 
 def delete_expired_mailed_tokens() -> int:
-    """Delete the tokens that count no more because of their age; how many."""
+    """Delete expired tokens; returns how many."""
     return MailedToken.objects.filter(expires_at__lt=timezone.now()).delete()[0]

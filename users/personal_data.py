@@ -12,25 +12,25 @@ from functools import cache
 from typing import Any, Protocol, cast
 
 from django.apps import apps
-from django.conf import settings
 from django.contrib.auth import SESSION_KEY
-from django.contrib.sessions.models import Session as OfficeSession
+from django.contrib.sessions.models import Session as AdminSession
 from django.db.models import Field, ForeignKey, Model, Q, QuerySet
-from django.utils.module_loading import import_string
+from django.utils.module_loading import autodiscover_modules
 from django_celery_results.models import TaskResult
 
+from cinema.audit.models import AuditEntryKeeper
 from users.models import MailRequest, User
 
 _ANOTHER = "Another viewer, who need not have agreed to be seen."
 _HASH_OF_TITLE = "A hash of the title, the year or the TMDb id, which are in the export."
 
-#: Columns that the export does not hold.
+#: Columns that are not in the export, with the reason, which the export states.
 LEFT_OUT: Mapping[str, str] = {
-    "users.User.password": "A hash: it says nothing of the password, but helps whoever guesses it.",
-    "users.RefreshToken.token_hash": "A hash, by which the server knows the token again.",
-    "users.SecondFactor.secret": "Whoever has it can make codes for the sign-in.",
-    "users.RecoveryCode.code_hash": "A hash, by which the server knows the code again.",
-    "users.MailedToken.token_hash": "A hash, by which the server knows the token again.",
+    "users.User.password": "A hash, which would help an attacker to guess the password.",
+    "users.RefreshToken.token_hash": "A hash, by which the server recognises the token.",
+    "users.SecondFactor.secret": "It would let anybody make codes for the sign-in.",
+    "users.RecoveryCode.code_hash": "A hash, by which the server recognises the code.",
+    "users.MailedToken.token_hash": "A hash, by which the server recognises the token.",
     "recommendations.Neighbour.user": _ANOTHER,
     "recommendations.Neighbour.other": _ANOTHER,
     "recommendations.PendingImport.film": _HASH_OF_TITLE,
@@ -40,14 +40,14 @@ LEFT_OUT: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class PersonalTable:
-    """A table whose rows belong to a viewer: by itself, or as parts of a row that does.
+    """A table whose rows belong to a viewer, directly or as parts of a row that does.
 
     Attributes:
-        name: Its key in the export.
-        owners: The foreign keys to the viewer; of parts, the one to what they are parts of.
+        name: The key in the export.
+        owners: The foreign keys to the viewer; in a table of parts, the one to their whole.
         paths: The lookups from a row to the viewer.
-        order: Of the rows: parts come in the order of what they are parts of.
-        parts: The tables that hold parts of this one's rows.
+        order: The order of the rows: parts come in the order of their wholes.
+        parts: The tables with parts of this table's rows.
     """
 
     name: str
@@ -59,7 +59,7 @@ class PersonalTable:
 
     @property
     def fields(self) -> list[Field[Any, Any]]:
-        """What the export holds of a row. An owner goes without saying, unless there are two."""
+        """The exported columns. A single owner is left out, as it is the viewer."""
         known = set(self.owners) if len(self.owners) == 1 else set()
         label = self.model._meta.label
         return [
@@ -80,7 +80,7 @@ class PersonalTable:
 
 @cache
 def personal_tables() -> Sequence[PersonalTable]:
-    """All tables but the accounts themselves, each with the tables of its parts."""
+    """All tables except the accounts themselves, each with the tables of its parts."""
     models = apps.get_models(include_auto_created=True)
     found = {model: owners for model in models if (owners := _references(model, User))}
     return [
@@ -98,7 +98,7 @@ def _table(
 ) -> PersonalTable:
     parts = []
     for other in apps.get_models(include_auto_created=True):
-        # What names a viewer itself is that viewer's: who follows a list is not a part of it.
+        # A row with a key to a viewer is that viewer's: a follower is not a part of a playlist.
         if other not in known and (references := _references(other, model)):
             owner = references[0]
             known.add(other)
@@ -117,57 +117,79 @@ def _references(model: type[Model], target: type[Model]) -> list[ForeignKey[Any,
 
 
 def _name(model: type[Model], owner: ForeignKey[Any, Any]) -> str:
-    """As the rows are called from where they belong: `favourites`, `entries`, `groups`."""
+    """The name of the rows as their owner knows them: `favourites`, `entries`, `groups`."""
     if between := model._meta.auto_created:
         fields: Iterable[Any] = cast("type[Model]", between)._meta.many_to_many
         return str(next(field.name for field in fields if field.remote_field.through is model))
     accessor = owner.remote_field.get_accessor_name() or "+"
-    if accessor.endswith("+"):  # those that cannot be reached from there
+    if accessor.endswith("+"):  # There is no reverse accessor.
         return str(model._meta.verbose_name_plural).replace(" ", "_")
     return accessor.removesuffix("_set")
 
 
+# --- data that no foreign key leads to
+
+
 class PersonalDataSource(Protocol):
-    #: Its key in the export.
+    """Personal data that cannot be found by foreign keys.
+
+    Attributes:
+        name: The key in the export.
+    """
+
     name: str
 
     def export(self, user: User) -> Iterable[Mapping[str, Any]]:
-        """What is kept, row by row. Within the export's transaction, which only reads."""
+        """The rows, read in the export's transaction, which is read-only."""
 
     def erase(self, user: User) -> None:
-        """Forget it. Within the transaction that erases the viewer, and before the viewer's rows
-        go; what is no part of the database, after its commit.
+        """Delete the rows, in the transaction that erases the viewer and before the viewer's row.
+
+        Data outside the database is deleted after the commit.
         """
 
 
+_sources: list[PersonalDataSource] = []
+
+
+def register(*sources: PersonalDataSource) -> None:
+    """Add sources to the export and to the erasure.
+
+    An app calls it in its module `personal_data`, as it registers with Django's admin in `admin`.
+    """
+    _sources.extend(sources)
+
+
 @cache
-def personal_data_sources() -> list[PersonalDataSource]:
-    return [import_string(path)() for path in settings.PERSONAL_DATA_KEEPERS]
+def personal_data_sources() -> Sequence[PersonalDataSource]:
+    """The sources of all apps."""
+    autodiscover_modules("personal_data")
+    return tuple(_sources)
 
 
 class AdminSessions:
-    """Sign-ins to the office. Who they belong to stands within the signed text of each."""
+    """Sessions of the admin site. Their user is known from their signed content alone."""
 
     name = "office_sessions"
 
     def export(self, user: User) -> Iterator[Mapping[str, Any]]:
         for session in _sessions_of(user):
-            yield {"expires_at": session.expire_date}  # its key would open the office
+            yield {"expires_at": session.expire_date}  # The key would open the admin site.
 
     def erase(self, user: User) -> None:
         keys = [session.pk for session in _sessions_of(user)]
-        OfficeSession.objects.filter(pk__in=keys).delete()
+        AdminSession.objects.filter(pk__in=keys).delete()
 
 
-def _sessions_of(user: User) -> Iterator[OfficeSession]:
-    """Looked for one by one: there are as many as staff have signed in lately."""
-    for session in OfficeSession.objects.order_by("expire_date").iterator():
+def _sessions_of(user: User) -> Iterator[AdminSession]:
+    """Decode them all: there are as many as staff have signed in lately."""
+    for session in AdminSession.objects.order_by("expire_date").iterator():
         if session.get_decoded().get(SESSION_KEY) == str(user.pk):
             yield session
 
 
 class MailsWithoutAccount:
-    """Mails that somebody asked for who was not signed in: they name an address and no account."""
+    """Mails requested without a sign-in: they name an address and no account."""
 
     name = "mails_to_your_address"
 
@@ -184,9 +206,9 @@ def _mails_to(user: User) -> QuerySet[MailRequest]:
 
 
 class TaskResults:
-    """Celery's records of what was done for a viewer.
+    """Celery's records of tasks about a viewer.
 
-    A task that is about one takes the id by the keyword `user_id`: tests/test_erasure.py.
+    Such a task takes the id by the keyword `user_id`, which tests/test_erasure.py checks.
     """
 
     name = "tasks"
@@ -200,9 +222,12 @@ class TaskResults:
 
 
 def _results_of(user: User) -> QuerySet[TaskResult]:
-    """By the id, and by the address: what a server of mails refuses, it repeats."""
+    """Find them by the id and by the address, which a mail server repeats when it refuses it."""
     columns = ("task_args", "task_kwargs", "result", "traceback", "meta")
     named = Q(task_kwargs__regex=rf"'user_id': {user.pk}\M")
     for column in columns:
         named |= Q(**{f"{column}__icontains": user.email})
     return TaskResult.objects.filter(named)
+
+
+register(MailsWithoutAccount(), AdminSessions(), TaskResults(), AuditEntryKeeper())

@@ -6,12 +6,12 @@ from typing import Annotated
 
 from django.db import transaction
 from ninja import Field, Router, Schema
-from pydantic import AfterValidator, ConfigDict, StringConstraints
+from pydantic import AfterValidator, StringConstraints
 
 from cinema.auth import signed_in
 from cinema.errors import Unprocessable, problems
 from cinema.locks import retry_if_deleted
-from cinema.schemas import Line
+from cinema.schemas import Line, StrictSchema
 from movies.models import Genre
 from movies.types import Language, each_once
 from users.auth import AuthedRequest, lock_viewer
@@ -25,7 +25,7 @@ class UnknownGenres(Unprocessable):
 
 @dataclass(frozen=True)
 class StatedPreferences:
-    """What a viewer says of their taste; `genres` by their slugs."""
+    """The preferences that a viewer has stated; the genres are in the order of their slugs."""
 
     genres: Sequence[Genre] = ()
     languages: Sequence[str] = ()
@@ -33,14 +33,14 @@ class StatedPreferences:
 
 
 def stated_preferences(user_id: int) -> StatedPreferences:
-    """What the viewer has said last; who has said nothing has no preferences."""
+    """The viewer's preferences; empty ones if the viewer has stated none."""
     return stated_preferences_by_user([user_id]).get(user_id, StatedPreferences())
 
 
 def stated_preferences_by_user(user_ids: Sequence[int]) -> dict[int, StatedPreferences]:
-    """By viewer what each has said last; without those who have said nothing.
+    """The preferences of the viewers who have stated some, by user id.
 
-    By one statement: of two, the second could see what somebody has written in between.
+    One statement reads them: of two, the second could see a write in between.
     """
     rows = (
         Preferences.objects.filter(pk__in=user_ids)
@@ -51,9 +51,9 @@ def stated_preferences_by_user(user_ids: Sequence[int]) -> dict[int, StatedPrefe
     )
     found = {}
     for user_id, of_viewer in groupby(rows, key=itemgetter(0)):
-        said = list(of_viewer)
-        genres = [Genre(pk=pk, slug=slug, name=name) for *_, pk, slug, name in said if pk]
-        _, languages, match_visible, *_ = said[0]
+        stated = list(of_viewer)
+        genres = [Genre(pk=pk, slug=slug, name=name) for *_, pk, slug, name in stated if pk]
+        _, languages, match_visible, *_ = stated[0]
         found[user_id] = StatedPreferences(tuple(genres), tuple(languages), match_visible)
     return found
 
@@ -69,16 +69,14 @@ GenreSlugs = Annotated[
 Languages = Annotated[list[Language], Field(max_length=MAX_PREFERENCES), AfterValidator(each_once)]
 
 
-class PreferencesIn(Schema):
+class PreferencesIn(StrictSchema):
     """All of them: what is left out is given up."""
-
-    model_config = ConfigDict(extra="forbid")
 
     genres: GenreSlugs = Field([], description="By their slugs.", examples=[["drama", "music"]])
     languages: Languages = Field([], description="Original languages.", examples=[["fr", "en"]])
     match_visible: bool = Field(
         False,
-        # Consent is given in so many words: no 1 and no "yes".
+        # Consent must be explicit: neither 1 nor "yes" is true.
         strict=True,
         description="Viewers of similar taste may see you, by your name.",
         examples=[False],
@@ -100,12 +98,12 @@ class PreferencesOut(Schema):
 def replace_preferences(
     *, user: User, genres: Sequence[str], languages: Sequence[str], match_visible: bool
 ) -> StatedPreferences:
-    """Replace all that the viewer has said; the same again writes nothing.
+    """Replace the viewer's preferences; equal ones write nothing.
 
-    Of several at once one comes last, and stands whole.
+    Of several requests at once, the last one counts as a whole.
 
     Raises:
-        UnknownGenres: Some of the slugs name no genre.
+        UnknownGenres: No genre has some of the slugs.
     """
     lock_viewer(user)
     wanted = _genres_of(genres)

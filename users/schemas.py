@@ -6,29 +6,25 @@ from typing import Annotated, Any
 from ninja import Field, Schema
 from pydantic import ConfigDict, StringConstraints
 
-from cinema.schemas import Line
+from cinema.schemas import Line, StrictSchema
 from users.addresses import Email
 from users.models import User
 
-#: Argon2 reads all of it, so its length has a limit.
+#: Argon2 reads the whole password, so its length is limited.
 Password = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 PersonName = Annotated[Line, StringConstraints(max_length=100)]
 
 
-class RegisterIn(Schema):
-    model_config = ConfigDict(extra="forbid")
-
+class RegisterIn(StrictSchema):
     email: Email = Field(examples=["agnes@example.org"])
     password: Password = Field(examples=["cleo from 5 to 7"])
     name: PersonName = Field("", examples=["Agnès"])
 
 
-class ProfileIn(Schema):
-    """What is not given stays."""
+class ProfileIn(StrictSchema):
+    """Fields that are not given stay."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    # What stands in for what is not given is no address, and stays out of the document.
+    # The default of `email` is not an address, and `default_factory` keeps it out of the document.
     name: PersonName = Field(default_factory=str, examples=["Agnès"])
     email: Email = Field(default_factory=str, examples=["agnes@example.org"])
     password: Password = Field(
@@ -38,9 +34,7 @@ class ProfileIn(Schema):
     )
 
 
-class PasswordIn(Schema):
-    model_config = ConfigDict(extra="forbid")
-
+class PasswordIn(StrictSchema):
     current: Password = Field(examples=["cleo from 5 to 7"])
     new: Password = Field(examples=["vagabond in winter"])
 
@@ -63,28 +57,20 @@ _TOKEN = Field(
 )
 
 
-class ForgottenIn(Schema):
-    model_config = ConfigDict(extra="forbid")
-
+class ForgottenIn(StrictSchema):
     email: Email = Field(examples=["agnes@example.org"])
 
 
-class ResetIn(Schema):
-    model_config = ConfigDict(extra="forbid")
-
+class ResetIn(StrictSchema):
     token: str = _TOKEN
     password: Password = Field(examples=["vagabond in winter"])
 
 
-class VerifyIn(Schema):
-    model_config = ConfigDict(extra="forbid")
-
+class VerifyIn(StrictSchema):
     token: str = _TOKEN
 
 
-class LoginIn(Schema):
-    model_config = ConfigDict(extra="forbid")
-
+class LoginIn(StrictSchema):
     email: Line = Field(max_length=254, examples=["agnes@example.org"])
     password: Password = Field(examples=["cleo from 5 to 7"])
     otp: str = Field(
@@ -96,9 +82,7 @@ class LoginIn(Schema):
     )
 
 
-class RefreshIn(Schema):
-    model_config = ConfigDict(extra="forbid")
-
+class RefreshIn(StrictSchema):
     refresh: str = Field(max_length=1000, examples=["mAb7f9…"])
 
 
@@ -120,9 +104,7 @@ class SessionOut(Schema):
     is_current: bool = Field(description="Whether this request comes from it.")
 
 
-class ErasureIn(Schema):
-    model_config = ConfigDict(extra="forbid")
-
+class ErasureIn(StrictSchema):
     password: Password = Field(examples=["cleo from 5 to 7"])
 
 

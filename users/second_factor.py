@@ -20,7 +20,7 @@ from users.models import RecoveryCode, SecondFactor, Session, User
 from users.tokens import hash_token
 
 PERIOD_S = 30
-#: Clocks may differ by so many periods.
+#: Clocks may differ by this many periods.
 SKEW = 1
 RECOVERY_CODES = 10
 
@@ -42,7 +42,7 @@ def is_needed(user: User) -> bool:
 
 @transaction.atomic
 def set_up(*, user: User, secret: str, code: str) -> list[str] | None:
-    """Ask for codes at each sign-in from now on. What was signed in without one ends.
+    """Require a code at each sign-in from now on, and end the sessions opened without one.
 
     Returns:
         The recovery codes, which cannot be shown again; None if the code is wrong, or the
@@ -59,7 +59,7 @@ def set_up(*, user: User, secret: str, code: str) -> list[str] | None:
 
 @transaction.atomic
 def replace_recovery_codes(*, user: User) -> list[str]:
-    """New recovery codes; the old ones count no more.
+    """Replace the recovery codes by new ones.
 
     Raises:
         SecondFactor.DoesNotExist: It was removed meanwhile.
@@ -72,12 +72,12 @@ def replace_recovery_codes(*, user: User) -> list[str]:
 
 
 def remove(*, user: User) -> bool:
-    """Ask for no codes any more. Whether there was a second factor."""
+    """Remove the second factor; returns whether there was one."""
     return SecondFactor.objects.filter(user=user).delete()[0] > 0
 
 
 def remove_by_email(*, email: str) -> bool:
-    """The same, for a lost device.
+    """Remove the second factor of a lost device; returns whether there was one.
 
     Raises:
         AccountNotFound: No account has this address.
@@ -90,12 +90,12 @@ def remove_by_email(*, email: str) -> bool:
 
 @transaction.atomic
 def spend_code(user: User, text: str) -> bool:
-    """Whether it is a code of the user's app or a recovery code; it counts once.
+    """Whether this is a valid code of the user's app or a recovery code; it is valid once.
 
-    The row is locked: of two that come with the same code at once, one finds it used.
+    The row is locked: of two requests with the same code at once, one finds it used.
     """
     factor = SecondFactor.objects.select_for_update().filter(user=user).first()
-    if factor is None:  # removed meanwhile
+    if factor is None:  # It was removed meanwhile.
         return True
     code = re.sub(r"[\s-]", "", text)
     if not _CODE.fullmatch(code):
@@ -110,7 +110,7 @@ def spend_code(user: User, text: str) -> bool:
 
 
 def _step_of(secret: str, code: str, *, after: int) -> int | None:
-    """The period of a code, among those around now that come after the given one."""
+    """The period of a code, among the current ones that come after `after`; None if it is wrong."""
     now = int(time.time()) // PERIOD_S
     totp = pyotp.TOTP(secret, interval=PERIOD_S)
     given = re.sub(r"\s", "", code).encode("utf-8", "replace")
@@ -120,7 +120,7 @@ def _step_of(secret: str, code: str, *, after: int) -> int | None:
 
 
 def _new_recovery_codes(factor: SecondFactor) -> list[str]:
-    """Each has 80 random bits, so that a plain hash of it tells nothing."""
+    """Make codes of 80 random bits: too many to guess from a plain hash."""
     codes = [
         base64.b32encode(secrets.token_bytes(10)).decode().lower() for _ in range(RECOVERY_CODES)
     ]

@@ -13,17 +13,18 @@ from users.errors import AccountNotFound, AccountNotTrusted, EmailTaken, Registr
 from users.mails import Kind, request_mail
 from users.models import User, sessions_kept
 from users.passwords import confirm_password, set_password
+from users.schemas import ProfileIn
 from users.tokens import Purpose, mark_used, read_mailed_token
 
 
 @transaction.atomic
 def register_user(*, email: str, password: str, name: str = "") -> User:
-    """Open a viewer's account, and have a link to verify the address sent.
+    """Open a viewer's account, and mail a link to verify the address.
 
     Raises:
-        RegistrationClosed: The cinema's settings say so.
+        RegistrationClosed: REGISTRATION_OPEN is false.
         WeakPassword: Django's validators refuse the password.
-        EmailTaken: An account has this address, in whatever spelling.
+        EmailTaken: An account has this address, in some spelling.
     """
     if not settings.REGISTRATION_OPEN:
         raise RegistrationClosed
@@ -32,17 +33,21 @@ def register_user(*, email: str, password: str, name: str = "") -> User:
     return user
 
 
-def open_account(*, email: str, password: str, name: str = "", **rights: bool) -> User:
+def open_account(
+    *,
+    email: str,
+    password: str,
+    name: str = "",
+    is_staff: bool = False,
+    is_superuser: bool = False,
+) -> User:
     """Make an account; nothing is mailed.
 
-    Args:
-        rights: `is_staff` and `is_superuser`.
-
     Raises:
-        ValueError: `email` is no address.
+        ValueError: `email` is not an address.
         WeakPassword, EmailTaken: As in `register_user`.
     """
-    user = User(email=normal_email(email), name=name, **rights)
+    user = User(email=normal_email(email), name=name, is_staff=is_staff, is_superuser=is_superuser)
     set_password(user, password)
     _save_address(user)
     return user
@@ -50,12 +55,12 @@ def open_account(*, email: str, password: str, name: str = "", **rights: bool) -
 
 @transaction.atomic
 def promote(*, email: str, is_superuser: bool = False) -> User:
-    """Make a viewer a member of staff; nobody is demoted by it.
+    """Make a viewer a member of staff, or a superuser; it demotes no superuser.
 
     Raises:
         AccountNotFound: No account has this address.
-        AccountNotTrusted: It is closed, or nobody has shown to read mail at its address: then
-            somebody else may have opened it, to be promoted by mistake.
+        AccountNotTrusted: The account is closed, or its address is not verified: a stranger may
+            have opened it, to be promoted by mistake.
     """
     users = User.objects.select_for_update(no_key=True)
     user = users.filter(email=email_key(email)).first()
@@ -69,31 +74,27 @@ def promote(*, email: str, is_superuser: bool = False) -> User:
 
 
 @transaction.atomic
-def change_profile(
-    *, user: User, name: str | None = None, email: str | None = None, password: str = ""
-) -> User:
-    """Change what is given. A new address is unverified, and the old one is told of it.
-
-    Args:
-        password: The viewer's current one, which a new address needs.
+def change_profile(*, user: User, changes: ProfileIn) -> User:
+    """Change the given fields. A new address is unverified, and the old address gets a mail.
 
     Raises:
-        WrongPassword: The address is a new one, and this is not the password.
+        WrongPassword: The address is new, and the password is not the viewer's.
         EmailTaken: Another account has the address.
     """
     found = _locked(user)
-    if name is not None and name != found.name:
-        found.name = name
+    given = changes.model_fields_set
+    if "name" in given and changes.name != found.name:
+        found.name = changes.name
         found.save(update_fields=["name"])
-    if email is not None and email != found.email:
-        confirm_password(found, password)
-        _change_address(found, email)
+    if "email" in given and changes.email != found.email:
+        confirm_password(found, changes.password)
+        _change_address(found, changes.email)
     return found
 
 
 def _change_address(user: User, email: str) -> None:
     old, user.email = user.email, email
-    # Also by a trigger, whoever writes it.
+    # A trigger does the same for writes from elsewhere.
     user.email_verified_at = None
     _save_address(user, update_fields=["email", "email_verified_at"])
     request_mail(Kind.EMAIL_CHANGED, email=old, user=user)
@@ -102,10 +103,10 @@ def _change_address(user: User, email: str) -> None:
 
 @transaction.atomic
 def change_password(*, user: User, current: str, new: str) -> None:
-    """Change the viewer's password. By triggers all other sessions end, and mailed links too.
+    """Change the viewer's password. Triggers end all other sessions and void mailed links.
 
     Raises:
-        WrongPassword: `current` is not it.
+        WrongPassword: `current` is not the password.
         WeakPassword: Django's validators refuse the new one.
     """
     found = _locked(user)
@@ -117,7 +118,7 @@ def change_password(*, user: User, current: str, new: str) -> None:
 
 
 def _locked(user: User) -> User:
-    """The viewer's row as it is now: of two changes at once the second sees the first."""
+    """The viewer's row, read under the lock: of two changes at once the second sees the first."""
     lock_viewer(user)
     return User.objects.get(pk=user.pk)
 
@@ -132,17 +133,17 @@ def _save_address(user: User, *, update_fields: list[str] | None = None) -> None
 
 @transaction.atomic
 def request_reset(*, email: str) -> None:
-    """Have a link to choose a new password sent, if there is such an account.
+    """Mail a link to choose a new password, if the address has an account.
 
-    Not looked up here: the same is done for every address, so that neither the answer nor its
-    time tells who has an account.
+    The worker looks the account up. Here every address is treated alike, so that neither the
+    response nor its time tells which addresses have accounts.
     """
     request_mail(Kind.RESET_PASSWORD, email=email)
 
 
 @transaction.atomic
 def request_verification(*, user: User) -> None:
-    """Have a link to verify the viewer's address sent, unless it is verified."""
+    """Mail a link to verify the viewer's address, unless it is verified."""
     lock_viewer(user)
     if user.email_verified_at is None:
         request_mail(Kind.VERIFY_EMAIL, email=user.email, user=user)
@@ -150,10 +151,10 @@ def request_verification(*, user: User) -> None:
 
 @transaction.atomic
 def verify_email(*, token: str) -> None:
-    """The viewer has read what was sent to the address.
+    """Mark the address as verified: the viewer has the token that was mailed to it.
 
     Raises:
-        MailedTokenRefused: The token does not count.
+        MailedTokenRefused: The token is not valid.
     """
     user, found = read_mailed_token(token, Purpose.VERIFY_EMAIL)
     mark_used(found)
@@ -163,13 +164,14 @@ def verify_email(*, token: str) -> None:
 
 @transaction.atomic
 def reset_password(*, token: str, password: str, address: str) -> None:
-    """Set a new password, which ends all sessions of the viewer, by a trigger.
+    """Set a new password. A trigger ends all sessions of the viewer.
 
     Args:
-        address: From where. There the viewer can sign in, whoever guesses elsewhere.
+        address: The result of `client_address`. The viewer can then sign in from there, even while
+            strangers guess the password elsewhere.
 
     Raises:
-        MailedTokenRefused: The token does not count.
+        MailedTokenRefused: The token is not valid.
         WeakPassword: Django's validators refuse it; the token can be used again.
     """
     user, found = read_mailed_token(token, Purpose.RESET_PASSWORD)

@@ -18,9 +18,6 @@ def prune_sessions() -> None:
             log.info("deleted: %s", ", ".join(f"{n} {what}" for what, n in pruned.items()))
 
 
-mail_log = logging.getLogger(__name__)
-
-
 @shared_task(name="users.send_mail")
 def send_mail(request_id: int) -> None:
     """Send one mail. Delivered twice at once, it is sent once."""
@@ -32,7 +29,7 @@ def send_waiting_mails() -> None:
     """Try again what is due. Safe to deliver twice."""
     with single_run("users.send_waiting_mails") as acquired:
         if acquired and (waiting := mails.deliver_waiting_mails()):
-            mail_log.info("mails tried again: %d", waiting)
+            log.info("mails tried again: %d", waiting)
 
 
 @shared_task(name="users.forget_mailed_tokens")
@@ -40,6 +37,6 @@ def forget_mailed_tokens() -> None:
     """Delete expired links. Safe to deliver twice."""
     with single_run("users.forget_mailed_tokens") as acquired:
         if acquired and (forgotten := mails.delete_expired_mailed_tokens()):
-            mail_log.info("expired links deleted: %d", forgotten)
+            log.info("expired links deleted: %d", forgotten)
         if acquired:
             mails.delete_old_mail_files()

@@ -1,4 +1,7 @@
-"""The keys of tokens, derived from SECRET_KEY and from those of SECRET_KEY_FALLBACKS."""
+"""Tokens: access tokens (JWT, RFC 7519), and refresh and mailed tokens (random, stored hashed).
+
+The keys are derived from SECRET_KEY and from SECRET_KEY_FALLBACKS.
+"""
 
 from __future__ import annotations
 
@@ -20,23 +23,48 @@ from django.utils import timezone
 from users.errors import MailedTokenRefused
 from users.models import MailedToken, Session, User
 
+Purpose = MailedToken.Purpose
+
+#: The only algorithm, whatever the header of a token says.
+ALGORITHM = "HS256"
+ISSUER = "cinema"
+AUDIENCE = "cinema-api"
+#: Clocks may differ by this.
+LEEWAY_S = 5
+#: Our access tokens have about 400 characters. Longer ones are not decoded.
+MAX_TOKEN_LENGTH = 600
+REQUIRED_CLAIMS = ["iss", "aud", "sub", "sid", "kind", "iat", "nbf", "exp", "jti"]
+MAX_ID = 2**63 - 1
+#: A session ends when it is not refreshed for this time,
+REFRESH_TOKEN_LIFETIME = timedelta(days=14)
+#: and in any case after this time.
+SESSION_LIFETIME = timedelta(days=90)
+MAILED_TOKEN_LIFETIMES = {
+    Purpose.VERIFY_EMAIL: timedelta(days=3),
+    Purpose.RESET_PASSWORD: timedelta(hours=1),
+}
+
 
 def hash_token(token: str) -> bytes:
-    """SHA-256 is enough: a token is 256 random bits, which nobody can guess from its hash."""
-    return hashlib.sha256(token_bytes(token)).digest()
+    """SHA-256 is enough: a token is 256 random bits, which cannot be guessed from the hash."""
+    return hashlib.sha256(_token_bytes(token)).digest()
 
 
-def token_bytes(token: str) -> bytes:
-    """Whatever a client sends for one."""
+def _token_bytes(token: str) -> bytes:
+    """Encode any text that a client may send, lone surrogates too."""
     return token.encode("utf-8", "surrogatepass")
+
+
+# --- keys
 
 
 @dataclass(frozen=True)
 class Key:
-    """What is made of one secret: each part for one use, and none tells of another.
+    """The keys derived from one secret. None of them discloses another.
 
     Attributes:
-        id: Not secret: `kid` in the head of a token.
+        id: Public: `kid` in the header of a token.
+        succession: Derives the successor of a refresh token.
     """
 
     id: str
@@ -45,17 +73,13 @@ class Key:
 
 
 def newest_key() -> Key:
-    """The one that signs."""
+    """The key that signs new tokens."""
     return _derived(settings.SECRET_KEY)
 
 
 def all_keys() -> list[Key]:
-    """Those that count, the newest first."""
+    """The accepted keys, the newest first."""
     return [_derived(secret) for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
-
-
-def key_of(kid: object) -> Key | None:
-    return next((key for key in all_keys() if key.id == kid), None)
 
 
 @lru_cache(maxsize=16)
@@ -66,16 +90,7 @@ def _derived(secret: str) -> Key:
     return Key(part("key id")[:8].hex(), part("access token"), part("refresh token"))
 
 
-#: The only one, whatever the head of a token says.
-ALGORITHM = "HS256"
-ISSUER = "cinema"
-AUDIENCE = "cinema-api"
-#: Seconds by which clocks may differ.
-LEEWAY_S = 5
-#: Ours have about 400. What is longer is not even looked into.
-MAX_TOKEN_LENGTH = 600
-REQUIRED = ["iss", "aud", "sub", "sid", "kind", "iat", "nbf", "exp", "jti"]
-MAX_ID = 2**63 - 1
+# --- access tokens
 
 
 def issue_access_token(session: Session) -> str:
@@ -96,25 +111,26 @@ def issue_access_token(session: Session) -> str:
 
 @dataclass(frozen=True)
 class AccessToken:
-    """What an access token says, once its signature and its time are found to be good."""
+    """The claims of a verified access token."""
 
     user_id: int
     session_id: int
 
 
 def read_access_token(token: str) -> AccessToken | None:
-    """None if the token does not count."""
+    """The claims of a token; None if it is not valid."""
     if len(token) > MAX_TOKEN_LENGTH:
         return None
     try:
-        key = key_of(jwt.get_unverified_header(token).get("kid"))
+        kid = jwt.get_unverified_header(token).get("kid")
+        key = next((key for key in all_keys() if key.id == kid), None)
         return None if key is None else _read_claims(_verified(token, key.signing))
     except (jwt.PyJWTError, ValueError):
         return None
 
 
 def _verified(token: str, key: bytes) -> dict[str, Any]:
-    """The claims of a token that this key has signed and whose time it is."""
+    """The claims of a token that this key has signed and that has not expired."""
     return jwt.decode(
         token,
         key,
@@ -122,12 +138,12 @@ def _verified(token: str, key: bytes) -> dict[str, Any]:
         issuer=ISSUER,
         audience=AUDIENCE,
         leeway=LEEWAY_S,
-        options={"require": REQUIRED, "strict_aud": True},
+        options={"require": REQUIRED_CLAIMS, "strict_aud": True},
     )
 
 
 def _read_claims(claims: dict[str, Any]) -> AccessToken | None:
-    """Strictly: `int` would take `True`, `7.5` and `"٧"` too."""
+    """Check the types by hand: `int` would also take `True`, `7.5` and `"٧"`."""
     subject, session = claims["sub"], claims["sid"]
     if claims["kind"] != "access" or type(session) is not int:
         return None
@@ -135,6 +151,9 @@ def _read_claims(claims: dict[str, Any]) -> AccessToken | None:
         return None
     token = AccessToken(int(subject), session)
     return token if 0 < token.user_id <= MAX_ID and 0 < session <= MAX_ID else None
+
+
+# --- refresh tokens
 
 
 def new_refresh_token() -> str:
@@ -146,34 +165,32 @@ def new_salt() -> bytes:
 
 
 def successors(token: str, salt: bytes) -> list[str]:
-    """What may follow on a refresh token, by each key, the newest first.
+    """The possible successors of a refresh token, one for each key, the newest first.
 
-    Whoever sends the token once more can be given the same successor again, and yet it is stored
-    nowhere: it takes the token, which the client has, and the salt and a key, which we have.
+    A successor is derived and not stored: it takes the token, which only the client has, and the
+    salt and a key, which only the server has. So the same token gets the same successor again.
     """
-    text = salt + token_bytes(token)
-    made = (hmac.digest(key.succession, text, "sha256") for key in all_keys())
-    return [base64.urlsafe_b64encode(each).rstrip(b"=").decode() for each in made]
+    text = salt + _token_bytes(token)
+    digests = (hmac.digest(key.succession, text, "sha256") for key in all_keys())
+    return [base64.urlsafe_b64encode(each).rstrip(b"=").decode() for each in digests]
 
 
 def refresh_expiry(began_at: datetime) -> datetime:
-    """Of the next refresh token: not after the end of a session that began then."""
-    lifetime = timedelta(seconds=settings.REFRESH_TOKEN_LIFETIME_S)
-    end = began_at + timedelta(days=settings.SESSION_LIFETIME_DAYS)
-    return min(timezone.now() + lifetime, end)
+    """The end of the next refresh token, within the lifetime of a session that began then."""
+    return min(timezone.now() + REFRESH_TOKEN_LIFETIME, began_at + SESSION_LIFETIME)
 
 
-Purpose = MailedToken.Purpose
+# --- mailed tokens
 
 
 @transaction.atomic
 def issue_mailed_token(user: User, purpose: Purpose) -> str:
-    """A new token for the viewer's address. Those that were sent before count no more.
+    """Make a token for the viewer's address, and void those that were sent before.
 
     Raises:
         ValueError: The account was deleted meanwhile.
     """
-    # Two at once would each leave the other's token standing.
+    # Without the lock, two requests at once would each leave the other's token valid.
     if not User.objects.select_for_update(no_key=True).filter(pk=user.pk):
         raise ValueError("the account is gone")
     MailedToken.objects.filter(user=user, purpose=purpose).delete()
@@ -183,25 +200,25 @@ def issue_mailed_token(user: User, purpose: Purpose) -> str:
         purpose=purpose,
         email=user.email,
         token_hash=hash_token(token),
-        expires_at=timezone.now() + timedelta(seconds=_lifetime_s(purpose)),
+        expires_at=timezone.now() + MAILED_TOKEN_LIFETIMES[purpose],
     )
     return token
 
 
 def read_mailed_token(token: str, purpose: Purpose) -> tuple[User, MailedToken]:
-    """The token, and the viewer to whom it was sent, locked until the transaction ends.
+    """The viewer to whom the token was sent, locked until the transaction ends, and the token.
 
     Raises:
-        MailedTokenRefused: It does not count.
+        MailedTokenRefused: The token is not valid.
     """
     known = {"token_hash": hash_token(token), "purpose": purpose}
     by_token = {f"mailed_tokens__{name}": value for name, value in known.items()}
-    # The viewer first, as whoever replaces a token does it.
+    # The viewer is locked first, as in `issue_mailed_token`.
     users = User.objects.select_for_update(no_key=True, of=("self",))
     user = users.filter(is_active=True, **by_token).first()
     if user is None:
         raise MailedTokenRefused
-    # Read under the lock: of two that come with the same token, one finds it used.
+    # Read under the lock: of two requests with the same token, one finds it used.
     found = MailedToken.objects.filter(
         user=user, email=user.email, used_at=None, expires_at__gt=timezone.now(), **known
     ).first()
@@ -212,11 +229,3 @@ def read_mailed_token(token: str, purpose: Purpose) -> tuple[User, MailedToken]:
 
 def mark_used(token: MailedToken) -> None:
     MailedToken.objects.filter(pk=token.pk).update(used_at=timezone.now())
-
-
-def _lifetime_s(purpose: Purpose) -> int:
-    lifetimes_s = {
-        Purpose.VERIFY_EMAIL: settings.VERIFY_EMAIL_LIFETIME_S,
-        Purpose.RESET_PASSWORD: settings.RESET_PASSWORD_LIFETIME_S,
-    }
-    return lifetimes_s[purpose]

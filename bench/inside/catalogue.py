@@ -8,18 +8,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from datetime import time as time_of_day
 from itertools import product
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import orjson
 from django.db import connection, transaction
 from django.utils import timezone
 from numpy.typing import NDArray
 
 from bench.inside.filling import without_indexes, without_triggers
-from cinema.development.simulated_programme import load_films
+from cinema.development.simulated_programme import DemonstrationFilm, load_films
+from movies import services
 from movies.models import Genre, Hall, Movie
-from movies.scheduled_updates import current_status
+from movies.schemas import MovieIn
+from movies.screenings import services as screenings
+from movies.screenings.schemas import ScreeningIn
 from movies.search.index import index_stale_movies
+from movies.services import current_status
 
 T = TypeVar("T")
 
@@ -162,7 +168,7 @@ def _copy_screenings(
 
 
 class _Texts:
-    """Names and sentences out of words and people, of whom some are in far more than others."""
+    """Random names and sentences; some words and people occur far more often than others."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         first, last = _invent(rng, 800), _invent(rng, 8000)
@@ -222,3 +228,100 @@ def _draw(rng: np.random.Generator, weights: Mapping[str, float], count: int) ->
 
 def _copy(table: str, columns: str) -> str:
     return f"COPY {table} ({columns}) FROM STDIN"
+
+
+#: Each after those that it refers to.
+TABLES = ("movies_genre", "movies_movie", "movies_movie_genres")
+FIND_COLUMNS = """
+SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute
+WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+"""
+
+
+def empty_catalogue() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"TRUNCATE {', '.join(TABLES)} CASCADE")
+
+
+def write_changed(*, source: str, target: str) -> None:
+    """The films of a file, each with another overview."""
+    with open(source, "rb") as lines, open(target, "wb") as changed:
+        for line in lines:
+            film = orjson.loads(line)
+            film["overview"] += " Again."
+            changed.write(orjson.dumps(film) + b"\n")
+
+
+def save_tables(*, folder: str) -> None:
+    with connection.cursor() as cursor:
+        for table in TABLES:
+            with (
+                Path(folder, table).open("wb") as file,
+                cursor.copy(f"COPY {_columns(table)} TO STDOUT") as copy,
+            ):
+                for block in copy:
+                    file.write(block)
+
+
+def measure_copy(*, folder: str) -> float:
+    """Seconds until the saved tables stand again, with all indexes and triggers."""
+    empty_catalogue()
+    saved = {table: Path(folder, table).read_bytes() for table in TABLES}
+    into = {table: f"COPY {_columns(table)} FROM STDIN" for table in TABLES}
+    started_at = time.perf_counter()
+    with transaction.atomic(), connection.cursor() as cursor:
+        for table in TABLES:
+            with cursor.copy(into[table]) as copy:
+                copy.write(saved[table])
+    return time.perf_counter() - started_at
+
+
+def _columns(table: str) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(FIND_COLUMNS, [table])
+        (columns,) = cursor.fetchone()
+    return f"{table} ({columns})"
+
+
+PROGRAMME_DAYS, PROGRAMME_SCREENINGS, RUNNING_FILMS, FILMS_TO_COME = 7, 60, 20, 10
+PROGRAMME_HALLS = ("Lumière", "Méliès", "Varda")
+PROGRAMME_STARTS = (time_of_day(15), time_of_day(18), time_of_day(21))
+#: Long enough for every film, and short enough that the next one in the hall can start.
+SCREENING_LENGTH = timedelta(hours=2, minutes=45)
+
+
+def fill_programme() -> int:
+    """Returns the number of screenings."""
+    today = timezone.localdate()
+    films = load_films()[: RUNNING_FILMS + FILMS_TO_COME]
+    running = [_create_movie(film, today - timedelta(days=30)) for film in films[:RUNNING_FILMS]]
+    for film in films[RUNNING_FILMS:]:
+        _create_movie(film, today + timedelta(days=14))
+    for number in range(PROGRAMME_SCREENINGS):
+        slot, day = divmod(number, PROGRAMME_DAYS)
+        start, hall = divmod(slot, len(PROGRAMME_HALLS))
+        starts_at = timezone.make_aware(
+            datetime.combine(today + timedelta(days=day), PROGRAMME_STARTS[start])
+        )
+        screening = {
+            "movie_id": running[number % RUNNING_FILMS].pk,
+            "hall": PROGRAMME_HALLS[hall],
+            "starts_at": starts_at,
+            "ends_at": starts_at + SCREENING_LENGTH,
+        }
+        screenings.create_screening(screening=ScreeningIn.model_validate(screening))
+    return PROGRAMME_SCREENINGS
+
+
+def _create_movie(film: DemonstrationFilm, start_date: object) -> Movie:
+    movie = {
+        "name": film.name,
+        "protagonists": list(film.protagonists),
+        "overview": film.overview,
+        "genres": list(film.genres),
+        "start_date": start_date,
+        "original_language": film.language,
+        "release_year": film.release_year,
+        "runtime_minutes": film.runtime_minutes,
+    }
+    return services.create_movie(movie=MovieIn.model_validate(movie))

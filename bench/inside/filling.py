@@ -128,7 +128,7 @@ def _set_genres(movies: Sequence[Movie], *, seed: int = 1895) -> None:
 
 @contextmanager
 def without_triggers(*tables: str) -> Iterator[None]:
-    """What they keep is set once at the end, and what we write needs no check of foreign keys."""
+    """Disable triggers and foreign key checks. The caller sets what the triggers maintain."""
     with connection.cursor() as cursor:
         for table in tables:
             cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
@@ -139,7 +139,7 @@ def without_triggers(*tables: str) -> Iterator[None]:
 
 @contextmanager
 def without_indexes(*tables: str) -> Iterator[None]:
-    """All but the primary keys are dropped and made anew at the end, at once and not row by row."""
+    """Drop all indexes except primary keys, and create them again at the end."""
     with connection.cursor() as cursor:
         cursor.execute(FIND_INDEXES, [list(tables)])
         found = cursor.fetchall()
@@ -180,7 +180,7 @@ def _rows(**columns: NDArray[np.integer] | int) -> bytes:
 
 
 def _count() -> None:
-    """What the triggers would have kept."""
+    """Set the counts that the triggers maintain."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE movies_movie SET rating_count = n, rating_sum = s FROM ("

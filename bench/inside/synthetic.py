@@ -67,9 +67,9 @@ def _blocks(ratings: int) -> int:
 
 
 def make_features(*, films: int, seed: int = 1895) -> tuple[csr_matrix, tuple[str, ...]]:
-    """What the films are made of: (films, n_features) of ones, and the features' names.
+    """Features of the films: a matrix of ones, (films, n_features), and the features' names.
 
-    Two or three of 20 genres, five people of whom few are famous, four keywords, a decade and a
+    Two or three of 20 genres, five people, few of them famous, four keywords, a decade and a
     language. They say nothing of the tastes above: they are there for what they cost.
     """
     rng = np.random.default_rng(seed)

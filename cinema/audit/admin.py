@@ -79,7 +79,7 @@ class AuditEntryAdmin(
     @admin.display
     def changes(self, entry: Any) -> SafeString:
         return format_html(
-            "{}", render_to_string("office/changes.html", {"told": _presented(entry)})
+            "{}", render_to_string("admin_site/changes.html", {"told": _presented(entry)})
         )
 
 

@@ -1,3 +1,5 @@
+"""Code for `make run`, tests and benchmarks alone. No module that serves imports it."""
+
 from dataclasses import dataclass
 
 
@@ -8,8 +10,6 @@ class SignIn:
     name: str
 
 
-#: Known to everybody who can read this: made only in the demonstration.
+#: The passwords are public. Only the demonstration has these accounts.
 STAFF = SignIn("staff@cinema.example", "projector room", "Alice Guy")
-
-
 VIEWER = SignIn("viewer@cinema.example", "front row centre", "Agnès")

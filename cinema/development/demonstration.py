@@ -24,8 +24,10 @@ from cinema.development.simulated_viewers import (
 )
 from movies import services as movies
 from movies.models import Hall, Movie, Screening
+from movies.schemas import MovieIn
 from movies.search.index import index_stale_movies
-from recommendations.models import Interaction, Promotion
+from recommendations.models import Interaction
+from recommendations.promotions.schemas import PromotionIn
 from recommendations.promotions.services import create_promotion
 from users.models import Preferences, User
 
@@ -83,7 +85,7 @@ def _write_movies(films: Sequence[DemonstrationFilm], runs: Sequence[Run]) -> li
             "release_year": film.release_year,
             "runtime_minutes": film.runtime_minutes,
         }
-        stored.append(movies.create_movie(fields=fields))
+        stored.append(movies.create_movie(movie=MovieIn.model_validate(fields)))
     return stored
 
 
@@ -160,11 +162,11 @@ def _pin_a_film(runs: Sequence[Run], stored: Sequence[Movie], today: date) -> No
     rated = set(Movie.objects.filter(interactions__user__email=VIEWER.email))
     coming = [run for run in runs if run.starts_on > today and stored[run.film] not in rated]
     opening = min(coming, key=lambda run: run.starts_on)
-    fields = {
+    pin = {
         "movie_id": stored[opening.film].pk,
-        "kind": Promotion.Kind.PIN,
+        "kind": "pin",
         "place": 3,
         "note": "Opens soon",
         "ends_at": _local(datetime.combine(opening.starts_on + PINNED_FOR, time())),
     }
-    create_promotion(fields=fields)
+    create_promotion(PromotionIn.model_validate(pin))

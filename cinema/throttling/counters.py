@@ -1,8 +1,11 @@
-"""How often something may be done, and what is left of it in a moving window.
+"""Sliding-window counters: in Valkey for all processes together, in memory while Valkey is away.
 
-The window moves by two fixed ones: of what was counted in the last whole period, as much counts
-as still lies within a period from now. Two numbers hold it, whatever the limit; a list of every
-moment would be exact to the second, and as long as the limit is high.
+Two fixed windows approximate the sliding one: of the count of the last whole period, that share
+counts which still lies within one period from now. Two numbers are enough, whatever the limit.
+
+`limits` 5.8 was measured and not taken (2026-11-29): it asks Valkey for each request, its
+`Retry-After` is not the moment at which a caller is let in, it counts address and account apart, so
+that a refusal by one uses up the other, and its memory storage grows with the number of addresses.
 """
 
 from __future__ import annotations
@@ -13,22 +16,26 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 
 from cinema.cache import shared
 
-#: What floating point numbers may be off by.
+#: Floating point numbers may be off by this.
 ROUNDING = 1e-6
+#: Requests of one caller that a process counts before it reports them to the other processes.
+BATCH = 16
+#: Names in the memory of a process, about 7 MB.
+CAPACITY = 20_000
 
 _PERIODS_S = {"s": 1, "min": 60, "h": 3600, "day": 86400}
 
 
 @dataclass(frozen=True)
 class Rate:
-    """At most so many in any so many seconds."""
+    """At most `limit` requests in any `period_s` seconds."""
 
     limit: int
     period_s: int
@@ -38,11 +45,11 @@ class Rate:
         return int(now // self.period_s)
 
     def wait_s(self, now: float, current: int, previous: int) -> float:
-        """The seconds until one more fits: zero if it does now.
+        """The seconds until one more request fits; zero if it fits now.
 
         Args:
             now: Seconds since 1970.
-            current, previous: What was counted in this period, and in the one before.
+            current, previous: The counts of this period and of the one before.
         """
         elapsed = now % self.period_s
         free = self.limit - 1 - current
@@ -50,12 +57,12 @@ class Rate:
             return 0.0
         if free >= 0:
             return self.period_s * (1 - free / previous) - elapsed
-        # Not within this period. In the next one, all that is in this is the previous.
+        # It does not fit within this period. In the next one, this period is the previous one.
         return self.period_s * (2 - (self.limit - 1) / current) - elapsed
 
 
 def rate(text: str) -> Rate | None:
-    """`30/min` as a rate, `off` as none."""
+    """Read `30/min` as a rate and `off` as none."""
     if text.lower() == "off":
         return None
     limit, slash, period = text.partition("/")
@@ -65,178 +72,146 @@ def rate(text: str) -> Rate | None:
 
 
 def whole_seconds(wait_s: float) -> int:
-    """For `Retry-After`: never too early, and never now."""
+    """Round up for `Retry-After`, to at least one second."""
     return max(1, math.ceil(wait_s - ROUNDING))
 
 
-def hidden_name(kind: str, *who: str) -> str:
-    """The key of a counter: a keyed hash, as addresses are few enough to try all.
-
-    Args:
-        who: An address, an account, or both.
-    """
+def hidden_name(kind: str, *parts: str) -> str:
+    """A counter's key in Valkey: a keyed hash, because addresses are few enough to try all."""
     key = hashlib.blake2b(settings.SECRET_KEY.encode(), person=b"cinema throttle").digest()
-    told = hashlib.blake2b("\0".join(who).encode("utf-8", "replace"), key=key, digest_size=16)
-    # The braces keep all of a counter on one server of a cluster.
-    return shared().make_and_validate_key(f"throttling:{kind}:{{{told.hexdigest()}}}")
+    digest = hashlib.blake2b("\0".join(parts).encode("utf-8", "replace"), key=key, digest_size=16)
+    # The braces keep the counters of one name on one server of a cluster.
+    return shared().make_and_validate_key(f"throttling:{kind}:{{{digest.hexdigest()}}}")
 
 
-#: Of redis-py, whose annotations leave open whether an answer has to be awaited.
-Server: TypeAlias = Any
-#: How many of a name in the current period, and in the one before.
-Count: TypeAlias = tuple[int, int]
+def take(rate: Rate, names: Sequence[str]) -> float:
+    """Count one request under each name if all have room; else the seconds until they have.
 
-#: Names that a process remembers: about 4 MB of them.
-COUNTS_CAPACITY = 20_000
-
-
-@dataclass
-class LocalCounts:
-    """The counters of this process. Beyond the capacity the one idle for longest is forgotten."""
-
-    capacity: int = COUNTS_CAPACITY
-    _counts: OrderedDict[str, int] = field(default_factory=OrderedDict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def add(self, names: Sequence[tuple[str, str]], amount: int) -> list[Count]:
-        with self._lock:
-            return [(self._add(now, amount), self._counts.get(before, 0)) for now, before in names]
-
-    def _add(self, name: str, amount: int) -> int:
-        self._counts[name] = found = self._counts.pop(name, 0) + amount
-        if len(self._counts) > self.capacity:
-            self._counts.popitem(last=False)
-        return found
-
-    def forget(self) -> None:
-        self._counts.clear()
-
-
-local_counts = LocalCounts()
-
-
-def take_exactly(rate: Rate, names: Sequence[str]) -> float:
-    """Count one under each of the names, if all have room; else the seconds until they have.
-
-    Each adds first and looks then, so of any number at once exactly the limit gets through.
+    All processes share the counts. Each adds before it looks, so that of any number of requests at
+    once exactly the limit gets through.
     """
     now = time.time()
-    counts = add_to_counters(rate, names, 1, now) or local_counts.add(_periods(rate, names, now), 1)
+    if (counts := _add(rate, names, 1, now)) is None:
+        return while_away.take(rate, names)
     wait_s = max(rate.wait_s(now, current - 1, previous) for current, previous in counts)
-    # Or whoever goes on asking would never be let in again.
-    if wait_s > 0 and add_to_counters(rate, names, -1, now) is None:
-        local_counts.add(_periods(rate, names, now), -1)
+    if wait_s > 0:  # A refused request does not count, or a caller who goes on would never get in.
+        _add(rate, names, -1, now)
     return wait_s
 
 
-def add_to_counters(
-    rate: Rate, names: Sequence[str], amount: int, now: float
-) -> list[Count] | None:
-    """Add to the counters of all processes, in one round trip; None while the cache is away."""
-    periods = _periods(rate, names, now)
+def _add(rate: Rate, names: Sequence[str], amount: int, now: float) -> list[tuple[int, int]] | None:
+    """Add to the shared counters, in one round trip.
 
-    def run(server: Server) -> list[Count]:
+    Returns:
+        The counts of this period and of the one before, by name; None while Valkey is away.
+    """
+    period = rate.period_at(now)
+
+    def run(server: Any) -> list[tuple[int, int]]:  # redis-py's annotations mix sync and async
         pipeline = server.pipeline(transaction=False)
-        for current, previous in periods:
-            pipeline.incrby(current, amount)
-            pipeline.expire(current, 2 * rate.period_s)
-            pipeline.get(previous)
-        answered = pipeline.execute()
+        for name in names:
+            pipeline.incrby(f"{name}:{period}", amount)
+            pipeline.expire(f"{name}:{period}", 2 * rate.period_s)
+            pipeline.get(f"{name}:{period - 1}")
+        results = pipeline.execute()
         return [
-            (int(current), int(previous or 0))
-            for current, previous in zip(answered[::3], answered[2::3], strict=True)
+            (current, int(previous or 0))
+            for current, previous in zip(results[::3], results[2::3], strict=True)
         ]
 
     return shared().ask(run)
 
 
-def _periods(rate: Rate, names: Sequence[str], now: float) -> list[tuple[str, str]]:
-    """Of each name the keys of this period and of the one before."""
-    period = rate.period_at(now)
-    return [(f"{name}:{period}", f"{name}:{period - 1}") for name in names]
-
-
-#: A low limit is reported more often: never less than sixteen times until it is reached.
-BATCH = 16
-#: Callers that a process remembers: about 7 MB of them.
-CAPACITY = 20_000
-
-
 @dataclass
-class _Caller:
-    """What was counted of one.
+class _Window:
+    """The counts of one name.
 
     Attributes:
-        period: Of the count, which begins anew with the next one.
-        counted: In this period, with what other processes have told.
-        unreported: How much of it they have not been told.
-        previous: In the period before.
+        period: The number of the current period.
+        current: Requests in it, with those that other processes have reported.
+        unreported: How many of them the other processes do not know of.
+        previous: Requests in the period before.
     """
 
     period: int
-    counted: int = 0
+    current: int = 0
     unreported: int = 0
     previous: int = 0
 
     def move_to(self, period: int) -> None:
         if period != self.period:
-            self.previous = self.counted if period == self.period + 1 else 0
-            self.period, self.counted, self.unreported = period, 0, 0
+            self.previous = self.current if period == self.period + 1 else 0
+            self.period, self.current, self.unreported = period, 0, 0
 
 
-@dataclass
-class RequestCounters:
-    """The counts of one process. Beyond the capacity who was idle for longest is forgotten."""
+class LocalCounters:
+    """The windows of one process. Beyond its capacity it forgets the name idle for longest."""
 
-    capacity: int = CAPACITY
-    _callers: OrderedDict[tuple[str, str], _Caller] = field(default_factory=OrderedDict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._capacity = capacity
+        self._windows: OrderedDict[str, _Window] = OrderedDict()
+        self._lock = threading.Lock()
 
-    def wait_s(self, rate: Rate, kind: str, who: str) -> float:
-        """The seconds until one more request is within the limit, and zero if it is now."""
+    def wait_s(self, rate: Rate, kind: str, caller: str) -> float:
+        """The seconds until a request would be let in; it is not counted."""
         now = time.time()
         with self._lock:
-            if (caller := self._callers.get((kind, who))) is None:
+            if (window := self._windows.get(f"{kind}:{caller}")) is None:
                 return 0.0
-            caller.move_to(rate.period_at(now))
-            return rate.wait_s(now, caller.counted, caller.previous)
+            window.move_to(rate.period_at(now))
+            return rate.wait_s(now, window.current, window.previous)
 
-    def take(self, rate: Rate, kind: str, who: str) -> float:
-        """Count a request that is within the limit; else the seconds until one is."""
+    def take(self, rate: Rate, names: Sequence[str]) -> float:
+        """Count one request under each name if all have room; else the seconds until they have."""
         now = time.time()
         with self._lock:
-            caller = self._caller(kind, who, rate.period_at(now))
-            if (wait_s := rate.wait_s(now, caller.counted, caller.previous)) > 0:
+            windows = [self._window(name, rate.period_at(now)) for name in names]
+            wait_s = max(rate.wait_s(now, each.current, each.previous) for each in windows)
+            if wait_s <= 0:
+                for window in windows:
+                    window.current += 1
+        return wait_s
+
+    def take_in_batches(self, rate: Rate, kind: str, caller: str) -> float:
+        """`take`, shared with the other processes at next to no cost.
+
+        A round trip for each request would cost as much as a cached response. So each process
+        reports every `BATCH` requests of a caller, and learns the count of all processes. `P`
+        processes let at most `P * BATCH` requests too many through.
+        """
+        now = time.time()
+        with self._lock:
+            window = self._window(f"{kind}:{caller}", rate.period_at(now))
+            if (wait_s := rate.wait_s(now, window.current, window.previous)) > 0:
                 return wait_s
-            caller.counted += 1
-            caller.unreported += 1
-            if caller.unreported < min(BATCH, max(1, rate.limit // 16)):
+            window.current += 1
+            window.unreported += 1
+            # A low limit is reported at least sixteen times until it is reached.
+            if window.unreported < min(BATCH, max(1, rate.limit // 16)):
                 return 0.0
-            amount, caller.unreported = caller.unreported, 0
-        # Without the lock: the others go on counting while the cache is asked.
-        self._report(rate, caller, hidden_name(kind, who), amount, now)
+            amount, window.unreported = window.unreported, 0
+        # Without the lock: other threads count on while Valkey is asked.
+        if counts := _add(rate, [hidden_name(kind, caller)], amount, now):
+            [(current, previous)] = counts
+            with self._lock:
+                if window.period == rate.period_at(now):
+                    window.current = max(window.current, current + window.unreported)
+                    window.previous = max(window.previous, previous)
         return 0.0
 
-    def _caller(self, kind: str, who: str, period: int) -> _Caller:
-        caller = self._callers.pop((kind, who), None) or _Caller(period)
-        caller.move_to(period)
-        self._callers[kind, who] = caller
-        if len(self._callers) > self.capacity:
-            self._callers.popitem(last=False)
-        return caller
+    def _window(self, name: str, period: int) -> _Window:
+        window = self._windows.pop(name, None) or _Window(period)
+        window.move_to(period)
+        self._windows[name] = window
+        if len(self._windows) > self._capacity:
+            self._windows.popitem(last=False)
+        return window
 
-    def _report(self, rate: Rate, caller: _Caller, name: str, amount: int, now: float) -> None:
-        counts = add_to_counters(rate, [name], amount, now)
-        if counts is None:
-            return  # each process for itself
-        [(current, previous)] = counts
-        with self._lock:
-            if caller.period == rate.period_at(now):
-                caller.counted = max(caller.counted, current + caller.unreported)
-                caller.previous = max(caller.previous, previous)
-
-    def forget(self) -> None:
-        self._callers.clear()
+    def clear(self) -> None:
+        self._windows.clear()
 
 
-request_counters = RequestCounters()
+#: Every request, by address or account.
+requests = LocalCounters()
+#: Requests with a limit of their own, counted here while Valkey is away.
+while_away = LocalCounters()

@@ -1,11 +1,12 @@
-"""Who guesses passwords is slowed down, and nobody can have a viewer locked out for good.
+"""Password guessing is slowed down, and no attacker can lock a viewer out.
 
-After `LOCKOUT_ATTEMPTS` wrong passwords there is a pause before the next one is looked at, and it
-doubles with each further one: of the account, whoever tries, and of the address, whichever account
-it tries. Only where the account was signed in before, its viewer is judged by what was done from
-there alone: an outsider's guesses do not count against it, nor those of neighbours.
+After `ATTEMPTS` wrong passwords there is a pause before the next password is checked, and
+it doubles with each further wrong one. Wrong passwords count for the account, from any address, and
+for the address, whatever the account. Where an account was signed in before, its viewer is judged
+by the attempts on this account from this address alone: neither the guesses of strangers count
+there, nor those of neighbours.
 
-Nothing here knows which accounts there are: unknown ones count like all others.
+Unknown accounts count like all others, so that a pause does not tell which accounts exist.
 """
 
 from __future__ import annotations
@@ -14,20 +15,90 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
-from django.conf import settings
 from redis.exceptions import WatchError
 
 from cinema.cache import shared
-from cinema.throttling.counters import hidden_name
-from cinema.throttling.limits import TooManyAttempts, TooManyRequests, account_of
+from cinema.throttling.counters import CAPACITY, hidden_name
+from cinema.throttling.limits import TooManyRequests, account_of
 
 T = TypeVar("T")
+#: By name, the value to store and its lifetime in seconds; None deletes the value.
+Writes: TypeAlias = Mapping[str, tuple[bytes, int] | None]
+#: From the values under the names to the writes and the result of the step.
+Decision: TypeAlias = Callable[[list[bytes | None]], tuple[Writes, T]]
 
-#: For so long it is remembered from where an account was signed in.
+ATTEMPTS = 10
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1, 60
+#: After this time without a wrong password the count starts again.
+FORGET_S = 900
+#: An address from which an account was signed in is remembered for 30 days.
 KNOWN_S = 30 * 24 * 3600
+#: More collisions than this need more threads than Cinema runs.
+COMPARE_AND_SET_ATTEMPTS = 100
+
+
+class TooManyAttempts(TooManyRequests):
+    """There were too many wrong passwords; this one was not checked."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__(wait_s, "wrong passwords")
+
+
+def check_sign_in(check: Callable[[], T], *, account: str, address: str) -> T:
+    """Call `check`, which looks at a password, and count a false result as a wrong password.
+
+    Args:
+        check: Its exceptions pass through, and do not count.
+        account: An e-mail address, of an account or not.
+        address: The result of `client_address`.
+
+    Raises:
+        TooManyAttempts: `check` was not called.
+    """
+    names = _Names.of(account, address)
+    now = time.time()
+
+    def begin(values: list[bytes | None]) -> tuple[Writes, _Attempt]:
+        known, *packed = values
+        pair, of_account, of_address = (_Failures.unpack(each, now) for each in packed)
+        if known:
+            return _begin(names.pair, pair, now)
+        if (wait_s := of_address.wait_s(now)) > max(0, of_account.wait_s(now)):
+            raise TooManyAttempts(wait_s)
+        return _begin(names.account, of_account, now)
+
+    attempt = _compare_and_set([names.known, names.pair, names.account, names.address], begin)
+    if found := _finish(check, attempt):
+        _trust(names)
+    elif attempt.name == names.account:
+        _update(names.address, _Failures.one_more)
+    return found
+
+
+def check_confirmation(check: Callable[[], T], *, viewer_id: int) -> T:
+    """The same for a signed-in viewer who is asked for the password again.
+
+    Only such attempts count here, from any address: strangers cannot make the viewer wait.
+    """
+    name = hidden_name("viewer", str(viewer_id))
+    now = time.time()
+    attempt = _compare_and_set(
+        [name], lambda values: _begin(name, _Failures.unpack(values[0], now), now)
+    )
+    if found := _finish(check, attempt):
+        _compare_and_set([name], lambda values: ({name: None}, None))
+    return found
+
+
+def trust_address(*, account: str, address: str) -> None:
+    """Remember that the viewer was at this address, after another proof such as a mailed link."""
+    _trust(_Names.of(account, address))
+
+
+# --- wrong passwords
 
 
 @dataclass(frozen=True)
@@ -35,7 +106,7 @@ class _Failures:
     """Wrong passwords in a row.
 
     Attributes:
-        last_at: Of the last one, in seconds since 1970.
+        last_at: The time of the last one, in seconds since 1970.
     """
 
     count: int = 0
@@ -46,21 +117,21 @@ class _Failures:
         count, _, last_at = (packed or b"0:0").partition(b":")
         # A time in the future, from before the clock was set back, would prolong the pause.
         found = cls(int(count), min(float(last_at), now))
-        return found if now - found.last_at < settings.LOCKOUT_FORGET_S else cls()
+        return found if now - found.last_at < FORGET_S else cls()
 
     def pack(self) -> tuple[bytes, int] | None:
         if not self.count:
             return None
-        return f"{self.count}:{self.last_at!r}".encode(), settings.LOCKOUT_FORGET_S
+        return f"{self.count}:{self.last_at!r}".encode(), FORGET_S
 
     def wait_s(self, now: float) -> float:
-        """Until the next password is looked at; negative or zero if it is now."""
-        beyond = self.count - settings.LOCKOUT_ATTEMPTS
+        """The seconds until the next password is checked; negative or zero if it is now."""
+        beyond = self.count - ATTEMPTS
         if beyond < 0:
             return 0.0
-        # More doublings than that would make no number of seconds.
-        pause_s: int = settings.LOCKOUT_FIRST_PAUSE_S * 2 ** min(beyond, 60)
-        return self.last_at + min(pause_s, settings.LOCKOUT_LONGEST_PAUSE_S) - now
+        # The bound keeps the power within a float.
+        pause_s: int = FIRST_PAUSE_S * 2 ** min(beyond, 60)
+        return self.last_at + min(pause_s, LONGEST_PAUSE_S) - now
 
     def one_more(self, now: float) -> _Failures:
         return _Failures(self.count + 1, now)
@@ -68,17 +139,22 @@ class _Failures:
 
 @dataclass(frozen=True)
 class _Attempt:
-    """A password that is looked at, and counted as wrong until it turns out to be right.
+    """A password that is being checked, and counts as wrong until it turns out to be right.
 
     Attributes:
-        judged: The name under which it counts: of the account, or of the pair.
-        before: What stood there.
-        at: When it was counted.
+        name: The account's name, or that of the account and the address.
+        at: The time at which it was counted.
+        previous_at: The time of the failure before it.
     """
 
-    judged: str
-    before: _Failures
+    name: str
     at: float
+    previous_at: float
+
+    def take_back(self, failures: _Failures, now: float) -> _Failures:
+        """Uncount this attempt. Failures of others, which came meanwhile, stay."""
+        last_at = self.previous_at if failures.last_at == self.at else failures.last_at
+        return _Failures(max(0, failures.count - 1), last_at)
 
 
 @dataclass(frozen=True)
@@ -89,8 +165,8 @@ class _Names:
     known: str
 
     @classmethod
-    def of(cls, account: str, address: str) -> _Names:
-        account = account_of(account)
+    def of(cls, email: str, address: str) -> _Names:
+        account = account_of(email)
         return cls(
             hidden_name("account", account),
             hidden_name("address", address),
@@ -99,160 +175,83 @@ class _Names:
         )
 
 
-def check_sign_in(check: Callable[[], T], *, account: str, address: str) -> T:
-    """What `check` finds about somebody who wants to sign in; what is false is a wrong password.
-
-    Args:
-        check: Looks at the password. What it raises passes through, and counts for nothing.
-        account: The e-mail address, of an account or of none.
-        address: As `client_address` has it.
-
-    Raises:
-        TooManyAttempts: `check` was not called.
-    """
-    names = _Names.of(account, address)
-    attempt = _begin(names)
-    if found := _look(check, attempt):
-        _remember(names)
-    elif attempt.judged == names.account:
-        _count(names.address)
-    return found
-
-
-def check_confirmation(check: Callable[[], T], *, viewer_id: int) -> T:
-    """The same of somebody who holds the viewer's token, and is asked for the password again.
-
-    Only such attempts count here, from wherever: nobody else can make the viewer wait.
-    """
-    name = hidden_name("viewer", str(viewer_id))
-    now = time.time()
-    attempt = compare_and_set(
-        [name], lambda found: _charge(name, _Failures.unpack(found[0], now), now)
-    )
-    if found := _look(check, attempt):
-        compare_and_set([name], lambda _: ({name: None}, None))
-    return found
-
-
-def trust_address(*, account: str, address: str) -> None:
-    """The viewer was there: has shown it by other means than the password, such as a mail."""
-    _remember(_Names.of(account, address))
-
-
-def _begin(names: _Names) -> _Attempt:
-    now = time.time()
-
-    def decide(found: list[bytes | None]) -> tuple[Writes, _Attempt]:
-        known, *rest = found
-        pair, account, address = (_Failures.unpack(packed, now) for packed in rest)
-        if known:
-            return _charge(names.pair, pair, now)
-        if (wait_s := address.wait_s(now)) > max(0, account.wait_s(now)):
-            raise TooManyAttempts(wait_s)
-        return _charge(names.account, account, now)
-
-    return compare_and_set([names.known, names.pair, names.account, names.address], decide)
-
-
-def _charge(name: str, standing: _Failures, now: float) -> tuple[Writes, _Attempt]:
-    """Count it before it is looked at, or a thousand at once would all be within the limit."""
-    if (wait_s := standing.wait_s(now)) > 0:
+def _begin(name: str, failures: _Failures, now: float) -> tuple[Writes, _Attempt]:
+    """Count the attempt before the check: of a thousand at once all would be within the limit."""
+    if (wait_s := failures.wait_s(now)) > 0:
         raise TooManyAttempts(wait_s)
-    return {name: standing.one_more(now).pack()}, _Attempt(name, standing, now)
+    return {name: failures.one_more(now).pack()}, _Attempt(name, now, failures.last_at)
 
 
-def _look(check: Callable[[], T], attempt: _Attempt) -> T:
+def _finish(check: Callable[[], T], attempt: _Attempt) -> T:
+    """Check the password, and uncount the attempt unless the password is wrong."""
     try:
         found = check()
     except BaseException:
-        _take_back(attempt)
+        _update(attempt.name, attempt.take_back)
         raise
     if found:
-        _take_back(attempt)
+        _update(attempt.name, attempt.take_back)
     return found
 
 
-def _count(name: str) -> None:
+def _update(name: str, change: Callable[[_Failures, float], _Failures]) -> None:
     now = time.time()
-
-    def decide(found: list[bytes | None]) -> tuple[Writes, None]:
-        return {name: _Failures.unpack(found[0], now).one_more(now).pack()}, None
-
-    compare_and_set([name], decide)
-
-
-def _take_back(attempt: _Attempt) -> None:
-    """It was not wrong. What others have failed meanwhile stays."""
-    now = time.time()
-
-    def decide(found: list[bytes | None]) -> tuple[Writes, None]:
-        standing = _Failures.unpack(found[0], now)
-        last_at = attempt.before.last_at if standing.last_at == attempt.at else standing.last_at
-        return {attempt.judged: _Failures(max(0, standing.count - 1), last_at).pack()}, None
-
-    compare_and_set([attempt.judged], decide)
-
-
-def _remember(names: _Names) -> None:
-    """Who has shown to be the viewer begins anew here. Elsewhere, guesses are counted on."""
-    compare_and_set(
-        [names.known], lambda _: ({names.known: (b"1", KNOWN_S), names.pair: None}, None)
+    _compare_and_set(
+        [name], lambda values: ({name: change(_Failures.unpack(values[0], now), now).pack()}, None)
     )
 
 
-Result = TypeVar("Result")
-Server: TypeAlias = Any
-#: What stands under a name, and for how many seconds it is kept; None deletes it.
-Writes: TypeAlias = Mapping[str, tuple[bytes, int] | None]
-#: From what stands under the names to what is written, and what the step returns.
-Decision: TypeAlias = Callable[[list[bytes | None]], tuple[Writes, Result]]
-
-#: So often somebody else may come in between. With fewer threads than that it always succeeds.
-ATTEMPTS = 100
-#: Names that a process remembers while the cache is away.
-VALUES_CAPACITY = 20_000
+def _trust(names: _Names) -> None:
+    """Forget the failures of this account at this address. Those elsewhere still count."""
+    writes: Writes = {names.known: (b"1", KNOWN_S), names.pair: None}
+    _compare_and_set([names.known], lambda values: (writes, None))
 
 
-@dataclass
+# --- compare-and-set
+
+
 class LocalValues:
-    """The same of this process alone. Beyond the capacity the oldest is forgotten."""
+    """The values of this process. Beyond its capacity it forgets the oldest one."""
 
-    capacity: int = VALUES_CAPACITY
-    _values: OrderedDict[str, bytes] = field(default_factory=OrderedDict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._capacity = capacity
+        self._values: OrderedDict[str, bytes] = OrderedDict()
+        self._lock = threading.Lock()
 
-    def step(self, names: Sequence[str], decide: Decision[Result]) -> Result:
+    def compare_and_set(self, names: Sequence[str], decide: Decision[T]) -> T:
         with self._lock:
             writes, result = decide([self._values.get(name) for name in names])
             for name, write in writes.items():
                 self._values.pop(name, None)
                 if write:
                     self._values[name] = write[0]
-            while len(self._values) > self.capacity:
+            while len(self._values) > self._capacity:
                 self._values.popitem(last=False)
             return result
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         self._values.clear()
 
 
-local_values = LocalValues()
+values_while_away = LocalValues()
 
 
-def compare_and_set(names: Sequence[str], decide: Decision[Result]) -> Result:
-    """Read what stands under the names, and write what `decide` makes of it.
+def _compare_and_set(names: Sequence[str], decide: Decision[T]) -> T:
+    """Read the values under the names and write what `decide` returns, as one step.
+
+    The decision is Python, for Valkey and for the memory of a process alike; a script on the server
+    would be a second implementation, in Lua.
 
     Args:
-        decide: May be called more than once. What it raises passes through, and nothing is
-            written.
+        decide: It may be called more than once. If it raises, nothing is written.
     """
     done = shared().ask(lambda server: [_compare_and_set_on(server, names, decide)])
-    return done[0] if done else local_values.step(names, decide)
+    return done[0] if done else values_while_away.compare_and_set(names, decide)
 
 
-def _compare_and_set_on(server: Server, names: Sequence[str], decide: Decision[Result]) -> Result:
+def _compare_and_set_on(server: Any, names: Sequence[str], decide: Decision[T]) -> T:
     with server.pipeline() as pipeline:
-        for _ in range(ATTEMPTS):
+        for _ in range(COMPARE_AND_SET_ATTEMPTS):
             pipeline.watch(*names)
             writes, result = decide(pipeline.mget(names))
             pipeline.multi()

@@ -1,1 +1,1 @@
-"""The web server's side of Cinema: between granian's event loop and Django's threads."""
+"""The code between granian's event loop and Django's threads."""

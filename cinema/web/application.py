@@ -1,7 +1,7 @@
 """The RSGI application that granian serves.
 
 The event loop reads requests and sends responses, so a slow client costs a connection and no
-thread. Threads run Django, once a request is complete. docs/decisions/0054 has the reasons.
+thread. Threads run Django once a request is complete. docs/decisions/0054 has the reasons.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cinema.home import keep_private
 
 keep_private()
 _django = get_wsgi_application()
-# Now, or the first request of each process waits while the URLs import all that they name.
+# Otherwise the first request of each process waits for the imports of the URLs.
 get_resolver().url_patterns  # noqa: B018
 
 # These modules need Django's settings.
@@ -32,10 +32,10 @@ from cinema.web.threads import TooBusy, WebThreads  # noqa: E402
 
 log = logging.getLogger(__name__)
 
-#: The event loop answers these: the process lives even while all its threads are busy.
+#: The event loop answers these, so that they succeed while all threads are busy.
 LIVE_PATHS = {"/health/live", "/health/live/", "/api/v1/health/live", "/api/v1/health/live/"}
 HEALTH_PATHS = ("/health/", "/api/v1/health")
-#: Threads that read large uploads of staff while they arrive.
+#: Threads that read large uploads of staff during their arrival.
 UPLOAD_THREADS = 2
 
 
@@ -48,13 +48,13 @@ class Application:
         threads = settings.WEB_THREADS
         self._requests = WebThreads("request", threads, longest_queue=16 * threads)
         self._uploads = WebThreads("upload", UPLOAD_THREADS, longest_queue=0)
-        # Readiness must answer while every other thread waits for a server that hangs.
-        # Several: each waits for up to 2 s while a server hangs, and the supervisor asks too.
+        # For readiness while every other thread waits for a server that hangs. Several, as each
+        # then waits for up to 2 s, and the supervisor asks too.
         self._health = WebThreads("health", 4, longest_queue=8)
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         if not self._limits_writing:
-            # granian does not say when it begins to listen. By the first request it does.
+            # granian does not say when it starts to listen. At the first request it listens.
             self._limits_writing = True
             bridge.limit_writing()
         if scope.path in LIVE_PATHS and scope.method in ("GET", "HEAD"):
@@ -78,7 +78,7 @@ class Application:
         call = partial(call_django, _django, environ_of(scope, body))
         answer = await self._threads_for(scope.path, body).run(call)
         if isinstance(body, ArrivingBody) and body.refused:
-            answer.forget()
+            answer.release()
             body.refused.response.send(scope, protocol)
         else:
             send(answer, protocol)

@@ -13,15 +13,15 @@ from django.conf import settings
 
 from cinema.web.bridge import BUSY, DirectResponse
 
-#: A body may pause for so long.
+#: The longest pause between two chunks of a body.
 LONGEST_PAUSE_S = 15.0
-#: After the first pause a body must have this average rate. A slow line is well above it.
+#: The average rate that a body must have after the first pause. A slow line is well above it.
 LEAST_BYTES_PER_S = 1024
 #: A larger body is kept in a temporary file.
 IN_MEMORY_BYTES = 64 * 1024
-#: The total size of all bodies that a process keeps at one time.
+#: The largest total size of the bodies that a process keeps at one time.
 ALL_BODIES_BYTES = 256 * 1024 * 1024
-#: Beside its file a form has boundaries, headers and short fields.
+#: Room for boundaries, headers and short fields of a form beside its file.
 FORM_BYTES = 64 * 1024
 MB = 1024 * 1024
 
@@ -44,12 +44,12 @@ class ServerFull(BodyRefused):
 
 @dataclass(frozen=True)
 class Limits:
-    """How large a body may be, in bytes.
+    """The largest sizes of bodies, in bytes.
 
     Attributes:
-        plain: Of a body that is not a form.
-        form: Of a form that is read before Django runs, whoever sends it.
-        upload: Of a form that Django reads while it arrives, after it has authenticated staff.
+        plain: For a body that is not a form.
+        form: For a form that is read before Django runs.
+        upload: For a form that Django reads during its arrival, once it has authenticated staff.
     """
 
     plain: int
@@ -108,13 +108,13 @@ class BodyStream:
 
 
 class NoBody:
-    """The body of a request that has none."""
+    """A request without a body."""
 
     size = 0
     input: IO[bytes] = io.BytesIO()
 
     def close(self) -> None:
-        """Nothing is kept."""
+        """There is nothing to release."""
 
 
 class WholeBody:
@@ -161,10 +161,10 @@ class WholeBody:
 
 
 class ArrivingBody(io.RawIOBase):
-    """A large form, which a thread of Django reads while it arrives.
+    """A large form, which a thread of Django reads during its arrival.
 
     Attributes:
-        refused: Why reading has failed. Django may hide it behind an error of its own.
+        refused: The reason why reading has failed. Django may raise another error instead.
     """
 
     def __init__(self, stream: BodyStream, length: int) -> None:
@@ -199,7 +199,7 @@ NO_BODY = NoBody()
 
 
 async def receive_body(headers: Any, protocol: Any, limits: Limits) -> Body:
-    """The body of a request, which is read here unless it is very large.
+    """The body of a request. It is read here, unless it is a very large form.
 
     Raises:
         BodyRefused: The body is too large or too slow, or the server keeps too many.

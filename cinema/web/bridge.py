@@ -1,4 +1,4 @@
-"""From granian's request to Django's, and from Django's response to granian's."""
+"""Translates granian's request for Django, and Django's response for granian."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ import orjson
 from cinema.errors import CONTENT_TYPE
 from cinema.middleware import request_id_of
 
-#: A smaller file is sent from memory. A larger one is read by granian while it is sent.
+#: A smaller file is sent from memory. granian reads a larger one while it sends it.
 IN_MEMORY_BYTES = 256 * 1024
-#: granian opens a file some moments after it was told to send it.
+#: granian opens a file some moments after it has received the response.
 OPENED_WITHIN_S = 30
 
 _ENVIRON: dict[str, Any] = {
@@ -36,21 +36,21 @@ _ENVIRON: dict[str, Any] = {
     "wsgi.run_once": False,
     "wsgi.version": (1, 0),
 }
-#: What the body itself says better, once it was read.
+#: The body has been read, so its size is known without these headers.
 _FRAMING = {"content-length", "transfer-encoding"}
 
 
 @dataclass(frozen=True)
 class FilePart:
-    """So many bytes of a file that lies on the disk."""
+    """A part of a file on the disk, sizes in bytes."""
 
     path: str
     start: int
     size: int
-    #: Keeps a file open that has no name.
+    #: Keeps a file without a name open.
     descriptor: int | None = None
 
-    def forget(self) -> None:
+    def release(self) -> None:
         if self.descriptor is not None:
             os.close(self.descriptor)
 
@@ -63,14 +63,14 @@ class ServerResponse:
     headers: list[tuple[str, str]]
     body: bytes | FilePart
 
-    def forget(self) -> None:
-        """Release what a response holds that is not sent."""
+    def release(self) -> None:
+        """Close the file of a response that is not sent."""
         if isinstance(self.body, FilePart):
-            self.body.forget()
+            self.body.release()
 
 
 class RequestBody(Protocol):
-    """What a WSGI environment says of a body: see `cinema.web.bodies`."""
+    """The part of the bodies of `cinema.web.bodies` that the WSGI environment needs."""
 
     size: int
     input: IO[bytes]
@@ -79,8 +79,8 @@ class RequestBody(Protocol):
 def environ_of(scope: Any, body: RequestBody) -> dict[str, Any]:
     """The WSGI environment of a request.
 
-    Names with an underscore are dropped, as by most servers: `X_Forwarded_For` would otherwise
-    take the place of `X-Forwarded-For`.
+    Like most servers it drops names with an underscore: otherwise `X_Forwarded_For` replaces
+    `X-Forwarded-For`.
     """
     server, _, port = scope.server.rpartition(":")
     environ = {
@@ -111,7 +111,7 @@ def environ_of(scope: Any, body: RequestBody) -> dict[str, Any]:
 
 
 def call_django(django: Callable[..., Iterable[bytes]], environ: dict[str, Any]) -> ServerResponse:
-    """Have Django answer. Runs in a thread, from the first query to the last."""
+    """Run Django, in a thread, from the first query to the last."""
     started: list[tuple[str, list[tuple[str, str]]]] = []
 
     def start_response(status: str, headers: list[tuple[str, str]]) -> None:
@@ -136,7 +136,7 @@ def _body(response: Any, environ: dict[str, Any]) -> bytes | FilePart:
     file = getattr(response, "file_to_stream", None)  # django.http.FileResponse
     if isinstance(file, io.BufferedReader):
         return _part(file, os.fstat(file.fileno()).st_size - file.tell())
-    # Spooled, as only files can be sent without a thread that waits for the client.
+    # Spooled: only a file can be sent without a thread that waits for the client.
     with TemporaryFile() as spool:
         for block in response:
             spool.write(block)
@@ -157,14 +157,14 @@ def _part(file: IO[bytes], size: int) -> bytes | FilePart:
 
 
 def send(answer: ServerResponse, protocol: Any) -> None:
-    """Hand the response to granian, which sends it without further help."""
+    """Give the response to granian, which sends it by itself."""
     body = answer.body
     if isinstance(body, FilePart):
         protocol.response_file_range(
             answer.status, answer.headers, body.path, body.start, body.start + body.size
         )
         if body.descriptor is not None:
-            asyncio.get_running_loop().call_later(OPENED_WITHIN_S, body.forget)
+            asyncio.get_running_loop().call_later(OPENED_WITHIN_S, body.release)
     elif body:
         protocol.response_bytes(answer.status, answer.headers, body)
     else:
@@ -182,7 +182,7 @@ class DirectResponse:
     def problem(
         cls, status: int, detail: str, headers: Mapping[str, str] | None = None
     ) -> DirectResponse:
-        """A problem document like those of `cinema.errors`."""
+        """A problem document, as `cinema.errors` makes them for Django."""
         document = {
             "type": "about:blank",
             "title": HTTPStatus(status).phrase,
@@ -211,7 +211,8 @@ FAILED = DirectResponse.problem(500, "The server made an error. It is logged.")
 BUSY = DirectResponse.problem(503, "The server is busy. Try again.", {"retry-after": "2"})
 
 
-#: A client that takes nothing for so long is gone.
+#: A client that reads nothing for so long counts as gone. granian has no time limit for writing, so
+#: the kernel of Linux cuts the connection: it inherits the limit of the listening socket.
 LONGEST_READING_PAUSE_S = 30
 
 
@@ -224,7 +225,7 @@ def limit_writing() -> None:
 
 def _limit_socket(descriptor: int) -> None:
     """Set the limit if the open file is a socket that listens."""
-    # A file may be closed at any moment: then it is none that listens.
+    # A file that is closed meanwhile does not listen.
     with suppress(OSError):
         if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
             return

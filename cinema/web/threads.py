@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
-#: A request that has waited longer for a thread is refused: its client has mostly gone.
+#: A request that has waited longer for a thread is refused: most such clients are gone.
 LONGEST_WAIT_S = 10.0
 
 
@@ -39,9 +39,9 @@ class _Job(Generic[T]):
 
 
 class WebThreads:
-    """So many threads, which start as they are needed.
+    """A pool of threads, each of which starts when it is first needed.
 
-    Plain threads and a queue take less CPU for a request than `run_in_executor` does: measured in
+    Plain threads and a queue take less CPU for a request than `run_in_executor`: measured in
     docs/decisions/0054.
     """
 
@@ -54,7 +54,7 @@ class WebThreads:
         self._queue: SimpleQueue[_Job[Any]] = SimpleQueue()
 
     async def run(self, call: Callable[[], T]) -> T:
-        """What `call` returns, which a thread runs. Only the event loop calls this.
+        """The result of `call`, which a thread runs. Only the event loop calls this.
 
         Raises:
             TooBusy: The call was not run.
@@ -69,7 +69,7 @@ class WebThreads:
             if self._started < min(self._pending, self._threads):
                 self._started += 1
                 name = f"{self._name}-{self._started}"
-                # The end of the process does not wait for them.
+                # The end of the process does not wait for daemon threads.
                 threading.Thread(target=self._work, name=name, daemon=True).start()
             if must_wait:
                 done, _ = await asyncio.wait({job.done}, timeout=LONGEST_WAIT_S)
@@ -87,11 +87,11 @@ class WebThreads:
             loop = job.done.get_loop()
             try:
                 result = job.run()
-            except BaseException as error:  # noqa: BLE001 - it is raised where the call was made
+            except BaseException as error:  # noqa: BLE001 - the caller raises it
                 loop.call_soon_threadsafe(_fail, job.done, error)
             else:
                 loop.call_soon_threadsafe(_succeed, job.done, result)
-            # A thread that waits for its next job must not keep the last answer in memory.
+            # A waiting thread must not keep the last response in memory.
             del job
             result = None
 

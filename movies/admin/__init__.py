@@ -1,4 +1,4 @@
-"""The office's pages for films and screenings; Django looks for them here."""
+"""The admin pages; Django imports this package."""
 
 from movies.admin import films, screenings
 

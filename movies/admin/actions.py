@@ -1,4 +1,4 @@
-"""What the office does to several films or screenings at once."""
+"""Actions of the admin site on several films or screenings."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from movies import services
 from movies.admin.forms import describe_hall_taken
 from movies.days import ONE_WEEK, Week, moment_of
 from movies.models import Movie, Screening
+from movies.schemas import MoviePatch
 from movies.screenings import batches
 from movies.screenings import services as screenings
-from movies.screenings.schemas import ScreeningCopyIn
-from movies.screenings.services import Unplaced
+from movies.screenings.schemas import ScreeningCopyIn, ScreeningIn, ScreeningPatch, UnplacedOut
 from movies.tmdb import services as tmdb
-from movies.tmdb.sync import is_connected
+from movies.tmdb.client import is_connected
 
 Action = Callable[[Any, HttpRequest, QuerySet[Any]], None]
 
-#: More is a slip of the hand: "select all 100,000 films".
+#: More rows are a mistake, such as "select all 100,000 films".
 MAX_CHOSEN = 500
-#: So many refusals are told one by one.
+#: This many refusals are shown one by one.
 MAX_TOLD = 10
 
 
 def apply_to_each(
     request: HttpRequest, chosen: QuerySet[Any], write: Callable[[Any], object], did: str
 ) -> None:
-    """Do it to each of the chosen, and tell how many it was done to and who refused."""
+    """Write each of the rows, and show how many succeeded and why others did not."""
     rows = list(chosen[: MAX_CHOSEN + 1])
     if len(rows) > MAX_CHOSEN:
         messages.error(request, f"At most {MAX_CHOSEN} at once: nothing was changed.")
@@ -64,7 +64,7 @@ REASONS = {
 }
 
 
-def _why(left_out: Unplaced) -> str:
+def _why(left_out: UnplacedOut) -> str:
     what = f"{left_out.movie}, {left_out.starts_at:%a %d %b %H:%M} in {left_out.hall}"
     reason = REASONS.get(left_out.reason) or describe_hall_taken(left_out.standing)
     return f"{what}: not copied, as {reason}"
@@ -74,11 +74,11 @@ def set_status(status: Movie.Status | None) -> Action:
     name = f"“{status.label}”" if status else "what the dates say"
 
     def action(page: Any, request: HttpRequest, chosen: QuerySet[Movie]) -> None:
-        fields = {"status": status.value if status else None}
+        changes = MoviePatch.model_validate({"status": status.value if status else None})
         apply_to_each(
             request,
             chosen,
-            lambda film: services.update_movie(movie_id=film.pk, fields=fields),
+            lambda film: services.update_movie(movie_id=film.pk, changes=changes),
             f"set to {name}",
         )
 
@@ -88,11 +88,11 @@ def set_status(status: Movie.Status | None) -> Action:
 
 def set_state(state: Screening.State, description: str) -> Action:
     def action(page: Any, request: HttpRequest, chosen: QuerySet[Screening]) -> None:
-        fields = {"state": state.value}
+        changes = ScreeningPatch.model_validate({"state": state.value})
         apply_to_each(
             request,
             chosen,
-            lambda one: screenings.update_screening(screening_id=one.pk, fields=fields),
+            lambda one: screenings.update_screening(screening_id=one.pk, changes=changes),
             f"set to “{state.label}”",
         )
 
@@ -108,28 +108,27 @@ def copy_to_next_week(page: Any, request: HttpRequest, chosen: QuerySet[Screenin
 
 
 def _copy_to_next_week(screening: Screening) -> Screening:
-    """At the same time by the clock; what is cancelled is on again, a booking link stays behind."""
+    """Copy to the same local time, scheduled again if cancelled, without the booking link."""
     reading = timezone.localtime(screening.starts_at).replace(tzinfo=None) + ONE_WEEK
     starts_at, _ = moment_of(reading)
     is_hidden = screening.state == Screening.State.HIDDEN
-    return screenings.create_screening(
-        fields={
-            "movie_id": screening.movie_id,
-            "hall": screening.hall.name,
-            "starts_at": starts_at,
-            "ends_at": starts_at + (screening.ends_at - screening.starts_at),
-            "version": screening.version,
-            "language": screening.language,
-            "subtitles": screening.subtitles,
-            "tags": screening.tags,
-            "state": Screening.State.HIDDEN if is_hidden else Screening.State.SCHEDULED,
-        }
-    )
+    copy = {
+        "movie_id": screening.movie_id,
+        "hall": screening.hall.name,
+        "starts_at": starts_at,
+        "ends_at": starts_at + (screening.ends_at - screening.starts_at),
+        "version": screening.version,
+        "language": screening.language,
+        "subtitles": screening.subtitles,
+        "tags": screening.tags,
+        "state": Screening.State.HIDDEN if is_hidden else Screening.State.SCHEDULED,
+    }
+    return screenings.create_screening(screening=ScreeningIn.model_validate(copy))
 
 
 @admin.action(description="Copy the week's screenings to the week after")
 def copy_weeks_screenings(page: Any, request: HttpRequest, chosen: QuerySet[Movie]) -> None:
-    """Of the week that the list is filtered by, else of the present one."""
+    """Copy the screenings of the week that the list is filtered by, else of the present one."""
     week = Week.read(request.GET.get("week")) or Week.present()
     created: list[Screening] = []
     refused: list[str] = []
@@ -155,7 +154,7 @@ def copy_weeks_screenings(page: Any, request: HttpRequest, chosen: QuerySet[Movi
 
 @admin.action(description="Refresh from TMDb")
 def refresh_from_tmdb(page: Any, request: HttpRequest, chosen: QuerySet[Movie]) -> None:
-    """Asked for here, done by the worker: what comes of it is among the TMDb syncs."""
+    """Ask the worker for a refresh; its result is among the TMDb syncs."""
     known = chosen.exclude(tmdb_id=None).filter(withdrawn_at=None)
     movie_ids = list(known.order_by("pk").values_list("pk", flat=True)[: MAX_CHOSEN + 1])
     if len(movie_ids) > MAX_CHOSEN:
@@ -172,7 +171,7 @@ def refresh_from_tmdb(page: Any, request: HttpRequest, chosen: QuerySet[Movie]) 
 
 
 class WithdrawalAdmin(StaffModelAdmin[Movie]):
-    """Deletes a film that nothing needs; withdraws the others, and brings them back."""
+    """Deletes a film that nothing refers to, withdraws others, and restores withdrawn ones."""
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         is_withdrawn = obj is not None and obj.withdrawn_at is not None
@@ -190,7 +189,7 @@ class WithdrawalAdmin(StaffModelAdmin[Movie]):
     def get_deleted_objects(
         self, objs: Iterable[Any], request: HttpRequest
     ) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
-        """What will come of each. Django would read all that belongs to them, and then refuse."""
+        """What happens to each film. Django would list everything that refers to them."""
         films = objs[:MAX_CHOSEN] if isinstance(objs, QuerySet) else list(objs)
         return [_fate(film) for film in films], {"films": len(films)}, set(), []
 

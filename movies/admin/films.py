@@ -1,4 +1,4 @@
-"""Posters and trailers that come with a film's form."""
+"""The admin pages of films."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from cinema.errors import ApiError
 from cinema.locks import retry_on_deadlock
 from cinema.model_admin import FormRefusal, StaffInline, StaffModelAdmin, label_column
-from movies import scheduled_updates
+from movies import services
 from movies.admin import actions, filters
 from movies.admin.actions import WithdrawalAdmin
 from movies.admin.forms import (
@@ -31,9 +31,8 @@ from movies.admin.forms import (
 )
 from movies.days import Week
 from movies.errors import NoPoster, NoTrailer
-from movies.media import services
-from movies.media.files import poster_url, trailer_url
-from movies.media.services import replace_uploads
+from movies.media import services as media
+from movies.media.files import poster_url, replace_uploads, trailer_url
 from movies.models import Movie, Screening
 from movies.screenings.selectors import lock_movies
 from movies.search import queries
@@ -44,16 +43,18 @@ if TYPE_CHECKING:
 else:
     from unfold.views import ChangeList
 
-#: A film's page shows so many of the screenings to come, the next ones.
+#: A film's page shows the next screenings only: a film may run for years.
 MAX_INLINE = 30
 SCREENING_ID = re.compile(r"screenings-\d+-id")
 WITHDRAWN = "withdrawn"
+TEXTS = ("overview", "genres", "keywords", "series")
+POSTER_FIELDS = ("picture", "poster_file", "poster", "without_poster")
+TRAILER_FIELDS = ("present_trailer", "trailer_file", "trailer", "without_trailer")
+DETAILS = ("original_language", "release_year", "runtime_minutes", "tmdb_id")
 COUNTERS = ("ranking", "rating_average", "rating_count", "created_at", "withdrawn_at")
 
 
 class ScreeningInline(StaffInline):
-    """The next screenings: of a film that runs for years the page must open all the same."""
-
     model = Screening
     form = ScreeningForm
     formset = ScreeningFormSet
@@ -67,11 +68,11 @@ class ScreeningInline(StaffInline):
     show_change_link = True
 
     def get_formset(self, request: HttpRequest, obj: Any = None, **options: Any) -> Any:
-        """However many rows a request says that it has, no more than these are looked at."""
+        """Limit the number of rows that a request can make the server validate."""
         return super().get_formset(request, obj, absolute_max=self.max_num + 1, **options)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Screening]:
-        """When a form comes back it is about the rows that it shows, though one may have begun."""
+        """The next screenings. A submitted form gets the rows it shows, even if one has begun."""
         screenings = super().get_queryset(request).select_related("hall", "movie")
         if request.method == "POST":
             shown = [str(v) for k, v in request.POST.items() if SCREENING_ID.fullmatch(k)]
@@ -87,7 +88,7 @@ class ScreeningInline(StaffInline):
 
 
 class FilmChangeList(ChangeList):
-    """Counts the screenings to come for the films of the page alone."""
+    """Counts the upcoming screenings of the films on the page."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -127,7 +128,7 @@ class MovieAdmin(WithdrawalAdmin, StaffModelAdmin[Movie]):
         filters.PosterFilter,
     )
     list_filter_submit = True
-    list_before_template = "office/films.html"
+    list_before_template = "admin_site/films.html"
     search_fields = ("name",)
     search_help_text = "Name, people, keywords"
     ordering = ("-start_date", "-id")
@@ -135,41 +136,10 @@ class MovieAdmin(WithdrawalAdmin, StaffModelAdmin[Movie]):
     prepopulated_fields = {"slug": ("name",)}
     readonly_fields = ("picture", "present_trailer", *COUNTERS)
     fieldsets = (
-        (
-            None,
-            {
-                "fields": (
-                    "name",
-                    "slug",
-                    "protagonists",
-                    "directors",
-                    "overview",
-                    "genres",
-                    "keywords",
-                    "series",
-                )
-            },
-        ),
+        (None, {"fields": ("name", "slug", "protagonists", "directors", *TEXTS)}),
         ("Run", {"fields": ("start_date", "end_date", "status")}),
-        (
-            "Pictures",
-            {
-                "fields": (
-                    "picture",
-                    "poster_file",
-                    "poster",
-                    "without_poster",
-                    "present_trailer",
-                    "trailer_file",
-                    "trailer",
-                    "without_trailer",
-                )
-            },
-        ),
-        (
-            "Details",
-            {"fields": ("original_language", "release_year", "runtime_minutes", "tmdb_id")},
-        ),
+        ("Pictures", {"fields": (*POSTER_FIELDS, *TRAILER_FIELDS)}),
+        ("Details", {"fields": DETAILS}),
         ("Counted", {"fields": COUNTERS}),
     )
     actions = (
@@ -188,7 +158,7 @@ class MovieAdmin(WithdrawalAdmin, StaffModelAdmin[Movie]):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Movie], search_term: str
     ) -> tuple[QuerySet[Movie], bool]:
-        """As viewers find them; where a film is chosen for a screening, the best first."""
+        """Search as the API does; without withdrawn films where one is chosen for a screening."""
         if request.path.endswith("/autocomplete/"):
             queryset = queryset.filter(withdrawn_at=None)
         if not search_term:
@@ -204,20 +174,20 @@ class MovieAdmin(WithdrawalAdmin, StaffModelAdmin[Movie]):
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
     ) -> Movie | None:
-        """To be written, it is locked before its screenings and their halls are."""
+        """Lock the film of a submitted form before its screenings and their halls."""
         if request.method == "POST" and is_id(object_id):
             lock_movies([int(object_id)])
         return super().get_object(request, object_id, from_field)
 
     def save_model(self, request: HttpRequest, obj: Movie, form: Any, change: bool) -> None:
-        """Write the changed columns alone: the others may have moved on meanwhile."""
+        """Write the changed columns only: triggers and the clock may have changed others."""
         addresses = {name: getattr(obj, name) for name in ("poster", "trailer")}
         changes = {name: addresses[name] for name in form.changed_data if name in addresses}
         replaced = replace_uploads(obj, changes)
         for name, value in replaced.items():
             setattr(obj, name, value)
         manual = obj.status if obj.status_is_manual else None
-        obj.status = scheduled_updates.current_status(obj, manual=manual)
+        obj.status = services.current_status(obj, manual=manual)
         columns = {field.name for field in Movie._meta.concrete_fields}
         touched = {*form.changed_data, *replaced, "status", "status_is_manual", "updated_at"}
         obj.save(update_fields=columns & touched if change else None)
@@ -229,11 +199,11 @@ class MovieAdmin(WithdrawalAdmin, StaffModelAdmin[Movie]):
 
     @admin.display(description="Poster")
     def thumbnail(self, movie: Movie) -> SafeString | str:
-        return _image(poster_url(movie, 200), "office-thumbnail") or "–"
+        return _image(poster_url(movie, 200), "cinema-thumbnail") or "–"
 
     @admin.display(description="Present poster")
     def picture(self, movie: Movie) -> SafeString | str:
-        return _image(poster_url(movie, 400), "office-poster") or "None yet."
+        return _image(poster_url(movie, 400), "cinema-poster") or "None yet."
 
     @admin.display(description="Present trailer")
     def present_trailer(self, movie: Movie) -> SafeString | str:
@@ -282,24 +252,24 @@ def _image(address: str | None, looks: str) -> SafeString | str:
 
 
 FILES: dict[str, Callable[..., object]] = {
-    "poster_file": services.set_poster,
-    "trailer_file": services.set_trailer,
+    "poster_file": media.set_poster,
+    "trailer_file": media.set_trailer,
 }
 REMOVALS: dict[str, Callable[..., object]] = {
-    "without_poster": services.remove_poster,
-    "without_trailer": services.remove_trailer,
+    "without_poster": media.remove_poster,
+    "without_trailer": media.remove_trailer,
 }
 
 
 def write_files(movie_id: int, entries: Mapping[str, Any]) -> None:
-    """Take the files in, as the API does.
+    """Store the uploaded files, and remove the poster and trailer that are to go.
 
     Raises:
-        Refusal: A file is not what it should be, or the storage is away.
+        FormRefusal: A file is invalid, or the storage is unreachable.
     """
     for field, remove in REMOVALS.items():
         if entries.get(field):
-            with suppress(NoPoster, NoTrailer):  # gone already
+            with suppress(NoPoster, NoTrailer):  # somebody else removed it
                 remove(movie_id=movie_id)
     for field, take in FILES.items():
         if file := entries.get(field):

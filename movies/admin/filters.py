@@ -1,3 +1,5 @@
+"""Filters of the lists of films and screenings."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -29,13 +31,13 @@ WEEKS = {
 
 
 def to_come(screenings: QuerySet[Screening]) -> QuerySet[Screening]:
-    """Those that have not ended; by their starts too, which are what the indexes hold."""
+    """The screenings that have not ended. The condition on the start can use an index."""
     now = timezone.now()
     return screenings.filter(starts_at__gt=now - MAX_SCREENING_LENGTH, ends_at__gt=now)
 
 
 class DefaultFilter(admin.SimpleListFilter):
-    """A filter with which nothing chosen means something. Its first choice is the default."""
+    """A filter whose first choice applies by default."""
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
         for number, (value, title) in enumerate(self.lookup_choices):
@@ -71,7 +73,7 @@ class WeekFilter(DefaultFilter):
 
 
 class RunsInWeekFilter(DropdownFilter):
-    """Films that have a screening in that week which is not cancelled."""
+    """Films with a screening in that week that is not cancelled."""
 
     title = "week"
     parameter_name = "week"

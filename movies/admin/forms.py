@@ -1,3 +1,5 @@
+"""Forms of the admin site that apply the rules of the API's schemas."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -27,18 +29,18 @@ from movies import services
 from movies.days import moment_of
 from movies.models import Hall, Movie, Screening
 from movies.schemas import MoviePatch
-from movies.screenings.schemas import ScreeningPatch
+from movies.screenings.schemas import ScreeningPatch, StandingOut
 from movies.screenings.selectors import lock_halls, lock_movies
-from movies.screenings.services import Standing, find_collisions
+from movies.screenings.services import find_collisions
 
 
 def is_id(text: object) -> TypeGuard[str]:
-    """Whether Postgres can look for a row by it."""
+    """Whether the text can be the id of a row."""
     return isinstance(text, str) and text.isascii() and text.isdecimal() and len(text) < 19
 
 
 class LinesField(SimpleArrayField):
-    """One entry a line: a comma may be part of it."""
+    """One entry a line, as an entry may contain a comma."""
 
     def __init__(self, base_field: forms.Field, **options: Any) -> None:
         super().__init__(base_field, delimiter="\n", **options)
@@ -48,7 +50,7 @@ class LinesField(SimpleArrayField):
 
 
 class ClockField(forms.SplitDateTimeField):
-    """What the cinema's clock shows. Django's own refuses the hour that it shows twice."""
+    """A local time. Django's field refuses the hour that the clock shows twice."""
 
     def compress(self, data_list: Any) -> datetime | None:
         if not data_list:
@@ -61,7 +63,6 @@ class ClockField(forms.SplitDateTimeField):
 
 
 FORMFIELD_OVERRIDES: Any = {
-    # An address typed without a scheme is taken to be https.
     models.URLField: {"assume_scheme": "https"},
     models.DateTimeField: {"form_class": ClockField, "widget": UnfoldAdminSplitDateTimeWidget},
     ArrayField: {"form_class": LinesField, "widget": UnfoldAdminTextareaWidget({"rows": 4})},
@@ -69,12 +70,12 @@ FORMFIELD_OVERRIDES: Any = {
 
 
 class SchemaForm(forms.ModelForm[Any]):
-    """A form whose fields keep the rules of a schema of the API, and are cleaned as there."""
+    """A form that validates and cleans its fields with a schema of the API."""
 
     schema: type[Schema]
-    #: Fields of the schema that are something else in the form, such as a row instead of its name.
+    #: Fields that have another type in the form, such as a row instead of its name.
     unruled: frozenset[str] = frozenset()
-    #: Looked at together: each of them counts as changed if one has.
+    #: Fields that are validated together if one of them has changed.
     together: tuple[str, str]
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -83,7 +84,7 @@ class SchemaForm(forms.ModelForm[Any]):
             self.data = self._with_ids_only(self.data)
 
     def _with_ids_only(self, data: QueryDict) -> QueryDict:
-        """Django's lists that complete what one types fail where a choice is not a number."""
+        """Drop choices that are no ids, on which Django's autocomplete widgets fail."""
         usable = data.copy()
         for name, field in self.fields.items():
             key = self.add_prefix(name)
@@ -97,7 +98,7 @@ class SchemaForm(forms.ModelForm[Any]):
         changed = {*self.changed_data} & ruled_names
         if changed & {*self.together}:
             changed |= {*self.together}
-        # An empty one has been judged by the form: it may be, or is required.
+        # The form itself decides whether a field may be empty.
         given = {name: cleaned[name] for name in changed if cleaned.get(name) not in (None, "", [])}
         try:
             ruled = self.schema.model_validate(given)
@@ -117,7 +118,7 @@ else:
 
 
 class MovieForm(SchemaForm):
-    """A status chosen here is set by hand; the empty one goes by the dates again."""
+    """A chosen status is manual; an empty one follows the dates."""
 
     poster_file = forms.FileField(required=False, label="New poster", widget=FileWidget)
     trailer_file = forms.FileField(required=False, label="New trailer", widget=FileWidget)
@@ -156,14 +157,8 @@ class MovieForm(SchemaForm):
         self.fields["poster_file"].help_text = f"JPEG, PNG or WebP of at most {poster_mb} MB."
         self.fields["trailer_file"].help_text = f"MP4 or WebM of at most {trailer_mb} MB."
 
-    def clean_poster_file(self) -> Any:
-        return _of_at_most(settings.POSTER_MAX_MB, self.cleaned_data["poster_file"])
-
-    def clean_trailer_file(self) -> Any:
-        return _of_at_most(settings.TRAILER_MAX_MB, self.cleaned_data["trailer_file"])
-
     def validate_unique(self) -> None:
-        """Also the name, which Django skips: its constraint names a field that the form hides."""
+        """Check the name too: Django skips its constraint, as the form lacks `withdrawn_at`."""
         super().validate_unique()
         is_published = self.instance.withdrawn_at is None
         if (
@@ -179,21 +174,15 @@ class MovieForm(SchemaForm):
         return super().save(commit)
 
 
-def _of_at_most(limit_mb: int, file: Any) -> Any:
-    if file and file.size > limit_mb * 1024 * 1024:
-        raise ValidationError(f"The file may have {limit_mb} MB.")
-    return file
-
-
 class ScreeningForm(SchemaForm):
-    """The end may be left out; who is in the hall already is told by name."""
+    """The end is optional, and errors name the screenings that are in the way."""
 
     schema = ScreeningPatch
     unruled = frozenset({"hall", "movie_id"})
     together = ("starts_at", "ends_at")
-    #: Of an inline form, whose film is not a field.
+    #: The film of an inline form, which has no field for it.
     film: Movie | None = None
-    #: An inline form set looks for collisions itself.
+    #: False in a form set, which looks for collisions itself.
     looks_for_collisions = True
 
     class Meta:
@@ -219,7 +208,7 @@ class ScreeningForm(SchemaForm):
         return super().clean()
 
     def _complete(self, film: Movie) -> None:
-        """A time that was not touched stays to the second; an end follows its start."""
+        """Keep the seconds of untouched times, and move the end with the start."""
         cleaned, screening = self.cleaned_data, self.instance
         if screening.pk and "starts_at" not in self.changed_data:
             cleaned["starts_at"] = screening.starts_at
@@ -232,12 +221,12 @@ class ScreeningForm(SchemaForm):
             else:
                 self.add_error("ends_at", "Needed, as the film has no running time.")
         if not screening.pk and not cleaned.get("language"):
-            # The rows of a film's form have no field for it.
+            # The inline forms have no field for the language.
             spoken = film.language_of(cleaned.get("version") or screening.version)
             cleaned["language"] = screening.language = spoken
 
     def _get_validation_exclusions(self) -> set[str]:
-        """Without the hall the exclusion constraint is not asked, which could not name anybody."""
+        """Exclude the hall, so that Django skips the exclusion constraint and its vague message."""
         excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
         return excluded | {"hall"}
 
@@ -251,7 +240,7 @@ class ScreeningForm(SchemaForm):
 
 
 class ScreeningFormSet(BaseInlineFormSet[Any, Any, Any]):
-    """A film's screenings, which also must not be in each other's way."""
+    """A film's screenings, which must not collide with each other either."""
 
     def add_fields(self, form: Any, index: int | None) -> None:
         super().add_fields(form, index)
@@ -260,7 +249,7 @@ class ScreeningFormSet(BaseInlineFormSet[Any, Any, Any]):
 
     @cached_property
     def _halls(self) -> list[tuple[int | str, str]]:
-        """Read once: each row would read all halls for its own list."""
+        """The choices of halls, which each row would otherwise read again."""
         return [("", "–"), *((hall.pk, hall.name) for hall in Hall.objects.all())]
 
     def clean(self) -> None:
@@ -282,13 +271,13 @@ class ScreeningFormSet(BaseInlineFormSet[Any, Any, Any]):
 
 
 def describe_collisions(screening: Screening) -> str | None:
-    """A sentence that names who is in the hall at that time; None if it is free."""
+    """A sentence about the screenings in the hall at that time; None if it is free."""
     if screening.state == Screening.State.CANCELLED or not screening.hall_id:
         return None
     return describe_hall_taken(find_collisions(screening))
 
 
-def describe_hall_taken(standing: Iterable[Standing]) -> str | None:
+def describe_hall_taken(standing: Iterable[StandingOut]) -> str | None:
     named = [
         f"{one.movie}, {_span(one.starts_at, one.ends_at)} (screening {one.id})" for one in standing
     ]

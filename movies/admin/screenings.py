@@ -1,3 +1,5 @@
+"""The admin pages of screenings, halls and genres."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -6,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 
@@ -14,7 +15,7 @@ from cinema.locks import retry_on_deadlock
 from cinema.model_admin import StaffModelAdmin, label_column
 from movies.admin import actions, filters
 from movies.admin.forms import FORMFIELD_OVERRIDES, ScreeningForm
-from movies.days import Week, cinema_day
+from movies.days import Week, cinema_day, local_time
 from movies.models import Genre, Hall, Movie, Screening
 from movies.programme.texts import describe_version
 from movies.search import queries
@@ -29,7 +30,7 @@ State = Screening.State
 
 
 class ScreeningChangeList(ChangeList):
-    """Tells of each row whether it opens a day: its day is shown there and not in the others."""
+    """Marks the first screening of each day, which alone shows the day."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -58,7 +59,7 @@ class ScreeningAdmin(StaffModelAdmin[Screening]):
     list_filter_submit = True
     list_select_related = ("movie", "hall")
     list_per_page = 100
-    list_before_template = "office/week.html"
+    list_before_template = "admin_site/week.html"
     search_fields = ("movie__name",)
     search_help_text = "The film"
     ordering = ("starts_at", "id")
@@ -111,15 +112,12 @@ class ScreeningAdmin(StaffModelAdmin[Screening]):
 
     @admin.display(description="Day", ordering="starts_at")
     def day(self, screening: Any) -> str:
-        looks = "" if screening.opens_day else "office-same-day"
+        looks = "" if screening.opens_day else "cinema-same-day"
         return format_html('<span class="{}">{}</span>', looks, f"{screening.day:%A %d %b}")
 
     @admin.display(description="Time")
     def time(self, screening: Screening) -> str:
-        starts, ends = (
-            timezone.localtime(screening.starts_at),
-            timezone.localtime(screening.ends_at),
-        )
+        starts, ends = local_time(screening.starts_at), local_time(screening.ends_at)
         return f"{starts:%H:%M} – {ends:%H:%M}"
 
     @admin.display(description="Film", ordering="movie__name")
@@ -154,7 +152,7 @@ class GenreAdmin(StaffModelAdmin[Genre]):
     prepopulated_fields = {"slug": ("name",)}
 
     def get_deleted_objects(self, objs: Iterable[Any], request: HttpRequest) -> Deleted:
-        """Counted: Django would list each film that loses the genre."""
+        """Count the affected films, which Django would list one by one."""
         genres = list(objs)
         films = Movie.objects.filter(genres__in=genres).distinct().count()
         return [*map(str, genres)], {"genres": len(genres), "films without it": films}, set(), []
@@ -166,7 +164,7 @@ class HallAdmin(StaffModelAdmin[Hall]):
     search_fields = ("name",)
 
     def get_deleted_objects(self, objs: Iterable[Any], request: HttpRequest) -> Deleted:
-        """A hall with screenings stays. Counted: Django would list them all."""
+        """Protect a hall with screenings. Django would list them one by one."""
         halls = list(objs)
         many = Screening.objects.filter(hall__in=halls).count()
         protected = [f"{many} screenings are in it"] if many else []

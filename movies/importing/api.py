@@ -19,8 +19,8 @@ HEAVY = Limit("THROTTLE_HEAVY")
     tags=["Movies"],
 )
 def import_movies(request: HttpRequest, payload: ImportIn, dry_run: bool = False) -> ImportOut:
-    """Bring in up to 1,000 movies. A movie is known by its TMDb id, else by name and start date;
-    of one that stands, what a row leaves out stays. A bad row stops no other: `refused` says
-    which and why. With `dry_run` nothing is written.
+    """Import up to 1,000 movies. A movie is matched by its TMDb id, else by name and start date; a
+    field that a row leaves out stays as it is. A bad row does not stop the others: `refused` names
+    it with the reason. With `dry_run` nothing is written.
     """
     return services.import_list(payload.movies, dry_run=dry_run)

@@ -1,4 +1,4 @@
-"""The films that rows speak of: as they stand, and then as the rows leave them. Writes nothing."""
+"""The plan of an import: what each row changes, worked out in memory. Nothing is written."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from django.db import connection
 from cinema.errors import ApiError, Conflict, FieldError
 from movies import services
 from movies.errors import SlugTaken
-from movies.importing.rows import Done, Refused, Result, Row
-from movies.importing.schemas import GenreKey
-from movies.media.services import replace_uploads
+from movies.importing.schemas import AppliedRow, GenreKey, MovieRow, Result, refused
+from movies.importing.tables import RefusedRow
+from movies.media.files import replace_uploads
 from movies.models import Genre, Movie
 
-# Lower as in the constraint: Python's lower case is another one.
 LOWER = "SELECT name, lower(name) FROM unnest(%s::text[]) AS name"
 FIND = """
 SELECT id, lower(name), xmin::text FROM movies_movie
@@ -33,7 +32,7 @@ WHERE withdrawn_at IS NULL
 
 
 class OtherTmdbId(Conflict):
-    """The row has the name and start date of one movie, and not its TMDb id."""
+    """The row has the name and start date of a movie, and another TMDb id."""
 
     def __init__(self, named: Movie, numbered: Movie | None) -> None:
         has = (
@@ -48,20 +47,20 @@ class OtherTmdbId(Conflict):
 
 
 @dataclass(eq=False)
-class Film:
-    """A movie that a row speaks of; it has no id while it is only asked for.
+class PlannedMovie:
+    """A movie that a row names; a new one has no id.
 
     Attributes:
-        lower: Its name in the database's lower case.
-        genres: By slug.
-        columns: Those that got other values, of a movie that stands.
-        version: Of the row that was read; each write of the row makes another one.
+        lower: The name in the lower case of the database.
+        genres: The planned genres by slug.
+        columns: The columns that change, of an existing movie.
+        version: `xmin` of the row when it was read; each write changes it.
     """
 
     movie: Movie
     lower: str = ""
     genres: Mapping[str, Genre] = field(default_factory=dict)
-    standing_genres: Mapping[str, Genre] = field(default_factory=dict)
+    old_genres: Mapping[str, Genre] = field(default_factory=dict)
     columns: set[str] = field(default_factory=set)
     version: str = ""
 
@@ -70,7 +69,7 @@ class Film:
         return self.movie.pk is None
 
     def value(self, name: str) -> Any:
-        """As a row would give it."""
+        """Return the value as a row would give it."""
         if name == "genres":
             return sorted(self.genres)
         if name == "status" and not self.movie.status_is_manual:
@@ -78,39 +77,39 @@ class Film:
         return getattr(self.movie, name)
 
 
-class Films:
-    """The films of some rows. Each row sees what those before it have left."""
+class ImportPlan:
+    """The movies of some rows. Each row sees the changes of the rows before it."""
 
     def __init__(self) -> None:
-        self.created: list[Film] = []
-        self.updated: dict[int, Film] = {}
+        self.created: list[PlannedMovie] = []
+        self.updated: dict[int, PlannedMovie] = {}
         self._loaded: set[int] = set()
         self._lower: dict[str, str] = {}
-        self._by_tmdb_id: dict[int, Film] = {}
-        self._by_name: dict[tuple[str, date], Film] = {}
-        #: None: of a movie that no row speaks of.
-        self._by_slug: dict[str, Film | None] = {}
+        self._by_tmdb_id: dict[int, PlannedMovie] = {}
+        self._by_name: dict[tuple[str, date], PlannedMovie] = {}
+        #: None for a movie that no row names.
+        self._by_slug: dict[str, PlannedMovie | None] = {}
         self._genres: dict[GenreKey, Genre] = {}
 
-    # --- what stands
+    # --- the catalogue
 
-    def load(self, rows: Sequence[Row]) -> None:
-        """Look up all that the rows could mean or collide with, in a fixed number of queries."""
+    def load(self, rows: Sequence[MovieRow]) -> None:
+        """Read all that the rows could match or collide with, in a fixed number of queries."""
         fields = [row.fields for row in rows]
-        self._lower |= _in_lower_case(each["name"] for each in fields)
-        # The version before all else: what is read later is of this version, or the lock tells.
+        self._lower |= lower_names(each["name"] for each in fields)
+        # The version comes first: if a movie changes before it is read, the lock shows that.
         found = self._find(fields)
         movie_ids = found.keys() - self._loaded
         genres = _genres_of(movie_ids)
         for movie in Movie.objects.published().filter(pk__in=movie_ids):
             (lower, version), its = found[movie.pk], genres.get(movie.pk, {})
-            self._index(Film(movie, lower, its, standing_genres=its, version=version))
+            self._index(PlannedMovie(movie, lower, its, old_genres=its, version=version))
             self._loaded.add(movie.pk)
         self._load_slugs(fields)
         self._load_genres(dict.fromkeys(key for each in fields for key in each.get("genres", ())))
 
     def _find(self, fields: Sequence[Mapping[str, Any]]) -> dict[int, tuple[str, str]]:
-        """Lower name and version of the movies of these TMDb ids, or names and dates, by id."""
+        """Return lower name and version by id, of the movies that the fields name."""
         tmdb_ids = [each["tmdb_id"] for each in fields if each.get("tmdb_id")]
         names = [self._lower[each["name"]] for each in fields]
         with connection.cursor() as cursor:
@@ -120,8 +119,9 @@ class Films:
     def _load_slugs(self, fields: Sequence[Mapping[str, Any]]) -> None:
         given = {each["slug"] for each in fields if "slug" in each}
         others = Movie.objects.filter(slug__in=given).exclude(pk__in=self._loaded)
-        # Of what seems to be new films. One more comes up where a row has renamed the film that a
-        # later row means: the database may then refuse its slug, and all is planned in parts.
+        # Only for rows that seem to be new movies. A row may be new after all if an earlier row
+        # renames its movie: the database may then refuse the slug, and the rows are planned in
+        # smaller parts.
         stems = {
             services.slug_stem(each["name"])
             for each in fields
@@ -136,28 +136,28 @@ class Films:
         return by_name in self._by_name or fields.get("tmdb_id") in self._by_tmdb_id
 
     def _load_genres(self, keys: Iterable[GenreKey]) -> None:
-        """By its slug where that is given; else as everywhere, by name or slug."""
+        """Find genres by their slug where it is given, else by name or slug."""
         wanted = [key for key in keys if key not in self._genres]
         by_name = services.match_genres(key.name for key in wanted if not key.slug)
-        standing = Genre.objects.filter(slug__in={key.slug for key in wanted})
-        by_slug = {genre.slug: genre for genre in standing}
+        known = Genre.objects.filter(slug__in={key.slug for key in wanted})
+        by_slug = {genre.slug: genre for genre in known}
         for key in wanted:
             new = by_name[key.name] if not key.slug else Genre(slug=key.slug, name=key.name)
-            # Of several names for a new one the first counts.
+            # The first of several names of a new genre counts.
             self._genres[key] = by_slug.setdefault(new.slug, new)
 
-    # --- what the rows make of it
+    # --- the rows
 
-    def take(self, row: Row) -> Result:
-        """Change the film that the row means, or think of a new one; or refuse and change none."""
+    def apply(self, row: MovieRow) -> Result:
+        """Plan the row: a change, a new movie, or a refusal that changes nothing."""
         try:
-            film = self._meant(row)
+            film = self._match(row)
             return self._update(film, row) if film else self._create(row)
         except ApiError as error:
             return _refusal(row, error)
 
-    def _meant(self, row: Row) -> Film | None:
-        """The film of the row's TMDb id; else that of its name and start date."""
+    def _match(self, row: MovieRow) -> PlannedMovie | None:
+        """Return the movie of the row's TMDb id, else of its name and start date."""
         tmdb_id = row.fields.get("tmdb_id")
         by_tmdb_id = self._by_tmdb_id.get(tmdb_id) if tmdb_id else None
         by_name = self._by_name.get((self._lower[row.fields["name"]], row.fields["start_date"]))
@@ -167,14 +167,14 @@ class Films:
             raise OtherTmdbId(by_name.movie, None)
         return by_tmdb_id or by_name
 
-    def _create(self, row: Row) -> Done:
-        film = Film(Movie())
+    def _create(self, row: MovieRow) -> AppliedRow:
+        film = PlannedMovie(Movie())
         self._refuse_taken_slug(film, row.fields)
         self._set(film, row.fields)
         self.created.append(film)
-        return Done(row.number, "created", film.movie, film.movie.name)
+        return AppliedRow(row.number, "created", film.movie, film.movie.name)
 
-    def _update(self, film: Film, row: Row) -> Done:
+    def _update(self, film: PlannedMovie, row: MovieRow) -> AppliedRow:
         given = {
             name: value
             for name, value in row.fields.items()
@@ -182,25 +182,25 @@ class Films:
         }
         given = replace_uploads(film.movie, given)
         if not given:
-            return Done(row.number, "unchanged", film.movie, film.movie.name)
+            return AppliedRow(row.number, "unchanged", film.movie, film.movie.name)
         self._refuse_taken_slug(film, given)
         before = {name: film.value(name) for name in row.fields if name in given}
-        stood = dict(vars(film.movie))
+        old = dict(vars(film.movie))
         self._set(film, given)
         changes = {name: (value, film.value(name)) for name, value in before.items()}
         changes = {name: (old, new) for name, (old, new) in changes.items() if old != new}
-        if stood["status"] != film.movie.status:
-            changes.setdefault("status", (stood["status"], film.movie.status))
+        if old["status"] != film.movie.status:
+            changes.setdefault("status", (old["status"], film.movie.status))
         if not changes:
-            # The clock has moved on from the status that the row gives again.
-            return Done(row.number, "unchanged", film.movie, film.movie.name)
-        film.columns |= {name for name, value in vars(film.movie).items() if stood[name] != value}
+            # The dates have moved the status beyond the one that the row gives.
+            return AppliedRow(row.number, "unchanged", film.movie, film.movie.name)
+        film.columns |= {name for name, value in vars(film.movie).items() if old[name] != value}
         if not film.is_new:
             self.updated[film.movie.pk] = film
-        return Done(row.number, "updated", film.movie, film.movie.name, changes)
+        return AppliedRow(row.number, "updated", film.movie, film.movie.name, changes)
 
-    def _set(self, film: Film, fields: Mapping[str, Any]) -> None:
-        """The fields, and what follows from them; and be found by them from now on."""
+    def _set(self, film: PlannedMovie, fields: Mapping[str, Any]) -> None:
+        """Set the fields and those that follow from them, and index the movie by them."""
         movie = film.movie
         self._forget(film)
         try:
@@ -215,7 +215,7 @@ class Films:
         finally:
             self._index(film)
 
-    def _refuse_taken_slug(self, film: Film, fields: Mapping[str, Any]) -> None:
+    def _refuse_taken_slug(self, film: PlannedMovie, fields: Mapping[str, Any]) -> None:
         slug = fields.get("slug")
         if slug in self._by_slug and self._by_slug[slug] is not film:
             raise SlugTaken(slug)
@@ -223,9 +223,9 @@ class Films:
     def _slugs(self, genres: Iterable[GenreKey]) -> list[str]:
         return sorted({self._genres[key].slug for key in genres})
 
-    # --- by what a film is found
+    # --- the indexes
 
-    def _keys(self, film: Film) -> Iterator[tuple[dict[Any, Any], Any]]:
+    def _keys(self, film: PlannedMovie) -> Iterator[tuple[dict[Any, Any], Any]]:
         movie = film.movie
         if movie.slug:
             yield self._by_slug, movie.slug
@@ -233,11 +233,11 @@ class Films:
         if movie.tmdb_id:
             yield self._by_tmdb_id, movie.tmdb_id
 
-    def _index(self, film: Film) -> None:
+    def _index(self, film: PlannedMovie) -> None:
         for index, key in self._keys(film):
             index[key] = film
 
-    def _forget(self, film: Film) -> None:
+    def _forget(self, film: PlannedMovie) -> None:
         for index, key in self._keys(film):
             del index[key]
 
@@ -246,31 +246,32 @@ def _called(movie: Movie) -> str:
     return f"movie {movie.pk}" if movie.pk else "a movie of a row before"
 
 
-def _refusal(row: Row, error: ApiError) -> Refused:
-    """What an endpoint for a single movie would answer, told of the row."""
+def _refusal(row: MovieRow, error: ApiError) -> RefusedRow:
+    """Report the error that the endpoint for a single movie would answer."""
     errors = error.members.get("errors")
-    told = errors if isinstance(errors, list) else [{"field": "body", "message": error.detail}]
+    reported = errors if isinstance(errors, list) else [{"field": "body", "message": error.detail}]
     movie_id = error.members.get("movie_id")
-    return Refused(
+    return refused(
         row.number,
-        [FieldError.model_validate(each) for each in told],
-        movie_id if isinstance(movie_id, int) else None,
+        *(FieldError.model_validate(each) for each in reported),
+        movie_id=movie_id if isinstance(movie_id, int) else None,
     )
 
 
 def _genres_of(movie_ids: Collection[int]) -> dict[int, dict[str, Genre]]:
-    """By movie and slug. A prefetch would make a query set for each movie."""
+    """Return genres by movie and slug. A prefetch would build a query set for each movie."""
     of_them = Movie.genres.through.objects.filter(movie_id__in=movie_ids)
     links = list(of_them.values_list("movie_id", "genre_id"))
     genres = Genre.objects.in_bulk({genre_id for _, genre_id in links})
     found: defaultdict[int, dict[str, Genre]] = defaultdict(dict)
     for movie_id, genre_id in links:
-        if genre := genres.get(genre_id):  # unless somebody has just deleted it
+        if genre := genres.get(genre_id):  # it may have been deleted meanwhile
             found[movie_id][genre.slug] = genre
     return found
 
 
-def _in_lower_case(names: Iterable[str]) -> dict[str, str]:
+def lower_names(names: Iterable[str]) -> dict[str, str]:
+    """Ask Postgres, whose lower case decides which names are the same: Python's differs."""
     with connection.cursor() as cursor:
         cursor.execute(LOWER, [list(set(names))])
         return dict(cursor.fetchall())

@@ -1,4 +1,4 @@
-"""Planned films into the database, in a few statements however many they are."""
+"""Imports of movies: planned in memory, written in a few statements whatever their number."""
 
 from __future__ import annotations
 
@@ -13,10 +13,20 @@ from django.utils import timezone
 
 from cinema.locks import hold_exclusive, retry_on_deadlock
 from movies.errors import broken_constraint
-from movies.importing.plan import Film, Films
-from movies.importing.rows import Done, Refused, Result, Row, checked, refused
-from movies.importing.schemas import MAX_ROWS, ImportedRow, ImportOut, RefusedMovieRow
-from movies.importing.tables import UnusableFile
+from movies.importing.files import RawRow
+from movies.importing.plan import ImportPlan, PlannedMovie
+from movies.importing.schemas import (
+    MAX_ROWS,
+    AppliedRow,
+    ImportedRow,
+    ImportOut,
+    MovieRow,
+    RefusedMovieRow,
+    Result,
+    refused_body,
+    validated,
+)
+from movies.importing.tables import RefusedRow, UnusableFile
 from movies.models import Genre, Movie
 from movies.search.index import index_movies
 from movies.services import UNIQUE_MOVIE
@@ -24,20 +34,20 @@ from movies.services import UNIQUE_MOVIE
 log = logging.getLogger(__name__)
 
 LOCK = "movies.import"
-# In the order of all writers, and without the key: viewers may rate them meanwhile.
+# In the order of all writers, and without the key: viewers may rate the movies meanwhile.
 LOCK_FILMS = """
 SELECT id, xmin::text FROM movies_movie WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
 """
 BATCHES_REMEMBERED = 20
-#: Classes of SQLSTATE by which the database refuses values, and would do so again.
+#: Classes of SQLSTATE that refuse values, and would refuse them again.
 REFUSALS = ("22", "23", "54")
 
 
 def import_list(items: Sequence[object], *, dry_run: bool = False) -> ImportOut:
-    """Bring in the movies of a request, of which a bad one stops no other."""
-    looked_at = [checked(number, item) for number, item in enumerate(items, 1)]
-    results = _bring_in(looked_at, Films() if dry_run else None)
-    done = [each for each in results if isinstance(each, Done)]
+    """Import the movies of a request; a bad one does not stop the others."""
+    rows = [validated(number, item) for number, item in enumerate(items, 1)]
+    results = _import_batch(rows, ImportPlan() if dry_run else None)
+    done = [each for each in results if isinstance(each, AppliedRow)]
     count = Counter(each.outcome for each in done)
     return ImportOut(
         dry_run=dry_run,
@@ -52,34 +62,35 @@ def import_list(items: Sequence[object], *, dry_run: bool = False) -> ImportOut:
         ],
         refused=[
             RefusedMovieRow(
-                row=each.number, reason=each.reason, errors=each.errors, movie_id=each.movie_id
+                row=each.number,
+                reason=each.reason,
+                errors=list(each.errors),
+                movie_id=each.movie_id,
             )
             for each in results
-            if isinstance(each, Refused)
+            if isinstance(each, RefusedRow)
         ],
     )
 
 
-def import_all(
-    items: Iterable[tuple[int, object] | Refused], *, dry_run: bool = False
-) -> Iterator[Result]:
-    """Bring in the rows of a file, each thousand in a transaction; results in their order.
+def import_all(items: Iterable[RawRow], *, dry_run: bool = False) -> Iterator[Result]:
+    """Import the rows of a file, each thousand in a transaction; results come in their order.
 
-    What is thrown while they are read comes after what was read before is written. A dry run
-    remembers the last 20,000 rows: a film that stands further apart seems to be new again.
+    An error of the file is raised after the rows before it are written. A dry run remembers the
+    last 20,000 rows: a movie that an earlier row created seems to be new again.
     """
-    films = Films()
+    plan = ImportPlan()
     for number, batch in enumerate(_batches(items)):
         if number % BATCHES_REMEMBERED == 0:
-            films = Films()
-        yield from _bring_in(batch, films if dry_run else None)
+            plan = ImportPlan()
+        yield from _import_batch(batch, plan if dry_run else None)
 
 
-def _batches(items: Iterable[tuple[int, object] | Refused]) -> Iterator[list[Row | Refused]]:
-    batch: list[Row | Refused] = []
+def _batches(items: Iterable[RawRow]) -> Iterator[list[MovieRow | RefusedRow]]:
+    batch: list[MovieRow | RefusedRow] = []
     try:
         for item in items:
-            batch.append(item if isinstance(item, Refused) else checked(*item))
+            batch.append(item if isinstance(item, RefusedRow) else validated(*item))
             if len(batch) == MAX_ROWS:
                 yield batch
                 batch = []
@@ -89,63 +100,65 @@ def _batches(items: Iterable[tuple[int, object] | Refused]) -> Iterator[list[Row
     yield batch
 
 
-def _bring_in(looked_at: Sequence[Row | Refused], imagined: Films | None) -> list[Result]:
-    """In their order; with `imagined` films nothing is written."""
-    rows = [each for each in looked_at if isinstance(each, Row)]
-    done = iter(plan(rows, imagined) if imagined else import_rows(rows))
-    return [each if isinstance(each, Refused) else next(done) for each in looked_at]
+def _import_batch(
+    batch: Sequence[MovieRow | RefusedRow], dry_plan: ImportPlan | None
+) -> list[Result]:
+    """Return the results in the order of the rows; with `dry_plan` nothing is written."""
+    rows = [each for each in batch if isinstance(each, MovieRow)]
+    done = iter(_plan(rows, dry_plan) if dry_plan else import_rows(rows))
+    return [each if isinstance(each, RefusedRow) else next(done) for each in batch]
 
 
-def plan(rows: Sequence[Row], films: Films) -> list[Result]:
-    """What would become of the rows, written down in `films`, which later rows see. No write."""
-    films.load(rows)
-    return [films.take(row) for row in rows]
+def _plan(rows: Sequence[MovieRow], plan: ImportPlan) -> list[Result]:
+    plan.load(rows)
+    return [plan.apply(row) for row in rows]
 
 
 @retry_on_deadlock
 @transaction.atomic
-def import_rows(rows: Sequence[Row]) -> list[Result]:
-    """Bring in the rows, in one transaction. What the database refuses is refused alone."""
+def import_rows(rows: Sequence[MovieRow]) -> list[Result]:
+    """Import the rows in one transaction; a row that the database refuses is refused alone."""
     if not rows:
         return []
     hold_exclusive(LOCK)
     with connection.cursor() as cursor:
-        # At the commit it would be too late to refuse a single row.
+        # A constraint that is checked at the commit could not refuse a single row.
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-    return _write_or_halve(rows, others_were_faster=False)
+    return _write_or_halve(rows, is_second_try=False)
 
 
-def _write_or_halve(rows: Sequence[Row], *, others_were_faster: bool = True) -> list[Result]:
+def _write_or_halve(rows: Sequence[MovieRow], *, is_second_try: bool = True) -> list[Result]:
     try:
         with transaction.atomic():
             return _write(rows)
     except DatabaseError as error:
         if _sqlstate(error)[:2] not in REFUSALS:
             raise
-        if not others_were_faster:
-            # Most likely somebody has just posted one of them: it is found the next time.
+        if not is_second_try:
+            # Most likely another request has just created a movie: the next plan finds it.
             return _write_or_halve(rows)
         if len(rows) == 1:
             log.warning("row %d refused by the database: %s", rows[0].number, error)
-            return [_refused_by_database(rows[0], error)]
+            return [_refusal(rows[0], error)]
     half = len(rows) // 2
     return [*_write_or_halve(rows[:half]), *_write_or_halve(rows[half:])]
 
 
-def _write(rows: Sequence[Row]) -> list[Result]:
-    """Plan, lock what is to change, and plan again if somebody was faster; rows that change
-    nothing are not even locked.
+def _write(rows: Sequence[MovieRow]) -> list[Result]:
+    """Plan, lock the movies that change, and plan again if one has changed meanwhile.
+
+    Movies that stay as they are are not locked.
     """
     while True:
-        films = Films()
-        results = plan(rows, films)
-        if _lock(films.updated):
-            write(films)
+        plan = ImportPlan()
+        results = _plan(rows, plan)
+        if _lock(plan.updated):
+            write(plan)
             return results
 
 
-def _lock(films: Mapping[int, Film]) -> bool:
-    """Whether the films are still as they were read, now that they are locked."""
+def _lock(films: Mapping[int, PlannedMovie]) -> bool:
+    """Lock the movies; returns whether they are still as they were read."""
     if not films:
         return True
     with connection.cursor() as cursor:
@@ -153,21 +166,21 @@ def _lock(films: Mapping[int, Film]) -> bool:
         return dict(cursor.fetchall()) == {pk: film.version for pk, film in films.items()}
 
 
-def _refused_by_database(row: Row, error: DatabaseError) -> Refused:
+def _refusal(row: MovieRow, error: DatabaseError) -> RefusedRow:
     constraint = broken_constraint(error) if isinstance(error, IntegrityError) else None
     if constraint in UNIQUE_MOVIE:
         why = "Another movie, perhaps a withdrawn one, has its TMDb id, its slug, or its name."
     else:
         why = f"The database does not take it ({constraint or 'a value is out of range'})."
-    return refused(row.number, "body", why)
+    return refused_body(row.number, why)
 
 
 def _sqlstate(error: DatabaseError) -> str:
     return getattr(error.__cause__, "sqlstate", None) or ""
 
 
-# One value of JSON for all rows: arrays of different lengths do not make an array of Postgres, and
-# a parameter for each value costs more than all the rest.
+# One JSON value for all rows: Postgres has no arrays of arrays of different lengths, and a
+# parameter for each value costs more than the rest of the import.
 ROWS = "jsonb_to_recordset(%s::jsonb) AS new"
 INSERT = """
 INSERT INTO movies_movie ({names}) SELECT {names} FROM {rows} ({typed}) RETURNING slug, id
@@ -187,23 +200,23 @@ SELECT wanted.movie_id, genre.id FROM unnest(%s::bigint[], %s::text[]) AS wanted
 JOIN movies_genre AS genre USING (slug)
 ON CONFLICT DO NOTHING
 """
-#: What follows from other columns, or from the write itself.
-FOLLOWING = {"slug", "status", "status_is_manual", "updated_at"}
+#: Columns that follow from other columns, or from the write itself.
+DERIVED = {"slug", "status", "status_is_manual", "updated_at"}
 
 
-def write(films: Films) -> None:
-    """The films as the rows have left them.
+def write(plan: ImportPlan) -> None:
+    """Write the planned movies.
 
-    Changed ones first: a new one may take over a name or an address. Every kind of write begins
-    with movies, as it does for a single one, so that none holds what the other waits for.
+    Changed movies come first: a new one may take over a name or a slug. Movies come before other
+    tables, as in every writer, so that no deadlock is possible.
     """
-    updated = list(films.updated.values())
+    updated = list(plan.updated.values())
     if updated:
         _update([film.movie for film in updated], set().union(*(film.columns for film in updated)))
-    if films.created:
-        _insert([film.movie for film in films.created])
-    _link_genres([*updated, *films.created])
-    index_movies([film.movie.pk for film in (*updated, *films.created)])
+    if plan.created:
+        _insert([film.movie for film in plan.created])
+    _link_genres([*updated, *plan.created])
+    index_movies([film.movie.pk for film in (*updated, *plan.created)])
 
 
 def _insert(movies: Collection[Movie]) -> None:
@@ -222,8 +235,8 @@ def _insert(movies: Collection[Movie]) -> None:
 
 
 def _update(movies: Collection[Movie], columns: Set[str]) -> None:
-    """Write the columns that changed in any of them; the rows are locked, so the others stay."""
-    names = sorted(columns | FOLLOWING)
+    """Write each column that changed in any movie; the rows are locked, so no value is lost."""
+    names = sorted(columns | DERIVED)
     now = timezone.now()
     for movie in movies:
         movie.updated_at = now
@@ -238,15 +251,13 @@ def _typed(names: Iterable[str]) -> str:
     return ", ".join(f"{name} {Movie._meta.get_field(name).db_type(connection)}" for name in names)
 
 
-def _link_genres(films: Iterable[Film]) -> None:
-    """Make the genres that are new, and link and unlink what changed."""
+def _link_genres(films: Iterable[PlannedMovie]) -> None:
+    """Create new genres, and link and unlink the changed ones."""
     gone, wanted = [], []
     new: dict[str, Genre] = {}
     for film in films:
-        gone += [(film.movie.pk, slug) for slug in film.standing_genres.keys() - film.genres.keys()]
-        wanted += [
-            (film.movie.pk, slug) for slug in film.genres.keys() - film.standing_genres.keys()
-        ]
+        gone += [(film.movie.pk, slug) for slug in film.old_genres.keys() - film.genres.keys()]
+        wanted += [(film.movie.pk, slug) for slug in film.genres.keys() - film.old_genres.keys()]
         new |= {genre.slug: genre for genre in film.genres.values() if genre.pk is None}
     if new:
         Genre.objects.bulk_create(

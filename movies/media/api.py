@@ -14,9 +14,8 @@ from movies.media.uploads import accept_file
 from movies.models import Movie
 from movies.schemas import PosterOut, TrailerOut
 
-router = Router()
+router = Router(tags=["Movies"])
 UPLOAD = Limit("THROTTLE_UPLOAD")
-TAGS = ["Movies"]
 
 
 @router.put(
@@ -24,7 +23,6 @@ TAGS = ["Movies"]
     auth=staff,
     throttle=UPLOAD,
     response={200: PosterOut, **problems(401, 403, 404, 413, 422)},
-    tags=TAGS,
 )
 @accept_file(lambda: settings.POSTER_MAX_MB)
 def put_poster(
@@ -37,10 +35,7 @@ def put_poster(
 
 
 @router.delete(
-    "/movies/{int:movie_id}/poster",
-    auth=staff,
-    response={204: None, **problems(401, 403, 404)},
-    tags=TAGS,
+    "/movies/{int:movie_id}/poster", auth=staff, response={204: None, **problems(401, 403, 404)}
 )
 def delete_poster(request: HttpRequest, movie_id: int) -> Status[None]:
     """Take a movie's poster away, uploaded or not."""
@@ -53,7 +48,6 @@ def delete_poster(request: HttpRequest, movie_id: int) -> Status[None]:
     auth=staff,
     throttle=UPLOAD,
     response={200: TrailerOut, **problems(401, 403, 404, 413, 422)},
-    tags=TAGS,
 )
 @accept_file(lambda: settings.TRAILER_MAX_MB)
 def put_trailer(
@@ -66,10 +60,7 @@ def put_trailer(
 
 
 @router.delete(
-    "/movies/{int:movie_id}/trailer",
-    auth=staff,
-    response={204: None, **problems(401, 403, 404)},
-    tags=TAGS,
+    "/movies/{int:movie_id}/trailer", auth=staff, response={204: None, **problems(401, 403, 404)}
 )
 def delete_trailer(request: HttpRequest, movie_id: int) -> Status[None]:
     """Take a movie's trailer away, uploaded or not."""

@@ -1,4 +1,4 @@
-"""The files of posters and trailers in the storage, which may be a disk or a bucket far away."""
+"""Names, addresses and storage of uploaded posters and trailers, on a disk or in a bucket."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ log = logging.getLogger(__name__)
 
 MB = 1024 * 1024
 FOLDERS = ("posters", "trailers")
-#: Names are made from the content: under one of them there is never anything else.
+#: A name is a digest of the content, so the content under a name never changes.
 MEDIA_NAME = re.compile(
     r"(?P<stem>posters/[0-9a-f]{32})-[0-9]{1,5}\.(webp|jpg)|trailers/[0-9a-f]{32}\.(mp4|webm)"
 )
-#: In what a poster is kept, and how its files end.
+#: The formats of posters, and the extensions of their files.
 POSTER_EXTENSIONS = {"webp": "webp", "jpeg": "jpg"}
 CONTENT_TYPES = {
     "webp": "image/webp",
@@ -34,12 +34,16 @@ CONTENT_TYPES = {
     "mp4": "video/mp4",
     "webm": "video/webm",
 }
-#: Held by an upload while it makes a row name its files, and by the clean-up while it deletes.
+#: An upload holds this lock while it writes the row, the clean-up while it deletes files.
 MEDIA_LOCK = "movies.media"
+#: Begins the names of files that are being written.
+UNFINISHED_PREFIX = ".unfinished-"
+NO_POSTER: dict[str, Any] = {"poster_upload": "", "poster_widths": []}
+NO_TRAILER: dict[str, Any] = {"trailer_upload": ""}
 
 
 class MediaFile(File[bytes]):
-    """A file that tells the storage its type: a bucket serves it under that."""
+    """A file with its content type, which a bucket stores and serves."""
 
     def __init__(self, content: IO[bytes], name: str) -> None:
         super().__init__(content, name)
@@ -55,33 +59,33 @@ def content_type(name: str) -> str:
 
 
 def row_key(name: str) -> str | None:
-    """What a movie's column holds for the file of this name; None if the name is not of ours."""
+    """The value of a movie's column for this file; None if no upload can have the name."""
     match = MEDIA_NAME.fullmatch(name)
     return (match["stem"] or name) if match else None
 
 
 def save_missing(files: Mapping[str, IO[bytes]]) -> None:
-    """Save those that are not there yet.
+    """Save the files that do not exist yet.
 
     Raises:
-        StorageAway: The storage is not reached, or full.
+        StorageAway: The storage is unreachable or full.
     """
     try:
         for name, content in files.items():
             if not default_storage.exists(name):
                 saved = default_storage.save(name, MediaFile(content, name))
-                if saved != name:  # someone else was faster with the same content
+                if saved != name:  # another upload saved the same content first
                     default_storage.delete(saved)
     except Exception as error:
-        # Each storage has errors of its own.
+        # Each storage raises its own errors.
         log.exception("an upload could not be saved")
         raise StorageAway from error
 
 
 def poster_url(movie: Movie, width: int | None = None) -> str | None:
-    """The poster that was uploaded, else the address that was given, else None.
+    """The address of the uploaded poster, else the given address, else None.
 
-    An uploaded one at least `width` pixels wide, if it is as wide; without `width` the widest.
+    Of an uploaded poster, the smallest file that is at least `width` pixels wide, else the widest.
     """
     if not movie.poster_upload:
         return movie.poster
@@ -90,7 +94,7 @@ def poster_url(movie: Movie, width: int | None = None) -> str | None:
 
 
 def poster_srcset(movie: Movie) -> dict[str, str] | None:
-    """What `srcset` of a `<source>` takes, by format; None without an uploaded poster."""
+    """The `srcset` of a `<source>` by format; None without an uploaded poster."""
     if not movie.poster_upload:
         return None
     return {
@@ -102,7 +106,7 @@ def poster_srcset(movie: Movie) -> dict[str, str] | None:
 
 
 def trailer_url(movie: Movie) -> str | None:
-    """The trailer that was uploaded, else the address that was given, else None."""
+    """The address of the uploaded trailer, else the given address, else None."""
     return media_url(movie.trailer_upload) if movie.trailer_upload else movie.trailer
 
 
@@ -114,12 +118,27 @@ def _rendition_url(movie: Movie, width: int, extension: str) -> str:
     return media_url(rendition_name(movie.poster_upload, width, extension))
 
 
-#: How the name of a file begins while it is being written.
-UNFINISHED_PREFIX = ".unfinished-"
+def replace_uploads(movie: Movie, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields, and with a new address the columns that remove the upload it replaces.
+
+    The public address of the upload itself is left out: a client that reads a movie and sends it
+    back does not want to replace anything.
+    """
+    changes = dict(fields)
+    for field, current, removal in (
+        ("poster", poster_url, NO_POSTER),
+        ("trailer", trailer_url, NO_TRAILER),
+    ):
+        if field in fields and getattr(movie, f"{field}_upload"):
+            if fields[field] == current(movie):
+                del changes[field]
+            else:
+                changes |= removal
+    return changes
 
 
 class MediaFiles(FileSystemStorage):
-    """Django's, but a file appears whole or not at all, and links lead nowhere outside."""
+    """Writes files atomically, and follows no link out of the folder."""
 
     def _save(self, name: str, content: File[Any]) -> str:
         path = Path(self.path(name))

@@ -1,4 +1,4 @@
-"""What an address that is given by hand does to an upload."""
+"""Posters and trailers: upload, replacement, and the clean-up of unused files."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from movies.media.files import (
     FOLDERS,
     MB,
     MEDIA_LOCK,
+    NO_POSTER,
+    NO_TRAILER,
     UNFINISHED_PREFIX,
     poster_url,
     row_key,
@@ -29,72 +31,110 @@ from movies.media.files import (
     trailer_url,
 )
 from movies.media.images import encode_poster
-from movies.media.mp4 import check_mp4, is_mp4
-from movies.media.webm import check_webm, is_webm
 from movies.models import Movie
+
+#: A file that no movie names is deleted after so long.
+MEDIA_KEPT_S = 3600
+#: The file type of a video is in its first bytes.
+HEAD_BYTES = 256
+MP4_BRANDS = {
+    b"isom", b"iso2", b"iso3", b"iso4", b"iso5", b"iso6", b"iso7", b"iso8", b"iso9",
+    b"mp41", b"mp42", b"avc1", b"M4V ", b"dash", b"MSNV",
+}  # fmt: skip
+#: QuickTime, audio and pictures may name an MP4 brand as compatible.
+NOT_MP4_VIDEO = {b"qt  ", b"M4A ", b"M4B ", b"avif", b"avis", b"heic", b"mif1"}
+EBML, WEBM_DOCTYPE = b"\x1a\x45\xdf\xa3", b"webm"
+#: Uploads wait for one batch at most.
+DELETED_AT_ONCE = 100
 
 
 def set_poster(*, movie_id: int, file: IO[bytes]) -> Movie:
-    """Make the image the movie's poster, in place of an address or of an earlier one.
+    """Store the image as the movie's poster. It replaces an address or an earlier upload.
 
     Raises:
-        MovieNotFound: There is none.
-        FileTooLarge, FileRefused: The file is not an image that can be a poster.
-        StorageAway: It could not be saved.
+        MovieNotFound: No published movie has this id.
+        FileTooLarge, FileRefused: The file cannot be a poster.
+        StorageAway: The storage did not take the files.
     """
-    selectors.get_movie(movie_id)  # before the work that would be for nothing
+    selectors.get_movie(movie_id)  # fail before the expensive work
     _check_size(file, settings.POSTER_MAX_MB)
     poster = encode_poster(file)
     files = {name: io.BytesIO(content) for name, content in poster.files.items()}
     columns = {"poster": None, "poster_upload": poster.stem, "poster_widths": poster.widths}
-    return _name_files(movie_id, files, columns)
+    return _store(movie_id, files, columns)
 
 
 def set_trailer(*, movie_id: int, file: IO[bytes]) -> Movie:
-    """Make the video the movie's trailer, in place of an address or of an earlier one.
+    """Store the video as the movie's trailer. It replaces an address or an earlier upload.
 
     Raises:
-        MovieNotFound: There is none.
-        FileTooLarge, FileRefused: The file is not a whole video.
-        StorageAway: It could not be saved.
+        MovieNotFound: No published movie has this id.
+        FileTooLarge, FileRefused: The file is too large, or neither MP4 nor WebM.
+        StorageAway: The storage did not take the file.
     """
     selectors.get_movie(movie_id)
     _check_size(file, settings.TRAILER_MAX_MB)
-    name = trailer_name(file)
-    return _name_files(movie_id, {name: file}, {"trailer": None, "trailer_upload": name})
+    extension = video_extension(file.read(HEAD_BYTES))
+    if extension is None:
+        raise FileRefused("Send a video: MP4 or WebM.")
+    name = f"trailers/{_digest(file)}.{extension}"
+    return _store(movie_id, {name: file}, {"trailer": None, "trailer_upload": name})
 
 
+@transaction.atomic
 def remove_poster(*, movie_id: int) -> None:
-    """Raises: MovieNotFound, NoPoster: As their names say."""
-    with transaction.atomic():
-        movie = selectors.get_movie(movie_id, for_update=True)
-        if poster_url(movie) is None:
-            raise NoPoster(movie_id)
-        _write(movie, {"poster": None, **NO_POSTER})
+    """Raises: MovieNotFound, NoPoster."""
+    movie = selectors.get_movie(movie_id, for_update=True)
+    if poster_url(movie) is None:
+        raise NoPoster(movie_id)
+    _write(movie, {"poster": None, **NO_POSTER})
 
 
+@transaction.atomic
 def remove_trailer(*, movie_id: int) -> None:
-    """Raises: MovieNotFound, NoTrailer: As their names say."""
-    with transaction.atomic():
-        movie = selectors.get_movie(movie_id, for_update=True)
-        if trailer_url(movie) is None:
-            raise NoTrailer(movie_id)
-        _write(movie, {"trailer": None, **NO_TRAILER})
+    """Raises: MovieNotFound, NoTrailer."""
+    movie = selectors.get_movie(movie_id, for_update=True)
+    if trailer_url(movie) is None:
+        raise NoTrailer(movie_id)
+    _write(movie, {"trailer": None, **NO_TRAILER})
+
+
+def video_extension(head: bytes) -> str | None:
+    """The extension for a video that begins with these bytes: `mp4`, `webm` or None.
+
+    Written here because `puremagic` 1.30 refuses half of the MP4 brands and takes Matroska for
+    WebM, and `filetype` has had no release since 2022.
+    """
+    if head[4:8] == b"ftyp":
+        end = min(int.from_bytes(head[:4], "big"), len(head))
+        major, compatible = head[8:12], {head[at : at + 4] for at in range(16, end, 4)}
+        is_video = major not in NOT_MP4_VIDEO and MP4_BRANDS & {major, *compatible}
+        return "mp4" if is_video else None
+    is_webm = head.startswith(EBML) and WEBM_DOCTYPE in head[:64]
+    return "webm" if is_webm else None
 
 
 def _check_size(file: IO[bytes], limit_mb: int) -> None:
-    """Once more for whoever took the file in by another way than the API."""
+    """Check the size again: the admin site does not use the API's upload handler."""
     if file.seek(0, 2) > limit_mb * MB:
         raise FileTooLarge(limit_mb)
     file.seek(0)
 
 
-def _name_files(movie_id: int, files: Mapping[str, IO[bytes]], columns: dict[str, Any]) -> Movie:
-    """Save the files, then have the row name them. What is named no more is the clean-up's."""
+def _digest(file: IO[bytes]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    file.seek(0)
+    while block := file.read(MB):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _store(movie_id: int, files: Mapping[str, IO[bytes]], columns: Mapping[str, Any]) -> Movie:
+    """Save the files, then name them in the movie's row. The clean-up deletes the replaced ones."""
     save_missing(files)
     with transaction.atomic():
-        # A file of this content that lay there unused may just have been cleaned up. From here
-        # to the commit none can be.
+        # The clean-up may just have deleted an unused file with the same content. While this
+        # transaction holds the lock, it deletes nothing.
         hold_shared(MEDIA_LOCK)
         save_missing(files)
         return _write(selectors.get_movie(movie_id, for_update=True), columns)
@@ -103,82 +143,19 @@ def _name_files(movie_id: int, files: Mapping[str, IO[bytes]], columns: dict[str
 def _write(movie: Movie, columns: Mapping[str, Any]) -> Movie:
     for column, value in columns.items():
         setattr(movie, column, value)
-    # No refresh from TMDb shall bring back what was replaced by hand.
+    # A refresh from TMDb must not restore what staff replaced.
     movie.tmdb_fields = [field for field in movie.tmdb_fields if field not in columns]
     movie.save(update_fields=[*columns, "tmdb_fields", "updated_at"])
     return movie
 
 
-NO_POSTER = {"poster_upload": "", "poster_widths": []}
-NO_TRAILER = {"trailer_upload": ""}
-
-
-def replace_uploads(movie: Movie, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields, with what an address among them does to an upload that stands in its place.
-
-    The address under which the upload is shown changes nothing: who reads a movie and sends it
-    back has not meant to replace anything.
-    """
-    changes = dict(fields)
-    if movie.poster_upload and "poster" in fields:
-        if fields["poster"] == poster_url(movie):
-            del changes["poster"]
-        else:
-            changes |= NO_POSTER
-    if movie.trailer_upload and "trailer" in fields:
-        if fields["trailer"] == trailer_url(movie):
-            del changes["trailer"]
-        else:
-            changes |= NO_TRAILER
-    return changes
-
-
-HEAD_BYTES = 32
-BLOCK_BYTES = 1024 * 1024
-
-
-def trailer_name(file: IO[bytes]) -> str:
-    """The name under which the video is kept: by its content, and what its bytes say it is.
-
-    Raises:
-        FileRefused: It is no MP4 or WebM, or not a whole one.
-    """
-    file.seek(0)
-    head = file.read(HEAD_BYTES)
-    size = file.seek(0, 2)
-    if is_mp4(head):
-        check_mp4(file, size)
-        extension = "mp4"
-    elif is_webm(head):
-        check_webm(file, size)
-        extension = "webm"
-    else:
-        raise FileRefused("Send a video: MP4 or WebM.")
-    return f"trailers/{_digest(file)}.{extension}"
-
-
-def _digest(file: IO[bytes]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    file.seek(0)
-    while block := file.read(BLOCK_BYTES):
-        digest.update(block)
-    return digest.hexdigest()
-
-
-#: Uploads wait for one batch at the most.
-DELETED_AT_ONCE = 100
-
-
 def clean_media(*, now: datetime | None = None) -> int:
-    """Delete the files that no row names and that are older than `MEDIA_KEPT_S`.
+    """Delete files older than `MEDIA_KEPT_S` that no row names; returns how many.
 
-    Younger ones may belong to an upload that is going on, or stand in a page that a viewer has
-    still open. A file that is not named as ours are is never touched.
-
-    Returns:
-        How many were deleted.
+    Younger files may belong to a running upload, or to a page that a viewer has open. Files with
+    names of another form are never deleted.
     """
-    before = (now or timezone.now()) - timedelta(seconds=settings.MEDIA_KEPT_S)
+    before = (now or timezone.now()) - timedelta(seconds=MEDIA_KEPT_S)
     orphans = _orphans(before)
     deleted = 0
     while batch := list(islice(orphans, DELETED_AT_ONCE)):
@@ -187,42 +164,40 @@ def clean_media(*, now: datetime | None = None) -> int:
 
 
 def _orphans(before: datetime) -> Iterator[str]:
-    named = _named(Q())
+    named = _row_keys(Q())
     for folder in FOLDERS:
         try:
             _, names = default_storage.listdir(folder)
         except FileNotFoundError:  # nothing was uploaded yet
             continue
-        for name in (f"{folder}/{name}" for name in names):
-            if _is_ours(name) and row_key(name) not in named and _is_older(name, before):
-                yield name
-
-
-def _is_ours(name: str) -> bool:
-    return row_key(name) is not None or name.partition("/")[2].startswith(UNFINISHED_PREFIX)
+        for name in names:
+            key = row_key(path := f"{folder}/{name}")
+            is_ours = key is not None or name.startswith(UNFINISHED_PREFIX)
+            if is_ours and key not in named and _is_older(path, before):
+                yield path
 
 
 def _is_older(name: str, than: datetime) -> bool:
     try:
         return default_storage.get_modified_time(name) < than
-    except FileNotFoundError:  # it was being written, and has its name by now
+    except FileNotFoundError:  # an unfinished upload that has its final name now
         return False
 
 
-def _named(which: Q) -> set[str]:
-    """What the rows name, withdrawn movies' too: the viewers' histories still show them."""
-    movies = Movie.objects.filter(which).values_list("poster_upload", "trailer_upload")
+def _row_keys(condition: Q) -> set[str]:
+    """The uploads that movies name. Withdrawn movies count: viewers' histories show them."""
+    movies = Movie.objects.filter(condition).values_list("poster_upload", "trailer_upload")
     return {key for keys in movies.iterator() for key in keys if key}
 
 
+@transaction.atomic
 def _delete(names: Sequence[str]) -> int:
-    """Delete those that still no row names; none while an upload is about to name some."""
-    with transaction.atomic():
-        if not try_hold_exclusive(MEDIA_LOCK):
-            return 0
-        keys = [row_key(name) for name in names]
-        named = _named(Q(poster_upload__in=keys) | Q(trailer_upload__in=keys))
-        orphans = [name for name in names if row_key(name) not in named]
-        for name in orphans:
-            default_storage.delete(name)
+    """Delete the files that are still unused, unless an upload holds the lock."""
+    if not try_hold_exclusive(MEDIA_LOCK):
+        return 0
+    keys = [row_key(name) for name in names]
+    named = _row_keys(Q(poster_upload__in=keys) | Q(trailer_upload__in=keys))
+    orphans = [name for name in names if row_key(name) not in named]
+    for name in orphans:
+        default_storage.delete(name)
     return len(orphans)

@@ -1,4 +1,4 @@
-"""How the one file of a request is taken in: counted while it comes, and kept nowhere by name."""
+"""Receive the single file of a request, with a limit on its size."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from ninja.decorators import decorate_view
 from movies.errors import FileRefused, FileTooLarge
 from movies.media.files import MB
 
-#: Beside the file a form has boundaries, headers, and perhaps a few short fields.
+#: The boundaries, headers and short fields of a form beside the file.
 FORM_BYTES = 64 * 1024
 
 
 class SingleFileHandler(FileUploadHandler):
-    """Takes one file of a limited size.
+    """Accepts one file of a limited size.
 
-    Beyond some size it lies in a temporary file that has no name, which the system removes
-    with its last handle: nothing is left over, however the process ends.
+    A large one lies in an unnamed temporary file, which the system removes even after a crash.
     """
 
     def __init__(self, limit_mb: int) -> None:
@@ -39,10 +38,10 @@ class SingleFileHandler(FileUploadHandler):
         boundary: str,
         encoding: str | None = None,
     ) -> None:
-        """Refuse by what the request says of itself, before any of it is kept."""
+        """Refuse a too large request by its Content-Length."""
         if content_length > self.limit_mb * MB + FORM_BYTES:
-            # The server hangs up on who is still sending, and the answer may get lost. So let
-            # the one send on who has mistaken the limit, and not the one who sends gigabytes.
+            # A client that is still sending may miss the answer when the server closes the
+            # connection. So read the rest of a request that exceeds the limit by little.
             if content_length <= 2 * self.limit_mb * MB:
                 while input_data.read(self.chunk_size):
                     pass
@@ -74,9 +73,9 @@ class SingleFileHandler(FileUploadHandler):
 
 
 def accept_file(limit_mb: Callable[[], int]) -> Callable[[Any], Any]:
-    """Let an operation have a file of up to so many megabytes, also one of the method PUT.
+    """Let an operation, also one with the method PUT, receive a file of up to `limit_mb` MB.
 
-    The form is read when the operation asks for its file: after authentication.
+    The form is parsed when the operation asks for the file, after authentication.
     """
 
     def decorate(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
@@ -84,7 +83,7 @@ def accept_file(limit_mb: Callable[[], int]) -> Callable[[Any], Any]:
         def answer(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
             request.upload_handlers = [SingleFileHandler(limit_mb())]
             method = request.method
-            # Django reads forms of no other method: ticket 12635.
+            # Django parses forms of POST requests only: ticket 12635.
             request.method = "POST"
             try:
                 return view(request, *args, **kwargs)

@@ -9,12 +9,11 @@ from movies.programme import calendar, feed, structured_data
 from movies.programme.document import build_programme, programme_response, skip_parameter_parsing
 from movies.programme.selectors import ProgrammeFilters, ProgrammeOut, ProgrammeQuery
 
-router = Router()
-TAGS = ["Programme"]
+router = Router(tags=["Programme"])
 
 
 def _answers(content_type: str, example: object) -> dict[str, Any]:
-    """What the OpenAPI document says of an answer that is not plain JSON."""
+    """The OpenAPI entry of a response that is not plain JSON."""
     kind = "string" if isinstance(example, str) else "object"
     schema = {"type": kind, "examples": [example]}
     content = {content_type.partition(";")[0]: {"schema": schema}}
@@ -28,25 +27,21 @@ STRUCTURED_DATA = _answers(
 FEED = _answers(feed.Feed.content_type, '<feed xmlns="http://www.w3.org/2005/Atom">…</feed>')
 
 
-@router.get(
-    "/programme", response={200: ProgrammeOut, **problems(422, 503)}, tags=TAGS, by_alias=True
-)
+@router.get("/programme", response={200: ProgrammeOut, **problems(422, 503)}, by_alias=True)
 @decorate_view(skip_parameter_parsing(build_programme))
 def get_programme(request: HttpRequest, filters: Query[ProgrammeFilters]) -> HttpResponse:
     """The programme by day. The small hours belong to the evening before."""
     return programme_response(build_programme, ProgrammeQuery.of(filters))
 
 
-@router.get("/programme.ics", response=problems(422, 503), tags=TAGS, openapi_extra=CALENDAR)
+@router.get("/programme.ics", response=problems(422, 503), openapi_extra=CALENDAR)
 @decorate_view(skip_parameter_parsing(calendar.build_calendar))
 def get_calendar(request: HttpRequest, filters: Query[ProgrammeFilters]) -> HttpResponse:
     """The programme as iCalendar. Subscribe with `days`, say of a `hall` or a `tag`."""
     return programme_response(calendar.build_calendar, ProgrammeQuery.of(filters))
 
 
-@router.get(
-    "/programme.jsonld", response=problems(422, 503), tags=TAGS, openapi_extra=STRUCTURED_DATA
-)
+@router.get("/programme.jsonld", response=problems(422, 503), openapi_extra=STRUCTURED_DATA)
 @decorate_view(skip_parameter_parsing(structured_data.build_structured_data))
 def get_structured_data(request: HttpRequest, filters: Query[ProgrammeFilters]) -> HttpResponse:
     """The programme as JSON-LD of schema.org. Safe to put into a page as it is."""
@@ -54,10 +49,7 @@ def get_structured_data(request: HttpRequest, filters: Query[ProgrammeFilters]) 
 
 
 @router.get(
-    "/movies/{int:movie_id}/programme.ics",
-    response=problems(404, 503),
-    tags=TAGS,
-    openapi_extra=CALENDAR,
+    "/movies/{int:movie_id}/programme.ics", response=problems(404, 503), openapi_extra=CALENDAR
 )
 def get_movie_calendar(request: HttpRequest, movie_id: int) -> HttpResponse:
     """A movie's screenings of the next three months as iCalendar."""
@@ -67,7 +59,6 @@ def get_movie_calendar(request: HttpRequest, movie_id: int) -> HttpResponse:
 @router.get(
     "/movies/{int:movie_id}/programme.jsonld",
     response=problems(404, 503),
-    tags=TAGS,
     openapi_extra=STRUCTURED_DATA,
 )
 def get_movie_structured_data(request: HttpRequest, movie_id: int) -> HttpResponse:
@@ -76,7 +67,7 @@ def get_movie_structured_data(request: HttpRequest, movie_id: int) -> HttpRespon
     return programme_response(build, ProgrammeQuery.of_movie(movie_id))
 
 
-@router.get("/movies/feed.atom", response=problems(503), tags=TAGS, openapi_extra=FEED)
+@router.get("/movies/feed.atom", response=problems(503), openapi_extra=FEED)
 def get_feed(request: HttpRequest) -> HttpResponse:
     """The movies that were announced last, as an Atom feed."""
     return feed.feed_response()

@@ -1,4 +1,8 @@
-"""The programme as iCalendar (RFC 5545, RFC 7986): for calendars that subscribe to it."""
+"""The programme as iCalendar (RFC 5545, RFC 7986), for calendars that subscribe to it.
+
+The VTIMEZONE (RFC 5545, 3.6.5) is written here because `icalendar` gives the onset of summer time
+as the clock shows it afterwards, while the RFC wants it as the clock would have shown it before.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +40,7 @@ from movies.selectors import get_movie
 
 CONTENT_TYPE = "text/calendar; charset=utf-8"
 FILE_NAME = "programme.ics"
-#: How often a calendar should ask again; it is answered by 304 as a rule.
+#: How often a calendar should ask again.
 REFRESHED_EVERY = timedelta(hours=1)
 
 _ESCAPES: dict[int, str | None] = {
@@ -46,7 +50,7 @@ _ESCAPES: dict[int, str | None] = {
 
 
 class EscapedText(vText):
-    r"""RFC 5545, 3.3.11. The library's own takes each `\N` for a line end, as in `C:\News`."""
+    r"""RFC 5545, 3.3.11. The library's class takes each `\N` for a line end, as in `C:\News`."""
 
     def to_ical(self) -> bytes:
         return self.replace("\r\n", "\n").translate(_ESCAPES).encode()
@@ -54,7 +58,7 @@ class EscapedText(vText):
 
 @dataclass(frozen=True)
 class Event:
-    """All that a calendar is told of a screening; the times are in UTC."""
+    """What a calendar shows of a screening; the times are in UTC."""
 
     uid: str
     sequence: int
@@ -87,11 +91,7 @@ def _languages(query: ProgrammeQuery) -> Iterator[str]:
 
 
 def build_movie_calendar(query: ProgrammeQuery, snapshot: Snapshot) -> Document:
-    """The calendar of `query.movie_id`.
-
-    Raises:
-        MovieNotFound: No movie has this id, or it was withdrawn.
-    """
+    """Raises: MovieNotFound: No published movie has the id `query.movie_id`."""
     assert query.movie_id is not None
     return _calendar([get_movie(query.movie_id).name], query, list_programme_screenings(query))
 
@@ -109,7 +109,7 @@ def _calendar(
     calendar.add("X-WR-TIMEZONE", zone.key)
     calendar.add("REFRESH-INTERVAL", REFRESHED_EVERY, parameters={"VALUE": "DURATION"})
     calendar["X-PUBLISHED-TTL"] = EscapedText("PT1H")
-    # Also without any event: RFC 5545 wants at least one component.
+    # RFC 5545 wants at least one component, even without events.
     calendar.add_component(vtimezone(zone, query.first.year, query.last.year + 1))
     head, *end = calendar.to_ical().rpartition(b"END:VCALENDAR")
     events = (_rendered(_event(screening, zone)) for screening in screenings)
@@ -154,18 +154,18 @@ def _description(screening: Screening, movie: Movie) -> str:
 
 @lru_cache(maxsize=4096)
 def _rendered(event: Event) -> bytes:
-    """The event's lines. Most events are the same in the next snapshot, and this is slow."""
+    """The event's lines. They are cached: most events stay the same, and this is slow."""
     component = icalendar.Event()
     component["UID"] = EscapedText(event.uid)
     component["SEQUENCE"] = vInt(event.sequence)
-    # Without a METHOD both say when the event was last changed (RFC 5545, 3.8.7.2).
+    # Without a METHOD both are the time of the last change (RFC 5545, 3.8.7.2).
     component["DTSTAMP"] = component["LAST-MODIFIED"] = vDatetime(event.changed_at.astimezone(UTC))
     component["DTSTART"], component["DTEND"] = _times(event)
     component["SUMMARY"] = EscapedText(event.summary)
     component["LOCATION"] = EscapedText(event.location)
     component["DESCRIPTION"] = EscapedText(event.description)
     component["STATUS"] = EscapedText("CANCELLED" if event.is_cancelled else "CONFIRMED")
-    # Who subscribes to a programme is not busy all evening.
+    # A subscription must not mark the viewer as busy.
     component["TRANSP"] = EscapedText("TRANSPARENT")
     if event.url:
         component["URL"] = vUri(iri_to_uri(event.url))
@@ -176,31 +176,30 @@ def _rendered(event: Event) -> bytes:
 
 
 def _folded(line: str) -> bytes:
-    """The line in pieces of at most 75 octets (RFC 5545, 3.1), each character in one of them.
+    """Fold the line into pieces of at most 75 octets (RFC 5545, 3.1), between characters.
 
-    The library goes character by character: half of the time of a calendar.
+    The library's version takes half of the time of a calendar.
     """
     octets, pieces, start, room = line.encode(), [], 0, 75
     while len(octets) - start > room:
         end = start + room
         while octets[end] & 0xC0 == 0x80:  # within a character
             end -= 1
-        if _backslashes(octets[start:end]) % 2:  # within an escape: some readers need it whole
+        if _trailing_backslashes(octets[start:end]) % 2:  # within an escape sequence
             end -= 1
         pieces.append(octets[start:end])
         start, room = end, 74  # a space begins the next piece
     return b"\r\n ".join([*pieces, octets[start:]]) + b"\r\n"
 
 
-def _backslashes(octets: bytes) -> int:
-    """How many there are at its end."""
+def _trailing_backslashes(octets: bytes) -> int:
     return len(octets) - len(octets.rstrip(b"\\"))
 
 
 def _times(event: Event) -> Sequence[vDatetime]:
-    """Start and end by the cinema's clock; in UTC if the clock shows one of them twice.
+    """Start and end in local time; in UTC if the clock repeats one of them.
 
-    It would mean the first one (RFC 5545, 3.3.5), but not every calendar knows.
+    A repeated time means the first one (RFC 5545, 3.3.5), but not every calendar follows that.
     """
     in_utc = event.starts_at, event.ends_at
     local = [moment.astimezone(event.zone) for moment in in_utc]
@@ -214,7 +213,7 @@ def _is_doubled(moment: datetime) -> bool:
 
 
 def _local_time(moment: datetime, zone: ZoneInfo) -> vDatetime:
-    """With the zone under the name that its VTIMEZONE has; the library might take a synonym."""
+    """The local time with the zone's name in its VTIMEZONE; the library may use a synonym."""
     time = vDatetime(moment.replace(tzinfo=None))
     time.params["TZID"] = zone.key
     return time
@@ -226,14 +225,14 @@ WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 
 @lru_cache(maxsize=64)
 def vtimezone(zone: ZoneInfo, first_year: int, last_year: int) -> Timezone:
-    """The zone as it is in these years: by yearly rules where it keeps to such, else by dates.
+    """The zone in these years, by yearly rules where possible, else by dates.
 
-    All calendars understand yearly rules, some nothing else.
+    All calendars understand yearly rules; some understand nothing else.
     """
     component = Timezone()
     component.add("TZID", zone.key)
     onsets: dict[tuple[timedelta, timedelta], list[datetime]] = defaultdict(list)
-    # A year ahead, so that each moment of the first year has an onset before it.
+    # Start a year earlier, so that each moment of the first year has an onset before it.
     for before, moment in _changes(zone, first_year - 1, last_year):
         onsets[before, _offset(zone, moment)].append((moment + before).replace(tzinfo=None))
     start = datetime(first_year - 1, 1, 1, tzinfo=UTC)
@@ -261,7 +260,7 @@ def _observance(
 
 
 def _yearly_rule(moments: Sequence[datetime]) -> vRecur | None:
-    """Such as "each year, the last Sunday of March", if that is true of all the moments."""
+    """A rule such as "each year, the last Sunday of March", if all moments follow it."""
     first = moments[0]
     if {(m.month, m.weekday(), m.time()) for m in moments} != {
         (first.month, first.weekday(), first.time())
@@ -282,7 +281,7 @@ def _week_from_the_end(moment: datetime) -> int:
 def _changes(
     zone: ZoneInfo, first_year: int, last_year: int
 ) -> Iterator[tuple[timedelta, datetime]]:
-    """Each moment at which the clock is changed, in UTC, and the offset that it had before."""
+    """Each moment (UTC) at which the offset changes, with the offset before."""
     day = datetime(first_year, 1, 1, tzinfo=UTC)
     while day.year <= last_year:
         before = _offset(zone, day)
@@ -292,7 +291,7 @@ def _changes(
 
 
 def _change_within(zone: ZoneInfo, day: datetime) -> int:
-    """The first second of this day by UTC with another offset than its beginning."""
+    """The first second of this UTC day whose offset differs from that of its beginning."""
     return bisect_left(
         range(24 * 3600),
         True,

@@ -1,4 +1,4 @@
-"""The programme as bytes: what runs when, by the cinema's own days."""
+"""The programme as JSON, by cinema days, and the responses that serve its documents."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ def _with_screenings(movie: bytes, screenings: list[Screening]) -> orjson.Fragme
 
 
 def _shown(screening: Screening) -> bytes:
-    """As the API shows it, without validating what the database vouches for: twice as fast."""
+    """The screening as the API shows it; without validation it is twice as fast."""
     fields = {name: getattr(screening, name) for name in ScreeningOut.model_fields}
     fields["hall"] = screening.hall.name
     return ScreeningOut.model_construct(**fields).model_dump_json().encode()
 
 
 def coming_up(query: ProgrammeQuery) -> list[Movie]:
-    """A movie without a screening has no hall, tag or subtitles: a filter by these leaves none."""
+    """Movies that are coming up; none with a filter that only screenings can match."""
     if query.hall is not None or query.tags or query.subtitles is not None:
         return []
     if query.status not in (None, Movie.Status.COMING_UP):

@@ -1,4 +1,4 @@
-"""A feed of newly announced movies: Atom 1.0 (RFC 4287)."""
+"""An Atom feed (RFC 4287) of newly announced movies."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from movies.programme.texts import credit, plain
 
 PATH = "/api/v1/movies/feed.atom"
 LENGTH = 50
-#: A cinema that has announced nothing has not changed since.
+#: The date of a feed without entries.
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Feed(Atom1Feed):
     def latest_post_date(self) -> datetime:
-        """Without entries, Django says now: each time other bytes."""
+        """A constant without entries, where Django would give the present time."""
         return super().latest_post_date() if self.items else NEVER
 
 
@@ -34,7 +34,7 @@ def feed_response() -> HttpResponse:
 
 
 def build_feed(snapshot: Snapshot) -> Document:
-    """The movies that were announced last, without those that have finished."""
+    """The latest announced movies, without those whose run has finished."""
     feed = Feed(
         title=plain(f"{settings.CINEMA_NAME}: new films"),
         link=absolute_url("/"),
@@ -44,7 +44,7 @@ def build_feed(snapshot: Snapshot) -> Document:
         feed_url=absolute_url(PATH),
         feed_guid=absolute_url(PATH),
     )
-    # By naming them, as an index has them: nearly all movies of an old cinema have finished.
+    # Statuses are listed, so that an index serves: nearly all movies of an old cinema are finished.
     current = (Movie.Status.COMING_UP, Movie.Status.STARTING, Movie.Status.RUNNING)
     movies = Movie.objects.published().filter(status__in=current).order_by("-created_at", "-id")
     for movie in movies.prefetch_related("genres")[:LENGTH]:
@@ -61,7 +61,7 @@ def build_feed(snapshot: Snapshot) -> Document:
 
 
 def _unique_id(movie: Movie) -> str:
-    """The same for good, also when the server moves to another address."""
+    """A permanent id that does not depend on the server's address."""
     return uuid5(NAMESPACE_URL, f"{movie.created_at.isoformat()}/movies/{movie.pk}").urn
 
 

@@ -1,4 +1,4 @@
-"""Which part of the programme is asked for, and the screenings in it."""
+"""The parameters of the programme, and the screenings that they select."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from movies.screenings.selectors import accessibility_filter, halls_named
 from movies.types import Status
 
 DEFAULT_DAYS = 7
-#: What a calendar gets that subscribes through the cinema's page.
+#: The days in the calendar that the cinema's page links to.
 SUBSCRIBED_DAYS = 28
 
 
 @dataclass(frozen=True)
 class ProgrammeQuery:
-    """Which part of the programme; days are the cinema's, both ends included."""
+    """The parameters of a programme with defaults filled in; `last` is included."""
 
     first: date
     last: date
@@ -60,7 +60,7 @@ class ProgrammeQuery:
             genre=filters.genre,
             language=filters.language,
             subtitles=filters.subtitles,
-            # In one order, so that the same question finds the same kept document.
+            # Sorted, so that equal questions have equal cache keys.
             understands=tuple(sorted({*filters.understands})),
             tags=tuple(sorted({*filters.tag})),
             movie_id=filters.movie_id,
@@ -75,18 +75,18 @@ class ProgrammeQuery:
 
     @classmethod
     def of_movie(cls, movie_id: int) -> ProgrammeQuery:
-        """All of a movie's screenings from today on, as far ahead as one can ask."""
+        """All screenings of a movie from today on, for as many days as possible."""
         return replace(cls.of_days(MAX_DAYS), movie_id=movie_id)
 
     def is_linked(self) -> bool:
-        """Whether the cinema's own page leads to it."""
+        """Whether the cinema's page links to it."""
         days = (self.last - self.first).days + 1
         return days in (DEFAULT_DAYS, SUBSCRIBED_DAYS) and self == self.of_days(days)
 
 
 def list_programme_screenings(query: ProgrammeQuery) -> list[Screening]:
     """Three queries: the screenings with their halls, in order; the movies; the movies' genres."""
-    # A join would make a movie anew for each of its screenings: half the time of a programme.
+    # A join would build a movie for each of its screenings, in half the time of a programme.
     movies = Movie.objects.prefetch_related("genres")
     screenings = (
         Screening.objects.filter(

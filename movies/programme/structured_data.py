@@ -1,4 +1,4 @@
-"""The programme as JSON-LD in the vocabulary of schema.org: for search engines."""
+"""The programme as JSON-LD in the vocabulary of schema.org, for search engines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from movies.selectors import get_movie
 
 CONTENT_TYPE = "application/ld+json"
 
-#: The tags that say how a film comes to the screen.
+#: The tags that name a projection format.
 VIDEO_FORMATS = {
     tag.lower(): tag
     for tag in (
@@ -38,11 +38,7 @@ def build_structured_data(query: ProgrammeQuery, snapshot: Snapshot) -> Document
 
 
 def build_movie_structured_data(query: ProgrammeQuery, snapshot: Snapshot) -> Document:
-    """The movie `query.movie_id` and its screenings.
-
-    Raises:
-        MovieNotFound: No movie has this id, or it was withdrawn.
-    """
+    """Raises: MovieNotFound: No published movie has the id `query.movie_id`."""
     assert query.movie_id is not None
     return _document([get_movie(query.movie_id)], list_programme_screenings(query), snapshot)
 
@@ -59,7 +55,7 @@ def _document(
 
 
 def _safe_in_html(body: bytes) -> bytes:
-    """So that no text in it can end the `<script>` that it stands in."""
+    """Escape the characters that could end the enclosing `<script>`."""
     for character, escaped in ((b"<", b"\\u003c"), (b">", b"\\u003e"), (b"&", b"\\u0026")):
         body = body.replace(character, escaped)
     return body
@@ -116,7 +112,7 @@ def _event(screening: Screening, movie: Node, theater: Node) -> Node:
             "endDate": timezone.localtime(screening.ends_at),
             "eventStatus": f"https://schema.org/{status}",
             "eventAttendanceMode": "https://schema.org/OfflineEventAttendanceMode",
-            # In full each time: some readers do not follow an @id.
+            # Repeated, as some readers do not follow an @id.
             "location": theater,
             "workPresented": {key: movie[key] for key in ("@type", "@id", "name")},
             "inLanguage": canonical_tag_or_none(screening.spoken_language),
@@ -140,5 +136,5 @@ def _offer(screening: Screening) -> Node | None:
 
 
 def _known(node: Node) -> Node:
-    """The node without what is not known."""
+    """The node without empty values."""
     return {key: value for key, value in node.items() if value}

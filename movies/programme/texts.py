@@ -1,4 +1,4 @@
-"""What calendars, search engines and feeds are told in words."""
+"""Texts about screenings and the cinema for calendars, search engines and feeds."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from movies.languages import language_name
 from movies.models import Movie, Screening
 from movies.tmdb.provenance import ATTRIBUTION
 
-#: Characters that neither iCalendar nor XML can hold, and line ends that only some readers take
-#: for such. The API lets none of these in; an import by SQL may.
+#: Replacements for characters that iCalendar or XML cannot contain, and for unusual line ends. The
+#: API accepts none of them, but rows written by SQL may contain them.
 UNFIT: dict[int, str | None] = {
     **{code: None for code in range(0xA0) if unicodedata.category(chr(code)) == "Cc"},
     **dict.fromkeys((0x0D, 0x85, 0x2028, 0x2029), "\n"),
@@ -24,12 +24,12 @@ UNFIT: dict[int, str | None] = {
 
 
 def plain(text: str) -> str:
-    """The text without what cannot be shown, one kind of line ends."""
+    """The text without unfit characters, with one kind of line ends."""
     return text.replace("\r\n", "\n").translate(UNFIT)
 
 
 def describe_version(screening: Screening) -> str:
-    """As in "Subtitled, French, English subtitles"."""
+    """A description such as "Subtitled, French, English subtitles"."""
     words = [
         screening.version.capitalize(),
         language_name(screening.spoken_language) if screening.spoken_language else "",
@@ -39,25 +39,25 @@ def describe_version(screening: Screening) -> str:
 
 
 def credit(movie: Movie) -> str:
-    """Whom to credit for what is told of the movie; empty if nobody."""
+    """The attribution that the movie's data require, or an empty text."""
     return ATTRIBUTION if movie.tmdb_fields else ""
 
 
 def credits_of(movie_ids: Collection[int]) -> str:
-    """Whom to credit for what is told of these movies; empty if nobody."""
+    """The attribution that the data of these movies require, or an empty text."""
     is_theirs = Movie.objects.filter(pk__in=movie_ids).exclude(tmdb_fields=[]).exists()
     return ATTRIBUTION if is_theirs else ""
 
 
 def address_line() -> str:
-    """Where one goes: the name, and the address as far as it is set."""
+    """The cinema's name and address."""
     city = f"{settings.CINEMA_POSTAL_CODE} {settings.CINEMA_CITY}".strip()
     parts = [settings.CINEMA_NAME, settings.CINEMA_STREET, city]
     return ", ".join(part for part in parts if part)
 
 
 def movie_theater() -> dict[str, object]:
-    """The cinema as schema.org has it. Search engines show no event without an address."""
+    """The cinema as a node of schema.org. Search engines show no event without an address."""
     address = {
         "streetAddress": settings.CINEMA_STREET,
         "postalCode": settings.CINEMA_POSTAL_CODE,

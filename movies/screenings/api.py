@@ -24,23 +24,11 @@ from movies.screenings.schemas import (
     ScreeningPatternIn,
 )
 
-router = Router()
-TAGS = ["Programme"]
-#: What becomes of many screenings at once.
-PLACED = {
-    200: PlacedOut,
-    201: PlacedOut,
-    409: HallsTakenProblem,
-    **problems(401, 403, 404, 422),
-}
+router = Router(tags=["Programme"])
+PLACED = {200: PlacedOut, 201: PlacedOut, 409: HallsTakenProblem, **problems(401, 403, 404, 422)}
 
 
-@router.get(
-    "/screenings",
-    auth=anyone,
-    response={200: list[ScreeningOut], **problems(401, 422)},
-    tags=TAGS,
-)
+@router.get("/screenings", auth=anyone, response={200: list[ScreeningOut], **problems(401, 422)})
 @public_by_reader
 @paginate(Paginated)
 def list_screenings(request: HttpRequest, filters: Query[ScreeningFilters]) -> QuerySet[Screening]:
@@ -52,37 +40,26 @@ def list_screenings(request: HttpRequest, filters: Query[ScreeningFilters]) -> Q
     "/screenings",
     auth=staff,
     response={201: ScreeningOut, 409: HallTakenProblem, **problems(401, 403, 404, 422)},
-    tags=TAGS,
 )
 @editable
 def create_screening(
     request: HttpRequest, payload: ScreeningIn, response: HttpResponse
 ) -> Status[Screening]:
     """Post a screening. A hall is made on its first use."""
-    screening = services.create_screening(fields=payload.model_dump(exclude_unset=True))
+    screening = services.create_screening(screening=payload)
     response["Location"] = f"/api/v1/screenings/{screening.pk}"
     show_edit(response, screening.updated_at)
     return Status(201, screening)
 
 
-@router.post(
-    "/screenings/bulk",
-    auth=staff,
-    response=PLACED,
-    tags=TAGS,
-)
+@router.post("/screenings/bulk", auth=staff, response=PLACED)
 def post_pattern(request: HttpRequest, payload: ScreeningPatternIn) -> Status[Placed]:
     """Post screenings by pattern, all or none. 200: nothing was written, as in a dry run."""
     placed = batches.post_pattern(pattern=payload)
     return Status(201 if placed.is_written else 200, placed)
 
 
-@router.post(
-    "/screenings/copy",
-    auth=staff,
-    response=PLACED,
-    tags=TAGS,
-)
+@router.post("/screenings/copy", auth=staff, response=PLACED)
 def copy_screenings(request: HttpRequest, payload: ScreeningCopyIn) -> Status[Placed]:
     """Copy days to other days, all or none. 200: nothing was written, as in a dry run."""
     placed = batches.copy_screenings(order=payload)
@@ -93,7 +70,6 @@ def copy_screenings(request: HttpRequest, payload: ScreeningCopyIn) -> Status[Pl
     "/screenings/{int:screening_id}",
     auth=anyone,
     response={200: ScreeningOut, **problems(401, 404)},
-    tags=TAGS,
 )
 @public_by_reader
 @editable
@@ -108,7 +84,6 @@ def get_screening(request: HttpRequest, screening_id: int, response: HttpRespons
     "/screenings/{int:screening_id}",
     auth=staff,
     response={200: ScreeningOut, 409: HallTakenProblem, **problems(401, 403, 404, 412, 422)},
-    tags=TAGS,
 )
 @editable
 def update_screening(
@@ -119,9 +94,8 @@ def update_screening(
     if_match: IfMatch = None,
 ) -> Screening:
     """Change a screening. A new start without an end keeps the length."""
-    fields = payload.model_dump(exclude_unset=True)
     screening = services.update_screening(
-        screening_id=screening_id, fields=fields, if_match=if_match
+        screening_id=screening_id, changes=payload, if_match=if_match
     )
     show_edit(response, screening.updated_at)
     return screening
@@ -131,7 +105,6 @@ def update_screening(
     "/screenings/{int:screening_id}",
     auth=staff,
     response={204: None, **problems(401, 403, 404, 412)},
-    tags=TAGS,
 )
 def delete_screening(
     request: HttpRequest, screening_id: int, if_match: IfMatch = None

@@ -1,4 +1,4 @@
-"""Copies of whole days: what ran in one week runs in another, at the same times by the clock."""
+"""Many screenings at once: copies of whole days, and weekly patterns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 
 from cinema.errors import Unprocessable
 from cinema.locks import retry_on_deadlock
-from movies.days import ONE_DAY, ClockChange, cinema_day, clock_reading, local_time, moment_of
+from movies.days import ONE_DAY, cinema_day, clock_reading, local_time, moment_of
 from movies.errors import (
     DatesReversed,
     EndsAtUnknown,
@@ -21,51 +21,75 @@ from movies.errors import (
 )
 from movies.models import MAX_SCREENING_LENGTH, Movie, Screening
 from movies.screenings import selectors
-from movies.screenings.schemas import WEEKDAYS, BatchRules, ScreeningCopyIn, ScreeningPatternIn
+from movies.screenings.schemas import (
+    WEEKDAYS,
+    BatchRules,
+    ClockNoteOut,
+    ScreeningCopyIn,
+    ScreeningPatternIn,
+    UnplacedOut,
+    UnplacedReason,
+)
 from movies.screenings.selectors import lock_hall, lock_halls, lock_movies
-from movies.screenings.services import Division, Unplaced, WantedScreening, split_by_collision
+from movies.screenings.services import WantedScreening, split_by_collision
 from movies.search.index import index_movies
 
-#: At once: a month of a large house.
+#: A month of a large cinema.
 MAX_COPIED = 5_000
+MAX_POSTED = 500
+#: Writers that lock as `selectors` describes cannot collide here; `psql` can.
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The result of a batch. After a dry run the screenings have no ids."""
+
+    created: list[Screening]
+    left_out: list[UnplacedOut]
+    clock_changes: list[ClockNoteOut]
+    dry_run: bool
+
+    @property
+    def is_written(self) -> bool:
+        return bool(self.created) and not self.dry_run
 
 
 @retry_on_deadlock
 @transaction.atomic
 def copy_screenings(*, order: ScreeningCopyIn) -> Placed:
-    """Post the screenings of some days once more, so many days later or earlier.
+    """Copy the screenings of some days to other days.
 
-    Days are the cinema's own, times stay what the clock shows, lengths are real time. A copy is
+    Days are cinema days, times keep what the clock shows, lengths are real time. A copy is
     scheduled, or hidden like its source.
 
     Raises:
         NothingToCopy: There is no such screening on those days.
-        HallsTaken: Something is in the way of at least one copy, and nothing was written.
+        HallsTaken: A copy collides, and nothing was written.
         Unprocessable: There are too many.
     """
-    source = _source(order)
-    movies = lock_movies(screening.movie_id for screening in source)
-    halls = lock_halls(screening.hall_id for screening in source)
+    sources = _screenings_to_copy(order)
+    movies = lock_movies(screening.movie_id for screening in sources)
+    halls = lock_halls(screening.hall_id for screening in sources)
     wanted: list[WantedScreening] = []
-    left_out: list[Unplaced] = []
-    for screening in source:
-        if screening.movie_id not in movies or screening.hall_id not in halls:
+    left_out: list[UnplacedOut] = []
+    for source in sources:
+        if source.movie_id not in movies or source.hall_id not in halls:
             continue  # deleted since, with all its screenings
-        screening.movie, screening.hall = movies[screening.movie_id], halls[screening.hall_id]
-        copy = _copy(screening, order)
-        if reason := _reason_not_to(screening, cinema_day(copy.screening.starts_at), order):
-            left_out.append(Unplaced.of(copy, reason))
+        source.movie, source.hall = movies[source.movie_id], halls[source.hall_id]
+        copy = _copy(source, order)
+        if reason := _reason_not_to_copy(source, cinema_day(copy.screening.starts_at), order):
+            left_out.append(copy.unplaced(reason))
         else:
             wanted.append(copy)
     return place_screenings(wanted, order, left_out)
 
 
-def _source(order: ScreeningCopyIn) -> list[Screening]:
-    found = list(
-        selectors.list_screenings_of_days(
-            order.from_, order.days, hall=order.hall, movie_id=order.movie_id
-        )[: MAX_COPIED + 1]
+def _screenings_to_copy(order: ScreeningCopyIn) -> list[Screening]:
+    screenings = selectors.list_screenings_of_days(
+        order.from_, order.days, hall=order.hall, movie_id=order.movie_id
     )
+    found = list(screenings[: MAX_COPIED + 1])
     if not found:
         raise NothingToCopy(order.from_, order.days)
     if len(found) > MAX_COPIED:
@@ -80,7 +104,7 @@ def _copy(source: Screening, order: ScreeningCopyIn) -> WantedScreening:
     fold = 1 if order.doubled_hour == "second" else local.fold
     reading = clock_reading(day, local.time().replace(fold=fold))
     starts_at, change = moment_of(reading)
-    hidden = source.state == Screening.State.HIDDEN
+    is_hidden = source.state == Screening.State.HIDDEN
     copy = Screening(
         movie=source.movie,
         hall=source.hall,
@@ -91,12 +115,14 @@ def _copy(source: Screening, order: ScreeningCopyIn) -> WantedScreening:
         subtitles=source.subtitles,
         tags=source.tags,
         booking_url=source.booking_url if order.with_booking_urls else None,
-        state=Screening.State.HIDDEN if hidden else Screening.State.SCHEDULED,
+        state=Screening.State.HIDDEN if is_hidden else Screening.State.SCHEDULED,
     )
     return WantedScreening(copy, reading, change, source)
 
 
-def _reason_not_to(source: Screening, day: date, order: ScreeningCopyIn) -> str | None:
+def _reason_not_to_copy(
+    source: Screening, day: date, order: ScreeningCopyIn
+) -> UnplacedReason | None:
     movie = source.movie
     if movie.withdrawn_at:
         return "movie-withdrawn"
@@ -108,20 +134,17 @@ def _reason_not_to(source: Screening, day: date, order: ScreeningCopyIn) -> str 
     return None
 
 
-MAX_POSTED = 500
-
-
 @retry_on_deadlock
 @transaction.atomic
 def post_pattern(*, pattern: ScreeningPatternIn) -> Placed:
     """Post a movie in one hall on each of the days at each of the times.
 
-    Days are the cinema's own: 00:30 is in the night that follows. Times are what the clock shows.
+    Days are cinema days: 00:30 is in the night that follows. Times are what the clock shows.
 
     Raises:
-        MovieNotFound: `movie_id` names none.
+        MovieNotFound: No published movie has this id.
         EndsAtUnknown: Neither the length nor the movie's running time is given.
-        HallsTaken: Something is in the way of at least one, and nothing was written.
+        HallsTaken: A screening collides, and nothing was written.
         Unprocessable: None of the days has such a weekday, or there are too many screenings.
     """
     readings = _readings(pattern)
@@ -130,8 +153,8 @@ def post_pattern(*, pattern: ScreeningPatternIn) -> Placed:
         raise MovieNotFound(pattern.movie_id)
     length = _length(pattern, movie)
     fields = pattern.model_dump(include={"version", "subtitles", "tags", "booking_url", "state"})
-    says_language = "language" in pattern.model_fields_set
-    fields["language"] = pattern.language if says_language else movie.language_of(pattern.version)
+    is_given = "language" in pattern.model_fields_set
+    fields["language"] = pattern.language if is_given else movie.language_of(pattern.version)
     hall = lock_hall(pattern.hall)
     wanted = []
     for reading in readings:
@@ -171,61 +194,19 @@ def _length(pattern: ScreeningPatternIn, movie: Movie) -> timedelta:
     return length
 
 
-#: Whoever keeps to the order of `locking` cannot come in between. Others can, as by `psql`.
-ATTEMPTS = 3
-
-
-@dataclass(frozen=True)
-class ClockNote:
-    """A screening at a time that the clock leaves out or shows twice."""
-
-    movie_id: int
-    hall: str
-    date: date
-    reading: datetime
-    change: ClockChange
-    starts_at: datetime
-
-    @classmethod
-    def of(cls, wanted: WantedScreening, change: ClockChange) -> ClockNote:
-        screening = wanted.screening
-        return cls(
-            screening.movie_id,
-            screening.hall.name,
-            cinema_day(screening.starts_at),
-            wanted.reading,
-            change,
-            local_time(screening.starts_at),
-        )
-
-
-@dataclass(frozen=True)
-class Placed:
-    """What came of a batch. After a dry run the screenings have no ids."""
-
-    created: list[Screening]
-    left_out: list[Unplaced]
-    clock_changes: list[ClockNote]
-    dry_run: bool
-
-    @property
-    def is_written(self) -> bool:
-        return bool(self.created) and not self.dry_run
-
-
 def place_screenings(
-    wanted: Sequence[WantedScreening], rules: BatchRules, left_out: Sequence[Unplaced] = ()
+    wanted: Sequence[WantedScreening], rules: BatchRules, left_out: Sequence[UnplacedOut] = ()
 ) -> Placed:
     """Write the screenings, whose movies and halls the caller has locked.
 
-    A dry run writes too, and marks the caller's transaction to be rolled back: so it is answered
-    by the database's constraints and not by an opinion on them.
+    A dry run writes too, so that the database's constraints decide, and rolls the caller's
+    transaction back.
 
     Raises:
-        HallsTaken: Something is in the way of at least one of them, and nothing was written.
+        HallsTaken: A screening collides, and nothing was written.
     """
-    division = _write_free(wanted, rules)
-    created = [one.screening for one in division.free]
+    free, collisions = _write_free(wanted, rules)
+    created = [one.screening for one in free]
     if rules.dry_run:
         transaction.set_rollback(True)
         for screening in created:
@@ -234,25 +215,31 @@ def place_screenings(
         index_movies(tagged)
     return Placed(
         created,
-        sorted([*left_out, *division.collisions], key=lambda one: one.starts_at),
-        [ClockNote.of(one, one.clock_change) for one in division.free if one.clock_change],
+        sorted([*left_out, *collisions], key=lambda one: one.starts_at),
+        [
+            ClockNoteOut.of(one.screening, one.reading, one.clock_change)
+            for one in free
+            if one.clock_change
+        ],
         rules.dry_run,
     )
 
 
-def _write_free(wanted: Sequence[WantedScreening], rules: BatchRules) -> Division:
+def _write_free(
+    wanted: Sequence[WantedScreening], rules: BatchRules
+) -> tuple[list[WantedScreening], list[UnplacedOut]]:
     skip = rules.on_collision == "skip"
     for _ in range(ATTEMPTS):
-        division = split_by_collision(wanted, first_come=skip)
-        if division.collisions and not skip:
+        free, collisions = split_by_collision(wanted, first_come=skip)
+        if collisions and not skip:
             break
-        # By movie: the triggers that mark movies then lock them in the order of their ids.
-        rows = sorted((one.screening for one in division.free), key=lambda s: s.movie_id)
+        # By movie, as the triggers that mark movies lock them in the order of their ids.
+        rows = sorted((one.screening for one in free), key=lambda s: s.movie_id)
         try:
             with transaction.atomic():
                 Screening.objects.bulk_create(rows)
-            return division
+            return free, collisions
         except IntegrityError as error:
             if broken_constraint(error) != "screening_hall_is_free":
                 raise
-    raise HallsTaken(len(wanted), division.collisions)
+    raise HallsTaken(len(wanted), collisions)

@@ -17,6 +17,7 @@ from pydantic import (
 
 from cinema.errors import Problem
 from cinema.schemas import Day, Line, Moment
+from movies.days import ClockChange, cinema_day, local_time
 from movies.models import MAX_SCREENING_LENGTH, Screening
 from movies.types import (
     UNSET,
@@ -69,7 +70,7 @@ class ScreeningIn(ScreeningPatch):
 
 
 def check_screening_times(starts_at: datetime, ends_at: datetime) -> None:
-    """Raises ValueError if the screening ends before it starts, or lasts longer than a day."""
+    """Raises: ValueError: The screening ends before it starts, or lasts longer than a day."""
     if ends_at <= starts_at:
         raise ValueError("ends_at does not lie after starts_at")
     if ends_at - starts_at > MAX_SCREENING_LENGTH:
@@ -104,6 +105,19 @@ class StandingOut(Schema):
     starts_at: LocalTime
     ends_at: LocalTime
     state: State
+
+    @classmethod
+    def of(cls, screening: Screening) -> StandingOut:
+        shown = {
+            "id": screening.pk,
+            "movie_id": screening.movie_id,
+            "movie": screening.movie.name,
+            "hall": screening.hall.name,
+            "starts_at": local_time(screening.starts_at),
+            "ends_at": local_time(screening.ends_at),
+            "state": screening.state,
+        }
+        return cls.model_validate(shown)
 
 
 class HallTakenProblem(Problem):
@@ -258,10 +272,13 @@ class CreatedScreeningOut(ScreeningOut):
     id: int | None = Field(description="null in a dry run.", examples=[310])  # type: ignore[assignment]
 
 
+UnplacedReason = Literal["hall-taken", "cancelled", "movie-finished", "movie-withdrawn"]
+
+
 class UnplacedOut(Schema):
     """A screening that was wanted and cannot be."""
 
-    reason: Literal["hall-taken", "cancelled", "movie-finished", "movie-withdrawn"]
+    reason: UnplacedReason
     source_id: int | None = Field(description="The one that it would copy.", examples=[310])
     movie_id: int = Field(examples=[42])
     movie: str = Field(examples=["Cléo from 5 to 7"])
@@ -285,8 +302,19 @@ class ClockNoteOut(Schema):
     reading: ClockReading = Field(
         description="What was wanted, by the clock.", examples=["2027-03-28T02:30:00"]
     )
-    change: Literal["skipped", "doubled"]
+    change: ClockChange
     starts_at: LocalTime = Field(examples=["2027-03-28T03:30:00+02:00"])
+
+    @classmethod
+    def of(cls, screening: Screening, reading: datetime, change: ClockChange) -> ClockNoteOut:
+        return cls(
+            movie_id=screening.movie_id,
+            hall=screening.hall.name,
+            date=cinema_day(screening.starts_at),
+            reading=reading,
+            change=change,
+            starts_at=screening.starts_at,
+        )
 
 
 class PlacedOut(Schema):

@@ -1,8 +1,8 @@
-"""What a writer of screenings locks, and in which order: movies, then the screening, then halls.
+"""Read screenings, and lock the rows that a writer of screenings needs.
 
-Movies and halls by their ids. Movies, because triggers mark those whose tags change; halls, because
-two writers in one hall would each wait in the exclusion constraint for the other. Whoever keeps to
-the order waits, and never in a circle.
+Writers lock movies, then the screening, then halls; movies and halls in the order of their ids.
+Movies are locked because triggers mark those whose tags change, and halls because two writers in
+one hall would wait for each other in the exclusion constraint. The fixed order avoids deadlocks.
 """
 
 from __future__ import annotations
@@ -21,12 +21,10 @@ from movies.screenings.schemas import ScreeningFilters
 
 
 def get_screening(screening_id: int, *, for_staff: bool, for_update: bool = False) -> Screening:
-    """One screening; the hidden ones are for staff.
-
-    `for_update` holds off other writers until the transaction ends.
+    """One screening; only staff see hidden ones. `for_update` locks the row.
 
     Raises:
-        ScreeningNotFound: There is none with this id that the caller may know of.
+        ScreeningNotFound: The caller can see no screening with this id.
     """
     screenings = _screenings(for_staff=for_staff).filter(pk=screening_id)
     screening = (screenings.select_for_update(of=["self"]) if for_update else screenings).first()
@@ -71,8 +69,10 @@ def accessibility_filter(
     understands: Collection[str],
     tags: Collection[str],
 ) -> Q:
-    """The screenings in a spoken language, with subtitles, with all of the tags; and understood by
-    a viewer of these languages, who hears or reads one of them."""
+    """Match screenings by spoken language, subtitles and all of the tags.
+
+    `understands` matches screenings that a viewer of these languages can hear or read.
+    """
     condition = Q(tags__contains=list(tags)) if tags else Q()
     if language is not None:
         condition &= _is_spoken(language)
@@ -84,7 +84,7 @@ def accessibility_filter(
 
 
 def _is_spoken(*languages: str) -> Q:
-    """As by `Screening.spoken_language`."""
+    """The SQL form of `Screening.spoken_language`."""
     inherited = Q(language=None) & ~Q(version=Screening.Version.DUBBED)
     return language_filter("language", *languages) | (
         inherited & language_filter("movie__original_language", *languages)
@@ -94,8 +94,7 @@ def _is_spoken(*languages: str) -> Q:
 def list_screenings_of_days(
     first: date, days: int, *, hall: str | None = None, movie_id: int | None = None
 ) -> QuerySet[Screening]:
-    """All of so many of the cinema's own days, also cancelled ones and those of withdrawn movies,
-    by their start."""
+    """All screenings of some cinema days, cancelled ones and those of withdrawn movies included."""
     screenings = Screening.objects.filter(
         starts_at__gte=start_of_cinema_day(first),
         starts_at__lt=start_of_cinema_day(first + timedelta(days=days)),
@@ -108,7 +107,7 @@ def list_screenings_of_days(
 
 
 def halls_named(name: str) -> QuerySet[Hall]:
-    """The hall of this name, if there is one; compared in lower case, as by the constraint."""
+    """The hall of this name; like the constraint, it compares lower case."""
     return Hall.objects.alias(lower=Lower("name")).filter(lower=Lower(Value(name)))
 
 
@@ -118,10 +117,7 @@ def _screenings(*, for_staff: bool) -> QuerySet[Screening]:
 
 
 def lock_movies(movie_ids: Iterable[int]) -> dict[int, Movie]:
-    """The movies by id, withdrawn ones too, without the long texts.
-
-    Until the transaction ends nobody else changes, withdraws or deletes them.
-    """
+    """Lock the movies, withdrawn ones too; returned by id, without the long texts."""
     movies = Movie.objects.filter(pk__in=set(movie_ids)).defer("overview").order_by("pk")
     return {movie.pk: movie for movie in movies.select_for_update(no_key=True)}
 
@@ -129,10 +125,10 @@ def lock_movies(movie_ids: Iterable[int]) -> dict[int, Movie]:
 def lock_screening(
     screening_id: int, *, new_movie_id: int | None = None
 ) -> tuple[Screening, dict[int, Movie]]:
-    """The screening with its hall, and its movie and the one that it is given to, by id.
+    """Lock the screening, and by id its movie and the new one.
 
     Raises:
-        ScreeningNotFound: There is none.
+        ScreeningNotFound.
     """
     while True:
         found = Screening.objects.filter(pk=screening_id).values_list("movie_id", flat=True)
@@ -150,10 +146,10 @@ def lock_halls(hall_ids: Iterable[int]) -> dict[int, Hall]:
 
 
 def lock_hall(name: str) -> Hall:
-    """The hall of this name, in whatever case, made on its first use."""
+    """Lock the hall of this name in any case; it is created on first use."""
     locked = halls_named(name).select_for_update(no_key=True)
     if (found := locked.first()) is None:
-        # Two may post the first screening of a hall at once; one row comes of it.
+        # Two writers may post the first screening of a hall at once.
         Hall.objects.bulk_create([Hall(name=name)], ignore_conflicts=True)
         found = locked.get()
     return found

@@ -1,69 +1,91 @@
-"""Who is in whose way: the screenings that are wanted against those that stand, and each other."""
+"""Write single screenings, and find what else is in a hall at the same time."""
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from cinema.etags import check_if_match
 from cinema.locks import retry_on_deadlock
 from movies.days import ClockChange, cinema_day, local_time
 from movies.errors import DatesReversed, EndsAtUnknown, HallTaken, MovieNotFound, broken_constraint
 from movies.models import MAX_SCREENING_LENGTH, Movie, Screening
-from movies.screenings.schemas import check_screening_times
+from movies.screenings.schemas import (
+    ScreeningIn,
+    ScreeningPatch,
+    StandingOut,
+    UnplacedOut,
+    UnplacedReason,
+    check_screening_times,
+)
 from movies.screenings.selectors import lock_hall, lock_movies, lock_screening
 from movies.search.index import index_movies
+
+#: An answer names at most this many screenings in the way of one: cancelled ones that are copied
+#: can all overlap.
+MAX_NAMED = 20
+OVERLAPPING = """
+SELECT wanted.place, array_agg(standing.id ORDER BY standing.starts_at)
+FROM unnest(%s::int[], %s::bigint[], %s::timestamptz[], %s::timestamptz[])
+     AS wanted (place, hall_id, starts_at, ends_at)
+JOIN movies_screening AS standing USING (hall_id)
+WHERE standing.state <> 'cancelled'
+  AND standing.starts_at < wanted.ends_at AND standing.ends_at > wanted.starts_at
+  -- The index holds starts only.
+  AND standing.starts_at > wanted.starts_at - %s
+GROUP BY wanted.place
+"""
 
 
 @retry_on_deadlock
 @transaction.atomic
-def create_screening(*, fields: Mapping[str, Any]) -> Screening:
-    """Post a screening. `fields` are those of `ScreeningIn`; a hall is made on its first use.
+def create_screening(*, screening: ScreeningIn) -> Screening:
+    """Post a screening; its hall is created on first use.
 
     Raises:
-        MovieNotFound: `movie_id` names none.
+        MovieNotFound: No published movie has this id.
         EndsAtUnknown: Neither the end nor the movie's running time is given.
         HallTaken: Another screening is in the hall at that time.
     """
-    movies = lock_movies([fields["movie_id"]])
-    return _write_screening(Screening(), {"ends_at": None, **fields}, movies)
+    movies = lock_movies([screening.movie_id])
+    fields = {"ends_at": None, **screening.model_dump(exclude_unset=True)}
+    return _write_screening(Screening(), fields, movies)
 
 
 @retry_on_deadlock
 @transaction.atomic
 def update_screening(
-    *, screening_id: int, fields: Mapping[str, Any], if_match: str | None = None
+    *, screening_id: int, changes: ScreeningPatch, if_match: str | None = None
 ) -> Screening:
     """Change the given fields. A new start without an end keeps the length.
 
     Raises:
-        ScreeningNotFound, MovieNotFound, HallTaken: As their names say.
-        DatesReversed: The times given and those that stand do not go together.
-        PreconditionFailed: It was edited since the caller read what `if_match` names.
+        ScreeningNotFound, MovieNotFound, HallTaken.
+        DatesReversed: The new times do not fit the present ones.
+        PreconditionFailed: The screening was edited since the caller read it.
     """
+    fields = changes.model_dump(exclude_unset=True)
     screening, movies = lock_screening(screening_id, new_movie_id=fields.get("movie_id"))
     check_if_match(if_match, screening.updated_at)
-    changes = dict(fields)
-    if "starts_at" in changes and "ends_at" not in changes:
+    if "starts_at" in fields and "ends_at" not in fields:
         length = screening.ends_at - screening.starts_at
-        changes["ends_at"] = changes["starts_at"].astimezone(UTC) + length
-    return _write_screening(screening, changes, movies)
+        fields["ends_at"] = fields["starts_at"].astimezone(UTC) + length
+    return _write_screening(screening, fields, movies)
 
 
 @retry_on_deadlock
 @transaction.atomic
 def delete_screening(*, screening_id: int, if_match: str | None = None) -> None:
-    """Take a screening out for good; to show viewers that it is off, set `cancelled` instead.
+    """Delete a screening. To tell viewers that it is off, set its state to `cancelled` instead.
 
     Raises:
-        ScreeningNotFound: There is none.
-        PreconditionFailed: It was edited since the caller read what `if_match` names.
+        ScreeningNotFound.
+        PreconditionFailed: The screening was edited since the caller read it.
     """
     screening, movies = lock_screening(screening_id)
     check_if_match(if_match, screening.updated_at)
@@ -75,18 +97,17 @@ def delete_screening(*, screening_id: int, if_match: str | None = None) -> None:
 def _write_screening(
     screening: Screening, fields: Mapping[str, Any], movies: Mapping[int, Movie]
 ) -> Screening:
-    changes = dict(fields)
-    hall_name = changes.pop("hall", None)
     was_tagged = bool(screening.tags)
-    for name, value in changes.items():
-        setattr(screening, name, value)
+    for name, value in fields.items():
+        if name != "hall":
+            setattr(screening, name, value)
     movie = movies.get(screening.movie_id)
     if movie is None or movie.withdrawn_at:
         raise MovieNotFound(screening.movie_id)
     _set_times(screening, movie)
-    if not screening.pk and "language" not in changes:
+    if not screening.pk and "language" not in fields:
         screening.language = movie.language_of(screening.version)
-    screening.hall = lock_hall(hall_name or screening.hall.name)
+    screening.hall = lock_hall(fields.get("hall") or screening.hall.name)
     try:
         with transaction.atomic():
             screening.save()
@@ -100,7 +121,7 @@ def _write_screening(
 
 
 def _set_times(screening: Screening, movie: Movie) -> None:
-    """In UTC, where an hour is an hour also when the clocks change."""
+    """Convert both times to UTC: local arithmetic would be an hour off when the clocks change."""
     screening.starts_at = screening.starts_at.astimezone(UTC)
     if screening.ends_at is not None:
         screening.ends_at = screening.ends_at.astimezone(UTC)
@@ -114,177 +135,101 @@ def _set_times(screening: Screening, movie: Movie) -> None:
         raise DatesReversed("body.ends_at", str(error)) from error
 
 
-#: Of those in the way of one screening so many are named: in cancelled ones that are copied
-#: everything can overlap with everything.
-MAX_NAMED = 20
-
-
-@dataclass(frozen=True)
-class Standing:
-    """A screening that is in the hall already, as an answer names it."""
-
-    id: int
-    movie_id: int
-    movie: str
-    hall: str
-    starts_at: datetime
-    ends_at: datetime
-    state: str
-
-    @classmethod
-    def of(cls, screening: Screening) -> Standing:
-        return cls(
-            screening.pk,
-            screening.movie_id,
-            screening.movie.name,
-            screening.hall.name,
-            local_time(screening.starts_at),
-            local_time(screening.ends_at),
-            screening.state,
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class WantedScreening:
-    """A screening that is to be: not saved yet, with its movie and hall."""
-
-    screening: Screening
-    #: What the clock should show, naive, and what it does at that time instead.
-    reading: datetime
-    clock_change: ClockChange | None = None
-    #: The one that it is a copy of.
-    source: Screening | None = None
-
-
-@dataclass(frozen=True)
-class Unplaced:
-    """A wanted screening that cannot be, and why."""
-
-    reason: str
-    source_id: int | None
-    movie_id: int
-    movie: str
-    hall: str
-    date: date
-    starts_at: datetime
-    ends_at: datetime
-    #: In its way: screenings in the hall, and the starts of other wanted ones.
-    standing: list[Standing] = field(default_factory=list)
-    among_new: list[datetime] = field(default_factory=list)
-
-    @classmethod
-    def of(
-        cls,
-        wanted: WantedScreening,
-        reason: str,
-        standing: Sequence[Standing] = (),
-        among_new: Sequence[WantedScreening] = (),
-    ) -> Unplaced:
-        screening = wanted.screening
-        return cls(
-            reason,
-            wanted.source.pk if wanted.source else None,
-            screening.movie_id,
-            screening.movie.name,
-            screening.hall.name,
-            cinema_day(screening.starts_at),
-            local_time(screening.starts_at),
-            local_time(screening.ends_at),
-            list(standing),
-            [local_time(other.screening.starts_at) for other in among_new],
-        )
-
-
-@dataclass(frozen=True)
-class Division:
-    """The wanted screenings that find their hall free, and those that do not."""
-
-    free: list[WantedScreening]
-    collisions: list[Unplaced]
-
-
-def split_by_collision(wanted: Sequence[WantedScreening], *, first_come: bool) -> Division:
-    """Tell who finds the hall free from who does not; two queries at most.
-
-    Of two wanted ones that overlap the later one collides. `first_come`: only with those that
-    found the hall free themselves; otherwise with all, so that every collision is known.
-    """
-    occupied = _occupied([w.screening for w in wanted])
-    before: dict[int, list[WantedScreening]] = defaultdict(list)
-    free: list[WantedScreening] = []
-    taken: list[tuple[WantedScreening, Sequence[int], list[WantedScreening]]] = []
-    for one in sorted(wanted, key=lambda w: (w.screening.starts_at, w.screening.hall_id)):
-        screening = one.screening
-        earlier = before[screening.hall_id]
-        earlier[:] = [e for e in earlier if e.screening.ends_at > screening.starts_at]
-        ids = occupied[screening.hall_id].within(screening)
-        if is_free := not ids and not earlier:
-            free.append(one)
-        else:
-            taken.append((one, ids[:MAX_NAMED], earlier[:MAX_NAMED]))
-        if is_free or not first_come:
-            earlier.append(one)
-    named = _named({pk for _, ids, _ in taken for pk in ids})
-    return Division(
-        free,
-        [
-            Unplaced.of(one, "hall-taken", [named[pk] for pk in ids if pk in named], earlier)
-            for one, ids, earlier in taken
-        ],
-    )
-
-
-def find_collisions(screening: Screening) -> list[Standing]:
-    """The others that are in the hall of the screening at its time."""
+def find_collisions(screening: Screening) -> list[StandingOut]:
+    """The other screenings in the hall at the time of this one."""
     others = Screening.objects.exclude(pk=screening.pk).exclude(state=Screening.State.CANCELLED)
-    at_once = others.filter(
+    overlapping = others.filter(
         hall_id=screening.hall_id,
-        # For the index, which has starts only: what begins earlier has ended.
+        # The index holds starts only; a screening that starts earlier has ended.
         starts_at__gt=screening.starts_at - MAX_SCREENING_LENGTH,
         starts_at__lt=screening.ends_at,
         ends_at__gt=screening.starts_at,
     )
-    return [Standing.of(other) for other in at_once.select_related("movie", "hall")]
+    return [StandingOut.of(other) for other in overlapping.select_related("movie", "hall")]
 
 
-@dataclass(frozen=True)
-class _Times:
-    """The screenings that stand in one hall; none overlaps another, so all lists are in order."""
+@dataclass(frozen=True, eq=False)
+class WantedScreening:
+    """An unsaved screening with its movie and hall.
 
-    starts: list[datetime] = field(default_factory=list)
-    ends: list[datetime] = field(default_factory=list)
-    ids: list[int] = field(default_factory=list)
+    Attributes:
+        reading: The naive local time that was asked for.
+        clock_change: How the clock treats that time, if it skips or repeats it.
+        source: The screening that this one is a copy of.
+    """
 
-    def within(self, screening: Screening) -> Sequence[int]:
-        first = bisect_right(self.ends, screening.starts_at)
-        return self.ids[first : bisect_left(self.starts, screening.ends_at)]
+    screening: Screening
+    reading: datetime
+    clock_change: ClockChange | None = None
+    source: Screening | None = None
 
-
-def _occupied(wanted: Sequence[Screening]) -> dict[int, _Times]:
-    by_hall: dict[int, _Times] = defaultdict(_Times)
-    if not wanted:
-        return by_hall
-    earliest = min(screening.starts_at for screening in wanted)
-    rows = (
-        Screening.objects.exclude(state=Screening.State.CANCELLED)
-        .filter(
-            hall_id__in={screening.hall_id for screening in wanted},
-            starts_at__gt=earliest - MAX_SCREENING_LENGTH,
-            starts_at__lt=max(screening.ends_at for screening in wanted),
+    def unplaced(
+        self,
+        reason: UnplacedReason,
+        standing: Sequence[StandingOut] = (),
+        among_new: Sequence[WantedScreening] = (),
+    ) -> UnplacedOut:
+        screening = self.screening
+        return UnplacedOut(
+            reason=reason,
+            source_id=self.source.pk if self.source else None,
+            movie_id=screening.movie_id,
+            movie=screening.movie.name,
+            hall=screening.hall.name,
+            date=cinema_day(screening.starts_at),
+            starts_at=local_time(screening.starts_at),
+            ends_at=local_time(screening.ends_at),
+            standing=list(standing),
+            among_new=[local_time(other.screening.starts_at) for other in among_new],
         )
-        .order_by("starts_at")
-        .values_list("hall_id", "starts_at", "ends_at", "pk")
-    )
-    for hall_id, starts_at, ends_at, pk in rows:
-        times = by_hall[hall_id]
-        times.starts.append(starts_at)
-        times.ends.append(ends_at)
-        times.ids.append(pk)
-    return by_hall
 
 
-def _named(screening_ids: set[int]) -> dict[int, Standing]:
-    if not screening_ids:
+def split_by_collision(
+    wanted: Sequence[WantedScreening], *, first_come: bool
+) -> tuple[list[WantedScreening], list[UnplacedOut]]:
+    """Separate the screenings whose hall is free from those that collide, in two queries at most.
+
+    Of two wanted ones that overlap, the later one collides. With `first_come` only those that
+    found their hall free stand in the way of later ones; otherwise all do, so that the caller
+    learns of every collision.
+    """
+    in_order = sorted(wanted, key=lambda w: (w.screening.starts_at, w.screening.hall_id))
+    standing = _standing_in_the_way([one.screening for one in in_order])
+    earlier: dict[int, list[WantedScreening]] = defaultdict(list)
+    free: list[WantedScreening] = []
+    collisions: list[UnplacedOut] = []
+    for place, one in enumerate(in_order):
+        screening = one.screening
+        before = earlier[screening.hall_id]
+        before[:] = [w for w in before if w.screening.ends_at > screening.starts_at]
+        if is_free := place not in standing and not before:
+            free.append(one)
+        else:
+            collisions.append(
+                one.unplaced("hall-taken", standing.get(place, []), before[:MAX_NAMED])
+            )
+        if is_free or not first_come:
+            before.append(one)
+    return free, collisions
+
+
+def _standing_in_the_way(wanted: Sequence[Screening]) -> dict[int, list[StandingOut]]:
+    """The saved screenings in the way, by the index of the wanted one."""
+    if not wanted:
         return {}
-    screenings = Screening.objects.filter(pk__in=screening_ids).select_related("movie", "hall")
-    return {screening.pk: Standing.of(screening) for screening in screenings}
+    parameters: list[Any] = [
+        list(range(len(wanted))),
+        [screening.hall_id for screening in wanted],
+        [screening.starts_at for screening in wanted],
+        [screening.ends_at for screening in wanted],
+        MAX_SCREENING_LENGTH,
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(OVERLAPPING, parameters)
+        found = {place: ids[:MAX_NAMED] for place, ids in cursor.fetchall()}
+    if not found:
+        return {}
+    ids = {pk for each in found.values() for pk in each}
+    screenings = Screening.objects.filter(pk__in=ids).select_related("movie", "hall")
+    named = {screening.pk: StandingOut.of(screening) for screening in screenings}
+    return {place: [named[pk] for pk in ids if pk in named] for place, ids in found.items()}

@@ -1,4 +1,4 @@
-"""A film as a literal of type `tsvector`."""
+"""The search document (`tsvector`) of a film: services write it, and a task if triggers ask."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from django.db import connection, transaction
 from movies.languages import language_ranges
 from movies.search.text import RUN, joined, letters_of, lexemes_of, spellings
 
-#: Of one film, its name first. Postgres takes a megabyte.
+#: Of one film, its name first. Postgres allows a megabyte.
 MAX_LEXEMES = 3_000
-#: So much of a full name counts.
+#: Characters of a full name that count.
 MAX_PERSON_LENGTH = 200
 
-# Lexemes of another kind begin with a capital; folded words hold none.
-#: A word of a name, the film's or somebody's.
+# The prefixes of lexemes that are no plain words. Folded words contain no capital letters.
+#: A word of a name, the film's or a person's.
 IN_NAME = "N"
-#: Somebody's full name, and a whole keyword.
+#: A person's full name, and a whole keyword.
 PERSON, KEYWORD = "P", "K"
-#: What one filters by, so that the index finds what is both.
+#: Filters, so that one index lookup finds words and filters together.
 GENRE, STATUS, LANGUAGE = "G", "S", "L"
 YEAR, DECADE, CENTURY = "Y", "D", "C"
 
 
 @dataclass(frozen=True)
 class SearchableFilm:
-    """What a film is found by. `genres` are ids."""
+    """The indexed fields of a film, in the order of `READ`. `genres` are ids."""
 
     name: str
     protagonists: Sequence[str]
@@ -44,9 +44,10 @@ class SearchableFilm:
 
 
 def build_document(film: SearchableFilm) -> str:
-    """Words have the weight of the first field that they are in: A name, B protagonists and
-    directors, C keywords, the series and tags, D overview, which is also what a lexeme without a
-    position counts as.
+    """The document as text.
+
+    A word has the weight of the first field that contains it: A name, B protagonists and directors,
+    C keywords, series and tags, D overview. A lexeme without a position counts as D too.
     """
     title = list(_words(film.name))
     names = list(chain.from_iterable(map(_words, chain(film.protagonists, film.directors))))
@@ -88,20 +89,20 @@ def _facets(film: SearchableFilm) -> Iterator[str]:
 
 
 def person_lexemes(name: str) -> list[str]:
-    """The lexemes of somebody's full name; none if nothing in it can be looked for."""
+    """The lexemes of a person's full name; none if it has no letters or digits."""
     spelled = (letters_of(spelling)[:MAX_PERSON_LENGTH] for spelling in spellings(name))
     return [PERSON + letters for letters in spelled if letters]
 
 
 def keyword_lexemes(text: str) -> list[str]:
-    """The lexeme of a whole keyword; none if nothing in it can be looked for."""
+    """The lexeme of a whole keyword; none if it has no letters or digits."""
     letters = letters_of(text)[:MAX_PERSON_LENGTH]
     return [KEYWORD + letters] if letters else []
 
 
 BATCH = 1_000
 
-# A writer of texts or of tags holds this row until it commits, as its trigger marks it.
+# A writer of texts or tags holds this row until it commits, as its trigger marks the row.
 LOCK_GIVEN = """
 SELECT movie_id FROM movies_moviesearch WHERE is_stale AND movie_id = ANY(%s)
 ORDER BY movie_id FOR UPDATE
@@ -110,14 +111,14 @@ LOCK_NEXT = """
 SELECT movie_id FROM movies_moviesearch WHERE is_stale AND movie_id > %s
 ORDER BY movie_id LIMIT %s FOR UPDATE SKIP LOCKED
 """
-# By a statement of its own, which sees what was committed before the lock was free.
+# A separate statement, which sees what was committed before the lock was released.
 READ = """
-SELECT id, name, protagonists, directors, keywords, series, overview, genre_ids, status,
-       original_language, release_year, withdrawn_at IS NULL,
+SELECT id, withdrawn_at IS NULL, name, protagonists, directors, keywords, series,
        ARRAY(
            SELECT DISTINCT tag FROM movies_screening, unnest(tags) AS tag
            WHERE movie_id = film.id AND state <> 'hidden' AND cardinality(tags) > 0 ORDER BY tag
-       )
+       ),
+       overview, genre_ids, status, original_language, release_year
 FROM movies_movie AS film WHERE id = ANY(%s)
 """
 WRITE = """
@@ -129,16 +130,16 @@ WHERE search.movie_id = made.movie_id
 
 @transaction.atomic(savepoint=False)
 def index_movies(movie_ids: Collection[int]) -> None:
-    """Have these films found by what the transaction has written, from its commit on."""
+    """Index these films as the transaction has written them."""
     with connection.cursor() as cursor:
         cursor.execute(LOCK_GIVEN, [list(movie_ids)])
         _write([movie_id for (movie_id,) in cursor.fetchall()])
 
 
 def index_stale_movies() -> int:
-    """Make anew what was written past us, in batches; returns how many films it was.
+    """Index films that other writers changed, in batches; returns how many.
 
-    Films that somebody is writing are left for the next time.
+    Films that are being written are left for the next run.
     """
     count, last = 0, 0
     while batch := _index_batch(after=last):
@@ -160,36 +161,9 @@ def _write(movie_ids: Collection[int]) -> None:
         return
     with connection.cursor() as cursor:
         cursor.execute(READ, [list(movie_ids)])
-        made = [(row[0], _document(*row[1:])) for row in cursor.fetchall()]
+        # Nothing matches an empty document.
+        made = [
+            (movie_id, build_document(SearchableFilm(*fields)) if is_published else "")
+            for movie_id, is_published, *fields in cursor.fetchall()
+        ]
         cursor.execute(WRITE, [list(column) for column in zip(*made, strict=True)])
-
-
-def _document(
-    name: str,
-    protagonists: list[str],
-    directors: list[str],
-    keywords: list[str],
-    series: str,
-    overview: str,
-    genres: list[int],
-    status: str,
-    language: str | None,
-    release_year: int | None,
-    is_published: bool,
-    tags: list[str],
-) -> str:
-    film = SearchableFilm(
-        name,
-        protagonists,
-        directors,
-        keywords,
-        series,
-        tags,
-        overview,
-        genres,
-        status,
-        language,
-        release_year,
-    )
-    # Empty, it is found by nothing.
-    return build_document(film) if is_published else ""

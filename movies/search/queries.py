@@ -1,4 +1,4 @@
-"""What viewers look for, as literals of type `tsquery`."""
+"""Search: texts and filters as `tsquery` literals, and the statement that ranks the matches."""
 
 from __future__ import annotations
 
@@ -28,33 +28,31 @@ from movies.search.index import (
 from movies.search.text import IS_UNSPACED, MAX_WORD_LENGTH, RUN, joined, letters_of, spellings
 from movies.sorting import SortKey
 
-#: So many words are looked for: the longest titles are known by fewer.
+#: Words of a query that count; the longest titles need fewer.
 MAX_WORDS = 12
-#: The last word may be unfinished. From so many letters on it begins a word of any text, else of a
-#: name: every overview has a word in c and every fourth one in con, and to gather these took longer
-#: than all the rest.
+#: The last word may be unfinished. With this many letters it may begin a word of any text, with
+#: fewer one of a name: every overview has a word with c, and collecting those took the most time.
 ANYWHERE_FROM = 4
-#: Other words may be cut short; from so many letters on they begin a word of a name.
+#: Other words may be cut short: with this many letters they may begin a word of a name.
 CUT_SHORT_FROM = 4
-#: All years that there are, so that a range without an end has one.
+#: The bounds of open ranges of years.
 YEARS = range(1800, 2300)
 YEARS_EACH = {CENTURY: 100, DECADE: 10, YEAR: 1}
-#: The index goes through all of them for each film.
+#: The index checks every lexeme of a range.
 FEW_YEARS = 8
-#: Most films of a large catalogue are within so many years, and have finished: to drop the others
-#: later is faster.
+#: Filters that most films of a large catalogue pass; dropping the others afterwards is faster.
 MANY_YEARS, NO_SELECTION = 50, ("finished",)
 
 
 @dataclass(frozen=True)
 class SearchQuery:
-    """Each word must be found.
+    """The `tsquery` literals for one text.
 
     Attributes:
-        in_names: As it stands, in names of the film or of its people.
-        beginning_names: There, itself or as a beginning.
-        anywhere: In any text.
-        words, beginnings: To rank by, any of the words as it stands, and as a beginning.
+        in_names: Names of the film or of its people contain every word.
+        beginning_names: Every word begins a word of such names.
+        anywhere: Any text contains every word.
+        words, beginnings: For the ranking, any of the words, and any as a beginning.
     """
 
     in_names: str
@@ -66,7 +64,7 @@ class SearchQuery:
 
 @dataclass(frozen=True)
 class _Word:
-    """Its part in each of the queries."""
+    """One word as a part of each of the queries."""
 
     in_names: str
     beginning_names: str
@@ -75,17 +73,17 @@ class _Word:
     beginning: str
 
 
-# What a viewer takes for a word is one or several in one of the ways to write it.
+# The spellings of one term, each of one or several words.
 _Ways = Sequence[Sequence[_Word]]
 
 
 def parse_query(text: str) -> SearchQuery | None:
-    """The query, or None if there is not a letter or a digit in the text."""
+    """The query; None if the text has no letters or digits."""
     terms: list[_Ways] = []
     room = MAX_WORDS
     chunks = text.split()
     for place, chunk in enumerate(chunks, 1):
-        # A single letter begins too many words; that it begins a title is looked for elsewhere.
+        # A single letter begins too many words. `find_movie_ids` also looks at titles.
         is_last = place == len(chunks) and len(text) > 1
         ways = _ways(chunk, at_most=room, is_last=is_last)
         if ways and ways not in terms:
@@ -110,7 +108,7 @@ def parse_query(text: str) -> SearchQuery | None:
 
 
 def _ways(chunk: str, *, at_most: int, is_last: bool) -> _Ways:
-    """Spider-Man as two words or one, Müller as muller or mueller."""
+    """The spellings of a term: Spider-Man is two words or one, Müller is muller or mueller."""
     spelled = [RUN.findall(spelling)[:at_most] for spelling in spellings(chunk)]
     ways = [runs for each in spelled for runs in (each, [joined(each)]) if any(runs)]
     return [
@@ -151,7 +149,7 @@ def facet_query(
     year_from: int | None,
     year_to: int | None,
 ) -> str:
-    """A query for what has these, as far as they say much; perhaps empty."""
+    """A query for the selective ones of these filters; it may be empty."""
     terms = []
     if genre is not None:
         terms.append(f"{GENRE}{genre}")
@@ -170,7 +168,7 @@ def facet_query(
 
 
 def _years(first: int, last: int) -> Sequence[str]:
-    """In a few lexemes, if need be of some years more: from 1988 to 1999 is Y1988, Y1989, D199."""
+    """A few lexemes that cover the years, and maybe some more: Y1988, Y1989, D199."""
     for span in (YEARS_EACH[YEAR], YEARS_EACH[DECADE]):
         covering = list(_covering(first - first % span, last - last % span + span - 1))
         if len(covering) <= FEW_YEARS:
@@ -188,12 +186,12 @@ def _covering(first: int, last: int) -> Iterator[str]:
 
 
 def person_query(*names: str) -> str:
-    """A query for the films of whoever has one of these full names; empty without a letter."""
+    """A query for the films of people with one of these full names; it may be empty."""
     return _any_of(lexeme for name in names for lexeme in person_lexemes(name))
 
 
 def keyword_query(*keywords: str) -> str:
-    """A query for the films with one of these keywords; empty without a letter."""
+    """A query for the films with one of these keywords; it may be empty."""
     return _any_of(lexeme for text in keywords for lexeme in keyword_lexemes(text))
 
 
@@ -214,17 +212,15 @@ def _combined(queries: Iterable[str], operator: str) -> str:
     return each[0] if len(each) == 1 else f"({operator.join(each)})" if each else ""
 
 
-#: So many are found: nobody turns more than twenty pages, and to rank every film that has a common
-#: word takes long. First come, up to so many, films with a title that begins with the query; then
-#: those that have its words in names, as they stand or as beginnings; then any.
+#: The largest number of results, as ranking every film with a common word takes long, and of
+#: candidates whose title begins with the query. Films with the words in names follow, then others.
 AT_MOST, SO_TITLED = 400, 200
 
-# Materialized, or the planner would trust in a limit and read the table until it is reached. What
-# has the words anywhere is looked for only if too few have them in names; what has beginnings in
-# names, which is among it, only if there is more of that than can be ranked.
-# Of the weights the first is that of D; a word that is found as it stands counts twice. A film
-# whose title is the query goes before all others, and one whose title begins with it before those
-# that have it elsewhere in the title.
+# The CTEs are materialized, as the planner would otherwise trust a limit and scan the table until
+# it is reached. `anywhere` runs only if too few films match in names, and `beginning_names`, a part
+# of it, only if `anywhere` finds more than can be ranked.
+# The first weight is that of D. A whole word counts twice. A title equal to the query comes first,
+# then titles that begin with it.
 FIND = """
 WITH key AS (
     SELECT start, start || chr(1114111) AS beyond FROM (SELECT {key} AS start) AS made
@@ -270,7 +266,7 @@ class _Matches(Func):
 
 
 class _IsAmong(Func):
-    """As `pk__in`, with one parameter however many they are."""
+    """Like `pk__in`, with a single parameter."""
 
     template = "%(expressions)s)"
     arg_joiner = " = ANY("
@@ -283,8 +279,9 @@ def matches_query(query: str) -> Func:
 
 
 def is_found_by(query: str) -> Func:
-    """A condition for `Movie`. The index is asked first: the planner takes people for as common as
-    words, and would look for them among all films in the order of the list.
+    """A condition for `Movie`, by a subquery that uses the index first.
+
+    The planner takes people to be as common as words, and would scan the films in list order.
     """
     return _IsAmong(
         F("pk"), ArraySubquery(MovieSearch.objects.filter(matches_query(query)).values("pk"))
@@ -300,15 +297,15 @@ def position_in(ids: list[int]) -> Func:
 
 
 def _array(ids: list[int]) -> Cast:
-    # As text: the driver takes milliseconds for hundreds of numbers.
+    # A text literal: the driver takes milliseconds to adapt hundreds of numbers.
     return Cast(Value(f"{{{','.join(map(str, ids))}}}"), ArrayField(BigIntegerField()))
 
 
 def find_movie_ids(text: str, movies: QuerySet[Movie], facets: str) -> list[int]:
-    """The ids of the films among `movies` that fit the words best.
+    """The ids of the best matches among `movies`, the best first.
 
     Args:
-        facets: What `movies` is narrowed by, as a query: thus the index knows.
+        facets: The filters of `movies` as a query, which lets the index apply them.
     """
     if (query := parse_query(text)) is None:
         return []

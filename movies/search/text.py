@@ -1,7 +1,7 @@
-"""Words, folded until accents, case and spelling no longer matter.
+"""Fold words, so that accents, case and spelling do not matter.
 
-Postgres compares what is made here and parses nothing: lexemes hold letters and digits alone, so
-no locale has a say, and nothing that a viewer types can be taken for an operator.
+Postgres compares these lexemes without parsing any text. They contain letters and digits only, so
+locales have no influence, and no input can be mistaken for an operator.
 """
 
 from __future__ import annotations
@@ -11,32 +11,31 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-#: So much of a word counts. Postgres takes 2,046 bytes.
+#: Characters of a word that count. Postgres allows 2,046 bytes.
 MAX_WORD_LENGTH = 64
 
-#: Letters that Unicode does not take apart. The sort key of `movies.models` knows some of them too.
+#: Letters that Unicode does not decompose. `movies.sorting` has some of them too.
 LETTERS = {
     "æ": "ae", "ð": "d", "đ": "d", "ə": "e", "ħ": "h", "ı": "i", "ł": "l", "ŋ": "n", "ø": "o",
     "œ": "oe", "þ": "th", "ŧ": "t", "ґ": "г", "ـ": "",
 }  # fmt: skip
-#: German and Danish write these with two letters as well.
+#: German and Danish also write these with two letters.
 SPELLED_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe"})
 #: が is another letter than か, not one with an accent.
 VOICED = "\u3099\u309a"
 
-#: Scripts that set no spaces, or that glue words together: Thai to Burmese, Hangul, Khmer, Kana
-#: and Han.
+#: Scripts without spaces between words: Thai to Burmese, Hangul, Khmer, Kana and Han.
 UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"
     "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff"
 )
 IS_UNSPACED = re.compile(f"[{UNSPACED}]")
-#: Letters and digits, of either kind of script.
+#: A run of letters and digits of either kind of script.
 RUN = re.compile(rf"(?:(?=[{UNSPACED}])[^\W_])+|(?:(?![{UNSPACED}])[^\W_])+")
 
 
 class _Folding(dict[int, str]):
-    """For `str.translate`: what becomes of a character, found out when it first appears."""
+    """A table for `str.translate` that is filled as characters appear."""
 
     def __missing__(self, code: int) -> str:
         self[code] = folded = _fold_character(chr(code))
@@ -67,12 +66,12 @@ _folding = _Folding()
 
 
 def fold(text: str) -> str:
-    """The text as it is compared: Cléo is cleo, Straße strasse, Ｅｒ er. Punctuation stays."""
+    """Fold the text for comparison: Cléo to cleo, Straße to strasse. Punctuation stays."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).translate(_folding))
 
 
 def spellings(text: str) -> Sequence[str]:
-    """Folded, one way or two: Müller is muller and mueller."""
+    """The folded spellings of the text: Müller is muller and mueller."""
     if text.isascii():
         return (fold(text),)
     spelled_out = unicodedata.normalize("NFC", text).casefold().translate(SPELLED_OUT)
@@ -80,12 +79,12 @@ def spellings(text: str) -> Sequence[str]:
 
 
 def letters_of(text: str) -> str:
-    """Folded, with nothing between the letters and digits."""
+    """The letters and digits of the folded text."""
     return "".join(RUN.findall(fold(text)))
 
 
 def lexemes_of(run: str) -> Iterator[str]:
-    """Where no spaces are set a word can begin anywhere: each letter begins one, with the next."""
+    """The lexemes of a run. In scripts without spaces, each letter begins a pair with the next."""
     if not IS_UNSPACED.match(run):
         yield run[:MAX_WORD_LENGTH]
     else:
@@ -94,7 +93,7 @@ def lexemes_of(run: str) -> Iterator[str]:
 
 
 def joined(runs: Sequence[str]) -> str:
-    """spiderman, of Spider-Man; empty where there is nothing to join."""
+    """The runs as one word, as in spiderman for Spider-Man; empty if there is only one."""
     if len(runs) < 2 or any(map(IS_UNSPACED.match, runs)):
         return ""
     return "".join(runs)[:MAX_WORD_LENGTH]

@@ -32,7 +32,7 @@ class SyncReportAdmin(
 
 @admin.register(TmdbGenre)
 class TmdbGenreAdmin(StaffModelAdmin[TmdbGenre]):
-    """Which of our genres each of TMDb's is. They come and go with TMDb's own."""
+    """Maps TMDb's genres to ours. Rows come and go with TMDb's own genres."""
 
     fields = ("name", "genre", "tmdb_id", "fetched_at")
     readonly_fields = ("name", "tmdb_id", "fetched_at")

@@ -30,7 +30,7 @@ router = Router(tags=["TMDb"])
     response={200: FilmsOut, **problems(401, 403, 422, 424, 502, 503)},
 )
 def search_tmdb(request: HttpRequest, filters: Query[FilmSearch]) -> FilmsOut:
-    """Find a film in TMDb. The answer says which are in the catalogue already."""
+    """Search TMDb for films. The answer names those that are in the catalogue already."""
     return selectors.search(filters)
 
 
@@ -42,7 +42,7 @@ def search_tmdb(request: HttpRequest, filters: Query[FilmSearch]) -> FilmsOut:
 def create_movie_from_tmdb(
     request: HttpRequest, payload: FromTmdbIn, response: HttpResponse
 ) -> Status[Movie]:
-    """Post a movie with TMDb's data. What you give beside the id goes before TMDb's word."""
+    """Create a movie with TMDb's data. Fields in the request override TMDb's."""
     movie = services.post_film(fields=payload.model_dump(exclude_unset=True))
     response["Location"] = f"/api/v1/movies/{movie.pk}"
     return Status(201, movie)
@@ -55,7 +55,7 @@ def create_movie_from_tmdb(
 )
 @paginate(Attributed)
 def list_tmdb_trending(request: HttpRequest) -> QuerySet[ListedFilm]:
-    """What the world looks for this week, by TMDb; fetched each hour."""
+    """TMDb's list of films that trend this week; fetched each hour."""
     return selectors.list_films("trending")
 
 
@@ -64,7 +64,7 @@ def list_tmdb_trending(request: HttpRequest) -> QuerySet[ListedFilm]:
 )
 @paginate(Attributed)
 def list_tmdb_popular(request: HttpRequest) -> QuerySet[ListedFilm]:
-    """What is popular with TMDb's users; fetched each hour."""
+    """TMDb's list of popular films; fetched each hour."""
     return selectors.list_films("popular")
 
 
@@ -75,14 +75,14 @@ def list_tmdb_popular(request: HttpRequest) -> QuerySet[ListedFilm]:
 )
 @paginate(Attributed)
 def list_tmdb_now_playing(request: HttpRequest) -> QuerySet[ListedFilm]:
-    """What other cinemas show now, by TMDb; fetched each hour."""
+    """TMDb's list of films in cinemas now; fetched each hour."""
     return selectors.list_films("now-playing")
 
 
 @router.get("/tmdb/syncs", auth=staff, response={200: list[SyncOut], **problems(401, 403, 422)})
 @paginate(Paginated)
 def list_tmdb_syncs(request: HttpRequest) -> QuerySet[SyncReport]:
-    """What was fetched from TMDb, and what came of it, the newest first."""
+    """The syncs with TMDb and their results, the newest first."""
     return selectors.list_reports()
 
 
@@ -90,5 +90,5 @@ def list_tmdb_syncs(request: HttpRequest) -> QuerySet[SyncReport]:
     "/tmdb/syncs", auth=staff, response={202: SyncOut, **problems(401, 403, 409, 422, 424)}
 )
 def request_tmdb_sync(request: HttpRequest, payload: SyncIn) -> Status[SyncReport]:
-    """Fetch from TMDb now. While such a sync waits or runs, the answer is that one."""
+    """Start a sync with TMDb now. While one of the kind waits or runs, the answer is that one."""
     return Status(202, services.request_sync(kind=payload.kind))

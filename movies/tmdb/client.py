@@ -1,7 +1,7 @@
-"""Asks TMDb: patient with what passes, quick to say what does not, and silent about the token.
+"""The HTTP client of TMDb: typed answers, bounded retries, and a token that never leaks.
 
-What TMDb sends never gets into an error, and no exception of the HTTP library hangs on to one of
-ours: its frames know the headers.
+No error holds a word of TMDb's answer, and no error keeps an exception of the HTTP library: the
+frames of that exception know the request's headers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from threading import Lock
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any, Literal, TypeVar
 
 import httpx2
@@ -22,7 +22,6 @@ import stamina
 from django.conf import settings
 from pydantic import ValidationError
 
-from movies.tmdb.breaker import Breaker
 from movies.tmdb.errors import (
     TmdbAway,
     TmdbBusy,
@@ -32,19 +31,17 @@ from movies.tmdb.errors import (
     TmdbRefused,
     TmdbUnusable,
 )
-from movies.tmdb.limiting import Limiter
 from movies.tmdb.payloads import Details, FilmPage, GenreList, Payload
 
 P = TypeVar("P", bound=Payload)
 
-#: Details of a film with a thousand people and all its posters have some 500 kB.
+#: The details of a film with a thousand people and all its posters have some 500 kB.
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 MAX_REDIRECTS = 3
-#: Of one attempt, from the first byte sent to the last one received.
+#: The longest time of one attempt, from the first byte sent to the last one received.
 ATTEMPT_S = 10.0
-
-#: However long TMDb wants to be left alone: all processes would stand still.
-LONGEST_HOLD_S = 60.0
+#: The limits of each read and write; the library has no limit for their sum.
+TIMEOUT = httpx2.Timeout(5.0, connect=3.0)
 
 ListName = Literal["trending", "popular", "now-playing"]
 PATHS: dict[ListName, str] = {
@@ -56,56 +53,106 @@ PATHS: dict[ListName, str] = {
 
 @dataclass(frozen=True)
 class Patience:
-    """How often and how long an answer is tried for."""
+    """How often and for how long a request is retried.
+
+    Attributes:
+        within_s: No attempt begins later than this.
+        longest_wait_s: The longest single wait; a longer `Retry-After` is an error at once.
+    """
 
     attempts: int
-    #: After which no further attempt begins.
     within_s: float
-    #: A single wait: for a slot, before the next attempt, or because TMDb says so.
     longest_wait_s: float
 
 
-#: Somebody waits for the answer.
+#: For requests of staff, who wait for the answer.
 ASKED = Patience(attempts=3, within_s=10, longest_wait_s=3)
-#: The clock asks, and has time. Fewer attempts than failures open the circuit: one film that TMDb
-#: cannot answer for must not stand for TMDb.
 IN_BACKGROUND = Patience(attempts=4, within_s=60, longest_wait_s=60)
 
 
+class BearerToken(httpx2.Auth):
+    """Set the header when a request is sent, so that no request object holds the token."""
+
+    def auth_flow(
+        self, request: httpx2.Request
+    ) -> Generator[httpx2.Request, httpx2.Response, None]:
+        request.headers["Authorization"] = f"Bearer {settings.TMDB_ACCESS_TOKEN}"
+        yield request
+
+
+def connect(patience: Patience = ASKED) -> Client:
+    """
+    Raises:
+        TmdbNotConnected: There is no token, or it cannot be one.
+    """
+    check_token()
+    with _connecting:  # otherwise two threads could open two pools, and one would never be closed
+        return Client(_http(settings.TMDB_BASE_URL), patience)
+
+
+def check_token() -> None:
+    """Raise TmdbNotConnected unless TMDB_ACCESS_TOKEN can be a token."""
+    token = settings.TMDB_ACCESS_TOKEN
+    if not token:
+        raise TmdbNotConnected("TMDb is not connected: TMDB_ACCESS_TOKEN is not set.")
+    if re.fullmatch(r"[0-9a-f]{32}", token):
+        raise TmdbNotConnected("TMDB_ACCESS_TOKEN holds an API key, which would go into addresses.")
+    if not re.fullmatch(r"[!-~]+", token):
+        raise TmdbNotConnected("TMDB_ACCESS_TOKEN holds characters that no token has.")
+
+
+def is_connected() -> bool:
+    try:
+        check_token()
+    except TmdbNotConnected:
+        return False
+    return True
+
+
+_connecting = Lock()
+
+
+@lru_cache(maxsize=1)
+def _http(base_url: str) -> httpx2.Client:
+    """The connection pool of this process, shared by its threads and greenlets."""
+    return httpx2.Client(
+        base_url=base_url,
+        auth=BearerToken(),
+        headers={"Accept": "application/json", "User-Agent": "cinema"},
+        timeout=TIMEOUT,
+        follow_redirects=False,
+    )
+
+
+def disconnect() -> None:
+    """Close the connections; the next call opens new ones."""
+    _http(settings.TMDB_BASE_URL).close()
+    _http.cache_clear()
+
+
 @dataclass(frozen=True)
-class Answer:
-    status: int
-    headers: httpx2.Headers
-    body: bytes
-
-
 class Client:
-    """TMDb, version 3 of its interface. Each method raises what `_attempt` does."""
+    """TMDb's API, version 3. Each method raises the errors of `_attempt`."""
 
-    def __init__(
-        self, http: httpx2.Client, *, patience: Patience, limiter: Limiter, breaker: Breaker
-    ) -> None:
-        self._http = http
-        self._patience = patience
-        self._limiter = limiter
-        self._breaker = breaker
+    _http: httpx2.Client
+    _patience: Patience
 
     def search(self, query: str, *, year: int | None = None, page: int = 1) -> FilmPage:
-        """Films by title; 20 to a page."""
-        return self._ask(
+        """Search films by title; a page has 20."""
+        return self._get(
             "/search/movie", FilmPage, query=query, year=year, page=page, include_adult="false"
         )
 
     def details(self, tmdb_id: int) -> Details:
-        """A film with credits, keywords, posters and videos.
+        """Fetch a film with credits, keywords, posters and videos.
 
         Raises:
-            TmdbLacksFilm: There is no such film, or no more.
+            TmdbLacksFilm: TMDb does not have the film.
         """
         language, _, _ = settings.TMDB_LANGUAGE.partition("-")
         languages = ",".join(dict.fromkeys([language, "en"]))
         try:
-            found = self._ask(
+            found = self._get(
                 f"/movie/{tmdb_id}",
                 Details,
                 append_to_response="credits,keywords,images,videos",
@@ -119,14 +166,13 @@ class Client:
         return found
 
     def listed(self, name: ListName, *, page: int = 1) -> FilmPage:
-        """A page of one of TMDb's lists; 20 films."""
-        return self._ask(PATHS[name], FilmPage, page=page, region=settings.TMDB_REGION or None)
+        """Fetch a page of one of TMDb's lists; a page has 20 films."""
+        return self._get(PATHS[name], FilmPage, page=page, region=settings.TMDB_REGION or None)
 
     def genres(self, *, language: str) -> GenreList:
-        return self._ask("/genre/movie/list", GenreList, language=language)
+        return self._get("/genre/movie/list", GenreList, language=language)
 
-    def _ask(self, path: str, shape: type[P], **parameters: str | int | None) -> P:
-        """The answer in the shape, after as many attempts as patience allows."""
+    def _get(self, path: str, shape: type[P], **parameters: str | int | None) -> P:
         parameters = {"language": settings.TMDB_LANGUAGE, **parameters}
         given = {name: value for name, value in parameters.items() if value is not None}
         for attempt in stamina.retry_context(
@@ -142,7 +188,7 @@ class Client:
         raise AssertionError("the loop returns or raises")
 
     def _wait_before_retry(self, error: Exception) -> bool | float:
-        """Whether to try again; seconds where TMDb, or the breaker, has named them."""
+        """Whether to retry; seconds where TMDb has named them."""
         if not isinstance(error, TmdbAway):
             return False
         if error.retry_after_s is None:
@@ -150,40 +196,25 @@ class Client:
         return error.retry_after_s <= self._patience.longest_wait_s and error.retry_after_s
 
     def _attempt(self, path: str, shape: type[P], parameters: dict[str, Any]) -> P:
-        """The answer in the shape.
-
-        Raises:
-            TmdbAway: It does not answer, or answers that something is wrong with it.
-            TmdbBusy: It may not be asked now.
-            TmdbRefused: It does not take the token.
-            TmdbLacks: It has nothing there.
-            TmdbUnusable: Its answer is none.
         """
-        self._breaker.check()
-        try:
-            answer = self._follow(path, parameters)
-            if answer.status == 429:
-                self._limiter.hold(min(_retry_after(answer.headers), LONGEST_HOLD_S))
-            found = _read(answer, shape)
-        except (TmdbBusy, TmdbRefused, TmdbLacks):  # it answers, so it is well
-            raise
-        except (TmdbAway, TmdbUnusable):
-            self._breaker.failed()
-            raise
-        self._breaker.succeeded()
-        return found
-
-    def _follow(self, path: str, parameters: dict[str, Any]) -> Answer:
-        """The answer, after redirects within TMDb: the token goes to no other host."""
+        Raises:
+            TmdbAway: TMDb does not answer, or answers that it is broken.
+            TmdbBusy: TMDb asks for a pause.
+            TmdbRefused: TMDb does not accept the token.
+            TmdbLacks: TMDb has nothing at this path.
+            TmdbUnusable: The answer cannot be read.
+        """
         request = self._http.build_request("GET", path, params=parameters)
         for _ in range(MAX_REDIRECTS + 1):
-            answer = self._exchange(request)
-            if not (300 <= answer.status < 400 and "Location" in answer.headers):
-                return answer
-            request = self._redirected(request, answer.headers["Location"])
+            response, body = self._exchange(request)
+            location = response.headers.get("Location")
+            if location is None or not 300 <= response.status_code < 400:
+                return _parsed(response, body, shape)
+            request = self._redirected(request, location)
         raise TmdbUnusable("redirects without end")
 
     def _redirected(self, request: httpx2.Request, location: str) -> httpx2.Request:
+        """Build the next request; the token goes to no other host."""
         try:
             url = request.url.join(location)
         except httpx2.InvalidURL:
@@ -192,26 +223,22 @@ class Client:
             raise TmdbUnusable("redirects to another host")
         return self._http.build_request("GET", url)
 
-    def _exchange(self, request: httpx2.Request) -> Answer:
-        """Send the request when its turn comes, and read the answer."""
-        if wait_s := self._limiter.take_slot(self._patience.longest_wait_s):
-            sleep(wait_s)
+    def _exchange(self, request: httpx2.Request) -> tuple[httpx2.Response, bytes]:
         deadline = monotonic() + ATTEMPT_S
         try:
             response = self._http.send(request, stream=True)
             try:
-                body = _read_body(response, deadline)
+                return response, _read_body(response, deadline)
             finally:
                 response.close()
-            return Answer(response.status_code, response.headers, body)
         except httpx2.HTTPError as error:
             failure = type(error).__name__
-        # Not in the handler: a raised error keeps the one that was being handled.
+        # Outside the handler: an error raised in it would keep the one that was handled.
         raise TmdbAway(f"cannot be reached ({failure})")
 
 
 def _read_body(response: httpx2.Response, deadline: float) -> bytes:
-    """Unpacked. The library's own time limit is for each piece, and has no end in sum."""
+    """Read and decompress the body, bounded in size and time."""
     body = bytearray()
     for piece in response.iter_bytes():
         body += piece
@@ -222,28 +249,30 @@ def _read_body(response: httpx2.Response, deadline: float) -> bytes:
     return bytes(body)
 
 
-def _read(answer: Answer, shape: type[P]) -> P:
-    """What the answer says, in the shape."""
-    document = _parse(answer.body)
-    if answer.status == 429:
-        raise TmdbBusy("is asked too often", retry_after_s=_retry_after(answer.headers))
-    if answer.status >= 500:
-        raise TmdbAway(f"answers {answer.status}")
-    if answer.status in (401, 403):
+def _parsed(response: httpx2.Response, body: bytes, shape: type[P]) -> P:
+    status, document = response.status_code, _json_object(body)
+    if status == 429:
+        retry_after_s = _retry_after_s(response.headers.get("Retry-After", ""))
+        raise TmdbBusy("is asked too often", retry_after_s=retry_after_s)
+    if status >= 500:
+        raise TmdbAway(f"answers {status}")
+    if status in (401, 403):
         raise TmdbRefused("TMDb does not take the token: look at TMDB_ACCESS_TOKEN.")
-    # Their own code: a 404 without it comes from a wrong address, not from a film that has gone.
-    if answer.status == 404 and document is not None and document.get("status_code") in (6, 34):
+    # TMDb's own codes: a 404 without one comes from a wrong address.
+    if status == 404 and document is not None and document.get("status_code") in (6, 34):
         raise TmdbLacks("has nothing there")
-    if answer.status != 200:
-        raise TmdbUnusable(f"answers {answer.status}: is TMDB_BASE_URL right?")
+    if status != 200:
+        raise TmdbUnusable(f"answers {status}: is TMDB_BASE_URL right?")
     if document is None:
         raise TmdbUnusable("answered with something that is not JSON")
-    if (found := _shaped(document, shape)) is None:
-        raise TmdbUnusable("answered with something else than was asked for")
-    return found
+    try:
+        return shape.model_validate(document)
+    except ValidationError:
+        pass
+    raise TmdbUnusable("answered with something else than was asked for")
 
 
-def _parse(body: bytes) -> dict[str, Any] | None:
+def _json_object(body: bytes) -> dict[str, Any] | None:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -251,16 +280,9 @@ def _parse(body: bytes) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def _shaped(document: dict[str, Any], shape: type[P]) -> P | None:
-    try:
-        return shape.model_validate(document)
-    except ValidationError:
-        return None
-
-
-def _retry_after(headers: httpx2.Headers) -> float:
-    """The seconds that `Retry-After` asks for in either of its forms; 1 where it makes no sense."""
-    text = headers.get("Retry-After", "").strip()
+def _retry_after_s(text: str) -> float:
+    """Parse both forms of `Retry-After`; the result is 1 for a value without sense."""
+    text = text.strip()
     if text.isascii() and text.isdigit():
         return max(1.0, float(text[:9]))
     try:
@@ -269,76 +291,3 @@ def _retry_after(headers: httpx2.Headers) -> float:
         return 1.0
     left = moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)
     return max(1.0, left.total_seconds())
-
-
-#: For each piece of an exchange; `client.ATTEMPT_S` bounds the whole.
-TIMEOUT = httpx2.Timeout(5.0, connect=3.0)
-
-
-class BearerToken(httpx2.Auth):
-    """Puts the token into the header when a request goes out, and keeps it nowhere."""
-
-    def auth_flow(
-        self, request: httpx2.Request
-    ) -> Generator[httpx2.Request, httpx2.Response, None]:
-        request.headers["Authorization"] = f"Bearer {settings.TMDB_ACCESS_TOKEN}"
-        yield request
-
-
-@lru_cache(maxsize=1)
-def _http(base_url: str) -> httpx2.Client:
-    """One for all threads and greenlets of this process."""
-    return httpx2.Client(
-        base_url=base_url,
-        auth=BearerToken(),
-        headers={"Accept": "application/json", "User-Agent": "cinema"},
-        timeout=TIMEOUT,
-        follow_redirects=False,
-    )
-
-
-@lru_cache(maxsize=1)
-def _limiter(per_second: int, processes: int) -> Limiter:
-    return Limiter(per_second, processes)
-
-
-@lru_cache(maxsize=1)
-def _breaker() -> Breaker:
-    return Breaker()
-
-
-_connecting = Lock()
-
-
-def connect(patience: Patience = ASKED) -> Client:
-    """A client by the settings.
-
-    Raises:
-        TmdbNotConnected: There is no token, or something else in its place.
-    """
-    check_token()
-    with _connecting:  # or two threads that come first would make two of each
-        return Client(
-            _http(settings.TMDB_BASE_URL),
-            patience=patience,
-            limiter=_limiter(settings.TMDB_REQUESTS_PER_S, settings.WEB_WORKERS + 1),
-            breaker=_breaker(),
-        )
-
-
-def forget() -> None:
-    """Close the connections; the next call opens new ones."""
-    _http(settings.TMDB_BASE_URL).close()
-    for kept in (_http, _limiter, _breaker):
-        kept.cache_clear()
-
-
-def check_token() -> None:
-    """Raises TmdbNotConnected unless there is what can be a token."""
-    token = settings.TMDB_ACCESS_TOKEN
-    if not token:
-        raise TmdbNotConnected("TMDb is not connected: TMDB_ACCESS_TOKEN is not set.")
-    if re.fullmatch(r"[0-9a-f]{32}", token):
-        raise TmdbNotConnected("TMDB_ACCESS_TOKEN holds an API key, which would go into addresses.")
-    if not re.fullmatch(r"[!-~]+", token):
-        raise TmdbNotConnected("TMDB_ACCESS_TOKEN holds characters that no token has.")

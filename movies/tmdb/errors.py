@@ -1,4 +1,4 @@
-"""What can go wrong with TMDb. None of these says a word of what TMDb sent, nor of the token."""
+"""The errors of TMDb. No message holds a word of TMDb's answer, or of the token."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from cinema.errors import ApiError, NotFound, Unprocessable
 
 
 class TmdbNotConnected(ApiError):
-    """There is no token, or something else in its place.
+    """There is no token, or it cannot be one.
 
-    Not a status of 500 and above: nothing is broken, and nobody has to be called in the night.
+    The status is below 500, as nothing is broken and no alarm should go off.
     """
 
     status = 424
@@ -25,14 +25,16 @@ class TmdbNotConnected(ApiError):
 
 
 class TmdbAway(ApiError):
-    """TMDb does not answer, says that it is broken, or wants to be left alone for a while."""
+    """TMDb does not answer, or answers that it is broken.
+
+    Attributes:
+        retry_after_s: When to try again, where TMDb has said so.
+    """
 
     status = 503
 
     def __init__(self, reason: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(f"TMDb {reason}. Try again later.")
-        self.reason = reason
-        #: When it makes sense to try again; None where nobody knows.
         self.retry_after_s = retry_after_s
 
     def response(self) -> HttpResponse:
@@ -42,17 +44,17 @@ class TmdbAway(ApiError):
 
 
 class TmdbBusy(TmdbAway):
-    """It may not be asked now: by its own word, by our limit, or because it failed too often."""
+    """TMDb asks for a pause, or failed too often."""
 
 
 class TmdbRefused(ApiError):
-    """TMDb does not take the token."""
+    """TMDb does not accept the token."""
 
     status = 502
 
 
 class TmdbUnusable(ApiError):
-    """TMDb answered with something that is no answer."""
+    """TMDb's answer cannot be read."""
 
     status = 502
 
@@ -61,7 +63,7 @@ class TmdbUnusable(ApiError):
 
 
 class TmdbLacks(TmdbUnusable):
-    """There is nothing at this address, says TMDb itself."""
+    """TMDb itself says that it has nothing at this path."""
 
 
 class TmdbLacksFilm(NotFound):
@@ -70,7 +72,7 @@ class TmdbLacksFilm(NotFound):
 
 
 class FilmIncomplete(Unprocessable):
-    """TMDb does not know what a movie must have; staff can give it."""
+    """TMDb does not know a field that a movie must have; staff can give it."""
 
     def __init__(self, field: str) -> None:
         super().__init__(f"body.{field}", f"TMDb knows no {field} of this film: give them.")

@@ -1,4 +1,4 @@
-"""From TMDb's details to the fields of a movie."""
+"""The fields of a movie, made from TMDb's details."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from django.conf import settings
 from movies.metadata import as_protagonists
 from movies.models import MAX_DIRECTORS, MAX_KEYWORDS
 from movies.tmdb.models import TmdbGenre
-from movies.tmdb.payloads import Details, Film, Video
+from movies.tmdb.payloads import Details, FilmSummary, Video
 
-#: What TMDb can fill, each with what stands there where TMDb knows nothing.
+POSTER_SIZE = "w500"
+
+IMAGE_URL = "https://image.tmdb.org/t/p"
+
+#: The fields that TMDb can fill, with their values where TMDb knows nothing.
 EMPTY: dict[str, Any] = {
     "name": "",
     "protagonists": [],
@@ -28,11 +32,10 @@ EMPTY: dict[str, Any] = {
     "release_year": None,
     "runtime_minutes": None,
 }
-#: Without these there is no movie.
+#: The fields without which no movie can be created.
 REQUIRED = ("name", "protagonists")
 
-#: So many protagonists are shown.
-PROTAGONISTS = 10
+MAX_PROTAGONISTS = 10
 #: "Toy Story Collection", "Alien Filmreihe", "Matrix - Saga", "Harry Potter (Reihe)".
 WORD_FOR_COLLECTION = re.compile(
     r"[\s:–—-]*[(\[]?\b(?:collection|colección|collezione|coleção|kolekcja|film series|filmreihe|"
@@ -42,7 +45,7 @@ WORD_FOR_COLLECTION = re.compile(
 
 
 def movie_fields(details: Details) -> dict[str, Any]:
-    """All of `EMPTY`, as the services of `movies` take them."""
+    """Return all fields of `EMPTY`, as the services of `movies` take them."""
     return {
         "name": details.title or details.original_title or "",
         "protagonists": protagonists(details),
@@ -59,8 +62,8 @@ def movie_fields(details: Details) -> dict[str, Any]:
     }
 
 
-def shown(film: Film) -> dict[str, Any]:
-    """What a list of films tells of one."""
+def summary_fields(film: FilmSummary) -> dict[str, Any]:
+    """Return the fields that a list of films shows."""
     title = film.title or film.original_title or "?"
     return {
         "tmdb_id": film.id,
@@ -73,12 +76,12 @@ def shown(film: Film) -> dict[str, Any]:
 
 
 def protagonists(details: Details) -> list[str]:
-    """The leading cast; of a film without one the directors, as the list cannot be empty."""
-    # Whoever has no place in the credits comes last, in the order of the answer.
+    """Return the leading cast, or the directors of a film without a cast."""
+    # People without a place in the credits come last, in the order of the answer.
     cast = sorted(details.credits.cast, key=lambda member: (member.order is None, member.order))
-    leading = _once(member.name for member in cast)[:PROTAGONISTS]
+    leading = _once(member.name for member in cast)[:MAX_PROTAGONISTS]
     directing = directors(details)
-    return as_protagonists(leading, directing) or directing[:PROTAGONISTS]
+    return as_protagonists(leading, directing) or directing[:MAX_PROTAGONISTS]
 
 
 def directors(details: Details) -> list[str]:
@@ -86,13 +89,13 @@ def directors(details: Details) -> list[str]:
 
 
 def series(details: Details) -> str:
-    """As TMDb calls the collection, in whatever language, but without the word for it."""
+    """Return the name of the collection without the word “collection” in any language."""
     collection = details.belongs_to_collection.name or ""
     return WORD_FOR_COLLECTION.sub("", collection) or collection
 
 
 def genres(details: Details) -> list[str]:
-    """By the name or slug of ours that the table of genres maps them to; else by TMDb's name."""
+    """Return the slugs of the genres that staff have mapped, and TMDb's names of the others."""
     numbers = [genre.id for genre in details.genres if genre.id]
     known = TmdbGenre.objects.filter(pk__in=numbers).exclude(genre=None).select_related("genre")
     ours = {row.pk: row.genre.slug for row in known if row.genre}
@@ -100,18 +103,18 @@ def genres(details: Details) -> list[str]:
 
 
 def poster_url(path: str | None) -> str | None:
-    return f"{settings.TMDB_IMAGE_URL}/{settings.TMDB_POSTER_SIZE}{path}" if path else None
+    return f"{IMAGE_URL}/{POSTER_SIZE}{path}" if path else None
 
 
 def _best_poster(details: Details) -> str | None:
-    """One without words, if TMDb names no poster in our language: liked best."""
+    """Return the poster with the best vote, one without words first."""
     posters = [image for image in details.images.posters if image.file_path]
     posters.sort(key=lambda image: (image.iso_639_1 is not None, -(image.vote_average or 0)))
     return posters[0].file_path if posters else None
 
 
 def _trailer(details: Details) -> str | None:
-    """On YouTube: an official one before others, in our language before English, the newest."""
+    """Return a trailer on YouTube: official ones first, then our language, then the newest."""
     language, _, _ = settings.TMDB_LANGUAGE.partition("-")
 
     def rank(video: Video) -> tuple[bool, bool, str]:
@@ -127,5 +130,5 @@ def _trailer(details: Details) -> str | None:
 
 
 def _once(names: Iterable[str | None]) -> list[str]:
-    """Each name once, in order, without what is unknown."""
+    """Return each known name once, in order."""
     return list(dict.fromkeys(name for name in names if name))

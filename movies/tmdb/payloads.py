@@ -1,7 +1,7 @@
-"""What TMDb's answers say, as far as it can be used.
+"""The parts of TMDb's answers that Cinema uses.
 
-Each field is judged by itself: what is missing, null, of the wrong type, too long or out of range
-counts as unknown, and the rest of the answer stays good. Only the id must be there.
+Each field is validated by itself: a field that is missing, null, of the wrong type, too long or out
+of range is unknown, and the rest of the answer stays usable. Only the id is required.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from movies.types import Person as PersonName
 T = TypeVar("T")
 
 MAX_ID = 2**31 - 1
-#: Of any list; a blockbuster has some thousand people, and we show ten.
+#: The longest list that is read; a blockbuster names a thousand people.
 MAX_ITEMS = 1000
 MAX_TEXT = 10_000
 
@@ -50,7 +50,7 @@ def _numbers(value: object) -> list[int]:
 
 
 def _identified(value: object) -> list[dict[str, object]]:
-    """Without what has no id: nothing could be done with it."""
+    """Drop objects without an id."""
     return [
         item
         for item in _objects(value)
@@ -63,7 +63,7 @@ def _object(value: object) -> object:
 
 
 def _year(value: object) -> object:
-    """Of a date such as 1999-10-15; TMDb says "" where it knows none."""
+    """Take the year of a date such as 1999-10-15; TMDb writes "" for an unknown date."""
     if isinstance(value, str):
         return int(value[:4]) if re.match(r"[0-9]{4}", value) else None
     return value
@@ -74,6 +74,7 @@ def _cut(value: object) -> object:
 
 
 Maybe = Annotated[T | None, WrapValidator(_if_it_fits)]
+Listed = Annotated[list[T], BeforeValidator(_objects)]
 Id = Annotated[int, Field(ge=1, le=MAX_ID, strict=True)]
 Year = Annotated[int, Field(ge=1870, le=2200), BeforeValidator(_year)]
 # ASCII alone: repeated, `\w` of all of Unicode takes 10 MB in every process.
@@ -86,7 +87,7 @@ class Payload(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class Genre(Payload):
+class NamedGenre(Payload):
     id: Maybe[Id] = None
     name: Maybe[Annotated[Name, StringConstraints(max_length=60)]] = None
 
@@ -96,7 +97,7 @@ class Keyword(Payload):
 
 
 class Keywords(Payload):
-    keywords: Annotated[list[Keyword], BeforeValidator(_objects)] = []
+    keywords: Listed[Keyword] = []
 
 
 class Collection(Payload):
@@ -114,8 +115,8 @@ class CrewMember(Payload):
 
 
 class Credits(Payload):
-    cast: Annotated[list[CastMember], BeforeValidator(_objects)] = []
-    crew: Annotated[list[CrewMember], BeforeValidator(_objects)] = []
+    cast: Listed[CastMember] = []
+    crew: Listed[CrewMember] = []
 
 
 class Image(Payload):
@@ -125,7 +126,7 @@ class Image(Payload):
 
 
 class Images(Payload):
-    posters: Annotated[list[Image], BeforeValidator(_objects)] = []
+    posters: Listed[Image] = []
 
 
 class Video(Payload):
@@ -138,11 +139,11 @@ class Video(Payload):
 
 
 class Videos(Payload):
-    results: Annotated[list[Video], BeforeValidator(_objects)] = []
+    results: Listed[Video] = []
 
 
-class Film(Payload):
-    """A film as lists and searches name it."""
+class FilmSummary(Payload):
+    """A film in a list or a search."""
 
     id: Id
     title: Maybe[Title] = None
@@ -154,11 +155,11 @@ class Film(Payload):
     genre_ids: Annotated[list[int], BeforeValidator(_numbers)] = []
 
 
-class Details(Film):
-    """A film with all that we ask of it, in one answer."""
+class Details(FilmSummary):
+    """A film with everything that `Client.details` asks for."""
 
     runtime: Maybe[Annotated[int, Field(ge=1, le=6000)]] = None
-    genres: Annotated[list[Genre], BeforeValidator(_objects)] = []
+    genres: Listed[NamedGenre] = []
     credits: Annotated[Credits, BeforeValidator(_object)] = Credits()
     keywords: Annotated[Keywords, BeforeValidator(_object)] = Keywords()
     belongs_to_collection: Annotated[Collection, BeforeValidator(_object)] = Collection()
@@ -167,10 +168,10 @@ class Details(Film):
 
 
 class FilmPage(Payload):
-    results: Annotated[list[Film], BeforeValidator(_identified)]
+    results: Annotated[list[FilmSummary], BeforeValidator(_identified)]
     total_pages: Maybe[Annotated[int, Field(ge=0)]] = None
     total_results: Maybe[Annotated[int, Field(ge=0)]] = None
 
 
 class GenreList(Payload):
-    genres: Annotated[list[Genre], BeforeValidator(_objects)]
+    genres: Listed[NamedGenre]

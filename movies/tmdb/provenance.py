@@ -1,4 +1,4 @@
-"""Who writes a film: TMDb or the office."""
+"""Attribution of TMDb's data, and the marker of the transactions that write them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from django.db import connection, transaction
 
-#: What their terms want to stand wherever their data are shown, word for word.
+#: TMDb's terms require this sentence wherever their data are shown.
 ATTRIBUTION = (
     "This product uses TMDB and the TMDB APIs but is not endorsed, certified, or otherwise "
     "approved by TMDB."
@@ -16,15 +16,15 @@ ATTRIBUTION = (
 
 @contextmanager
 def tmdb_writes() -> Iterator[None]:
-    """A transaction in which films are written from TMDb's data.
+    """Open a transaction that writes TMDb's data into movies.
 
-    What anybody else writes into a film counts as edited by the office, and triggers take it off
-    the film's `tmdb_fields` (`migrations/0002_provenance.py`).
+    In any other transaction a trigger removes the written fields from the movie's `tmdb_fields`
+    (`migrations/0002_provenance.py`).
     """
     with transaction.atomic():
         _say("yes")
         yield
-        _say("no")  # for what else follows in an outer transaction; a rollback takes it back
+        _say("no")  # an outer transaction may go on; a rollback resets it
 
 
 def _say(answer: str) -> None:

@@ -28,7 +28,7 @@ class FilmOut(Schema):
     year: int | None = Field(examples=[1962])
     overview: str
     poster: str | None
-    movie_id: int | None = Field(description="Ours, if it is in the catalogue.", examples=[42])
+    movie_id: int | None = Field(description="The movie of the catalogue, or null.", examples=[42])
 
 
 class FilmsOut(Schema):
@@ -43,14 +43,14 @@ class ListedFilmOut(FilmOut):
 
 
 class Attributed(Paginated):
-    """Pages of TMDb's data, with what their terms want to stand beside them."""
+    """Pages of TMDb's data with the attribution that TMDb's terms require."""
 
     class Output(Paginated.Output):
         attribution: str = Field(ATTRIBUTION, description="To be shown with the data.")
 
 
 class FromTmdbIn(MoviePatch):
-    """A film of TMDb to be posted. What else is given goes before TMDb's word, and stays."""
+    """A film of TMDb to create. Other fields override TMDb's, also in later syncs."""
 
     tmdb_id: int = Field(ge=1, le=2**31 - 1, examples=[499])
     start_date: Day = Field(examples=["2026-12-03"])
@@ -71,6 +71,6 @@ class SyncOut(Schema):
     created: int = Field(description="Rows that are new.")
     updated: int = Field(description="Films or rows that changed.")
     unchanged: int
-    erased: int = Field(description="What went, being too old or no longer listed.")
+    erased: int = Field(description="Rows that were too old or are no longer listed.")
     failed: int = Field(description="Films, lists or tables that could not be fetched.")
     problems: list[str] = Field(examples=[["Movie 7, Cléo: TMDb has no film 499."]])

@@ -8,7 +8,7 @@ from django.utils import timezone
 from cinema.schemas import Pagination
 from movies.models import Movie, Screening
 from movies.tmdb.client import ListName, check_token, connect
-from movies.tmdb.mapping import shown
+from movies.tmdb.mapping import summary_fields
 from movies.tmdb.models import ListedFilm, SyncReport
 from movies.tmdb.provenance import ATTRIBUTION
 from movies.tmdb.schemas import FilmOut, FilmSearch, FilmsOut
@@ -18,27 +18,29 @@ FILMS_TO_A_PAGE, PAGES_IN_A_SEARCH = 20, 500
 
 
 def movie_of(tmdb_id: int) -> int | None:
-    """The published movie with this TMDb id."""
+    """Return the id of the published movie with this TMDb id."""
     return movies_of([tmdb_id]).get(tmdb_id)
 
 
 def movies_of(tmdb_ids: list[int]) -> dict[int, int]:
-    """The published movies with these TMDb ids, by them."""
+    """Return the ids of the published movies, by TMDb id."""
     movies = Movie.objects.published().filter(tmdb_id__in=tmdb_ids)
     return {tmdb_id: pk for tmdb_id, pk in movies.values_list("tmdb_id", "pk") if tmdb_id}
 
 
 def search(filters: FilmSearch) -> FilmsOut:
-    """A page of what TMDb finds, each film with our movie, if we have it.
+    """Search TMDb; each film names our movie, if the catalogue has it.
 
     Raises:
-        TmdbNotConnected, TmdbUnusable, TmdbAway, TmdbRefused: As their names say.
+        TmdbNotConnected, TmdbUnusable, TmdbAway, TmdbRefused: TMDb gave no data.
     """
     found = connect().search(filters.q, year=filters.year, page=filters.page)
     ours = movies_of([film.id for film in found.results])
     pages = min(found.total_pages or 0, PAGES_IN_A_SEARCH)
     return FilmsOut(
-        data=[FilmOut(**shown(film), movie_id=ours.get(film.id)) for film in found.results],
+        data=[
+            FilmOut(**summary_fields(film), movie_id=ours.get(film.id)) for film in found.results
+        ],
         pagination=Pagination(
             page=filters.page,
             per_page=FILMS_TO_A_PAGE,
@@ -50,10 +52,10 @@ def search(filters: FilmSearch) -> FilmsOut:
 
 
 def list_films(name: ListName) -> QuerySet[ListedFilm]:
-    """One of TMDb's lists as it was last fetched, each film with our movie, if we have it.
+    """Read one of TMDb's lists as it was last fetched; each film names our movie.
 
     Raises:
-        TmdbNotConnected: There is no token, so nobody fetches it.
+        TmdbNotConnected: There is no token, so the list is never fetched.
     """
     check_token()
     ours = Movie.objects.published().filter(tmdb_id=OuterRef("tmdb_id")).values("pk")[:1]
@@ -65,7 +67,7 @@ def list_reports() -> QuerySet[SyncReport]:
 
 
 def movies_older_than(moment: datetime) -> QuerySet[Movie]:
-    """What holds data of TMDb from before that; the withdrawn ones too."""
+    """Select movies, withdrawn ones too, with TMDb's data from before the moment."""
     return Movie.objects.filter(Q(tmdb_fetched_at=None) | Q(tmdb_fetched_at__lt=moment)).exclude(
         tmdb_fields=[]
     )
@@ -74,10 +76,10 @@ def movies_older_than(moment: datetime) -> QuerySet[Movie]:
 def movies_to_refresh(
     *, fetched_before: datetime, expiring: datetime, movie_ids: list[int] | None
 ) -> QuerySet[Movie]:
-    """The movies with a TMDb id whose data are due, in the order of their ids.
+    """Select the movies with a TMDb id whose data are due, in the order of their ids.
 
-    Due are those in the programme or coming up with data from before `fetched_before`, and all
-    others with data from before `expiring`, unless the office has rewritten all of it.
+    Due are movies in the programme or coming up with data from before `fetched_before`, and all
+    others with data from before `expiring`, unless staff have rewritten every field.
     """
     due_before = Q(tmdb_fetched_at__lt=fetched_before)
     movies = Movie.objects.published().exclude(tmdb_id=None)

@@ -1,4 +1,4 @@
-"""What is written from TMDb's data: films posted, refreshed and emptied, and syncs asked for."""
+"""TMDb's data: fetched into our tables, written into movies, and erased when they are too old."""
 
 from __future__ import annotations
 
@@ -17,28 +17,155 @@ from movies import selectors as movie_selectors
 from movies import services as movies
 from movies.errors import MovieExists, broken_constraint
 from movies.models import Genre, Movie
+from movies.schemas import MovieChanges, NewMovie
 from movies.tmdb import client, mapping, payloads, selectors
 from movies.tmdb.client import Client, ListName
 from movies.tmdb.errors import FilmIncomplete, TmdbUnusable
-from movies.tmdb.mapping import shown
 from movies.tmdb.models import FilmDetails, ListedFilm, SyncReport, TmdbGenre
 from movies.tmdb.provenance import tmdb_writes
 
+#: Younger data are not fetched again; less than the day between two nightly syncs.
+FRESH_FOR = timedelta(hours=20)
+#: A page has 20 films.
+PAGES_PER_LIST = 3
 
-def post_film(*, fields: Mapping[str, Any]) -> Movie:
-    """Post the film of `fields["tmdb_id"]`; what else `fields` gives goes before TMDb's word.
+
+@dataclass(frozen=True)
+class Fetched:
+    details: payloads.Details
+    at: datetime
+
+
+def details_of(tmdb_id: int, tmdb: Client, *, newer_than: datetime | None = None) -> Fetched:
+    """Read the details of a film from our table, or from TMDb if they are older than `newer_than`.
+
+    The default of `newer_than` is `FRESH_FOR` ago.
 
     Raises:
-        MovieExists: It stands already, by its TMDb id or by name and start date.
-        FilmIncomplete: TMDb does not know a field that must be there, and it was not given.
-        SlugTaken: Staff gave the slug, and another movie has it.
-        TmdbNotConnected, TmdbLacksFilm, TmdbUnusable, TmdbAway, TmdbRefused: No data.
+        TmdbLacksFilm, TmdbUnusable, TmdbAway, TmdbRefused: TMDb gave no data.
+    """
+    row = FilmDetails.objects.filter(
+        pk=tmdb_id,
+        language=settings.TMDB_LANGUAGE,
+        fetched_at__gte=newer_than or timezone.now() - FRESH_FOR,
+    ).first()
+    if row is not None:
+        return Fetched(payloads.Details.model_validate(row.payload), row.fetched_at)
+    fetched = Fetched(tmdb.details(tmdb_id), timezone.now())
+    FilmDetails.objects.update_or_create(
+        tmdb_id=tmdb_id,
+        defaults={
+            "language": settings.TMDB_LANGUAGE,
+            "payload": fetched.details.model_dump(mode="json"),
+            "fetched_at": fetched.at,
+        },
+    )
+    return fetched
+
+
+def fetch_list(name: ListName, tmdb: Client) -> dict[str, int]:
+    """Replace our copy of one of TMDb's lists; all or nothing."""
+    films: dict[int, payloads.FilmSummary] = {}
+    for number in range(1, PAGES_PER_LIST + 1):
+        page = tmdb.listed(name, page=number)
+        for film in page.results:  # a film may have moved to the next page meanwhile
+            films.setdefault(film.id, film)
+        if number >= (page.total_pages or 1):
+            break
+    if not films:  # no real list is empty: the old one is better
+        raise TmdbUnusable(f"has nothing in its list {name!r}")
+    now = timezone.now()
+    rows = [
+        ListedFilm(list=name, rank=rank, fetched_at=now, **mapping.summary_fields(film))
+        for rank, film in enumerate(films.values(), start=1)
+    ]
+    with transaction.atomic():
+        before = dict(ListedFilm.objects.filter(list=name).values_list("tmdb_id", "rank"))
+        ListedFilm.objects.filter(list=name).delete()
+        ListedFilm.objects.bulk_create(rows)
+    return _compared(before, {row.tmdb_id: row.rank for row in rows})
+
+
+def fetch_genres(tmdb: Client) -> dict[str, int]:
+    """Fetch TMDb's genres and map each to ours of the same name, in our language or in English.
+
+    A mapping that staff have chosen stays.
+    """
+    names = _genre_names(tmdb, settings.TMDB_LANGUAGE)
+    english = names if settings.TMDB_LANGUAGE[:2] == "en" else _genre_names(tmdb, "en")
+    if not names:
+        raise TmdbUnusable("names no genres")
+    now, ours = timezone.now(), _our_genres()
+    with transaction.atomic():
+        # In the order of their ids, as every writer locks them: otherwise a deadlock is possible.
+        known = {row.pk: row for row in TmdbGenre.objects.select_for_update().order_by("pk")}
+        rows = [
+            TmdbGenre(
+                tmdb_id=number,
+                name=name,
+                fetched_at=now,
+                genre_id=(known[number].genre_id if number in known else None)
+                or ours.get(name.lower())
+                or ours.get(english.get(number, name).lower()),
+            )
+            for number, name in sorted(names.items())
+        ]
+        TmdbGenre.objects.bulk_create(
+            rows,
+            update_conflicts=True,
+            unique_fields=["tmdb_id"],
+            update_fields=["name", "genre", "fetched_at"],
+        )
+        TmdbGenre.objects.exclude(pk__in=names).delete()
+    before = {number: row.name for number, row in known.items()}
+    return _compared(before, names)
+
+
+def _genre_names(tmdb: Client, language: str) -> dict[int, str]:
+    found = tmdb.genres(language=language).genres
+    return {genre.id: genre.name for genre in found if genre.id and genre.name}
+
+
+def _our_genres() -> dict[str, int]:
+    """Return the ids of our genres, by slug and by name in lower case."""
+    genres = list(Genre.objects.all())
+    by_name = {genre.name.lower(): genre.pk for genre in genres}
+    return {genre.slug: genre.pk for genre in genres} | by_name
+
+
+def _compared(before: Mapping[int, object], after: Mapping[int, object]) -> dict[str, int]:
+    """Count the differences by field of the report; both mappings are by TMDb's id."""
+    both = after.keys() & before.keys()
+    updated = sum(before[key] != after[key] for key in both)
+    return {
+        "fetched": len(after),
+        "created": len(after.keys() - both),
+        "updated": updated,
+        "unchanged": len(both) - updated,
+        "erased": len(before.keys() - both),
+    }
+
+
+def ensure_genres(tmdb: Client) -> None:
+    """Fetch the genres if there are none: the weekly sync may be days away."""
+    if not TmdbGenre.objects.exists():
+        fetch_genres(tmdb)
+
+
+def post_film(*, fields: Mapping[str, Any]) -> Movie:
+    """Create the movie of `fields["tmdb_id"]`; the other given fields override TMDb's.
+
+    Raises:
+        MovieExists: The catalogue has it, by its TMDb id or by name and start date.
+        FilmIncomplete: A required field is neither known to TMDb nor given.
+        SlugTaken: Another movie has the given slug.
+        TmdbNotConnected, TmdbLacksFilm, TmdbUnusable, TmdbAway, TmdbRefused: TMDb gave no data.
     """
     tmdb_id = fields["tmdb_id"]
     tmdb = client.connect()
     if movie_id := selectors.movie_of(tmdb_id):
         raise MovieExists(movie_id)
-    make_sure_of_genres(tmdb)
+    ensure_genres(tmdb)
     fetched = details_of(tmdb_id, tmdb)
     known = mapping.movie_fields(fetched.details)
     taken = {field: value for field, value in known.items() if field not in fields}
@@ -47,23 +174,24 @@ def post_film(*, fields: Mapping[str, Any]) -> Movie:
             raise FilmIncomplete(field)
     provenance = {"tmdb_fields": sorted(taken), "tmdb_fetched_at": fetched.at}
     with tmdb_writes():
-        return movies.create_movie(fields={**taken, **fields, **provenance})
+        return movies.create_movie(movie=NewMovie.model_validate({**taken, **fields, **provenance}))
 
 
 def refresh_movie(*, movie_id: int, fetched: Fetched) -> bool:
-    """Bring TMDb's fields of a movie up to date; returns whether a viewer could see a difference.
+    """Update the fields of a movie that are TMDb's; returns whether any changed.
 
-    The first time, TMDb gets what is empty; later, what it filled and nobody has edited since.
+    The first refresh fills the empty fields; later ones update those that TMDb has filled and no
+    one has edited since.
 
     Raises:
-        MovieNotFound: It was deleted or withdrawn meanwhile.
+        MovieNotFound: The movie was deleted or withdrawn meanwhile.
         MovieExists: Another movie has the name that TMDb now gives this one.
     """
     known = mapping.movie_fields(fetched.details)
     with tmdb_writes():
         movie = movie_selectors.get_movie(movie_id, for_update=True)
         fields = movie.tmdb_fields if movie.tmdb_fetched_at else _empty_fields(movie)
-        # An uploaded file is the office's, and an address would take its place.
+        # An address would replace an uploaded file, which is never TMDb's.
         fields = [field for field in fields if not getattr(movie, f"{field}_upload", "")]
         changes = {
             field: known[field]
@@ -75,8 +203,8 @@ def refresh_movie(*, movie_id: int, fetched: Fetched) -> bool:
         if "genres" in changes and _same_genres(movie, changes["genres"]):
             del changes["genres"]
         if changes:
-            movies.update_movie(movie_id=movie_id, fields=changes)
-        # Not by the service: it would raise the catalogue's version, each night for each film.
+            movies.update_movie(movie_id=movie_id, changes=MovieChanges.model_validate(changes))
+        # Not by `update_movie`, which would raise the catalogue version for each film each night.
         Movie.objects.filter(pk=movie_id).update(
             tmdb_fields=sorted(fields), tmdb_fetched_at=fetched.at
         )
@@ -98,10 +226,10 @@ def _same_genres(movie: Movie, names: list[str]) -> bool:
 
 
 def erase_old() -> int:
-    """Erase what is older than TMDb's terms allow; returns how many rows and films.
+    """Erase data older than TMDb's terms allow; returns the number of rows and movies.
 
-    Of a film, all that TMDb filled and that can be empty is emptied. Its name and protagonists
-    stay: a programme cannot do without them.
+    In a movie all fields that TMDb has filled are emptied, except the required ones: name and
+    protagonists stay.
     """
     oldest = timezone.now() - timedelta(days=settings.TMDB_MAX_AGE_DAYS)
     erased = sum(
@@ -129,11 +257,11 @@ def _erase(movie_id: int, oldest: datetime) -> bool:
 
 
 def request_sync(*, kind: str) -> SyncReport:
-    """Ask for a sync now; while one of the kind waits or runs, it is that one.
+    """Create a sync now, or return the unfinished one of the kind.
 
     Raises:
         TmdbNotConnected: There is no token.
-        BackgroundJobsDisabled: The sync would wait for a worker that is never started.
+        BackgroundJobsDisabled: There is no worker.
     """
     client.check_token()
     _check_background_jobs()
@@ -143,11 +271,11 @@ def request_sync(*, kind: str) -> SyncReport:
 
 
 def request_refresh(*, movie_ids: Iterable[int]) -> SyncReport:
-    """Ask for these movies to be refreshed now, however young their data are.
+    """Create a sync that refreshes these movies, whatever the age of their data.
 
     Raises:
         TmdbNotConnected: There is no token.
-        BackgroundJobsDisabled: The sync would wait for a worker that is never started.
+        BackgroundJobsDisabled: There is no worker.
     """
     client.check_token()
     _check_background_jobs()
@@ -164,156 +292,21 @@ def _check_background_jobs() -> None:
 
 
 def find_or_create_report(*, kind: str, fetched_before: datetime) -> SyncReport:
-    """The report of this kind that is not finished, or a new one."""
+    """Return the unfinished report of this kind, or a new one."""
     unfinished = SyncReport.objects.filter(
         state__in=SyncReport.UNFINISHED, kind=kind, movie_ids=None
     )
     while True:
-        if (standing := unfinished.first()) is not None:
-            return standing
+        if (report := unfinished.first()) is not None:
+            return report
         try:
             with transaction.atomic():
                 return SyncReport.objects.create(kind=kind, fetched_before=fetched_before)
         except IntegrityError as error:
             if broken_constraint(error) != SyncReport.ONE_UNFINISHED:
-                raise  # otherwise another asked at the same moment
+                raise  # otherwise another request created it at the same moment
 
 
 def send_to_worker() -> None:
-    """Have the worker look at the reports now, not only with beat's next turn."""
+    """Wake the worker now, instead of at the next scheduled time."""
     send_task("tmdb.resume_syncs")
-
-
-#: Younger data are not fetched again: less than the day between two nights.
-FRESH_FOR = timedelta(hours=20)
-#: Of each list; 20 films to a page.
-PAGES_OF_A_LIST = 3
-
-
-@dataclass(frozen=True)
-class Fetched:
-    details: payloads.Details
-    at: datetime
-
-
-@dataclass(frozen=True)
-class Changes:
-    """How many rows came, changed, stayed and went."""
-
-    fetched: int = 0
-    created: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    erased: int = 0
-
-
-def details_of(tmdb_id: int, client: Client, *, newer_than: datetime | None = None) -> Fetched:
-    """The details of a film, fetched after `newer_than` (by default: fresh).
-
-    Raises:
-        TmdbLacksFilm, TmdbUnusable, TmdbAway, TmdbRefused: As their names say.
-    """
-    row = FilmDetails.objects.filter(
-        pk=tmdb_id,
-        language=settings.TMDB_LANGUAGE,
-        fetched_at__gte=newer_than or timezone.now() - FRESH_FOR,
-    ).first()
-    if row is not None:
-        return Fetched(payloads.Details.model_validate(row.payload), row.fetched_at)
-    fetched = Fetched(client.details(tmdb_id), timezone.now())
-    FilmDetails.objects.update_or_create(
-        tmdb_id=tmdb_id,
-        defaults={
-            "language": settings.TMDB_LANGUAGE,
-            "payload": fetched.details.model_dump(mode="json"),
-            "fetched_at": fetched.at,
-        },
-    )
-    return fetched
-
-
-def fetch_list(name: ListName, client: Client) -> Changes:
-    """Replace one of TMDb's lists by what it is now; all or nothing."""
-    films: dict[int, payloads.Film] = {}
-    for number in range(1, PAGES_OF_A_LIST + 1):
-        page = client.listed(name, page=number)
-        for film in page.results:  # one may have moved on to the next page meanwhile
-            films.setdefault(film.id, film)
-        if number >= (page.total_pages or 1):
-            break
-    if not films:  # no day is so poor: the list that stands is better
-        raise TmdbUnusable(f"has nothing in its list {name!r}")
-    now = timezone.now()
-    rows = [
-        ListedFilm(list=name, rank=rank, fetched_at=now, **shown(film))
-        for rank, film in enumerate(films.values(), start=1)
-    ]
-    with transaction.atomic():
-        before = dict(ListedFilm.objects.filter(list=name).values_list("tmdb_id", "rank"))
-        ListedFilm.objects.filter(list=name).delete()
-        ListedFilm.objects.bulk_create(rows)
-    return _compared(before, {row.tmdb_id: row.rank for row in rows})
-
-
-def fetch_genres(client: Client) -> Changes:
-    """TMDb's genres, each mapped to ours of the same name in our language or in English.
-
-    What the office has mapped stays.
-    """
-    names = _genre_names(client, settings.TMDB_LANGUAGE)
-    english = names if settings.TMDB_LANGUAGE[:2] == "en" else _genre_names(client, "en")
-    if not names:
-        raise TmdbUnusable("names no genres")
-    now, ours = timezone.now(), _our_genres()
-    with transaction.atomic():
-        # In the order of their ids, as whoever else writes them: or two would wait in a circle.
-        standing = {row.pk: row for row in TmdbGenre.objects.select_for_update().order_by("pk")}
-        rows = [
-            TmdbGenre(
-                tmdb_id=number,
-                name=name,
-                fetched_at=now,
-                genre_id=(standing[number].genre_id if number in standing else None)
-                or ours.get(name.lower())
-                or ours.get(english.get(number, name).lower()),
-            )
-            for number, name in sorted(names.items())
-        ]
-        TmdbGenre.objects.bulk_create(
-            rows,
-            update_conflicts=True,
-            unique_fields=["tmdb_id"],
-            update_fields=["name", "genre", "fetched_at"],
-        )
-        TmdbGenre.objects.exclude(pk__in=names).delete()
-    before = {number: row.name for number, row in standing.items()}
-    return _compared(before, names)
-
-
-def _genre_names(client: Client, language: str) -> dict[int, str]:
-    found = client.genres(language=language).genres
-    return {genre.id: genre.name for genre in found if genre.id and genre.name}
-
-
-def _our_genres() -> dict[str, int]:
-    """The ids of the cinema's genres, by slug and by name in lower case."""
-    genres = list(Genre.objects.all())
-    by_name = {genre.name.lower(): genre.pk for genre in genres}
-    return {genre.slug: genre.pk for genre in genres} | by_name
-
-
-def _compared(before: Mapping[int, object], after: Mapping[int, object]) -> Changes:
-    """What differs, by TMDb's id."""
-    return Changes(
-        fetched=len(after),
-        created=len(after.keys() - before.keys()),
-        updated=sum(before[key] != after[key] for key in after.keys() & before.keys()),
-        unchanged=sum(before[key] == after[key] for key in after.keys() & before.keys()),
-        erased=len(before.keys() - after.keys()),
-    )
-
-
-def make_sure_of_genres(client: Client) -> None:
-    """Fetch the genres if we have none yet: the week may be long."""
-    if not TmdbGenre.objects.exists():
-        fetch_genres(client)

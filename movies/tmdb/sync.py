@@ -1,14 +1,13 @@
-"""Carries syncs out: one of a kind at a time, in pieces, each going on where the last one ended.
+"""Syncs: one of a kind at a time, in pieces that each continue where the last one ended.
 
-What is done is in the rows themselves (`fetched_at`, `tmdb_fetched_at`) and in the report's
-`cursor`: a crash costs no more than one film's place in the counts.
+The progress is in the rows themselves (`fetched_at`, `tmdb_fetched_at`) and in the report's
+`cursor`: a crash costs at most one film in the counts.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import partial
 from time import monotonic
@@ -22,54 +21,47 @@ from cinema.errors import ApiError
 from movies.models import Movie
 from movies.tmdb import client, selectors, services
 from movies.tmdb.client import IN_BACKGROUND, PATHS, Client
-from movies.tmdb.errors import TmdbBusy, TmdbNotConnected, TmdbRefused
+from movies.tmdb.errors import TmdbAway, TmdbBusy, TmdbNotConnected, TmdbRefused
 from movies.tmdb.models import SyncReport
-from movies.tmdb.services import Changes
 
 log = logging.getLogger(__name__)
 
 Kind, State = SyncReport.Kind, SyncReport.State
 
-#: A piece ends after so long, well below the time limit of a task, and the next one goes on.
+#: The length of a piece: well below the time limit of a task.
 PIECE_S = 120.0
-#: Finished films are refreshed in the last sixth of the time that their data may stand, so that a
-#: month of nights can fail before anything is erased.
+#: Finished films are refreshed in the last sixth of the time that their data may be kept, so that
+#: syncs can fail for a month before anything is erased.
 LAST_PART = 1 / 6
 MAX_ATTEMPTS = 5
+#: After so many films in a row for which TMDb is away, the run ends.
+MAX_AWAY_IN_A_ROW = 3
 PROBLEMS_KEPT = 50
 REPORTS_KEPT_FOR = timedelta(days=30)
 
-#: With these, the next film would fare no better.
-HOPELESS = (TmdbNotConnected, TmdbRefused, TmdbBusy)
-
-
-def is_connected() -> bool:
-    try:
-        client.check_token()
-    except TmdbNotConnected:
-        return False
-    return True
+#: After these errors the next film would fail too.
+FATAL = (TmdbNotConnected, TmdbRefused, TmdbBusy)
 
 
 def begin(kind: str) -> None:
-    """What the clock asks for. Where nothing can be or is to be fetched, what is too old goes."""
+    """Create the scheduled sync, or erase old data where there is nothing to fetch."""
     fetched_before = timezone.now() - services.FRESH_FOR
-    if is_connected() and (kind != Kind.FILMS or _films_due(fetched_before).exists()):
+    if client.is_connected() and (kind != Kind.FILMS or _films_due(fetched_before).exists()):
         services.find_or_create_report(kind=kind, fetched_before=fetched_before)
     elif kind == Kind.FILMS and (erased := services.erase_old()):
         log.info("%d rows of TMDb's data erased, being too old", erased)
 
 
 def start_missing_syncs() -> None:
-    """The first lists and genres: their turn by the clock may be a week away."""
-    if is_connected():
+    """Create the first syncs of lists and genres: their scheduled time may be a week away."""
+    if client.is_connected():
         known = set(SyncReport.objects.values_list("kind", flat=True).distinct())
         for kind in {Kind.LISTS, Kind.GENRES} - known:
             begin(kind)
 
 
 def carry_out(report: SyncReport) -> bool:
-    """Work on the report for a piece of time; returns whether more is left to do.
+    """Work on the report for one piece; returns whether more is left to do.
 
     The caller holds the lock of the kind.
     """
@@ -81,7 +73,7 @@ def carry_out(report: SyncReport) -> bool:
     report.save()
     try:
         is_done = _WORK[Kind(report.kind)](report, client.connect(IN_BACKGROUND))
-    except HOPELESS as error:
+    except FATAL as error:
         _finish(report, State.FAILED, error.detail)
         return False
     if is_done:
@@ -94,13 +86,16 @@ def carry_out(report: SyncReport) -> bool:
 
 def _sync_films(report: SyncReport, tmdb: Client) -> bool:
     ends = monotonic() + PIECE_S
+    away_in_a_row = 0
     due = _films_due(report.fetched_before, report.movie_ids)
     while (movie := due.filter(pk__gt=report.cursor).first()) is not None:
         if monotonic() > ends:
             return False
-        _sync_film(report, movie, tmdb)
+        away_in_a_row = 0 if _sync_film(report, movie, tmdb) else away_in_a_row + 1
         report.cursor = movie.pk
         report.save()
+        if away_in_a_row == MAX_AWAY_IN_A_ROW:
+            raise TmdbBusy(f"failed for {away_in_a_row} films in a row and is left alone")
     return True
 
 
@@ -111,21 +106,23 @@ def _films_due(fetched_before: datetime, movie_ids: list[int] | None = None) -> 
     )
 
 
-def _sync_film(report: SyncReport, movie: Movie, tmdb: Client) -> None:
+def _sync_film(report: SyncReport, movie: Movie, tmdb: Client) -> bool:
+    """Refresh one film; returns whether TMDb answered."""
     try:
         fetched = services.details_of(movie.tmdb_id or 0, tmdb, newer_than=report.fetched_before)
         report.fetched += 1
         is_changed = services.refresh_movie(movie_id=movie.pk, fetched=fetched)
-    except HOPELESS:
+    except FATAL:
         raise
-    except (ApiError, DataError, IntegrityError) as error:  # of this film alone
+    except (ApiError, DataError, IntegrityError) as error:
         reason = error.detail if isinstance(error, ApiError) else "It could not be stored."
         log.warning("movie %d cannot be refreshed: %s", movie.pk, error)
         report.failed += 1
         _note(report, f"Movie {movie.pk}, {movie.name}: {reason}")
-    else:
-        report.updated += is_changed
-        report.unchanged += not is_changed
+        return not isinstance(error, TmdbAway)
+    report.updated += is_changed
+    report.unchanged += not is_changed
+    return True
 
 
 def _sync_lists(report: SyncReport, tmdb: Client) -> bool:
@@ -139,16 +136,16 @@ def _sync_genres(report: SyncReport, tmdb: Client) -> bool:
     return True
 
 
-def _sync_rows(report: SyncReport, what: str, fetch: Callable[[], Changes]) -> None:
+def _sync_rows(report: SyncReport, subject: str, fetch: Callable[[], dict[str, int]]) -> None:
     try:
         changes = fetch()
-    except HOPELESS:
+    except FATAL:
         raise
     except ApiError as error:
         report.failed += 1
-        _note(report, f"{what}: {error.detail}")
+        _note(report, f"{subject}: {error.detail}")
         return
-    for name, count in asdict(changes).items():
+    for name, count in changes.items():
         setattr(report, name, getattr(report, name) + count)
 
 

@@ -14,17 +14,17 @@ log = logging.getLogger(__name__)
 
 @shared_task(name="tmdb.start_sync")
 def start_sync(kind: str) -> None:
-    """Begin a sync of this kind, as beat asks, and work on it. Safe to deliver twice."""
+    """Begin the scheduled sync of this kind and work on it. Safe to deliver twice."""
     sync.begin(kind)
     resume_syncs()
 
 
 @shared_task(name="tmdb.resume_syncs")
 def resume_syncs() -> None:
-    """Work on every sync that waits or was cut short, if nobody does already.
+    """Work on every unfinished sync whose lock is free.
 
-    The rows are the requests: a lost message, a killed worker and an elapsed piece of time all
-    come to the same, a row that is not finished while its lock is free.
+    The rows are the queue: a lost message, a killed worker and an elapsed piece all leave an
+    unfinished row with a free lock.
     """
     sync.start_missing_syncs()
     is_more_left = False

@@ -6,8 +6,14 @@ from ninja import Query, Router
 from cinema.auth import staff
 from cinema.errors import problems
 from cinema.throttling.limits import Limit
+from recommendations.analytics.audience_fit import audience_fit
 from recommendations.analytics.report import recommendation_analytics
-from recommendations.analytics.schemas import AnalyticsFilters, RecommendationAnalyticsOut
+from recommendations.analytics.schemas import (
+    AnalyticsFilters,
+    AudienceFitFilters,
+    AudienceFitOut,
+    RecommendationAnalyticsOut,
+)
 
 router = Router(tags=["Analytics"])
 HEAVY = Limit("THROTTLE_HEAVY")
@@ -25,3 +31,15 @@ def get_recommendation_analytics(
 ) -> dict[str, Any]:
     """What viewers were shown and did with it, how good releases are, who wins experiments."""
     return recommendation_analytics(filters.period())
+
+
+@router.get(
+    "/analytics/audience-fit",
+    auth=staff,
+    throttle=HEAVY,
+    response={200: AudienceFitOut, **problems(401, 403, 404, 422)},
+    operation_id="recommendations_analytics_audience_api_get_audience_fit",
+)
+def get_audience_fit(request: HttpRequest, filters: Query[AudienceFitFilters]) -> AudienceFitOut:
+    """What to screen next: how many members each film suits, and whom it would reach anew."""
+    return audience_fit(movie_ids=filters.ids, days=filters.days, limit=filters.limit)

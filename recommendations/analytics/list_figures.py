@@ -1,4 +1,8 @@
-"""The days that figures are of, by the cinema's clock."""
+"""Figures of the lists that viewers were shown, counted by a few queries however many there are.
+
+A movie that was shown counts as liked if the viewer said or did something good about it within a
+week after, and nothing bad later. To have seen it is neither: many say so of what they knew before.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +29,14 @@ MAX_PERIOD_DAYS = 366
 
 @dataclass(frozen=True)
 class Period:
-    """From the first moment of one day to the last of another."""
+    """Days by the cinema's clock; both ends are included."""
 
     first: date
     last: date
 
     @classmethod
     def of(cls, first: date | None, last: date | None) -> Period:
-        """What is not said ends today, and begins four weeks before its end.
+        """The default ends today, and begins four weeks before its end.
 
         Raises:
             Unprocessable: It ends before it begins, or is too long.
@@ -56,11 +60,11 @@ class Period:
 
     @property
     def starts(self) -> list[datetime]:
-        """The first moments of its days."""
+        """The first moment of each day."""
         return [_start(self.day(number)) for number in range(1, (self.last - self.first).days + 2)]
 
     def day(self, number: int) -> date:
-        """Counted from 1."""
+        """The day by its number, counted from 1."""
         return self.first + timedelta(days=number - 1)
 
 
@@ -70,9 +74,8 @@ def _start(day: date) -> datetime:
 
 LIKED_WITHIN = timedelta(days=7)
 
-# The tables of `recommendations_evidence`: the view puts viewings together before it looks at
-# their times.
-SAID = f"""
+# The view `recommendations_evidence` would group all viewings before it compares their times.
+EVIDENCE = f"""
 SELECT user_id, movie_id, kind * {HALF_STARS} + half_stars AS code, updated_at AS said_at
 FROM recommendations_interaction
 WHERE updated_at > %(since)s AND updated_at <= %(said_until)s
@@ -85,11 +88,11 @@ FROM users_viewing
 WHERE checked_in AND watched_at > %(since)s AND watched_at <= %(said_until)s
 """  # noqa: S608 - our own names
 
-#: The impressions that a like came of: for each viewer and film the last one before it. To be
-#: filled in: what is told apart beside them, and which impressions.
+#: The impressions that were liked: for each viewer and movie the last one before the like. To be
+#: filled in: `each`, further columns that they are grouped by, and `where`, a condition.
 LIKED = f"""
 SELECT DISTINCT ON ({{each}} shown.user_id, shown.movie_id) shown.*
-FROM ({SAID}) AS said
+FROM ({EVIDENCE}) AS said
 JOIN recommendations_impression AS shown USING (user_id, movie_id)
 WHERE code = ANY (%(good)s) AND {{where}}
   AND said_at > shown_at AND said_at <= shown_at + %(within)s
@@ -103,7 +106,7 @@ ORDER BY {{each}} shown.user_id, shown.movie_id, shown_at DESC, shown.id
 
 
 def like_parameters(since: datetime, until: datetime) -> dict[str, Any]:
-    """The parameters for what was shown from `since` on and before `until`."""
+    """The parameters for impressions from `since` on and before `until`."""
     weights = weight_table().copy()
     weights[Evidence.SEEN] = 0
     return {
@@ -117,18 +120,18 @@ def like_parameters(since: datetime, until: datetime) -> dict[str, Any]:
 
 Row = tuple[Any, ...]
 
-#: What is put in order or grouped beyond this spills to disk.
+#: Sorting and grouping beyond this spills to disk.
 WORK_MEM = "64MB"
 
 SHOWN = "shown_at >= %(since)s AND shown_at < %(until)s"
-#: Which one of the time, counted from 1: in half the time that it takes to ask for a zone's date.
+#: The number of the day, counted from 1. To convert time zones would take twice as long.
 DAY = "width_bucket({}, %(days)s::timestamptz[])"
 
-#: What figures there are: by day, by release, by algorithm, and in all.
+#: Figures are grouped by day, by release, by algorithm, and not at all.
 SETS = "GROUPING SETS ((day, algorithm), (release_id, algorithm), (algorithm), ())"
 KEYS = "GROUPING(day), GROUPING(release_id), GROUPING(algorithm), day, release_id, algorithm"
 
-# A list is of one viewer and one day, so these are counted over lists; films over different ones.
+# A list has one viewer and one day, so these are counted by list, and movies by themselves.
 LISTS = f"""
 WITH lists AS (
     SELECT list_id, release_id, algorithm, {DAY.format("min(shown_at)")} AS day,
@@ -161,7 +164,7 @@ SELECT {KEYS}, count(*) FROM days GROUP BY {SETS}
 
 @dataclass
 class ListFigures:
-    """Counts, and what they come to; a share of nothing is None."""
+    """Counts and shares; a share of nothing is None."""
 
     published: int = field(repr=False)
     lists: int = 0
@@ -186,7 +189,7 @@ class ListFigures:
 
 
 class Breakdown:
-    """Figures of one time: in all, and of what has any, by what it is."""
+    """The figures of a period, by what they are grouped by."""
 
     def __init__(self, period: Period, *, published: int) -> None:
         none = partial(ListFigures, published)
@@ -194,11 +197,11 @@ class Breakdown:
         self.total = none()
         self.algorithms: dict[str, ListFigures] = defaultdict(none)
         self.days: dict[tuple[date, str], ListFigures] = defaultdict(none)
-        #: Lists that were made without a release have None.
+        #: The release is None for lists that were made without one.
         self.releases: dict[tuple[int | None, str], ListFigures] = defaultdict(none)
 
     def at(self, row: Row) -> ListFigures:
-        """Those that a row of the queries is of, by its first six columns."""
+        """The figures of a row of the queries, by its first six columns."""
         is_any_day, is_any_release, is_any_algorithm, day, release_id, algorithm = row[:6]
         if not is_any_day:
             return self.days[self._period.day(day), algorithm]
@@ -225,7 +228,7 @@ def figures_of(period: Period) -> Breakdown:
 
 
 def _rows(cursor: CursorWrapper, query: str, asked: Mapping[str, Any]) -> list[Row]:
-    """Without that of all where there is nothing."""
+    """Rows with a count; the ungrouped row exists even if there is nothing."""
     cursor.execute(query, asked)
     return [row for row in cursor.fetchall() if row[6]]
 

@@ -1,4 +1,4 @@
-"""Who wins an experiment: the algorithm from which more viewers chose more."""
+"""The report on recommendations: figures of lists, of releases, and of experiments."""
 
 from __future__ import annotations
 
@@ -25,10 +25,9 @@ from recommendations.engine.ranking.exploration import InterleavingPreference, p
 from recommendations.models import Experiment, Release
 from recommendations.releases import loaded_release
 
-#: So many of a period, the latest ones.
 MOST_EXPERIMENTS = 50
 
-# A viewer's credit is what was opened of a team's films, and what was liked after.
+# A viewer's credit of a team is the clicks and likes of its movies.
 OUTCOMES = f"""
 WITH liked AS (
     {LIKED.format(each="shown.experiment_id,", where="experiment_id = ANY (%(experiments)s)")}
@@ -58,7 +57,7 @@ FROM viewers GROUP BY experiment_id
 
 
 class ExperimentCounts(NamedTuple):
-    """Of an experiment; `wins_a` are viewers whose credit is more A's than B's."""
+    """Counts of an experiment; `wins_a` are viewers who credit A with more than B."""
 
     viewers: int = 0
     impressions_a: int = 0
@@ -86,7 +85,7 @@ class ExperimentOutcome:
 
 
 def outcomes_of(period: Period) -> list[ExperimentOutcome]:
-    """Of the experiments that ran in it, each over all of its time, the latest start first."""
+    """Experiments that ran in the period, each over all of its time, the latest start first."""
     experiments = list(_running_in(period)[:MOST_EXPERIMENTS])
     counts = _counts(experiments) if experiments else {}
     return [ExperimentOutcome(one, counts.get(one.pk, ExperimentCounts())) for one in experiments]
@@ -164,7 +163,7 @@ def _releases(period: Period, found: Breakdown) -> list[Row]:
 
 
 def _releases_of(period: Period, shown: Collection[int]) -> QuerySet[Release]:
-    """Trained or shown in the time, the newest first."""
+    """Trained or shown in the period, the newest first."""
     trained = Q(created_at__gte=period.since, created_at__lt=period.until)
     return Release.objects.filter(trained | Q(pk__in=shown)).order_by("-pk")
 
@@ -184,7 +183,7 @@ def _outcome(outcome: ExperimentOutcome) -> Row:
 
 
 def _missing(experiment: Experiment) -> list[str]:
-    """What keeps one that is not over from being tried."""
+    """The algorithms of an experiment that the release lacks, so that it cannot run."""
     if experiment.state_at(timezone.now()) == "ended":
         return []
     served = loaded_release().recommenders

@@ -1,6 +1,6 @@
 """Trained models on disk: a directory of `.npy` files and a manifest with their checksums.
 
-Arrays are mapped into memory and never unpickled: a release can hold numbers, not code.
+Arrays are mapped into memory and never unpickled, so a release cannot contain code.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ MANIFEST = "manifest.json"
 
 
 class ArtifactError(Exception):
-    """A directory holds no release that can be used: missing, incomplete, changed, or unknown."""
+    """The directory of a release is missing, incomplete, changed, or of an unknown format."""
 
 
 def save(directory: Path, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> None:
-    """Write the arrays and the manifest aside, then rename: the directory is whole or not there.
+    """Write the arrays and the manifest to a temporary directory, then rename it.
 
-    An array that stands under several names is written once.
+    An array with several names is written once.
 
     Args:
-        arrays: By file name without ending, such as `als.item_factors`.
-        facts: What else the manifest should hold; JSON.
+        arrays: By file name without suffix, such as `als.item_factors`.
+        facts: Further entries of the manifest, JSON.
 
     Raises:
-        OSError: The disk is full, or the directory cannot be written. Nothing is left behind.
+        OSError: The disk is full, or the directory cannot be written. No file is left behind.
     """
     unfinished = directory.with_name(f".{directory.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -84,7 +84,7 @@ def load(directory: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     """The arrays, mapped read-only, and the manifest.
 
     Raises:
-        ArtifactError: Something is missing, does not fit its checksum, or has another format.
+        ArtifactError: A file is missing, does not match its checksum, or has another format.
     """
     try:
         manifest = orjson.loads((directory / MANIFEST).read_bytes())
@@ -94,7 +94,7 @@ def load(directory: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         for name, checksum in manifest["sha256"].items():
             path = directory / f"{name}.npy"
             if _checksum(path) != checksum:
-                raise ArtifactError(f"{path} does not fit its checksum")
+                raise ArtifactError(f"{path} does not match its checksum")
             arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False)
         for name, other in manifest.get("same_as", {}).items():
             arrays[name] = arrays[other]
@@ -104,13 +104,13 @@ def load(directory: Path) -> tuple[dict[str, Array], dict[str, Any]]:
 
 
 def model_arrays(arrays: Mapping[str, Array], model: str) -> dict[str, Array]:
-    """Those of one model, whose names begin with its own, by the rest of their names."""
+    """The arrays of one model, without the prefix of its name."""
     start = f"{model}."
     return {k.removeprefix(start): array for k, array in arrays.items() if k.startswith(start)}
 
 
 def remove(directory: Path) -> None:
-    """Delete a release. A process that has it mapped can go on until it lets go."""
+    """Delete a release. A process that has mapped it can go on reading."""
     shutil.rmtree(directory, ignore_errors=True)
 
 

@@ -1,4 +1,4 @@
-"""Whom a programme of films reaches, by what models say to each member."""
+"""How many members a programme of films reaches, estimated from a sample of their scores."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ Places = NDArray[np.integer]
 
 
 def top_share(scores: Scores, share: float) -> NDArray[np.bool_]:
-    """Which items are among the best `share` of those that there is an opinion on, rounded up.
+    """(n_items,) bool: the best `share` of the scored items, their number rounded up.
 
-    Where others are as good as the last of them, all of these are left out: what a model cannot
-    tell apart is not what it recommends.
+    If the last item of the share ties with items outside, all of these are left out: a model that
+    cannot tell items apart recommends none of them.
 
     Args:
         scores: (n_items,) NaN for no opinion.
+        share: 0 to 1.
     """
     known = scores[~np.isnan(scores)]
     places = math.ceil(len(known) * share)
@@ -34,16 +35,17 @@ def top_share(scores: Scores, share: float) -> NDArray[np.bool_]:
 
 @dataclass(eq=False)
 class AudienceCounts:
-    """Of the members who were asked about the films of a catalogue.
+    """Counts over the sampled members; a film suits a member if it is in the member's top share.
 
     Attributes:
-        showing: (n_films,) what is in the programme.
-        share: Of a member's catalogue, the best of which suits.
-        asked, known, reached: Members: all, those of whom the models know something, and those to
-            whom a film that is showing suits.
-        suited: (n_films,) members to whom each suits.
-        had: (n_films,) members who have had it.
-        added: (n_films,) those to whom it suits while nothing that is showing does.
+        showing: (n_films,) whether the film is in the programme.
+        share: The top share of a member's catalogue that suits, 0 to 1.
+        asked: Number of members.
+        known: Members whom the models can score.
+        reached: Members whom a film of the programme suits.
+        suited: (n_films,) members whom the film suits.
+        had: (n_films,) members who have already seen or judged the film.
+        added: (n_films,) members whom the film suits, but no film of the programme.
     """
 
     showing: NDArray[np.bool_]
@@ -59,12 +61,12 @@ class AudienceCounts:
         self.suited, self.had, self.added = np.zeros((3, len(self.showing)), dtype=np.int64)
 
     def ask(self, scores: Scores, *, past: Places, had: Places) -> None:
-        """Count a member in.
+        """Count one member.
 
         Args:
             scores: (n_films,) NaN for no opinion. Overwritten.
-            past: Films that the member is not to be asked about.
-            had: Those of them that the member has had; none twice.
+            past: Indices of films that cannot suit the member any more.
+            had: The indices in `past` that the member has seen or judged, unique.
         """
         self.asked += 1
         self.had[had] += 1
@@ -80,28 +82,28 @@ class AudienceCounts:
             self.added += suits
 
 
-#: Of the normal distribution, for 95 of 100 samples.
+#: Quantile of the normal distribution for a 95% interval.
 Z = 1.959964
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of all; between `low` and `high` it lies for 95 of 100 such samples."""
+    """An estimated count in the population, with its 95% interval."""
 
     count: int
     low: int
     high: int
 
     def taken_from(self, total: int) -> Estimate:
-        """How many of the total are not."""
+        """The estimate of the complement."""
         return Estimate(total - self.count, total - self.high, total - self.low)
 
 
 def estimate(found: int, *, asked: int, total: int) -> Estimate:
-    """So many of those asked, who are a simple random sample of all.
+    """Estimate a count among `total` from `found` in a simple random sample of `asked`.
 
-    The score interval by Wilson (1927), doi:10.2307/2276774, for a finite population: the more of
-    it is asked, the more the sample counts. Exact once all are asked.
+    Wilson (1927), doi:10.2307/2276774: the score interval, with the correction for a finite
+    population. Exact if all are asked.
     """
     if asked >= total:
         return Estimate(found, found, found)

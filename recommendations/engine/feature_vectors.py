@@ -1,7 +1,8 @@
-"""Items as vectors of what they are made of: TF-IDF in which each kind of feature has its say.
+"""Items as TF-IDF vectors of their features, and ALS factors for items without interactions.
 
 Pazzani and Billsus (2007), doi:10.1007/978-3-540-72079-9_10; Lops, de Gemmis and Semeraro (2011),
-doi:10.1007/978-0-387-85820-3_3.
+doi:10.1007/978-0-387-85820-3_3. Cold start: Gantner et al. (2010), doi:10.1109/ICDM.2010.129, with
+a ridge regression as the mapping.
 """
 
 from __future__ import annotations
@@ -13,18 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from recommendations.engine.matrices import ItemFeatures
+from recommendations.engine.matrices import ItemFeatures, row_numbers
+
+Float32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class FeatureKind:
-    """How the features of one kind count.
+    """How the features of one kind are weighted.
 
     Attributes:
-        weight: Length of the part of the vector that they make in an item of usual length.
-        rarity: Whether a rare one says more than a common one.
-        evening: How far items with many and with few of them are made alike: 1 gives all the same
-            length, 0 leaves the one with more of them longer.
+        weight: Length of this kind's part of the vector, for an item of usual length.
+        rarity: Whether rare features count more (inverse document frequency).
+        evening: 1 gives the part the same length in all items; 0 leaves items with more features
+            longer.
     """
 
     weight: float
@@ -32,19 +35,18 @@ class FeatureKind:
     evening: float
 
 
-#: Of a kind that a table of kinds does not name.
+#: For a kind that the table does not name.
 OTHER_KIND = FeatureKind(1.0, rarity=True, evening=1.0)
 
 
 def tfidf_vectors(items: ItemFeatures, kinds: Mapping[str, FeatureKind]) -> csr_matrix:
-    """Weigh the features of each item.
+    """Weight the features of each item.
 
     Args:
-        kinds: By what stands before the colon of a feature's name.
+        kinds: By the prefix of a feature's name, before the colon.
 
     Returns:
-        (n_items, n_features) float32, not negative; a row without entries for an item of which
-        nothing is known.
+        (n_items, n_features) float32, not negative; an empty row for an item without features.
     """
     counts = csr_matrix(items.matrix, dtype=np.float64, copy=True)
     counts.sum_duplicates()
@@ -54,7 +56,7 @@ def tfidf_vectors(items: ItemFeatures, kinds: Mapping[str, FeatureKind]) -> csr_
     groups = np.array([name.partition(":")[0] for name in items.names], dtype=np.str_)
     frequency = np.bincount(counts.indices, minlength=n_features)
     idf = np.log((1 + n_items) / (1 + frequency)) + 1
-    rows = np.repeat(np.arange(n_items), np.diff(counts.indptr))
+    rows = row_numbers(counts)
     values = np.log1p(counts.data)
     for group in np.unique(groups):
         kind = kinds.get(str(group), OTHER_KIND)
@@ -68,7 +70,7 @@ def tfidf_vectors(items: ItemFeatures, kinds: Mapping[str, FeatureKind]) -> csr_
 
 
 def row_lengths(vectors: csr_matrix) -> NDArray[np.float32]:
-    """(n_items,) float32, 0 for an item of which nothing is known."""
+    """(n_items,) float32 Euclidean lengths; 0 for an empty row."""
     squares = vectors.multiply(vectors).sum(axis=1)
     lengths: NDArray[np.float32] = np.sqrt(np.asarray(squares).ravel()).astype(np.float32)
     return lengths
@@ -77,7 +79,7 @@ def row_lengths(vectors: csr_matrix) -> NDArray[np.float32]:
 def _scaled_to_usual_length(
     values: NDArray[np.float64], rows: NDArray[np.intp], n_items: int, evening: float
 ) -> NDArray[np.float64]:
-    """The values scaled so that an item with the usual length gets length 1."""
+    """The values, scaled so that an item of usual length gets length 1."""
     squares = np.bincount(rows, weights=values**2, minlength=n_items)
     if not squares.any():
         return values
@@ -88,10 +90,8 @@ def _scaled_to_usual_length(
     return scaled
 
 
-Float32 = NDArray[np.float32]
-
-#: Genre, decade and keyword, and REGULARIZATION, are chosen on a validation split of cold films
-#: (ml-latest-small); of the other kinds no open ratings tell: they go by likeness to these.
+#: The weights of genre, decade and keyword, and REGULARIZATION, are chosen on a validation split of
+#: cold films (ml-latest-small). No open data have the other kinds: they are set by analogy.
 COLD_START_KINDS = {
     "genre": FeatureKind(1.0, rarity=False, evening=1.0),
     "decade": FeatureKind(0.3, rarity=False, evening=1.0),
@@ -101,29 +101,30 @@ COLD_START_KINDS = {
     "keyword": FeatureKind(1.0, rarity=True, evening=0.5),
     "word": FeatureKind(0.5, rarity=True, evening=0.5),
 }
-#: Beside weights of the items with mean 1.
+#: The mean weight of an item in the regression is 1.
 REGULARIZATION = 4.0
-#: Of the equations, in the norm of their right side: where more digits change no list.
+#: Relative residual at which the equations count as solved; more digits change no list.
 TOLERANCE = 1e-4
 MOST_STEPS = 200
-#: Columns solved at once: with 20,000 features a block is 5 MB, and stays in the cache.
+#: Columns solved at once: with 20,000 features a block is 5 MB and stays in the CPU cache.
 BLOCK = 64
 
 
 def predict_factors(
     items: ItemFeatures, factors: Float32, touched: NDArray[np.integer]
 ) -> tuple[NDArray[np.bool_], Float32]:
-    """Factors of the untouched items, as the touched ones with the same features have them.
+    """Predict factors of items without interactions from their features.
 
-    An item counts with the root of the number of users who touched it. What few have touched
-    stands near the origin: that a film of its kind hardly finds viewers is learned from it too.
+    In the regression an item counts by the root of its number of users. Items with few users have
+    factors near the origin, so the regression also learns which kinds find few viewers.
 
     Args:
         factors: (n_items, k) float32, learned from interactions.
-        touched: (n_items,) how many users have touched each.
+        touched: (n_items,) number of users with an interaction.
 
     Returns:
-        (n_items,) bool, the untouched items that have a feature; and (their number, k) float32.
+        (n_items,) bool, the items without interactions that have a feature (n_cold of them), and
+        their (n_cold, k) float32 factors.
     """
     vectors = tfidf_vectors(items, COLD_START_KINDS)
     cold = (touched == 0) & (row_lengths(vectors) > 0)
@@ -139,10 +140,10 @@ def predict_factors(
 def ridge(
     features: csr_matrix, targets: Float32, weights: Float32, regularization: float
 ) -> tuple[Float32, Float32]:
-    """Weighted ridge regression with an intercept that is not held down.
+    """Weighted ridge regression with an unregularised intercept.
 
-    Solved by conjugate gradients (Hestenes and Stiefel 1952): neither a matrix of features by
-    features nor one of items by items is made, of which 20,000 by 20,000 would fill 3 GB.
+    Solved by conjugate gradients (Hestenes and Stiefel 1952), which need no (f, f) matrix: 20,000
+    by 20,000 would take 3 GB.
 
     Args:
         features: (n, f) float32, sparse.
@@ -150,7 +151,7 @@ def ridge(
         weights: (n,) float32 above 0.
 
     Returns:
-        (f, k) and (k,) float32, so that `features @ slopes + intercept` is near `targets`.
+        (f, k) slopes and (k,) intercept, float32: `features @ slopes + intercept` fits `targets`.
     """
     transposed = features.T.tocsr()
     total = weights.sum()
@@ -159,13 +160,13 @@ def ridge(
     diagonal = features.power(2).T @ weights - total * centre**2 + np.float32(regularization)
 
     def towards(errors: Float32) -> Float32:
-        """The weighted errors along the centred features."""
+        """The weighted errors times the centred features."""
         weighted = errors * weights[:, None]
         along: Float32 = transposed @ weighted
         return along - np.outer(centre, weighted.sum(axis=0))
 
     def left(slopes: Float32) -> Float32:
-        """Of the normal equations."""
+        """The left side of the normal equations."""
         fitted = features @ slopes - centre @ slopes
         return towards(fitted) + np.float32(regularization) * slopes
 
@@ -180,12 +181,12 @@ def ridge(
 def conjugate_gradients(
     left: Callable[[Float32], Float32], right: Float32, diagonal: Float32
 ) -> Float32:
-    """Solve `left(x) = right` for each column, to TOLERANCE.
+    """Solve `left(x) = right` column by column, to TOLERANCE.
 
     Args:
-        left: Symmetric and positive definite.
+        left: A symmetric positive definite operator.
         right: (f, k).
-        diagonal: (f, 1) of `left`, by which steps are scaled.
+        diagonal: (f, 1), the diagonal of `left`, as preconditioner.
     """
     solution, residual = np.zeros_like(right), right.copy()
     scaled = residual / diagonal
@@ -195,7 +196,7 @@ def conjugate_gradients(
         if (_columns(residual, residual) <= enough).all():
             break
         across = left(direction)
-        # A column that is solved exactly has no direction left, and takes no step.
+        # An exactly solved column has a zero direction and takes no step.
         step = _ratio(height, _columns(direction, across))
         solution += step * direction
         residual -= step * across
@@ -206,11 +207,11 @@ def conjugate_gradients(
 
 
 def _columns(first: Float32, second: Float32) -> Float32:
-    """(k,) dot products, column by column."""
+    """(k,) dot products of the columns."""
     products: Float32 = np.einsum("ij,ij->j", first, second)
     return products
 
 
 def _ratio(above: Float32, below: Float32) -> Float32:
-    """0 where `below` is."""
+    """`above / below`; 0 where `below` is 0."""
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)

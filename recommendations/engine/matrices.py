@@ -1,44 +1,55 @@
-"""Between the ids of the database and the rows and columns of a matrix."""
+"""Data structures that the algorithms share: item features, id maps, sparse matrices as arrays."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar, get_type_hints
 
 import numpy as np
+
+# NumPy and SciPy each bring a BLAS, which `_blas` finds only if it is loaded.
 import numpy.linalg
+import scipy.linalg  # noqa: F401
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from threadpoolctl import ThreadpoolController
 
 Array: TypeAlias = NDArray[np.generic]
-
-
 Scores: TypeAlias = NDArray[np.float32]
+M = TypeVar("M")
+
+#: Values in a dense block of rows: 40 MB of float32.
+BLOCK_SIZE = 10_000_000
 
 
 @dataclass(frozen=True)
 class ItemFeatures:
-    """What is known of the items beside who liked them.
+    """Content features of the items.
 
     Attributes:
-        matrix: (n_items, n_features) float32, an item's weight of each feature.
-        names: What each feature is, such as `genre:drama`.
+        matrix: (n_items, n_features) float32, the weight of each feature in each item.
+        names: A name for each feature, such as `genre:drama`; the kind stands before the colon.
     """
 
     matrix: csr_matrix
     names: tuple[str, ...]
 
 
+#: The features of the items, and the Unix seconds of interactions; None if they are not known.
+Features: TypeAlias = ItemFeatures | None
+Times: TypeAlias = csr_matrix | None
+
+
 @dataclass(frozen=True)
 class IdMap:
-    """Dense indices for sparse ids, in ascending order of the ids.
+    """Maps database ids to matrix indices.
 
     Attributes:
-        ids: (n,) int64, ascending, without repeats; the index of an id is its place.
+        ids: (n,) int64, ascending and unique; the index of an id is its position here.
     """
 
     ids: NDArray[np.int64]
@@ -47,7 +58,7 @@ class IdMap:
         return len(self.ids)
 
     def indices(self, ids: Iterable[int] | NDArray[np.integer]) -> NDArray[np.int32]:
-        """The index of each id, -1 for one that is not in the map."""
+        """(n,) int32, the index of each id; -1 for an id that is not in the map."""
         wanted = np.asarray(ids if isinstance(ids, np.ndarray) else list(ids), dtype=np.int64)
         if not len(self.ids):
             return np.full(len(wanted), -1, dtype=np.int32)
@@ -57,17 +68,20 @@ class IdMap:
 
 
 def values_at(indices: NDArray[np.integer], values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The value at each index, NaN where that is -1."""
+    """The value at each index; NaN where the index is -1."""
     found: NDArray[np.float32] = np.append(values, np.float32(np.nan))[indices]
     return found
 
 
 def without_each_entry(history: csr_matrix, entries: NDArray[np.integer]) -> csr_matrix:
-    """(1 + m, n_items): the history itself, and then without each of its `entries`.
+    """Stack a history and its copies that each lack one entry.
 
     Args:
         history: (1, n_items).
-        entries: (m,) places in `history.indices`.
+        entries: (m,) positions in `history.indices`.
+
+    Returns:
+        (1 + m, n_items); the first row is the whole history.
     """
     n_rows = 1 + len(entries)
     kept = np.ones((n_rows, history.nnz), dtype=bool)
@@ -79,33 +93,37 @@ def without_each_entry(history: csr_matrix, entries: NDArray[np.integer]) -> csr
     return csr_matrix((data, indices, ends), shape=(n_rows, history.shape[1]))
 
 
-# Both bring a BLAS of their own, and what is not loaded yet is not found below.
+def mean_like(interactions: csr_matrix) -> float:
+    """The mean of the positive weights; 1 if there are none."""
+    positive = interactions.data[interactions.data > 0]
+    return float(positive.mean(dtype=np.float64)) if len(positive) else 1.0
 
 
-def one_thread() -> AbstractContextManager[object]:
-    """For loops over small systems, where waiting for a second thread takes longer than the work.
-
-    Servers and trainers begin with OPENBLAS_NUM_THREADS=1; whoever uses the engine from elsewhere
-    need not know of it. Unlike `threadpool_limits` it does not look for libraries each time,
-    which takes longer than to score a viewer.
-    """
-    limited: AbstractContextManager[object] = _blas().limit(limits=1, user_api="blas")
-    return limited
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    return ThreadpoolController()
-
-
-#: Values of a dense block of rows: 40 MB of float32.
-BLOCK_SIZE = 10_000_000
+def row_numbers(matrix: csr_matrix) -> NDArray[np.intp]:
+    """(nnz,) the row of each stored entry."""
+    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
 
 
 def blocks(n_rows: int, n_columns: int) -> Iterable[slice]:
-    """Rows of at most BLOCK_SIZE values together, one after the other."""
+    """Consecutive slices of rows with at most BLOCK_SIZE values each."""
     step = max(1, BLOCK_SIZE // max(1, n_columns))
     return (slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step))
+
+
+def model_to_arrays(model: Any) -> dict[str, Array]:
+    """The fields of a dataclass of arrays and numbers, by name; a number becomes shape (1,)."""
+    return {field.name: np.atleast_1d(getattr(model, field.name)) for field in fields(model)}
+
+
+def model_from_arrays(model: type[M], arrays: Mapping[str, Array]) -> M:
+    """The inverse of `model_to_arrays`. Arrays may be mapped read-only and are not copied."""
+    types = get_type_hints(model)
+    return model(**{
+        name: types[name](arrays[name][0])
+        if types[name] in (int, float)
+        else np.asarray(arrays[name])
+        for name in (field.name for field in fields(model))  # type: ignore[arg-type]
+    })  # fmt: skip
 
 
 def sparse_to_arrays(name: str, matrix: csr_matrix) -> dict[str, Array]:
@@ -117,7 +135,29 @@ def sparse_to_arrays(name: str, matrix: csr_matrix) -> dict[str, Array]:
 
 
 def sparse_from_arrays(name: str, arrays: Mapping[str, Array], *, n_columns: int) -> csr_matrix:
+    """The inverse of `sparse_to_arrays`."""
     starts = np.asarray(arrays[f"{name}_starts"], dtype=np.int64)
     columns = np.asarray(arrays[f"{name}_columns"], dtype=np.int32)
     values = np.asarray(arrays[f"{name}_values"], dtype=np.float32)
     return csr_matrix((values, columns, starts), shape=(len(starts) - 1, n_columns))
+
+
+def core_count() -> int | None:
+    """The cores of this process, which in a container may be fewer than those of the machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """Limit BLAS to one thread: on small systems a second thread costs more than it saves.
+
+    Servers and trainers start with OPENBLAS_NUM_THREADS=1; other users of the engine need this.
+    `threadpool_limits` would search for libraries at each call, which takes longer than to score
+    a viewer.
+    """
+    limited: AbstractContextManager[object] = _blas().limit(limits=1, user_api="blas")
+    return limited
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()

@@ -1,10 +1,10 @@
-"""How many stars a viewer would give a film, from what viewers of similar taste gave it.
+"""Predicts the stars that a viewer would give a film, from viewers of similar taste.
 
 User-based nearest neighbours: Resnick et al. (1994), doi:10.1145/192844.192905, with the
-significance weighting of Herlocker et al. (1999), doi:10.1145/312624.312682. In place of a
-viewer's mean stands the baseline of Koren (2010), doi:10.1145/1644873.1644874: the mean of all
-ratings, the film's offset from it, and the viewer's. So a viewer who gave five stars to everything
-has a taste too, and what everybody loves makes nobody alike.
+significance weighting of Herlocker et al. (1999), doi:10.1145/312624.312682. Ratings are centred
+on the baseline of Koren (2010), doi:10.1145/1644873.1644874 (global mean, film offset, viewer
+offset) instead of the viewer's mean: a viewer who gives only five stars then has a taste too, and
+films that everybody loves make no two viewers similar.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from recommendations.engine.matrices import Array
+from recommendations.engine.matrices import Array, model_from_arrays, model_to_arrays
 
-#: Chosen on a validation split of `ml-latest-small`: docs/recommender.md has the figures.
-#: As many ratings of no deviation as an offset is drawn towards zero by.
+# Chosen on a validation split of `ml-latest-small`; docs/recommender.md has the figures.
+#: Number of pseudo-ratings of zero deviation that shrink an offset.
 OFFSET_DAMPING = 5.0
-#: A likeness counts in full from so many shared items on.
+#: Similarity counts in full from this number of shared items.
 SHARED_ITEMS = 50
-#: Of those who rated the item, so many are asked that are most alike.
+#: The most similar raters of an item that are used.
 NEIGHBOURS = 50
-#: Added to the neighbours' likenesses, as one more who agrees with the baseline.
+#: Weight of a pseudo-neighbour who agrees with the baseline.
 LIKENESS_DAMPING = 0.2
-#: With less there is too little to say: a likeness from a few ratings is chance.
+#: With fewer ratings, or fewer neighbours, a similarity is chance and there is no prediction.
 LEAST_RATINGS = 5
 LEAST_NEIGHBOURS = 3
 #: The scale, in stars.
@@ -37,11 +37,11 @@ LOWEST, HIGHEST = 0.5, 5.0
 
 @dataclass(frozen=True, eq=False)
 class Taste:
-    """What is known of one viewer.
+    """One viewer, folded in.
 
     Attributes:
-        offset: In stars, from what others give the same items.
-        likeness: (n_users,) float32, above 0 to 1 for a neighbour, 0 for who is none.
+        offset: Mean deviation in stars from what others give the same items, damped.
+        likeness: (n_users,) float32, similarity 0 to 1; 0 for a user who is no neighbour.
     """
 
     offset: float
@@ -50,16 +50,15 @@ class Taste:
 
 @dataclass(frozen=True, eq=False)
 class RatingPredictor:
-    """All ratings, by item, as deviations from the baseline.
+    """All ratings, grouped by item, as deviations from the baseline.
 
     Attributes:
-        n_users: How many users the ratings are of.
-        mean: Of all ratings, in stars.
+        mean: Mean of all ratings, in stars.
         item_offsets: (n_items,) float32 stars, 0 for an item without ratings.
         starts: (n_items + 1,) int64, where the ratings of each item begin.
-        raters: (n_ratings,) int32, rows of users, ascending within an item.
-        deviations: (n_ratings,) float32 stars beside mean and both offsets.
-        norms: (n_users,) float32, the length of each user's deviations.
+        raters: (n_ratings,) int32 rows of users, ascending within an item.
+        deviations: (n_ratings,) float32, in stars, from the mean plus both offsets.
+        norms: (n_users,) float32, Euclidean length of each user's deviations.
     """
 
     n_users: int
@@ -72,10 +71,10 @@ class RatingPredictor:
 
     @classmethod
     def fit(cls, ratings: csr_matrix) -> Self:
-        """Take the baseline off the ratings.
+        """Subtract the baseline from the ratings.
 
         Args:
-            ratings: (n_users, n_items) half stars, 1 to 10; whoever rated nothing has an empty row.
+            ratings: (n_users, n_items) half stars, 1 to 10; empty rows are allowed.
         """
         n_users, n_items = ratings.shape
         by_item = ratings.tocsc()
@@ -100,15 +99,15 @@ class RatingPredictor:
         *,
         besides: int | None = None,
     ) -> Taste | None:
-        """Fold a viewer in, known or new, by the ratings of today.
+        """Fold a viewer in, known or new.
 
         Args:
-            items: (n,) indices of the items that the viewer has rated, each once.
+            items: (n,) indices of the items that the viewer has rated, unique.
             half_stars: (n,) 1 to 10.
-            besides: The viewer's own row, if there is one: nobody is a neighbour of oneself.
+            besides: The viewer's own row, if any, which is no neighbour.
 
         Returns:
-            None for fewer than LEAST_RATINGS.
+            None for fewer than LEAST_RATINGS ratings.
         """
         if len(items) < LEAST_RATINGS:
             return None
@@ -122,9 +121,9 @@ class RatingPredictor:
     def _likeness(
         self, items: NDArray[np.integer], deviations: NDArray[np.float64]
     ) -> NDArray[np.float32]:
-        """(n_users,) the cosine of all deviations, less where few items are shared.
+        """(n_users,) float32, 0 to 1: the cosine of the deviations, shrunk if few items are shared.
 
-        What is below zero counts as zero: that two disagree on all says little of a third film.
+        A negative cosine counts as 0: two viewers who disagree say little about a third film.
         """
         columns = [slice(self.starts[item], self.starts[item + 1]) for item in items]
         raters = np.concatenate([self.raters[column] for column in columns]).astype(np.intp)
@@ -135,7 +134,7 @@ class RatingPredictor:
         agreement = np.bincount(raters, weights=products, minlength=self.n_users)
         shared = np.bincount(raters, minlength=self.n_users)
         significance = np.minimum(shared, SHARED_ITEMS) / SHARED_ITEMS
-        alike = np.flatnonzero(agreement > 0)  # and so are both norms
+        alike = np.flatnonzero(agreement > 0)  # then both norms are above 0 too
         norms = self.norms[alike] * np.linalg.norm(deviations)
         likeness = np.zeros(self.n_users, dtype=np.float32)
         likeness[alike] = agreement[alike] / norms * significance[alike]
@@ -144,10 +143,7 @@ class RatingPredictor:
     def predict(
         self, taste: Taste, items: NDArray[np.integer] | None = None
     ) -> NDArray[np.float32]:
-        """The stars that a viewer of this taste would give to each of `items`, or to all.
-
-        Args:
-            items: (m,) indices.
+        """Predict the stars for `items` (m indices), or for all items.
 
         Returns:
             (m,) float32 from LOWEST to HIGHEST; NaN where fewer than LEAST_NEIGHBOURS rated it.
@@ -160,7 +156,7 @@ class RatingPredictor:
         return np.clip(stars, LOWEST, HIGHEST).astype(np.float32)
 
     def _deviation(self, taste: Taste, item: int) -> float:
-        """What the neighbours say of an item, beside the baseline; NaN if they are too few."""
+        """The neighbours' weighted mean deviation for an item; NaN if they are too few."""
         ratings = slice(self.starts[item], self.starts[item + 1])
         likeness = taste.likeness[self.raters[ratings]]
         alike = np.flatnonzero(likeness)
@@ -168,48 +164,30 @@ class RatingPredictor:
             return float("nan")
         weights = likeness[alike]
         if len(alike) > NEIGHBOURS:
-            # All of equals: which of them comes first must not depend on who joined first.
+            # Keep all ties, or the result would depend on the order in which users joined.
             nearest = weights >= np.partition(weights, -NEIGHBOURS)[-NEIGHBOURS]
             alike, weights = alike[nearest], weights[nearest]
         theirs = self.deviations[ratings][alike]
         return float(weights @ theirs / (weights.sum() + LIKENESS_DAMPING))
 
     def to_arrays(self) -> dict[str, Array]:
-        """Everything that predicting needs, by name."""
-        return {
-            "n_users": np.array([self.n_users], dtype=np.int64),
-            "mean": np.array([self.mean], dtype=np.float64),
-            "item_offsets": self.item_offsets,
-            "starts": self.starts,
-            "raters": self.raters,
-            "deviations": self.deviations,
-            "norms": self.norms,
-        }
+        return model_to_arrays(self)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:
-        """The inverse of `to_arrays`. The arrays may be mapped read-only and are not copied."""
-        return cls(
-            int(arrays["n_users"][0]),
-            float(arrays["mean"][0]),
-            np.asarray(arrays["item_offsets"], dtype=np.float32),
-            np.asarray(arrays["starts"], dtype=np.int64),
-            np.asarray(arrays["raters"], dtype=np.int32),
-            np.asarray(arrays["deviations"], dtype=np.float32),
-            np.asarray(arrays["norms"], dtype=np.float32),
-        )
+        return model_from_arrays(cls, arrays)
 
 
 def _offsets(
     owners: NDArray[np.int32], deviations: NDArray[np.float32], n: int
 ) -> NDArray[np.float32]:
-    """(n,) the mean deviation of each owner's ratings, drawn towards zero."""
+    """(n,) float32, the mean deviation of each owner's ratings, shrunk towards 0."""
     sums = np.bincount(owners, weights=deviations, minlength=n)
     counts = np.bincount(owners, minlength=n)
     return (sums / (counts + OFFSET_DAMPING)).astype(np.float32)
 
 
 def as_percent(stars: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(m,) float32 whole numbers from 0 to 100; NaN stays."""
+    """(m,) float32 whole numbers from 0 to 100; NaN stays NaN."""
     percents: NDArray[np.float32] = np.rint((stars - LOWEST) / (HIGHEST - LOWEST) * 100)
     return percents

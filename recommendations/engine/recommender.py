@@ -1,4 +1,4 @@
-"""What every algorithm is: fitted on a user-item matrix, it scores the catalogue for a history."""
+"""The interface of the algorithms: fit on a user-item matrix, score the catalogue for histories."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from recommendations.engine.matrices import Array, IdMap, ItemFeatures, Scores, without_each_entry
+from recommendations.engine.matrices import (
+    Array,
+    Features,
+    IdMap,
+    Scores,
+    Times,
+    model_from_arrays,
+    model_to_arrays,
+    without_each_entry,
+)
 
 
 class HistoryShapeError(ValueError):
@@ -18,73 +27,59 @@ class HistoryShapeError(ValueError):
 
 
 class NotFittedError(RuntimeError):
-    """`score` or `to_arrays` came before `fit`."""
+    """A model was used before `fit`."""
 
 
 class Recommender(ABC):
     """One algorithm.
 
-    It is made without arguments, with defaults that suit the size of the data, or with keyword
-    settings. Weights above 0 are evidence of liking, weights below 0 of the contrary.
+    Every constructor argument is a keyword with a default that suits the size of the data. A
+    weight above 0 is evidence that the user likes the item, a weight below 0 of the contrary.
     """
 
     name: ClassVar[str]
     description: ClassVar[str]
-    #: The settings worth searching, each with values to try in ascending order.
+    #: The settings that tuning searches, each with values in ascending order.
     search_space: ClassVar[Mapping[str, Sequence[Any]]] = {}
-    #: Whether its scores depend on the history at all.
+    #: False if the scores do not depend on the history.
     is_personal: ClassVar[bool] = True
-    #: Whether a release is without it where popularity ranks better. Not so for what speaks of
-    #: items that nobody has touched.
+    #: A release leaves the algorithm out if popularity ranks better. False for an algorithm that
+    #: also scores items without interactions.
     must_beat_popularity: ClassVar[bool] = True
-    #: Called with the share done, 0 to 1, by an algorithm that takes long to fit.
+    #: `fit` calls it with the share done, 0 to 1, if it takes long.
     on_progress: Callable[[float], None] | None = None
 
     def settings_for(self, interactions: csr_matrix) -> dict[str, Any]:
-        """The searched settings as `fit` would take them here: those given, or else the defaults
-        for data of this size."""
+        """The searched settings that `fit` would use on these data."""
         return {}
 
     def obstacle(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
+        self, interactions: csr_matrix, items: Features = None, times: Times = None
     ) -> str | None:
-        """Why a release should be made without it, such as too many items; None for no reason."""
+        """Why a release should leave the algorithm out, such as too many items; or None."""
         return None
 
     @abstractmethod
-    def fit(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
-    ) -> Self:
+    def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         """Learn from all interactions.
 
         Args:
             interactions: (n_users, n_items) float32 weights.
             items: Features of the items, for algorithms that read content.
-            times: Of the same sparsity, Unix seconds, for algorithms that read order.
+            times: Unix seconds with the sparsity of `interactions`, for algorithms that read order.
         """
 
-    def update(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
-    ) -> Self:
-        """Bring a fitted model up to date: the same users and items, with more interactions."""
+    def update(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
+        """Refit on the same users and items with more interactions."""
         return self.fit(interactions, items, times)
 
     @abstractmethod
-    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
-        """Score the whole catalogue for users, known or new, by what they have done.
+    def score(self, history: csr_matrix, times: Times = None) -> Scores:
+        """Fold users in, known or new, and score the whole catalogue for each.
 
         Args:
-            history: (n_rows, n_items) float32, weighted as in `fit`. Each row stands for itself.
-            times: Of the same sparsity, Unix seconds.
+            history: (n_rows, n_items) float32, weighted as in `fit`. Rows are independent.
+            times: Unix seconds with the sparsity of `history`.
 
         Returns:
             (n_rows, n_items) float32, higher is better, no fixed scale. NaN where the model has
@@ -92,40 +87,37 @@ class Recommender(ABC):
 
         Raises:
             HistoryShapeError: The columns do not match the fitted catalogue.
-            NotFittedError: There is no model yet.
+            NotFittedError: The model has not been fitted.
         """
 
     def contributions(
         self, history: csr_matrix, items: NDArray[np.integer]
     ) -> NDArray[np.float64] | None:
-        """How much each entry of one user's history adds to the score of each of `items`.
+        """How much each entry of one user's history adds to the score of each item.
 
         Args:
             history: (1, n_items) float32.
-            items: (m,) indices of items that `score` has an opinion on.
+            items: (m,) indices of items for which `score` is not NaN.
 
         Returns:
-            (m, history.nnz) float64 in the order of `history.indices`; None where the algorithm
+            (m, history.nnz) float64 in the order of `history.indices`; None if the algorithm
             cannot tell.
         """
         return None
 
     def scores_without(
-        self,
-        history: csr_matrix,
-        entries: NDArray[np.integer],
-        times: csr_matrix | None = None,
+        self, history: csr_matrix, entries: NDArray[np.integer], times: Times = None
     ) -> Scores:
-        """What `score` says of one user, and what it would say without one of the entries.
+        """Score one user, and the same user without each one of the entries.
 
         Args:
             history: (1, n_items) float32.
-            entries: (m,) places in `history.indices`, each once.
-            times: Of the same sparsity, Unix seconds.
+            entries: (m,) positions in `history.indices`, unique.
+            times: Unix seconds with the sparsity of `history`.
 
         Returns:
-            (1 + m, n_items) float32, which may be read-only: first with all entries, then without
-            each. The same as `score` says of such histories, but for rounding.
+            (1 + m, n_items) float32, perhaps read-only: the first row with all entries, then one
+            row without each. Equal to `score` of these histories except for rounding.
         """
         if not self.is_personal:
             scores = self.score(history, times)
@@ -134,30 +126,26 @@ class Recommender(ABC):
         return self.score(without_each_entry(history, entries), later)
 
     def similar_items(self, item: int) -> Scores | None:
-        """How much each item of the fitted catalogue is like one of them.
-
-        Args:
-            item: An index.
+        """How similar each item of the fitted catalogue is to the item with this index.
 
         Returns:
-            (n_items,) float32 from -1 to 1, and 1 for the item itself; NaN where the model has no
-            opinion, which is everywhere if it has none of `item`. None where the algorithm cannot
-            tell.
+            (n_items,) float32 from -1 to 1, and 1 for the item itself. NaN where the model has no
+            opinion; all NaN if it has none of `item`. None if the algorithm cannot tell.
 
         Raises:
-            NotFittedError: There is no model yet.
+            NotFittedError: The model has not been fitted.
         """
         return None
 
     def item_directions(self) -> Scores | None:
-        """Where each item of the fitted catalogue points, for whoever compares all with all.
+        """Unit vectors of the items, to compare all items with all.
 
         Returns:
-            (n_items, d) float32 of length 1, whose products are what `similar_items` says; NaN
-            for an item that the model has no opinion on. None where that is not how it compares.
+            (n_items, d) float32 of length 1, whose products equal `similar_items`; NaN for an item
+            that the model does not know. None if the algorithm has no such vectors.
 
         Raises:
-            NotFittedError: There is no model yet.
+            NotFittedError: The model has not been fitted.
         """
         return None
 
@@ -176,8 +164,6 @@ class Recommender(ABC):
 
 
 class FittedModel(Protocol):
-    """What scoring needs."""
-
     @property
     def n_items(self) -> int: ...
 
@@ -186,21 +172,32 @@ M = TypeVar("M", bound=FittedModel)
 
 
 class ModelRecommender(Recommender, Generic[M]):
-    """One that keeps what it has learned in one object."""
+    """A recommender that keeps everything it has learned in one dataclass, `model_type`."""
 
+    #: Its fields are arrays and numbers, unless a subclass writes `to_arrays` itself.
+    model_type: ClassVar[type[Any]]
     _model: M | None = None
 
     def _learned(self) -> M:
-        """Raises NotFittedError."""
+        """The fitted model. Raises NotFittedError."""
         if self._model is None:
             raise NotFittedError(self.name)
         return self._model
 
     def _fitted_for(self, history: csr_matrix) -> M:
-        """The same; raises HistoryShapeError too."""
+        """The fitted model. Raises NotFittedError or HistoryShapeError."""
         model = self._learned()
         check_history(history, model.n_items)
         return model
+
+    def to_arrays(self) -> dict[str, Array]:
+        return model_to_arrays(self._learned())
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:
+        recommender = cls()
+        recommender._model = model_from_arrays(cls.model_type, arrays)
+        return recommender
 
 
 def check_history(history: csr_matrix, n_items: int) -> None:
@@ -212,26 +209,26 @@ def check_history(history: csr_matrix, n_items: int) -> None:
 
 
 class RemappedRecommender:
-    """Scores the items of `now` by a model that was fitted on those of `then`.
+    """Scores the items of `now` by a model that was fitted on the items of `then`.
 
-    What has gone since says nothing of a viewer, and of what is new there is no opinion.
+    Items that are gone are ignored in histories; new items get NaN.
     """
 
     def __init__(self, recommender: Recommender, then: IdMap, now: IdMap) -> None:
         self._recommender = recommender
         places = now.indices(then.ids)
-        self._standing = np.flatnonzero(places >= 0)
-        self._places = places[self._standing]
-        #: (n_now, n_then): times a history of now it is that history of then.
+        self._kept = np.flatnonzero(places >= 0)
+        self._places = places[self._kept]
+        #: (n_now, n_then), which maps a history of `now` to a history of `then`.
         self._to_then = csr_matrix(
-            (np.ones(len(self._places), dtype=np.float32), (self._places, self._standing)),
+            (np.ones(len(self._places), dtype=np.float32), (self._places, self._kept)),
             shape=(len(now), len(then)),
         )
 
-    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
+    def score(self, history: csr_matrix, times: Times = None) -> Scores:
         """As in `Recommender`."""
         scores = np.full(history.shape, np.nan, dtype=np.float32)
         scores[:, self._places] = self._recommender.score(
             history @ self._to_then, None if times is None else times @ self._to_then
-        )[:, self._standing]
+        )[:, self._kept]
         return scores

@@ -1,8 +1,7 @@
-"""All pairs of viewers whose tastes are alike, tile by tile."""
+"""All pairs of viewers of similar taste, computed tile by tile."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,18 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from recommendations.engine.matrices import one_thread
+from recommendations.engine.matrices import core_count, one_thread, row_numbers
 from recommendations.engine.viewer_similarity import MatchRule, PairSums
 
-#: Of a tile: four sums for each of its pairs, in float32, are 64 MB for each thread.
+#: Size of a tile: four float32 sums for each of its pairs take 64 MB in each thread.
 TILE_ROWS, TILE_COLUMNS = 1024, 4096
-#: What this share of the viewers has said something of is multiplied as a dense matrix: from about
-#: there on BLAS is faster on zeros too. In a large crowd a few films make most of the products.
+#: Films that this share of the viewers has judged are multiplied as a dense matrix: from about
+#: there BLAS is faster in spite of the zeros. In a large crowd few films make most of the products.
 POPULAR_SHARE = 0.05
-#: Pairs that are gathered before those that are too many are dropped.
+#: Pairs that are collected before the excess ones are dropped.
 GATHERED = 4_000_000
 
-#: A pair as the first viewer has it; viewers are rows of the matrix.
+#: A pair from the first viewer's side; `user` and `other` are rows of the matrix.
 PAIR = np.dtype(
     [
         ("user", np.int32),
@@ -43,24 +42,26 @@ SUMS = PairSums._fields
 def matching_pairs(
     deviations: csr_matrix, rule: MatchRule, *, at_most: int, preferred: NDArray[np.bool_]
 ) -> Pairs:
-    """For each viewer those in reach of a match, each pair from both sides; by viewer, best first.
-
-    Of two viewers the sums are float32: exact for counts, to seven digits for the rest.
+    """Find for each viewer those whose similarity reaches `rule.floor`.
 
     Args:
         deviations: (n_users, n_items) float32.
-        at_most: So many of a viewer's are kept: of the preferred ones first, the most alike.
-        preferred: (n_users,) who goes before the others.
+        at_most: Number of others that are kept for each viewer: the preferred ones first, then the
+            most similar.
+        preferred: (n_users,) bool.
+
+    Returns:
+        (n,) of dtype PAIR, by viewer and then best first; each pair occurs from both sides. The
+        sums are float32: exact for counts, seven digits otherwise.
     """
     said = np.diff(deviations.indptr)
     users = np.flatnonzero(said >= rule.least_shared)
-    # Who says much comes first: the tiles of those who say little are then out after one product.
+    # Active viewers first: the tiles of the others then end after one product.
     users = users[np.argsort(-said[users], kind="stable")]
     matrix = _SplitByPopularity.of(deviations[users])
     kept = _BestPairs(users.astype(np.int32), preferred, at_most)
     starts = range(0, len(users), TILE_COLUMNS)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    with one_thread(), ThreadPoolExecutor(cores) as threads:
+    with one_thread(), ThreadPoolExecutor(core_count()) as threads:
         for _ in threads.map(partial(_column_of_tiles, matrix, rule, kept), reversed(starts)):
             pass  # an error of a thread is raised here
     return kept.result()
@@ -68,7 +69,7 @@ def matching_pairs(
 
 @dataclass(frozen=True, eq=False)
 class _Factors:
-    """One side of the products: ones, deviations and their squares, of films of one kind."""
+    """One side of the products for popular or for other films: ones, deviations, their squares."""
 
     ones: NDArray[np.float32] | csr_matrix
     values: NDArray[np.float32] | csr_matrix
@@ -77,7 +78,7 @@ class _Factors:
 
 @dataclass(frozen=True, eq=False)
 class _SplitByPopularity:
-    """The films that many have said something of, and all others."""
+    """The columns of popular films (dense) and of all other films (sparse)."""
 
     popular: csr_matrix
     others: csr_matrix
@@ -100,7 +101,7 @@ class _SplitByPopularity:
 def _dense(matrix: csr_matrix, *, transposed: bool) -> _Factors:
     values = matrix.toarray()
     ones = np.zeros_like(values)
-    ones[np.repeat(np.arange(len(values)), np.diff(matrix.indptr)), matrix.indices] = 1
+    ones[row_numbers(matrix), matrix.indices] = 1
     parts = ones, values, values**2
     return _Factors(*(part.T if transposed else part for part in parts))
 
@@ -117,7 +118,7 @@ def _sparse(matrix: csr_matrix, *, transposed: bool) -> _Factors:
 def _column_of_tiles(
     matrix: _SplitByPopularity, rule: MatchRule, kept: _BestPairs, start: int
 ) -> None:
-    """Viewers from `start` on, against themselves and all who come before them."""
+    """Compare a column of viewers, from `start` on, with themselves and all earlier viewers."""
     n = matrix.popular.shape[0]
     stop = min(start + TILE_COLUMNS, n)
     right = matrix.factors(slice(start, stop), transposed=True)
@@ -135,10 +136,10 @@ def _tile(
     first: int,
     start: int,
 ) -> Iterator[Pairs]:
-    """The pairs of a tile that begins at this row and column, from one side and the other."""
+    """The pairs of the tile at row `first` and column `start`, from both sides."""
     shared = _product(left, right, "ones", "ones")
     users, others = np.nonzero(shared >= rule.least_shared)
-    apart = users + first < others + start  # of a tile on the diagonal only what is above it
+    apart = users + first < others + start  # on the diagonal only the upper triangle
     users, others = users[apart], others[apart]
     if not len(users):
         return
@@ -180,10 +181,10 @@ def _pairs(
 
 @dataclass(eq=False)
 class _BestPairs:
-    """The best pairs of each viewer so far; threads add to it.
+    """The best pairs of each viewer so far. Thread-safe.
 
     Attributes:
-        users: (n,) int32, rows of the whole matrix by those of the pairs that are added.
+        users: (n,) int32, the row in the whole matrix for each row of the pairs that are added.
     """
 
     users: NDArray[np.int32]
@@ -195,7 +196,7 @@ class _BestPairs:
     _bars: NDArray[np.float32] = field(init=False)
 
     def __post_init__(self) -> None:
-        # What a pair has to pass to be among its viewer's best.
+        # The worth that a pair must exceed to be among its viewer's best.
         self._bars = np.full(len(self.preferred), -np.inf, dtype=np.float32)
 
     def add(self, pairs: Pairs) -> None:
@@ -224,7 +225,7 @@ class _BestPairs:
         return best
 
     def _worth(self, pairs: Pairs) -> NDArray[np.float32]:
-        """Similarities, of the preferred ones above all others: those are 1 at most."""
+        """The similarity, which is 1 at most, plus 2 for preferred viewers."""
         found: NDArray[np.float32] = (
             pairs["similarity"] + np.float32(2) * self.preferred[pairs["other"]]
         )

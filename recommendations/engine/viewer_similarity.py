@@ -1,10 +1,10 @@
-"""How alike two viewers' tastes are, by the films that both have said something of.
+"""How similar the tastes of two viewers are, by the films that both have judged.
 
-The adjusted cosine of Sarwar et al. (2001), doi:10.1145/371920.372071, between viewers: from each
-weight half of the film's damped mean is taken off, so that what everybody loves says less of two
-viewers. Half of it, as of viewers who only ever say "like" nothing would be left. The cosine of n
-shared films counts for n / (n + shrinkage) of itself: the significance weighting of Herlocker et
-al. (1999), doi:10.1145/312624.312682, without their edge at 50 films.
+The adjusted cosine of Sarwar et al. (2001), doi:10.1145/371920.372071, between viewers: half of the
+film's damped mean is subtracted from each weight, so that films that everybody loves count less.
+The whole mean would leave nothing of viewers who only ever say "like". The cosine over n shared
+films is multiplied by n / (n + shrinkage): the significance weighting of Herlocker et al. (1999),
+doi:10.1145/312624.312682, without their edge at 50 films.
 """
 
 from __future__ import annotations
@@ -18,32 +18,31 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from recommendations.engine.matrices import Array
+from recommendations.engine.matrices import Array, model_from_arrays, model_to_arrays
 
-#: Chosen on `ml-latest-small`: docs/decisions/0050-viewers-of-similar-taste.md has the figures.
+#: Share of a film's mean that is subtracted. Chosen on `ml-latest-small`.
 CENTRING = 0.5
-#: As many weights of zero as a film's mean is drawn down by.
+#: Number of pseudo-weights of 0 that shrink a film's mean.
 MEAN_DAMPING = 5.0
-#: A pair whose similarity lies below the threshold by no more may match by one film: beyond it
-#: that would have to weigh as much as most of the others together.
+#: Pairs so far below the threshold are kept too, because one more film may make them match. Beyond
+#: it, that film would have to count as much as most of the others together.
 REACH = 0.1
-#: So many words of others on a viewer's films are added up at once: of all films in a large cinema
-#: there are millions.
+#: Verdicts of others that are added up at once: a large cinema has millions of them.
 ADDED_AT_ONCE = 1_000_000
-#: Of a similarity. What is added up in another order differs only behind them.
+#: Similarities are rounded to these; sums in another order differ only behind them.
 DECIMALS = 6
 
 Floats = NDArray[np.floating]
 
 
 class PairSums(NamedTuple):
-    """Of pairs of viewers, over the films that both have said something of; (n,) each.
+    """Sums over the films that both viewers of a pair have judged; (n,) each, for n pairs.
 
     Attributes:
-        shared: How many films.
-        products: Of the two deviations.
-        own_squares: Of the first viewer's deviations.
-        other_squares: Of the second one's.
+        shared: Number of films.
+        products: Products of the two deviations.
+        own_squares: Squares of the first viewer's deviations.
+        other_squares: Squares of the second viewer's deviations.
     """
 
     shared: Floats
@@ -52,7 +51,7 @@ class PairSums(NamedTuple):
     other_squares: Floats
 
     def with_one_more(self, own: Floats | float, other: Floats) -> PairSums:
-        """The same with one more film, of these deviations."""
+        """The sums with one more film, given both deviations from it."""
         return PairSums(
             self.shared + 1,
             self.products + own * other,
@@ -69,15 +68,15 @@ class MatchRule:
     """When two viewers match.
 
     Attributes:
-        threshold: The least similarity, 0 to 1.
-        shrinkage: With so many shared films the cosine counts by half.
+        threshold: The least similarity of a match, 0 to 1.
+        shrinkage: Number of shared films at which the cosine counts half.
     """
 
     threshold: float
     shrinkage: float
 
     def similarity(self, sums: PairSums) -> NDArray[np.float64]:
-        """(n,) from -1 to 1; 0 for who shares nothing, or nothing but the films' means."""
+        """(n,) float64 from -1 to 1; 0 for a pair without shared films or with zero deviations."""
         shared = sums.shared.astype(np.float64)
         lengths = np.sqrt(np.multiply(sums.own_squares, sums.other_squares, dtype=np.float64))
         known = (lengths > 0) & (shared > 0)
@@ -93,7 +92,7 @@ class MatchRule:
 
     @property
     def least_shared(self) -> int:
-        """With fewer films in common not even one more could make two viewers match."""
+        """With fewer shared films, not even one more film could make the pair match."""
         if self.threshold == 1:
             return 1 if not self.shrinkage else np.iinfo(np.int32).max
         needed = self.threshold * self.shrinkage / (1 - self.threshold)
@@ -101,7 +100,7 @@ class MatchRule:
 
 
 def film_centres(interactions: csr_matrix) -> NDArray[np.float32]:
-    """(n_items,) float32: what is taken off the weights of each film.
+    """(n_items,) float32: what is subtracted from the weights of each film.
 
     Args:
         interactions: (n_users, n_items) weights.
@@ -113,7 +112,7 @@ def film_centres(interactions: csr_matrix) -> NDArray[np.float32]:
 
 
 def deviations(interactions: csr_matrix) -> csr_matrix:
-    """(n_users, n_items) float32, of the same sparsity: the weights without the films' centres."""
+    """(n_users, n_items) float32 with the same sparsity: the weights minus the films' centres."""
     data = interactions.data - film_centres(interactions)[interactions.indices]
     places = (data.astype(np.float32), interactions.indices, interactions.indptr)
     return csr_matrix(places, shape=interactions.shape)
@@ -121,15 +120,14 @@ def deviations(interactions: csr_matrix) -> csr_matrix:
 
 @dataclass(frozen=True, eq=False)
 class Deviations:
-    """Everybody's deviations by film, as they were at a training: what one viewer is held against.
+    """The deviations of all viewers at a training, grouped by film, to compare one viewer with all.
 
     Attributes:
-        n_users: How many viewers they are of.
-        latest: Unix seconds of the last word among them.
-        centres: (n_items,) float32, taken off the weights.
-        starts: (n_items + 1,) int64, where those of each film begin.
-        users: (n,) int32, rows of viewers.
-        values: (n,) float32.
+        latest: Unix seconds of the latest verdict.
+        centres: (n_items,) float32, as from `film_centres`.
+        starts: (n_items + 1,) int64, where the deviations of each film begin.
+        users: (n,) int32 rows of viewers.
+        values: (n,) float32 deviations.
     """
 
     n_users: int
@@ -141,7 +139,7 @@ class Deviations:
 
     @classmethod
     def fit(cls, interactions: csr_matrix, times: csr_matrix) -> Self:
-        """From the weights, (n_users, n_items), and their Unix seconds."""
+        """Group the (n_users, n_items) weights; `times` has their Unix seconds."""
         by_film = deviations(interactions).tocsc()
         return cls(
             interactions.shape[0],
@@ -153,7 +151,7 @@ class Deviations:
         )
 
     def centres_of(self, items: NDArray[np.integer]) -> NDArray[np.float32]:
-        """(m,) of each item; 0 for -1, a film that came later and has no mean yet."""
+        """(m,) the centre of each item; 0 for -1, a film that is newer than the training."""
         centres: NDArray[np.float32] = np.append(self.centres, np.float32(0))[items]
         return centres
 
@@ -165,16 +163,16 @@ class Deviations:
         least_shared: int,
         sharing: int | None = None,
     ) -> tuple[NDArray[np.intp], PairSums]:
-        """Hold one viewer against all, in memory for what others said of the same films.
+        """Compare one viewer with all viewers of the training.
 
         Args:
-            items: (m,) columns of what the viewer has said something of, each once.
+            items: (m,) columns of the films that the viewer has judged, unique.
             own: (m,) the viewer's deviations.
-            sharing: The column of a film: only those who have said something of it.
+            sharing: The column of a film: compare only with viewers who have judged it.
 
         Returns:
-            (n,) rows of those who share as many films with the viewer, in ascending order, and
-            their sums. The viewer is among them, if the training knew that one.
+            (n,) ascending rows of the viewers who share at least `least_shared` films, the viewer
+            included if the training knew them, and the n sums.
         """
         share = None
         if sharing is not None:
@@ -195,7 +193,7 @@ class Deviations:
         own: Floats,
         share: NDArray[np.bool_] | None,
     ) -> None:
-        """Add what these items make of the four sums, (4, n_users), of those who `share`."""
+        """Add the four sums over these items to the (4, n_users) totals, for users in `share`."""
         columns = [self._column(item) for item in items]
         if not columns:
             return
@@ -214,24 +212,8 @@ class Deviations:
         return slice(self.starts[item], self.starts[item + 1])
 
     def to_arrays(self) -> dict[str, Array]:
-        """Everything, by name."""
-        return {
-            "n_users": np.array([self.n_users], dtype=np.int64),
-            "latest": np.array([self.latest], dtype=np.float64),
-            "centres": self.centres,
-            "starts": self.starts,
-            "users": self.users,
-            "values": self.values,
-        }
+        return model_to_arrays(self)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:
-        """The inverse of `to_arrays`. The arrays may be mapped read-only and are not copied."""
-        return cls(
-            int(arrays["n_users"][0]),
-            float(arrays["latest"][0]),
-            np.asarray(arrays["centres"], dtype=np.float32),
-            np.asarray(arrays["starts"], dtype=np.int64),
-            np.asarray(arrays["users"], dtype=np.int32),
-            np.asarray(arrays["values"], dtype=np.float32),
-        )
+        return model_from_arrays(cls, arrays)

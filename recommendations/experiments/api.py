@@ -7,7 +7,7 @@ from ninja.responses import Status
 from cinema.auth import staff
 from cinema.errors import problems
 from cinema.schemas import Paginated
-from recommendations.experiments import selectors, services
+from recommendations.experiments import services
 from recommendations.experiments.schemas import (
     ExperimentConflictProblem,
     ExperimentFilters,
@@ -28,7 +28,7 @@ def list_experiments(
     request: HttpRequest, filters: Query[ExperimentFilters]
 ) -> QuerySet[Experiment]:
     """Which algorithms were held against each other, the latest start first."""
-    return selectors.list_experiments(filters.state)
+    return services.list_experiments(filters.state)
 
 
 @router.post(
@@ -40,7 +40,7 @@ def create_experiment(
     request: HttpRequest, payload: ExperimentIn, response: HttpResponse
 ) -> Status[Experiment]:
     """Hold two algorithms against each other in viewers' lists. One experiment at a time."""
-    experiment = services.create_experiment(fields=payload.model_dump(exclude_unset=True))
+    experiment = services.create_experiment(payload)
     response["Location"] = f"/api/v1/experiments/{experiment.pk}"
     return Status(201, experiment)
 
@@ -52,7 +52,7 @@ def create_experiment(
 )
 def get_experiment(request: HttpRequest, experiment_id: int) -> Experiment:
     """One experiment. `GET /analytics/recommendations` has what it has found."""
-    return selectors.get_experiment(experiment_id)
+    return services.get_experiment(experiment_id)
 
 
 @router.patch(
@@ -64,8 +64,7 @@ def update_experiment(
     request: HttpRequest, experiment_id: int, payload: ExperimentPatch
 ) -> Experiment:
     """Change an experiment. With `ends_at` at this moment it ends."""
-    fields = payload.model_dump(exclude_unset=True)
-    return services.update_experiment(experiment_id=experiment_id, fields=fields)
+    return services.update_experiment(experiment_id, payload)
 
 
 @router.delete(
@@ -75,5 +74,5 @@ def update_experiment(
 )
 def delete_experiment(request: HttpRequest, experiment_id: int) -> Status[None]:
     """Delete an experiment that no viewer has seen anything of."""
-    services.delete_experiment(experiment_id=experiment_id)
+    services.delete_experiment(experiment_id)
     return Status(204, None)

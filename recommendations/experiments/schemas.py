@@ -1,16 +1,16 @@
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from django.utils import timezone
 from ninja import Field, Schema
-from pydantic import ConfigDict, StringConstraints, model_validator
+from pydantic import StringConstraints
 
 from cinema.errors import Problem
 from cinema.schemas import Moment, Name
 from movies.types import UNSET, LocalTime
 from recommendations.models import Experiment
+from recommendations.schedule import ScheduledIn
 from recommendations.schemas import Algorithm
 
 ExperimentState = Literal["running", "upcoming", "ended"]
@@ -24,11 +24,9 @@ SHARE = "Of the viewers; the others keep the default."
 NOON = "2026-12-31T12:00:00+01:00"
 
 
-class ExperimentPatch(Schema):
+class ExperimentPatch(ScheduledIn):
     """What is left out stays. Once it has begun, its name, share and end may change; once it is
     over, its name."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: ExperimentName = Field(UNSET, examples=NAME)
     algorithm_a: Algorithm = Field(UNSET, description=KNOWN, examples=["hybrid"])
@@ -39,24 +37,12 @@ class ExperimentPatch(Schema):
     )
     ends_at: Moment = Field(UNSET, examples=[NOON])
 
-    @model_validator(mode="after")
-    def _times_in_order(self) -> Self:
-        if self.starts_at and self.ends_at:
-            check_experiment_times(self.starts_at, self.ends_at)
-        return self
-
 
 class ExperimentIn(ExperimentPatch):
     name: ExperimentName = Field(examples=NAME)
     algorithm_a: Algorithm = Field(description=KNOWN, examples=["hybrid"])
     algorithm_b: Algorithm = Field(examples=["ensemble"])
     ends_at: Moment = Field(examples=[NOON])
-
-
-def check_experiment_times(starts_at: datetime, ends_at: datetime) -> None:
-    """Raises ValueError if it ends before it starts."""
-    if ends_at <= starts_at:
-        raise ValueError("ends_at does not lie after starts_at")
 
 
 class ExperimentOut(Schema):

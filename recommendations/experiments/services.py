@@ -1,24 +1,22 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from cinema.locks import lock_table
 from recommendations.errors import (
     AlgorithmAgainstItself,
     AnotherExperiment,
-    ExperimentEndsTooEarly,
     ExperimentHasBegun,
     ExperimentHasResults,
+    ExperimentNotFound,
 )
-from recommendations.experiments import selectors
-from recommendations.experiments.schemas import check_experiment_times
+from recommendations.experiments.schemas import ExperimentIn, ExperimentPatch
 from recommendations.models import Experiment, Impression
+from recommendations.schedule import check_times, in_state
 
-#: By state what can no longer change: viewers have been shown lists by it.
+#: By state the fields that can no longer change, as viewers have been shown lists by them.
 SETTLED = {
     "upcoming": frozenset[str](),
     "running": frozenset({"algorithm_a", "algorithm_b", "starts_at"}),
@@ -26,75 +24,78 @@ SETTLED = {
 }
 
 
+def list_experiments(state: str | None = None) -> QuerySet[Experiment]:
+    """The latest start first."""
+    return in_state(Experiment.objects.order_by("-starts_at", "-pk"), state)
+
+
+def get_experiment(experiment_id: int) -> Experiment:
+    """Raises ExperimentNotFound."""
+    if (found := Experiment.objects.filter(pk=experiment_id).first()) is None:
+        raise ExperimentNotFound(experiment_id)
+    return found
+
+
 @transaction.atomic
-def create_experiment(*, fields: Mapping[str, Any]) -> Experiment:
-    """Hold two algorithms against each other. `fields` are those of `ExperimentIn`.
+def create_experiment(payload: ExperimentIn) -> Experiment:
+    """Compare two algorithms in viewers' lists.
 
     Raises:
         AlgorithmAgainstItself, AnotherExperiment: As their names say.
-        ExperimentEndsTooEarly: It would be over by now, or before it starts.
+        EndsTooEarly: It would be over by now, or before it starts.
     """
     lock_table(Experiment)
-    experiment = Experiment(**fields)
-    _check_is_not_over(experiment)
-    return _write(experiment)
+    return _write(Experiment(**payload.model_dump(exclude_unset=True)), is_new=True)
 
 
 @transaction.atomic
-def update_experiment(*, experiment_id: int, fields: Mapping[str, Any]) -> Experiment:
-    """Change the given fields, which are those of `ExperimentPatch`.
+def update_experiment(experiment_id: int, payload: ExperimentPatch) -> Experiment:
+    """Change the fields that are set.
 
-    An end in the past is taken as now: what viewers were shown meanwhile belongs to it.
+    An end in the past is replaced by now: the lists shown meanwhile belong to the experiment.
 
     Raises:
         ExperimentNotFound, AlgorithmAgainstItself, AnotherExperiment: As their names say.
-        ExperimentHasBegun: With what the fields would change it would be another one.
-        ExperimentEndsTooEarly: It would be over by now, or before it starts.
+        ExperimentHasBegun: A settled field would change.
+        EndsTooEarly: It would be over by now, or before it starts.
     """
     lock_table(Experiment)
-    experiment = selectors.get_experiment(experiment_id)
-    now = timezone.now()
+    experiment, now = get_experiment(experiment_id), timezone.now()
     state = experiment.state_at(now)
+    fields = payload.model_dump(exclude_unset=True)
     changed = {name for name, value in fields.items() if getattr(experiment, name) != value}
     if settled := changed & SETTLED[state]:
         raise ExperimentHasBegun(experiment, settled)
     for name in changed:
         setattr(experiment, name, fields[name])
-    if state == "upcoming":
-        _check_is_not_over(experiment)
     if state == "running":
         experiment.ends_at = max(experiment.ends_at, now)
-    return _write(experiment)
+    return _write(experiment, is_new=state == "upcoming")
 
 
 @transaction.atomic
-def delete_experiment(*, experiment_id: int) -> None:
-    """Delete one that no viewer has seen anything of, as far as is still known.
+def delete_experiment(experiment_id: int) -> None:
+    """Delete an experiment without impressions.
 
     Raises:
         ExperimentNotFound: There is none.
-        ExperimentHasResults: It stays, for what it has found.
+        ExperimentHasResults: Viewers have been shown lists of it.
     """
-    experiment = selectors.get_experiment(experiment_id)
+    experiment = get_experiment(experiment_id)
     if Impression.objects.filter(experiment=experiment).exists():
         raise ExperimentHasResults(experiment)
     experiment.delete()
 
 
-def _check_is_not_over(experiment: Experiment) -> None:
-    if experiment.ends_at <= timezone.now():
-        raise ExperimentEndsTooEarly("It would be over by now.")
-
-
-def _write(experiment: Experiment) -> Experiment:
-    """What holds of every one, new or not. Nobody else writes meanwhile."""
+def _write(experiment: Experiment, *, is_new: bool) -> Experiment:
+    """Save the experiment; the caller holds the table."""
     if experiment.algorithm_a == experiment.algorithm_b:
         raise AlgorithmAgainstItself
-    try:
-        check_experiment_times(experiment.starts_at, experiment.ends_at)
-    except ValueError as error:
-        raise ExperimentEndsTooEarly(str(error)) from error
-    if (standing := selectors.experiment_at_that_time(experiment)) is not None:
+    check_times(experiment.starts_at, experiment.ends_at, is_new=is_new)
+    overlapping = Experiment.objects.filter(
+        starts_at__lt=experiment.ends_at, ends_at__gt=experiment.starts_at
+    )
+    if (standing := overlapping.exclude(pk=experiment.pk).first()) is not None:
         raise AnotherExperiment(standing)
     experiment.save()
     return experiment

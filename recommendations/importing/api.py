@@ -35,11 +35,11 @@ def import_viewer_file(
     content: Content | None = None,
     dry_run: bool = False,
 ) -> ViewerImportOut:
-    """Bring along what you have rated, watched, liked and want to see: the zip of an export of
-    Letterboxd, IMDb, Trakt, SIMKL, TMDb, Movary or MovieLens, or one file of it. Films are told by
-    their TMDb id, else by title and year. What you say of films that are not here is kept, and
-    takes effect when they are added. The same file again changes nothing; with `dry_run` nothing is
-    written. `content` says what a file is that has the columns of several and has lost its name.
+    """Import your ratings, viewings, likes and watchlist: the zip of an export of Letterboxd, IMDb,
+    Trakt, SIMKL, TMDb, Movary or MovieLens, or one file of it. Films are matched by their TMDb id,
+    else by title and year. Statements about films that are not in the catalogue are kept, and take
+    effect when the films are added. The same file again changes nothing; with `dry_run` nothing is
+    written. `content` names the kind of a file whose columns fit several kinds.
     """
     return services.import_file(
         user=request.auth, file=file, name=file.name or "", content=content, dry_run=dry_run
@@ -54,7 +54,7 @@ def import_viewer_file(
 )
 @paginate(Paginated)
 def list_pending_imports(request: AuthedRequest) -> QuerySet[PendingImport]:
-    """What your imported files say of films that are not here yet, by title."""
+    """Your imported statements about films that are not in the catalogue yet, by title."""
     return pending.list_pending(request.auth)
 
 
@@ -65,7 +65,7 @@ def list_pending_imports(request: AuthedRequest) -> QuerySet[PendingImport]:
     tags=["Accounts"],
 )
 def delete_pending_imports(request: AuthedRequest) -> Status[None]:
-    """Forget all that your imported files say of films that are not here yet."""
+    """Delete all statements about films that are not in the catalogue yet."""
     pending.delete_all_pending(user=request.auth)
     return Status(204, None)
 
@@ -77,6 +77,6 @@ def delete_pending_imports(request: AuthedRequest) -> Status[None]:
     tags=["Accounts"],
 )
 def delete_pending_import(request: AuthedRequest, pending_id: int) -> Status[None]:
-    """Forget one statement about a film that is not here yet."""
+    """Delete one statement about a film that is not in the catalogue yet."""
     pending.delete_pending(user=request.auth, pending_id=pending_id)
     return Status(204, None)

@@ -1,4 +1,4 @@
-"""The files that film services let their users take home, told apart by their columns.
+"""The export files of film services, recognised by their columns.
 
 `docs/accounts.md` names the sources of the column names.
 """
@@ -8,36 +8,31 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from typing import Any
+
+from recommendations.models import PendingImport
 
 SERVICES = "Letterboxd, IMDb, Trakt, SIMKL, TMDb, Movary or MovieLens"
 
 
-class Deed(StrEnum):
-    """What a row says that the viewer did with the film."""
-
-    RATED = "ratings"
-    #: On a day, or at a moment.
-    WATCHED = "viewings"
-    #: Some time or other.
-    SEEN = "seen"
-    LIKED = "likes"
-    LISTED = "watchlist"
+#: Viewings have a day or a moment; films that are only `SEEN` have none.
+StatementKind = PendingImport.Kind
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Which columns say it.
+    """The columns of one kind of statement.
 
     Attributes:
-        at: The column with the date; an empty cell, or no column, is a statement without a date.
-        value: How the film is rated; an empty cell: not at all.
-        half_stars: What one is worth of which the value counts.
+        at: The column of the date; without it, or with an empty cell, the statement has no date.
+        value: The column of the rating; an empty cell is no rating.
+        half_stars: The half stars of one unit of the rating.
         rounds: Whether the service rates in finer steps than half stars.
-        statuses: The row says it only with one of these words in the format's `status` column.
+        statuses: The words of the format's `status` column with which the statement applies; empty
+            for all.
     """
 
-    deed: Deed
+    kind: StatementKind
     at: str = ""
     value: str = ""
     half_stars: int = 0
@@ -47,14 +42,14 @@ class Reading:
 
 @dataclass(frozen=True)
 class Format:
-    """One kind of file. Columns are named as `column` makes them.
+    """One kind of file. Columns are named as `column` normalises them.
 
     Attributes:
         needs: Columns that the file must have.
-        any_of: Of each of these sets the file must have a column.
-        without: Columns by which the file is another service's.
-        words: One of them must be in the file's name, where others have the same columns. A format
-            without words is the one that the columns mean if the name says nothing.
+        any_of: Sets of columns; the file must have one of each.
+        without: Columns that show the file to be another service's.
+        words: Words of the file's name that choose among formats with the same columns; a format
+            without words is the default.
         status: The column that decides between readings.
         title_has_year: As in “Toy Story (1995)”.
         checks_scale: A rating above the scale shows that the whole file is another service's.
@@ -81,13 +76,13 @@ class Format:
 
     @property
     def used(self) -> frozenset[str]:
-        """The columns that are read, or about the film."""
+        """The columns that are read, or are about the film."""
         of_readings = {name for each in self.readings for name in (each.at, each.value)}
         return frozenset({self.title, self.status, *of_readings} | IDENTIFYING | self.facts)
 
     @property
     def statuses(self) -> frozenset[str]:
-        """The words in the `status` column that say something, and the empty one."""
+        """The words of the `status` column that have a meaning, and the empty one."""
         return frozenset({""}).union(*(each.statuses for each in self.readings))
 
     def fits(self, columns: Collection[str]) -> bool:
@@ -98,229 +93,167 @@ class Format:
         )
 
 
-#: Columns that tell which film is meant, in every format.
-IDENTIFYING = frozenset({
-    "originaltitle", "year", "releasedate", "tmdbid", "tmdb", "imdbid", "imdb", "const", "type",
-    "titletype",
-})  # fmt: skip
-#: Columns about the film, the account or the file. What else has content, and is not read, is the
-#: viewer's own, and the report names it.
-FACTS = frozenset({
-    "action", "addedtowatchlistat", "animetype", "averagerating", "created", "directors",
-    "episodeid", "genres", "id", "imdbrating", "lastupdatedat", "letterboxduri", "malid",
-    "modified", "movieid", "notairedepisodescount", "numvotes", "poster", "position", "rank",
-    "released", "resetat", "runtime", "runtimemins", "simklid", "slug", "totalepisodescount",
-    "traktid", "traktrating", "tvdb", "tvdbid", "url", "watchedepisodescount",
-})  # fmt: skip
-#: Columns that Letterboxd's own form for imports does not have, and other services' files do.
-OF_OTHERS = frozenset({
-    "addedat", "averagerating", "collectedat", "const", "daterated", "lastwatchedat", "listedat",
-    "movieid", "position", "ratedat", "simklid", "status", "traktid", "type", "userrating",
-    "watchedat", "watchlist", "yourrating",
-})  # fmt: skip
-WATCHED_WORDS = frozenset({"watched"})
-WATCHLIST_WORDS = frozenset({"watchlist"})
-#: Letterboxd calls the file `likes/films.csv`.
+def _columns(names: str) -> frozenset[str]:
+    return frozenset(names.split())
+
+
+#: Columns that identify the film, in every format.
+IDENTIFYING = _columns(
+    "originaltitle year releasedate tmdbid tmdb imdbid imdb const type titletype"
+)
+#: Columns about the film, the account or the file. Any other column with content is the viewer's
+#: own, and the report names it if it is not read.
+FACTS = _columns(
+    "action addedtowatchlistat animetype averagerating created directors episodeid genres id "
+    "imdbrating lastupdatedat letterboxduri malid modified movieid notairedepisodescount numvotes "
+    "poster position rank released resetat runtime runtimemins simklid slug totalepisodescount "
+    "traktid traktrating tvdb tvdbid url watchedepisodescount"
+)
+#: Columns of other services' files that Letterboxd's import form does not have.
+NOT_LETTERBOXD = _columns(
+    "addedat averagerating collectedat const daterated lastwatchedat listedat movieid position "
+    "ratedat simklid status traktid type userrating watchedat watchlist yourrating"
+)
+#: Letterboxd calls its likes `likes/films.csv`.
 FILMS = "films"
-LIKES_WORDS = frozenset({"likes", "liked"})
-FAVOURITES_WORDS = frozenset({"favorites", "favourites", "likes", "liked"})
+FAVOURITES = "favorites favourites likes liked"
 
 
-def _columns(*names: str) -> frozenset[str]:
-    return frozenset(names)
+def _rated(at: str, value: str, half_stars: int = 1, *, rounds: bool = False) -> Reading:
+    return Reading(StatementKind.RATING, at, value, half_stars, rounds)
 
 
-def _by_name(
-    stem: str,
-    needs: frozenset[str],
-    at: str = "",
-    likes_words: frozenset[str] = LIKES_WORDS,
-    **more: frozenset[str] | str,
+def _watched(at: str, statuses: str = "") -> Reading:
+    return Reading(StatementKind.VIEWING, at, statuses=_columns(statuses))
+
+
+def _listed(at: str = "", statuses: str = "") -> Reading:
+    return Reading(StatementKind.WATCHLIST, at, statuses=_columns(statuses))
+
+
+def _format(name: str, needs: str, *readings: Reading, words: str = "", **more: Any) -> Format:
+    return Format(name, _columns(needs), readings, words=_columns(words), **more)
+
+
+def _by_file_name(
+    stem: str, needs: str, at: str = "", *, likes: str = "likes liked", **more: Any
 ) -> tuple[Format, ...]:
-    """Three formats with the same columns, told apart by the file's name."""
-    return tuple(
-        Format(f"{stem}-{name}", needs, (Reading(deed, at),), words=words, **more)  # type: ignore[arg-type]
-        for name, deed, words in (
-            ("watched", Deed.SEEN, WATCHED_WORDS),
-            ("watchlist", Deed.LISTED, WATCHLIST_WORDS),
-            ("likes", Deed.LIKED, likes_words),
-        )
+    """Make three formats with the same columns, which the name of the file tells apart."""
+    return (
+        _format(f"{stem}-watched", needs, Reading(StatementKind.SEEN, at), words="watched", **more),
+        _format(f"{stem}-watchlist", needs, _listed(at), words="watchlist", **more),
+        _format(f"{stem}-likes", needs, Reading(StatementKind.LIKE, at), words=likes, **more),
     )
 
 
-LETTERBOXD = _columns("date", "name", "letterboxduri")
-#: Its rating is the one of that day; `ratings.csv` has the one that counts.
-DIARY_READINGS = (
-    Reading(Deed.WATCHED, "watcheddate"),
-    Reading(Deed.RATED, "date", "rating", half_stars=2),
-)
-LETTERBOXD_RATINGS = Format(
+LETTERBOXD = "date name letterboxduri"
+#: The rating in a diary is the one of that day; `ratings.csv` has the one that counts.
+DIARY = (_watched("watcheddate"), _rated("date", "rating", 2))
+LETTERBOXD_RATINGS = _format(
     "letterboxd-ratings",
-    LETTERBOXD | {"rating"},
-    (Reading(Deed.RATED, "date", "rating", half_stars=2),),
+    f"{LETTERBOXD} rating",
+    _rated("date", "rating", 2),
     title="name",
     without=_columns("watcheddate"),
 )
-LETTERBOXD_DIARY = Format(
-    "letterboxd-diary", LETTERBOXD | {"watcheddate"}, DIARY_READINGS, title="name"
-)
+LETTERBOXD_DIARY = _format("letterboxd-diary", f"{LETTERBOXD} watcheddate", *DIARY, title="name")
 #: The entries of the diary that have a text.
-LETTERBOXD_REVIEWS = Format(
-    "letterboxd-reviews", LETTERBOXD_DIARY.needs | {"review"}, DIARY_READINGS, title="name"
+LETTERBOXD_REVIEWS = _format(
+    "letterboxd-reviews", f"{LETTERBOXD} watcheddate review", *DIARY, title="name"
 )
-LETTERBOXD_FORMATS = (
+
+IMDB_LIST = "position const created title"
+IMDB_RATED = _rated("daterated", "yourrating")
+#: `rating` is TMDb's own average.
+TMDB = "tmdbid imdbid type name releasedate yourrating daterated"
+TMDB_FORM: dict[str, Any] = {"title": "name", "facts": _columns("rating")}
+TMDB_RATED = _rated("daterated", "yourrating", rounds=True)
+MOVARY = "title year tmdbid imdbid"
+NOT_MOVARY = _columns("type traktid action simklid status")
+
+FORMATS = (
     LETTERBOXD_DIARY,
     LETTERBOXD_REVIEWS,
     LETTERBOXD_RATINGS,
-    *_by_name("letterboxd", LETTERBOXD, "date", LIKES_WORDS | {FILMS}, title="name"),
-    # What Letterboxd takes in, and what tools make of other services' data for it.
-    Format(
+    *_by_file_name("letterboxd", LETTERBOXD, "date", likes=f"likes liked {FILMS}", title="name"),
+    # Letterboxd's import form, into which tools convert the data of other services.
+    _format(
         "letterboxd-import",
-        frozenset(),
-        (
-            Reading(Deed.WATCHED, "watcheddate"),
-            Reading(Deed.RATED, "watcheddate", "rating10", half_stars=1),
-            Reading(Deed.RATED, "watcheddate", "rating", half_stars=2),
-        ),
-        any_of=(_columns("title", "tmdbid"), _columns("watcheddate", "rating10", "rating")),
-        without=OF_OTHERS,
+        "",
+        _watched("watcheddate"),
+        _rated("watcheddate", "rating10"),
+        _rated("watcheddate", "rating", 2),
+        any_of=(_columns("title tmdbid"), _columns("watcheddate rating10 rating")),
+        without=NOT_LETTERBOXD,
         checks_scale=True,
     ),
-    *_by_name(
+    *_by_file_name(
         "letterboxd-import",
-        _columns("title", "year"),
-        without=OF_OTHERS | {"watcheddate", "rating10", "rating"},
+        "title year",
+        without=NOT_LETTERBOXD | _columns("watcheddate rating10 rating"),
     ),
-)
-
-IMDB_LIST = _columns("position", "const", "created", "title")
-IMDB_RATED = Reading(Deed.RATED, "daterated", "yourrating", half_stars=1)
-IMDB_FORMATS = (
-    Format(
-        "imdb-list",
-        IMDB_LIST,
-        (Reading(Deed.LISTED, "created"), IMDB_RATED),
-        is_any_list=True,
-    ),
-    # Since 2024 the list of one's ratings has the columns of any other list.
-    Format("imdb-ratings", IMDB_LIST, (IMDB_RATED,), words=_columns("ratings")),
-    Format(
+    _format("imdb-list", IMDB_LIST, _listed("created"), IMDB_RATED, is_any_list=True),
+    # Since 2024 IMDb's list of ratings has the columns of any other list.
+    _format("imdb-ratings", IMDB_LIST, IMDB_RATED, words="ratings"),
+    _format(
         "imdb-ratings",
-        _columns("const", "yourrating", "daterated", "title"),
-        (IMDB_RATED,),
+        "const yourrating daterated title",
+        IMDB_RATED,
         without=_columns("position"),
     ),
-)
-
-TRAKT_LIST = _columns("listedat", "title")
-TRAKT_FORMATS = (
-    Format(
-        "trakt-ratings",
-        _columns("ratedat", "rating", "title"),
-        (Reading(Deed.RATED, "ratedat", "rating", half_stars=1),),
-    ),
-    Format(
-        "trakt-history",
-        _columns("watchedat", "title", "type"),
-        (Reading(Deed.WATCHED, "watchedat"),),
-    ),
-    Format(
+    _format("trakt-ratings", "ratedat rating title", _rated("ratedat", "rating")),
+    _format("trakt-history", "watchedat title type", _watched("watchedat")),
+    _format(
         "trakt-watched",
-        _columns("lastwatchedat", "title"),
-        (Reading(Deed.WATCHED, "lastwatchedat"),),
-        without=_columns("simklid", "status", "userrating"),
+        "lastwatchedat title",
+        _watched("lastwatchedat"),
+        without=_columns("simklid status userrating"),
     ),
-    Format("trakt-watchlist", TRAKT_LIST, (Reading(Deed.LISTED, "listedat"),), is_any_list=True),
-    Format(
-        "trakt-favourites", TRAKT_LIST, (Reading(Deed.LIKED, "listedat"),), words=FAVOURITES_WORDS
+    _format("trakt-watchlist", "listedat title", _listed("listedat"), is_any_list=True),
+    _format(
+        "trakt-favourites",
+        "listedat title",
+        Reading(StatementKind.LIKE, "listedat"),
+        words=FAVOURITES,
     ),
-)
-
-COMPLETED, PLANNED = frozenset({"completed"}), frozenset({"plantowatch"})
-SIMKL_FORMATS = (
-    Format(
+    _format(
         "simkl-csv",
-        _columns("simklid", "title", "type", "watchlist"),
-        (
-            Reading(Deed.RATED, "watcheddate", "rating", half_stars=1),
-            Reading(Deed.WATCHED, "watcheddate", statuses=COMPLETED),
-            Reading(Deed.LISTED, statuses=PLANNED),
-        ),
+        "simklid title type watchlist",
+        _rated("watcheddate", "rating"),
+        _watched("watcheddate", "completed"),
+        _listed(statuses="plantowatch"),
         status="watchlist",
     ),
-    Format(
+    _format(
         "simkl-json",
-        _columns("title", "status"),
-        (
-            Reading(Deed.RATED, "userratedat", "userrating", half_stars=1),
-            Reading(Deed.WATCHED, "lastwatchedat", statuses=COMPLETED),
-            Reading(Deed.LISTED, "addedtowatchlistat", statuses=PLANNED),
-        ),
-        any_of=(_columns("simklid", "addedtowatchlistat", "userrating", "userratedat"),),
+        "title status",
+        _rated("userratedat", "userrating"),
+        _watched("lastwatchedat", "completed"),
+        _listed("addedtowatchlistat", "plantowatch"),
+        any_of=(_columns("simklid addedtowatchlistat userrating userratedat"),),
         without=_columns("watchlist"),
         status="status",
     ),
-)
-
-TMDB = _columns("tmdbid", "imdbid", "type", "name", "releasedate", "yourrating", "daterated")
-#: TMDb's own average.
-TMDB_FACTS = _columns("rating")
-TMDB_RATED = Reading(Deed.RATED, "daterated", "yourrating", half_stars=1, rounds=True)
-TMDB_FORMATS = (
-    Format("tmdb-ratings", TMDB, (TMDB_RATED,), title="name", facts=TMDB_FACTS),
-    Format(
-        "tmdb-watchlist",
-        TMDB,
-        (Reading(Deed.LISTED, "daterated"), TMDB_RATED),
-        title="name",
-        words=WATCHLIST_WORDS,
-        facts=TMDB_FACTS,
+    _format("tmdb-ratings", TMDB, TMDB_RATED, **TMDB_FORM),
+    _format(
+        "tmdb-watchlist", TMDB, _listed("daterated"), TMDB_RATED, words="watchlist", **TMDB_FORM
     ),
-    Format(
+    _format(
         "tmdb-favourites",
         TMDB,
-        (Reading(Deed.LIKED, "daterated"), TMDB_RATED),
-        title="name",
-        words=FAVOURITES_WORDS,
-        facts=TMDB_FACTS,
+        Reading(StatementKind.LIKE, "daterated"),
+        TMDB_RATED,
+        words=FAVOURITES,
+        **TMDB_FORM,
     ),
-)
-
-MOVARY = _columns("title", "year", "tmdbid", "imdbid")
-OF_NO_MOVARY = _columns("type", "traktid", "action", "simklid", "status")
-MOVARY_FORMATS = (
-    Format(
-        "movary-history",
-        MOVARY | {"watchedat"},
-        (Reading(Deed.WATCHED, "watchedat"),),
-        without=OF_NO_MOVARY,
-    ),
-    Format(
-        "movary-ratings",
-        MOVARY | {"userrating"},
-        (Reading(Deed.RATED, value="userrating", half_stars=1),),
-        without=OF_NO_MOVARY,
-    ),
-    Format(
-        "movary-watchlist",
-        MOVARY | {"addedat"},
-        (Reading(Deed.LISTED, "addedat"),),
-        without=OF_NO_MOVARY,
-    ),
-)
-
-FORMATS = (
-    *LETTERBOXD_FORMATS,
-    *IMDB_FORMATS,
-    *TRAKT_FORMATS,
-    *SIMKL_FORMATS,
-    *TMDB_FORMATS,
-    *MOVARY_FORMATS,
-    # What a member of movielens.org exports.
-    Format(
+    _format("movary-history", f"{MOVARY} watchedat", _watched("watchedat"), without=NOT_MOVARY),
+    _format("movary-ratings", f"{MOVARY} userrating", _rated("", "userrating"), without=NOT_MOVARY),
+    _format("movary-watchlist", f"{MOVARY} addedat", _listed("addedat"), without=NOT_MOVARY),
+    # The export of a member of movielens.org.
+    _format(
         "movielens-ratings",
-        _columns("movieid", "imdbid", "tmdbid", "rating", "averagerating", "title"),
-        (Reading(Deed.RATED, value="rating", half_stars=2),),
+        "movieid imdbid tmdbid rating averagerating title",
+        _rated("", "rating", 2),
         title_has_year=True,
         checks_scale=True,
     ),
@@ -328,17 +261,17 @@ FORMATS = (
 
 
 def column(text: str) -> str:
-    """`Your Rating` and `your_rating` are yourrating."""
+    """Normalise `Your Rating` and `your_rating` to yourrating."""
     return re.sub(r"[\W_]+", "", text).lower()
 
 
 def formats_of(columns: Collection[str], words: Collection[str]) -> Sequence[Format]:
-    """What a file with this header can be; several only where neither header nor name decides.
+    """Return the formats of a header; several only where neither header nor name decides.
 
-    Of two formats that fit, the one that needs more columns wins if it needs all of the other's.
+    A format that needs all columns of another one, and more, goes before it.
 
     Args:
-        words: Of the file's name.
+        words: The words of the file's name.
     """
     fitting = [each for each in FORMATS if each.fits(columns)]
     found = [each for each in fitting if not any(each.needs < other.needs for other in fitting)]

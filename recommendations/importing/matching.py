@@ -1,7 +1,8 @@
-"""Which films of the catalogue the rows of a file mean."""
+"""Titles and the films of the catalogue that they mean."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -12,102 +13,62 @@ from django.db.models import Q
 
 from movies.models import Movie
 from movies.search.text import RUN, spellings
-from recommendations.importing.statements import Wanted
-from recommendations.importing.titles import LEADING_ARTICLE, article_first, parse_title
 
-#: How a title was recognised, the surest first: as it stands; but for the article; by one of the
-#: names in it, as in "The Postman (Il Postino)".
-SURENESSES = range(3)
-#: As in `movies.sorting`.
+YEARS = range(1870, 2201)
+#: The part of a title that is compared, as in `movies.sorting`.
 MAX_LENGTH = 100
 
+#: "(1999)"; of a series, "(2006–2007)" or "(2011- )", the first year.
+YEAR = re.compile(r"\s*\((\d{4})(?:\s*[-–]\s*(?:\d{4})?)?\)\s*$")
+ARTICLES = "The|An?|La|Le|Les|L['’]|Der|Die|Das|El|Los|Las|Il|Un|Une|Una"
+ARTICLE = re.compile(rf"(?P<aka>(?:a\.?k\.?a\.? )?)(?P<rest>.+), (?P<article>{ARTICLES})")
+LEADING_ARTICLE = re.compile(rf"^(?:{ARTICLES})(?:(?<=['’])|\s+)(?=\S)", re.IGNORECASE)
+ALTERNATIVE = re.compile(r"\(([^()]+)\)")
+#: The ranks of `title_keys`, the surest first.
+TITLE_RANKS = range(3)
 
-@dataclass(frozen=True, slots=True)
-class Film:
-    """One of the catalogue; without a release year it counts as of the year it began to run."""
 
-    pk: int
+@dataclass(frozen=True)
+class ParsedTitle:
+    """`name` is the text before the year; `others` are the names that it consists of."""
+
     name: str
-    year: int
-    tmdb_id: int | None
+    others: tuple[str, ...]
+    release_year: int | None
 
 
-class Matching:
-    """The films of the catalogue that some files can mean, read in one query.
+def parse_title(text: str) -> ParsedTitle:
+    """Split "Postman, The (Postino, Il) (1994)" into "The Postman (Il Postino)" and 1994.
 
-    A film is that of the same TMDb id; else of the same title, and of the same year or, where
-    there is none, of the year before or after. Services differ in the year: one counts the
-    festival, another one the release.
+    An impossible year stays in the name.
     """
-
-    def __init__(self, wanted: Collection[Wanted]) -> None:
-        self._by_tmdb_id: dict[int, Film] = {}
-        #: Of titles that were looked for: folding them takes longest.
-        self._keys: dict[str, list[tuple[int, str]]] = {}
-        self._by_key: defaultdict[str, list[tuple[int, Film]]] = defaultdict(list)
-        for film in _films(wanted):
-            if film.tmdb_id:
-                self._by_tmdb_id[film.tmdb_id] = film
-            for sureness, key in _keys(film.name):
-                self._by_key[key].append((sureness, film))
-
-    def find(self, wanted: Wanted) -> Sequence[Film]:
-        """The film; several if they cannot be told apart, none if it is unknown."""
-        if wanted.tmdb_id and (found := self._by_tmdb_id.get(wanted.tmdb_id)):
-            return [found]
-        for title in wanted.titles:
-            named = list(self._named(title, wanted))
-            for years_apart in (0, 1):
-                for sureness in SURENESSES:
-                    if films := _at_most(named, years_apart, sureness):
-                        return films
-        return []
-
-    def _named(self, title: str, wanted: Wanted) -> Iterator[tuple[int, int, Film]]:
-        for own_sureness, key in self._keys_of(title):
-            for sureness, film in self._by_key.get(key, ()):
-                # Of another TMDb id it is another film, whatever they are called.
-                if not (wanted.tmdb_id and film.tmdb_id):
-                    years_apart = abs(film.year - wanted.year) if wanted.year else 0
-                    yield years_apart, max(sureness, own_sureness), film
-
-    def key_hashes(self, wanted: Wanted) -> list[int]:
-        """As `key_hashes` of the titles."""
-        return _hashes(key for title in wanted.titles for _, key in self._keys_of(title))
-
-    def _keys_of(self, title: str) -> list[tuple[int, str]]:
-        if title not in self._keys:
-            self._keys[title] = list(_keys(title))
-        return self._keys[title]
+    release_year = None
+    if (found := YEAR.search(text)) and int(found[1]) in YEARS:
+        release_year = int(found[1])
+        text = text[: found.start()]
+    main, parenthesis, rest = text.strip().partition(" (")
+    main = article_first(main)
+    rest = ALTERNATIVE.sub(lambda group: f"({article_first(group[1])})", parenthesis + rest)
+    others = [other.removeprefix("a.k.a. ") for other in ALTERNATIVE.findall(rest)]
+    return ParsedTitle(main + rest, (main, *others) if others else (), release_year)
 
 
-def _at_most(
-    named: Sequence[tuple[int, int, Film]], years_apart: int, sureness: int
-) -> Sequence[Film]:
-    found = {film for apart, rank, film in named if apart <= years_apart and rank <= sureness}
-    return sorted(found, key=lambda film: film.pk)
+def article_first(name: str) -> str:
+    """Turn "Matrix, The" into "The Matrix", and "Avventura, L'" into "L'Avventura"."""
+    if not (found := ARTICLE.fullmatch(name)):
+        return name
+    article = found["article"]
+    space = "" if article.endswith(("'", "’")) else " "
+    return f"{found['aka']}{article}{space}{found['rest']}"
 
 
-def _films(wanted: Collection[Wanted]) -> Iterator[Film]:
-    """Published ones, of the years in question."""
-    columns = ("pk", "name", "release_year", "start_date", "tmdb_id")
-    movies = Movie.objects.filter(_in_question(wanted), withdrawn_at=None).order_by("pk")
-    for pk, name, release_year, start_date, tmdb_id in movies.values_list(*columns):
-        yield Film(pk, name, release_year or start_date.year, tmdb_id)
+def title_keys(title: str) -> Iterator[tuple[int, str]]:
+    """Yield the keys by which the title is compared, each with a rank.
 
-
-def _in_question(wanted: Collection[Wanted]) -> Q:
-    years = {each.year for each in wanted}
-    if None in years:
-        return Q()
-    near = {year + apart for year in years if year for apart in (-1, 0, 1)}
-    ids = {each.tmdb_id for each in wanted if each.tmdb_id}
-    return Q(release_year__in=near) | Q(release_year=None) | Q(tmdb_id__in=ids)
-
-
-def _keys(title: str) -> Iterator[tuple[int, str]]:
-    """What titles are compared by, each with how sure it is; letters and digits alone."""
-    title = _short(title).replace("&", " and ")
+    0 is the title itself, 1 the title without its article, 2 one of the names in it, as in
+    "The Postman (Il Postino)".
+    """
+    title = _shortened(title).replace("&", " and ")
     yield from ((0, key) for key in _folded(title))
     if (bare := LEADING_ARTICLE.sub("", article_first(title))) != title:
         yield from ((1, key) for key in _folded(bare))
@@ -116,29 +77,117 @@ def _keys(title: str) -> Iterator[tuple[int, str]]:
             yield from ((2, key) for key in _folded(LEADING_ARTICLE.sub("", other)))
 
 
-def key_hashes(titles: Iterable[str]) -> list[int]:
-    """What titles are compared by, as numbers that an index can hold. Of two titles that share
-    none, neither is taken for the other.
-    """
-    return _hashes(key for title in titles for _, key in _keys(title))
+def hashed_title_keys(titles: Iterable[str]) -> list[int]:
+    """Hash the keys of all titles for an index; titles that share no hash do not match."""
+    return hashed_keys(key for title in titles for _, key in title_keys(title))
 
 
-def _hashes(keys: Iterable[str]) -> list[int]:
+def hashed_keys(keys: Iterable[str]) -> list[int]:
     return sorted(map(hash_of, set(keys)))
 
 
 def hash_of(text: str) -> int:
-    """A signed number of 64 bits."""
+    """Hash to a signed number of 64 bits."""
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), signed=True)
 
 
-def _short(title: str) -> str:
-    """So much of it counts. Cut twice, as there are characters that are many others in one."""
+def _shortened(title: str) -> str:
+    """Cut before and after NFKC, which can expand one character to many."""
     if title.isascii():
         return title[:MAX_LENGTH]
     return unicodedata.normalize("NFKC", title[:MAX_LENGTH])[:MAX_LENGTH]
 
 
 def _folded(title: str) -> set[str]:
-    """One way or two; a title without letters is its punctuation."""
+    """Reduce to letters and digits in each spelling; a title without any is its punctuation."""
     return {"".join(RUN.findall(text)) or text.strip() for text in spellings(title)}
+
+
+# --- the catalogue
+
+
+@dataclass(frozen=True, slots=True)
+class WantedFilm:
+    """The film that a row means."""
+
+    titles: tuple[str, ...]
+    year: int | None
+    tmdb_id: int | None
+    imdb_id: str = ""
+
+    @property
+    def title(self) -> str:
+        return self.titles[0] if self.titles else ""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueFilm:
+    """A published film; `year` is the release year, else the year in which it began to run."""
+
+    pk: int
+    name: str
+    year: int
+    tmdb_id: int | None
+
+
+class FilmMatcher:
+    """Finds wanted films in the catalogue, which is read in one query.
+
+    A film matches by its TMDb id; else by its title and year; else by its title and a year before
+    or after. Services differ in the year: one counts the festival, another one the release.
+    """
+
+    def __init__(self, wanted: Collection[WantedFilm]) -> None:
+        self._by_tmdb_id: dict[int, CatalogueFilm] = {}
+        #: A memo, as folding a title takes longest.
+        self._keys: dict[str, list[tuple[int, str]]] = {}
+        self._by_key: defaultdict[str, list[tuple[int, CatalogueFilm]]] = defaultdict(list)
+        for film in _films_near(wanted):
+            if film.tmdb_id:
+                self._by_tmdb_id[film.tmdb_id] = film
+            for rank, key in title_keys(film.name):
+                self._by_key[key].append((rank, film))
+
+    def find(self, wanted: WantedFilm) -> Sequence[CatalogueFilm]:
+        """Return the film; several if they cannot be told apart, none if it is unknown."""
+        if wanted.tmdb_id and (found := self._by_tmdb_id.get(wanted.tmdb_id)):
+            return [found]
+        for title in wanted.titles:
+            named = list(self._named(title, wanted))
+            for years_apart in (0, 1):
+                for rank in TITLE_RANKS:
+                    if films := {
+                        film for apart, of, film in named if apart <= years_apart and of <= rank
+                    }:
+                        return sorted(films, key=lambda film: film.pk)
+        return []
+
+    def _named(self, title: str, wanted: WantedFilm) -> Iterator[tuple[int, int, CatalogueFilm]]:
+        """Yield the distance in years and the rank of each film with a key of the title."""
+        for own_rank, key in self._keys_of(title):
+            for rank, film in self._by_key.get(key, ()):
+                # Two different TMDb ids are two films, whatever their titles.
+                if not (wanted.tmdb_id and film.tmdb_id):
+                    years_apart = abs(film.year - wanted.year) if wanted.year else 0
+                    yield years_apart, max(rank, own_rank), film
+
+    def key_hashes(self, wanted: WantedFilm) -> list[int]:
+        """Return `hashed_title_keys` of the titles."""
+        return hashed_keys(key for title in wanted.titles for _, key in self._keys_of(title))
+
+    def _keys_of(self, title: str) -> list[tuple[int, str]]:
+        if title not in self._keys:
+            self._keys[title] = list(title_keys(title))
+        return self._keys[title]
+
+
+def _films_near(wanted: Collection[WantedFilm]) -> Iterator[CatalogueFilm]:
+    """Read the published films of the wanted years and TMDb ids."""
+    years = {each.year for each in wanted}
+    near = {year + apart for year in years if year for apart in (-1, 0, 1)}
+    ids = {each.tmdb_id for each in wanted if each.tmdb_id}
+    is_near = Q(release_year__in=near) | Q(release_year=None) | Q(tmdb_id__in=ids)
+    columns = ("pk", "name", "release_year", "start_date", "tmdb_id")
+    movies = Movie.objects.filter(Q() if None in years else is_near, withdrawn_at=None)
+    for pk, name, release_year, start, tmdb_id in movies.order_by("pk").values_list(*columns):
+        yield CatalogueFilm(pk, name, release_year or start.year, tmdb_id)

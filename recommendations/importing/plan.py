@@ -1,6 +1,7 @@
-"""What becomes of a viewer's belongings by what a file says, thought through in memory.
+"""The plan of a viewer's import: read what the viewer has, apply statements in memory, write.
 
-Repeating a file changes nothing: whatever it has brought about is found to stand already.
+The number of database statements does not depend on the number of films, and importing a file again
+changes nothing.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from movies.days import cinema_day, local_time
-from recommendations.importing.formats import Deed
-from recommendations.importing.statements import Fault, NotKept, Place, Refused, Said
+from movies.importing.tables import RefusedRow, RowRefused
+from recommendations.importing.formats import StatementKind
+from recommendations.importing.statements import NotKept, Statement
 from recommendations.models import Interaction
 from users.auth import lock_viewer
 from users.history import MAX_VIEWINGS
@@ -27,38 +29,45 @@ from users.playlists.services import next_position
 
 Outcome = Literal["created", "updated", "unchanged"]
 
-#: Before any date that a file can give.
+#: Earlier than any date of a file.
 UNDATED = datetime.min.replace(tzinfo=UTC)
-#: What a viewer has done some time or other comes after what has a day.
-ORDER = (Deed.RATED, Deed.LIKED, Deed.WATCHED, Deed.SEEN, Deed.LISTED)
+#: Statements without a day come after those with one.
+ORDER = (
+    StatementKind.RATING,
+    StatementKind.LIKE,
+    StatementKind.VIEWING,
+    StatementKind.SEEN,
+    StatementKind.WATCHLIST,
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
-    place: Place
+class MatchedStatement:
+    file: str
+    number: int
     movie_id: int
-    said: Said
+    statement: Statement
 
 
 @dataclass(frozen=True, slots=True)
-class StandingRating:
+class DatedRating:
     half_stars: int
     at: datetime
 
 
 @dataclass
 class Belongings:
-    """What the viewer has of the films in question.
+    """What the viewer has already, of the matched films.
 
     Attributes:
-        seen: Films that the viewer has said to have seen, without a day.
-        days: On which each film was watched, by the cinema's day and by the calendar's.
-        listed: All films of the list, in question or not.
-        room_in_history: For so many entries more.
-        room_on_list: For so many films more.
+        seen: Films marked as seen, without a day.
+        days: The days on which each film was watched, both cinema days and calendar days.
+        listed: All films of the watchlist.
+        room_in_history: How many more viewings the history can hold.
+        room_on_list: How many more films the watchlist can hold.
     """
 
-    ratings: dict[int, StandingRating] = field(default_factory=dict)
+    ratings: dict[int, DatedRating] = field(default_factory=dict)
     likes: set[int] = field(default_factory=set)
     seen: set[int] = field(default_factory=set)
     days: defaultdict[int, set[date]] = field(default_factory=lambda: defaultdict(set))
@@ -66,80 +75,79 @@ class Belongings:
     room_in_history: int = 0
     room_on_list: int = 0
 
-    def watched(self, movie_id: int, at: datetime) -> None:
-        # Who notes on Sunday what began on Saturday at midnight means one and the same.
+    def add_viewing(self, movie_id: int, at: datetime) -> None:
+        # A viewing after midnight may be dated with either day.
         self.days[movie_id] |= {cinema_day(at), local_time(at).date()}
 
 
-class Plan:
-    """
+class BelongingsPlan:
+    """The rows to be written.
+
     Attributes:
-        ratings: To be written, by the movie.
-        likes, seen: When the viewer said so, by the movie.
-        viewings: Movie and moment.
+        ratings: By movie.
+        likes, seen: The moment of the statement, by movie.
+        viewings: Movies and moments.
         listed: Movies in their order.
-        counts: How often what came of what.
-        refused: For want of room.
-        passed_over: Because what stands goes before it.
+        counts: The number of statements by kind and outcome.
+        refused: Statements for which there is no room.
+        passed_over: Statements that what the viewer has overrides.
     """
 
     def __init__(self, belongings: Belongings, now: datetime) -> None:
         self._has = belongings
         self._now = now
-        self.ratings: dict[int, StandingRating] = {}
+        self.ratings: dict[int, DatedRating] = {}
         self.likes: dict[int, datetime] = {}
         self.seen: dict[int, datetime] = {}
         self.viewings: list[tuple[int, datetime]] = []
         self.listed: list[int] = []
-        self.counts: Counter[tuple[Deed, Outcome]] = Counter()
-        self.refused: list[Refused] = []
-        self.passed_over: list[Refused] = []
+        self.counts: Counter[tuple[StatementKind, Outcome]] = Counter()
+        self.refused: list[RefusedRow] = []
+        self.passed_over: list[RefusedRow] = []
 
-    def take(self, statements: Iterable[Statement]) -> None:
-        """All that a file says: the oldest rating first, so that the newest one stays."""
-        by_deed: defaultdict[Deed, list[Statement]] = defaultdict(list)
-        for each in statements:
-            by_deed[each.said.deed].append(each)
-        by_deed[Deed.RATED].sort(key=lambda each: each.said.at or UNDATED)
-        for deed in ORDER:
-            for each in by_deed[deed]:
-                self._take(each)
+    def apply(self, matched: Iterable[MatchedStatement]) -> None:
+        """Apply all statements, the oldest rating first, so that the newest one stays."""
+        by_kind: defaultdict[StatementKind, list[MatchedStatement]] = defaultdict(list)
+        for each in matched:
+            by_kind[each.statement.kind].append(each)
+        by_kind[StatementKind.RATING].sort(key=lambda each: each.statement.at or UNDATED)
+        for kind in ORDER:
+            for each in by_kind[kind]:
+                self._apply(each)
 
-    def _take(self, each: Statement) -> None:
-        said = each.said
+    def _apply(self, each: MatchedStatement) -> None:
+        said = each.statement
         try:
-            match said.deed:
-                case Deed.RATED:
+            match said.kind:
+                case StatementKind.RATING:
                     outcome = self._rate(each.movie_id, said)
-                case Deed.LIKED:
+                case StatementKind.LIKE:
                     outcome = self._like(each.movie_id, said.at or self._now)
-                case Deed.WATCHED | Deed.SEEN:
+                case StatementKind.VIEWING | StatementKind.SEEN:
                     outcome = self._watch(each.movie_id, said)
-                case Deed.LISTED:
+                case StatementKind.WATCHLIST:
                     outcome = self._list(each.movie_id)
-        except Fault as fault:
-            self.refused.append(Refused(each.place, str(fault)))
+        except RowRefused as fault:
+            self.refused.append(RefusedRow(each.number, str(fault), each.file))
         except NotKept as reason:
-            self.passed_over.append(Refused(each.place, str(reason)))
+            self.passed_over.append(RefusedRow(each.number, str(reason), each.file))
         else:
-            self.counts[said.deed, outcome] += 1
+            self.counts[said.kind, outcome] += 1
 
-    def _rate(self, movie_id: int, said: Said) -> Outcome:
-        """What the viewer has said later, here or in the file, stays. A rating without a date may
-        be older than any other one.
-        """
-        standing = self._has.ratings.get(movie_id)
-        rating = StandingRating(said.half_stars, said.at or self._now)
-        if standing and standing.half_stars == rating.half_stars:
+    def _rate(self, movie_id: int, said: Statement) -> Outcome:
+        """Keep the later rating. One without a date may be older than any other."""
+        old = self._has.ratings.get(movie_id)
+        rating = DatedRating(said.half_stars, said.at or self._now)
+        if old and old.half_stars == rating.half_stars:
             return "unchanged"
-        if standing and said.at is None:
+        if old and said.at is None:
             raise NotKept(
                 "There is a rating of the film already, and the file does not date its own."
             )
-        if standing and standing.at >= rating.at:
+        if old and old.at >= rating.at:
             return "unchanged"
         self._has.ratings[movie_id] = self.ratings[movie_id] = rating
-        return "updated" if standing else "created"
+        return "updated" if old else "created"
 
     def _like(self, movie_id: int, at: datetime) -> Outcome:
         if movie_id in self._has.likes:
@@ -148,24 +156,24 @@ class Plan:
         self.likes[movie_id] = at
         return "created"
 
-    def _watch(self, movie_id: int, said: Said) -> Outcome:
-        """Once a day: whoever was checked in here has often noted it elsewhere too."""
+    def _watch(self, movie_id: int, said: Statement) -> Outcome:
+        """Add one viewing a day: a viewing here is often noted in the other service too."""
         if said.at is None:
             return self._see(movie_id)
         days = self._has.days[movie_id]
-        is_dated = said.deed is Deed.WATCHED
+        is_dated = said.kind is StatementKind.VIEWING
         if (said.day or cinema_day(said.at)) in days if is_dated else days:
             return "unchanged"
         if len(self.viewings) == self._has.room_in_history:
-            raise Fault("There is no room left in your history.")
-        self._has.watched(movie_id, said.at)
+            raise RowRefused("There is no room left in your history.")
+        self._has.add_viewing(movie_id, said.at)
         if said.day:
             days.add(said.day)
         self.viewings.append((movie_id, said.at))
         return "created"
 
     def _see(self, movie_id: int) -> Outcome:
-        """A film without a day is not put into the history, which has one for each."""
+        """Mark the film as seen: the history has no viewings without a day."""
         has = self._has
         if movie_id in has.seen or movie_id in has.ratings or has.days[movie_id]:
             return "unchanged"
@@ -177,7 +185,7 @@ class Plan:
         if movie_id in self._has.listed:
             return "unchanged"
         if len(self.listed) == self._has.room_on_list:
-            raise Fault("There is no room left on your playlist “Watchlist”, or for it.")
+            raise RowRefused("There is no room left on your playlist “Watchlist”, or for it.")
         self._has.listed.add(movie_id)
         self.listed.append(movie_id)
         return "created"
@@ -187,15 +195,14 @@ Kind = Interaction.Kind
 
 WATCHLIST = "Watchlist"
 
-# Nobody deletes them until the transaction ends; they may be rated and changed.
+# No one can delete the movies until the transaction ends; rating and changing them is possible.
 HOLD = """
 SELECT id FROM movies_movie WHERE id = ANY(%s) AND withdrawn_at IS NULL ORDER BY id FOR KEY SHARE
 """
-# Their counts will change. All at once, in the order of their ids: the triggers of the statement
-# below take first the ones and then the others of new and changed ratings, and so two viewers could
-# each wait for what the other has.
+# The triggers change the rating counts of these movies, of new ratings before changed ones. Without
+# this lock, in the order of ids, two imports could deadlock.
 LOCK = "SELECT FROM movies_movie WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
-# What the viewer says at this very moment, by another request, is newer than any file.
+# A rating by a concurrent request of the viewer is newer than any file.
 RECORD = """
 INSERT INTO recommendations_interaction AS standing
     (user_id, movie_id, kind, half_stars, created_at, updated_at)
@@ -210,19 +217,19 @@ WHERE standing.updated_at < excluded.updated_at AND standing.half_stars <> exclu
 
 
 def lock_name(user_id: int) -> str:
-    """Of the lock by which the imports of one viewer take turns."""
+    """Name the lock that serialises the imports of one viewer."""
     return f"recommendations.import.{user_id}"
 
 
 def hold_movies(movie_ids: Collection[int]) -> set[int]:
-    """Those that are still published, which they stay in the database until the commit."""
+    """Return the movies that are still published; they cannot be deleted until the commit."""
     with connection.cursor() as cursor:
         cursor.execute(HOLD, [list(movie_ids)])
         return {movie_id for (movie_id,) in cursor.fetchall()}
 
 
 def watchlist_of(user: User) -> Playlist | None:
-    """The viewer's oldest private list of that name."""
+    """Return the viewer's oldest private list of that name."""
     return _watchlists(user).first()
 
 
@@ -236,13 +243,13 @@ def belongings_of(user: User, movie_ids: Collection[int], watchlist: Playlist | 
     interactions = Interaction.objects.filter(user=user, movie__in=movie_ids, kind__in=kinds)
     for row in interactions:
         if row.kind == Kind.RATING:
-            found.ratings[row.movie_id] = StandingRating(row.half_stars, row.updated_at)
+            found.ratings[row.movie_id] = DatedRating(row.half_stars, row.updated_at)
         else:
             (found.likes if row.kind == Kind.LIKE else found.seen).add(row.movie_id)
     viewings = Viewing.objects.filter(user=user)
     in_question = viewings.filter(movie__in=movie_ids).values_list("movie_id", "watched_at")
     for movie_id, watched_at in in_question:
-        found.watched(movie_id, watched_at)
+        found.add_viewing(movie_id, watched_at)
     found.room_in_history = max(0, MAX_VIEWINGS - viewings.count())
     if watchlist:
         found.listed = set(watchlist.entries.values_list("movie_id", flat=True))
@@ -252,10 +259,10 @@ def belongings_of(user: User, movie_ids: Collection[int], watchlist: Playlist | 
     return found
 
 
-def write(user: User, plan: Plan) -> Playlist | None:
-    """Returns the watchlist, if films were put on it.
+def write_plan(user: User, plan: BelongingsPlan) -> Playlist | None:
+    """Write the plan; returns the watchlist, if films were added to it.
 
-    In the order in which everybody locks: what is rated, the viewer, then all that is the viewer's.
+    The order of the locks is that of every writer: rated movies, the viewer, the viewer's rows.
     """
     _record(user, plan)
     lock_viewer(user)
@@ -266,7 +273,7 @@ def write(user: User, plan: Plan) -> Playlist | None:
     return _append(user, plan.listed) if plan.listed else None
 
 
-def _record(user: User, plan: Plan) -> None:
+def _record(user: User, plan: BelongingsPlan) -> None:
     rows = [(pk, Kind.RATING, each.half_stars, each.at) for pk, each in plan.ratings.items()]
     rows += [(pk, Kind.LIKE, 0, at) for pk, at in plan.likes.items()]
     rows += [(pk, Kind.SEEN, 0, at) for pk, at in plan.seen.items()]
@@ -278,12 +285,12 @@ def _record(user: User, plan: Plan) -> None:
 
 
 def _append(user: User, movie_ids: Sequence[int]) -> Playlist:
-    """What has come onto the list since it was looked at is not doubled."""
+    """Add the films that the list does not have: it may have changed since it was read."""
     watchlist = _watchlists(user).select_for_update(no_key=True).first()
     watchlist = watchlist or Playlist.objects.create(user=user, name=WATCHLIST)
-    standing = set(watchlist.entries.values_list("movie_id", flat=True))
-    missing = [movie_id for movie_id in movie_ids if movie_id not in standing]
-    room = max(0, MAX_FILMS - len(standing))
+    listed = set(watchlist.entries.values_list("movie_id", flat=True))
+    missing = [movie_id for movie_id in movie_ids if movie_id not in listed]
+    room = max(0, MAX_FILMS - len(listed))
     PlaylistEntry.objects.bulk_create(
         PlaylistEntry(playlist=watchlist, movie_id=movie_id, position=position)
         for position, movie_id in enumerate(missing[:room], next_position(watchlist))

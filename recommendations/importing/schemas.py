@@ -7,11 +7,11 @@ from ninja import Field, Schema
 from movies.types import LocalTime
 from recommendations.models import PendingImport
 
-#: Of each kind of row that came to nothing; all of them are counted.
+#: The limit of each list of rows in the report; all rows are counted.
 MAX_TOLD = 200
 MAX_CANDIDATES = 10
 
-#: Which of three files with the same columns it is.
+#: The kind of a file, where three kinds have the same columns.
 Content = Literal["watched", "watchlist", "likes"]
 
 
@@ -79,8 +79,8 @@ class RefusedFileRow(RowOut):
 
 
 class ViewerImportOut(Counts):
-    """What became of the rows: `created`, `updated` and `unchanged` count what the matched ones
-    say, and a row of a diary can say two things. Of each list the first 200 are told.
+    """The outcome of an import. `created`, `updated` and `unchanged` count the statements of the
+    matched rows; a row of a diary can have two. Each list has the first 200 rows.
     """
 
     dry_run: bool

@@ -1,27 +1,27 @@
-"""What is told of an import."""
+"""The import of a viewer's files from another service, and its report."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import IO
 
 from django.db import transaction
 from django.utils import timezone
 
 from cinema.locks import hold_exclusive, retry_on_deadlock
-from recommendations.importing.formats import Deed
-from recommendations.importing.matching import Film, Matching
+from movies.importing.tables import RefusedRow
+from recommendations.importing.formats import StatementKind
+from recommendations.importing.matching import CatalogueFilm, FilmMatcher, WantedFilm
 from recommendations.importing.pending import PendingPlan
 from recommendations.importing.plan import (
-    Plan,
-    Statement,
+    BelongingsPlan,
+    MatchedStatement,
     belongings_of,
     hold_movies,
     lock_name,
     watchlist_of,
-    write,
+    write_plan,
 )
 from recommendations.importing.schemas import (
     MAX_CANDIDATES,
@@ -37,130 +37,91 @@ from recommendations.importing.schemas import (
     UnknownRow,
     ViewerImportOut,
 )
-from recommendations.importing.statements import Refused, Row, Wanted
-from recommendations.importing.uploads import Upload, read
+from recommendations.importing.statements import StatementRow
+from recommendations.importing.uploads import Upload, read_upload
 from users.models import Playlist, User
+
+#: Viewings with and without a day are reported together.
+KINDS = {
+    "ratings": {StatementKind.RATING},
+    "viewings": {StatementKind.VIEWING, StatementKind.SEEN},
+    "likes": {StatementKind.LIKE},
+    "watchlist": {StatementKind.WATCHLIST},
+}
+
+Found = Mapping[WantedFilm, Sequence[CatalogueFilm]]
 
 
 def import_file(
     *, user: User, file: IO[bytes], name: str, content: Content | None, dry_run: bool = False
 ) -> ViewerImportOut:
-    """Take over what a viewer has kept with another service.
+    """Import what a viewer has stored with another service.
 
     Args:
-        name: As the client calls the file.
-        content: What it is, where neither its columns nor its name say so.
-        dry_run: Only report what would become of it.
+        name: The client's name of the file.
+        content: The kind of the file, where neither its columns nor its name decide.
+        dry_run: Report the outcome, and write nothing.
 
     Raises:
-        FileRefused: It is no file of a service that is known, is damaged, or is too large.
+        FileRefused: The file is of no known service, is damaged, or is too large.
     """
-    upload = read(file, name, content, timezone.now())
+    upload = read_upload(file, name, content, timezone.now())
     wanted = {row.film for row in upload.rows}
-    matching = Matching(wanted)
-    films = {each: matching.find(each) for each in wanted}
-    if dry_run:
-        return _imagine(user, upload, films, matching)
-    return _carry_out(user, upload, films, matching)
-
-
-def _imagine(
-    user: User, upload: Upload, films: Mapping[Wanted, Sequence[Film]], matching: Matching
-) -> ViewerImportOut:
-    matched = Matched(films, upload.rows)
-    watchlist = watchlist_of(user)
-    plan = Plan(belongings_of(user, _movie_ids(films), watchlist), timezone.now())
-    plan.take(_statements(matched))
-    pending = PendingPlan(user, matched.uncertain, matching)
-    return report_of(upload, matched, plan, pending, watchlist, dry_run=True)
+    matcher = FilmMatcher(wanted)
+    found = {each: matcher.find(each) for each in wanted}
+    return _apply(user, upload, matcher, found, dry_run=dry_run)
 
 
 @retry_on_deadlock
 @transaction.atomic
-def _carry_out(
-    user: User, upload: Upload, films: Mapping[Wanted, Sequence[Film]], matching: Matching
+def _apply(
+    user: User, upload: Upload, matcher: FilmMatcher, found: Found, *, dry_run: bool
 ) -> ViewerImportOut:
-    # Of two uploads at once the second one finds what the first has left.
-    hold_exclusive(lock_name(user.pk))
-    movie_ids = hold_movies(_movie_ids(films))
-    published = {
-        wanted: [film for film in found if film.pk in movie_ids] for wanted, found in films.items()
-    }
-    matched = Matched(published, upload.rows)
+    movie_ids = {film.pk for films in found.values() for film in films}
+    if not dry_run:
+        # The second of two concurrent uploads sees the result of the first.
+        hold_exclusive(lock_name(user.pk))
+        movie_ids = hold_movies(movie_ids)
+        found = {
+            wanted: [film for film in films if film.pk in movie_ids]
+            for wanted, films in found.items()
+        }
+    certain = [row for row in upload.rows if len(found[row.film]) == 1]
+    uncertain = [row for row in upload.rows if len(found[row.film]) != 1]
     watchlist = watchlist_of(user)
-    plan = Plan(belongings_of(user, movie_ids, watchlist), timezone.now())
-    plan.take(_statements(matched))
-    pending = PendingPlan(user, matched.uncertain, matching)
-    watchlist = write(user, plan) or watchlist
-    pending.write()
-    return report_of(upload, matched, plan, pending, watchlist, dry_run=False)
+    plan = BelongingsPlan(belongings_of(user, movie_ids, watchlist), timezone.now())
+    plan.apply(
+        MatchedStatement(row.file, row.number, found[row.film][0].pk, statement)
+        for row in certain
+        for statement in row.statements
+    )
+    pending = PendingPlan(user, uncertain, matcher)
+    if not dry_run:
+        watchlist = write_plan(user, plan) or watchlist
+        pending.write()
+    return _report(upload, found, plan, pending, watchlist, dry_run=dry_run)
 
 
-def _movie_ids(films: Mapping[Wanted, Sequence[Film]]) -> list[int]:
-    return sorted({film.pk for found in films.values() for film in found})
-
-
-def _statements(matched: Matched) -> list[Statement]:
-    return [
-        Statement(row.place, matched.films[row.film][0].pk, said)
-        for row in matched.certain
-        for said in row.said
-    ]
-
-
-#: Under one name: a viewing, with a day or without.
-KINDS = {
-    "ratings": {Deed.RATED},
-    "viewings": {Deed.WATCHED, Deed.SEEN},
-    "likes": {Deed.LIKED},
-    "watchlist": {Deed.LISTED},
-}
-
-
-@dataclass(frozen=True)
-class Matched:
-    """Rows, and what was found for them."""
-
-    films: Mapping[Wanted, Sequence[Film]]
-    rows: Sequence[Row]
-
-    @property
-    def certain(self) -> list[Row]:
-        return [row for row in self.rows if len(self.films[row.film]) == 1]
-
-    @property
-    def ambiguous(self) -> list[Row]:
-        return [row for row in self.rows if len(self.films[row.film]) > 1]
-
-    @property
-    def uncertain(self) -> list[Row]:
-        """Rows without a film, in the file's order."""
-        return [row for row in self.rows if len(self.films[row.film]) != 1]
-
-    @property
-    def unknown(self) -> list[Row]:
-        return [row for row in self.rows if not self.films[row.film]]
-
-
-def report_of(
+def _report(
     upload: Upload,
-    matched: Matched,
-    plan: Plan,
+    found: Found,
+    plan: BelongingsPlan,
     pending: PendingPlan,
     watchlist: Playlist | None,
     *,
     dry_run: bool,
 ) -> ViewerImportOut:
-    ambiguous, unknown = matched.ambiguous, matched.unknown
+    ambiguous = [row for row in upload.rows if len(found[row.film]) > 1]
+    unknown = [row for row in upload.rows if not found[row.film]]
     refused = [*upload.refused, *plan.refused, *pending.refused]
     passed_over = [*upload.passed_over, *plan.passed_over]
-    total = _counts(plan, set(Deed))
-    by_kind = {kind: _counts(plan, deeds) for kind, deeds in KINDS.items()}
+    total = _counts(plan, set(StatementKind))
+    by_kind = {kind: _counts(plan, kinds) for kind, kinds in KINDS.items()}
     return ViewerImportOut(
         dry_run=dry_run,
         files=[ReadFile(name=name, format=form.name) for name, form in upload.formats.items()],
         rows=upload.size,
-        matched=len(matched.certain),
+        matched=len(upload.rows) - len(ambiguous) - len(unknown),
         created=total.created,
         updated=total.updated,
         unchanged=total.unchanged,
@@ -172,7 +133,7 @@ def report_of(
         passed_over_count=len(passed_over),
         not_films=upload.not_films,
         playlist_id=watchlist.pk if watchlist and _is_any(by_kind["watchlist"]) else None,
-        ambiguous=[_ambiguous(row, matched.films[row.film]) for row in ambiguous[:MAX_TOLD]],
+        ambiguous=[_ambiguous(row, found[row.film]) for row in ambiguous[:MAX_TOLD]],
         unknown=[_unknown(row) for row in unknown[:MAX_TOLD]],
         refused=[_refused(each) for each in refused[:MAX_TOLD]],
         passed_over=[_refused(each) for each in passed_over[:MAX_TOLD]],
@@ -187,10 +148,10 @@ def report_of(
     )
 
 
-def _counts(plan: Plan, deeds: Collection[Deed]) -> Counts:
+def _counts(plan: BelongingsPlan, kinds: Collection[StatementKind]) -> Counts:
     count: Counter[str] = Counter()
-    for (deed, outcome), number in plan.counts.items():
-        if deed in deeds:
+    for (kind, outcome), number in plan.counts.items():
+        if kind in kinds:
             count[outcome] += number
     return Counts(created=count["created"], updated=count["updated"], unchanged=count["unchanged"])
 
@@ -199,17 +160,16 @@ def _is_any(counts: Counts) -> bool:
     return bool(counts.created or counts.updated or counts.unchanged)
 
 
-def _unknown(row: Row) -> UnknownRow:
-    place, film = row.place, row.film
-    return UnknownRow(file=place.file, row=place.row, title=film.title, year=film.year)
+def _unknown(row: StatementRow) -> UnknownRow:
+    return UnknownRow(file=row.file, row=row.number, title=row.film.title, year=row.film.year)
 
 
-def _ambiguous(row: Row, films: Sequence[Film]) -> AmbiguousRow:
+def _ambiguous(row: StatementRow, films: Sequence[CatalogueFilm]) -> AmbiguousRow:
     candidates = [
         Candidate(id=film.pk, name=film.name, year=film.year) for film in films[:MAX_CANDIDATES]
     ]
     return AmbiguousRow(**_unknown(row).model_dump(), candidates=candidates)
 
 
-def _refused(each: Refused) -> RefusedFileRow:
-    return RefusedFileRow(file=each.place.file, row=each.place.row, reason=each.reason)
+def _refused(each: RefusedRow) -> RefusedFileRow:
+    return RefusedFileRow(file=each.file, row=each.number, reason=each.reason)

@@ -1,47 +1,51 @@
-"""An uploaded file, whatever it is: told by its bytes and its columns, and read row by row."""
+"""An uploaded file or archive, recognised by its bytes and columns, and read row by row."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import IO
 
 from movies.errors import FileRefused
-from recommendations.importing.archives import Entry, Skipped, entries_of, is_archive
+from movies.importing.tables import RefusedRow, RowRefused
+from recommendations.importing.files import (
+    Skipped,
+    SourceFile,
+    TextTable,
+    files_of,
+    is_archive,
+    table_of,
+)
 from recommendations.importing.formats import (
     FACTS,
     LETTERBOXD_DIARY,
     LETTERBOXD_RATINGS,
     LETTERBOXD_REVIEWS,
     SERVICES,
-    Deed,
     Format,
+    StatementKind,
     column,
     formats_of,
 )
 from recommendations.importing.statements import (
-    Fault,
-    NoFilm,
+    NotAFilm,
     NotKept,
     OffTheScale,
-    Place,
-    Refused,
-    Row,
-    row_of,
+    StatementRow,
+    statement_row,
 )
-from recommendations.importing.tables import Table, table_of
 
 MAX_ROWS = 100_000
-#: Of which nearly all are in reviews, or empty.
+#: Nearly all lines of a long file belong to reviews, or are empty.
 MAX_LINES = 1_000_000
-#: Nobody has seen more.
+#: More than anyone has seen.
 MAX_FILMS = 30_000
-#: What a refusal tells of the columns and files that are not known.
-TOLD_COLUMNS, TOLD_FILES, TOLD_LENGTH = 10, 5, 40
+#: The limits of unknown columns and files in a message, and of each name.
+MAX_NAMED_COLUMNS, MAX_NAMED_FILES, MAX_NAME_LENGTH = 10, 5, 40
 
-#: Folders of Letterboxd's archive with what is not the viewer's, or no longer. Other services have
-#: folders of the same names for other things.
+#: Folders of Letterboxd's archive that are not read. Other services use the same names for other
+#: things.
 LETTERBOXD_FOLDERS = {
     "deleted": "Letterboxd keeps in it what you have deleted there.",
     "orphaned": "Letterboxd keeps in it what belongs to films that it no longer has.",
@@ -50,28 +54,32 @@ LETTERBOXD_FOLDERS = {
 
 
 class TooMuch(FileRefused):
-    """The upload is beyond a limit, whichever of its files is read."""
+    """The whole upload is beyond a limit."""
+
+
+class NotKnown(FileRefused):
+    """The file is valid, but nothing in it is kept."""
 
 
 @dataclass
 class Upload:
-    """What was read.
+    """The rows of an upload, or of one file of it.
 
     Attributes:
         formats: By the name of the file.
-        skipped: Files of which nothing is read.
-        passed_over: Rows that are all right, and say what is not kept.
-        not_films: How many of these are about series, games, and the like.
-        not_kept: By the name of the file, the columns with content that are not read.
-        lines: In all files, whatever is in them.
-        rows_before: In files that are read before this part of an upload.
+        skipped: Files that are not read.
+        passed_over: Valid rows that are not kept.
+        not_films: The number of these that are about series, games, and the like.
+        not_kept: The columns with content that are not read, by the name of the file.
+        lines: The number of lines in all files.
+        rows_before: The number of rows in the files before this one.
     """
 
     formats: dict[str, Format] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
-    passed_over: list[Refused] = field(default_factory=list)
+    rows: list[StatementRow] = field(default_factory=list)
+    refused: list[RefusedRow] = field(default_factory=list)
+    passed_over: list[RefusedRow] = field(default_factory=list)
     not_films: int = 0
     not_kept: dict[str, list[str]] = field(default_factory=dict)
     lines: int = 0
@@ -82,7 +90,7 @@ class Upload:
         return len(self.rows) + len(self.refused) + len(self.passed_over)
 
     def add(self, part: Upload) -> None:
-        """Take over a file that could be read to its end."""
+        """Add a file that was read to its end."""
         self.formats |= part.formats
         self.rows += part.rows
         self.refused += part.refused
@@ -91,39 +99,35 @@ class Upload:
         self.not_kept |= part.not_kept
 
 
-def read(file: IO[bytes], name: str, content: str | None, now: datetime) -> Upload:
+def read_upload(file: IO[bytes], name: str, content: str | None, now: datetime) -> Upload:
     """
     Args:
-        name: As the client calls the file: asked where the columns leave open what it is.
-        content: The same, said outright: a word of a format.
+        name: The client's name of the file, which decides where the columns do not.
+        content: A word of a format, which goes before the name.
 
     Raises:
-        FileRefused: Nothing of it can be used.
+        FileRefused: Nothing of the upload can be used.
     """
     upload = Upload()
-    if is_archive(_head(file)):
+    head = file.read(4)
+    file.seek(0)
+    if is_archive(head):
         _read_archive(upload, file, now)
     else:
-        entry = Entry(path="", content=file.read())
-        _count_lines(upload, entry)
-        words = frozenset({content}) if content else Entry(name, b"").words
-        table = table_of(entry)
-        _read(upload, entry, table, _format_of(table, words), now)
-    _let_ratings_go_before_the_diary(upload)
+        source = SourceFile(path="", content=file.read())
+        _count_lines(upload, source)
+        words = frozenset({content}) if content else SourceFile(name, b"").words
+        table = table_of(source)
+        _read_table(upload, source, table, _format_of(table, words), now)
+    _prefer_ratings_to_diary(upload)
     if len({row.film for row in upload.rows}) > MAX_FILMS:
         raise FileRefused(f"There are more than {MAX_FILMS:,} films.")
     return upload
 
 
-def _head(file: IO[bytes]) -> bytes:
-    head = file.read(4)
-    file.seek(0)
-    return head
-
-
-def _count_lines(upload: Upload, entry: Entry) -> None:
-    """Before they are read: each takes its time, and a zip of nothing else is small."""
-    upload.lines += max(entry.content.count(end) for end in (b"\n", b"\r"))
+def _count_lines(upload: Upload, file: SourceFile) -> None:
+    """Refuse too many lines before they are parsed: a zip of empty lines is small."""
+    upload.lines += max(file.content.count(end) for end in (b"\n", b"\r"))
     if upload.lines > MAX_LINES:
         raise TooMuch(f"There are more than {MAX_LINES:,} lines.")
 
@@ -133,7 +137,7 @@ def _count_lines(upload: Upload, entry: Entry) -> None:
 
 def _read_archive(upload: Upload, file: IO[bytes], now: datetime) -> None:
     reviews = []
-    for entry in entries_of(file):
+    for entry in files_of(file):
         if isinstance(entry, Skipped):
             upload.skipped.append(entry)
             continue
@@ -146,12 +150,14 @@ def _read_archive(upload: Upload, file: IO[bytes], now: datetime) -> None:
         else:
             _read_entry(upload, entry, now, with_reviews=True)
     if not upload.formats:
-        told = [f"{each.path!r}: {each.reason}" for each in upload.skipped[:TOLD_FILES]]
+        told = [f"{each.path!r}: {each.reason}" for each in upload.skipped[:MAX_NAMED_FILES]]
         raise FileRefused(" ".join([f"The zip has no file of {SERVICES} that is known.", *told]))
 
 
-def _read_entry(upload: Upload, entry: Entry, now: datetime, *, with_reviews: bool = False) -> bool:
-    """Read a file, or note why not. Letterboxd's reviews have to wait: that is False."""
+def _read_entry(
+    upload: Upload, entry: SourceFile, now: datetime, *, with_reviews: bool = False
+) -> bool:
+    """Read a file, or note why it is skipped; returns False for reviews, which are read last."""
     part = Upload(rows_before=upload.size)
     try:
         table = table_of(entry)
@@ -162,14 +168,14 @@ def _read_entry(upload: Upload, entry: Entry, now: datetime, *, with_reviews: bo
             return False
         if reason := _reason_to_skip(entry, form):
             raise NotKnown(reason)
-        _read(part, entry, table, form, now)
+        _read_table(part, entry, table, form, now)
     except TooMuch:
         raise
     except NotKnown as error:
         upload.skipped.append(Skipped(entry.path, error.detail))
     except FileRefused as error:
         if entry.content.strip():
-            upload.refused.append(Refused(Place(entry.path, 1), error.detail))
+            upload.refused.append(RefusedRow(1, error.detail, entry.path))
         else:
             upload.skipped.append(Skipped(entry.path, "It is empty."))
     else:
@@ -177,7 +183,7 @@ def _read_entry(upload: Upload, entry: Entry, now: datetime, *, with_reviews: bo
     return True
 
 
-def _reason_to_skip(entry: Entry, form: Format) -> str:
+def _reason_to_skip(entry: SourceFile, form: Format) -> str:
     if form.service == "letterboxd" and (found := entry.folders & LETTERBOXD_FOLDERS.keys()):
         return LETTERBOXD_FOLDERS[sorted(found)[0]]
     if form.is_any_list and "watchlist" not in entry.words:
@@ -188,16 +194,14 @@ def _reason_to_skip(entry: Entry, form: Format) -> str:
 # --- single files
 
 
-class NotKnown(FileRefused):
-    """There is nothing wrong with the file, but nothing of it is kept."""
-
-
-def _format_of(table: Table, words: Collection[str]) -> Format:
+def _format_of(table: TextTable, words: Collection[str]) -> Format:
     found = formats_of(table.columns, words)
     if len(found) == 1:
         return found[0]
     if not found:
-        names = ", ".join(name[:TOLD_LENGTH] for name in list(table.names.values())[:TOLD_COLUMNS])
+        names = ", ".join(
+            name[:MAX_NAME_LENGTH] for name in list(table.names.values())[:MAX_NAMED_COLUMNS]
+        )
         told = f": {names}." if names else "."
         raise NotKnown(f"The columns are those of no file of {SERVICES} that is known{told}")
     names = " and ".join(sorted({each.name for each in found}))
@@ -207,61 +211,55 @@ def _format_of(table: Table, words: Collection[str]) -> Format:
     )
 
 
-def _read(upload: Upload, entry: Entry, table: Table, form: Format, now: datetime) -> None:
+def _read_table(
+    upload: Upload, entry: SourceFile, table: TextTable, form: Format, now: datetime
+) -> None:
     upload.formats[entry.path] = form
     unread = set(table.columns) - form.used - FACTS
     not_kept: set[str] = set()
-    for line in table.lines:
+    for row in table.rows:
         if upload.rows_before + upload.size == MAX_ROWS:
             raise TooMuch(f"There are more than {MAX_ROWS:,} rows.")
-        place = Place(entry.path, line.number)
+        if isinstance(row, RefusedRow):
+            upload.refused.append(row)
+            continue
+        number, cells = row
         try:
-            if line.fault:
-                raise Fault(line.fault)
-            upload.rows.append(row_of(place, form, line.cells, now))
-            not_kept |= _with_content(line.cells, unread - not_kept)
-            if column(line.cells.get(form.status, "")) not in form.statuses:
-                not_kept.add(form.status)
-        except OffTheScale as fault:
-            if form.checks_scale:
-                raise FileRefused(_another_scale(place, fault)) from fault
-            upload.refused.append(Refused(place, str(fault)))
-        except Fault as fault:
-            upload.refused.append(Refused(place, str(fault)))
+            upload.rows.append(statement_row(entry.path, number, form, cells, now))
+        except RowRefused as fault:
+            if isinstance(fault, OffTheScale) and form.checks_scale:
+                raise FileRefused(_another_scale(entry.path, number, fault)) from fault
+            upload.refused.append(RefusedRow(number, str(fault), entry.path))
         except NotKept as reason:
-            upload.passed_over.append(Refused(place, str(reason)))
-            upload.not_films += isinstance(reason, NoFilm)
+            upload.passed_over.append(RefusedRow(number, str(reason), entry.path))
+            upload.not_films += isinstance(reason, NotAFilm)
+        else:
+            not_kept |= {name for name in unread - not_kept if cells.get(name, "").strip()}
+            if column(cells.get(form.status, "")) not in form.statuses:
+                not_kept.add(form.status)
     if not_kept:
         names = [name for name in table.names if name in not_kept]
-        upload.not_kept[entry.path] = [table.names[name][:TOLD_LENGTH] for name in names]
+        upload.not_kept[entry.path] = [table.names[name][:MAX_NAME_LENGTH] for name in names]
 
 
-def _with_content(cells: Mapping[str, str], names: Iterable[str]) -> set[str]:
-    return {name for name in names if cells.get(name, "").strip()}
-
-
-def _another_scale(place: Place, fault: Fault) -> str:
-    where = f"{place.file!r}, row {place.row}" if place.file else f"Row {place.row}"
+def _another_scale(file: str, number: int, fault: OffTheScale) -> str:
+    where = f"{file!r}, row {number}" if file else f"Row {number}"
     return (
         f"{where}: {fault} The ratings of the file are on another scale. For ratings of 1 to 10 "
         "call the column Rating10."
     )
 
 
-def _let_ratings_go_before_the_diary(upload: Upload) -> None:
-    """The rating that counts is in `ratings.csv`; a diary has those of the days."""
+def _prefer_ratings_to_diary(upload: Upload) -> None:
+    """Drop the ratings of a diary, which are those of the day, if there is a `ratings.csv`."""
     diaries = {LETTERBOXD_DIARY, LETTERBOXD_REVIEWS}
     if LETTERBOXD_RATINGS in upload.formats.values():
         files = {path for path, form in upload.formats.items() if form in diaries}
-        upload.rows = list(_without_ratings(upload.rows, files))
+        upload.rows = [_without_rating(row) if row.file in files else row for row in upload.rows]
         for path in files:
             upload.not_kept.setdefault(path, []).append("Rating")
 
 
-def _without_ratings(rows: Sequence[Row], files: set[str]) -> Iterator[Row]:
-    for row in rows:
-        if row.place.file in files:
-            said = tuple(each for each in row.said if each.deed is not Deed.RATED)
-            yield replace(row, said=said)
-        else:
-            yield row
+def _without_rating(row: StatementRow) -> StatementRow:
+    kept = tuple(each for each in row.statements if each.kind is not StatementKind.RATING)
+    return replace(row, statements=kept)

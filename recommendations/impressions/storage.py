@@ -1,4 +1,4 @@
-"""From the stream into the table of impressions."""
+"""Impressions in Postgres: moved there from the stream, read for fatigue, and deleted by age."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import orjson
-from django.conf import settings
 from django.db import DataError, IntegrityError, connection, transaction
 from django.utils import timezone
 from psycopg.errors import ForeignKeyViolation
@@ -17,15 +16,17 @@ from recommendations.impressions import stream
 from recommendations.impressions.stream import StreamEntry
 from recommendations.models import Impression
 
+IMPRESSIONS_KEPT_DAYS = 90
+
 log = logging.getLogger(__name__)
 
-#: What is shown to somebody who leaves at this moment.
+#: Attempts to store impressions of a viewer who is erased at this moment.
 ATTEMPTS = 3
-#: A click whose impression has not come by then never counts.
+#: A click whose impression has not come by then does not count.
 CLICKS_WAIT = timedelta(hours=1)
 ROWS_DELETED_AT_ONCE = 10_000
 
-#: Postgres reads the entries itself. Whoever or whatever is gone since is left out.
+#: Postgres parses the entries. Rows of deleted viewers and movies are left out.
 STORE_SHOWN = """
 INSERT INTO recommendations_impression (
     list_id, position, user_id, movie_id, scope, algorithm, source, is_fallback,
@@ -46,7 +47,7 @@ ORDER BY entry.shown_at, entry.list_id, (item->>0)::smallint
 ON CONFLICT (list_id, position) DO NOTHING
 """
 
-#: Of several clicks the first counts, in whatever order they come.
+#: The earliest of several clicks counts, in whatever order they come.
 STORE_CLICKS = """
 UPDATE recommendations_impression AS shown
 SET clicked_at = least(shown.clicked_at, entry.clicked_at)
@@ -64,10 +65,10 @@ RETURNING shown.list_id, shown.user_id, shown.movie_id
 
 
 def store_waiting() -> int:
-    """Move all that waits into the table; how many entries.
+    """Move all entries into the table; returns their number.
 
-    An entry leaves the stream after the commit. If this process dies in between it comes once
-    more, and changes nothing.
+    An entry leaves the stream after the commit. If this process dies in between, it is stored
+    again, which changes nothing.
     """
     stored = 0
     for block in stream.blocks():
@@ -82,16 +83,16 @@ def store_waiting() -> int:
 
 
 def _store(entries: Sequence[StreamEntry]) -> list[StreamEntry]:
-    """Store them; returns the clicks that came before their impressions.
+    """Store the entries; returns the clicks that came before their impressions.
 
-    One that Postgres cannot read holds up no other: it is said in the log, and left out.
+    An entry that Postgres refuses is logged and left out; the others are stored.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return _write(entries)
         except (DataError, IntegrityError) as error:
             if isinstance(error.__cause__, ForeignKeyViolation) and attempt < ATTEMPTS:
-                continue  # somebody has left meanwhile, and is not found again
+                continue  # a viewer was erased meanwhile; the next attempt leaves the row out
             if len(entries) == 1:
                 kind = type(error.__cause__).__name__
                 log.error("an impression or click is refused: %s, %s", entries[0].id, kind)
@@ -121,20 +122,20 @@ def _array(texts: Sequence[bytes]) -> str:
 
 
 def _is_early(click: StreamEntry, found: set[tuple[object, ...]]) -> bool:
-    """Whether its impression may still come. Postgres has read the click, so it is an object."""
-    said = orjson.loads(click.text)
-    if (said.get("list_id"), said.get("user_id"), said.get("movie_id")) in found:
+    """Whether its impression may still come. Postgres has parsed the click: it is an object."""
+    fields = orjson.loads(click.text)
+    if (fields.get("list_id"), fields.get("user_id"), fields.get("movie_id")) in found:
         return False
     try:
-        clicked_at = datetime.fromisoformat(said.get("clicked_at"))
+        clicked_at = datetime.fromisoformat(fields.get("clicked_at"))
         return clicked_at > timezone.now() - CLICKS_WAIT
-    except (TypeError, ValueError):  # Postgres reads more than we write: "now", a moment anywhere
+    except (TypeError, ValueError):  # Postgres accepts more than we write, such as "now"
         return False
 
 
 def delete_old_impressions() -> int:
-    """Delete what is older than IMPRESSIONS_KEPT_DAYS, block by block; how many."""
-    kept_since = timezone.now() - timedelta(days=settings.IMPRESSIONS_KEPT_DAYS)
+    """Delete impressions older than IMPRESSIONS_KEPT_DAYS, in blocks; returns their number."""
+    kept_since = timezone.now() - timedelta(days=IMPRESSIONS_KEPT_DAYS)
     old = Impression.objects.filter(shown_at__lt=kept_since)
     deleted = 0
     while ids := list(old.values_list("pk", flat=True)[:ROWS_DELETED_AT_ONCE]):
@@ -142,15 +143,15 @@ def delete_old_impressions() -> int:
     return deleted
 
 
-#: By viewer and film, in how many lists it stood.
+#: By viewer and movie the number of lists that showed it.
 TimesShown = Mapping[int, Mapping[int, int]]
 
-#: What lies further back is forgiven.
+#: Older impressions cause no fatigue.
 REMEMBERED_FOR = timedelta(days=14)
-#: Of each viewer so many are read, the latest: fifty lists.
+#: The impressions that are read of each viewer: those of the last fifty lists.
 MOST_READ = 1000
 
-# Where the latest begin is read off the index: a limit alone would have all rows sorted.
+# The start of the latest rows comes from the index: a limit alone would sort all rows.
 UNOPENED = """
 SELECT shown.user_id, shown.movie_id, count(*)
 FROM unnest(%(user_ids)s::bigint[]) AS viewer (id)
@@ -167,7 +168,7 @@ GROUP BY shown.user_id, shown.movie_id HAVING count(shown.clicked_at) = 0
 
 
 def shown_unopened(user_ids: Sequence[int]) -> TimesShown:
-    """The films that stood in each viewer's lists of late and were never opened, in one query."""
+    """The movies of each viewer's recent lists that were never opened, in one query."""
     since = timezone.now() - REMEMBERED_FOR
     found: dict[int, dict[int, int]] = {user_id: {} for user_id in user_ids}
     with connection.cursor() as cursor:

@@ -1,14 +1,13 @@
-"""What viewers were shown and opened, on its way to Postgres: a stream in Valkey.
+"""Impressions and clicks on their way to Postgres: a stream in Valkey.
 
-A request adds one entry to it, and a task moves the entries on every ten seconds. While Valkey is
-away entries stay in this process, and go with the next ones.
+A request adds an entry to it, and a task stores the entries every ten seconds. While Valkey is
+away entries stay in this process, and are sent with the next ones.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple, cast
 
@@ -19,17 +18,17 @@ from redis.typing import EncodableT
 from cinema.cache import shared
 
 STREAM = "recommendations:impressions"
-#: If nobody moves them on, the oldest entries go: about a kilobyte each.
+#: While no worker runs, the oldest entries are dropped. An entry has about a kilobyte.
 MOST_WAITING = 50_000
 #: In this process, while Valkey is away.
 MOST_HELD = 1_000
-#: With one request; so those that were held back make no single one slow.
+#: With one request, so that held entries slow down no single one.
 MOST_SENT = 100
 BLOCK = 500
 
 Kind = Literal["shown", "clicked"]
 Fields = Mapping[bytes, bytes]
-#: As redis-py takes it; a dictionary's type of keys must be the very same.
+#: The type that redis-py takes; a dictionary's key type is invariant.
 Message = dict[EncodableT, EncodableT]
 
 _held: deque[Message] = deque(maxlen=MOST_HELD)
@@ -39,7 +38,7 @@ class StreamEntry(NamedTuple):
     """One batch that was shown, or one click.
 
     Attributes:
-        text: JSON, as it was sent. Only Postgres looks whether it makes sense.
+        text: JSON, as it was sent. Only Postgres parses and checks it.
     """
 
     id: bytes
@@ -57,7 +56,7 @@ def send(kind: Kind, *, user_id: int, entry: Mapping[str, object]) -> None:
 
 
 def _taken() -> Iterator[Message]:
-    """One by one, as other threads take theirs at the same time."""
+    """Take held entries one by one, as other threads take some at the same time."""
     for _ in range(MOST_SENT):
         try:
             yield _held.popleft()
@@ -79,7 +78,7 @@ def _add(entries: Sequence[Message]) -> bool:
 
 
 def put_back(entries: Sequence[StreamEntry]) -> bool:
-    """Add entries once more, to be looked at again later; whether that was possible."""
+    """Add entries again, for a later attempt; returns whether that was possible."""
     again: list[Message] = [
         {"kind": entry.kind, "user": entry.user_id, "text": entry.text} for entry in entries
     ]
@@ -87,7 +86,7 @@ def put_back(entries: Sequence[StreamEntry]) -> bool:
 
 
 def blocks() -> Iterator[list[StreamEntry]]:
-    """What waits now, the oldest first; what comes meanwhile is left for the next time."""
+    """All present entries, the oldest first; later ones wait for the next call."""
     key = stream_key()
     newest = shared().ask(lambda server: server.xrevrange(key, count=1))
     if not newest:
@@ -105,14 +104,14 @@ def _entry(pk: bytes, fields: Fields) -> StreamEntry:
 
 
 def done(entries: Sequence[StreamEntry]) -> None:
-    """Take them out of the stream."""
+    """Remove the entries from the stream."""
     key, ids = stream_key(), [entry.id for entry in entries]
     if ids:
         shared().ask(lambda server: server.xdel(key, *ids))
 
 
 def of_viewer(user_id: int) -> Iterator[StreamEntry]:
-    """All that waits of a viewer; it walks through the whole stream, for what is done rarely."""
+    """A viewer's entries; this reads the whole stream, so it is for rare use."""
     wanted = str(user_id).encode()
     for block in blocks():
         yield from (entry for entry in block if entry.user_id == wanted)
@@ -127,13 +126,12 @@ def stream_key() -> str:
 
 
 def forget_held() -> None:
-    """Of this process alone."""
+    """Drop the entries of this process, for tests."""
     _held.clear()
 
 
-@dataclass(frozen=True)
-class ShownItem:
-    """One film in a list, as in `Impression`."""
+class ShownItem(NamedTuple):
+    """One movie of a list, as in `Impression`."""
 
     position: int
     movie_id: int
@@ -153,33 +151,23 @@ def note_shown(
     shown_at: datetime,
     items: Sequence[ShownItem],
 ) -> None:
-    """Take note of a batch, or a part of it. Of what is noted twice the first counts."""
+    """Send the impressions of a batch, or a part of it; of a repeated one the first counts."""
     entry = {
         "list_id": list_id,
         "user_id": user_id,
         "scope": scope,
         "release_id": release_id,
         "shown_at": shown_at,
-        # Without names, which would be half of it; `storing.py` knows the order.
-        "items": [
-            [
-                shown.position,
-                shown.movie_id,
-                shown.algorithm,
-                shown.source,
-                shown.is_fallback,
-                shown.experiment_id,
-                shown.team,
-            ]
-            for shown in items
-        ],
+        # Without names, which would be half of it; `storage.py` knows the order.
+        "items": [tuple(item) for item in items],
     }
     send("shown", user_id=user_id, entry=entry)
 
 
 def films_key(user_id: int, list_id: str) -> str:
-    """Where the cache has the films of a list: what a click is looked up in before its list is
-    stored. Begins as all that is cached for a viewer: `lists.keeping.keys_of`.
+    """The key of a list's movies, which a click is checked by before the impressions are stored.
+
+    It has the prefix of all keys of a viewer: `list_cache.keys_of`.
     """
     return f"recommendations:{user_id}:films:{list_id}"
 

@@ -1,4 +1,4 @@
-"""Films that staff have pinned to places of a list."""
+"""Promotions and experiments that are in force in a viewer's list."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from recommendations.engine.ranking.exploration import A, B, Team
 from recommendations.lists.scores import Candidates, Scope
 from recommendations.models import Experiment, Promotion
 
+PIN = "pin"
+
 
 def pinned_movies(snapshot: Snapshot, scope: Scope, now: datetime) -> dict[int, int]:
-    """The pinned movies' ids by place, counted from 1."""
+    """The ids of pinned movies by place, counted from 1."""
     return {
         promotion.place: promotion.movie_id
         for promotion in _promotions_in_force(snapshot, scope, now)
@@ -28,7 +30,7 @@ def pinned_movies(snapshot: Snapshot, scope: Scope, now: datetime) -> dict[int, 
 
 
 def boosted_movies(snapshot: Snapshot, scope: Scope, now: datetime) -> dict[int, float]:
-    """By movie what is added to its relevance; of several the strongest."""
+    """The strongest boost by movie id, which is added to the relevance."""
     strengths: dict[int, float] = {}
     for promotion in _promotions_in_force(snapshot, scope, now):
         if promotion.strength is not None:
@@ -38,11 +40,10 @@ def boosted_movies(snapshot: Snapshot, scope: Scope, now: datetime) -> dict[int,
 
 
 def promotions_key(snapshot: Snapshot, scope: Scope, now: datetime) -> str:
-    """Another one as soon as a list of the scope would be promoted otherwise; empty for nothing."""
-    pinned = [
-        f"{movie_id}@{place}" for place, movie_id in pinned_movies(snapshot, scope, now).items()
-    ]
-    boosted = [f"{movie_id}+{by}" for movie_id, by in boosted_movies(snapshot, scope, now).items()]
+    """It changes with the promotions in force in lists of this scope; empty for none."""
+    pins, boosts = pinned_movies(snapshot, scope, now), boosted_movies(snapshot, scope, now)
+    pinned = [f"{movie_id}@{place}" for place, movie_id in pins.items()]
+    boosted = [f"{movie_id}+{strength}" for movie_id, strength in boosts.items()]
     return " ".join(sorted(pinned + boosted))
 
 
@@ -54,28 +55,58 @@ def _promotions_in_force(snapshot: Snapshot, scope: Scope, now: datetime) -> Ite
 
 @lru_cache(maxsize=2)
 def _promotions(snapshot: Snapshot) -> Sequence[Promotion]:
-    """Read once for a version of the catalogue: each write raises it. The clock does the rest."""
+    """Each write raises the catalogue's version, and the clock decides about the rest."""
     return list(Promotion.objects.filter(ends_at__gt=timezone.now()).order_by("pk"))
+
+
+def pinned_candidates(
+    candidates: Candidates, allowed: NDArray[np.bool_], snapshot: Snapshot, scope: Scope
+) -> dict[int, int]:
+    """Indices of the pinned candidates by place, counted from 0.
+
+    Args:
+        allowed: (n_movies,) True for a movie that may be listed; a pin does not overrule it.
+    """
+    pins = pinned_movies(snapshot, scope, timezone.now())
+    found = {place - 1: np.flatnonzero(candidates.ids == pk) for place, pk in pins.items()}
+    return {place: int(at[0]) for place, at in found.items() if len(at) and allowed[at[0]]}
+
+
+def with_pinned(listed: Sequence[int], pinned: Mapping[int, int]) -> list[int]:
+    """The list with each pinned item at its place, or at the end of a shorter list.
+
+    Args:
+        listed: Different items in their order.
+        pinned: Items by place, counted from 0.
+
+    Returns:
+        As many different items: a pinned item from outside replaces the last one.
+    """
+    items = [item for item in listed if item not in pinned.values()]
+    for place, item in sorted(pinned.items()):
+        if item not in items:
+            items.insert(place, item)
+    return items[: len(listed)]
 
 
 @dataclass(frozen=True)
 class ViewerExperiment:
-    """An experiment as it concerns one viewer."""
+    """The experiment that a viewer takes part in."""
 
     experiment_id: int
     user_id: int
     algorithms: Mapping[Team, str]
 
-    def lots(self) -> np.random.Generator:
-        """The same ones for each of the viewer's lists."""
+    def random_generator(self) -> np.random.Generator:
+        """It draws the same numbers for each of the viewer's lists."""
         return np.random.default_rng([self.experiment_id, self.user_id])
 
 
 def experiment_for(
     snapshot: Snapshot, user_id: int, now: datetime, algorithms: Container[str]
 ) -> ViewerExperiment | None:
-    """What the viewer's default list is to try; None also where not both are among `algorithms`."""
-    experiment = _concerning(snapshot, user_id, now)
+    """The experiment of the viewer's default list, if both of its algorithms are available."""
+    experiment = _experiment_of(snapshot, user_id, now)
     if experiment is None:
         return None
     teams = {A: experiment.algorithm_a, B: experiment.algorithm_b}
@@ -85,15 +116,15 @@ def experiment_for(
 
 
 def experiment_key(snapshot: Snapshot, user_id: int, now: datetime) -> str:
-    """Another one as soon as the viewer's default list would be made otherwise; empty for none.
+    """It changes with the viewer's experiment; empty for none.
 
-    To be read before the list is made: that is then never older than its key.
+    Read it before the list is made: the list is then never older than its key.
     """
-    found = _concerning(snapshot, user_id, now)
+    found = _experiment_of(snapshot, user_id, now)
     return f"{found.pk}:{found.algorithm_a}:{found.algorithm_b}" if found else ""
 
 
-def _concerning(snapshot: Snapshot, user_id: int, now: datetime) -> Experiment | None:
+def _experiment_of(snapshot: Snapshot, user_id: int, now: datetime) -> Experiment | None:
     for experiment in _experiments(snapshot):
         if experiment.state_at(now) == "running":
             return experiment if _takes_part(experiment, user_id) else None
@@ -101,46 +132,12 @@ def _concerning(snapshot: Snapshot, user_id: int, now: datetime) -> Experiment |
 
 
 def _takes_part(experiment: Experiment, user_id: int) -> bool:
-    """Whether the viewer is in the share. Who is in a share is in each larger one."""
+    """Whether the viewer is in the share: a larger share keeps the viewers of a smaller one."""
     drawn = blake2b(f"{experiment.pk}:{user_id}".encode(), digest_size=8).digest()
     return int.from_bytes(drawn) < experiment.share * 2**64
 
 
 @lru_cache(maxsize=2)
 def _experiments(snapshot: Snapshot) -> Sequence[Experiment]:
-    """Read once for a version of the catalogue, which each write raises."""
+    """Each write raises the catalogue's version."""
     return list(Experiment.objects.filter(ends_at__gt=timezone.now()).order_by("starts_at"))
-
-
-PIN = "pin"
-
-
-def pinned_films(
-    films: Candidates, allowed: NDArray[np.bool_], snapshot: Snapshot, scope: Scope
-) -> dict[int, int]:
-    """Which of the films are pinned now, by place counted from 0.
-
-    Args:
-        allowed: (n_films,) what may be listed: a pin puts nothing before a viewer who has seen it,
-            or that is not to be seen.
-    """
-    pins = pinned_movies(snapshot, scope, timezone.now())
-    found = {place - 1: np.flatnonzero(films.ids == movie_id) for place, movie_id in pins.items()}
-    return {place: int(at[0]) for place, at in found.items() if len(at) and allowed[at[0]]}
-
-
-def with_pinned(listed: Sequence[int], pinned: Mapping[int, int]) -> list[int]:
-    """The list with each pinned item at its place, or at the end where it has no such place.
-
-    Args:
-        listed: Items in their order, none twice.
-        pinned: Items by place, counted from 0.
-
-    Returns:
-        As many items, none twice: what is pinned from outside takes the place of the last ones.
-    """
-    items = [item for item in listed if item not in pinned.values()]
-    for place, item in sorted(pinned.items()):
-        if item not in items:
-            items.insert(place, item)
-    return items[: len(listed)]

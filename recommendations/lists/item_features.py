@@ -1,4 +1,4 @@
-"""What films are of, of all of them at once and from memory: what orders lists goes by it."""
+"""Features of all published movies in memory, for the order of lists; and which movies are new."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from django.db import connection
@@ -27,14 +27,32 @@ from recommendations.engine.ranking.reranking import diversity_vectors
 from recommendations.lists.scores import Candidates
 from recommendations.releases import LoadedRelease
 
-#: So late an edit of a film may show in the order of lists: to read all films takes a while.
-OLD_AFTER_S = 60
+EXPLORATION = "exploration"
 
-_reading = threading.Lock()
+#: An edit of a movie may affect lists so late: reading all movies takes a while.
+MAX_AGE_S = 60
+#: A movie is new for so long after it was added, and after it starts.
+NEW_FOR = timedelta(days=90)
+#: A movie with interactions of so many viewers needs no exploration.
+ENOUGH_VIEWERS = 5
+#: After an import all movies are new; only the latest are explored.
+MAX_NEW = 1000
+
+# The inner limit ends the count early: some movies have a hundred thousand interactions.
+NEW_MOVIES = """
+SELECT id, ranking FROM movies_movie
+WHERE withdrawn_at IS NULL AND (created_at >= %(since)s OR start_date >= %(since_day)s)
+  AND %(enough)s > (
+    SELECT count(*) FROM (
+        SELECT FROM recommendations_interaction WHERE movie_id = movies_movie.id LIMIT %(enough)s
+    ) AS first_ones
+  )
+ORDER BY created_at DESC, id DESC LIMIT %(max_new)s
+"""
 
 
 class FeatureRow(NamedTuple):
-    """The columns that are read."""
+    """The columns that are read of a movie."""
 
     pk: int
     genre_ids: Sequence[int]
@@ -49,20 +67,20 @@ class FeatureRow(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class CatalogueFeatures:
-    """What all published films are of; rows are `films`.
+    """The features of all published movies; rows are `movies`.
 
     Attributes:
-        genres: (n_films, n_genres) float32 of ones; columns are `genre_ids`.
-        languages: (n_films,) int32, places in `codes`.
-        codes: Tags of BCP 47; the empty one for films without a language.
-        rankings: (n_films,) float32.
-        starts: (n_films + 1,) int32, the ordinal of the day; the last one is long ago, for a film
-            that is not among them.
-        series: By id the key of each film; "" for one of none.
-        vectors: (n_films + 1, n_features) float32 as from `vectors_of`; the last row is empty.
+        genres: (n_movies, n_genres) float32 ones; columns are `genre_ids`.
+        languages: (n_movies,) int32 indices in `codes`.
+        codes: BCP 47 tags; empty for movies without a language.
+        rankings: (n_movies,) float32.
+        starts: (n_movies + 1,) int32 ordinals of the first day; 0 in the last row, which stands for
+            an unknown movie.
+        series: By movie id the key of its series; empty for none.
+        vectors: (n_movies + 1, n_features) float32 of `diversity_vectors`; the last row is empty.
     """
 
-    films: IdMap
+    movies: IdMap
     genre_ids: IdMap
     genres: csr_matrix
     languages: NDArray[np.int32]
@@ -75,116 +93,107 @@ class CatalogueFeatures:
 
 @dataclass
 class _CachedFeatures:
-    """The latest, for which version of the catalogue they were found to do, and since when."""
-
-    traits: CatalogueFeatures
+    features: CatalogueFeatures
     snapshot: Snapshot
     read_at: float
 
-    def do_for(self, snapshot: Snapshot) -> bool:
-        """Most versions are of screenings and of rankings. Which films there are must be right;
-        what an edit made of one of them may wait, as all lists of a process would wait for it."""
+    def is_valid_for(self, snapshot: Snapshot) -> bool:
+        """Whether the set of movies is the same and no edit has waited for too long.
+
+        Most versions of the catalogue change only screenings or rankings.
+        """
         if self.snapshot is not snapshot:
-            is_old = time.monotonic() - self.read_at > OLD_AFTER_S
-            if is_old or set(snapshot.published) != set(self.traits.films.ids.tolist()):
+            is_old = time.monotonic() - self.read_at > MAX_AGE_S
+            if is_old or set(snapshot.published) != set(self.features.movies.ids.tolist()):
                 return False
             self.snapshot = snapshot
         return True
 
 
-_kept: _CachedFeatures | None = None
+_cached: _CachedFeatures | None = None
+_reading = threading.Lock()
 
 
 def catalogue_features(snapshot: Snapshot) -> CatalogueFeatures:
-    """Of the films of the snapshot; read by the first who asks, while the others wait for it."""
-    global _kept
+    """The features of the snapshot's movies; one thread reads them while the others wait."""
+    global _cached
     with _reading:
-        if _kept is None or not _kept.do_for(snapshot):
+        if _cached is None or not _cached.is_valid_for(snapshot):
             read_at = time.monotonic()
-            _kept = _CachedFeatures(_read(), snapshot, read_at)
-        return _kept.traits
+            _cached = _CachedFeatures(_read(), snapshot, read_at)
+        return _cached.features
 
 
 def _read() -> CatalogueFeatures:
     rows = Movie.objects.published().order_by("pk").values_list(*FeatureRow._fields)
-    films = [FeatureRow(*row) for row in rows]
-    flat = np.fromiter(chain.from_iterable(film.genre_ids for film in films), dtype=np.int64)
+    movies = [FeatureRow(*row) for row in rows]
+    flat = np.fromiter(chain.from_iterable(movie.genre_ids for movie in movies), dtype=np.int64)
     genre_ids = IdMap(np.unique(flat))
     ones, indices = np.ones(len(flat), dtype=np.float32), genre_ids.indices(flat)
-    starts = np.cumsum([0, *(len(film.genre_ids) for film in films)])
-    languages = [film.original_language or "" for film in films]
+    starts = np.cumsum([0, *(len(movie.genre_ids) for movie in movies)])
+    languages = [movie.original_language or "" for movie in movies]
     codes = sorted(set(languages))
-    places = {code: place for place, code in enumerate(codes)}
+    index_of = {code: index for index, code in enumerate(codes)}
     return CatalogueFeatures(
-        films=IdMap(np.array([film.pk for film in films], dtype=np.int64)),
+        movies=IdMap(np.array([movie.pk for movie in movies], dtype=np.int64)),
         genre_ids=genre_ids,
-        genres=csr_matrix((ones, indices, starts), shape=(len(films), len(genre_ids))),
-        languages=np.array([places[code] for code in languages], dtype=np.int32),
+        genres=csr_matrix((ones, indices, starts), shape=(len(movies), len(genre_ids))),
+        languages=np.array([index_of[code] for code in languages], dtype=np.int32),
         codes=codes,
-        rankings=np.array([film.ranking for film in films], dtype=np.float32),
-        starts=np.array([*(film.start_date.toordinal() for film in films), 0], dtype=np.int32),
-        series=series_keys((film.pk, film.name, film.series) for film in films),
-        vectors=_vectors(films),
+        rankings=np.array([movie.ranking for movie in movies], dtype=np.float32),
+        starts=np.array([*(movie.start_date.toordinal() for movie in movies), 0], dtype=np.int32),
+        series=series_keys((movie.pk, movie.name, movie.series) for movie in movies),
+        vectors=_vectors(movies),
     )
 
 
-def _vectors(films: Sequence[FeatureRow]) -> csr_matrix:
-    """Also of what no model may learn from: this orders only."""
+def _vectors(movies: Sequence[FeatureRow]) -> csr_matrix:
+    """These also use fields of TMDb's: they order lists, and no model learns from them."""
     kinds: Mapping[str, Callable[[FeatureRow], Sequence[Hashable]]] = {
-        "genre": lambda film: film.genre_ids,
-        "decade": lambda film: [film.release_year // 10] if film.release_year else (),
-        "director": lambda film: film.directors,
-        "language": lambda film: (
-            [primary_language(code)] if (code := film.original_language) else ()
+        "genre": lambda movie: movie.genre_ids,
+        "decade": lambda movie: [movie.release_year // 10] if movie.release_year else (),
+        "director": lambda movie: movie.directors,
+        "language": lambda movie: (
+            [primary_language(code)] if (code := movie.original_language) else ()
         ),
     }
-    blocks = {kind: _matrix([*map(of, films), ()]) for kind, of in kinds.items()}
+    blocks = {kind: _indicators([*map(of, movies), ()]) for kind, of in kinds.items()}
     names = tuple(f"{kind}:" for kind, block in blocks.items() for _ in range(block.shape[1]))
     return diversity_vectors(ItemFeatures(hstack([*blocks.values()], format="csr"), names))
 
 
-def _matrix(of_each: Sequence[Sequence[Hashable]]) -> csr_matrix:
-    """(n, n_different) float32 of ones."""
+def _indicators(rows: Sequence[Sequence[Hashable]]) -> csr_matrix:
+    """(n_rows, n_values) float32 ones, with a column for each different value."""
     columns: dict[Hashable, int] = {}
-    flat = [columns.setdefault(value, len(columns)) for values in of_each for value in values]
-    starts = np.cumsum([0, *map(len, of_each)])
+    flat = [columns.setdefault(value, len(columns)) for values in rows for value in values]
+    starts = np.cumsum([0, *map(len, rows)])
     entries = np.ones(len(flat), dtype=np.float32), np.array(flat, dtype=np.int32), starts
-    return csr_matrix(entries, shape=(len(of_each), len(columns)))
+    return csr_matrix(entries, shape=(len(rows), len(columns)))
 
 
-EXPLORATION = "exploration"
+def is_wanted_language(code: str, languages: Sequence[str]) -> bool:
+    return any(is_in_range(code, wanted) for wanted in languages)
 
-#: A film is new for so long after it was posted, and after it starts.
-NEW_FOR = timedelta(days=90)
-#: What so many viewers have said something of needs no place by itself.
-ENOUGH_VIEWERS = 5
-#: After an import all films are new. The latest ones are then enough.
-AT_MOST = 1000
 
-# The last column ends counting early: some films have a hundred thousand interactions.
-QUERY = """
-SELECT id, ranking FROM movies_movie
-WHERE withdrawn_at IS NULL AND (created_at >= %(since)s OR start_date >= %(since_day)s)
-  AND %(enough)s > (
-    SELECT count(*) FROM (
-        SELECT FROM recommendations_interaction WHERE movie_id = movies_movie.id LIMIT %(enough)s
-    ) AS first_ones
-  )
-ORDER BY created_at DESC, id DESC LIMIT %(at_most)s
-"""
+# --- new movies
 
 
 @lru_cache(maxsize=2)
-def _new_films(snapshot: Snapshot, release: LoadedRelease) -> tuple[IdMap, NDArray[np.float32]]:
-    """Published films that few have said anything of, and their rankings, (n_new,).
+def _new_movies(snapshot: Snapshot, release: LoadedRelease) -> tuple[IdMap, NDArray[np.float32]]:
+    """New movies with few interactions, and their rankings, (n_new,).
 
-    Read once for a version of the catalogue and a release: whoever acts on one leaves it new for a
-    while.
+    They are read once for a version of the catalogue and a release: an interaction alone does not
+    end the exploration of a movie at once.
     """
     since = timezone.now() - NEW_FOR
-    asked = {"since": since, "since_day": timezone.localdate(since)}
+    parameters: dict[str, Any] = {
+        "since": since,
+        "since_day": timezone.localdate(since),
+        "enough": ENOUGH_VIEWERS,
+        "max_new": MAX_NEW,
+    }
     with connection.cursor() as cursor:
-        cursor.execute(QUERY, {**asked, "enough": ENOUGH_VIEWERS, "at_most": AT_MOST})
+        cursor.execute(NEW_MOVIES, parameters)
         rows = np.array(cursor.fetchall(), dtype=np.int64).reshape(-1, 2)
     ids, rankings = rows[np.argsort(rows[:, 0])].T
     return IdMap(ids), rankings.astype(np.float32)
@@ -192,47 +201,45 @@ def _new_films(snapshot: Snapshot, release: LoadedRelease) -> tuple[IdMap, NDArr
 
 def exploration_order(
     user_id: int,
-    films: Candidates,
+    candidates: Candidates,
     allowed: NDArray[np.bool_],
-    opinions: Sequence[Scores],
+    scores: Sequence[Scores],
     snapshot: Snapshot,
     release: LoadedRelease,
 ) -> list[int]:
-    """The new ones among the films, in the order in which it is their turn with this viewer today.
+    """The new movies among the candidates in the order in which the viewer explores them today.
 
-    First come those that the release does not know: nothing is learned of them otherwise. Then
-    it goes by the first of the opinions that says something, and last by ranking.
+    Movies that the release does not know come first: nothing can be learned of them otherwise.
+    Then the first source that has a score decides, and last the ranking.
 
     Args:
-        allowed: (n_films,) what may be listed.
-        opinions: (n_films,) each, the most trusted first.
+        allowed: (n_movies,) True for a movie that may be listed.
+        scores: (n_movies,) each, the most trusted source first.
     """
-    new_films, rankings = _new_films(snapshot, release)
-    places = new_films.indices(films.ids)
-    new = np.flatnonzero(allowed & (places >= 0))
+    new_movies, rankings = _new_movies(snapshot, release)
+    indices = new_movies.indices(candidates.ids)
+    new = np.flatnonzero(allowed & (indices >= 0))
     if not len(new):
         return []
-    trust = np.full(len(new), len(opinions))
-    scores = values_at(places[new], rankings)
-    for number, said in reversed(list(enumerate(opinions))):
-        known = ~np.isnan(said[new])
-        trust[known], scores[known] = number, said[new][known]
-    best_first = new[np.lexsort((-scores, trust, films.items[new] >= 0))]
+    source = np.full(len(new), len(scores))
+    best = values_at(indices[new], rankings)
+    for number, of_source in reversed(list(enumerate(scores))):
+        known = ~np.isnan(of_source[new])
+        source[known], best[known] = number, of_source[new][known]
+    best_first = new[np.lexsort((-best, source, candidates.items[new] >= 0))]
     rng = np.random.default_rng([user_id, timezone.localdate().toordinal()])
-    turn: list[int] = best_first[sampled_order(len(new), rng)].tolist()
-    return turn
+    order: list[int] = best_first[sampled_order(len(new), rng)].tolist()
+    return order
 
 
-def is_new(place: int, films: Candidates, snapshot: Snapshot, release: LoadedRelease) -> bool:
-    """Whether that may be said of a film of which nobody else says anything: it has come since the
-    training, or it starts in these months. Without both it may stand here untouched for years."""
-    if release.id is not None and films.items[place] < 0:
+def is_new(movie: int, candidates: Candidates, snapshot: Snapshot, release: LoadedRelease) -> bool:
+    """Whether the movie came after the training, or starts in these months.
+
+    Other movies may lie in the catalogue untouched for years.
+    """
+    if release.id is not None and candidates.items[movie] < 0:
         return True
-    traits = catalogue_features(snapshot)
-    [row] = traits.films.indices(films.ids[[place]])
+    features = catalogue_features(snapshot)
+    [row] = features.movies.indices(candidates.ids[[movie]])
     since = timezone.localdate() - NEW_FOR
-    return bool(traits.starts[row] >= since.toordinal())
-
-
-def is_wanted_language(code: str, languages: Sequence[str]) -> bool:
-    return any(is_in_range(code, wanted) for wanted in languages)
+    return bool(features.starts[row] >= since.toordinal())

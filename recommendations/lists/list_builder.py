@@ -1,4 +1,4 @@
-"""What goes into a list: the best by an algorithm, and some of it as new."""
+"""Builds lists: the best candidates by an algorithm, with slots for new and pinned movies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from movies import catalogue
 from movies.catalogue import Snapshot
 from recommendations.content_similarity import Reason
-from recommendations.dataset import load_histories, load_history
+from recommendations.dataset import load_histories
 from recommendations.engine.ranking.candidates import Ranked
 from recommendations.engine.ranking.exploration import (
     A,
@@ -26,12 +26,12 @@ from recommendations.engine.ranking.exploration import (
     team_draft,
 )
 from recommendations.impressions.storage import TimesShown, shown_unopened
-from recommendations.lists import campaigns
 from recommendations.lists.campaigns import (
     PIN,
     ViewerExperiment,
+    boosted_movies,
     experiment_for,
-    pinned_films,
+    pinned_candidates,
     with_pinned,
 )
 from recommendations.lists.item_features import EXPLORATION, exploration_order, is_new
@@ -40,7 +40,7 @@ from recommendations.lists.ranking import (
     PROGRAMME,
     Ranking,
     rerank_candidates,
-    series_apart,
+    separate_series,
 )
 from recommendations.lists.reasons import (
     NEW,
@@ -60,29 +60,35 @@ from recommendations.lists.scores import (
 )
 from recommendations.releases import LoadedRelease, loaded_release
 from users.models import User
-from users.preferences import StatedPreferences, stated_preferences, stated_preferences_by_user
+from users.preferences import StatedPreferences, stated_preferences_by_user
 
 LIST_LENGTH = 40
 
 
 @dataclass(frozen=True)
 class ListItem:
+    """A movie of a list.
+
+    Attributes:
+        algorithm: The algorithm whose order it is.
+        is_fallback: Whether another source put the movie there.
+        team: The team of an experiment that put the movie there; empty for none.
+    """
+
     rank: int
     movie_id: int
     score: float
     source: str
     reasons: Sequence[Reason]
-    #: Whose order it is, and whether something else had to stand in for it.
     algorithm: str = ""
     is_fallback: bool = False
-    #: Of an experiment, if it is one that put the film there.
     team: str = ""
     experiment: int | None = None
 
 
 @dataclass(frozen=True)
 class ListQuery:
-    """What is asked for, whoever asks."""
+    """The parameters of a request that decide what is in a list."""
 
     scope: Scope
     algorithm: str
@@ -91,7 +97,12 @@ class ListQuery:
 
 @dataclass(frozen=True)
 class ListSlot:
-    """A film in the list, by whose order, and why it stands there if not by its rank alone."""
+    """A movie of a list that is being built.
+
+    Attributes:
+        ranking: The order that it comes from.
+        mark: PIN or EXPLORATION for a movie that does not stand there by its rank.
+    """
 
     ranked: Ranked
     ranking: Ranking
@@ -99,7 +110,7 @@ class ListSlot:
     team: str = ""
 
     @property
-    def film(self) -> int:
+    def movie(self) -> int:
         return self.ranked.item
 
     @property
@@ -113,179 +124,162 @@ class ListSlot:
 
 @dataclass(eq=False)
 class ListBuilder:
-    """One list in the making, for the viewer whose history is the `row`-th in `models`."""
+    """Builds the list of the viewer whose history has index `row` in `scorer`.
+
+    Only the default algorithm has experiments, boosts, pins and exploration: a viewer who asks for
+    another one gets its own order.
+
+    Attributes:
+        get_unopened: Returns by viewer and movie how many recent lists showed the movie in vain.
+    """
 
     user_id: int
     row: int
-    question: ListQuery
+    query: ListQuery
     snapshot: Snapshot
-    models: ReleaseScorer
-    get_stated: Callable[[], StatedPreferences]
-    #: By movie id in how many lists of late the viewer was shown it and did not open it.
-    get_unopened: Callable[[], Mapping[int, int]] = dict
+    scorer: ReleaseScorer
+    get_stated: Callable[[], Mapping[int, StatedPreferences]]
+    get_unopened: Callable[[], TimesShown]
 
     @property
-    def films(self) -> Candidates:
-        return self.models.films
+    def candidates(self) -> Candidates:
+        return self.scorer.candidates
+
+    @property
+    def is_default(self) -> bool:
+        return self.query.algorithm == HYBRID
 
     @cached_property
     def ranking(self) -> Ranking:
-        return self._by(self.question.algorithm)
+        return self._ranking_by(self.query.algorithm)
 
-    def _by(self, algorithm: str) -> Ranking:
-        return Ranking(algorithm, self.row, self.snapshot, self.models, self.get_stated)
+    def _ranking_by(self, algorithm: str) -> Ranking:
+        return Ranking(algorithm, self.row, self.snapshot, self.scorer, self._stated)
+
+    def _stated(self) -> StatedPreferences:
+        return self.get_stated().get(self.user_id, StatedPreferences())
 
     @cached_property
-    def trial(self) -> ViewerExperiment | None:
-        """Of an experiment; whoever asks for a certain algorithm gets that."""
-        if self.question.algorithm != HYBRID:
+    def experiment(self) -> ViewerExperiment | None:
+        if not self.is_default:
             return None
-        known = self.models.release.recommenders
+        known = self.scorer.release.recommenders
         return experiment_for(self.snapshot, self.user_id, timezone.now(), known)
 
     @cached_property
     def allowed(self) -> NDArray[np.bool_]:
-        """(n_films,) all but what the viewer has had to do with."""
-        history = self.models.histories[self.row]
-        return ~np.isin(self.films.ids, history.movie_ids)
+        """(n_movies,) False for the movies of the viewer's history."""
+        return ~np.isin(self.candidates.ids, self.scorer.histories[self.row].movie_ids)
 
     @cached_property
     def unopened(self) -> Mapping[int, int]:
-        return self.get_unopened() if settings.FRESHNESS else {}
+        return self.get_unopened()[self.user_id] if settings.FRESHNESS else {}
 
     def items(self, *, limit: int = LIST_LENGTH, with_reasons: bool = True) -> list[ListItem]:
-        """The first `limit` of the list, which is the same one for each limit."""
-        places = self._series_apart(self._with_pins(self._with_new(self._ranked())))[:limit]
-        reasons = self._reasons(places) if with_reasons else [[] for _ in places]
+        """The first `limit` items; a smaller limit does not change them."""
+        slots = self._interleaved() if self.experiment else self._reranked(self.ranking)
+        if self.is_default:
+            slots = self._with_pins(self._with_new(slots))
+        slots = self._with_series_separated(slots)[:limit]
+        reasons = self._reasons(slots) if with_reasons else [[] for _ in slots]
         return [
             ListItem(
                 rank,
-                int(self.films.ids[place.film]),
-                place.ranked.score,
-                place.source,
+                int(self.candidates.ids[slot.movie]),
+                slot.ranked.score,
+                slot.source,
                 why,
-                place.ranking.algorithm,
-                place.is_fallback,
-                place.team,
-                self.trial.experiment_id if self.trial and place.team else None,
+                slot.ranking.algorithm,
+                slot.is_fallback,
+                slot.team,
+                self.experiment.experiment_id if self.experiment and slot.team else None,
             )
-            for rank, (place, why) in enumerate(zip(places, reasons, strict=True), start=1)
+            for rank, (slot, why) in enumerate(zip(slots, reasons, strict=True), start=1)
         ]
 
-    def _ranked(self) -> list[ListSlot]:
-        return self._interleaved(self.trial) if self.trial else self.arranged(self.ranking)
-
-    def arranged(self, ranking: Ranking) -> list[ListSlot]:
-        """As the default shows it; whoever asks for a certain algorithm gets its own order."""
-        if self.question.algorithm != HYBRID:
-            best = ranking.best(self.allowed, LIST_LENGTH)
-        else:
-            boosts = campaigns.boosted_movies(self.snapshot, self.question.scope, timezone.now())
+    def _reranked(self, ranking: Ranking) -> list[ListSlot]:
+        if self.is_default:
+            boosts = boosted_movies(self.snapshot, self.query.scope, timezone.now())
             best = rerank_candidates(
                 ranking, self.allowed, LIST_LENGTH, boosts=boosts, unopened=self.unopened
             )
+        else:
+            best = ranking.best(self.allowed, LIST_LENGTH)
         return [ListSlot(ranked, ranking) for ranked in best]
 
-    def _interleaved(self, trial: ViewerExperiment) -> list[ListSlot]:
-        """What two algorithms would list, each as if it were alone, in one list."""
+    def _interleaved(self) -> list[ListSlot]:
+        """The lists of the experiment's two algorithms, interleaved by a team draft."""
+        assert self.experiment
         teams = {
-            team: self.ranking if algorithm == HYBRID else self._by(algorithm)
-            for team, algorithm in trial.algorithms.items()
+            team: self.ranking if algorithm == HYBRID else self._ranking_by(algorithm)
+            for team, algorithm in self.experiment.algorithms.items()
         }
         if self.ranking not in teams.values():
-            # What new films and pins go by, for them to be the same whatever is tried.
+            # New and pinned movies get their scores from it, whatever the experiment compares.
             self.ranking.best(self.allowed, LIST_LENGTH)
-        by_film = {
-            team: {place.film: replace(place, team=team) for place in self.arranged(ranking)}
+        by_movie = {
+            team: {slot.movie: replace(slot, team=team) for slot in self._reranked(ranking)}
             for team, ranking in teams.items()
         }
-        drafted = team_draft([*by_film[A]], [*by_film[B]], LIST_LENGTH, trial.lots())
-        return [by_film[team][film] for film, team in drafted]
+        rng = self.experiment.random_generator()
+        drafted = team_draft([*by_movie[A]], [*by_movie[B]], LIST_LENGTH, rng)
+        return [by_movie[team][movie] for movie, team in drafted]
 
-    def _with_new(self, places: list[ListSlot]) -> list[ListSlot]:
-        """The same with some places for films that are new."""
-        new_ones = exploration_slots(settings.EXPLORATION_SHARE, len(places))
-        if not new_ones or not self._explores:
-            return places
-        said = [opinion.scores for opinion in self.ranking.opinions.values()]
-        release = self.models.release
-        drawn = exploration_order(
-            self.user_id, self.films, self.allowed, said, self.snapshot, release
+    def _with_new(self, slots: list[ListSlot]) -> list[ListSlot]:
+        """The list with exploration slots; without a release all movies would be new."""
+        release = self.scorer.release
+        new_ones = exploration_slots(settings.EXPLORATION_SHARE, len(slots))
+        if not new_ones or release.id is None:
+            return slots
+        scores = [found.scores for found in self.ranking.scores.values()]
+        new_movies = exploration_order(
+            self.user_id, self.candidates, self.allowed, scores, self.snapshot, release
         )
-        by_film = {place.film: place for place in places}
-        order, explored = insert_explored(list(by_film), drawn, new_ones)
-        return [
-            ListSlot(self.ranking.heard_of(film), self.ranking, EXPLORATION)
-            if film in explored
-            else by_film[film]
-            for film in order
-        ]
+        by_movie = {slot.movie: slot for slot in slots}
+        order, explored = insert_explored(list(by_movie), new_movies, new_ones)
+        by_movie |= {movie: self._marked(movie, EXPLORATION) for movie in explored}
+        return [by_movie[movie] for movie in order]
 
-    def _with_pins(self, places: list[ListSlot]) -> list[ListSlot]:
-        """The same with what staff have pinned; whoever asks for a certain algorithm gets that."""
-        if self.question.algorithm != HYBRID:
-            return places
-        pinned = pinned_films(self.films, self.allowed, self.snapshot, self.question.scope)
-        by_film = {place.film: place for place in places}
-        for film in pinned.values():
-            by_film[film] = ListSlot(self.ranking.heard_of(film), self.ranking, PIN)
-        return [by_film[film] for film in with_pinned([place.film for place in places], pinned)]
+    def _with_pins(self, slots: list[ListSlot]) -> list[ListSlot]:
+        pinned = pinned_candidates(self.candidates, self.allowed, self.snapshot, self.query.scope)
+        by_movie = {slot.movie: slot for slot in slots}
+        by_movie |= {movie: self._marked(movie, PIN) for movie in pinned.values()}
+        return [by_movie[movie] for movie in with_pinned([slot.movie for slot in slots], pinned)]
 
-    def _series_apart(self, places: list[ListSlot]) -> list[ListSlot]:
-        """The same without two of one series at the beginning, whatever is asked for."""
-        movie_ids = self.films.ids[[place.film for place in places]].tolist()
-        pinned = {at for at, place in enumerate(places) if place.mark == PIN}
-        order = series_apart(movie_ids, self.snapshot, fixed=pinned)
-        return [places[at] for at in order]
+    def _marked(self, movie: int, mark: str) -> ListSlot:
+        return ListSlot(self.ranking.ranked(movie), self.ranking, mark)
 
-    @property
-    def _explores(self) -> bool:
-        """Whoever asks for a certain algorithm gets that; without a release all films are new."""
-        return self.question.algorithm == HYBRID and self.models.release.id is not None
+    def _with_series_separated(self, slots: list[ListSlot]) -> list[ListSlot]:
+        movie_ids = self.candidates.ids[[slot.movie for slot in slots]].tolist()
+        pinned = {index for index, slot in enumerate(slots) if slot.mark == PIN}
+        return [slots[i] for i in separate_series(movie_ids, self.snapshot, fixed=pinned)]
 
-    def _reasons(self, places: Sequence[ListSlot]) -> list[Sequence[Reason]]:
-        past = self.models.past.viewer(self.row)
-        grounds = [place.ranking.ground(place.ranked) for place in places]
-        by_models = explain(grounds, past, self.models.release, self.snapshot)
-        return [self._why(place, said) for place, said in zip(places, by_models, strict=True)]
+    def _reasons(self, slots: Sequence[ListSlot]) -> list[Sequence[Reason]]:
+        past = self.scorer.past.viewer(self.row)
+        origins = [slot.ranking.origin(slot.ranked) for slot in slots]
+        by_models = explain(origins, past, self.scorer.release, self.snapshot)
+        return [self._reasons_of(slot, why) for slot, why in zip(slots, by_models, strict=True)]
 
-    def _why(self, place: ListSlot, by_model: Sequence[Reason]) -> Sequence[Reason]:
-        why = by_model
-        if place.ranked.source == PREFERENCES:
-            movie_id = int(self.films.ids[place.film])
-            why = reasons_by_preferences(place.ranking.stated, movie_id, self.snapshot)
-        if place.mark in (PIN, EXPLORATION):
-            first = STAFF if place.mark == PIN else NEW
-            return [first, *(each for each in why if each.kind != POPULAR.kind)][:REASONS_EACH]
-        if place.ranked.source == PROGRAMME:
-            if self.question.scope == "programme":
+    def _reasons_of(self, slot: ListSlot, by_model: Sequence[Reason]) -> Sequence[Reason]:
+        reasons = by_model
+        if slot.ranked.source == PREFERENCES:
+            movie_id = int(self.candidates.ids[slot.movie])
+            reasons = reasons_by_preferences(slot.ranking.stated, movie_id, self.snapshot)
+        if slot.mark:
+            first = STAFF if slot.mark == PIN else NEW
+            return [first, *(each for each in reasons if each.kind != POPULAR.kind)][:REASONS_EACH]
+        if slot.ranked.source == PROGRAMME:
+            if self.query.scope == "programme":
                 return [SHOWING]
-            release = self.models.release
-            return [NEW] if is_new(place.film, self.films, self.snapshot, release) else []
-        return why
+            release = self.scorer.release
+            return [NEW] if is_new(slot.movie, self.candidates, self.snapshot, release) else []
+        return reasons
 
 
-def build_items(
-    user_id: int, release: LoadedRelease, scope: Scope, algorithm: str, days: int
-) -> list[ListItem]:
-    """The viewer's list, the first item first."""
-    snapshot = catalogue.current().snapshot
-    choice = ListBuilder(
-        user_id,
-        row=0,
-        question=ListQuery(scope, algorithm, days),
-        snapshot=snapshot,
-        models=ReleaseScorer(
-            release, candidates_for(scope, days, snapshot, release), [load_history(user_id)]
-        ),
-        get_stated=lambda: stated_preferences(user_id),
-        get_unopened=lambda: shown_unopened([user_id])[user_id],
-    )
-    return choice.items()
+# --- lists of several viewers
 
-
-#: Viewers are asked for together; of a large catalogue fewer, so that their scores, of which the
-#: models hold a few copies, stay within some 100 MB.
+#: Viewers are scored together, so many that their scores, of which the models hold a few copies,
+#: stay within some 100 MB.
 MOST_VIEWERS = 256
 MOST_SCORES = 2_000_000
 IDS_AT_ONCE = 10_000
@@ -297,27 +291,34 @@ class ViewerList(NamedTuple):
     release_id: int | None
 
 
-def build_lists(
-    user_ids: Iterable[int], question: ListQuery, *, limit: int, with_reasons: bool = False
-) -> Iterator[ViewerList]:
-    """The first `limit` items of the list that each would be given now, in the order of the ids.
+def build_items(user_id: int, query: ListQuery, release: LoadedRelease) -> Sequence[ListItem]:
+    """One viewer's list, the first item first."""
+    [built] = build_lists([user_id], query, release=release)
+    return built.items
 
-    All are of one release and one version of the catalogue. They are not kept: whoever asks for
-    the own list later gets one that knows what was said since.
+
+def build_lists(
+    user_ids: Iterable[int],
+    query: ListQuery,
+    *,
+    limit: int = LIST_LENGTH,
+    with_reasons: bool = True,
+    release: LoadedRelease | None = None,
+) -> Iterator[ViewerList]:
+    """The first `limit` items of each viewer's list, in the order of the ids.
+
+    All lists are of one release, by default the loaded one, and of one version of the catalogue.
     """
-    release, snapshot = loaded_release(), catalogue.current().snapshot
-    films = candidates_for(question.scope, question.days, snapshot, release)
-    n_viewers = viewers_at_once(release)
+    release, snapshot = release or loaded_release(), catalogue.current().snapshot
+    candidates = candidates_for(query.scope, query.days, snapshot, release)
     viewers = iter(user_ids)
-    while block := list(islice(viewers, n_viewers)):
-        models = ReleaseScorer(release, films, load_histories(block))
-        stated = stated_preferences_by_user(block)
+    while block := list(islice(viewers, viewers_at_once(release))):
+        scorer = ReleaseScorer(release, candidates, load_histories(block))
+        stated = cache(partial(stated_preferences_by_user, block))
         unopened = cache(partial(shown_unopened, block))
         for row, user_id in enumerate(block):
-            get_stated = _always(stated.get(user_id, StatedPreferences()))
-            get_unopened = partial(_of_viewer, unopened, user_id)
-            choice = ListBuilder(user_id, row, question, snapshot, models, get_stated, get_unopened)
-            items = choice.items(limit=limit, with_reasons=with_reasons)
+            builder = ListBuilder(user_id, row, query, snapshot, scorer, stated, unopened)
+            items = builder.items(limit=limit, with_reasons=with_reasons)
             yield ViewerList(user_id, items, release.id)
 
 
@@ -325,16 +326,8 @@ def viewers_at_once(release: LoadedRelease) -> int:
     return max(1, min(MOST_VIEWERS, MOST_SCORES // max(1, len(release.items))))
 
 
-def _always(stated: StatedPreferences) -> Callable[[], StatedPreferences]:
-    return lambda: stated
-
-
-def _of_viewer(shown: Callable[[], TimesShown], user_id: int) -> Mapping[int, int]:
-    return shown()[user_id]
-
-
 def active_viewers() -> Iterator[int]:
-    """Ids in ascending order, read bit by bit: whoever closes the account meanwhile is left out."""
+    """Ids in ascending order, read in blocks; an account that is closed meanwhile is left out."""
     last = 0
     while True:
         others = User.objects.filter(is_active=True, pk__gt=last).order_by("pk")

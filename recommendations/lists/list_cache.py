@@ -1,17 +1,28 @@
-"""The lists that viewers were given, in the cache until midnight."""
+"""The list cache: the lists that viewers were given, until midnight, and who needs new ones.
+
+A viewer who acts is put on a queue in Valkey, and one task renews the lists of all of them
+(`renewal.py`). Nothing here must succeed: a viewer whose lists are not renewed within PATIENCE_S
+gets one made by their own request; within BUSY_PATIENCE_S while the worker renews those of others,
+as requests of a crowd would slow each other down.
+"""
 
 from __future__ import annotations
 
 import math
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import datetime
+from datetime import time as day_time
 from typing import Any, NamedTuple, Self
 
+import orjson
 from django.utils import timezone
+from redis import Redis
 
 from cinema.cache import shared
+from cinema.task_queue import send_task
 from movies.catalogue import Snapshot
 from movies.days import ONE_DAY, cinema_day, local_time, moment_of
 from recommendations.content_similarity import Reason
@@ -21,40 +32,51 @@ from recommendations.lists.list_builder import ListItem, ListQuery
 from recommendations.lists.ranking import HYBRID
 from recommendations.lists.scores import Scope
 
-#: Of one viewer; further ones push out those that were asked for longest ago.
+#: Lists of one viewer; a further one replaces the one that was asked for longest ago.
 MOST_LISTS = 8
-#: A film may be opened from a page that was read before midnight.
+#: A movie may be opened from a page that was loaded before midnight.
 KEPT_PAST_MIDNIGHT_S = 3600
-#: When lists were last made in the background.
+
+#: Viewers who need new lists, by the time of their first action.
+QUEUE = "recommendations:renewing"
+QUEUE_KEPT_S = 3600
+#: Set while a renewal task is on its way or running.
+SENT = "recommendations:renewing_sent"
+#: Longer than a task runs. While no worker runs, one message is sent in so long.
+SENT_KEPT_S = 40
+#: When the worker last renewed lists.
 WORKED_AT = "recommendations:renewing_worked_at"
+#: How much older than the viewer's last action a list may be.
+PATIENCE_S = 3.0
+BUSY_PATIENCE_S = 60.0
+ASKED_KEPT_S = 60
 
 
 class ListVersion(NamedTuple):
-    """What a list is made from: with another one it would be another list.
+    """The state that a list was made from.
 
-    Read before the list is made, so that a list can only be newer than it says, never older.
+    It is read before the list is made, so a list can be newer than its version, never older.
     """
 
     taste_version: int
     release: int | None
-    circumstances: str
+    context: str
     limit: int
 
-    def but_for_taste(self) -> ListVersion:
-        return self._replace(taste_version=0)
+    def is_same_but_for_taste(self, other: ListVersion) -> bool:
+        return self[1:] == other[1:]
 
 
-def context_key(user_id: int, question: ListQuery, snapshot: Snapshot) -> str:
-    """Beside the viewer's own taste: what staff promote, and which experiment the viewer is in.
+def context_key(user_id: int, query: ListQuery, snapshot: Snapshot) -> str:
+    """It changes with the promotions and the viewer's experiment, for the default algorithm alone.
 
-    Only of the default algorithm: whoever asks for another one gets that alone. A list of the
-    programme also depends on the cinema day, with which a further day of screenings comes in.
+    A list of the programme also depends on the cinema day.
     """
     now = timezone.now()
-    day = f"{cinema_day(now)}" if question.scope == "programme" else ""
-    if question.algorithm != HYBRID:
+    day = f"{cinema_day(now)}" if query.scope == "programme" else ""
+    if query.algorithm != HYBRID:
         return day
-    promoted = promotions_key(snapshot, question.scope, now)
+    promoted = promotions_key(snapshot, query.scope, now)
     return f"{day}/{promoted}/{experiment_key(snapshot, user_id, now)}"
 
 
@@ -68,24 +90,24 @@ class RecommendationList:
     days: int
     taste_version: int
     release: int | None
-    circumstances: str
+    context: str
     limit: int
     generated_at: str
     expires_at: str
     items: Sequence[ListItem]
 
     @classmethod
-    def of(cls, question: ListQuery, basis: ListVersion, items: Sequence[ListItem]) -> Self:
+    def of(cls, query: ListQuery, version: ListVersion, items: Sequence[ListItem]) -> Self:
         now = timezone.now()
         return cls(
             list_id=str(uuid.uuid4()),
-            scope=question.scope,
-            algorithm=question.algorithm,
-            days=question.days,
+            scope=query.scope,
+            algorithm=query.algorithm,
+            days=query.days,
             generated_at=local_time(now).isoformat(),
             expires_at=local_time(next_midnight(now)).isoformat(),
             items=items,
-            **basis._asdict(),
+            **version._asdict(),
         )
 
     @classmethod
@@ -97,12 +119,12 @@ class RecommendationList:
         return cls(**{**values, "items": items})
 
     @property
-    def question(self) -> ListQuery:
+    def query(self) -> ListQuery:
         return ListQuery(self.scope, self.algorithm, self.days)
 
     @property
-    def basis(self) -> ListVersion:
-        return ListVersion(self.taste_version, self.release, self.circumstances, self.limit)
+    def version(self) -> ListVersion:
+        return ListVersion(self.taste_version, self.release, self.context, self.limit)
 
     def has_expired(self) -> bool:
         return timezone.now() >= datetime.fromisoformat(self.expires_at)
@@ -112,20 +134,20 @@ class RecommendationList:
 
 
 def next_midnight(now: datetime) -> datetime:
-    """When the next calendar day of the cinema begins; in some zones not at 00:00 each time."""
-    moment, _ = moment_of(datetime.combine(local_time(now).date() + ONE_DAY, time()))
+    """The start of the cinema's next calendar day, which is not at 00:00 on each day everywhere."""
+    moment, _ = moment_of(datetime.combine(local_time(now).date() + ONE_DAY, day_time()))
     return moment
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """What a viewer was given last.
+    """The last list and batch that a viewer was given.
 
     Attributes:
-        keys: Of all lists that are kept, the one asked for last first.
-        list_id: Of the first of them.
-        batch: The number of the batch.
-        shown: Of which items it is known that they were shown: one bit each, by rank.
+        keys: The cache keys of all cached lists, the last one first.
+        list_id: The id of the last list.
+        batch: The number of the last batch.
+        shown: The items of the last list that were shown: one bit each, by rank.
     """
 
     keys: Sequence[str] = ()
@@ -134,100 +156,105 @@ class Delivery:
     shown: int = 0
 
     def then(
-        self, key: str, kept: RecommendationList, number: int, items: Sequence[ListItem]
+        self, key: str, given: RecommendationList, number: int, items: Sequence[ListItem]
     ) -> Delivery:
-        """After these items of that list were given too."""
+        """The delivery after these items of that list were given too."""
         keys = [key, *(other for other in self.keys if other != key)][:MOST_LISTS]
-        before = self.shown if self.list_id == kept.list_id else 0
-        return Delivery(keys, kept.list_id, number, before | _bits(items))
+        before = self.shown if self.list_id == given.list_id else 0
+        return Delivery(keys, given.list_id, number, before | sum(1 << item.rank for item in items))
 
-    def knows(self, item: ListItem) -> bool:
+    def has_shown(self, item: ListItem) -> bool:
         return bool(self.shown >> item.rank & 1)
-
-
-def _bits(items: Sequence[ListItem]) -> int:
-    return sum(1 << item.rank for item in items)
 
 
 @dataclass(frozen=True)
 class CachedLists:
-    """What the cache has for a viewer who asks.
+    """The cached values for a viewer's query.
 
     Attributes:
-        kept: The list that was given as the answer to this question before.
-        renewed: One that was made since, in the background.
-        given: What the viewer was given last, as the answer to any question.
-        asked_at: Unix seconds, when it was asked to make one; None if nobody waits for it.
-        worked_at: Unix seconds, when lists were last made in the background, for anybody.
+        given: The list that was given as the answer before.
+        renewed: A list that the worker has made since.
+        delivery: What the viewer was given last, for any query.
+        asked_at: Unix seconds when the renewal was requested; None if the viewer waits for none.
+        worked_at: Unix seconds when the worker last renewed lists, of any viewer.
     """
 
-    kept: RecommendationList | None = None
+    given: RecommendationList | None = None
     renewed: RecommendationList | None = None
-    given: Delivery = Delivery()
+    delivery: Delivery = Delivery()
     asked_at: float | None = None
     worked_at: float | None = None
 
     @property
     def lists(self) -> list[RecommendationList]:
-        return [kept for kept in (self.kept, self.renewed) if kept and not kept.has_expired()]
+        return [one for one in (self.given, self.renewed) if one and not one.has_expired()]
+
+    def may_soon_be_renewed(self) -> bool:
+        if self.asked_at is None:
+            return False
+        now = time.time()
+        is_busy = self.worked_at is not None and now - self.worked_at < PATIENCE_S
+        return 0 <= now - self.asked_at < (BUSY_PATIENCE_S if is_busy else PATIENCE_S)
 
 
-def find(user_id: int, question: ListQuery) -> CachedLists:
-    """One look into the cache; nothing is found while that is away."""
-    key, last, asked = key_of(user_id, question), given_key(user_id), asked_key(user_id)
+def find(user_id: int, query: ListQuery) -> CachedLists:
+    """Read everything in one command; nothing is found while the cache is away."""
+    key, last, asked = key_of(user_id, query), delivery_key(user_id), asked_key(user_id)
     values = shared().find([key, renewed_key(key), last, asked, WORKED_AT]) or {}
     return CachedLists(
-        kept=_list(values.get(key)),
+        given=_list(values.get(key)),
         renewed=_list(values.get(renewed_key(key))),
-        given=_given(values.get(last)),
+        delivery=_delivery(values.get(last)),
         asked_at=_seconds(values.get(asked)),
         worked_at=_seconds(values.get(WORKED_AT)),
     )
 
 
 def find_last(user_id: int) -> tuple[RecommendationList | None, Delivery]:
-    """The list that the viewer was given last, and what of it."""
-    given = _given(shared().get(given_key(user_id)))
-    kept = _list(shared().get(given.keys[0])) if given.keys else None
-    return (None if kept is None or kept.has_expired() else kept), given
+    """The list that the viewer was given last, if it has not expired, and the delivery."""
+    delivery = _delivery(shared().get(delivery_key(user_id)))
+    found = _list(shared().get(delivery.keys[0])) if delivery.keys else None
+    return (None if found is None or found.has_expired() else found), delivery
 
 
 def store_delivery(
-    user_id: int, kept: RecommendationList, given: Delivery, *, before: Delivery
+    user_id: int, given: RecommendationList, delivery: Delivery, *, before: Delivery
 ) -> None:
-    """Keep what was given now. A list's films are kept beside it, to know a click by."""
+    """Store the list with its delivery, and its movies under a key that clicks are checked by."""
     cache, values = shared(), dict[str, object]()
-    if given.list_id != before.list_id:
-        values[given.keys[0]] = kept
-        values[films_key(user_id, kept.list_id)] = [item.movie_id for item in kept.items]
-    values[given_key(user_id)] = given
-    cache.set_many(values, lifetime_s(kept))
-    for key in set(before.keys) - set(given.keys):
+    if delivery.list_id != before.list_id:
+        values[delivery.keys[0]] = given
+        values[films_key(user_id, given.list_id)] = [item.movie_id for item in given.items]
+    values[delivery_key(user_id)] = delivery
+    cache.set_many(values, lifetime_s(given))
+    for key in set(before.keys) - set(delivery.keys):
         cache.delete(key)
         cache.delete(renewed_key(key))
 
 
-def store_renewed(user_id: int, kept: RecommendationList) -> None:
-    """Beside the list that was given, of which the viewer may still want the next batch."""
-    key = renewed_key(key_of(user_id, kept.question))
-    shared().set(key, kept, lifetime_s(kept))
+def store_renewed(user_id: int, renewed: RecommendationList) -> None:
+    """Store it beside the list that was given: the viewer may still want the next batch of that."""
+    key = renewed_key(key_of(user_id, renewed.query))
+    shared().set(key, renewed, lifetime_s(renewed))
 
 
 def newest_lists(user_ids: Sequence[int]) -> Iterator[tuple[int, RecommendationList]]:
-    """Of all lists that these viewers have, whoever made them."""
-    given = shared().find(map(given_key, user_ids)) or {}
+    """The newest list for each query of these viewers."""
+    found = shared().find(map(delivery_key, user_ids)) or {}
     owners = {
-        key: user_id for user_id in user_ids for key in _given(given.get(given_key(user_id))).keys
+        key: user_id
+        for user_id in user_ids
+        for key in _delivery(found.get(delivery_key(user_id))).keys
     }
-    found = shared().find([*owners, *map(renewed_key, owners)]) or {}
+    values = shared().find([*owners, *map(renewed_key, owners)]) or {}
     for key, user_id in owners.items():
-        lists = [kept for at in (key, renewed_key(key)) if (kept := _list(found.get(at)))]
+        lists = [one for at in (key, renewed_key(key)) if (one := _list(values.get(at)))]
         if lists:
-            yield user_id, max(lists, key=lambda kept: kept.taste_version)
+            yield user_id, max(lists, key=lambda one: one.taste_version)
 
 
 def lists_of(user_id: int) -> Iterator[Mapping[str, Any]]:
-    """All that is cached for a viewer, as it lies there."""
+    """Everything that is cached for a viewer, as it is stored."""
     cache = shared()
     for key in cache.keys_below(keys_of(user_id)):
         if isinstance(found := cache.get(key), dict):
@@ -240,29 +267,69 @@ def forget(user_id: int) -> None:
         cache.delete(key)
 
 
-def lifetime_s(kept: RecommendationList) -> int:
-    left = datetime.fromisoformat(kept.expires_at) - timezone.now()
+def lifetime_s(given: RecommendationList) -> int:
+    left = datetime.fromisoformat(given.expires_at) - timezone.now()
     return max(1, math.ceil(left.total_seconds())) + KEPT_PAST_MIDNIGHT_S
+
+
+# --- renewal
+
+
+def request_renewal(user_id: int, *, may_wait: bool) -> None:
+    """Have the viewer's lists renewed.
+
+    Args:
+        may_wait: Whether the cached list without the movie will do until then. It does not after
+            an interaction was deleted: the cached list lacks that movie.
+    """
+    now = time.time()
+    cache = shared()
+    keys = (QUEUE, asked_key(user_id), SENT)
+    queue, asked, sent = map(cache.make_and_validate_key, keys)
+
+    def run(server: Redis) -> bool:
+        pipeline = server.pipeline(transaction=False)
+        pipeline.zadd(queue, {str(user_id): now}, nx=True)
+        pipeline.expire(queue, QUEUE_KEPT_S)
+        if may_wait:
+            # The first of several actions counts, or a busy viewer would wait for ever.
+            pipeline.set(asked, orjson.dumps(now), nx=True, ex=ASKED_KEPT_S)
+        else:
+            pipeline.delete(asked)
+        pipeline.set(sent, orjson.dumps(now), nx=True, ex=SENT_KEPT_S)
+        return bool(pipeline.execute()[-1])
+
+    if cache.ask(run):
+        send_renewal()
+
+
+def send_renewal() -> None:
+    send_task("recommendations.renew_lists", retry=False)
+
+
+def forget_request(user_id: int) -> None:
+    queue = shared().make_and_validate_key(QUEUE)
+    shared().ask(lambda server: server.zrem(queue, str(user_id)))
 
 
 # --- keys
 
 
 def keys_of(user_id: int) -> str:
-    """How the keys of all that is cached for a viewer begin."""
+    """The prefix of all keys of a viewer."""
     return f"recommendations:{user_id}:"
 
 
-def key_of(user_id: int, question: ListQuery) -> str:
-    days = question.days if question.scope == "programme" else 0
-    return f"{keys_of(user_id)}{question.scope}:{question.algorithm}:{days}"
+def key_of(user_id: int, query: ListQuery) -> str:
+    days = query.days if query.scope == "programme" else 0
+    return f"{keys_of(user_id)}{query.scope}:{query.algorithm}:{days}"
 
 
 def renewed_key(key: str) -> str:
     return f"{key}:renewed"
 
 
-def given_key(user_id: int) -> str:
+def delivery_key(user_id: int) -> str:
     return f"{keys_of(user_id)}given"
 
 
@@ -270,7 +337,7 @@ def asked_key(user_id: int) -> str:
     return f"{keys_of(user_id)}asked"
 
 
-# --- what another version of this program left in the cache does not count
+# --- values; what another version of this program stored is ignored
 
 
 def _list(values: object) -> RecommendationList | None:
@@ -280,12 +347,12 @@ def _list(values: object) -> RecommendationList | None:
         return None
 
 
-def _seconds(value: object) -> float | None:
-    return value if isinstance(value, float) else None
-
-
-def _given(values: object) -> Delivery:
+def _delivery(values: object) -> Delivery:
     try:
         return Delivery(**values) if isinstance(values, dict) else Delivery()
     except TypeError:
         return Delivery()
+
+
+def _seconds(value: object) -> float | None:
+    return value if isinstance(value, float) else None

@@ -1,4 +1,4 @@
-"""The films in the order of one algorithm, and of what stands in for it where it says nothing."""
+"""The order of the candidates: by an algorithm, by its fallbacks, and re-ranked for display."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from movies.catalogue import Snapshot
-from recommendations.dataset import History
 from recommendations.engine.algorithms.als import AlsRecommender
 from recommendations.engine.matrices import Scores, values_at
 from recommendations.engine.ranking.candidates import (
@@ -50,108 +49,99 @@ from users.preferences import StatedPreferences
 HYBRID = "hybrid"
 FAVOURITES = "favourites"
 PROGRAMME = "programme"
-#: Whom to ask in which order; what none of them knows is ordered by date.
+#: Sources for viewers who have only favourites, in this order; the rest is ordered by date.
 FOR_NEWCOMERS = (PREFERENCES, FAVOURITES, POPULARITY)
-#: Who stands in for `hybrid`, where a release is without it.
+#: Used where a release has no `hybrid`.
 FALLBACK_ALGORITHM = AlsRecommender.name
+#: The movies at the top of a list that all belong to different series.
+DISTINCT_SERIES = 5
 
 
 @dataclass(eq=False)
 class Ranking:
-    """What an algorithm makes of the films, for the viewer whose history is the `row`-th."""
+    """One algorithm's order of the candidates, for the viewer whose history has index `row`."""
 
     algorithm: str
     row: int
     snapshot: Snapshot
-    models: ReleaseScorer
+    scorer: ReleaseScorer
     get_stated: Callable[[], StatedPreferences]
-    opinions: dict[str, ViewerScores] = field(default_factory=dict)
+    #: By source the scores that were asked for, in this order.
+    scores: dict[str, ViewerScores] = field(default_factory=dict)
     stated: StatedPreferences = field(default_factory=StatedPreferences)
 
     @property
-    def release(self) -> LoadedRelease:
-        return self.models.release
-
-    @property
-    def films(self) -> Candidates:
-        return self.models.films
-
-    @property
-    def history(self) -> History:
-        return self.models.histories[self.row]
+    def candidates(self) -> Candidates:
+        return self.scorer.candidates
 
     def best(self, allowed: NDArray[np.bool_], n: int, *, pool: int | None = None) -> list[Ranked]:
-        """The first n of the allowed films: by the models, and what none of them knows by date.
+        """The first n allowed movies by the sources; movies that no source knows follow by date.
 
         Args:
-            allowed: (n_films,) what may be listed.
-            pool: Up to so many, n or more, by those models that are asked for n anyway.
+            allowed: (n_movies,) True for a movie that may be listed.
+            pool: Take up to so many, n or more, from the sources that n movies need.
         """
         ranked = rank_with_fallback(self._ask(), candidates=allowed, n=n, pool=pool)
         left = allowed.copy()
         left[[r.item for r in ranked]] = False
         by_date = np.flatnonzero(left)[: max(0, n - len(ranked))].tolist()
-        return [*ranked, *(Ranked(film, 0.0, PROGRAMME) for film in by_date)]
+        return [*ranked, *(Ranked(movie, 0.0, PROGRAMME) for movie in by_date)]
 
     def _ask(self) -> Iterator[tuple[str, Scores]]:
-        """What each has to say of the films, when its turn comes."""
-        for name in self._chain():
-            if opinion := self._opinion(name):
-                self.opinions[name] = opinion
-                yield name, opinion.scores
+        for name in self._sources():
+            if found := self._scores_of(name):
+                self.scores[name] = found
+                yield name, found.scores
 
-    def _chain(self) -> Sequence[str]:
-        """The algorithm that was asked for, or else the hybrid; and what stands in for it."""
-        known = self.release.recommenders
+    def _sources(self) -> Sequence[str]:
+        """The algorithm that was asked for, or else the hybrid, and its fallbacks."""
+        known = self.scorer.release.recommenders
         if self.algorithm == POPULARITY:
             return (POPULARITY,)
         if self.algorithm != HYBRID and self.algorithm in known:
             return (self.algorithm, PREFERENCES, POPULARITY)
-        if self.history.is_of_favourites:
+        if self.scorer.histories[self.row].is_of_favourites:
             return FOR_NEWCOMERS
         return (HYBRID if HYBRID in known else FALLBACK_ALGORITHM, PREFERENCES, POPULARITY)
 
-    def _opinion(self, name: str) -> ViewerScores | None:
+    def _scores_of(self, name: str) -> ViewerScores | None:
         if name == PREFERENCES:
             return self._by_preferences()
         if name == FAVOURITES:
-            if not len(self.history.movie_ids):
+            if not len(self.scorer.histories[self.row].movie_ids):
                 return None
-            said = self.models.say(HYBRID) or self.models.say(FALLBACK_ALGORITHM)
-            return said.from_favourites(self.row, FAVOURITES) if said else None
-        said = self.models.say(name)
-        return said.to_viewer(self.row) if said else None
+            by_model = self.scorer.scores(HYBRID) or self.scorer.scores(FALLBACK_ALGORITHM)
+            return by_model.from_favourites(self.row, FAVOURITES) if by_model else None
+        by_model = self.scorer.scores(name)
+        return by_model.for_viewer(self.row) if by_model else None
 
     def _by_preferences(self) -> ViewerScores | None:
         self.stated = self.get_stated()
         if not self.stated.genres and not self.stated.languages:
             return None
-        scores = score_by_preferences(self.stated, self.films.ids, self.snapshot, self.release)
-        return ViewerScores(scores, mark=PREFERENCES)
+        ids, release = self.candidates.ids, self.scorer.release
+        scores = score_by_preferences(self.stated, ids, self.snapshot, release)
+        return ViewerScores(scores, source_name=PREFERENCES)
 
     def source(self, ranked: Ranked) -> str:
-        """What put the film there: a part of a model, or what stands in for it."""
-        opinion = self.opinions.get(ranked.source)
-        return opinion.source(ranked.item) if opinion else ranked.source
+        """The source that put the movie there: a part of a model, or a fallback."""
+        found = self.scores.get(ranked.source)
+        return found.source(ranked.item) if found else ranked.source
 
-    def heard_of(self, film: int) -> Ranked:
-        """A film that came into a list past the ranking, by the first that says something."""
-        for name, opinion in self.opinions.items():
-            if (score := float(opinion.scores[film])) == score:
-                return Ranked(film, score, name)
-        return Ranked(film, 0.0, PROGRAMME)
+    def ranked(self, movie: int) -> Ranked:
+        """A movie that the ranking left out, with the score of the first source that has one."""
+        for name, found in self.scores.items():
+            if (score := float(found.scores[movie])) == score:
+                return Ranked(movie, score, name)
+        return Ranked(movie, 0.0, PROGRAMME)
 
-    def ground(self, ranked: Ranked) -> ScoreOrigin | None:
-        """The model that put the film there; None for what none has."""
-        opinion = self.opinions.get(ranked.source)
-        part = opinion.part(ranked.item) if opinion else ""
-        if not opinion or not opinion.model or not part:
+    def origin(self, ranked: Ranked) -> ScoreOrigin | None:
+        """The model that put the movie there; None if no model did."""
+        found = self.scores.get(ranked.source)
+        part = found.part(ranked.item) if found else ""
+        if not found or not found.model or not part:
             return None
-        return ScoreOrigin(opinion.model, opinion.parts[part], int(self.films.items[ranked.item]))
-
-
-#: How many of a list's films are all of different series.
-APART = 5
+        return ScoreOrigin(found.model, found.parts[part], int(self.candidates.items[ranked.item]))
 
 
 def rerank_candidates(
@@ -162,71 +152,70 @@ def rerank_candidates(
     boosts: Mapping[int, float],
     unopened: Mapping[int, int],
 ) -> list[Ranked]:
-    """The first n by relevance and by how they differ; what goes by date stays so, at the end.
+    """The first n movies by relevance and diversity; those ordered by date stay at the end.
 
-    Whom the ranking trusts less comes later, whatever speaks for a film. Staff alone overrule
-    that: what they boost stands among the films of the most trusted, if need be as the last one.
+    A less trusted source comes later, however relevant its movies are. Only a boost overrules
+    that: a boosted movie is ranked among those of the most trusted source.
 
     Args:
-        allowed: (n_films,) what may be listed.
-        boosts: By movie id what is added to the relevance, which goes from 0 to 1.
-        unopened: By movie id in how many lists the viewer was shown it in vain.
+        allowed: (n_movies,) True for a movie that may be listed.
+        boosts: By movie id, added to the relevance, which goes from 0 to 1.
+        unopened: By movie id, the number of lists that showed the movie and it was not opened.
     """
     best = ranking.best(allowed, n, pool=POOL)
-    by_models = [ranked for ranked in best if ranked.source != PROGRAMME]
-    boosted = _boosted(ranking, allowed, boosts, besides={ranked.item for ranked in by_models})
-    pool = [*by_models, *boosted]
-    ids = ranking.films.ids[[ranked.item for ranked in pool]]
+    by_source = [ranked for ranked in best if ranked.source != PROGRAMME]
+    pool = by_source + _boosted(ranking, allowed, boosts, {ranked.item for ranked in by_source})
+    ids = ranking.candidates.ids[[ranked.item for ranked in pool]]
     strengths = np.array([boosts.get(pk, 0.0) for pk in ids.tolist()])
-    relevance, tiers = _relevance(by_models, strengths)
-    traits = catalogue_features(ranking.snapshot)
-    rows = traits.films.indices(ids)
-    relevance += settings.FRESHNESS * _freshness(ids, rows, traits, unopened)
-    alike = pairwise_similarities(traits.vectors[rows])
-    order = rerank(relevance, alike, tiers=tiers, diversity=settings.DIVERSITY, n=n)
-    arranged = [pool[place] for place in order.tolist()]
-    listed = {ranked.item for ranked in arranged}
+    relevance, tiers = _relevance(by_source, strengths)
+    features = catalogue_features(ranking.snapshot)
+    rows = features.movies.indices(ids)
+    relevance += settings.FRESHNESS * _freshness(ids, rows, features, unopened)
+    similarities = pairwise_similarities(features.vectors[rows])
+    order = rerank(relevance, similarities, tiers=tiers, diversity=settings.DIVERSITY, n=n)
+    reranked = [pool[index] for index in order.tolist()]
+    listed = {ranked.item for ranked in reranked}
     by_date = (ranked for ranked in best if ranked.source == PROGRAMME)
-    return [*arranged, *(ranked for ranked in by_date if ranked.item not in listed)][:n]
+    return [*reranked, *(ranked for ranked in by_date if ranked.item not in listed)][:n]
 
 
-def series_apart(
+def separate_series(
     movie_ids: Sequence[int], snapshot: Snapshot, *, fixed: Collection[int]
 ) -> list[int]:
-    """The order of a list, as places of before, without two films of one series among the first.
+    """The list's indices in an order that begins with movies of different series.
 
     Args:
-        fixed: Places that stay what they are.
+        fixed: Indices that keep their place.
     """
     series = catalogue_features(snapshot).series
-    return separate_equal_keys([series.get(pk, "") for pk in movie_ids], fixed=fixed, first=APART)
+    keys = [series.get(pk, "") for pk in movie_ids]
+    return separate_equal_keys(keys, fixed=fixed, first=DISTINCT_SERIES)
 
 
 def _boosted(
     ranking: Ranking,
     allowed: NDArray[np.bool_],
     boosts: Mapping[int, float],
-    *,
-    besides: Collection[int],
+    ranked: Collection[int],
 ) -> list[Ranked]:
-    """Those of them that the ranking has not brought itself."""
+    """The boosted movies that are not among the ranked ones."""
     if not boosts:
         return []
-    films = np.flatnonzero(allowed & np.isin(ranking.films.ids, list(boosts))).tolist()
-    return [ranking.heard_of(film) for film in films if film not in besides]
+    movies = np.flatnonzero(allowed & np.isin(ranking.candidates.ids, list(boosts))).tolist()
+    return [ranking.ranked(movie) for movie in movies if movie not in ranked]
 
 
 def _relevance(
-    by_models: Sequence[Ranked], strengths: NDArray[np.float64]
+    by_source: Sequence[Ranked], strengths: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """(m,) each, with the tier of every film; those behind the ones by models are boosted."""
+    """(m,) relevances and tiers; the movies behind those of `by_source` are boosted ones."""
     sources = {
-        source: tier for tier, source in enumerate(dict.fromkeys(r.source for r in by_models))
+        source: tier for tier, source in enumerate(dict.fromkeys(r.source for r in by_source))
     }
     relevance, tiers = np.zeros(len(strengths)), np.zeros(len(strengths), dtype=np.intp)
-    tiers[: len(by_models)] = [sources[ranked.source] for ranked in by_models]
-    scores = np.array([ranked.score for ranked in by_models])
-    relevance[: len(by_models)] = normalised_relevances(scores, tiers[: len(by_models)])
+    tiers[: len(by_source)] = [sources[ranked.source] for ranked in by_source]
+    scores = np.array([ranked.score for ranked in by_source])
+    relevance[: len(by_source)] = normalised_relevances(scores, tiers[: len(by_source)])
     is_boosted = strengths > 0
     relevance[is_boosted & (tiers > 0)] = 0
     tiers[is_boosted] = 0
@@ -236,15 +225,11 @@ def _relevance(
 def _freshness(
     ids: NDArray[np.int64],
     rows: NDArray[np.int32],
-    traits: CatalogueFeatures,
+    features: CatalogueFeatures,
     unopened: Mapping[int, int],
 ) -> NDArray[np.float64]:
-    """(m,) from -1 to 1.
-
-    Args:
-        rows: (m,) in `traits`; -1 for a film that is not there any more.
-    """
-    days = traits.starts[rows] - timezone.localdate().toordinal()
+    """(m,) from -1 to 1; `rows` are those in `features`, -1 for a movie that has left."""
+    days = features.starts[rows] - timezone.localdate().toordinal()
     times = np.array([unopened.get(pk, 0) for pk in ids.tolist()])
     return newness(days) - fatigue(times)
 
@@ -255,33 +240,28 @@ def score_by_preferences(
     snapshot: Snapshot,
     release: LoadedRelease,
 ) -> Scores:
-    """(n,) float32 for the films of these ids; NaN for those that have nothing of it."""
-    traits = catalogue_features(snapshot)
-    columns = traits.genre_ids.indices([genre.pk for genre in stated.genres])
-    spoken = np.array(
-        [is_wanted_language(code, stated.languages) for code in traits.codes], dtype=bool
-    )
+    """(n,) float32 for these movies; NaN where no stated preference matches."""
+    features = catalogue_features(snapshot)
+    columns = features.genre_ids.indices([genre.pk for genre in stated.genres])
+    is_wanted = [is_wanted_language(code, stated.languages) for code in features.codes]
     scores = preference_scores(
-        traits.genres,
+        features.genres,
         wanted_genres=columns[columns >= 0],
-        in_wanted_language=spoken[traits.languages],
-        standing=_standing(traits, release),
+        in_wanted_language=np.array(is_wanted, dtype=bool)[features.languages],
+        standing=_standing(features, release),
     )
-    return values_at(traits.films.indices(movie_ids), scores)
+    return values_at(features.movies.indices(movie_ids), scores)
 
 
 @lru_cache(maxsize=2)
-def _standing(traits: CatalogueFeatures, release: LoadedRelease) -> Scores:
-    """(n_films,) from 0 to 1: by popularity, and for what has none by ranking.
-
-    Each among its like: so a new film that many wait for stands beside a popular old one.
-    """
-    standing = np.full(len(traits.films), np.nan, dtype=np.float32)
-    if (popularity := release.recommenders.get("popularity")) is not None:
-        nobody = csr_matrix(np.zeros((1, len(release.items)), dtype=np.float32))
-        items = release.items.indices(traits.films.ids)
-        standing = values_at(items, popularity.score(nobody)[0])
+def _standing(features: CatalogueFeatures, release: LoadedRelease) -> Scores:
+    """(n_movies,) percentiles: by popularity, and by ranking among those without popularity."""
+    standing = np.full(len(features.movies), np.nan, dtype=np.float32)
+    if (popularity := release.recommenders.get(POPULARITY)) is not None:
+        no_history = csr_matrix(np.zeros((1, len(release.items)), dtype=np.float32))
+        items = release.items.indices(features.movies.ids)
+        standing = values_at(items, popularity.score(no_history)[0])
     is_known = ~np.isnan(standing)
     standing[is_known] = percentile_ranks(standing[is_known])
-    standing[~is_known] = percentile_ranks(traits.rankings[~is_known])
+    standing[~is_known] = percentile_ranks(features.rankings[~is_known])
     return standing

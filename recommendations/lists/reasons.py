@@ -22,15 +22,23 @@ from recommendations.engine.ranking.explanations import (
 from recommendations.engine.recommender import Recommender
 from recommendations.interaction_weights import Evidence, weight_table
 from recommendations.licence_filter import UNKNOWN_PEOPLE, is_licensed
-from recommendations.lists.item_features import (
-    catalogue_features,
-    is_wanted_language,
-)
+from recommendations.lists.item_features import catalogue_features, is_wanted_language
 from recommendations.lists.scores import POPULARITY, HistoryMatrices
 from recommendations.releases import LoadedRelease
 from users.preferences import StatedPreferences
 
 REASONS_EACH = 2
+#: The most shared names in one reason.
+NAMES_LISTED = 2
+#: Fewer viewers are not "many", however few watch anything here.
+MANY_VIEWERS = 3
+#: By field how a shared value is put; the field that says most comes first.
+SHARED_WORDS = {
+    "directors": "also by",
+    "protagonists": "also with",
+    "keywords": "also about",
+    "genres": "also",
+}
 
 
 NEW = Reason("new", "New here")
@@ -41,20 +49,183 @@ STAFF = Reason("staff", "The cinema recommends it")
 FITS = Reason("taste", "Fits what you have liked")
 
 
-def with_matches(reasons: Sequence[Reason], n_matches: int) -> Sequence[Reason]:
-    """What viewers of the same taste do comes second; `n_matches` of them like it.
+def reasons_by_preferences(
+    stated: StatedPreferences, movie_id: int, snapshot: Snapshot
+) -> list[Reason]:
+    """The stated preferences that the movie matches."""
+    features = catalogue_features(snapshot)
+    row = int(features.movies.indices([movie_id])[0])
+    columns = features.genres.indices[slice(*features.genres.indptr[row : row + 2])]
+    own = set(features.genre_ids.ids[columns].tolist())
+    names = [genre.name for genre in stated.genres if genre.pk in own]
+    code = features.codes[features.languages[row]]
+    texts = [f"You like {join_words(names)}"] if names else []
+    if is_wanted_language(code, stated.languages):
+        texts.append(f"You like films in {language_name(code)}")
+    return [Reason("preference", text) for text in texts]
 
-    It is no part of a list that is kept: they may stop being shown at any moment.
+
+# --- explanations by models
+
+
+@dataclass(frozen=True)
+class ScoreOrigin:
+    """The model that put a movie into a list.
+
+    Attributes:
+        part: The part of the model that did most for the score, or the model itself.
+        item: The movie's column in the release.
     """
-    if not n_matches:
-        return reasons
-    some = "A viewer" if n_matches == 1 else f"{n_matches} viewers"
-    liked = Reason("matches", f"{some} of your taste like{'s' if n_matches == 1 else ''} it")
-    return [*reasons[:1], liked, *reasons[1:]][:REASONS_EACH]
+
+    model: Recommender
+    part: Recommender
+    item: int
+
+
+@dataclass(frozen=True)
+class TestedItem:
+    """How a movie's score changes without single entries of the viewer's history.
+
+    Attributes:
+        likely: The entries that may have raised the score.
+        strongest: Those that did, at most REASONS_EACH.
+        fits: Whether the part scores the movie above its mean.
+    """
+
+    origin: ScoreOrigin
+    likely: Sequence[int]
+    strongest: Sequence[int]
+    fits: bool
+
+    @property
+    def compared(self) -> Sequence[int]:
+        """The entries whose shared features may be named."""
+        if not self.strongest:
+            return self.likely
+        return self.strongest if self.origin.part.name == CONTENT else ()
+
+
+def explain(
+    origins: Sequence[ScoreOrigin | None],
+    past: HistoryMatrices,
+    release: LoadedRelease,
+    snapshot: Snapshot,
+) -> list[list[Reason]]:
+    """For each movie the viewer's movies without which its score would be lower.
+
+    Without such movies, a feature that it shares with one of them; else that it fits, or that
+    others like it, where that is true.
+
+    Args:
+        origins: None for a movie that no model put there.
+        past: (1, n_items) each.
+    """
+    reasons: list[list[Reason]] = [[] for _ in origins]
+    by_model: dict[int, dict[int, ScoreOrigin]] = {}
+    for index, origin in enumerate(origins):
+        if origin is not None:
+            by_model.setdefault(id(origin.model), {})[index] = origin
+    for group in by_model.values():
+        found = _explain_model(list(group.values()), past, release, snapshot)
+        for index, why in zip(group, found, strict=True):
+            reasons[index] = why
+    return reasons
+
+
+def _explain_model(
+    origins: Sequence[ScoreOrigin],
+    past: HistoryMatrices,
+    release: LoadedRelease,
+    snapshot: Snapshot,
+) -> list[list[Reason]]:
+    """The reasons of movies that one model put there."""
+    popular = _by_popularity(release, [origin.item for origin in origins])
+    if not any(origin.part.is_personal for origin in origins):
+        return popular
+    likely = _likely_entries(origins, past)
+    names = HistoryNames(past, release, snapshot, entries_to_test(likely))
+    tested = _test_items(origins, likely, list(names.movie_ids), past)
+    movies = [int(release.items.ids[each.origin.item]) for each in tested]
+    compared = {
+        (movie, names.movie_ids[entry])
+        for movie, each in zip(movies, tested, strict=True)
+        for entry in each.compared
+    }
+    shared = shared_feature_words(compared, snapshot)
+    return [
+        _by_history(each, names, {e: shared[movie, names.movie_ids[e]] for e in each.compared})
+        or ([FITS] if each.fits else others)
+        for movie, each, others in zip(movies, tested, popular, strict=True)
+    ]
+
+
+def _by_history(tested: TestedItem, names: HistoryNames, shared: Mapping[int, str]) -> list[Reason]:
+    """`shared` has by entry the words for the shared features; empty for none."""
+    if tested.strongest:
+        return [names.because(entry, shared.get(entry, "")) for entry in tested.strongest]
+    return [names.like(entry, words) for entry, words in shared.items() if words][:1]
+
+
+def _likely_entries(origins: Sequence[ScoreOrigin], past: HistoryMatrices) -> list[list[int]]:
+    likely: list[list[int]] = [[] for _ in origins]
+    for part, indices in _by_part(origins).values():
+        if part.is_personal:
+            items = np.array([origins[index].item for index in indices])
+            rows = candidate_entries(part, past.weights, past.times, items)
+            for index, entries in zip(indices, rows, strict=True):
+                likely[index] = entries
+    return likely
+
+
+def _test_items(
+    origins: Sequence[ScoreOrigin],
+    likely: Sequence[Sequence[int]],
+    named: Sequence[int],
+    past: HistoryMatrices,
+) -> list[TestedItem]:
+    """Leave out each of the `named` entries; `likely` has the entries by origin."""
+    entries = np.array(named, dtype=np.intp)
+    items = np.array([origin.item for origin in origins])
+    model = origins[0].model
+    by_part = influences(model, past.weights, past.times, entries=entries, items=items)
+    tested: dict[int, TestedItem] = {}
+    for name, (_, indices) in _by_part(origins).items():
+        influence = by_part[name]
+        at_most = 1 if name == CONTENT else REASONS_EACH
+        found = strongest_entries(influence.falls[indices], at_most=at_most)
+        for index, row in zip(indices, found, strict=True):
+            tested[index] = TestedItem(
+                origins[index],
+                [entry for entry in likely[index] if entry in named],
+                entries[row].tolist(),
+                bool(influence.fits[index]) and origins[index].part.is_personal,
+            )
+    return [tested[index] for index in range(len(origins))]
+
+
+def _by_part(origins: Sequence[ScoreOrigin]) -> dict[str, tuple[Recommender, list[int]]]:
+    """Each part by its name, with the indices of the origins that have it."""
+    parts: dict[str, tuple[Recommender, list[int]]] = {}
+    for index, origin in enumerate(origins):
+        parts.setdefault(origin.part.name, (origin.part, []))[1].append(index)
+    return parts
+
+
+def _by_popularity(release: LoadedRelease, items: Sequence[int]) -> list[list[Reason]]:
+    """More viewers than the mean number are "many"."""
+    popularity = release.recommenders.get(POPULARITY)
+    if not isinstance(popularity, PopularityRecommender):
+        return [[] for _ in items]
+    liked_by = popularity.liked_by
+    many = max(MANY_VIEWERS, liked_by[liked_by > 0].mean()) if liked_by.any() else MANY_VIEWERS
+    return [
+        [POPULAR] if number >= many else [LIKED_HERE] if number else []
+        for number in liked_by[items].tolist()
+    ]
 
 
 class HistoryNames:
-    """Of entries of the history of one viewer, (1, n_items) each."""
+    """The names of movies in one viewer's history, by entry; unpublished movies have none."""
 
     def __init__(
         self,
@@ -67,254 +238,64 @@ class HistoryNames:
         ids = release.items.ids[past.weights.indices]
         movie_ids = {entry: int(ids[entry]) for entry in entries}
         cards = snapshot.cards(movie_ids.values())
-        #: What is not published any more is not named.
         self.movie_ids = {entry: pk for entry, pk in movie_ids.items() if pk in cards}
         self._names = {entry: cards[pk].name for entry, pk in self.movie_ids.items()}
 
     def because(self, entry: int, shared: str = "") -> Reason:
-        """Who has seen a movie and said no more need not have liked it."""
-        name, kind = self._names[entry], int(self._past.kinds.data[entry])
-        if kind == Evidence.CHECK_IN:
-            called, text = "watched", f"Because you watched {name} here"
-        elif kind == Evidence.FAVOURITE:
-            called, text = "favourite", f"Because {name} is a favourite of yours"
+        """A viewer who only marked a movie as seen need not have liked it."""
+        name, evidence = self._names[entry], int(self._past.kinds.data[entry])
+        if evidence == Evidence.CHECK_IN:
+            kind, text = "watched", f"Because you watched {name} here"
+        elif evidence == Evidence.FAVOURITE:
+            kind, text = "favourite", f"Because {name} is a favourite of yours"
         elif self._past.weights.data[entry] > weight_table()[Evidence.SEEN, 0]:
-            called, text = "liked", f"Because you liked {name}"
+            kind, text = "liked", f"Because you liked {name}"
         else:
-            called, text = "seen", f"Because you saw {name}"
-        return Reason(called, f"{text}: {shared}" if shared else text, self.movie_ids[entry])
+            kind, text = "seen", f"Because you saw {name}"
+        return Reason(kind, f"{text}: {shared}" if shared else text, self.movie_ids[entry])
 
     def like(self, entry: int, shared: str) -> Reason:
-        """That it has something of a film is so whatever has brought it here."""
         text = f"{shared[0].upper()}{shared[1:]}, like {self._names[entry]}"
         return Reason("shared", text, self.movie_ids[entry])
 
 
-#: By field how it is put; what says most goes first.
-WORDS = {
-    "directors": "also by",
-    "protagonists": "also with",
-    "keywords": "also about",
-    "genres": "also",
-}
-#: So many are named.
-NAMED = 2
+# --- shared features
 
-#: By field the names, in the film's own order.
+#: By field the names, in the movie's own order.
 FeatureNames = Mapping[str, Sequence[str]]
 
 
 def shared_feature_words(
     pairs: Iterable[tuple[int, int]], snapshot: Snapshot
 ) -> dict[tuple[int, int], str]:
-    """By the ids of two films what they share, as "also with Anna Karina"; empty for nothing."""
+    """The shared feature of two movies by their ids, as "also with Anna Karina"; empty for none."""
     wanted = set(pairs)
-    makings = _feature_names(snapshot)
-    if missing := {pk for pair in wanted for pk in pair} - makings.keys():
-        films = Movie.objects.filter(pk__in=missing).prefetch_related("genres")
-        makings.update((film.pk, _feature_names_of(film)) for film in films)
-    return {(one, two): _shared(makings.get(one, {}), makings.get(two, {})) for one, two in wanted}
+    names = _feature_names(snapshot)
+    if missing := {pk for pair in wanted for pk in pair} - names.keys():
+        movies = Movie.objects.filter(pk__in=missing).prefetch_related("genres")
+        names.update((movie.pk, _feature_names_of(movie)) for movie in movies)
+    return {(one, two): _shared(names.get(one, {}), names.get(two, {})) for one, two in wanted}
 
 
 @lru_cache(maxsize=2)
 def _feature_names(snapshot: Snapshot) -> dict[int, FeatureNames]:
-    """Of the films that were asked for while the snapshot stands."""
+    """The cache of movies that were asked for with this version of the catalogue."""
     return {}
 
 
-def _feature_names_of(film: Movie) -> FeatureNames:
-    """What TMDb filled in is left out, unless the settings allow it: their terms."""
-    makings: FeatureNames = {
-        "directors": film.directors,
-        "protagonists": [person for person in film.protagonists if person not in UNKNOWN_PEOPLE],
-        "keywords": film.keywords,
-        "genres": [genre.name for genre in film.genres.all()],
+def _feature_names_of(movie: Movie) -> FeatureNames:
+    """TMDb's terms keep the fields out that TMDb filled, unless the settings allow them."""
+    names: FeatureNames = {
+        "directors": movie.directors,
+        "protagonists": [one for one in movie.protagonists if one not in UNKNOWN_PEOPLE],
+        "keywords": movie.keywords,
+        "genres": [genre.name for genre in movie.genres.all()],
     }
-    return {field: of for field, of in makings.items() if is_licensed(field, film.tmdb_fields)}
+    return {field: of for field, of in names.items() if is_licensed(field, movie.tmdb_fields)}
 
 
 def _shared(one: FeatureNames, two: FeatureNames) -> str:
-    for field, words in WORDS.items():
+    for field, words in SHARED_WORDS.items():
         if names := [name for name in one.get(field, ()) if name in two.get(field, ())]:
-            return f"{words} {join_words(names[:NAMED])}"
+            return f"{words} {join_words(names[:NAMES_LISTED])}"
     return ""
-
-
-#: Fewer are not many, however few watch anything here.
-MANY_VIEWERS = 3
-
-
-@dataclass(frozen=True)
-class ScoreOrigin:
-    """What put a film into a list: a model, that part of it which did most, and the film's column
-    in the release."""
-
-    model: Recommender
-    part: Recommender
-    item: int
-
-
-@dataclass(frozen=True)
-class ItemExplanation:
-    """What became of one film when films of the viewer were left out.
-
-    Attributes:
-        likely: Entries of the history that may have brought it.
-        strongest: Those that did, and at most REASONS_EACH of them.
-        fits: Whether it is above the mean film by the part that did most for it.
-    """
-
-    ground: ScoreOrigin
-    likely: Sequence[int]
-    strongest: Sequence[int]
-    fits: bool
-
-    def pairs(self) -> Sequence[int]:
-        """The entries of which something in common is to be told, if there is anything."""
-        if not self.strongest:
-            return self.likely
-        return self.strongest if self.ground.part.name == CONTENT else ()
-
-
-def explain(
-    grounds: Sequence[ScoreOrigin | None],
-    past: HistoryMatrices,
-    release: LoadedRelease,
-    snapshot: Snapshot,
-) -> list[list[Reason]]:
-    """For each the films of the viewer without which its score would be lower.
-
-    Without such films what it shares with one of them; or else that it fits, or that others like
-    it, where that is so.
-
-    Args:
-        grounds: None for what no model has put there.
-        past: (1, n_items) each.
-    """
-    reasons: list[list[Reason]] = [[] for _ in grounds]
-    by_model: dict[int, list[int]] = {}
-    for place, ground in enumerate(grounds):
-        if ground is not None:
-            by_model.setdefault(id(ground.model), []).append(place)
-    for places in by_model.values():
-        asked = [ground for place in places if (ground := grounds[place])]
-        found = _explain(asked, past, release, snapshot)
-        for place, why in zip(places, found, strict=True):
-            reasons[place] = why
-    return reasons
-
-
-def _explain(
-    grounds: Sequence[ScoreOrigin],
-    past: HistoryMatrices,
-    release: LoadedRelease,
-    snapshot: Snapshot,
-) -> list[list[Reason]]:
-    """Of films that one model has put there."""
-    popular = _by_popularity(release, [ground.item for ground in grounds])
-    if not any(ground.part.is_personal for ground in grounds):
-        return popular
-    likely = _likely_entries(grounds, past)
-    names = HistoryNames(past, release, snapshot, entries_to_test(likely))
-    tried = _try_out(grounds, likely, list(names.movie_ids), past)
-    ids = release.items.ids
-    films = [int(ids[each.ground.item]) for each in tried]
-    shared = shared_feature_words(
-        ((film, names.movie_ids[entry]) for film, each in zip(films, tried, strict=True)
-         for entry in each.pairs()),
-        snapshot,
-    )  # fmt: skip
-    return [
-        _by_films(each, names, {e: shared[film, names.movie_ids[e]] for e in each.pairs()})
-        or ([FITS] if each.fits else others)
-        for film, each, others in zip(films, tried, popular, strict=True)
-    ]
-
-
-def _by_films(
-    tried: ItemExplanation, names: HistoryNames, shared: Mapping[int, str]
-) -> list[Reason]:
-    """
-    Args:
-        shared: By entry what the two films have in common, in words; empty for nothing.
-    """
-    if tried.strongest:
-        return [names.because(entry, shared.get(entry, "")) for entry in tried.strongest]
-    return [names.like(entry, words) for entry, words in shared.items() if words][:1]
-
-
-def _likely_entries(grounds: Sequence[ScoreOrigin], past: HistoryMatrices) -> list[list[int]]:
-    likely: list[list[int]] = [[] for _ in grounds]
-    for part, places in _by_part(grounds).values():
-        if part.is_personal:
-            items = np.array([grounds[place].item for place in places])
-            rows = candidate_entries(part, past.weights, past.times, items)
-            for place, entries in zip(places, rows, strict=True):
-                likely[place] = entries
-    return likely
-
-
-def _try_out(
-    grounds: Sequence[ScoreOrigin],
-    likely: Sequence[Sequence[int]],
-    named: Sequence[int],
-    past: HistoryMatrices,
-) -> list[ItemExplanation]:
-    """
-    Args:
-        likely: By ground, of which only those that are `named` are tried.
-    """
-    entries = np.array(named, dtype=np.intp)
-    items = np.array([ground.item for ground in grounds])
-    model = grounds[0].model
-    by_part = influences(model, past.weights, past.times, entries=entries, items=items)
-    tried: dict[int, ItemExplanation] = {}
-    for name, (_, places) in _by_part(grounds).items():
-        influence = by_part[name]
-        at_most = 1 if name == CONTENT else REASONS_EACH
-        found = strongest_entries(influence.falls[places], at_most=at_most)
-        for place, row in zip(places, found, strict=True):
-            tried[place] = ItemExplanation(
-                grounds[place],
-                [entry for entry in likely[place] if entry in named],
-                entries[row].tolist(),
-                bool(influence.fits[place]) and grounds[place].part.is_personal,
-            )
-    return [tried[place] for place in range(len(grounds))]
-
-
-def _by_part(grounds: Sequence[ScoreOrigin]) -> dict[str, tuple[Recommender, list[int]]]:
-    """By the name of a part itself, and the places of what it did most for."""
-    places: dict[str, tuple[Recommender, list[int]]] = {}
-    for place, ground in enumerate(grounds):
-        places.setdefault(ground.part.name, (ground.part, []))[1].append(place)
-    return places
-
-
-def _by_popularity(release: LoadedRelease, items: Sequence[int]) -> list[list[Reason]]:
-    """That many like it is said of what more than the mean number of viewers like."""
-    popularity = release.recommenders.get(POPULARITY)
-    if not isinstance(popularity, PopularityRecommender):
-        return [[] for _ in items]
-    liked_by = popularity.liked_by
-    many = max(MANY_VIEWERS, liked_by[liked_by > 0].mean()) if liked_by.any() else MANY_VIEWERS
-    return [
-        [POPULAR] if number >= many else [LIKED_HERE] if number else []
-        for number in liked_by[items].tolist()
-    ]
-
-
-def reasons_by_preferences(
-    stated: StatedPreferences, movie_id: int, snapshot: Snapshot
-) -> list[Reason]:
-    """What of it the film has, in words."""
-    traits = catalogue_features(snapshot)
-    row = int(traits.films.indices([movie_id])[0])
-    of_film = slice(traits.genres.indptr[row], traits.genres.indptr[row + 1])
-    own = set(traits.genre_ids.ids[traits.genres.indices[of_film]].tolist())
-    names = [genre.name for genre in stated.genres if genre.pk in own]
-    code = traits.codes[traits.languages[row]]
-    said = [f"You like {join_words(names)}"] if names else []
-    if is_wanted_language(code, stated.languages):
-        said.append(f"You like films in {language_name(code)}")
-    return [Reason("preference", text) for text in said]

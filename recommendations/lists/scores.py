@@ -1,4 +1,4 @@
-"""The films that a list may be made of."""
+"""The candidates of a list, and how the models of a release score them for viewers."""
 
 from __future__ import annotations
 
@@ -21,14 +21,19 @@ from recommendations.releases import LoadedRelease
 
 Scope = Literal["catalogue", "programme"]
 
+POPULARITY = PopularityRecommender.name
+PREFERENCES = "preferences"
+#: Only the candidates are scored if the release has more than so many items for each of them.
+ITEMS_PER_CANDIDATE = 4
+
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """What may be listed, by date.
+    """The movies that a list may be made of, by date.
 
     Attributes:
-        ids: (n_films,) int64.
-        items: (n_films,) int32, the column of each in the release; -1 for what that does not know.
+        ids: (n_movies,) int64.
+        items: (n_movies,) int32 columns in the release; -1 for a movie that it does not know.
     """
 
     ids: NDArray[np.int64]
@@ -43,7 +48,7 @@ class Candidates:
 def candidates_for(
     scope: Scope, days: int, snapshot: Snapshot, release: LoadedRelease
 ) -> Candidates:
-    """Of the programme what is still to be shown within the days, or else all that is published."""
+    """Movies with a screening to come within the days, or all published ones."""
     if scope == "programme":
         return Candidates.of(snapshot.showing(days), release)
     return _published(snapshot, release)
@@ -54,14 +59,9 @@ def _published(snapshot: Snapshot, release: LoadedRelease) -> Candidates:
     return Candidates.of(snapshot.published, release)
 
 
-POPULARITY = PopularityRecommender.name
-#: Films are few beside the items of a release if those are so many times as many.
-FEW = 4
-
-
 @dataclass(frozen=True, eq=False)
 class HistoryMatrices:
-    """Viewers' histories as a release knows them; all are (n_viewers, n_items) of one sparsity.
+    """Viewers' histories in the columns of a release: (n_viewers, n_items), of one sparsity.
 
     Attributes:
         weights: float32.
@@ -75,7 +75,7 @@ class HistoryMatrices:
 
     @classmethod
     def of(cls, histories: Sequence[History], release: LoadedRelease) -> HistoryMatrices:
-        """What the release does not know is left out."""
+        """The histories without the movies that the release does not know."""
         movie_ids = np.concatenate([history.movie_ids for history in histories])
         indices = release.items.indices(movie_ids)
         known = indices >= 0
@@ -93,14 +93,14 @@ class HistoryMatrices:
         )
 
     def viewer(self, row: int) -> HistoryMatrices:
-        """Of one of them: (1, n_items) each."""
+        """One viewer's history: (1, n_items) matrices."""
         return HistoryMatrices(
-            _row(self.weights, row), _row(self.kinds, row), _row(self.times, row)
+            *(_row(each, row) for each in (self.weights, self.kinds, self.times))
         )
 
 
 def _row(matrix: csr_matrix, row: int) -> csr_matrix:
-    """What `matrix[row]` is, in a fifth of its time."""
+    """Like `matrix[row]`, in a fifth of its time."""
     start, end = matrix.indptr[row : row + 2]
     entries = (matrix.data[start:end], matrix.indices[start:end], np.array([0, end - start]))
     return csr_matrix(entries, shape=(1, matrix.shape[1]))
@@ -108,41 +108,41 @@ def _row(matrix: csr_matrix, row: int) -> csr_matrix:
 
 @dataclass(frozen=True, eq=False)
 class ViewerScores:
-    """What is said of the films of a list to one viewer.
+    """The scores of the candidates for one viewer.
 
     Attributes:
-        scores: (n_films,) float32; NaN where nothing is said.
-        leading: (n_films,) int8, the place in `parts` of what did most for the score.
-        parts: The models by name; empty for what is said by no model.
-        mark: Named as the source in place of the part.
-        model: What the parts are parts of, or the only one of them.
+        scores: (n_movies,) float32; NaN where the source has no opinion.
+        leading: (n_movies,) int8, the index in `parts` of the part that did most for the score.
+        parts: The parts of the model by name; empty if no model made the scores.
+        source_name: Reported as the source in place of the part.
+        model: The model that has the parts, or that is the only part.
     """
 
     scores: Scores
     leading: NDArray[np.int8] | None = None
     parts: Mapping[str, Recommender] = field(default_factory=dict)
-    mark: str = ""
+    source_name: str = ""
     model: Recommender | None = None
 
-    def part(self, film: int) -> str:
-        """The name of the model that did most for a film; empty for none."""
-        return "" if self.leading is None else list(self.parts)[self.leading[film]]
+    def part(self, movie: int) -> str:
+        """The name of the part that did most for a movie; empty for none."""
+        return "" if self.leading is None else list(self.parts)[self.leading[movie]]
 
-    def source(self, film: int) -> str:
-        return self.mark or self.part(film)
+    def source(self, movie: int) -> str:
+        return self.source_name or self.part(movie)
 
 
 @dataclass(frozen=True, eq=False)
 class ModelScores:
-    """What one model says of items to some viewers.
+    """One model's scores for several viewers.
 
     Attributes:
-        scores: (n_viewers, n_columns) float32; NaN where it has no opinion.
-        leading: (n_viewers, n_columns) int8, the place in `parts` of the one that did most; -1 for
+        scores: (n_viewers, n_columns) float32; NaN where the model has no opinion.
+        leading: (n_viewers, n_columns) int8, the index in `parts` of the part that did most; -1 for
             none.
-        parts: What the model is made of, or itself.
-        columns: (n_films,) int32, that of each film; -1 for what the release does not know.
-        model: Itself.
+        parts: The parts of a composite model, or the model itself.
+        columns: (n_movies,) int32, the column of each candidate; -1 for an unknown movie.
+        model: The model.
     """
 
     scores: Scores
@@ -152,13 +152,12 @@ class ModelScores:
     model: Recommender
 
     @classmethod
-    def by(cls, model: Recommender, past: HistoryMatrices, films: Candidates) -> ModelScores:
-        """Of all items, or if there are far fewer films of these: to blend costs as much as to
-        score."""
-        known = films.items >= 0
-        items, columns = None, films.items
-        if known.sum() * FEW < past.weights.shape[1]:
-            items = films.items[known]
+    def of(cls, model: Recommender, past: HistoryMatrices, candidates: Candidates) -> ModelScores:
+        """Score all items, or only the candidates if those are few: blending is not cheap."""
+        known = candidates.items >= 0
+        items, columns = None, candidates.items
+        if known.sum() * ITEMS_PER_CANDIDATE < past.weights.shape[1]:
+            items = candidates.items[known]
             columns = np.where(known, np.cumsum(known) - 1, -1).astype(np.int32)
         if isinstance(model, Composite):
             blend = model.blended(past.weights, past.times, items)
@@ -169,45 +168,42 @@ class ModelScores:
         leading = np.zeros(scores.shape, dtype=np.int8)
         return cls(scores, leading, {model.name: model}, columns, model)
 
-    def to_viewer(self, row: int) -> ViewerScores:
-        return self._opinion(self.scores[row], row)
+    def for_viewer(self, row: int) -> ViewerScores:
+        return self._for_viewer(self.scores[row], row)
 
-    def from_favourites(self, row: int, mark: str) -> ViewerScores:
-        """What taste makes better than the mean film: what else there is, popularity has found."""
-        by_taste = np.array([*(part.is_personal for part in self.parts.values()), False])
+    def from_favourites(self, row: int, source_name: str) -> ViewerScores:
+        """The movies that a personal part lifts above the mean; popularity finds the others."""
+        is_personal = np.array([*(part.is_personal for part in self.parts.values()), False])
         scores = self.scores[row]
         known = ~np.isnan(scores)
-        found = known & by_taste[self.leading[row]]
+        found = known & is_personal[self.leading[row]]
         found &= scores > (scores[known].mean() if known.any() else 0)
-        return self._opinion(np.where(found, scores, np.float32(np.nan)), row, mark)
+        return self._for_viewer(np.where(found, scores, np.float32(np.nan)), row, source_name)
 
-    def _opinion(self, scores: Scores, row: int, mark: str = "") -> ViewerScores:
+    def _for_viewer(self, scores: Scores, row: int, source_name: str = "") -> ViewerScores:
         leading = np.append(self.leading[row], np.int8(-1))[self.columns]
-        return ViewerScores(values_at(self.columns, scores), leading, self.parts, mark, self.model)
+        scores = values_at(self.columns, scores)
+        return ViewerScores(scores, leading, self.parts, source_name, self.model)
 
 
 @dataclass(eq=False)
 class ReleaseScorer:
-    """Those of a release, asked about some films for some viewers at once, each when it is first
-    wanted."""
+    """The models of a release, each of which scores all viewers when it is first asked."""
 
     release: LoadedRelease
-    films: Candidates
+    candidates: Candidates
     histories: Sequence[History]
-    _said: dict[str, ModelScores] = field(default_factory=dict)
+    _scores: dict[str, ModelScores] = field(default_factory=dict)
 
     @cached_property
     def past(self) -> HistoryMatrices:
         return HistoryMatrices.of(self.histories, self.release)
 
-    def say(self, name: str) -> ModelScores | None:
-        """None if the release is without the model."""
-        if name not in self._said:
+    def scores(self, name: str) -> ModelScores | None:
+        """None if the release does not have the model."""
+        if name not in self._scores:
             model = self.release.recommenders.get(name)
             if model is None:
                 return None
-            self._said[name] = ModelScores.by(model, self.past, self.films)
-        return self._said[name]
-
-
-PREFERENCES = "preferences"
+            self._scores[name] = ModelScores.of(model, self.past, self.candidates)
+        return self._scores[name]

@@ -1,9 +1,9 @@
-"""Lists for viewers: the one that is kept, or a new one, in batches."""
+"""Recommendations for viewers: the cached list, or a new one, in batches."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -15,6 +15,7 @@ from movies import catalogue
 from movies.catalogue import Card, Snapshot
 from movies.similarity_scores import FIELD, SimilarityScores
 from recommendations import selectors
+from recommendations.content_similarity import Reason
 from recommendations.dataset import load_history
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.errors import NoMoreRecommendations
@@ -22,8 +23,7 @@ from recommendations.impressions.stream import ShownItem, note_shown
 from recommendations.lists import list_cache
 from recommendations.lists.list_builder import ListItem, ListQuery, build_items
 from recommendations.lists.list_cache import CachedLists, Delivery, ListVersion, RecommendationList
-from recommendations.lists.reasons import with_matches
-from recommendations.lists.renewal import is_under_way
+from recommendations.lists.reasons import REASONS_EACH
 from recommendations.lists.scores import Scope
 from recommendations.matches.selectors import MovieMatches, matches_for_movies
 from recommendations.releases import loaded_release
@@ -33,10 +33,10 @@ from users.models import User
 
 @dataclass(frozen=True)
 class ListBatch:
-    """What a viewer is shown at once, with the cards of its movies and the similarity scores.
+    """The items of a list that a viewer gets at once.
 
-    Scores and company are no part of the list: that lives for hours, each rating changes them, and
-    who does not agree to be seen any more is gone at once.
+    The similarity scores and matches are no part of the list, which lives for hours: each rating
+    changes the scores, and a match may stop being visible at any moment.
     """
 
     list: RecommendationList
@@ -44,82 +44,130 @@ class ListBatch:
     items: Sequence[ListItem]
     cards: Mapping[int, Card]
     scores: Mapping[int, int]
-    company: MovieMatches = field(default_factory=MovieMatches)
+    matches: MovieMatches
 
 
 def recommend(
     *, user: User, scope: Scope, algorithm: str, limit: int, days: int, refresh: bool
 ) -> ListBatch:
-    """The first batch of the viewer's list: of the one that stands, or of a new one.
+    """The first batch of the viewer's cached list, or of a new one.
 
-    What the viewer has acted on since is left out, and the ranks stay. The viewer's
-    `taste_version` came with the viewer, before the history is read: as with all of a `Basis`.
+    It lacks the movies that the viewer has acted on since; the ranks stay. The `taste_version` was
+    read with the user, before the history, as `ListVersion` demands.
     """
-    release, question = loaded_release(), ListQuery(scope, algorithm, days)
+    release, query = loaded_release(), ListQuery(scope, algorithm, days)
     snapshot = catalogue.current().snapshot
-    circumstances = list_cache.context_key(user.pk, question, snapshot)
-    basis = ListVersion(user.taste_version, release.id, circumstances, limit)
-    found = list_cache.find(user.pk, question)
-    standing, done = (None, set[int]()) if refresh else _standing(user, basis, found)
-    if standing is None:
-        items = build_items(user.pk, release, scope, algorithm, days)
-        standing = RecommendationList.of(question, basis, items)
-    batch = _batch(standing, 1, snapshot, scores_by(release, user), done)
-    key = list_cache.key_of(user.pk, question)
-    _hand_out(user.pk, key, batch, found.given)
-    if found.renewed and found.renewed.list_id == standing.list_id:
-        shared().delete(list_cache.renewed_key(key))  # it is now the one that was given
-    return _with_company(user, batch)
+    context = list_cache.context_key(user.pk, query, snapshot)
+    version = ListVersion(user.taste_version, release.id, context, limit)
+    cached = list_cache.find(user.pk, query)
+    found, done = (None, set[int]()) if refresh else _usable_list(user, version, cached)
+    if found is None:
+        items = build_items(user.pk, query, release)
+        found = RecommendationList.of(query, version, items)
+    batch = _cut_batch(user, found, 1, snapshot, scores_by(release, user), done)
+    key = list_cache.key_of(user.pk, query)
+    _deliver(user.pk, key, batch, cached.delivery)
+    if cached.renewed and cached.renewed.list_id == found.list_id:
+        shared().delete(list_cache.renewed_key(key))  # it is now stored as the given one
+    return batch
 
 
-def _standing(
-    user: User, basis: ListVersion, found: CachedLists
+def _usable_list(
+    user: User, version: ListVersion, cached: CachedLists
 ) -> tuple[RecommendationList | None, Collection[int]]:
-    """The list that can be handed out once more, and the films not to be shown of it.
+    """The cached list that can be given once more, and the movies to leave out of it.
 
-    While one is made in the background it may be older than the viewer's last click, unless
-    nothing would be left of the batch that the viewer has before them.
+    While a renewal is under way it may be older than the viewer's last action, unless nothing
+    would be left of the batch that the viewer sees.
     """
-    for kept in found.lists:
-        if kept.basis == basis:
-            return kept, set()
-    others = [k for k in found.lists if k.basis.but_for_taste() == basis.but_for_taste()]
-    if not others or not is_under_way(found):
+    for found in cached.lists:
+        if found.version == version:
+            return found, set()
+    older = [found for found in cached.lists if found.version.is_same_but_for_taste(version)]
+    if not older or not cached.may_soon_be_renewed():
         return None, set()
-    kept = max(others, key=lambda each: each.taste_version)
-    done = _done(user)
-    number = found.given.batch if found.given.list_id == kept.list_id else 1
-    if all(item.movie_id in done for item in kept.batch(number)):
+    found = max(older, key=lambda each: each.taste_version)
+    done = _movies_in_history(user)
+    number = cached.delivery.batch if cached.delivery.list_id == found.list_id else 1
+    if all(item.movie_id in done for item in found.batch(number)):
         return None, set()
-    return kept, done
+    return found, done
 
 
 def recommend_next(*, user: User, number: int) -> ListBatch:
-    """A further batch of the list that the viewer was given last.
-
-    It goes on with that list, also when there is a newer one by now. What the viewer has acted on
-    since is left out, and the ranks stay.
+    """A further batch of the list that the viewer was given last, even if a newer list exists.
 
     Raises:
         NoMoreRecommendations: The list has no such batch, has expired, or was never made.
     """
-    kept, given = list_cache.find_last(user.pk)
-    if kept is None:
+    found, delivery = list_cache.find_last(user.pk)
+    if found is None:
         raise NoMoreRecommendations
-    done = _done(user) if kept.taste_version != user.taste_version else set()
-    batch = _batch(kept, number, catalogue.current().snapshot, scores_for(user), done)
+    done = _movies_in_history(user) if found.taste_version != user.taste_version else set()
+    snapshot = catalogue.current().snapshot
+    batch = _cut_batch(user, found, number, snapshot, scores_for(user), done)
     if not batch.items:
         raise NoMoreRecommendations
-    _hand_out(user.pk, given.keys[0], batch, given)
-    return _with_company(user, batch)
+    _deliver(user.pk, delivery.keys[0], batch, delivery)
+    return batch
 
 
-def _done(user: User) -> set[int]:
+def _movies_in_history(user: User) -> set[int]:
     return set(load_history(user.pk).movie_ids.tolist())
 
 
+def _cut_batch(
+    user: User,
+    found: RecommendationList,
+    number: int,
+    snapshot: Snapshot,
+    scores: SimilarityScores,
+    done: Collection[int],
+) -> ListBatch:
+    """The batch without `done`, and without movies that have left catalogue or programme."""
+    items = [item for item in found.batch(number) if item.movie_id not in done]
+    if found.scope == "programme":
+        showing = set(snapshot.showing(found.days))
+        items = [item for item in items if item.movie_id in showing]
+    cards = snapshot.cards(item.movie_id for item in items)
+    items = [item for item in items if item.movie_id in cards]
+    ids = [item.movie_id for item in items]
+    return ListBatch(found, number, items, cards, scores(ids), matches_for_movies(user.pk, ids))
+
+
+def _deliver(user_id: int, key: str, batch: ListBatch, before: Delivery) -> None:
+    """Store the delivery and note the impressions, unless both are known already."""
+    given = batch.list
+    delivery = before.then(key, given, batch.number, batch.items)
+    if delivery == before:
+        return
+    list_cache.store_delivery(user_id, given, delivery, before=before)
+    is_same_list = before.list_id == given.list_id
+    new = [item for item in batch.items if not (is_same_list and before.has_shown(item))]
+    if new:
+        note_shown(
+            user_id=user_id,
+            list_id=given.list_id,
+            scope=given.scope,
+            release_id=given.release,
+            shown_at=timezone.now(),
+            items=[
+                ShownItem(
+                    position=item.rank,
+                    movie_id=item.movie_id,
+                    algorithm=item.algorithm,
+                    source=item.source,
+                    is_fallback=item.is_fallback,
+                    experiment_id=item.experiment,
+                    team=item.team,
+                )
+                for item in new
+            ],
+        )
+
+
 def describe_algorithms() -> list[dict[str, Any]]:
-    """What can be asked for, whether the current release has it, and its measured quality."""
+    """In the form of `AlgorithmOut`: each algorithm and its quality in the current release."""
     release = selectors.current_release()
     metrics, left_out = (release.metrics, release.left_out) if release else ({}, {})
     served = loaded_release().recommenders
@@ -135,96 +183,48 @@ def describe_algorithms() -> list[dict[str, Any]]:
     ]
 
 
-def _batch(
-    kept: RecommendationList,
-    number: int,
-    snapshot: Snapshot,
-    scores: SimilarityScores,
-    done: Collection[int],
-) -> ListBatch:
-    """Cut out a batch, without what is done and what has left catalogue or programme since."""
-    items = [item for item in kept.batch(number) if item.movie_id not in done]
-    if kept.scope == "programme":
-        showing = set(snapshot.showing(kept.days))
-        items = [item for item in items if item.movie_id in showing]
-    cards = snapshot.cards(item.movie_id for item in items)
-    shown = [item for item in items if item.movie_id in cards]
-    return ListBatch(kept, number, shown, cards, scores([item.movie_id for item in shown]))
-
-
-def _with_company(user: User, batch: ListBatch) -> ListBatch:
-    return replace(batch, company=matches_for_movies(user.pk, list(batch.cards)))
-
-
-def _hand_out(user_id: int, key: str, batch: ListBatch, before: Delivery) -> None:
-    """Keep what is given and take note of what is shown, unless all that is known."""
-    kept = batch.list
-    given = before.then(key, kept, batch.number, batch.items)
-    if given == before:
-        return
-    list_cache.store_delivery(user_id, kept, given, before=before)
-    is_same_list = before.list_id == kept.list_id
-    new = [item for item in batch.items if not (is_same_list and before.knows(item))]
-    if new:
-        note_shown(
-            user_id=user_id,
-            list_id=kept.list_id,
-            scope=kept.scope,
-            release_id=kept.release,
-            shown_at=timezone.now(),
-            items=[_shown(item) for item in new],
-        )
-
-
-def _shown(item: ListItem) -> ShownItem:
-    return ShownItem(
-        position=item.rank,
-        movie_id=item.movie_id,
-        algorithm=item.algorithm,
-        source=item.source,
-        is_fallback=item.is_fallback,
-        experiment_id=item.experiment,
-        team=item.team,
-    )
-
-
 def batch_response(batch: ListBatch, *, with_movies: bool) -> HttpResponse:
-    """The batch in the form of `RecommendationListOut`."""
-    kept = batch.list
+    """In the form of `RecommendationListOut`, with the bytes of movies from the catalogue."""
+    given = batch.list
     document = {
-        "list_id": kept.list_id,
+        "list_id": given.list_id,
         "batch": batch.number,
-        "scope": kept.scope,
-        "algorithm": kept.algorithm,
-        "release": kept.release,
-        "generated_at": kept.generated_at,
-        "expires_at": kept.expires_at,
-        "items": [
-            {
-                "rank": item.rank,
-                "movie_id": item.movie_id,
-                **(_movie_of(batch, item.movie_id) if with_movies else {}),
-                "score": item.score,
-                "source": item.source,
-                "reasons": with_matches(
-                    item.reasons, len(batch.company.matched_users(item.movie_id))
-                ),
-                "matched_users": batch.company.matched_users(item.movie_id),
-                "potential_matches": batch.company.potential_matches(item.movie_id),
-            }
-            for item in batch.items
-        ],
+        "scope": given.scope,
+        "algorithm": given.algorithm,
+        "release": given.release,
+        "generated_at": given.generated_at,
+        "expires_at": given.expires_at,
+        "items": [_item_document(batch, item, with_movies=with_movies) for item in batch.items],
     }
     response = HttpResponse(orjson.dumps(document), content_type="application/json")
     response["Cache-Control"] = "private, no-store"
     return response
 
 
-def _movie_of(batch: ListBatch, movie_id: int) -> dict[str, orjson.Fragment]:
-    return {"movie": _scored(batch.cards[movie_id].json, batch.scores.get(movie_id))}
+def _item_document(batch: ListBatch, item: ListItem, *, with_movies: bool) -> dict[str, Any]:
+    matched_users = batch.matches.matched_users(item.movie_id)
+    movie = batch.cards[item.movie_id].json
+    if (score := batch.scores.get(item.movie_id)) is not None:
+        movie = b'%b,"%b":%d}' % (movie[:-1], FIELD.encode(), score)
+    return {
+        "rank": item.rank,
+        "movie_id": item.movie_id,
+        **({"movie": orjson.Fragment(movie)} if with_movies else {}),
+        "score": item.score,
+        "source": item.source,
+        "reasons": with_matches(item.reasons, len(matched_users)),
+        "matched_users": matched_users,
+        "potential_matches": batch.matches.potential_matches(item.movie_id),
+    }
 
 
-def _scored(movie: bytes, score: int | None) -> orjson.Fragment:
-    if score is None:
-        return orjson.Fragment(movie)
-    return orjson.Fragment(b'%b,"%b":%d}' % (movie[:-1], FIELD.encode(), score))
+def with_matches(reasons: Sequence[Reason], n_matches: int) -> Sequence[Reason]:
+    """The reasons with the matches who like the movie as the second one.
+
+    A cached list does not have it: a match may stop being visible at any moment.
+    """
+    if not n_matches:
+        return reasons
+    some = "A viewer" if n_matches == 1 else f"{n_matches} viewers"
+    liked = Reason("matches", f"{some} of your taste like{'s' if n_matches == 1 else ''} it")
+    return [*reasons[:1], liked, *reasons[1:]][:REASONS_EACH]

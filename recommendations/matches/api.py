@@ -1,5 +1,3 @@
-"""Matches as bytes, with the films that both like."""
-
 from __future__ import annotations
 
 import orjson
@@ -28,12 +26,12 @@ def list_matches(
     return match_list_response(request.auth.pk, limit, with_movies=include_movie_details)
 
 
-#: So many films that both like are told of.
+#: The most movies that are listed as liked by both.
 SHARED = 3
 
 
 def match_list_response(user_id: int, limit: int, *, with_movies: bool) -> HttpResponse:
-    """The viewer's matches in the form of `MatchListOut`."""
+    """In the form of `MatchListOut`."""
     matches = list(matches_of(user_id, limit))
     mine, *histories = load_histories([user_id, *(match.other_id for match in matches)])
     shared = [liked_by_both(mine, theirs) for theirs in histories]
@@ -59,9 +57,9 @@ def match_list_response(user_id: int, limit: int, *, with_movies: bool) -> HttpR
 
 
 def liked_by_both(mine: History, theirs: History) -> list[int]:
-    """The ids of films, those first that the one who likes them less likes most.
+    """Movie ids by the lower of both weights, the highest first.
 
-    A few more than are shown: some may have left the catalogue.
+    They are more than SHARED, as some may have left the catalogue.
     """
     seen = weight_table()[Evidence.SEEN, 0]
     weights = dict(zip(theirs.movie_ids.tolist(), theirs.weights.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""Viewers held against each other: by a release, or by all that they have said up to now."""
+"""Neighbours, viewers of similar taste: how similar they are, and how they are stored."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from recommendations.dataset import History
 from recommendations.engine.viewer_similarity import DECIMALS, Deviations, MatchRule, PairSums
 from recommendations.releases import LoadedRelease, loaded_release
 
-#: Of each viewer's that are kept; those go first who agreed to be seen.
+#: Neighbours stored of each viewer; those who agreed to be seen come first.
 MOST_NEIGHBOURS = 100
 
 Floats = NDArray[np.floating]
@@ -28,14 +28,14 @@ def current_rule() -> MatchRule:
 
 @dataclass(frozen=True, eq=False)
 class SimilarityMeasure:
-    """By what the films of a release are centred."""
+    """The similarity of viewers by deviations from the mean weights of a release."""
 
     release: LoadedRelease
     deviations: Deviations
     rule: MatchRule
 
     def deviations_of(self, history: History) -> Floats:
-        """(n,) of each film of the history."""
+        """(n,) for the movies of the history."""
         return history.weights - self.centres_of(history.movie_ids)
 
     def centres_of(self, movie_ids: NDArray[np.int64]) -> Floats:
@@ -44,12 +44,12 @@ class SimilarityMeasure:
     def roughly(
         self, mine: History, *, sharing: int | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The ids of all who share enough films with a viewer, and their similarities.
+        """The ids of all who share enough movies with a viewer, and their similarities.
 
-        What the others have said since the training is not in it.
+        It ignores what the others have done since the training.
 
         Args:
-            sharing: The id of a film: only those who have said something of it.
+            sharing: A movie's id: only viewers with an interaction of it.
         """
         [item] = [None] if sharing is None else self.release.items.indices([sharing]).tolist()
         if item == -1:
@@ -65,37 +65,59 @@ class SimilarityMeasure:
         return self.release.users.ids[rows], self.rule.similarity(sums)
 
     def exactly(self, mine: History, others: Sequence[History]) -> PairSums:
-        """The sums of a viewer with each of the others."""
+        """The sums of a viewer with each of the others, by their present histories."""
         own = self.deviations_of(mine)
         found = np.zeros((4, len(others)))
-        for place, theirs in enumerate(others):
+        for number, theirs in enumerate(others):
             _, at, there = np.intersect1d(
                 mine.movie_ids, theirs.movie_ids, assume_unique=True, return_indices=True
             )
             a, b = own[at].astype(np.float64), self.deviations_of(theirs)[there].astype(np.float64)
-            found[:, place] = len(at), a @ b, a @ a, b @ b
+            found[:, number] = len(at), a @ b, a @ a, b @ b
         return PairSums(*found)
 
 
 def current_measure() -> SimilarityMeasure | None:
-    """None while there is no release, or only one of the time before matches."""
+    """None without a release, or with one that was trained before there were matches."""
     release = loaded_release()
     if release.deviations is None:
         return None
     return SimilarityMeasure(release, release.deviations, current_rule())
 
 
-COLUMNS = "user_id, other_id, similarity, shared, product_sum, own_square_sum, other_square_sum"
-TYPES = ("bigint", "bigint", "float8", "integer", "float8", "float8", "float8")
+# --- storage
 
-#: In an order that all keep to, or two writers would wait for each other. Who left is left out.
-#: `matched_since` stays with a pair that goes on matching.
+#: By column the type in Postgres, and in COPY's binary format, which is big-endian.
+TYPES = {
+    "user_id": ("bigint", ">i8"),
+    "other_id": ("bigint", ">i8"),
+    "similarity": ("float8", ">f8"),
+    "shared": ("integer", ">i4"),
+    "product_sum": ("float8", ">f8"),
+    "own_square_sum": ("float8", ">f8"),
+    "other_square_sum": ("float8", ">f8"),
+}
+COLUMNS = ", ".join(TYPES)
+#: A row in that format: the number of fields, then length and value of each.
+ROW = np.dtype(
+    [
+        ("n_fields", ">i2"),
+        *((field, t) for name, (_, code) in TYPES.items()
+          for field, t in ((f"{name}_length", ">i4"), (name, code))),
+    ]
+)  # fmt: skip
+HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+TRAILER = b"\xff\xff"
+STAGE = "neighbours_found"
+
+#: All writers keep to this order, or two would wait for each other. Closed accounts are left out.
+#: A pair that still matches keeps its `matched_since`.
 UPSERT = f"""
 INSERT INTO recommendations_neighbour AS standing ({COLUMNS}, matched_since)
 SELECT {COLUMNS},
        CASE WHEN similarity >= %(threshold)s THEN %(now)s::timestamptz END
 FROM %(source)s AS found ({COLUMNS})
-WHERE user_id <> ALL(%(besides)s) AND other_id <> ALL(%(besides)s)
+WHERE user_id <> ALL(%(kept)s) AND other_id <> ALL(%(kept)s)
 AND EXISTS (SELECT FROM users_user WHERE users_user.id = user_id AND is_active)
 AND EXISTS (SELECT FROM users_user WHERE users_user.id = other_id AND is_active)
 ORDER BY user_id, other_id
@@ -112,42 +134,17 @@ WHERE (standing.similarity, standing.shared, standing.matched_since IS NULL)
 RETURNING user_id, other_id, matched_since
 """  # noqa: S608
 
-#: A row in COPY's binary format: a count of fields, then length and value of each, big-endian.
-ROW = np.dtype(
-    [
-        ("fields", ">i2"),
-        ("user_length", ">i4"),
-        ("user", ">i8"),
-        ("other_length", ">i4"),
-        ("other", ">i8"),
-        ("similarity_length", ">i4"),
-        ("similarity", ">f8"),
-        ("shared_length", ">i4"),
-        ("shared", ">i4"),
-        ("products_length", ">i4"),
-        ("products", ">f8"),
-        ("own_squares_length", ">i4"),
-        ("own_squares", ">f8"),
-        ("other_squares_length", ">i4"),
-        ("other_squares", ">f8"),
-    ]
-)
-HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-TRAILER = b"\xff\xff"
-FOUND = "neighbours_found"
-
-
 DELETE = f"""
 DELETE FROM recommendations_neighbour AS standing
 WHERE user_id BETWEEN %s AND %s AND user_id <> ALL(%s) AND other_id <> ALL(%s)
-AND NOT EXISTS (SELECT FROM {FOUND} AS found WHERE found.user_id = standing.user_id
+AND NOT EXISTS (SELECT FROM {STAGE} AS found WHERE found.user_id = standing.user_id
     AND found.other_id = standing.other_id)
 """  # noqa: S608
 
 
 @dataclass(frozen=True, eq=False)
 class NeighbourRows:
-    """Neighbours by the viewers' ids; (n,) each."""
+    """Rows of neighbours, (n,) each."""
 
     users: NDArray[np.int64]
     others: NDArray[np.int64]
@@ -155,7 +152,7 @@ class NeighbourRows:
     sums: PairSums
 
     def both_ways(self) -> NeighbourRows:
-        """Each pair as one has it, and as the other."""
+        """Each pair twice, with each viewer as the first one."""
         shared, products, own, other = self.sums
         return NeighbourRows(
             np.concatenate([self.users, self.others]),
@@ -169,20 +166,17 @@ class NeighbourRows:
             ),
         )
 
-    def at(self, places: NDArray[np.integer] | NDArray[np.bool_] | slice) -> Self:
-        sums = PairSums(*(each[places] for each in self.sums))
-        return type(self)(self.users[places], self.others[places], self.similarity[places], sums)
+    def at(self, indices: NDArray[np.integer] | NDArray[np.bool_] | slice) -> Self:
+        sums = PairSums(*(each[indices] for each in self.sums))
+        return type(self)(self.users[indices], self.others[indices], self.similarity[indices], sums)
 
 
 def upsert(cursor: CursorWrapper, rows: NeighbourRows, *, now: datetime) -> list[tuple[int, int]]:
-    """Bring these rows up to date; returns the pairs that match from now on."""
-    columns = [rows.users, rows.others, np.round(rows.similarity, DECIMALS), *rows.sums]
-    source = ", ".join(f"%(column_{n})s::{of}[]" for n, of in enumerate(TYPES))
-    values = {f"column_{n}": column.tolist() for n, column in enumerate(columns)}
-    values["column_3"] = rows.sums.shared.astype(np.int64).tolist()
-    cursor.execute(
-        UPSERT.replace("%(source)s", f"unnest({source})"), {**values, **_parameters(now, [])}
-    )
+    """Insert or update the rows; returns the pairs that match from now on."""
+    source = ", ".join(f"%({name})s::{of}[]" for name, (of, _) in TYPES.items())
+    values = {name: column.tolist() for name, column in _columns(rows).items()}
+    query = UPSERT.replace("%(source)s", f"unnest({source})")
+    cursor.execute(query, {**values, **_parameters(now, [])})
     return [(user, other) for user, other, since in cursor.fetchall() if since == now]
 
 
@@ -192,34 +186,35 @@ def replace_all(
     *,
     first: int,
     last: int,
-    besides: list[int],
+    kept: list[int],
     now: datetime,
 ) -> None:
-    """Make these the rows of the viewers from id `first` to `last`.
+    """Replace the rows of the viewers with ids from `first` to `last`.
 
     Args:
-        besides: Viewers whose pairs stay as they are.
+        kept: Viewers whose pairs stay as they are.
     """
-    columns = ", ".join(f"{name} {of}" for name, of in zip(COLUMNS.split(", "), TYPES, strict=True))
-    cursor.execute(f"CREATE TEMPORARY TABLE {FOUND} ({columns}) ON COMMIT DROP")
-    with cursor.copy(f"COPY {FOUND} FROM STDIN (FORMAT BINARY)") as copy:
-        copy.write(HEADER + _packed(rows).tobytes() + TRAILER)
-    cursor.execute(f"ANALYZE {FOUND}")
-    cursor.execute(DELETE, [first, last, besides, besides])
-    cursor.execute(UPSERT.replace("%(source)s", FOUND), _parameters(now, besides))
-    cursor.execute(f"DROP TABLE {FOUND}")
-
-
-def _parameters(now: datetime, besides: list[int]) -> dict[str, Any]:
-    return {"threshold": settings.MATCH_THRESHOLD, "now": now, "besides": besides}
-
-
-def _packed(rows: NeighbourRows) -> NDArray[np.void]:
+    columns = ", ".join(f"{name} {of}" for name, (of, _) in TYPES.items())
+    cursor.execute(f"CREATE TEMPORARY TABLE {STAGE} ({columns}) ON COMMIT DROP")
     packed = np.empty(len(rows.users), dtype=ROW)
-    packed["fields"] = len(TYPES)
-    values = [rows.users, rows.others, np.round(rows.similarity, DECIMALS), *rows.sums]
-    names = [name for name in ROW.names or () if not name.endswith(("fields", "_length"))]
-    for name, column in zip(names, values, strict=True):
+    packed["n_fields"] = len(TYPES)
+    for name, column in _columns(rows).items():
         packed[f"{name}_length"] = ROW[name].itemsize
         packed[name] = column
-    return packed
+    with cursor.copy(f"COPY {STAGE} FROM STDIN (FORMAT BINARY)") as copy:
+        copy.write(HEADER + packed.tobytes() + TRAILER)
+    cursor.execute(f"ANALYZE {STAGE}")
+    cursor.execute(DELETE, [first, last, kept, kept])
+    cursor.execute(UPSERT.replace("%(source)s", STAGE), _parameters(now, kept))
+    cursor.execute(f"DROP TABLE {STAGE}")
+
+
+def _columns(rows: NeighbourRows) -> dict[str, NDArray[np.number]]:
+    shared, *sums = rows.sums
+    similarity = np.round(rows.similarity, DECIMALS)
+    columns = [rows.users, rows.others, similarity, shared.astype(np.int64), *sums]
+    return dict(zip(TYPES, columns, strict=True))
+
+
+def _parameters(now: datetime, kept: list[int]) -> dict[str, Any]:
+    return {"threshold": settings.MATCH_THRESHOLD, "now": now, "kept": kept}

@@ -1,4 +1,4 @@
-"""Whom a viewer may be told of."""
+"""Matches as a viewer may see them. Both viewers must be active, and the other one visible."""
 
 from __future__ import annotations
 
@@ -11,25 +11,30 @@ from typing import Any, NamedTuple
 import numpy as np
 from django.conf import settings
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from recommendations.engine.viewer_similarity import PairSums
 from recommendations.interaction_weights import Evidence, latest_verdicts, weight_table
 from recommendations.matches.neighbours import current_measure
 from recommendations.models import Neighbour
 
-#: So many who have spoken of a film last are looked at, and so many in all.
-FRESH, LOOKED_AT = 50, 20
+#: The most viewers that are considered: with the latest interactions of a movie, and in all.
+LATEST, MOST_CONSIDERED = 50, 20
+#: The most matches, and the most other neighbours, that are looked up for the movies of a list.
+MOST_NEIGHBOURS = 20
+#: The most matches that are named for a movie.
+NAMED = 3
+CONDITION = "if you like it"
 
-#: Each request asks it that says something new: the ORM took three times as long. The time of a
-#: word is looked at last, or Postgres might read all that was said of any film since the training.
+#: Plain SQL, as the ORM took three times as long for each interaction. The time is compared last,
+#: or Postgres might read all interactions of all movies since the training.
 UNMATCHED = """
 SELECT asked.id, name FROM (
     SELECT unnest(%(likely)s::bigint[]) AS id
     UNION
     SELECT user_id FROM (
         SELECT user_id, updated_at FROM recommendations_interaction
-        WHERE movie_id = %(movie)s ORDER BY updated_at DESC LIMIT %(fresh)s
+        WHERE movie_id = %(movie)s ORDER BY updated_at DESC LIMIT %(latest)s
     ) AS latest WHERE updated_at > %(since)s
 ) AS asked
 JOIN users_user ON users_user.id = asked.id AND is_active
@@ -40,60 +45,7 @@ WHERE asked.id <> %(user)s AND NOT EXISTS (
 )
 """
 
-#: Those only whom a viewer may be told of, whatever is known of them.
-VISIBLE_OTHER = Q(other__is_active=True, other__preferences__match_visible=True)
-
-
-@dataclass(frozen=True)
-class Match:
-    """Another viewer of similar taste, as a viewer is told."""
-
-    id: int
-    name: str
-    similarity: float
-
-
-def matches_of(user_id: int, limit: int) -> QuerySet[Neighbour]:
-    """The viewer's matches who agreed to be seen, the most alike first."""
-    matched = Neighbour.objects.filter(
-        VISIBLE_OTHER,
-        user_id=user_id,
-        matched_since__isnull=False,
-        similarity__gte=settings.MATCH_THRESHOLD,
-    )
-    return matched.select_related("other").order_by("-similarity", "other_id")[:limit]
-
-
-def unmatched(
-    user_id: int, *, likely: Sequence[int], movie_id: int, since: datetime
-) -> dict[int, str]:
-    """Ids and names of those who may be told of and do not match the viewer yet.
-
-    Args:
-        likely: Whom the release has near, the most alike first.
-        since: Who has said something of the film after that may be near too, and goes last.
-    """
-    asked: dict[str, Any] = {
-        "user": user_id,
-        "likely": list(likely),
-        "movie": movie_id,
-        "since": since,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(UNMATCHED, {**asked, "fresh": FRESH})
-        names = dict(cursor.fetchall())
-    order = {pk: place for place, pk in enumerate(likely)}
-    nearest = sorted(names, key=lambda pk: (order.get(pk, len(order)), pk))
-    return {pk: names[pk] for pk in nearest[:LOOKED_AT]}
-
-
-#: So many matches, and so many neighbours who may become some, are asked what they said.
-ASKED = 20
-#: So many are told of for a film.
-NAMED = 3
-CONDITION = "if you like it"
-
-#: Written out, as the ORM took longer to write it than Postgres to answer.
+#: Plain SQL, as the ORM took longer to write it than Postgres to answer.
 VISIBLE = """
 SELECT other_id, name, similarity, shared, product_sum, own_square_sum, other_square_sum,
        matched_since IS NOT NULL
@@ -104,19 +56,64 @@ WHERE recommendations_neighbour.user_id = %(user)s
 """
 NEIGHBOURS = f"""
 ({VISIBLE} AND matched_since IS NOT NULL AND similarity >= %(threshold)s
- ORDER BY similarity DESC, other_id LIMIT %(asked)s)
+ ORDER BY similarity DESC, other_id LIMIT %(limit)s)
 UNION ALL
-({VISIBLE} AND matched_since IS NULL ORDER BY similarity DESC, other_id LIMIT %(asked)s)
+({VISIBLE} AND matched_since IS NULL ORDER BY similarity DESC, other_id LIMIT %(limit)s)
 """
-SAID = """
+EVIDENCE = """
 SELECT user_id, movie_id, kind, half_stars, (extract(epoch FROM updated_at) * 1000000)::bigint
 FROM recommendations_evidence WHERE user_id = ANY(%s) AND movie_id = ANY(%s)
 """
 
 
 @dataclass(frozen=True)
+class Match:
+    """Another viewer of similar taste."""
+
+    id: int
+    name: str
+    similarity: float
+
+
+def matches_of(user_id: int, limit: int) -> QuerySet[Neighbour]:
+    """The viewer's visible matches, the most similar first."""
+    matched = Neighbour.objects.filter(
+        other__is_active=True,
+        other__preferences__match_visible=True,
+        user_id=user_id,
+        matched_since__isnull=False,
+        similarity__gte=settings.MATCH_THRESHOLD,
+    )
+    return matched.select_related("other").order_by("-similarity", "other_id")[:limit]
+
+
+def unmatched(
+    user_id: int, *, likely: Sequence[int], movie_id: int, since: datetime
+) -> dict[int, str]:
+    """Ids and names of visible viewers who do not match the viewer yet.
+
+    Args:
+        likely: Viewers near by the release, the most similar first.
+        since: Viewers with an interaction of the movie since then may be near too, and come last.
+    """
+    parameters: dict[str, Any] = {
+        "user": user_id,
+        "likely": list(likely),
+        "movie": movie_id,
+        "since": since,
+        "latest": LATEST,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(UNMATCHED, parameters)
+        names = dict(cursor.fetchall())
+    order = {pk: index for index, pk in enumerate(likely)}
+    nearest = sorted(names, key=lambda pk: (order.get(pk, len(order)), pk))
+    return {pk: names[pk] for pk in nearest[:MOST_CONSIDERED]}
+
+
+@dataclass(frozen=True)
 class PotentialMatch:
-    """Who would match the viewer; `confidence` is the similarity that it would come to."""
+    """A viewer who would become a match; `confidence` is the similarity they would have."""
 
     user_id: int
     condition: str
@@ -125,7 +122,7 @@ class PotentialMatch:
 
 @dataclass(frozen=True)
 class MovieMatches:
-    """By film. It is made for each request: whoever does not agree any more is gone at once."""
+    """Matches by movie. Each request makes them: they must not show a viewer who is now hidden."""
 
     matched: Mapping[int, Sequence[Match]] = field(default_factory=dict)
     potential: Mapping[int, Sequence[PotentialMatch]] = field(default_factory=dict)
@@ -138,7 +135,7 @@ class MovieMatches:
 
 
 def matches_for_movies(user_id: int, movie_ids: Sequence[int]) -> MovieMatches:
-    """What there is to tell the viewer of these films, none of which the viewer has judged."""
+    """The matches who like these movies, and viewers who would match; the viewer has rated none."""
     neighbours = _neighbours(user_id) if movie_ids else []
     if not neighbours:
         return MovieMatches()
@@ -159,13 +156,17 @@ class _Neighbour(NamedTuple):
     is_match: bool
 
 
-#: By viewer and film the weight of what counts.
+#: By viewer and movie the weight of the latest verdict.
 Weights = Mapping[tuple[int, int], float]
 
 
 def _neighbours(user_id: int) -> list[_Neighbour]:
-    """Those only who agreed to be seen: the nearest matches, and the nearest others."""
-    parameters = {"user": user_id, "threshold": settings.MATCH_THRESHOLD, "asked": ASKED}
+    """The nearest visible matches, and the nearest other neighbours."""
+    parameters = {
+        "user": user_id,
+        "threshold": settings.MATCH_THRESHOLD,
+        "limit": MOST_NEIGHBOURS,
+    }
     with connection.cursor() as cursor:
         cursor.execute(NEIGHBOURS, parameters)
         return [_Neighbour._make(row) for row in cursor.fetchall()]
@@ -173,7 +174,7 @@ def _neighbours(user_id: int) -> list[_Neighbour]:
 
 def _weights(user_ids: Sequence[int], movie_ids: Sequence[int]) -> Weights:
     with connection.cursor() as cursor:
-        cursor.execute(SAID, [list(user_ids), list(movie_ids)])
+        cursor.execute(EVIDENCE, [list(user_ids), list(movie_ids)])
         rows = np.array(cursor.fetchall(), dtype=np.int64).reshape(-1, 5)
     users, movies, kinds, half_stars, microseconds = rows.T
     pairs = users * (movies.max(initial=0) + 1) + movies
@@ -184,40 +185,38 @@ def _weights(user_ids: Sequence[int], movie_ids: Sequence[int]) -> Weights:
 
 
 def _matched(matches: Sequence[_Neighbour], weights: Weights) -> dict[int, list[Match]]:
-    """Who says more than to have seen it; the nearest first."""
+    """The matches whose verdict says more than that they have seen the movie, the nearest first."""
     seen = weight_table()[Evidence.SEEN, 0]
     found: dict[int, list[Match]] = defaultdict(list)
-    places = {each.id: place for place, each in enumerate(matches)}
-    liked = ((places[pk], film) for (pk, film), w in weights.items() if w > seen and pk in places)
-    for place, movie_id in sorted(liked):
+    order = {each.id: index for index, each in enumerate(matches)}
+    liked = ((order[pk], movie) for (pk, movie), w in weights.items() if w > seen and pk in order)
+    for index, movie_id in sorted(liked):
         if len(found[movie_id]) < NAMED:
-            one = matches[place]
-            found[movie_id].append(Match(one.id, one.name, one.similarity))
+            match = matches[index]
+            found[movie_id].append(Match(match.id, match.name, match.similarity))
     return found
 
 
 def _potential(others: Sequence[_Neighbour], weights: Weights) -> dict[int, list[PotentialMatch]]:
-    """Whose similarity would reach the threshold with one more like of the viewer."""
-    places = {each.id: place for place, each in enumerate(others)}
-    asked = [(places[pk], film, w) for (pk, film), w in weights.items() if pk in places]
+    """The viewers whose similarity would reach the threshold if the viewer liked the movie."""
+    by_id = {each.id: each for each in others}
+    pairs = [(by_id[pk], movie, w) for (pk, movie), w in weights.items() if pk in by_id]
     measure = current_measure()
-    if not asked or measure is None:
+    if not pairs or measure is None:
         return {}
-    near = [others[place] for place, *_ in asked]
-    centres = measure.centres_of(np.array([film for _, film, _ in asked], dtype=np.int64))
+    centres = measure.centres_of(np.array([movie for _, movie, _ in pairs], dtype=np.int64))
     sums = PairSums(
-        np.array([each.shared for each in near]),
-        np.array([each.products for each in near]),
-        np.array([each.own_squares for each in near]),
-        np.array([each.other_squares for each in near]),
+        np.array([each.shared for each, *_ in pairs]),
+        np.array([each.products for each, *_ in pairs]),
+        np.array([each.own_squares for each, *_ in pairs]),
+        np.array([each.other_squares for each, *_ in pairs]),
     )
-    theirs = np.array([weight for *_, weight in asked]) - centres
+    theirs = np.array([weight for *_, weight in pairs]) - centres
     like = weight_table()[Evidence.LIKE, 0] - centres
-    would_be = measure.rule.similarity(sums.with_one_more(like, theirs))
+    similarity = measure.rule.similarity(sums.with_one_more(like, theirs))
     found: dict[int, list[PotentialMatch]] = defaultdict(list)
-    for at in np.argsort(-would_be, kind="stable").tolist():
-        place, movie_id, _ = asked[at]
-        if would_be[at] >= measure.rule.threshold and len(found[movie_id]) < NAMED:
-            one = PotentialMatch(others[place].id, CONDITION, float(would_be[at]))
-            found[movie_id].append(one)
+    for index in np.argsort(-similarity, kind="stable").tolist():
+        other, movie_id, _ = pairs[index]
+        if similarity[index] >= measure.rule.threshold and len(found[movie_id]) < NAMED:
+            found[movie_id].append(PotentialMatch(other.id, CONDITION, float(similarity[index])))
     return found

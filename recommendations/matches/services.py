@@ -1,8 +1,7 @@
-"""What changes at once for the one viewer who has acted; all others follow at night."""
+"""Writes neighbours: at once for the viewer who has acted, at night for all viewers."""
 
 from __future__ import annotations
 
-import logging
 from datetime import UTC, datetime
 
 import numpy as np
@@ -11,7 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 from numpy.typing import NDArray
 
-from cinema.locks import retry_on_deadlock
+from cinema.locks import retry_if_deleted, retry_on_deadlock
 from recommendations.dataset import History, load_dataset, load_histories, load_history
 from recommendations.engine.matrices import IdMap
 from recommendations.engine.viewer_pairs import SUMS, Pairs, matching_pairs
@@ -29,19 +28,22 @@ from recommendations.matches.selectors import Match, unmatched
 from recommendations.models import Neighbour
 from users.models import Preferences, User
 
-#: What the release says of a pair may be so far off: what was said since is not in it.
+#: A similarity by the release may be so far off, as it ignores what was done since.
 MARGIN = 0.02
-#: Of those whom the release has near so many are asked after.
+#: The most viewers near by the release that are looked at.
 MOST_LIKELY = 200
-#: At once so many are told of. The others are found in the background.
+#: The most new matches that a request finds. The others are found in the background.
 MOST_NEW = 10
+#: The viewers whose rows are written in one transaction.
+PORTION = 2000
+LAST_ID = 2**63 - 1
 
 
 def find_new_matches(*, user_id: int, movie_id: int) -> list[Match]:
-    """Who has come to match the viewer by what was just said of this film, and may be told of.
+    """The visible viewers who match the viewer since their last action on this movie.
 
-    By what all of them have said up to now. Both have the match from then on, so it is told once,
-    however many requests ask at a time. Empty while there is no release.
+    Both have the match from then on, so only one of several requests at once returns it. Empty
+    without a release.
     """
     measure = current_measure()
     mine = load_history(user_id) if measure else None
@@ -64,10 +66,7 @@ def find_new_matches(*, user_id: int, movie_id: int) -> list[Match]:
 
 
 def renew_matches(*, user_id: int) -> None:
-    """Bring all of a viewer's neighbours up to date, on both sides, by what was said up to now.
-
-    To do it again changes nothing. Nothing happens while there is no release.
-    """
+    """Bring a viewer's neighbours up to date, on both sides. It does nothing without a release."""
     measure = current_measure()
     if measure is None or not User.objects.filter(pk=user_id, is_active=True).exists():
         return
@@ -75,7 +74,7 @@ def renew_matches(*, user_id: int) -> None:
     ids, similarity = measure.roughly(mine)
     near = ids != user_id
     likely = _nearest(ids[near], similarity[near], measure.rule.floor)[:MOST_NEIGHBOURS]
-    others = np.unique(np.array([*likely, *_standing(user_id)], dtype=np.int64))
+    others = np.unique(np.array([*likely, *_stored(user_id)], dtype=np.int64))
     rows = _rows(user_id, others, mine, load_histories(others.tolist()), measure)
     enough = rows.sums.shared >= measure.rule.least_shared
     _write(rows.at(enough & (rows.similarity >= measure.rule.floor)), of=user_id)
@@ -88,8 +87,8 @@ def _nearest(ids: NDArray[np.int64], similarity: NDArray[np.float64], least: flo
     return found
 
 
-def _standing(user_id: int) -> list[int]:
-    """Those who are the viewer's neighbours so far, or have the viewer as one."""
+def _stored(user_id: int) -> list[int]:
+    """The viewers who are stored as neighbours of the viewer, or have the viewer as one."""
     pairs = Neighbour.objects.filter(Q(user_id=user_id) | Q(other_id=user_id))
     return [
         other if user == user_id else user for user, other in pairs.values_list("user", "other")
@@ -111,21 +110,18 @@ def _rows(
 def _write(rows: NeighbourRows, *, of: int | None = None) -> list[tuple[int, int]]:
     """Write the pairs on both sides; returns the new matches.
 
-    Somebody may close the account before the commit: the pairs are then left to the background,
-    and that viewer's are gone with the account.
-
     Args:
         of: The viewer of whom these are all the pairs.
     """
     try:
-        return _write_at_once(rows, of)
-    except IntegrityError:
+        return _write_in_transaction(rows, of)
+    except IntegrityError:  # an account was erased before the commit; the night writes the others
         return []
 
 
 @retry_on_deadlock
 @transaction.atomic
-def _write_at_once(rows: NeighbourRows, of: int | None) -> list[tuple[int, int]]:
+def _write_in_transaction(rows: NeighbourRows, of: int | None) -> list[tuple[int, int]]:
     if of is not None:
         kept = rows.others.tolist()
         gone = Q(user_id=of) & ~Q(other_id__in=kept) | Q(other_id=of) & ~Q(user_id__in=kept)
@@ -136,19 +132,13 @@ def _write_at_once(rows: NeighbourRows, of: int | None) -> list[tuple[int, int]]
         return upsert(cursor, rows.both_ways(), now=timezone.now())
 
 
-log = logging.getLogger(__name__)
-
-#: Viewers whose rows are written in one transaction: each sees all of one night or of the other.
-PORTION = 2000
-#: Of a portion with viewers who leave meanwhile.
-ATTEMPTS = 3
-LAST_ID = 2**63 - 1
+# --- at night
 
 
 def match_all() -> int:
-    """Find everybody's neighbours anew; returns how many rows there are.
+    """Find the neighbours of all viewers; returns the number of rows.
 
-    Who has acted since the data were read keeps the rows that stand: `services.renew_matches` has
+    A viewer who has acted since the data were read keeps the stored rows: `renew_matches` has
     brought them up to date, or will.
     """
     versions = _taste_versions()
@@ -167,38 +157,28 @@ def match_all() -> int:
 
 
 def _write_portion(pairs: Pairs, users: IdMap, start: int, versions: dict[int, int]) -> None:
-    """The rows of so many viewers from the `start`-th on; of ids between theirs, none stay."""
+    """Replace the rows of PORTION viewers from index `start` on, and of ids between theirs."""
     stop = start + PORTION
     first = int(users.ids[start]) if start else 0
     last = int(users.ids[stop]) - 1 if stop < len(users) else LAST_ID
-    here = slice(*np.searchsorted(pairs["user"], [start, stop]))
-    rows = _rows_of_pairs(pairs[here], users.ids)
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            _replace(rows, first, last, versions)
-        except IntegrityError:  # an account was closed before the commit
-            if attempt == ATTEMPTS:
-                raise
-        else:
-            return
+    portion = pairs[slice(*np.searchsorted(pairs["user"], [start, stop]))]
+    rows = NeighbourRows(
+        users.ids[portion["user"]],
+        users.ids[portion["other"]],
+        portion["similarity"].astype(np.float64),
+        PairSums(*(portion[name] for name in SUMS)),
+    )
+    _replace(rows, first, last, versions)
 
 
+@retry_if_deleted
 @retry_on_deadlock
 @transaction.atomic
 def _replace(rows: NeighbourRows, first: int, last: int, versions: dict[int, int]) -> None:
     acted = [pk for pk, version in _taste_versions().items() if versions.get(pk) != version]
     with connection.cursor() as cursor:
-        replace_all(cursor, rows, first=first, last=last, besides=acted, now=timezone.now())
+        replace_all(cursor, rows, first=first, last=last, kept=acted, now=timezone.now())
 
 
 def _taste_versions() -> dict[int, int]:
     return dict(User.objects.filter(is_active=True).values_list("pk", "taste_version"))
-
-
-def _rows_of_pairs(pairs: Pairs, ids: NDArray[np.int64]) -> NeighbourRows:
-    return NeighbourRows(
-        ids[pairs["user"]],
-        ids[pairs["other"]],
-        pairs["similarity"].astype(np.float64),
-        PairSums(*(pairs[name] for name in SUMS)),
-    )

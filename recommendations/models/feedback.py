@@ -104,7 +104,7 @@ class PendingImport(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     #: A hash of the TMDb id, or else of title and year: the same film in two files.
     film = models.BigIntegerField()
-    #: Hashes of all that the titles are compared by: `matching.key_hashes`.
+    #: Hashes of the keys by which titles are compared: `matching.hashed_title_keys`.
     title_keys = ArrayField(models.BigIntegerField(), default=list)
 
     class Meta:

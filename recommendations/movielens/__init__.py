@@ -1,1 +1,1 @@
-"""Published MovieLens folders, read into the catalogue and the viewers' ratings."""
+"""Published MovieLens folders, for development and evaluation: nothing that serves imports them."""

@@ -8,7 +8,7 @@ from cinema.auth import staff
 from cinema.errors import problems
 from cinema.schemas import Paginated
 from recommendations.models import Promotion
-from recommendations.promotions import selectors, services
+from recommendations.promotions import services
 from recommendations.promotions.schemas import (
     AlreadyPinnedProblem,
     PromotionFilters,
@@ -26,7 +26,7 @@ router = Router(tags=["Promotions"])
 @paginate(Paginated)
 def list_promotions(request: HttpRequest, filters: Query[PromotionFilters]) -> QuerySet[Promotion]:
     """What staff have pinned or moved up in viewers' lists, the latest end first."""
-    return selectors.list_promotions(filters.state)
+    return services.list_promotions(filters.state)
 
 
 @router.post(
@@ -38,7 +38,7 @@ def create_promotion(
     request: HttpRequest, payload: PromotionIn, response: HttpResponse
 ) -> Status[Promotion]:
     """Pin a film to a place of viewers' lists for a time, or move it up by a strength."""
-    promotion = services.create_promotion(fields=payload.model_dump(exclude_unset=True))
+    promotion = services.create_promotion(payload)
     response["Location"] = f"/api/v1/promotions/{promotion.pk}"
     return Status(201, promotion)
 
@@ -50,7 +50,7 @@ def create_promotion(
 )
 def get_promotion(request: HttpRequest, promotion_id: int) -> Promotion:
     """One promotion."""
-    return selectors.get_promotion(promotion_id)
+    return services.get_promotion(promotion_id)
 
 
 @router.patch(
@@ -60,8 +60,7 @@ def get_promotion(request: HttpRequest, promotion_id: int) -> Promotion:
 )
 def update_promotion(request: HttpRequest, promotion_id: int, payload: PromotionPatch) -> Promotion:
     """Change a promotion. With `ends_at` at this moment it ends, and is kept."""
-    fields = payload.model_dump(exclude_unset=True)
-    return services.update_promotion(promotion_id=promotion_id, fields=fields)
+    return services.update_promotion(promotion_id, payload)
 
 
 @router.delete(
@@ -71,5 +70,5 @@ def update_promotion(request: HttpRequest, promotion_id: int, payload: Promotion
 )
 def delete_promotion(request: HttpRequest, promotion_id: int) -> Status[None]:
     """Delete a promotion. Lists are without it at once."""
-    services.delete_promotion(promotion_id=promotion_id)
+    services.delete_promotion(promotion_id)
     return Status(204, None)

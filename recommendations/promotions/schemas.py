@@ -1,17 +1,17 @@
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal, Self
 
 from django.utils import timezone
 from ninja import Field, Schema
-from pydantic import ConfigDict, StringConstraints, model_validator
+from pydantic import StringConstraints, model_validator
 
 from cinema.errors import Problem
 from cinema.schemas import Line, Moment, RowId
 from movies.types import UNSET, LocalTime
 from recommendations.lists.scores import Scope
 from recommendations.models import Promotion
+from recommendations.schedule import ScheduledIn
 
 PromotionState = Literal["current", "upcoming", "ended"]
 Kind = Literal["pin", "boost"]
@@ -41,10 +41,8 @@ Note = Annotated[
 ]
 
 
-class PromotionPatch(Schema):
+class PromotionPatch(ScheduledIn):
     """What staff may change. What is left out stays; for another film or kind make another one."""
-
-    model_config = ConfigDict(extra="forbid")
 
     place: PinPlace = UNSET
     strength: Strength = UNSET
@@ -54,12 +52,6 @@ class PromotionPatch(Schema):
         UNSET, description="Default: now.", examples=["2026-12-03T00:00:00+01:00"]
     )
     ends_at: Moment = Field(UNSET, examples=["2026-12-10T00:00:00+01:00"])
-
-    @model_validator(mode="after")
-    def _times_in_order(self) -> Self:
-        if self.starts_at and self.ends_at:
-            check_promotion_times(self.starts_at, self.ends_at)
-        return self
 
 
 class PromotionIn(PromotionPatch):
@@ -73,12 +65,6 @@ class PromotionIn(PromotionPatch):
         if getattr(self, needed) is None or getattr(self, other) is not None:
             raise ValueError(f"a {self.kind} has a {needed} and no {other}")
         return self
-
-
-def check_promotion_times(starts_at: datetime, ends_at: datetime) -> None:
-    """Raises ValueError if it ends before it starts."""
-    if ends_at <= starts_at:
-        raise ValueError("ends_at does not lie after starts_at")
 
 
 class PromotionOut(Schema):

@@ -1,6 +1,6 @@
-"""A viewer's own figures, as they are shown.
+"""A viewer's ratings, statistics, and the preferences that their history suggests.
 
-What is counted are rows that the viewer has made, also of films withdrawn since.
+Statistics count all of the viewer's rows, also of movies that were withdrawn since.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from recommendations.ratings.summary import MonthCount, ViewerFigures, WatchedCo
 from users.models import User
 from users.preferences import stated_preferences
 
+Row = dict[str, Any]
+Key = TypeVar("Key", int, str)
+
 ORDERS = {
     "-rated_at": ("-updated_at", "-id"),
     "-stars": ("-half_stars", "-updated_at", "-id"),
@@ -34,7 +37,7 @@ def ratings_of(user: User) -> QuerySet[Interaction]:
 
 
 def list_ratings(user: User, filters: RatingFilters) -> QuerySet[Interaction]:
-    """With their films. Those of withdrawn ones wait for the film to come back."""
+    """Ratings of published movies, with the movies."""
     ratings = ratings_of(user).filter(movie__withdrawn_at=None)
     if filters.stars_from is not None:
         ratings = ratings.filter(half_stars__gte=round(filters.stars_from * 2))
@@ -44,9 +47,6 @@ def list_ratings(user: User, filters: RatingFilters) -> QuerySet[Interaction]:
         ratings = ratings.filter(movie__genres__slug=filters.genre)
     rows = ratings.select_related("movie").prefetch_related("movie__genres")
     return rows.order_by(*ORDERS[filters.sort])
-
-
-Row = dict[str, Any]
 
 
 def statistics_of(user: User, *, months: int) -> Row:
@@ -95,7 +95,7 @@ def _mean_of(stars: Mapping[int, int]) -> float | None:
 
 
 def _last_months(count: int) -> list[str]:
-    """As in "2026-11", this month's last."""
+    """Such as "2026-11"; this month is the last one."""
     today = timezone.localdate()
     number = today.year * 12 + today.month - 1
     return [f"{n // 12:04}-{n % 12 + 1:02}" for n in range(number - count + 1, number + 1)]
@@ -106,22 +106,21 @@ def _month(by_month: Mapping[str, MonthCount], month: str) -> Row:
     return {"month": month, "viewings": found.viewings, "check_ins": found.check_ins}
 
 
-SuggestionRow = dict[str, Any]
-Key = TypeVar("Key", int, str)
+# --- suggested preferences
 
 SUGGESTED_EACH = 5
-#: In the cache.
+#: A cache key, and how long the value is kept.
 USUAL, USUAL_KEPT_S = "usual-genres-and-languages", 3600
-#: Fewer films than that are chance.
+#: Fewer movies are chance.
 ENOUGH_FILMS = 3
-#: How much more of it the viewer watches than all viewers do.
+#: How many times as much as all viewers the viewer must watch.
 LEAST_LIFT = 1.25
-#: The viewer's share counts as if so many films had been watched as all viewers watch them.
+#: The viewer's share is smoothed by so many movies that are watched as all viewers watch them.
 USUAL_FILMS = 10
 
 
-def suggest_preferences(user: User) -> SuggestionRow:
-    """In the form of `PreferenceSuggestionsOut`; without what the viewer has stated already."""
+def suggest_preferences(user: User) -> Row:
+    """In the form of `PreferenceSuggestionsOut`, without preferences that are stated already."""
     figures, stated = figures_of(user), stated_preferences(user.pk)
     genres = Genre.objects.in_bulk(list(figures.genres))
     usual = _usual()
@@ -133,25 +132,22 @@ def suggest_preferences(user: User) -> SuggestionRow:
     return {
         "genres": [
             {"slug": genres[pk].slug, "name": genres[pk].name, **shown}
-            for pk, shown in _spoken_for(figures, figures.genres, by_genre, all_rated)
+            for pk, shown in _suggested(figures, figures.genres, by_genre, all_rated)
             if pk not in known
         ][:SUGGESTED_EACH],
         "languages": [
             {"language": code, **shown}
-            for code, shown in _spoken_for(figures, figures.languages, by_language, all_rated)
+            for code, shown in _suggested(figures, figures.languages, by_language, all_rated)
             if code not in spoken
         ][:SUGGESTED_EACH],
     }
 
 
 def _usual() -> Mapping[str, Mapping[str, int]]:
-    """How often viewers have rated films of each genre, by its id, and of each language.
-
-    As of the last hour: it goes through all films.
-    """
-    kept = shared().get(USUAL)
-    if isinstance(kept, dict):
-        return kept
+    """The number of ratings by genre id and by language, cached as it reads all movies."""
+    cached = shared().get(USUAL)
+    if isinstance(cached, dict):
+        return cached
     genres = Genre.objects.annotate(rated=Sum("movies__rating_count", default=0))
     rows = Movie.objects.order_by().values_list("original_language")
     languages: Counter[str] = Counter()
@@ -163,14 +159,14 @@ def _usual() -> Mapping[str, Mapping[str, int]]:
     return usual
 
 
-def _spoken_for(
+def _suggested(
     figures: ViewerFigures,
     found: Mapping[Key, WatchedCount],
     rated: Mapping[Key, int],
     all_rated: int,
-) -> Iterator[tuple[Key, SuggestionRow]]:
-    """What is watched more than is usual, and not thought less of; the most so first."""
-    mean = _mean(found)
+) -> Iterator[tuple[Key, Row]]:
+    """What the viewer watches more than is usual and rates no lower; the highest lift first."""
+    mean = sum(found.values(), WatchedCount()).mean_rating
     lifts = {
         key: _lift(films.films, figures.films_watched, rated[key] / all_rated)
         for key, films in found.items()
@@ -180,20 +176,8 @@ def _spoken_for(
         films = found[key]
         is_liked = films.mean_rating is None or mean is None or films.mean_rating >= mean
         if lift >= LEAST_LIFT and is_liked:
-            yield (
-                key,
-                {
-                    "films_watched": films.films,
-                    "mean_rating": films.mean_rating,
-                    "lift": round(lift, 2),
-                },
-            )
+            yield key, {**_shown(films), "lift": round(lift, 2)}
 
 
 def _lift(films: int, of: int, usual: float) -> float:
     return (films + USUAL_FILMS * usual) / (of + USUAL_FILMS) / usual
-
-
-def _mean(found: Mapping[Key, WatchedCount]) -> float | None:
-    """Of the ratings of all of these, as `Films.mean_rating` is."""
-    return sum(found.values(), WatchedCount()).mean_rating

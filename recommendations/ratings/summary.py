@@ -1,8 +1,8 @@
-"""A viewer's figures, from the summary that is made every six hours, or counted now.
+"""A viewer's figures: from a summary that is refreshed every six hours, or counted now.
 
-The summary is a materialized view, `user_interaction_summary`. A row counts only with the
-viewer's `taste_version` of today, which rises with whatever the viewer does: then counting anew
-would give the same. What the cinema changes in its films since shows with the next summary.
+The summary is the materialized view `user_interaction_summary`. A row is used only if it has the
+viewer's present `taste_version`, which each action of the viewer raises. Edits of movies show with
+the next refresh.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ COUNTED = "SELECT figures::text FROM recommendations_figures(%s) WHERE user_id =
 STORED_ROWS = """
 SELECT taste_version, time_zone, figures::text FROM user_interaction_summary WHERE user_id = %s
 """
-#: With the little that is usual a refresh writes what it groups to disk, several times over.
+#: With the default `work_mem` a refresh spills to disk several times.
 PREPARE = """
 SELECT set_config('cinema.time_zone', %s, true), set_config('work_mem', '64MB', true),
        set_config('statement_timeout', '0', true)
@@ -38,7 +38,7 @@ REFRESH = "REFRESH MATERIALIZED VIEW CONCURRENTLY user_interaction_summary"
 
 @dataclass(frozen=True)
 class WatchedCount:
-    """Different films that the viewer has watched, of a genre, a decade or a language."""
+    """Different movies of a genre, a decade or a language that the viewer has watched."""
 
     films: int = 0
     rated: int = 0
@@ -66,13 +66,13 @@ class MonthCount:
 
 @dataclass(frozen=True)
 class ViewerFigures:
-    """What a viewer has done, counted.
+    """Counts of a viewer's history.
 
     Attributes:
         stars: Ratings by half stars.
         months: By the cinema's clock, as in "2026-11".
         genres: By the genre's id.
-        decades: None: films without a release year.
+        decades: Movies without a release year have None.
         languages: By the tag without script and region.
     """
 
@@ -89,7 +89,6 @@ class ViewerFigures:
 
 
 def figures_of(user: User) -> ViewerFigures:
-    """As they stand now."""
     with connection.cursor() as cursor:
         cursor.execute(STORED, [user.pk, user.taste_version, settings.TIME_ZONE])
         row = cursor.fetchone()
@@ -100,14 +99,14 @@ def figures_of(user: User) -> ViewerFigures:
 
 
 def refresh_summary() -> None:
-    """Make the summary anew; whoever reads meanwhile finds the old one."""
+    """Refresh the summary; readers see the old one meanwhile."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(PREPARE, [settings.TIME_ZONE])
         cursor.execute(REFRESH)
 
 
 def stored_rows(user_id: int) -> Sequence[Mapping[str, Any]]:
-    """What the summary has of the viewer, of whatever hour: one row, or none."""
+    """The viewer's row of the summary, however old: one or none."""
     with connection.cursor() as cursor:
         cursor.execute(STORED_ROWS, [user_id])
         return [
@@ -117,7 +116,7 @@ def stored_rows(user_id: int) -> Sequence[Mapping[str, Any]]:
 
 
 def refresh_soon() -> None:
-    """Have the worker make it anew. Without a broker it is done within six hours."""
+    """Have the worker refresh the summary; without a broker it happens within six hours."""
     send_task("recommendations.refresh_summary")
 
 

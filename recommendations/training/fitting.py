@@ -1,4 +1,4 @@
-"""From a data set to models that can be published: tune, fit, evaluate, and learn the rest."""
+"""Turns a data set into models that can be published: tune, fit, evaluate, then learn the rest."""
 
 from __future__ import annotations
 
@@ -20,31 +20,28 @@ from recommendations.engine.evaluation.quality import EvaluatedLists, Quality, e
 from recommendations.engine.evaluation.significance import is_significantly_worse
 from recommendations.engine.evaluation.splits import Split, split_by_time
 from recommendations.engine.evaluation.tuning import TuningResult, divide_budget, tune
-from recommendations.engine.matrices import ItemFeatures
+from recommendations.engine.matrices import Features
 from recommendations.engine.recommender import Recommender
 
 log = logging.getLogger(__name__)
 
 BASELINE = "popularity"
-#: What viewers get unless they ask for another.
+#: The algorithm of a viewer's list unless the request names another.
 DEFAULT = "hybrid"
-#: Below so many judged viewers a difference between two algorithms is chance.
+#: With fewer evaluated viewers a difference between two algorithms is chance.
 ENOUGH_USERS = 20
 
-#: Of `hybrid`: the part that plays each role which the setting HYBRID_WEIGHTS names.
-ROLES = {"collaborative": "als", "content": "content", "popularity": "popularity"}
-
-#: By algorithm, for its constructor.
+#: Constructor arguments by algorithm.
 Settings = Mapping[str, Mapping[str, Any]]
-#: Takes a phase, and where it begins and ends in percent; reports the share done in between.
+#: Takes a phase with its first and last percent; returns a reporter of the share done of it.
 Part = Callable[[str, float, float], Callable[[float], None]]
 
 
 class TrainingData(NamedTuple):
-    """What a model learns from, in the order in which `fit` takes it."""
+    """The arguments of `Recommender.fit`."""
 
     interactions: csr_matrix
-    items: ItemFeatures | None
+    items: Features
     times: csr_matrix
 
 
@@ -53,12 +50,12 @@ class TrainedModels:
     """Models ready to be published.
 
     Attributes:
-        recommenders: By name.
-        quality: Of each that was fitted, also of those that are left out.
-        left_out: Why a release is without an algorithm, in a sentence.
-        settings: What each was made with, as far as it is searched for or learned.
-        tuning: For the manifest: what was tried, and what came of it.
-        seconds: What fitting on the past took.
+        recommenders: The models by name.
+        quality: The measured quality of all fitted models, including those left out.
+        left_out: A sentence on each algorithm that the release does not have.
+        settings: The searched or learned settings.
+        tuning: The trials of the search, for the manifest.
+        seconds: The time of fitting on the past.
     """
 
     recommenders: Mapping[str, Recommender]
@@ -72,71 +69,56 @@ class TrainedModels:
 def train_all(
     dataset: Dataset, split: Split, part: Part, *, before: Settings, budget_s: float
 ) -> TrainedModels:
-    """Fit each algorithm on the past, judge it on what came after, then let it learn that too.
+    """Fit each algorithm on `split.train`, evaluate it on the test, then update it with all data.
 
     Args:
-        before: The settings of the release that stands, where a search goes on.
-        budget_s: So long better ones are searched for, on a split of the past alone.
+        before: The settings of the current release, where the search starts.
+        budget_s: Seconds of the search, which uses `split.train` alone.
     """
     everything = TrainingData(dataset.interactions, dataset.features, dataset.times)
     past = TrainingData(split.train, dataset.features, split.train_times)
     names, left_out = _suitable(everything)
     found, tuning = _search(names, past, before, budget_s, part)
-    fits = _FittedModels(left_out=left_out)
+    fitted = _FittedModels(past, split, found, part, left_out)
     for place, name in enumerate(names):
-        fits.fit(name, past, found, split, part, *_span(30, 70, place, len(names)))
+        fitted.fit(name, *_span(30, 70, place, len(names)))
     updated: dict[str, Recommender] = {}
-    for place, (name, model) in enumerate(fits.kept.items()):
-        report = part(f"updating {name}", *_span(70, 95, place, len(fits.kept)))
+    for place, (name, model) in enumerate(fitted.kept.items()):
+        report = part(f"updating {name}", *_span(70, 95, place, len(fitted.kept)))
         report(0)
         model.on_progress = report
         with _left_out_if_it_fails(name, left_out):
-            fresh = make_recommender(name, found)
-            updated[name] = (
-                fresh.compose(updated)
-                if isinstance(fresh, Composite)
-                else model.update(*everything)
-            )
-    quality = {name: Quality.of(lists) for name, lists in fits.judged.items()}
-    return TrainedModels(updated, quality, left_out, found, tuning, fits.seconds)
+            if not isinstance(model, Composite):
+                updated[name] = model.update(*everything)
+            elif reason := _lack_of_parts(model.compose(updated)):
+                left_out[name] = reason
+            else:
+                updated[name] = model
+    quality = {name: Quality.of(lists) for name, lists in fitted.evaluated.items()}
+    return TrainedModels(updated, quality, left_out, found, tuning, fitted.seconds)
 
 
 @contextmanager
 def _left_out_if_it_fails(name: str, left_out: dict[str, str]) -> Iterator[None]:
-    """One algorithm that fails, for want of memory perhaps, leaves viewers the others."""
+    """Leave out an algorithm that fails, perhaps for lack of memory; popularity must not fail."""
     try:
         yield
     except Exception as error:
         if name == BASELINE:
             raise
-        log.exception("%s has failed", name)
+        log.exception("%s failed", name)
         left_out[name] = f"It failed: {type(error).__name__}: {error}."
 
 
 def make_recommender(name: str, found: Settings | None = None) -> Recommender:
-    """The algorithm with the settings found for it; those of this installation go before."""
-    options: dict[str, Any] = {**(found or {}).get(name, {}), **_installed(name)}
-    return ALGORITHMS[name](**options)
-
-
-def _installed(name: str) -> Mapping[str, Any]:
-    if name == "als" and settings.TRAINING_FACTORS:
-        return {"factors": settings.TRAINING_FACTORS}
-    if name == "ease":
-        return {"max_items": settings.EASE_MAX_ITEMS}
-    if name == "item_knn":
-        return {"weighting": settings.ITEM_KNN_WEIGHTING}
-    if name == DEFAULT:
-        shares = settings.HYBRID_WEIGHTS
-        return {"weights": {part: shares[role] for role, part in ROLES.items()}}
-    return {}
+    """The algorithm with the settings that a search has found for it."""
+    return ALGORITHMS[name](**(found or {}).get(name, {}))
 
 
 def _suitable(material: TrainingData) -> tuple[list[str], dict[str, str]]:
-    """Which algorithms a release is made of, popularity first and composites last.
+    """The names of the algorithms of a release, and why the others are left out.
 
-    Returns:
-        Their names, and why others are left out.
+    Popularity comes first and composites last.
     """
     named = settings.TRAINING_ALGORITHMS or list(ALGORITHMS)
     wanted = {BASELINE, *named}
@@ -157,12 +139,12 @@ def _suitable(material: TrainingData) -> tuple[list[str], dict[str, str]]:
 def _search(
     names: Sequence[str], past: TrainingData, before: Settings, budget_s: float, part: Part
 ) -> tuple[dict[str, Mapping[str, Any]], dict[str, Any]]:
-    """Better settings, on the end of the past: the test never decides on them.
+    """Search for better settings on a split of the past, so that the test never decides on them.
 
-    Without a budget those of the standing release go on.
+    Without a budget, the settings of the current release stay.
 
     Returns:
-        The settings by algorithm, and the record of the search.
+        The settings by algorithm, and the trials of the search.
     """
     found = {name: before[name] for name in names if _has_known_settings(name, before)}
     if not budget_s or not past.interactions.nnz:
@@ -192,16 +174,20 @@ def _search(
 
 
 def _has_known_settings(name: str, before: Settings) -> bool:
-    """Whether another version of this program has not left settings that are unknown by now."""
-    known = {*ALGORITHMS[name].search_space, "weights"}
-    return name in before and before[name].keys() <= known
+    """Whether `before` has settings of the algorithm, and none that only another version knew."""
+    algorithm, own = ALGORITHMS[name], before.get(name)
+    if own is None:
+        return False
+    if issubclass(algorithm, Composite):
+        return bool(own.get("weights", {}).keys() <= algorithm.part_types.keys())
+    return own.keys() <= algorithm.search_space.keys()
 
 
 def _learn_weights(
     names: Sequence[str],
     found: Settings,
     inner: Split,
-    items: ItemFeatures | None,
+    items: Features,
     part: Part,
 ) -> Mapping[str, float]:
     report = part(f"weighing {EnsembleRecommender.name}", 25, 30)
@@ -216,42 +202,37 @@ def _learn_weights(
 
 @dataclass
 class _FittedModels:
-    """Models fitted on the past, one after the other: composites stand on those before them.
+    """Models fitted on the past, in turn: composites use the models before them.
 
     Attributes:
-        kept: Those that a release may be made of.
-        left_out: Why the others are not.
+        left_out: Why the release does not have a model.
+        kept: The models that the release may have.
     """
 
+    past: TrainingData
+    split: Split
+    found: Settings
+    part: Part
     left_out: dict[str, str]
     kept: dict[str, Recommender] = field(default_factory=dict)
-    judged: dict[str, EvaluatedLists] = field(default_factory=dict)
+    evaluated: dict[str, EvaluatedLists] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def fit(
-        self,
-        name: str,
-        past: TrainingData,
-        found: Settings,
-        split: Split,
-        part: Part,
-        start: float,
-        end: float,
-    ) -> None:
-        """Fit and judge it; from `start` to `end` percent."""
-        report = part(f"fitting {name}", start, (start + end) / 2)
+    def fit(self, name: str, start: float, end: float) -> None:
+        """Fit and evaluate one algorithm; progress runs from `start` to `end` percent."""
+        report = self.part(f"fitting {name}", start, (start + end) / 2)
         report(0)
         began_at = time.monotonic()
-        model = make_recommender(name, found)
+        model = make_recommender(name, self.found)
         model.on_progress = report
         with _left_out_if_it_fails(name, self.left_out):
             if isinstance(model, Composite):
                 model.compose(self.kept)
             else:
-                model.fit(*past)
+                model.fit(*self.past)
             self.seconds[name] = time.monotonic() - began_at
-            part(f"evaluating {name}", (start + end) / 2, end)(0)
-            self.judged[name] = evaluate_lists(model, split, items=past.items)
+            self.part(f"evaluating {name}", (start + end) / 2, end)(0)
+            self.evaluated[name] = evaluate_lists(model, self.split, items=self.past.items)
             if reason := self._reason_against(model):
                 self.left_out[name] = reason
                 log.warning("%s is left out of the release: %s", name, reason)
@@ -259,24 +240,30 @@ class _FittedModels:
                 self.kept[name] = model
 
     def _reason_against(self, model: Recommender) -> str:
-        """Why not to publish a model after all; an empty text for no reason."""
-        if isinstance(model, Composite) and len(model.parts) < 2:
-            return f"Of its parts the release has {', '.join(model.parts) or 'none'}."
-        own, baseline = self.judged[model.name], self.judged[BASELINE]
+        """Why the release should not have the model; empty if it should."""
+        if isinstance(model, Composite) and (reason := _lack_of_parts(model)):
+            return reason
+        own, baseline = self.evaluated[model.name], self.evaluated[BASELINE]
         if model.must_beat_popularity and is_worse(own, baseline):
             ndcg, theirs = (Quality.of(lists).ndcg for lists in (own, baseline))
             return f"NDCG@10 {ndcg:.4f}, below {theirs:.4f} of {BASELINE}."
         return ""
 
 
+def _lack_of_parts(model: Composite) -> str:
+    """Why a composite makes no sense; empty if it has two parts or more."""
+    if len(model.parts) > 1:
+        return ""
+    return f"Of its parts the release has {', '.join(model.parts) or 'none'}."
+
+
 def _span(start: float, end: float, place: int, count: int) -> tuple[float, float]:
-    """Where one of several equal parts begins and ends."""
+    """The begin and end of one of `count` equal parts."""
     return start + (end - start) * place / count, start + (end - start) * (place + 1) / count
 
 
 def is_worse(own: EvaluatedLists, other: EvaluatedLists, *, margin: float = 0.0) -> bool:
-    """Whether its lists for the same viewers are worse by more than the margin, a share of the
-    other's NDCG, and not by chance."""
+    """Whether `own` is significantly worse for the same viewers, beyond a share of the NDCG."""
     return len(own.users) >= ENOUGH_USERS and is_significantly_worse(
         own.by_user["ndcg"], other.by_user["ndcg"], margin=margin
     )

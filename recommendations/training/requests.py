@@ -1,4 +1,4 @@
-"""Asking for a training. Imports no NumPy: the web and the worker ask, and the trainer computes."""
+"""Requests for a training. This module imports no NumPy, which the worker does not need."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ from recommendations.models import TrainingRun
 
 @transaction.atomic
 def request_training() -> TrainingRun:
-    """Ask for a training; while one waits or runs, it is that one.
+    """Create a training run, or return the run that waits or runs already.
 
-    The row is the request: should the message to the trainer get lost, `resume_training` sends
-    another.
+    If the message to the trainer is lost, `resume_training` sends another one for the row.
 
     Raises:
-        BackgroundJobsDisabled: The run would wait for a worker that is never started.
+        BackgroundJobsDisabled: There is no worker to carry the run out.
     """
     if not settings.ENABLE_BACKGROUND_JOBS:
         raise BackgroundJobsDisabled("Train by `manage.py train`.")
-    lock_table(TrainingRun)  # two at once would both find none
+    lock_table(TrainingRun)  # two requests at once would both find none
     unfinished = TrainingRun.objects.filter(state__in=TrainingRun.UNFINISHED)
     if (waiting := unfinished.first()) is not None:
         return waiting

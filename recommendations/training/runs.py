@@ -1,4 +1,4 @@
-"""A training run: load, fit, hold against what stands, publish."""
+"""A training run: load, fit, compare with the current release, publish."""
 
 from __future__ import annotations
 
@@ -45,16 +45,27 @@ from recommendations.training.fitting import (
     train_all,
 )
 
+#: A release whose NDCG is lower by more than this share is not published.
+GATE_MARGIN = 0.1
+
+log = logging.getLogger(__name__)
+
 State = TrainingRun.State
 
-#: A run that takes the trainer down each time is given up.
+#: A run that kills the trainer each time fails after so many attempts.
 MAX_ATTEMPTS = 3
-#: Progress is written at most so often, so that watching costs the training nothing.
+#: Progress is saved at most this often, because each save costs the training time.
 REPORT_EVERY_S = 0.5
+#: Viewers for whom two releases are compared.
+GATE_USERS = 500
+
+
+class ReleaseRejected(Exception):
+    """The new models are worse than the current ones."""
 
 
 class Progress:
-    """Writes how far a run is to its row, where everybody can read it."""
+    """Saves the progress of a run in its row."""
 
     def __init__(self, run: TrainingRun, also: Callable[[str, int], None] | None = None) -> None:
         self._run = run
@@ -71,12 +82,12 @@ class Progress:
             self._written_at = time.monotonic()
 
     def part(self, phase: str, start: float, end: float) -> Callable[[float], None]:
-        """A reporter of shares, 0 to 1, for a phase that takes from `start` to `end` percent."""
+        """A reporter of the share done, 0 to 1, of a phase from `start` to `end` percent."""
         return lambda share: self.report(phase, start + share * (end - start))
 
 
 def carry_out(run_id: int) -> str:
-    """Carry out the run; returns its outcome for the log."""
+    """Carry out the run; return its outcome for the log."""
     run = run_training(TrainingRun.objects.get(pk=run_id))
     return f"{run.state} {run.message} {run.release or ''}"
 
@@ -85,17 +96,19 @@ def run_training(
     run: TrainingRun,
     *,
     force: bool = False,
+    accept_worse: bool = False,
     tuning_budget_s: float | None = None,
     watch: Callable[[str, int], None] | None = None,
 ) -> TrainingRun:
-    """Carry out a run to its end, whatever that is; the row tells.
+    """Carry out a run and save its outcome in the row. An error is saved and raised.
 
-    The caller holds the lock `recommendations.train`. An error is written down and raised.
+    The caller holds the lock `recommendations.train`.
 
     Args:
         force: Train even if nothing has changed.
-        tuning_budget_s: In place of the setting TUNING_BUDGET_S.
-        watch: Told the phase and the percent done, beside the row.
+        accept_worse: Publish even if the current release makes better lists.
+        tuning_budget_s: Overrides the setting TUNING_BUDGET_S.
+        watch: Called with the phase and the percent done.
     """
     if tuning_budget_s is None:
         tuning_budget_s = settings.TUNING_BUDGET_S
@@ -110,7 +123,9 @@ def run_training(
         current = selectors.current_release()
         if current and current.is_of(run.fingerprint) and not force:
             return _finish(run, State.UNCHANGED, f"Nothing has changed since {current}.")
-        release = _train_and_publish(run.fingerprint, current, progress, tuning_budget_s)
+        release = _train_and_publish(
+            run.fingerprint, current, progress, tuning_budget_s, accept_worse=accept_worse
+        )
     except ReleaseRejected as rejection:
         return _finish(run, State.REJECTED, str(rejection))
     except Exception as error:
@@ -128,7 +143,12 @@ def _finish(run: TrainingRun, state: TrainingRun.State, message: str) -> Trainin
 
 
 def _train_and_publish(
-    fingerprint: str, current: Release | None, progress: Progress, tuning_budget_s: float
+    fingerprint: str,
+    current: Release | None,
+    progress: Progress,
+    tuning_budget_s: float,
+    *,
+    accept_worse: bool,
 ) -> Release:
     started_at = time.perf_counter()
     progress.report("loading", 0)
@@ -136,7 +156,7 @@ def _train_and_publish(
     split = split_by_time(dataset.interactions, dataset.times)
     before = current.tuned_settings if current else {}
     trained = train_all(dataset, split, progress.part, before=before, budget_s=tuning_budget_s)
-    if current is not None:
+    if current is not None and not accept_worse:
         check_against_standing(
             trained, dataset, split, current, report=lambda phase: progress.report(phase, 95)
         )
@@ -151,16 +171,6 @@ def _train_and_publish(
     return publish(release, trained, dataset)
 
 
-log = logging.getLogger(__name__)
-
-#: So many viewers are asked which of two releases is the better one.
-GATE_USERS = 500
-
-
-class ReleaseRejected(Exception):
-    """The new models are worse than what viewers have now."""
-
-
 def check_against_standing(
     trained: TrainedModels,
     dataset: Dataset,
@@ -168,16 +178,17 @@ def check_against_standing(
     current: Release,
     report: Callable[[str], None],
 ) -> None:
-    """Hold the new release against the standing one, by what viewers get of each.
+    """Compare the new models with the current release.
 
-    Lower figures than on the standing one's own day can be the fault of the models, or of data
-    that an import or a rush on a new film has made harder. So then both rank what the same
-    viewers liked lately. Both may have learned that already, so it counts only here.
+    If the measured quality is lower than that of the current release in its own training, either
+    the models or the data may be the reason: an import, or a rush on a new film, can make the data
+    harder. Then both are evaluated on the same recent likes. The current release may have learned
+    them already, so these figures are used only here.
 
     Raises:
-        ReleaseRejected: Viewers would get worse lists than now, beyond the margin.
+        ReleaseRejected: The new lists are worse beyond the margin, and not by chance.
     """
-    margin = settings.TRAINING_GATE_MARGIN
+    margin = GATE_MARGIN
     then = _served_quality(
         {name: quality_from_json(quality) for name, quality in current.metrics.items()}
     )
@@ -190,11 +201,11 @@ def check_against_standing(
     except ArtifactError as error:
         log.warning("%s cannot be compared with: %s", current, error)
         return
-    renumbered = {
+    remapped = {
         name: RemappedRecommender(model, standing.items, dataset.items)
         for name, model in standing.recommenders.items()
     }
-    new, old = _evaluate(trained.recommenders, split), _evaluate(renumbered, split)
+    new, old = _evaluate(trained.recommenders, split), _evaluate(remapped, split)
     if is_worse(new, old, margin=margin):
         raise ReleaseRejected(
             f"NDCG@10 {Quality.of(new).ndcg:.4f} is more than {margin:.0%} below the "
@@ -203,20 +214,21 @@ def check_against_standing(
 
 
 def _evaluate(models: Mapping[str, Scorer], split: Split) -> EvaluatedLists:
-    asked = [DEFAULT] if DEFAULT in models else models
-    judged = [evaluate_lists(models[name], split, max_users=GATE_USERS) for name in asked]
-    return max(judged, key=lambda lists: Quality.of(lists).ndcg)
+    """The lists of the default algorithm, or of the best one in a release without it."""
+    names = [DEFAULT] if DEFAULT in models else models
+    evaluated = [evaluate_lists(models[name], split, max_users=GATE_USERS) for name in names]
+    return max(evaluated, key=lambda lists: Quality.of(lists).ndcg)
 
 
 def _served_quality(qualities: Mapping[str, Quality]) -> Quality:
-    """That of the lists which viewers get; of a release without the default its best."""
-    judged = {name: quality for name, quality in qualities.items() if quality.users}
-    best = max(judged.values(), key=lambda quality: quality.ndcg, default=Quality.unknown(k=10))
-    return judged.get(DEFAULT, best)
+    """The quality of the default algorithm, or of the best one in a release without it."""
+    known = {name: quality for name, quality in qualities.items() if quality.users}
+    best = max(known.values(), key=lambda quality: quality.ndcg, default=Quality.unknown(k=10))
+    return known.get(DEFAULT, best)
 
 
 def publish(release: Release, trained: TrainedModels, dataset: Dataset) -> Release:
-    """Write the files, then move the pointer to them. Killed in between, nothing has happened."""
+    """Write the files, then make the release current. A kill in between changes nothing."""
     release.directory = f"{timezone.now():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
     release.metrics = {name: quality_to_json(quality) for name, quality in trained.quality.items()}
     release.left_out = dict(trained.left_out)
@@ -227,7 +239,7 @@ def publish(release: Release, trained: TrainedModels, dataset: Dataset) -> Relea
     models[MATCHING] = Deviations.fit(dataset.interactions, dataset.times).to_arrays()
     for name, own in models.items():
         arrays |= {f"{name}.{key}": array for key, array in own.items()}
-    # Before the new files are written: leftovers could fill the disk.
+    # Before the new files are written, because leftovers could fill the disk.
     remove_unknown_directories()
     artifacts.save(
         release.path,
@@ -251,7 +263,7 @@ def publish(release: Release, trained: TrainedModels, dataset: Dataset) -> Relea
 
 
 def quality_to_json(quality: Quality) -> dict[str, float | int | None]:
-    """For the database, which knows no NaN."""
+    """The figures with None for NaN, which JSON does not have."""
     values = asdict(quality).items()
     return {k: None if isinstance(v, float) and isnan(v) else v for k, v in values}
 

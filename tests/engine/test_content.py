@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 from recommendations.engine import artifacts
 from recommendations.engine.algorithms.content import BATCH, KINDS, ContentRecommender
 from recommendations.engine.feature_vectors import tfidf_vectors
-from recommendations.engine.matrices import ItemFeatures
+from recommendations.engine.matrices import Features, ItemFeatures
 from tests.engine.camps import csr, two_camps
 
 NAMES = ("genre:drama", "genre:horror", "person:agnes varda")
@@ -88,7 +88,7 @@ def test_likeness_is_the_cosine_of_the_weighted_features() -> None:
 
 
 @pytest.mark.parametrize("items", [None, ItemFeatures(csr(np.zeros((10, 1))), ("genre:a",))])
-def test_without_features_it_is_left_out_and_says_why(items: ItemFeatures | None) -> None:
+def test_without_features_it_is_left_out_and_says_why(items: Features) -> None:
     interactions = two_camps().interactions
     recommender = ContentRecommender().fit(interactions, items)
     assert "Nothing is known of the films" in (recommender.obstacle(interactions, items) or "")

@@ -16,11 +16,10 @@ from recommendations.engine.algorithms.ensemble import (
     learn_weights,
 )
 from recommendations.engine.algorithms.popularity import PopularityRecommender
-from recommendations.engine.evaluation.quality import evaluate
 from recommendations.engine.evaluation.splits import leave_last_out
-from recommendations.engine.matrices import Array, ItemFeatures, Scores
+from recommendations.engine.matrices import Array, Features, Scores, Times
 from recommendations.engine.recommender import Recommender
-from tests.engine.camps import Data, csr, data_of, two_camps
+from tests.engine.camps import Data, csr, data_of, evaluate, two_camps
 
 N_USERS, N_ITEMS, N_CAMPS = 120, 48, 4
 
@@ -34,15 +33,10 @@ class Linear(Recommender):
     def __init__(self, matrix: NDArray[np.float64], unknown: tuple[int, ...] = ()) -> None:
         self.matrix, self.unknown = matrix.astype(np.float32), list(unknown)
 
-    def fit(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
-    ) -> Self:
+    def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         return self
 
-    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
+    def score(self, history: csr_matrix, times: Times = None) -> Scores:
         scores: Scores = history @ self.matrix
         scores[:, self.unknown] = np.nan
         return scores
@@ -142,11 +136,23 @@ def test_given_weights_are_kept() -> None:
 
 
 def test_a_part_with_an_obstacle_is_left_out() -> None:
-    """SLIM takes at most so many films."""
-    likes = csr_matrix((np.ones(3, np.float32), ([0, 1, 1], [0, 0, 1])), shape=(2, 4_001))
+    """EASE takes at most so many films."""
+    likes = csr_matrix((np.ones(3, np.float32), ([0, 1, 1], [0, 0, 1])), shape=(2, 10_001))
     ensemble = EnsembleRecommender().fit(likes)
-    assert ensemble.parts.keys() == {"als", "ease"}
-    assert ensemble.weights == {"als": 0.5, "ease": 0.5}
+    assert ensemble.parts.keys() == {"als"}
+    assert ensemble.weights == {"als": 1.0}
+
+
+def test_an_ensemble_that_was_stored_with_slim_loads_without_it() -> None:
+    data = four_camps()
+    ensemble = data.fit(EnsembleRecommender(weights={"als": 0.2, "ease": 0.3}))
+    arrays = ensemble.to_arrays()
+    arrays["weights"] = np.array([0.2, 0.3, 0.5])
+    arrays["slim.mean"] = np.array([1.0])
+    copy = EnsembleRecommender.from_arrays(arrays)
+    assert copy.weights == {"als": 0.2, "ease": 0.3}
+    scores = ensemble.score(data.interactions)
+    np.testing.assert_array_equal(copy.score(data.interactions), scores)
 
 
 def test_weights_are_part_of_the_model() -> None:

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from recommendations.engine import matrices
 from recommendations.engine.algorithms._item_weights import RARITY
 from recommendations.engine.algorithms.item_knn import ItemKnnRecommender
-from tests.engine.camps import csr
-from tests.engine.linear import ratings
+from tests.engine.camps import csr, ratings
 
 #: Four viewers; the last one likes all films.
 LIKES = csr([[1, 1, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [1, 1, 1, 1]])

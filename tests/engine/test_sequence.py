@@ -9,8 +9,11 @@ import pytest
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from recommendations.engine.algorithms._next_item import Histories, next_item_weights
-from recommendations.engine.algorithms.sequence import SequenceRecommender
+from recommendations.engine.algorithms.sequence import (
+    Histories,
+    SequenceRecommender,
+    next_item_weights,
+)
 from tests.engine.camps import csr, two_camps
 
 N_ITEMS = 9
@@ -65,7 +68,7 @@ def step_by_step(
 def test_the_weights_are_those_of_the_regression_step_by_step(
     scales: tuple[float, ...], backwards: float, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recommendations.engine.algorithms._next_item.PAIRS_AT_ONCE", at_once)
+    monkeypatch.setattr("recommendations.engine.algorithms.sequence.PAIRS_AT_ONCE", at_once)
     histories = histories_by_chance()
     decays = np.array([np.exp(-1 / scale) if scale else 0.0 for scale in scales])
     weights = next_item_weights(

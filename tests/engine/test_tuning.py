@@ -15,12 +15,11 @@ from scipy.sparse import csr_matrix
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.engine.algorithms.als import AlsRecommender
 from recommendations.engine.algorithms.popularity import PopularityRecommender
-from recommendations.engine.evaluation.quality import evaluate
 from recommendations.engine.evaluation.splits import Split, leave_last_out
 from recommendations.engine.evaluation.tuning import ENOUGH_USERS, divide_budget, tune
-from recommendations.engine.matrices import Array, ItemFeatures, Scores
+from recommendations.engine.matrices import Array, Features, Scores, Times
 from recommendations.engine.recommender import Recommender
-from tests.engine.camps import csr, data_of
+from tests.engine.camps import csr, data_of, evaluate
 
 N_USERS, N_ITEMS = 60, 40
 
@@ -53,18 +52,13 @@ class Dial(Recommender):
     def settings_for(self, interactions: csr_matrix) -> dict[str, Any]:
         return {"level": self.level, "width": self.width}
 
-    def fit(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
-    ) -> Self:
+    def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         self.clock.now += 10
         if self.level in self.broken:
             raise FloatingPointError("it does not converge\nat all")
         return self
 
-    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
+    def score(self, history: csr_matrix, times: Times = None) -> Scores:
         scores = np.tile(-np.arange(N_ITEMS, dtype=np.float32), (history.shape[0], 1))
         scores[:, 0] = -0.5 - abs(self.level - 5) - abs(self.width - 3)
         return scores
@@ -82,7 +76,7 @@ class Lottery(Dial):
 
     search_space: ClassVar[Mapping[str, tuple[int, ...]]] = {"level": tuple(range(10))}
 
-    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
+    def score(self, history: csr_matrix, times: Times = None) -> Scores:
         random = np.random.default_rng(self.level)
         return random.random(history.shape, dtype=np.float32)
 

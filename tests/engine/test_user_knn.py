@@ -7,8 +7,7 @@ import pytest
 
 from recommendations.engine.algorithms._item_weights import RARITY
 from recommendations.engine.algorithms.user_knn import UserKnnRecommender
-from tests.engine.camps import csr
-from tests.engine.linear import Float64, liked, ratings
+from tests.engine.camps import Float64, csr, liked, ratings
 
 
 def long_way(history: Float64, *, neighbours: int, sharpness: float, shrinkage: float) -> Float64:

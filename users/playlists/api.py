@@ -27,7 +27,7 @@ from users.playlists.schemas import (
 
 router = Router(tags=["Playlists"])
 
-#: Of a request without a body.
+#: The defaults of requests without a body.
 UNPLACED, UNNAMED = PlaceIn(position=None), CopyIn(name=None)
 HEAVY = Limit("THROTTLE_HEAVY")
 
@@ -46,8 +46,7 @@ def create_playlist(
     request: AuthedRequest, payload: PlaylistIn, response: HttpResponse
 ) -> Status[Playlist]:
     """Make a playlist. It is private unless you say otherwise."""
-    fields = payload.model_dump(exclude_unset=True)
-    playlist = services.create_playlist(owner=request.auth, fields=fields)
+    playlist = services.create_playlist(owner=request.auth, payload=payload)
     response["Location"] = f"/api/v1/playlists/{playlist.pk}"
     return Status(201, playlist)
 
@@ -77,8 +76,7 @@ def get_playlist(request: ReaderRequest, playlist_id: int) -> Playlist:
 )
 def update_playlist(request: AuthedRequest, playlist_id: int, payload: PlaylistPatch) -> Playlist:
     """Change a playlist of yours. What is left out stays."""
-    fields = payload.model_dump(exclude_unset=True)
-    return services.update_playlist(owner=request.auth, playlist_id=playlist_id, fields=fields)
+    return services.update_playlist(owner=request.auth, playlist_id=playlist_id, changes=payload)
 
 
 @router.delete(

@@ -7,17 +7,16 @@ from users.playlists.schemas import MAX_FILMS, MAX_FOLLOWED, MAX_PLAYLISTS
 
 
 class PlaylistNotFound(NotFound):
-    """There is none, or it is another viewer's private one: nobody is told which."""
+    """There is none, or it is another viewer's private one. It does not say which."""
 
     def __init__(self, which: int | str) -> None:
         super().__init__(f"There is no playlist {which!r}.")
 
 
 class NotYourPlaylist(Forbidden):
-    """It is public, so the viewer may know of it, and it is another's."""
+    """The playlist is public, and another viewer's."""
 
-    def __init__(self) -> None:
-        super().__init__("Only who made a playlist may change it. Copy it to have your own.")
+    detail = "Only who made a playlist may change it. Copy it to have your own."
 
 
 class NotInPlaylist(NotFound):
@@ -26,13 +25,11 @@ class NotInPlaylist(NotFound):
 
 
 class NotShared(NotFound):
-    def __init__(self) -> None:
-        super().__init__("This playlist has no link.")
+    detail = "This playlist has no link."
 
 
 class NotFollowed(NotFound):
-    def __init__(self) -> None:
-        super().__init__("You do not follow this playlist.")
+    detail = "You do not follow this playlist."
 
 
 class PlaylistFull(Conflict):
@@ -51,14 +48,13 @@ class TooManyFollowed(Conflict):
 
 
 class OwnPlaylist(Conflict):
-    """One's own playlists are there without being followed."""
+    """A viewer cannot follow a playlist of their own."""
 
-    def __init__(self) -> None:
-        super().__init__("This playlist is your own.")
+    detail = "This playlist is your own."
 
 
 class OtherFilms(Conflict):
-    """The new order is not one of the films that are in the playlist."""
+    """The new order does not name exactly the movies of the playlist."""
 
     def __init__(self, *, missing: Sequence[int], unknown: Sequence[int]) -> None:
         super().__init__(

@@ -5,24 +5,24 @@ from typing import Annotated, Any, Literal, cast
 
 from django.urls import reverse
 from ninja import Field, Schema
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, StringConstraints
 
 from cinema.errors import Problem
 from cinema.http import absolute_url
-from cinema.schemas import Line, Name, RowId
+from cinema.schemas import Line, Name, RowId, StrictSchema
 from movies.media.files import poster_url
-from movies.schemas import MovieOut
+from movies.schemas import two_digits
 from movies.types import UNSET, LocalTime, Status, Text
 from users.models import Playlist, PlaylistEntry
 
-#: In one playlist.
+#: Movies of one playlist.
 MAX_FILMS = 500
-#: Of one viewer.
+#: Playlists of one viewer, and those that a viewer follows.
 MAX_PLAYLISTS = 200
 MAX_FOLLOWED = 1000
-#: That a list of playlists shows of each.
+#: Movies of each playlist in a list of playlists.
 MAX_FIRST_FILMS = 100
-#: Of the poster, in pixels, if there is one as wide.
+#: The width of the poster in pixels, if there is one as wide.
 CARD_WIDTH = 320
 
 
@@ -36,15 +36,13 @@ def _without_repeats(ids: list[int]) -> list[int]:
 MovieIds = Annotated[list[RowId], Field(max_length=MAX_FILMS), AfterValidator(_without_repeats)]
 PlaylistName = Annotated[Name, StringConstraints(max_length=100)]
 Description = Annotated[Text, StringConstraints(max_length=2000)]
-#: A viewer by id, or `me` and what I follow.
+#: The id of a viewer, `me` or `followed`.
 Owner = Annotated[str, StringConstraints(pattern=r"^(me|followed|[1-9][0-9]{0,17})$")]
 Sort = Literal["-updated_at", "-created_at", "name", "-followers_count"]
 
 
-class PlaylistPatch(Schema):
+class PlaylistPatch(StrictSchema):
     """What its owner may change. What is left out stays."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: PlaylistName = Field(UNSET, examples=["Rainy Sundays"])
     description: Description = Field("", examples=["With tea."])
@@ -55,17 +53,13 @@ class PlaylistIn(PlaylistPatch):
     name: PlaylistName = Field(examples=["Rainy Sundays"])
 
 
-class CopyIn(Schema):
-    model_config = ConfigDict(extra="forbid")
-
+class CopyIn(StrictSchema):
     name: PlaylistName | None = Field(
         None, description="Default: the name of the original.", examples=["Rainy Sundays, too"]
     )
 
 
-class PlaceIn(Schema):
-    model_config = ConfigDict(extra="forbid")
-
+class PlaceIn(StrictSchema):
     position: Annotated[int, Field(ge=1, le=MAX_FILMS, strict=True)] | None = Field(
         None,
         description="Counted from 1; beyond the last film it is the end. Without it a film that "
@@ -74,9 +68,7 @@ class PlaceIn(Schema):
     )
 
 
-class OrderIn(Schema):
-    model_config = ConfigDict(extra="forbid")
-
+class OrderIn(StrictSchema):
     movie_ids: MovieIds = Field(
         description="Each film of the playlist once, the first one first.", examples=[[42, 7, 310]]
     )
@@ -95,11 +87,9 @@ class OwnerOut(Schema):
     name: str = Field(examples=["Agnès"])
 
 
+# Not a `Schema`, whose resolvers are slow: a response may have thousands of movies.
 class PlaylistMovieOut(BaseModel):
-    """What a list shows of a film; the rest is at `/movies/{id}`.
-
-    No `Schema`: there may be thousands in an answer, and its resolvers cost each of them.
-    """
+    """What a list shows of a film; the rest is at `/movies/{id}`."""
 
     id: int = Field(examples=[42])
     name: str = Field(examples=["Cléo from 5 to 7"])
@@ -130,9 +120,9 @@ class PlaylistMovieOut(BaseModel):
             original_language=movie.original_language,
             release_year=movie.release_year,
             runtime_minutes=movie.runtime_minutes,
-            rating_average=MovieOut.resolve_rating_average(movie),
+            rating_average=two_digits(movie.rating_average),
             rating_count=movie.rating_count,
-            community_score=MovieOut.resolve_community_score(movie),
+            community_score=two_digits(movie.community_score),
             added_at=entry.added_at,
         )
 
@@ -209,7 +199,7 @@ class ListFilters(PlaylistFilters):
 
 
 def share_url(playlist: Playlist) -> str | None:
-    """The link that gives a playlist away; None if it has none."""
+    """The link of a playlist; None if it has none."""
     if playlist.share_slug is None:
         return None
     path = reverse("api-1:get_shared_playlist", args=[playlist.share_slug])

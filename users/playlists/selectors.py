@@ -1,4 +1,4 @@
-"""Which playlists a reader may know of, and what is shown of them."""
+"""The playlists that a reader may see, and what is shown of them."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from users.models import Playlist, PlaylistEntry, PlaylistFollow, User
 from users.playlists.errors import NotYourPlaylist, PlaylistNotFound
 from users.playlists.schemas import PlaylistFilters
 
-#: Of what somebody looks for.
+#: Words of a search.
 MAX_WORDS = 12
-#: The columns of which a `PlaylistMovieOut` is made.
+#: The columns of a `PlaylistMovieOut`.
 CARD = (
     "name",
     "slug",
@@ -57,7 +57,7 @@ ORDERS: dict[str, tuple[str | Combinable, ...]] = {
 
 
 def visible_to(reader: Reader) -> Q:
-    """The reader's own ones, and those that are public. Who is locked out shows nothing."""
+    """The condition that a playlist is the reader's, or a public one of an active account."""
     public = Q(is_public=True, user__is_active=True)
     return public | Q(user=reader) if isinstance(reader, User) else public
 
@@ -74,7 +74,7 @@ def shared_playlists(slug: str) -> QuerySet[Playlist]:
 
 
 def get_playlist(playlist_id: int, *, reader: Reader) -> Playlist:
-    """A playlist that the reader may see, with all of its films.
+    """A playlist that the reader may see, with all of its movies.
 
     Raises:
         PlaylistNotFound: There is none, or it is another viewer's private one.
@@ -84,7 +84,7 @@ def get_playlist(playlist_id: int, *, reader: Reader) -> Playlist:
 
 
 def get_bare_playlist(playlist_id: int, *, reader: Reader) -> Playlist:
-    """The same without what is shown of it.
+    """A playlist that the reader may see, without its movies.
 
     Raises:
         PlaylistNotFound: There is none, or it is another viewer's private one.
@@ -93,23 +93,23 @@ def get_bare_playlist(playlist_id: int, *, reader: Reader) -> Playlist:
 
 
 def get_shared_playlist(slug: str, *, reader: Reader) -> Playlist:
-    """The playlist of a link, with all of its films.
+    """The playlist of a link, with all of its movies.
 
     Raises:
-        PlaylistNotFound: It is no link, or one that was taken back.
+        PlaylistNotFound: The link does not exist, or was deleted.
     """
     return _one(shown(shared_playlists(slug), reader), "of this link")
 
 
 def get_own_playlist(playlist_id: int, *, owner: User, for_update: bool = False) -> Playlist:
-    """A playlist of the viewer's own, bare. `for_update` holds off other writers.
+    """A playlist of the viewer's own, without its movies. `for_update` locks it.
 
     Raises:
         PlaylistNotFound: There is none, or it is another viewer's private one.
         NotYourPlaylist: It is another viewer's, and public.
     """
     playlists = visible_playlists(owner).filter(pk=playlist_id)
-    # Leaves its key alone: who follows it, or is erased, need not wait.
+    # The lock leaves the key alone: followers, and the erasure of one, need not wait.
     locked = playlists.select_for_update(no_key=True, of=["self"])
     playlist = (locked if for_update else playlists).first()
     if playlist is None:
@@ -120,7 +120,7 @@ def get_own_playlist(playlist_id: int, *, owner: User, for_update: bool = False)
 
 
 def list_playlists(filters: PlaylistFilters, *, reader: Reader) -> QuerySet[Playlist]:
-    """What the reader may see, filtered and ordered, without what is shown of each."""
+    """The playlists that the reader may see, filtered and ordered, without their movies."""
     playlists = visible_playlists(reader)
     if filters.owner is not None:
         playlists = playlists.filter(_owned(filters.owner, reader))
@@ -137,7 +137,7 @@ def list_playlists(filters: PlaylistFilters, *, reader: Reader) -> QuerySet[Play
 
 
 def _search_key(text: Combinable) -> Combinable:
-    """Without accents and case. A sort key leaves out punctuation, but only at the beginning."""
+    """A key without accents and case. A sort key drops punctuation at its beginning alone."""
     return Substr(SortKey(Concat(Value("a"), text)), 2)
 
 
@@ -153,7 +153,7 @@ def _owned(owner: str, reader: Reader) -> Q:
 
 
 def described(playlists: QuerySet[Playlist], reader: Reader) -> QuerySet[Playlist]:
-    """With whose they are, and how much is in them, as this reader sees it."""
+    """Add the owner, the counts and the flags `is_followed` and `is_mine` of this reader."""
     return playlists.select_related("user").annotate(
         movie_count=movie_count(),
         followers_count=followers_count(),
@@ -165,8 +165,8 @@ def described(playlists: QuerySet[Playlist], reader: Reader) -> QuerySet[Playlis
 def shown(
     playlists: QuerySet[Playlist], reader: Reader, *, films: int | None = None
 ) -> QuerySet[Playlist]:
-    """Described, and with so many films as `shown`, by default all."""
-    # Each film once, however many playlists it is in.
+    """Add what `described` adds, and the first movies, by default all, as `shown`."""
+    # Each movie is read once, even if it is in several playlists.
     movies = Movie.objects.only(*CARD)
     rows = entries().prefetch_related(Prefetch("movie", movies)).order_by("position")
     first = rows if films is None else rows[:films]
@@ -176,7 +176,7 @@ def shown(
 
 
 def entries() -> QuerySet[PlaylistEntry]:
-    """The films of playlists that one may know of."""
+    """The entries whose movies are not withdrawn."""
     return PlaylistEntry.objects.filter(movie__withdrawn_at=None)
 
 
@@ -198,7 +198,7 @@ def is_mine(reader: Reader) -> Combinable:
 
 
 def _count(rows: QuerySet[Any]) -> Combinable:
-    """How many of the rows belong to a playlist."""
+    """The number of rows that belong to a playlist."""
     of_one = rows.filter(playlist=OuterRef("pk")).order_by().values("playlist")
     return Coalesce(Subquery(of_one.annotate(n=Count("pk")).values("n")), 0)
 

@@ -1,12 +1,11 @@
-"""Writes. Each locks the playlist's row, so that writers of one playlist take turns."""
+"""Writes of playlists. Each locks the playlist's row, so that writers of one take turns."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Max
@@ -27,7 +26,13 @@ from users.playlists.errors import (
     TooManyFollowed,
     TooManyPlaylists,
 )
-from users.playlists.schemas import MAX_FILMS, MAX_FOLLOWED, MAX_PLAYLISTS
+from users.playlists.schemas import (
+    MAX_FILMS,
+    MAX_FOLLOWED,
+    MAX_PLAYLISTS,
+    PlaylistIn,
+    PlaylistPatch,
+)
 
 
 @dataclass(frozen=True)
@@ -40,25 +45,26 @@ class Place:
 
 
 @transaction.atomic
-def create_playlist(*, owner: User, fields: Mapping[str, Any]) -> Playlist:
-    """Make an empty playlist. `fields` are those of `PlaylistIn`.
+def create_playlist(*, owner: User, payload: PlaylistIn) -> Playlist:
+    """Make an empty playlist.
 
     Raises:
-        TooManyPlaylists: The viewer has as many as one may have.
+        TooManyPlaylists: The viewer has MAX_PLAYLISTS.
     """
-    _make_room(owner)
-    playlist = Playlist.objects.create(user=owner, **fields)
+    _check_room(owner)
+    playlist = Playlist.objects.create(user=owner, **payload.model_dump())
     return selectors.get_playlist(playlist.pk, reader=owner)
 
 
 @transaction.atomic
-def update_playlist(*, owner: User, playlist_id: int, fields: Mapping[str, Any]) -> Playlist:
-    """Change the given fields, as `PlaylistPatch` names them.
+def update_playlist(*, owner: User, playlist_id: int, changes: PlaylistPatch) -> Playlist:
+    """Change the given fields.
 
     Raises:
         PlaylistNotFound, NotYourPlaylist: As their names say.
     """
     playlist = selectors.get_own_playlist(playlist_id, owner=owner, for_update=True)
+    fields = changes.model_dump(exclude_unset=True)
     changed = [name for name, value in fields.items() if getattr(playlist, name) != value]
     for name in changed:
         setattr(playlist, name, fields[name])
@@ -69,23 +75,27 @@ def update_playlist(*, owner: User, playlist_id: int, fields: Mapping[str, Any])
 
 @transaction.atomic
 def delete_playlist(*, owner: User, playlist_id: int) -> None:
-    """Raises PlaylistNotFound or NotYourPlaylist."""
+    """Delete a playlist.
+
+    Raises:
+        PlaylistNotFound, NotYourPlaylist: As their names say.
+    """
     mine = selectors.get_own_playlist(playlist_id, owner=owner, for_update=True)
-    # With its key: whoever is about to follow it waits, and then finds it gone.
+    # This lock includes the key: a new follower waits for it, and then finds the playlist gone.
     Playlist.objects.select_for_update().get(pk=mine.pk).delete()
 
 
 @retry_if_deleted
 @transaction.atomic
 def copy_playlist(*, owner: User, playlist_id: int, name: str | None = None) -> Playlist:
-    """Make a private playlist of one's own from a public one, or from one's own.
+    """Copy a public playlist, or one of the viewer's own, to a private one of the viewer.
 
     Raises:
-        PlaylistNotFound: There is none that the viewer may see.
-        TooManyPlaylists: The viewer has as many as one may have.
+        PlaylistNotFound: The viewer may not see such a playlist.
+        TooManyPlaylists: The viewer has MAX_PLAYLISTS.
     """
     original = selectors.get_playlist(playlist_id, reader=owner)
-    _make_room(owner)
+    _check_room(owner)
     copy = Playlist.objects.create(
         user=owner, name=name or original.name, description=original.description
     )
@@ -97,7 +107,7 @@ def copy_playlist(*, owner: User, playlist_id: int, name: str | None = None) -> 
     return selectors.get_playlist(copy.pk, reader=owner)
 
 
-# --- its films
+# --- movies of a playlist
 
 
 @retry_if_deleted
@@ -105,14 +115,14 @@ def copy_playlist(*, owner: User, playlist_id: int, name: str | None = None) -> 
 def put_movie(
     *, owner: User, playlist_id: int, movie_id: int, position: int | None = None
 ) -> tuple[Place, bool]:
-    """Add a film, or move it; returns where it stands, and whether it is new.
+    """Add a movie, or move it; returns its place, and whether it is new.
 
     Args:
-        position: Counted from 1 among the films that are shown. None: where it is, or the end.
+        position: Counted from 1 among the listed movies. None keeps the place, or adds at the end.
 
     Raises:
         PlaylistNotFound, NotYourPlaylist, MovieNotFound: As their names say.
-        PlaylistFull: It has as many films as one may have.
+        PlaylistFull: It has MAX_FILMS.
     """
     playlist = selectors.get_own_playlist(playlist_id, owner=owner, for_update=True)
     movie = movies.get_movie(movie_id)
@@ -130,7 +140,7 @@ def put_movie(
 
 @transaction.atomic
 def remove_movie(*, owner: User, playlist_id: int, movie_id: int) -> None:
-    """Take a film out.
+    """Remove a movie.
 
     Raises:
         PlaylistNotFound, NotYourPlaylist, NotInPlaylist: As their names say.
@@ -143,23 +153,23 @@ def remove_movie(*, owner: User, playlist_id: int, movie_id: int) -> None:
 
 @transaction.atomic
 def reorder_movies(*, owner: User, playlist_id: int, movie_ids: Sequence[int]) -> None:
-    """Bring the films into this order.
+    """Reorder the movies.
 
     Raises:
         PlaylistNotFound, NotYourPlaylist: As their names say.
-        OtherFilms: These are not the films of the playlist.
+        OtherFilms: These are not the movies of the playlist.
     """
     playlist = selectors.get_own_playlist(playlist_id, owner=owner, for_update=True)
     if reorder_entries(playlist, movie_ids):
         _touch(playlist)
 
 
-# --- its link
+# --- the shared link
 
 
 @transaction.atomic
 def share_playlist(*, owner: User, playlist_id: int) -> Playlist:
-    """Give it a link that nobody can guess, unless it has one.
+    """Give the playlist a link that cannot be guessed, unless it has one.
 
     Raises:
         PlaylistNotFound, NotYourPlaylist: As their names say.
@@ -173,7 +183,7 @@ def share_playlist(*, owner: User, playlist_id: int) -> Playlist:
 
 @transaction.atomic
 def unshare_playlist(*, owner: User, playlist_id: int) -> None:
-    """Take the link back for good: the next one is another.
+    """Delete the link. A later one will differ.
 
     Raises:
         PlaylistNotFound, NotYourPlaylist, NotShared: As their names say.
@@ -185,18 +195,18 @@ def unshare_playlist(*, owner: User, playlist_id: int) -> None:
     playlist.save(update_fields=["share_slug"])
 
 
-# --- who follows it
+# --- followers
 
 
 @retry_if_deleted
 @transaction.atomic
 def follow_playlist(*, viewer: User, playlist_id: int) -> None:
-    """Have another's public playlist among one's own. It vanishes from there while it is private.
+    """Follow another viewer's public playlist, which is listed while it is public.
 
     Raises:
-        PlaylistNotFound: There is none that the viewer may see.
+        PlaylistNotFound: The viewer may not see such a playlist.
         OwnPlaylist: It is the viewer's own.
-        TooManyFollowed: The viewer follows as many as one may follow.
+        TooManyFollowed: The viewer follows MAX_FOLLOWED.
     """
     playlist = selectors.get_bare_playlist(playlist_id, reader=viewer)
     if playlist.user_id == viewer.pk:
@@ -211,10 +221,10 @@ def follow_playlist(*, viewer: User, playlist_id: int) -> None:
 
 
 def unfollow_playlist(*, viewer: User, playlist_id: int) -> None:
-    """Follow it no more: one that has become private too, of which the viewer is not told.
+    """Stop following a playlist, even one that has become private, which answers as unknown.
 
     Raises:
-        PlaylistNotFound: There is none that the viewer may see.
+        PlaylistNotFound: The viewer may not see such a playlist.
         NotFollowed: The viewer did not follow it.
     """
     found = PlaylistFollow.objects.filter(user=viewer, playlist=playlist_id).delete()[0]
@@ -223,8 +233,11 @@ def unfollow_playlist(*, viewer: User, playlist_id: int) -> None:
         raise NotFollowed
 
 
-def _make_room(owner: User) -> None:
-    """Raises TooManyPlaylists. Two requests of one viewer for the last place take turns."""
+def _check_room(owner: User) -> None:
+    """Raise TooManyPlaylists if the viewer has MAX_PLAYLISTS.
+
+    The lock makes two requests of one viewer for the last place take turns.
+    """
     lock_viewer(owner)
     if owner.playlists.count() >= MAX_PLAYLISTS:
         raise TooManyPlaylists
@@ -235,7 +248,7 @@ def _touch(playlist: Playlist, *changed: str) -> None:
     playlist.save(update_fields=[*changed, "updated_at"])
 
 
-#: One statement, however many films. That two of them are in one place is judged at the commit.
+#: One statement, whatever the number of movies. Uniqueness of positions is checked at the commit.
 RENUMBER_SQL = """
 UPDATE users_playlistentry AS entry SET position = wanted.position
 FROM unnest(%s::bigint[]) WITH ORDINALITY AS wanted (id, position)
@@ -249,7 +262,7 @@ def next_position(playlist: Playlist) -> int:
 
 
 def place_of(entry: PlaylistEntry) -> int:
-    """Counted from 1 among the films that are shown."""
+    """The place of an entry, counted from 1 among the listed movies."""
     before = PlaylistEntry.objects.filter(
         playlist=entry.playlist_id, movie__withdrawn_at=None, position__lt=entry.position
     )
@@ -257,10 +270,10 @@ def place_of(entry: PlaylistEntry) -> int:
 
 
 def move_entry(entry: PlaylistEntry, place: int) -> bool:
-    """Put the film to this place; returns whether it stood elsewhere.
+    """Move an entry; returns whether its place has changed.
 
     Args:
-        place: Counted from 1 among the films that are shown; beyond the last one is the end.
+        place: Counted from 1 among the listed movies; beyond the last one is the end.
     """
     all_, shown = _entry_ids(entry.playlist)
     wanted = [one for one in shown if one != entry.pk]
@@ -269,10 +282,10 @@ def move_entry(entry: PlaylistEntry, place: int) -> bool:
 
 
 def reorder_entries(playlist: Playlist, movie_ids: Sequence[int]) -> bool:
-    """Bring the films into this order; returns whether it was another one.
+    """Reorder the entries; returns whether the order has changed.
 
     Raises:
-        OtherFilms: These are not the films of the playlist.
+        OtherFilms: These are not the movies of the playlist.
     """
     all_, shown = _entry_ids(playlist)
     by_movie = dict(playlist.entries.filter(movie__withdrawn_at=None).values_list("movie_id", "pk"))
@@ -284,13 +297,13 @@ def reorder_entries(playlist: Playlist, movie_ids: Sequence[int]) -> bool:
 
 
 def _entry_ids(playlist: Playlist) -> tuple[list[int], list[int]]:
-    """The ids of all entries in order, and of those whose films are shown."""
+    """The ids of all entries in order, and of those whose movies are not withdrawn."""
     rows = list(playlist.entries.order_by("position").values_list("pk", "movie__withdrawn_at"))
     return [pk for pk, _ in rows], [pk for pk, withdrawn_at in rows if withdrawn_at is None]
 
 
 def _write_order(all_: Sequence[int], shown: Sequence[int], wanted: Sequence[int]) -> bool:
-    """Fill the places of those that are shown anew. What was withdrawn keeps its place."""
+    """Put the listed entries into the wanted order. Those of withdrawn movies keep their place."""
     if shown == wanted:
         return False
     places, is_shown = iter(wanted), set(shown)

@@ -1,4 +1,4 @@
-"""Dates and times as the office reads them: by 24 hours, with the weekday."""
+"""Dates and times of the admin: 24 hours, with the weekday."""
 
 DATE_FORMAT = "D j M Y"
 TIME_FORMAT = "H:i"

@@ -8,7 +8,6 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
-from cinema.development.demonstration import fill_demonstration, is_empty
 from cinema.locks import single_run
 from recommendations.models import Interaction
 from recommendations.selectors import current_release
@@ -30,20 +29,30 @@ class Command(BaseCommand):
                 self.stdout.write("Another process is preparing the database.")
                 return
             call_command("migrate", verbosity=0, interactive=False)
-            if options["demonstrate"] and is_empty():
-                self.stdout.write("Filling the empty database with a demonstration ...")
-                fill_demonstration()
+            if options["demonstrate"]:
+                self._demonstrate()
             if current_release() is None and Interaction.objects.exists():
                 self.stdout.write("Training the models ...")
-                self._try(self._train, "the first training")
-                self._try(match_viewers, "finding viewers of similar taste")
-                self._try(relate_films, "finding similar films")
+                # The first start does not wait for a search for better parameters.
+                self._try(
+                    "the first training",
+                    lambda: call_command("train", tuning_budget_s=0, verbosity=0),
+                )
+                self._try("finding viewers of similar taste", match_viewers)
+                self._try("finding similar films", relate_films)
 
     def _train(self) -> None:
-        # Whoever has just started it waits. A later training searches.
+        # The first start does not wait for a search for better parameters.
         call_command("train", tuning_budget_s=0, verbosity=0)
 
-    def _try(self, step: Callable[[], object], name: str) -> None:
+    def _demonstrate(self) -> None:
+        from cinema.development.demonstration import fill_demonstration, is_empty
+
+        if is_empty():
+            self.stdout.write("Filling the empty database with a demonstration ...")
+            fill_demonstration()
+
+    def _try(self, name: str, step: Callable[[], object]) -> None:
         try:
             step()
         except Exception:

@@ -19,7 +19,7 @@ SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t"}
 
 
 class Command(BaseCommand):
-    help = "Write all films into a file that `import_movies` reads."
+    help = "Write all films to a file that `import_movies` reads."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -41,7 +41,7 @@ class Command(BaseCommand):
         is_csv = (options["format"] or default) == "csv"
         is_shown = options["verbosity"] > 0 and name != STDOUT
         try:
-            # One transaction, or the server would put all of it aside first.
+            # Outside a transaction the server would materialise the whole result first.
             with (
                 transaction.atomic(),
                 self._target(name) as file,
@@ -58,7 +58,7 @@ class Command(BaseCommand):
                 for line in bar:
                     target.write(line)
         except BrokenPipeError:
-            # Whoever read has enough. Python would complain once more when it closes the pipe.
+            # The reader has closed the pipe. Python would complain again when it closes its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stdout().fileno())
         except OSError as error:
             raise CommandError(f"{name} cannot be written: {error.strerror}.") from error
@@ -68,7 +68,7 @@ class Command(BaseCommand):
 
     @contextmanager
     def _target(self, name: str) -> Iterator[BinaryIO]:
-        """A file comes into its place when it is whole; one that stands there stays until then."""
+        """Write to a temporary file that replaces the target when it is complete."""
         path = Path(name).resolve()
         if name == STDOUT:
             yield self._stdout()
@@ -89,5 +89,5 @@ class Command(BaseCommand):
 def _packing(file: BinaryIO, name: str) -> AbstractContextManager[BinaryIO]:
     if not name.endswith(".gz"):
         return nullcontext(file)
-    # Without name and time the same films are the same bytes.
+    # Without a name and a time the same films give the same bytes.
     return cast("AbstractContextManager[BinaryIO]", gzip.GzipFile("", "wb", fileobj=file, mtime=0))

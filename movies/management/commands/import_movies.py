@@ -15,25 +15,25 @@ from tqdm import tqdm
 
 from cinema.audit.recording import recording_as
 from movies.importing.files import STDIN, InputFile, guarded, opened
-from movies.importing.rows import Refused, Result
+from movies.importing.schemas import Result
 from movies.importing.services import import_all
-from movies.importing.tables import UnusableFile
+from movies.importing.tables import RefusedRow, UnusableFile
 
-#: So many rows are told of, and so many refused ones; `--verbosity 2` tells of all.
-TOLD = 100
+#: The number of rows of each outcome that are printed; `--verbosity 2` prints all.
+MAX_PRINTED = 100
 VALUE_LENGTH = 60
 REPORT_COLUMNS = ("line", "field", "message", "movie_id")
 
-Report = Callable[[Refused], None]
+Report = Callable[[RefusedRow], None]
 
 
 class Command(BaseCommand):
-    help = "Bring in the films of a file: JSON Lines or CSV. Can be repeated."
+    help = "Import the films of a file: JSON Lines or CSV. Can be repeated."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", help=f"may be packed by gzip; {STDIN} is standard input")
         parser.add_argument(
-            "--dry-run", action="store_true", help="write nothing, and tell what would change"
+            "--dry-run", action="store_true", help="write nothing, and print what would change"
         )
         parser.add_argument(
             "--report", type=Path, metavar="FILE", help="list the refused rows there, as CSV"
@@ -44,12 +44,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--clear-empty",
             action="store_true",
-            help="an empty cell of a CSV empties the field; otherwise what stands stays",
+            help="an empty cell of a CSV empties the field; by default the field stays",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         self._options = options
-        #: Of rows, by what became of them.
+        #: The number of rows by outcome.
         self._count: Counter[str] = Counter()
         self._left_out: list[str] = []
         try:
@@ -62,11 +62,11 @@ class Command(BaseCommand):
         except UnusableFile as error:
             raise CommandError(f"{options['file']} {error}{self._so_far()}") from error
         except KeyboardInterrupt:
-            told = f"Interrupted: the same command goes on from here.{self._so_far()}"
-            raise CommandError(told) from None
+            reason = f"Interrupted: the same command goes on from here.{self._so_far()}"
+            raise CommandError(reason) from None
         except OperationalError as error:
-            told = f"The database failed: {error}. The same command goes on from here."
-            raise CommandError(told + self._so_far()) from error
+            reason = f"The database failed: {error}. The same command goes on from here."
+            raise CommandError(reason + self._so_far()) from error
         if options["verbosity"] > 0:
             self.stdout.write(self._summary())
         if refused := self._count["refused"]:
@@ -83,32 +83,32 @@ class Command(BaseCommand):
             unit="B",
             unit_scale=True,
             leave=False,
-            # None: not where nobody watches, as in a log.
+            # None disables it where the output is no terminal.
             disable=None if options["verbosity"] > 0 else True,
         )
         with bar, closing(rows):
             for result in import_all(rows, dry_run=options["dry_run"]):
-                outcome = "refused" if isinstance(result, Refused) else result.outcome
+                outcome = "refused" if isinstance(result, RefusedRow) else result.outcome
                 self._count[outcome] += 1
-                if isinstance(result, Refused):
+                if isinstance(result, RefusedRow):
                     report(result)
-                for line in self._told(result, outcome, file.name):
+                for line in self._lines(result, outcome, file.name):
                     with bar.external_write_mode():
                         out = self.stderr if outcome == "refused" else self.stdout
                         out.write(line)
                 bar.update(file.position_bytes - bar.n)
         self._left_out = file.left_out
 
-    def _told(self, result: Result, outcome: str, name: str) -> Iterator[str]:
-        """The lines that are printed of a row."""
+    def _lines(self, result: Result, outcome: str, name: str) -> Iterator[str]:
+        """Yield the lines that are printed for a row."""
         verbosity, dry_run = self._options["verbosity"], self._options["dry_run"]
         verbose = verbosity > 1
-        is_change_told = verbose or (dry_run and verbosity > 0)
-        if outcome == "unchanged" or (outcome != "refused" and not is_change_told):
+        is_change_printed = verbose or (dry_run and verbosity > 0)
+        if outcome == "unchanged" or (outcome != "refused" and not is_change_printed):
             return
-        if verbose or self._count[outcome] <= TOLD:
+        if verbose or self._count[outcome] <= MAX_PRINTED:
             yield f"{name}:{result.number}: {_described(result)}"
-        elif self._count[outcome] == TOLD + 1:
+        elif self._count[outcome] == MAX_PRINTED + 1:
             yield f"... more rows {outcome}: --verbosity 2 tells of all"
 
     def _so_far(self) -> str:
@@ -127,7 +127,7 @@ class Command(BaseCommand):
 
 @contextmanager
 def _opened_report(path: Path | None, source: str) -> Iterator[Report]:
-    """Takes refused rows; without a path they go nowhere."""
+    """Yield a function that writes refused rows; without a path it writes nothing."""
     if path is None:
         yield lambda refused: None
         return
@@ -141,7 +141,7 @@ def _opened_report(path: Path | None, source: str) -> Iterator[Report]:
         writer = csv.writer(file)
         writer.writerow(REPORT_COLUMNS)
 
-        def write(refused: Refused) -> None:
+        def write(refused: RefusedRow) -> None:
             for error in refused.errors:
                 row = (refused.number, error.field, error.message, refused.movie_id or "")
                 writer.writerow([guarded(str(cell)) for cell in row])
@@ -150,7 +150,7 @@ def _opened_report(path: Path | None, source: str) -> Iterator[Report]:
 
 
 def _described(result: Result) -> str:
-    if isinstance(result, Refused):
+    if isinstance(result, RefusedRow):
         return result.reason
     movie = result.movie
     if result.outcome == "created":

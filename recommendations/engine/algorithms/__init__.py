@@ -1,7 +1,6 @@
-"""The registry. A new algorithm is one file and one line here."""
+"""The registry of algorithms. A new algorithm is one file, named after it, and one line here."""
 
 from recommendations.engine.algorithms.als import AlsRecommender
-from recommendations.engine.algorithms.bpr import BprRecommender
 from recommendations.engine.algorithms.content import ContentRecommender
 from recommendations.engine.algorithms.ease import EaseRecommender
 from recommendations.engine.algorithms.ensemble import EnsembleRecommender
@@ -10,7 +9,6 @@ from recommendations.engine.algorithms.item_knn import ItemKnnRecommender
 from recommendations.engine.algorithms.neural import NeuralRecommender
 from recommendations.engine.algorithms.popularity import PopularityRecommender
 from recommendations.engine.algorithms.sequence import SequenceRecommender
-from recommendations.engine.algorithms.slim import SlimRecommender
 from recommendations.engine.algorithms.user_knn import UserKnnRecommender
 from recommendations.engine.recommender import Recommender
 
@@ -26,8 +24,9 @@ ALGORITHMS: dict[str, type[Recommender]] = {
         NeuralRecommender,
         PopularityRecommender,
         SequenceRecommender,
-        SlimRecommender,
         UserKnnRecommender,
-        BprRecommender,
     )
 }
+
+#: Algorithms that are gone. A release that was trained with them is served without them.
+RETIRED = frozenset({"bpr", "slim"})

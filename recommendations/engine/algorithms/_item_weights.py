@@ -1,4 +1,4 @@
-"""Models that are one matrix: a score is a sum over the history, of what each film in it gives."""
+"""Linear item models: one matrix of weights; a score is a sum over the films in the history."""
 
 from __future__ import annotations
 
@@ -13,30 +13,32 @@ from scipy.sparse import csr_matrix, issparse
 
 from recommendations.engine.matrices import (
     Array,
-    ItemFeatures,
+    Features,
     Scores,
+    Times,
+    mean_like,
     sparse_from_arrays,
     sparse_to_arrays,
     without_each_entry,
 )
 from recommendations.engine.recommender import ModelRecommender
 
-#: (n_items, n_items) float32; row i holds what liking item i adds to each other one. Dense where
-#: most of them are something.
+#: (n_items, n_items) float32; row i is what a like of item i adds to the score of each item. Dense
+#: if most weights are not 0.
 Weights: TypeAlias = csr_matrix | NDArray[np.float32]
 
-#: Scores of rare films are damped as if so many more viewers had liked them.
+#: Pseudo-likes that limit the damping of rare films.
 RARITY = 10
 
 
 @dataclass(frozen=True)
 class ItemWeightsModel:
-    """What scoring needs.
+    """The fitted model.
 
     Attributes:
-        weights: Nothing on the diagonal.
-        known: (n_items,) bool, the items that somebody has touched.
-        mean: The mean of the positive weights that it was fitted on.
+        weights: Zero on the diagonal.
+        known: (n_items,) bool, the items with interactions.
+        mean: The mean of the positive weights in the training data.
     """
 
     weights: Weights
@@ -51,24 +53,19 @@ class ItemWeightsModel:
 class ItemWeightsRecommender(ModelRecommender[ItemWeightsModel]):
     """Scores are `likes @ weights`; a subclass learns the weights.
 
-    A like counts by the root of its weight over the mean one. A dislike says nothing: taken as
-    the contrary of a like, or as a part of it, it made the lists worse.
+    A like counts by sqrt(weight / mean weight). Dislikes are ignored: to subtract them, in whole
+    or in part, made the lists worse.
     """
 
     @abstractmethod
     def _learn(self, likes: csr_matrix) -> Weights:
-        """The weights, nothing on their diagonal.
+        """Learn the weights, with a zero diagonal.
 
         Args:
-            likes: (n_users, n_items) float32, positive; each item has been liked by somebody.
+            likes: (n_users, n_items) float32, positive; no column is empty.
         """
 
-    def fit(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
-    ) -> Self:
+    def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         n_items = interactions.shape[1]
         known = np.bincount(interactions.indices, minlength=n_items) > 0
         mean = mean_like(interactions)
@@ -82,7 +79,7 @@ class ItemWeightsRecommender(ModelRecommender[ItemWeightsModel]):
         self._report(1)
         return self
 
-    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
+    def score(self, history: csr_matrix, times: Times = None) -> Scores:
         model = self._fitted_for(history)
         likes = likes_of(history, model.mean)
         sums = likes @ model.weights
@@ -92,10 +89,7 @@ class ItemWeightsRecommender(ModelRecommender[ItemWeightsModel]):
         return scores
 
     def scores_without(
-        self,
-        history: csr_matrix,
-        entries: NDArray[np.integer],
-        times: csr_matrix | None = None,
+        self, history: csr_matrix, entries: NDArray[np.integer], times: Times = None
     ) -> Scores:
         model = self._fitted_for(history)
         all_likes = without_each_entry(history, entries)
@@ -109,7 +103,7 @@ class ItemWeightsRecommender(ModelRecommender[ItemWeightsModel]):
     def contributions(
         self, history: csr_matrix, items: NDArray[np.integer]
     ) -> NDArray[np.float64] | None:
-        """As in `Recommender`; None where there is no opinion."""
+        """As in `Recommender`; None without a liked item that the model knows."""
         model = self._fitted_for(history)
         if not has_known_likes(likes_of(history, model.mean), model.known)[0]:
             return None
@@ -142,14 +136,8 @@ class ItemWeightsRecommender(ModelRecommender[ItemWeightsModel]):
         return recommender
 
 
-def mean_like(interactions: csr_matrix) -> float:
-    """Of the positive weights; 1 where there are none."""
-    positive = interactions.data[interactions.data > 0]
-    return float(positive.mean(dtype=np.float64)) if len(positive) else 1.0
-
-
 def likes_of(interactions: csr_matrix, mean: float) -> csr_matrix:
-    """The positive entries alone, float32: the root of each weight over the mean one."""
+    """The positive entries, float32: sqrt(weight / mean) of each."""
     liked = interactions.data > 0
     ends = np.concatenate(([0], np.cumsum(liked)))[interactions.indptr]
     sizes = _sizes(interactions.data[liked], mean)
@@ -161,19 +149,19 @@ def _sizes(weights: NDArray[np.float32], mean: float) -> NDArray[np.float32]:
 
 
 def has_known_likes(likes: csr_matrix, known: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(n_rows,) whether a row has an item among those that the model knows."""
+    """(n_rows,) bool, whether the row has a known item."""
     seen = np.concatenate(([0], np.cumsum(known[likes.indices])))
     return np.diff(seen[likes.indptr]) > 0
 
 
 def damping(likes: csr_matrix, power: float) -> NDArray[np.float32]:
-    """(n_items,) what scores are multiplied by, the less the more viewers like the item."""
+    """(n_items,) float32 factors for scores: the number of viewers plus RARITY, to -power."""
     liked_by = np.bincount(likes.indices, minlength=likes.shape[1])
     return ((liked_by + RARITY) ** -float(power)).astype(np.float32)
 
 
 def _spread(weights: Weights, places: NDArray[np.intp], n_items: int) -> Weights:
-    """The same weights between `places` of a larger catalogue."""
+    """Embed the weights in a larger catalogue, at `places`."""
     if len(places) == n_items:
         return weights
     if not issparse(weights):

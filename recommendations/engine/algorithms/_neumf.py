@@ -1,4 +1,4 @@
-"""Training of neural matrix factorisation by PyTorch, which nothing else here needs.
+"""Training of neural matrix factorisation with PyTorch.
 
 He et al., Neural Collaborative Filtering (2017), doi:10.1145/3038912.3052569.
 """
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 Float32: TypeAlias = NDArray[np.float32]
 
-#: Viewers in a step of the optimiser.
+#: Viewers in one step of the optimiser.
 BATCH = 64
-#: Films that a step compares; more of them leave the rare ones better known, and cost more.
+#: Films that a step compares; more films train the rare ones better and cost more time.
 CANDIDATES = 4096
-#: Share of a viewer's films that a step is told; it guesses the others.
+#: Share of a viewer's films that is given in a step; the others are the targets.
 TOLD = 0.5
 #: Widths of the second tower's hidden layers.
 HIDDEN = (16, 8)
-#: Standard deviation of the factors at the start.
+#: Standard deviation of the initial factors.
 SPREAD = 0.1
 
 
@@ -37,16 +37,16 @@ SPREAD = 0.1
 class Network:
     """The trained weights, all float32, with f factors and hidden layers of h1 and h2.
 
-    The first hidden layer is linear in the viewer's vector and the film's, so that its matrix is
-    multiplied into both, once and for all.
+    The first hidden layer is linear in the viewer and in the film, so its matrix is multiplied into
+    the vectors of both.
 
     Attributes:
-        inputs: (n_items, f + h1), what a film in the history adds to the viewer: to the factors,
-            and to the first hidden layer.
-        factors: (n_items, f), of the film, times the paper's output weights h.
-        first: (n_items, h1), what the film adds to the first hidden layer, its bias included.
-        hidden: (h2, h1); hidden_bias: (h2,), of the second hidden layer.
-        last: (h2,), from there to the score.
+        inputs: (n_items, f + h1), what a film in the history adds to the viewer's factors and to
+            the first hidden layer.
+        factors: (n_items, f), the film's factors times the paper's output weights h.
+        first: (n_items, h1), what the film adds to the first hidden layer, including its bias.
+        hidden, hidden_bias: (h2, h1) and (h2,), the second hidden layer.
+        last: (h2,), output weights of the second hidden layer.
         bias: (n_items,), added to the score.
     """
 
@@ -60,7 +60,7 @@ class Network:
 
     @classmethod
     def untrained(cls, start: Float32, random: np.random.Generator) -> Self:
-        """Scores by the (n_items, f) factors alone, as the second tower's last weights are 0."""
+        """A network that scores by the (n_items, f) factors alone: its `last` weights are 0."""
         n_items, (h1, h2) = len(start), HIDDEN
 
         def noise(*shape: int, spread: float) -> Float32:
@@ -79,7 +79,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Plan:
-    """How to train: passes over the viewers, Adam's step, L2 on what belongs to single films."""
+    """Hyperparameters; see `NeuralRecommender`."""
 
     factors: int
     epochs: int
@@ -93,11 +93,11 @@ def steps_per_epoch(n_users: int) -> int:
 
 
 def train(likes: csr_matrix, plan: Plan, report: Callable[[float], None]) -> Network:
-    """Learn to guess half of each viewer's films from the other half.
+    """Learn to predict one half of each viewer's films from the other half.
 
     Args:
-        likes: (n_users, n_items) float32 weights; each user likes something.
-        report: Called with the share done.
+        likes: (n_users, n_items) float32 weights; each user has a positive one.
+        report: Called with the share done, 0 to 1.
     """
     import torch
 
@@ -123,10 +123,10 @@ def train(likes: csr_matrix, plan: Plan, report: Callable[[float], None]) -> Net
 
 
 def spectral_factors(likes: csr_matrix, factors: int, random: np.random.Generator) -> Float32:
-    """(n_items, factors) to start from: right singular vectors of the normalised likes.
+    """(n_items, factors) float32 to start from: right singular vectors of the normalised likes.
 
-    Each, times the root of its singular value; in place of the paper's training of each tower by
-    itself beforehand, and far quicker.
+    Each is multiplied by the root of its singular value. This replaces the paper's pre-training of
+    each tower and is far quicker.
     """
     positive = likes.maximum(0).astype(np.float64)
     by_user, by_item = (1 / np.sqrt(1 + np.asarray(positive.sum(axis=a)).ravel()) for a in (1, 0))
@@ -135,7 +135,7 @@ def spectral_factors(likes: csr_matrix, factors: int, random: np.random.Generato
     if factors * 2 < size:
         first_guess = random.normal(size=size)
         _, values, vectors = svds(normalised, k=factors, v0=first_guess)
-    else:  # ARPACK finds but a few
+    else:  # ARPACK finds only a few
         _, values, vectors = np.linalg.svd(normalised.toarray(), full_matrices=False)
         values, vectors = values[:factors], vectors[:factors]
     start = vectors.T * np.sqrt(values)
@@ -144,7 +144,7 @@ def spectral_factors(likes: csr_matrix, factors: int, random: np.random.Generato
 
 
 def _groups(weights: dict[str, torch.Tensor], decay: float) -> list[dict[str, object]]:
-    """Adam's groups of parameters: only what belongs to single films is held down."""
+    """Adam's parameter groups: only the weights of single films are regularised."""
     of_films = ("inputs", "factors", "first")
     return [
         {"params": [weights[name] for name in of_films], "weight_decay": decay},
@@ -162,10 +162,10 @@ def _batches(n_users: int, epochs: int, random: np.random.Generator) -> Iterator
 def _loss(
     weights: dict[str, torch.Tensor], history: torch.Tensor, generator: torch.Generator
 ) -> torch.Tensor:
-    """Cross entropy of the softmax over the candidates, per film to guess.
+    """Cross entropy of the softmax over the candidates, per target film.
 
-    The likes that are not told are the targets, by their weights: as in FISM, no film helps to
-    find itself. What was told is no candidate.
+    The hidden likes are the targets, by their weights; as in FISM, no film helps to predict itself.
+    The given films are no candidates.
     """
     import torch
 
@@ -185,7 +185,7 @@ def _loss(
 def _scores(
     weights: dict[str, torch.Tensor], viewers: torch.Tensor, films: torch.Tensor | slice
 ) -> torch.Tensor:
-    """(n_viewers, n_films): both towers, and the films' bias."""
+    """(n_viewers, n_films): the sum of both towers and the films' bias."""
     import torch
 
     factors = weights["factors"][films]
@@ -197,7 +197,7 @@ def _scores(
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """More threads add up in another order, and so give other weights on another machine."""
+    """More threads add up in another order and give other weights on another machine."""
     import torch
 
     threads = torch.get_num_threads()

@@ -1,55 +1,158 @@
 """Implicit-feedback matrix factorisation. Hu, Koren and Volinsky (2008), doi:10.1109/ICDM.2008.22.
 
-The library `implicit` trains. Folding a user in and scoring is NumPy on the item factors, so
-that a process that only serves never imports `implicit`.
+The library `implicit` trains. Fold-in and scores need only NumPy and the item factors, so a process
+that only serves never imports `implicit`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve
+from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from recommendations.engine.algorithms._fold_in import (
-    FactorModel,
-    cosines_with,
-    fold_in,
-    fold_in_all,
-    unit_vectors,
-)
 from recommendations.engine.feature_vectors import predict_factors
-from recommendations.engine.matrices import Array, ItemFeatures, Scores
+from recommendations.engine.matrices import Array, Features, Scores, Times, mean_like, one_thread
 from recommendations.engine.recommender import ModelRecommender
 
+Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
-#: Sweeps that bring fitted factors up to date with a few more interactions.
+#: Sweeps that update fitted factors with a few more interactions.
 UPDATE_ITERATIONS = 2
+#: Items liked by fewer users have no opinion: a single user would make them look alike.
+ENOUGH_VIEWERS = 5
+
+
+@dataclass(frozen=True)
+class FactorModel:
+    """A fitted factorisation.
+
+    Attributes:
+        item_factors: (n_items, k) float32; zeros for an item that is neither known nor cold.
+        gram: (k, k) float64, the cross product of the known items' factors plus regularisation.
+        known: (n_items,) bool, the items with interactions.
+        cold: (n_items,) bool, the items without interactions whose factors come from features.
+        liked_by: (n_items,) int32, number of users who like the item.
+        scale: The confidence of a weight of 1.
+    """
+
+    item_factors: Float32
+    gram: Float64
+    known: NDArray[np.bool_]
+    cold: NDArray[np.bool_]
+    liked_by: NDArray[np.int32]
+    scale: float
+
+    @property
+    def n_items(self) -> int:
+        return len(self.known)
+
+    @cached_property
+    def solved_factors(self) -> Float64:
+        """(n_items, k) float64, the item factors times the inverse of `gram`."""
+        factors = self.item_factors.astype(np.float64)
+        return np.ascontiguousarray(cho_solve(cho_factor(self.gram), factors.T).T)
+
+    @cached_property
+    def lengths(self) -> Float32:
+        """(n_items,) lengths of the factors; NaN for items that fewer than ENOUGH_VIEWERS like."""
+        lengths = np.linalg.norm(self.item_factors, axis=1)
+        return np.where(self.liked_by < ENOUGH_VIEWERS, np.nan, lengths).astype(np.float32)
+
+    def cosines_with(self, item: int) -> Scores:
+        """(n_items,) from -1 to 1, between each item and this one; NaN where `lengths` is NaN."""
+        direction = self.item_factors[item] / self.lengths[item]
+        cosines: Scores = self.item_factors @ direction / self.lengths
+        return cosines.clip(-1, 1)
+
+    def unit_vectors(self) -> Scores:
+        """(n_items, k) of length 1; NaN where `lengths` is NaN."""
+        vectors: Scores = self.item_factors / self.lengths[:, None]
+        return vectors
+
+
+@dataclass(frozen=True)
+class FoldedIn:
+    """The factors of one user, with what is needed to leave entries out.
+
+    Attributes:
+        vector: (k,) float64, the user's factors.
+        cholesky: The factorised left side of the user's equations.
+        entries: (m,) positions in the history of the items that have factors.
+        factors: (m, k) float64, the factors of these items.
+        pull, beyond: (m,) float64, as in `_Equations`.
+    """
+
+    vector: Float64
+    cholesky: tuple[Float64, bool]
+    entries: NDArray[np.intp]
+    factors: Float64
+    pull: Float64
+    beyond: Float64
+
+    def without(self, entries: NDArray[np.integer]) -> Float64:
+        """(1 + n, k) float64: the user's factors, then the factors without each of the n entries.
+
+        By the formula of Sherman and Morrison: (A − d·yy')⁻¹(b − p·y) = x − z·(p − d·y'x) / (1 −
+        d·y'z) with z = A⁻¹y, where p is the pull of the entry and d its `beyond`. NaN where no
+        liked item is left.
+        """
+        vectors = np.tile(self.vector, (1 + len(entries), 1))
+        places = np.searchsorted(self.entries, entries)
+        places[places == len(self.entries)] = 0
+        found = np.flatnonzero(self.entries[places] == entries)
+        places = places[found]
+        own, pull, beyond = self.factors[places], self.pull[places], self.beyond[places]
+        solved = cho_solve(self.cholesky, own.T, check_finite=False).T
+        sizes = (pull - beyond * (own @ self.vector)) / (1 - beyond * (own * solved).sum(axis=1))
+        vectors[1 + found] -= sizes[:, None] * solved
+        if np.count_nonzero(self.pull) == 1:
+            vectors[1 + found[pull > 0]] = np.nan
+        return vectors
+
+
+@dataclass(frozen=True)
+class _Equations:
+    """The terms of one user's equations.
+
+    Attributes:
+        entries: (m,) positions in the history of the items that have factors.
+        items: (m,) these items.
+        pull: (m,) float64, the confidence of a positive entry; 0 for a negative one.
+        beyond: (m,) float64, the confidence minus the share of it that `gram` contains already.
+    """
+
+    entries: NDArray[np.intp]
+    items: NDArray[np.integer]
+    pull: Float64
+    beyond: Float64
 
 
 class AlsRecommender(ModelRecommender[FactorModel]):
     """Alternating least squares.
 
-    A weight's size, times `alpha`, is the confidence in a preference: 1 above 0, and 0 below:
-    a dislike says with confidence what an unseen item says without.
+    The absolute weight times `alpha` is the confidence in a preference, which is 1 for a positive
+    and 0 for a negative weight: a dislike counts as a confident "unseen".
 
-    With features of the items, those that nobody has touched get factors too (`cold_start.py`).
+    If item features are given, items without interactions get factors too (`predict_factors`).
 
     Args:
-        factors: Length of the vectors; by default 32 to 192, the more interactions the longer,
-            and 128 for very many, where time is dearer.
-        regularization: By default the root of the number of interactions over 8, at most 80:
-            more data fill more directions, and each wants holding down.
+        factors: Length of the vectors; by default 32 to 192, growing with the interactions, and
+            128 beyond 5 million to save time.
+        regularization: By default sqrt(interactions) / 8, at most 80.
         alpha: The confidence of a positive weight of average size.
         iterations: Sweeps over users and items.
     """
 
+    model_type = FactorModel
     name = "als"
     description = "Viewers and films as points in one space, learned from who liked what."
     search_space = {
@@ -72,7 +175,7 @@ class AlsRecommender(ModelRecommender[FactorModel]):
         self.alpha = alpha
         self.iterations = iterations
         self.seed = seed
-        self._user_factors: NDArray[np.float32] | None = None
+        self._user_factors: Float32 | None = None
 
     def settings_for(self, interactions: csr_matrix) -> dict[str, Any]:
         return {
@@ -81,29 +184,19 @@ class AlsRecommender(ModelRecommender[FactorModel]):
             "factors": self._factors(interactions),
         }
 
-    def fit(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
-    ) -> Self:
+    def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         self._user_factors = self._model = None
         return self._train(interactions, items, self.iterations)
 
-    def update(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
-    ) -> Self:
-        """As in `Recommender`; starts from the factors that stand, where `fit` has run here."""
+    def update(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
+        """As in `Recommender`; starts from the current factors if this object ran `fit`."""
         standing = self._user_factors
         if standing is None or standing.shape[0] != interactions.shape[0]:
             return self.fit(interactions, items, times)
         return self._train(interactions, items, UPDATE_ITERATIONS)
 
-    def _train(self, interactions: csr_matrix, items: ItemFeatures | None, iterations: int) -> Self:
-        scale = self.alpha / _mean_positive(interactions)
+    def _train(self, interactions: csr_matrix, items: Features, iterations: int) -> Self:
+        scale = self.alpha / mean_like(interactions)
         n_items = interactions.shape[1]
         touched = np.bincount(interactions.indices, minlength=n_items)
         known = touched > 0
@@ -129,12 +222,12 @@ class AlsRecommender(ModelRecommender[FactorModel]):
         scale: float,
         regularization: float,
         iterations: int,
-    ) -> NDArray[np.float32]:
-        """(n_items, k) the item factors, from those that stand on; zeros for untouched items."""
-        # Imported here: a process that has run OpenMP cannot fork, and one that serves need not.
+    ) -> Float32:
+        """(n_items, k) item factors, starting from the current ones; zeros without interactions."""
+        # A process that has run OpenMP cannot fork, and a process that serves does not need it.
         from implicit.cpu.als import AlternatingLeastSquares
 
-        with threadpool_limits(1, "blas"):  # two BLAS threads slow its solver down tenfold
+        with threadpool_limits(1, "blas"):  # two BLAS threads make the solver ten times slower
             solver = AlternatingLeastSquares(
                 factors=self._factors(interactions),
                 regularization=regularization,
@@ -153,10 +246,10 @@ class AlsRecommender(ModelRecommender[FactorModel]):
         self._user_factors = solver.user_factors
         return np.where(known[:, None], solver.item_factors, np.float32(0))
 
-    def _with_new_items(self, model: FactorModel, known: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """The item factors that stand, with a little noise for items that nobody had touched.
+    def _with_new_items(self, model: FactorModel, known: NDArray[np.bool_]) -> Float32:
+        """The current item factors, with a little noise for items that are new.
 
-        Among new users and new items alone, zeros would stay zeros for good.
+        Zeros would stay zeros where only new users have new items.
         """
         factors = np.where(known[:, None], model.item_factors, np.float32(0))
         new = known & ~model.known
@@ -175,15 +268,12 @@ class AlsRecommender(ModelRecommender[FactorModel]):
             return self.regularization
         return min(80.0, max(0.1, math.sqrt(n_interactions) / 8))
 
-    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
+    def score(self, history: csr_matrix, times: Times = None) -> Scores:
         model = self._fitted_for(history)
         return _scores(model, fold_in_all(model, history))
 
     def scores_without(
-        self,
-        history: csr_matrix,
-        entries: NDArray[np.integer],
-        times: csr_matrix | None = None,
+        self, history: csr_matrix, entries: NDArray[np.integer], times: Times = None
     ) -> Scores:
         model = self._fitted_for(history)
         folded = fold_in(model, history, 0)
@@ -192,7 +282,7 @@ class AlsRecommender(ModelRecommender[FactorModel]):
         return _scores(model, folded.without(entries).astype(np.float32))
 
     def contributions(self, history: csr_matrix, items: NDArray[np.integer]) -> Float64 | None:
-        """As in `Recommender`. Section 5 of the paper: a score is a sum over the user's items."""
+        """As in `Recommender`, by section 5 of the paper: a score is a sum over the history."""
         model = self._fitted_for(history)
         folded = fold_in(model, history, 0)
         if folded is None:
@@ -204,64 +294,88 @@ class AlsRecommender(ModelRecommender[FactorModel]):
         return parts
 
     def similar_items(self, item: int) -> Scores:
-        """As in `Recommender`: the cosine of the factors. What the same viewers like points alike.
-
-        There is no opinion on what fewer than ENOUGH_VIEWERS have liked.
-        """
-        model = self._learned()
-        return cosines_with(model.item_factors, model.lengths, item)
+        """As in `Recommender`: the cosine of the factors."""
+        return self._learned().cosines_with(item)
 
     def item_directions(self) -> Scores:
-        """As in `Recommender`: those of the factors."""
-        model = self._learned()
-        return unit_vectors(model.item_factors, model.lengths)
+        """As in `Recommender`: the directions of the factors."""
+        return self._learned().unit_vectors()
 
     @property
     def cold(self) -> NDArray[np.bool_]:
-        """(n_items,) the items that nobody has touched, of which content alone tells.
-
-        Raises NotFittedError.
-        """
+        """(n_items,) items whose factors come from their features alone. Raises NotFittedError."""
         return self._learned().cold
-
-    def to_arrays(self) -> dict[str, Array]:
-        model = self._learned()
-        return {
-            "item_factors": model.item_factors,
-            "gram": model.gram,
-            "known": model.known,
-            "cold": model.cold,
-            "liked_by": model.liked_by,
-            "scale": np.array([model.scale]),
-        }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:
-        recommender = cls()
-        known = np.asarray(arrays["known"], dtype=np.bool_)
-        recommender._model = FactorModel(
-            np.asarray(arrays["item_factors"], dtype=np.float32),
-            np.asarray(arrays["gram"], dtype=np.float64),
-            known,
-            np.asarray(arrays.get("cold", np.zeros(len(known))), dtype=np.bool_),
-            # What was trained before it was counted has no opinion on which items are alike.
-            np.asarray(arrays.get("liked_by", np.zeros(len(known))), dtype=np.int32),
-            float(np.asarray(arrays["scale"], dtype=np.float64)[0]),
-        )
-        return recommender
+        n_items = len(arrays["known"])
+        # The first releases have neither of these.
+        missing = {"cold": np.zeros(n_items, np.bool_), "liked_by": np.zeros(n_items, np.int32)}
+        return super().from_arrays({**missing, **arrays})
 
 
-def _scores(model: FactorModel, vectors: NDArray[np.float32]) -> Scores:
+def _equations(model: FactorModel, history: csr_matrix, row: int) -> _Equations | None:
+    """None if the history has no liked item with factors."""
+    start, end = history.indptr[row], history.indptr[row + 1]
+    items, weights = history.indices[start:end], history.data[start:end]
+    entries = np.flatnonzero(model.known[items] | model.cold[items])
+    confidence = model.scale * weights[entries].astype(np.float64)
+    pull = np.maximum(confidence, 0)
+    if not pull.any():
+        return None
+    # `gram` contains each known item with confidence 1, and no cold item.
+    beyond = np.abs(confidence) - model.known[items[entries]]
+    return _Equations(entries, items[entries], pull, beyond)
+
+
+def fold_in(model: FactorModel, history: csr_matrix, row: int) -> FoldedIn | None:
+    """Solve for one user, as `implicit` does; None without a liked item with factors."""
+    own = _equations(model, history, row)
+    if own is None:
+        return None
+    factors = model.item_factors[own.items].astype(np.float64)
+    left = model.gram + (factors.T * own.beyond) @ factors
+    cholesky = cho_factor(left, lower=True, overwrite_a=True, check_finite=False)
+    vector = cho_solve(cholesky, own.pull @ factors, check_finite=False)
+    return FoldedIn(vector, cholesky, own.entries, factors, own.pull, own.beyond)
+
+
+def fold_in_all(model: FactorModel, history: csr_matrix) -> Float32:
+    """(n_rows, k) float32, the factors of each user; NaN without a liked item with factors.
+
+    Equal to `fold_in`. For a user with few items it solves a system of that size, by the matrix
+    inversion lemma: (G + Y'DY)⁻¹ Y'p = G⁻¹Y' (I + D Y G⁻¹ Y')⁻¹ p.
+    """
+    k = model.gram.shape[0]
+    vectors = np.full((history.shape[0], k), np.nan, dtype=np.float32)
+    with one_thread():
+        for row in range(history.shape[0]):
+            own = _equations(model, history, row)
+            if own is None:
+                continue
+            if len(own.items) > k // 2:
+                folded = fold_in(model, history, row)
+                assert folded is not None
+                vectors[row] = folded.vector
+            else:
+                vectors[row] = _by_its_items(model, own)
+    return vectors
+
+
+def _by_its_items(model: FactorModel, own: _Equations) -> Float64:
+    solved = model.solved_factors[own.items]
+    left = own.beyond[:, None] * (model.item_factors[own.items] @ solved.T)
+    left.flat[:: len(left) + 1] += 1
+    vector: Float64 = np.linalg.solve(left, own.pull) @ solved
+    return vector
+
+
+def _scores(model: FactorModel, vectors: Float32) -> Scores:
     scores: Scores = vectors @ model.item_factors.T
     scores[:, ~(model.known | model.cold)] = np.nan
     return scores
 
 
-def _gram(item_factors: NDArray[np.float32], regularization: float) -> Float64:
+def _gram(item_factors: Float32, regularization: float) -> Float64:
     wide = item_factors.astype(np.float64)
     return wide.T @ wide + regularization * np.eye(wide.shape[1])
-
-
-def _mean_positive(interactions: csr_matrix) -> float:
-    positive = interactions.data[interactions.data > 0]
-    return float(positive.mean()) if len(positive) else 1.0

@@ -1,4 +1,4 @@
-"""What is made of the same as what one liked: TF-IDF profiles.
+"""Content-based filtering by TF-IDF profiles.
 
 Pazzani and Billsus (2007), doi:10.1007/978-3-540-72079-9_10; Lops, de Gemmis and Semeraro (2011),
 doi:10.1007/978-0-387-85820-3_3.
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from recommendations.engine.feature_vectors import FeatureKind, row_lengths, tfidf_vectors
-from recommendations.engine.matrices import Array, ItemFeatures, Scores
+from recommendations.engine.matrices import Array, Features, ItemFeatures, Scores, Times
 from recommendations.engine.recommender import ModelRecommender
 
-#: Genre, decade and keyword are chosen on a validation split of cold films (ml-latest-small); of
-#: the other kinds no open ratings tell: they go by likeness to these.
+#: The weights of genre, decade and keyword are chosen on a validation split of cold films
+#: (ml-latest-small). No open data have the other kinds: they are set by analogy.
 KINDS = {
     "genre": FeatureKind(1.0, rarity=True, evening=0.0),
     "decade": FeatureKind(0.3, rarity=True, evening=0.0),
@@ -29,22 +29,22 @@ KINDS = {
     "keyword": FeatureKind(5.0, rarity=True, evening=0.0),
     "word": FeatureKind(1.0, rarity=True, evening=0.0),
 }
-#: Users whose profiles stay in the processor's cache: 20,000 features of 64 are 5 MB. With 256 at
-#: once a user took five times as long.
+#: Users scored at once. Their profiles must stay in the CPU cache: 20,000 features of 64 users are
+#: 5 MB. With 256 users, each took five times as long.
 BATCH = 64
-#: So many items of the usual reach are added to those that have a feature.
+#: Number of pseudo-items of usual reach that smooth the reach of a feature.
 USUAL_ITEMS = 5
 
 
 @dataclass(frozen=True)
 class ContentModel:
-    """What scoring needs.
+    """The fitted model.
 
     Attributes:
-        vectors: (n_items, n_features) float32, an item's weighted features.
-        lengths: (n_items,) float32 of these; 0 for an item of which nothing is known.
-        reach: (n_features,) float32, how many users like an item that has it, over how many like
-            any item.
+        vectors: (n_items, n_features) float32, the weighted features of each item.
+        lengths: (n_items,) float32, lengths of the vectors; 0 for an item without features.
+        reach: (n_features,) float32, the mean number of users who like an item with the feature,
+            relative to that of any item.
     """
 
     vectors: csr_matrix
@@ -57,18 +57,18 @@ class ContentModel:
 
     @property
     def known(self) -> NDArray[np.bool_]:
-        """(n_items,) the items of which anything is known."""
+        """(n_items,) bool, the items with features."""
         return self.lengths > 0
 
 
 class ContentRecommender(ModelRecommender[ContentModel]):
-    """The product of an item and a user's profile, which is the weighted sum of the liked items.
+    """Scores are the product of an item's vector and the user's profile, a sum of liked items.
 
-    Each liked item enters the profile with length 1, and the profile has length 1. Items keep their
-    length: of two that fit alike, the one that is better described comes first. And a feature
-    counts with its reach. Both find more of what is liked than the bare cosine, for which an item
-    with a single feature is the purest. Weights below 0 say nothing here: taking disliked items
-    off the profile changed no figure on the validation split.
+    Each liked item enters the profile with length 1, and the profile is scaled to length 1. Items
+    keep their length, so the better described of two equal matches comes first, and each feature
+    counts by its reach. Both rank better than the cosine, which prefers items with a single
+    feature. Negative weights are ignored: to subtract them changed no figure on the validation
+    split.
     """
 
     name = "content"
@@ -76,28 +76,20 @@ class ContentRecommender(ModelRecommender[ContentModel]):
     must_beat_popularity = False
 
     def obstacle(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
+        self, interactions: csr_matrix, items: Features = None, times: Times = None
     ) -> str | None:
         if items is None or not items.matrix.nnz:
             return "Nothing is known of the films: no genres, people or keywords."
         return None
 
-    def fit(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
-    ) -> Self:
+    def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         if items is None:
             items = ItemFeatures(csr_matrix(np.zeros((interactions.shape[1], 0))), ())
         vectors = tfidf_vectors(items, KINDS)
         self._model = ContentModel(vectors, row_lengths(vectors), _reach(vectors, interactions))
         return self
 
-    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
+    def score(self, history: csr_matrix, times: Times = None) -> Scores:
         model = self._fitted_for(history)
         profiles, has_profile = _profiles(model, history)
         profiles.data *= model.reach[profiles.indices]
@@ -112,7 +104,7 @@ class ContentRecommender(ModelRecommender[ContentModel]):
     def contributions(
         self, history: csr_matrix, items: NDArray[np.integer]
     ) -> NDArray[np.float64] | None:
-        """As in `Recommender`: a profile is a sum, and so is its product with an item."""
+        """As in `Recommender`: the profile is a sum over the history, and so is the score."""
         model = self._fitted_for(history)
         shares = _shares(model, history)
         length = row_lengths(shares @ model.vectors)[0]
@@ -124,7 +116,7 @@ class ContentRecommender(ModelRecommender[ContentModel]):
         return np.asarray(products * (shares.data / length), dtype=np.float64)
 
     def similar_items(self, item: int) -> Scores | None:
-        """As in `Recommender`: the cosine of two items. None if nothing is known of any item."""
+        """As in `Recommender`: the cosine of two items. None if no item has features."""
         model = self._learned()
         if not model.known.any():
             return None
@@ -156,7 +148,7 @@ class ContentRecommender(ModelRecommender[ContentModel]):
 
 
 def _shares(model: ContentModel, history: csr_matrix) -> csr_matrix:
-    """(n_rows, n_items) float32, of the history's sparsity: how much of each is in a profile."""
+    """(n_rows, n_items) float32 with the history's sparsity: each item's share in the profile."""
     lengths = model.lengths[history.indices]
     shares = np.zeros(history.nnz, dtype=np.float32)
     np.divide(np.maximum(history.data, 0), lengths, out=shares, where=lengths > 0)
@@ -164,7 +156,7 @@ def _shares(model: ContentModel, history: csr_matrix) -> csr_matrix:
 
 
 def _profiles(model: ContentModel, history: csr_matrix) -> tuple[csr_matrix, NDArray[np.bool_]]:
-    """(n_rows, n_features) float32 of length 1, and for which rows there is one at all."""
+    """(n_rows, n_features) profiles of length 1, and (n_rows,) bool: which rows have one."""
     profiles = _shares(model, history) @ model.vectors
     lengths = row_lengths(profiles)
     has_profile = lengths > 0
@@ -173,7 +165,7 @@ def _profiles(model: ContentModel, history: csr_matrix) -> tuple[csr_matrix, NDA
 
 
 def _reach(vectors: csr_matrix, interactions: csr_matrix) -> NDArray[np.float32]:
-    """(n_features,) float32: 1 where items with the feature find as many users as any."""
+    """(n_features,) float32: 1 where items with the feature have as many users as any item."""
     n_items, n_features = vectors.shape
     liked_by = np.bincount(interactions.indices[interactions.data > 0], minlength=n_items)
     touched = np.bincount(interactions.indices, minlength=n_items) > 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -15,21 +14,22 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from recommendations.engine.algorithms._item_weights import ItemWeightsRecommender, Weights, damping
-from recommendations.engine.matrices import ItemFeatures, blocks
+from recommendations.engine.matrices import Features, Times, blocks, core_count
+
+Float32 = NDArray[np.float32]
 
 
 class EaseRecommender(ItemWeightsRecommender):
-    """Each film's likes as a weighted sum of all others', fitted at once by least squares.
+    """Predicts the likes of each film as a weighted sum of the likes of all others (least squares).
 
     Args:
-        regularization: Added to the diagonal of the items' cross products; by default 0.8 times
-            the root of the number of likes: 800 for a million.
-        dropout: Share of each history that is hidden while learning, which comes to a
-            regularisation by popularity. Steck (2020), "Autoencoders that don't overfit towards
-            the identity".
-        damping: Power of the number of viewers that scores are divided by.
-        max_items: A catalogue of more is an obstacle: time grows with the cube, memory with the
-            square.
+        regularization: Added to the diagonal of the items' cross products; by default
+            0.8 * sqrt(likes), which is 800 for a million.
+        dropout: Share of each history that is hidden while learning, which equals regularisation
+            by popularity. Steck (2020), "Autoencoders that don't overfit towards the identity".
+        damping: Scores are divided by this power of the number of viewers.
+        max_items: A larger catalogue is an obstacle: time grows with the cube of its size, memory
+            with the square.
     """
 
     name = "ease"
@@ -57,17 +57,12 @@ class EaseRecommender(ItemWeightsRecommender):
         return {"regularization": self._regularization(likes), "damping": self.damping}
 
     def obstacle(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
+        self, interactions: csr_matrix, items: Features = None, times: Times = None
     ) -> str | None:
         n_items = interactions.shape[1]
         if n_items <= self.max_items:
             return None
-        return (
-            f"It takes at most {self.max_items:,} films (EASE_MAX_ITEMS), and here are {n_items:,}."
-        )
+        return f"It takes at most {self.max_items:,} films, and here are {n_items:,}."
 
     def _learn(self, likes: csr_matrix) -> Weights:
         products = gram(likes)
@@ -88,18 +83,13 @@ class EaseRecommender(ItemWeightsRecommender):
         return max(1.0, 0.8 * math.sqrt(n_likes))
 
 
-Float32 = NDArray[np.float32]
-
-
 def all_cores() -> threadpool_limits:
-    """Large dense products on every core, though the process began with one thread for them."""
-    # Where the system can tell: a container may have fewer than the machine.
-    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return threadpool_limits(own, "blas")
+    """Use all cores for large dense products, although the process started with one BLAS thread."""
+    return threadpool_limits(core_count(), "blas")
 
 
 def gram(likes: csr_matrix) -> Float32:
-    """(n_items, n_items) float32, likesᵀ likes."""
+    """(n_items, n_items) float32, the items' cross products likesᵀ likes."""
     n_items = likes.shape[1]
     by_item = csr_matrix(likes.T)
     product = np.empty((n_items, n_items), dtype=np.float32)
@@ -109,15 +99,14 @@ def gram(likes: csr_matrix) -> Float32:
 
 
 def invert(matrix: Float32) -> Float32:
-    """The inverse of a symmetric positive definite matrix, in its own memory.
+    """Invert a symmetric positive definite float32 matrix in place, by Cholesky.
 
-    By Cholesky in float32: what is regularised by this much keeps four digits, in half the time
-    and memory of float64.
+    float32 keeps four digits with this much regularisation, in half the time and memory of float64.
 
     Raises:
-        LinAlgError: It is not positive definite.
+        LinAlgError: The matrix is not positive definite.
     """
-    # The transpose of a symmetric C array is the same matrix in LAPACK's order: no copy.
+    # The transpose of a symmetric C array is the same matrix in LAPACK's order, without a copy.
     with all_cores():
         factor, failed = spotrf(matrix.T, lower=True, overwrite_a=True, clean=False)
         if not failed:
@@ -128,7 +117,7 @@ def invert(matrix: Float32) -> Float32:
 
 
 def _mirrored(upper: Float32) -> Float32:
-    """With the upper triangle repeated below the diagonal, in place."""
+    """Copy the upper triangle to the lower one, in place."""
     n = len(upper)
     for block in blocks(n, n):
         upper[block.stop :, block] = upper[block, block.stop :].T

@@ -1,6 +1,6 @@
-"""The collaborative algorithms together, by weights that validation has taught.
+"""A blend of the collaborative algorithms, with weights learned on a validation split.
 
-Stacking with non-negative weights: Breiman (1996), doi:10.1007/BF00117832; of recommenders, Sill
+Stacking with non-negative weights: Breiman (1996), doi:10.1007/BF00117832; for recommenders, Sill
 et al. (2009), arXiv:0911.0460.
 """
 
@@ -15,52 +15,43 @@ from scipy.sparse import csr_matrix
 
 from recommendations.engine.algorithms.als import AlsRecommender
 from recommendations.engine.algorithms.ease import EaseRecommender
-from recommendations.engine.algorithms.slim import SlimRecommender
 from recommendations.engine.composite import Composite, min_max_normalised
 from recommendations.engine.evaluation.splits import BATCH, Split, leave_last_out
 from recommendations.engine.evaluation.tuning import is_more_than_chance
-from recommendations.engine.matrices import ItemFeatures, Scores
+from recommendations.engine.matrices import Features, Scores, Times
 from recommendations.engine.recommender import Recommender
 
 SEED = 1895
-#: With fewer viewers to judge by, all parts weigh the same.
+#: With fewer users to learn from, all parts get the same weight.
 ENOUGH_USERS = 50
-#: Held-out likes that are ranked, each among the whole catalogue: more no longer move the weights.
+#: Held-out likes that are ranked among the whole catalogue; more of them do not change the weights.
 MAX_LIKES = 3000
-#: Scores held at once for each part: 80 MB.
+#: Scores held in memory for each part: 80 MB.
 MAX_CELLS = 20_000_000
-#: Instead of a lead, for an item that is not to be ranked.
+#: The lead of an item that is not ranked.
 FAR_BEHIND = np.float32(-1e9)
-#: By how much a weight is moved, ever less.
+#: Step sizes of the weights, from coarse to fine.
 STEPS = (0.5, 0.25, 0.1)
 
 
 class EnsembleRecommender(Composite):
-    """A weighted sum of the normalised scores of factors and of linear item models.
+    """A weighted mean of the normalised scores of ALS and EASE.
 
     Args:
-        weights: Of each part, not negative. None: `fit` holds back what each viewer liked last,
-            fits the parts on the rest, and learns them by that.
+        weights: The weight of each part, not negative. None: `fit` withholds the last like of each
+            user, fits the parts on the rest, and learns the weights from it.
     """
 
     name = "ensemble"
     description = "Several ways to learn from who liked what, weighed by how well each foretells."
-    part_types = {
-        algorithm.name: algorithm
-        for algorithm in (AlsRecommender, EaseRecommender, SlimRecommender)
-    }
+    part_types = {part.name: part for part in (AlsRecommender, EaseRecommender)}
 
     def __init__(self, *, weights: Mapping[str, float] | None = None, seed: int = SEED) -> None:
         super().__init__(weights=weights)
         self.seed = seed
         self._given = weights
 
-    def fit(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
-    ) -> Self:
+    def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         names = [
             name
             for name, part in self.part_types.items()
@@ -82,13 +73,13 @@ class EnsembleRecommender(Composite):
         self,
         names: list[str],
         interactions: csr_matrix,
-        items: ItemFeatures | None,
-        times: csr_matrix | None,
+        items: Features,
+        times: Times,
     ) -> dict[str, Recommender]:
         return {name: self.part_types[name]().fit(interactions, items, times) for name in names}
 
-    def _inner_split(self, interactions: csr_matrix, times: csr_matrix | None) -> Split:
-        """Each viewer's last liked item is the test; any one of them, where no times are known."""
+    def _inner_split(self, interactions: csr_matrix, times: Times) -> Split:
+        """The test is the last liked item of each user; without times, a random liked item."""
         if times is None:
             order = np.random.default_rng(self.seed).permutation(interactions.nnz)
             times = csr_matrix(
@@ -101,17 +92,17 @@ class EnsembleRecommender(Composite):
 def learn_weights(
     parts: Mapping[str, Recommender], split: Split, *, seed: int = SEED
 ) -> dict[str, float]:
-    """The weights by which the blended scores rank the liked items of the test best.
+    """Learn the weights for which the blended scores rank the liked items of the test best.
 
-    Best is the mean NDCG without a cut-off, which every place of a held-out item moves: of one
-    item at rank r it is 1 / log2(1 + r). From equal weights one is moved at a time, as long as that
-    gains more than the standard error of the gain.
+    The criterion is the mean NDCG without a cut-off, which is 1 / log2(1 + r) for one held-out item
+    at rank r. Starting from equal weights, one weight is moved at a time, as long as the gain is
+    larger than its standard error.
 
     Args:
-        parts: Fitted on `split.train`.
+        parts: Models fitted on `split.train`.
 
     Returns:
-        By part, none negative, of sum 1. Equal ones where fewer than ENOUGH_USERS can be judged.
+        A weight by part, not negative, of sum 1. Equal weights for fewer than ENOUGH_USERS users.
     """
     names = list(parts)
     weights = np.full(len(names), 1 / max(len(names), 1))
@@ -131,14 +122,14 @@ def learn_weights(
 
 
 def _neighbours(weights: NDArray[np.float64], step: float) -> list[NDArray[np.float64]]:
-    """The weights with one of them a step higher or lower, of sum 1 again."""
+    """All weights with one of them a step higher or lower, rescaled to sum 1."""
     moves = step * np.vstack([np.eye(len(weights)), -np.eye(len(weights))])
     moved = np.maximum(weights + moves, 0)
     return [row / row.sum() for row in moved if row.sum() > 0]
 
 
 def _draw_likes(split: Split, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """(m,) users and (m,) items: one liked item of the test of each user, for some of the users."""
+    """(m,) users, drawn from those with a liked item in the test, and (m,) one such item each."""
     random = np.random.default_rng(seed)
     liked = split.test.tocoo()
     judged = (liked.data > 0) & (split.history.getnnz(axis=1) > 0)[liked.row]
@@ -155,11 +146,11 @@ def _leads(
     users: NDArray[np.intp],
     held_out: NDArray[np.intp],
 ) -> Scores:
-    """How far each item stands ahead of the one held out, by each part's normalised scores.
+    """How far each item is ahead of the held-out item in the normalised scores of each part.
 
     Returns:
-        (n_parts, m, n_items) float32; FAR_BEHIND for what is in the history, and for what one of
-        the parts has no opinion on: the others alone decide on that.
+        (n_parts, m, n_items) float32; FAR_BEHIND for items in the history, and for items for which
+        a part has no opinion.
     """
     leads = np.empty((len(parts), len(users), split.test.shape[1]), dtype=np.float32)
     for start in range(0, len(users), BATCH):
@@ -176,7 +167,7 @@ def _leads(
 
 
 def _gains(leads: Scores, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(m,) the NDCG of each held-out item; among equals it stands last."""
+    """(m,) the NDCG of each held-out item, which ranks last among ties."""
     ahead = np.tensordot(weights.astype(np.float32), leads, axes=1)
     ranks = np.maximum((ahead >= 0).sum(axis=1), 1)
     gains: NDArray[np.float64] = 1 / np.log2(1 + ranks)

@@ -11,28 +11,27 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags_array, vstack
 
 from recommendations.engine.algorithms._item_weights import ItemWeightsRecommender, damping
-from recommendations.engine.matrices import ItemFeatures, blocks
+from recommendations.engine.matrices import Features, Times, blocks
 
-#: How soon a film's many viewers count no more, and how much the length of that list matters
-#: (BM25's k1 and b).
+#: The parameters k1 and b of BM25.
 SATURATION, LENGTH_SHARE = 1.2, 0.5
-#: Likes of a film, at the mean, that are many.
+#: Mean number of likes of a film from which the data count as dense.
 DENSE = 20
 
 
 class ItemKnnRecommender(ItemWeightsRecommender):
-    """Films are like each other as the lists of their viewers are; the most similar ones count.
+    """Scores films by their similarity to the films of the history: both have the same viewers.
 
     Args:
-        weighting: Of a viewer in a film's list: `cosine` takes all alike, with `tfidf` and `bm25`
-            those who like everything say less. The first two are compared by cosine, BM25 by
-            the plain product.
-        neighbours: So many are kept of each film; by default 50, and 30 where films have many
-            viewers each, so that the nearest are found more surely.
-        shrinkage: A likeness counts as if so many more viewers had liked either film alone.
-        rarity: Power of the number of viewers by which a film in the history says less.
-        damping: Power of the number of viewers that scores are divided by.
-        max_products: A matrix with more pairs of likes by one viewer is an obstacle.
+        weighting: How a viewer counts in a film's vector: `cosine` counts all alike; `tfidf` and
+            `bm25` count viewers who like everything less. BM25 vectors are compared by the plain
+            product, the others by cosine.
+        neighbours: Number of neighbours of each film; by default 50, or 30 if the data are dense
+            and so the nearest neighbours more certain.
+        shrinkage: Number of viewers that are added to the norms in a similarity.
+        rarity: A film in the history is divided by this power of its number of viewers.
+        damping: Scores are divided by this power of the number of viewers.
+        max_products: More pairs of likes by one viewer are an obstacle.
     """
 
     name = "item_knn"
@@ -72,10 +71,7 @@ class ItemKnnRecommender(ItemWeightsRecommender):
         }
 
     def obstacle(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
+        self, interactions: csr_matrix, items: Features = None, times: Times = None
     ) -> str | None:
         products = float((np.diff(interactions.indptr).astype(np.float64) ** 2).sum())
         if products <= self.max_products:
@@ -86,11 +82,11 @@ class ItemKnnRecommender(ItemWeightsRecommender):
         )
 
     def _norms(self, lists: csr_matrix) -> tuple[NDArray[np.float32], np.float32]:
-        """(n_items,) what a likeness is divided by for either film, and what is added to that."""
-        if self.weighting == "bm25":  # it has taken the lengths into account
+        """(n_items,) norms that divide a similarity for either film, and what is added to them."""
+        if self.weighting == "bm25":  # BM25 contains the norms already
             return np.ones(lists.shape[0], dtype=np.float32), np.float32(0)
         squares = lists.power(2).sum(axis=1).A1
-        # In units of one average entry, whatever the weighting.
+        # In units of an average entry, whatever the weighting is.
         entry = np.mean(squares / np.diff(lists.indptr))
         return np.sqrt(squares).astype(np.float32), np.float32(self.shrinkage * entry)
 
@@ -117,7 +113,7 @@ class ItemKnnRecommender(ItemWeightsRecommender):
 
 
 def _strongest(rows: NDArray[np.float32], k: int) -> csr_matrix:
-    """The k highest values of each row; the others are not stored."""
+    """The k highest values of each row, as a sparse matrix."""
     n_columns = rows.shape[1]
     if k >= n_columns:
         return csr_matrix(rows)
@@ -138,7 +134,7 @@ def _tfidf(likes: csr_matrix) -> csr_matrix:
 
 
 def _bm25(likes: csr_matrix) -> csr_matrix:
-    """Each film's list is a document, its viewers are the words."""
+    """BM25 with films as documents and their viewers as words."""
     liked_by = np.bincount(likes.indices, minlength=likes.shape[1])
     length = 1 - LENGTH_SHARE + LENGTH_SHARE * liked_by / liked_by.mean()
     weighted = likes.copy()
@@ -148,7 +144,7 @@ def _bm25(likes: csr_matrix) -> csr_matrix:
 
 
 def _rareness(likes: csr_matrix) -> NDArray[np.float32]:
-    """(n_users,) the logarithm of how few of the films a viewer likes; never 0."""
+    """(n_users,) float32 above 0, the inverse document frequency of each viewer."""
     n_likes = np.diff(likes.indptr)
     return np.log((likes.shape[1] + 1) / np.maximum(n_likes, 1)).astype(np.float32)
 

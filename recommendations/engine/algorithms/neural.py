@@ -1,15 +1,15 @@
 """Neural matrix factorisation (NeuMF). He et al., Neural Collaborative Filtering (2017),
 doi:10.1145/3038912.3052569.
 
-PyTorch trains (`neumf.py`). Folding a user in and scoring is NumPy, so that a process that only
-serves never imports it.
+PyTorch trains (`_neumf.py`). Fold-in and scores need only NumPy, so a process that only serves
+never imports PyTorch.
 """
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -23,33 +23,39 @@ from recommendations.engine.algorithms._neumf import (
     steps_per_epoch,
     train,
 )
-from recommendations.engine.matrices import Array, ItemFeatures, Scores
+from recommendations.engine.matrices import (
+    Array,
+    Features,
+    Scores,
+    Times,
+    model_from_arrays,
+)
 from recommendations.engine.recommender import ModelRecommender
 
 WITHOUT_TORCH = (
     "PyTorch is not installed: `make neural`, or `poetry install --extras neural`, installs it."
 )
-#: Comparisons of a viewer with a film that two cores train with in about two minutes.
+#: Pairs of a viewer and a film that two cores process in about two minutes.
 MOST_COMPARISONS = 800_000_000
-#: Adam goes through all weights in each step: for a film not compared about this share of one.
+#: Adam updates all weights in each step: a film that is not compared costs this share of another.
 SHARE_OF_THE_OTHERS = 0.1
-#: Fewer steps than this leave the towers untrained, however small the data.
+#: With fewer steps the towers stay untrained even on small data.
 LEAST_STEPS = 200
-#: Films whose hidden layers are worked out at once: half a megabyte, which stays in the cache.
+#: Films whose hidden layers are computed at once: half a megabyte, which stays in the CPU cache.
 BLOCK = 8192
 
 
 class TorchMissing(RuntimeError):
-    """There is no training without PyTorch; scoring needs none."""
+    """`fit` needs PyTorch, which is not installed."""
 
 
 @dataclass(frozen=True)
 class NeuralModel:
-    """What scoring needs.
+    """The fitted model.
 
     Attributes:
-        network: Its rows are those of the whole catalogue, zeros for an item that is not known.
-        known: (n_items,) bool, the items that somebody has touched.
+        network: Rows for the whole catalogue; zeros for an unknown item.
+        known: (n_items,) bool, the items with interactions.
     """
 
     network: Network
@@ -61,18 +67,18 @@ class NeuralModel:
 
 
 class NeuralRecommender(ModelRecommender[NeuralModel]):
-    """A product of factors and a small network, added up.
+    """The sum of a matrix factorisation and a small neural network.
 
-    Unlike the paper's, a viewer is no row of weights, but the sum of what the films of the history
-    add, over its length: as in FISM (Kabbur et al. 2013, doi:10.1145/2487575.2487589). So anybody
-    can be scored. And it is trained to tell a viewer's films from all others (softmax) rather
-    than each from four others, from a spectral start rather than from towers trained before.
+    It differs from the paper in three ways. A viewer is the normalised sum of vectors of the films
+    in the history, as in FISM (Kabbur et al. 2013, doi:10.1145/2487575.2487589), so new viewers can
+    be scored. The loss is a softmax over all films rather than over four samples. Training starts
+    from a spectral factorisation rather than from pre-trained towers.
 
     Args:
-        factors: Length of the vectors; at most as many as there are users, or items.
-        epochs: Passes over the viewers; by default 10, or what makes 200 steps.
-        learning_rate: Adam's first step; it falls to 0 along a cosine.
-        decay: L2 on the weights that belong to single films.
+        factors: Length of the vectors, limited to the number of users and of items.
+        epochs: Passes over the viewers; by default 10, or as many as make 200 steps.
+        learning_rate: Adam's initial learning rate, which falls to 0 along a cosine.
+        decay: L2 regularisation of the weights of single films.
     """
 
     name = "neural"
@@ -101,10 +107,7 @@ class NeuralRecommender(ModelRecommender[NeuralModel]):
         return {"factors": self.factors, "decay": self.decay}
 
     def obstacle(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
+        self, interactions: csr_matrix, items: Features = None, times: Times = None
     ) -> str | None:
         if not has_torch():
             return WITHOUT_TORCH
@@ -118,12 +121,7 @@ class NeuralRecommender(ModelRecommender[NeuralModel]):
             "in two minutes on two cores."
         )
 
-    def fit(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
-    ) -> Self:
+    def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         if not has_torch():
             raise TorchMissing(WITHOUT_TORCH)
         liking = np.flatnonzero(interactions.maximum(0).sum(axis=1).A1)
@@ -150,7 +148,7 @@ class NeuralRecommender(ModelRecommender[NeuralModel]):
             return self.epochs
         return max(10, -(-LEAST_STEPS // max(1, steps_per_epoch(n_users))))
 
-    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
+    def score(self, history: csr_matrix, times: Times = None) -> Scores:
         model = self._fitted_for(history)
         viewers = _viewers(model, history)
         network = model.network
@@ -169,22 +167,20 @@ class NeuralRecommender(ModelRecommender[NeuralModel]):
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:
         recommender = cls()
-        network = Network(
-            **{f.name: np.asarray(arrays[f.name], dtype=np.float32) for f in fields(Network)}
-        )
+        network = model_from_arrays(Network, arrays)
         recommender._model = NeuralModel(network, np.asarray(arrays["known"], dtype=np.bool_))
         return recommender
 
 
 def has_torch() -> bool:
-    """Whether PyTorch is installed; asked without importing it, which takes a second."""
+    """Whether PyTorch is installed. It is not imported, which would take a second."""
     return importlib.util.find_spec("torch") is not None
 
 
 def _canonical_order(interactions: csr_matrix, seed: int) -> NDArray[np.intp]:
-    """The items that somebody has touched, by who has touched them and how.
+    """The items with interactions, in an order that depends on their users, not on their columns.
 
-    The weights at the start are drawn in this order, so an item's column changes nothing.
+    Initial weights are drawn in this order, so that the order of the columns changes nothing.
     """
     random = np.random.default_rng(seed)
     signatures = interactions.T @ random.normal(size=interactions.shape[0])
@@ -194,31 +190,24 @@ def _canonical_order(interactions: csr_matrix, seed: int) -> NDArray[np.intp]:
 
 
 def _nothing() -> Network:
-    """Of no item."""
+    """A network without items."""
     return Network.untrained(np.zeros((0, 1), dtype=np.float32), np.random.default_rng(0))
 
 
 def _spread(network: Network, places: NDArray[np.intp], n_items: int) -> Network:
-    """With the rows of the items at their places in the whole catalogue."""
+    """The network with its items' rows at `places` in the whole catalogue."""
 
     def spread(rows: NDArray[np.float32]) -> NDArray[np.float32]:
         whole = np.zeros((n_items, *rows.shape[1:]), dtype=np.float32)
         whole[places] = rows
         return whole
 
-    return Network(
-        inputs=spread(network.inputs),
-        factors=spread(network.factors),
-        first=spread(network.first),
-        hidden=network.hidden,
-        hidden_bias=network.hidden_bias,
-        last=network.last,
-        bias=spread(network.bias),
-    )
+    of_items = ("inputs", "factors", "first", "bias")
+    return replace(network, **{name: spread(getattr(network, name)) for name in of_items})
 
 
 def _viewers(model: NeuralModel, history: csr_matrix) -> NDArray[np.float32]:
-    """(n_rows, f + h1): the mean way, by its length, of what is known of each; NaN for nobody."""
+    """(n_rows, f + h1) float32, the vector of each viewer; NaN without a known liked item."""
     weights = history.data * model.known[history.indices]
     told = csr_matrix((weights, history.indices, history.indptr), shape=history.shape)
     likes = told.maximum(0).sum(axis=1).A1 > 0
@@ -230,7 +219,7 @@ def _viewers(model: NeuralModel, history: csr_matrix) -> NDArray[np.float32]:
 
 
 def _add_second_tower(network: Network, viewer: NDArray[np.float32], scores: Scores) -> None:
-    """Add what the hidden layers say of one viewer to the (n_items,) scores."""
+    """Add the output of the hidden layers for one viewer to the (n_items,) scores, in place."""
     for start in range(0, len(scores), BLOCK):
         block = slice(start, start + BLOCK)
         first = np.maximum(network.first[block] + viewer, 0)

@@ -1,4 +1,4 @@
-"""What most viewers liked lately."""
+"""Popularity with exponential decay, the same for all users."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from recommendations.engine.matrices import Array, ItemFeatures, Scores
+from recommendations.engine.matrices import Array, Features, Scores, Times
 from recommendations.engine.recommender import NotFittedError, Recommender, check_history
 
 DAY_S = 86_400.0
 
 
 class PopularityRecommender(Recommender):
-    """The sum of an item's positive weights, older ones counting less; the same for everybody."""
+    """Scores an item by the sum of its positive weights, which halve in `half_life_days`."""
 
     name = "popularity"
     description = "What most viewers liked lately; the same list for everybody."
@@ -25,15 +25,10 @@ class PopularityRecommender(Recommender):
     def __init__(self, *, half_life_days: float = 365.0) -> None:
         self.half_life_days = half_life_days
         self._popularity: NDArray[np.float32] | None = None
-        #: (n_items,) how many users like each.
+        #: (n_items,) number of users who like the item.
         self.liked_by: NDArray[np.int32] = np.empty(0, dtype=np.int32)
 
-    def fit(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
-    ) -> Self:
+    def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         weights = np.maximum(interactions.data, 0).astype(np.float64)
         if times is not None and times.nnz:
             age_days = (times.data.max() - times.data) / DAY_S
@@ -41,13 +36,13 @@ class PopularityRecommender(Recommender):
         n_items = interactions.shape[1]
         popularity = np.bincount(interactions.indices, weights=weights, minlength=n_items)
         touched = np.bincount(interactions.indices, minlength=n_items) > 0
-        # An item that nobody has touched is new rather than unpopular.
+        # An item without interactions is new rather than unpopular.
         self._popularity = np.where(touched, popularity, np.nan).astype(np.float32)
         liked = interactions.indices[interactions.data > 0]
         self.liked_by = np.bincount(liked, minlength=n_items).astype(np.int32)
         return self
 
-    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
+    def score(self, history: csr_matrix, times: Times = None) -> Scores:
         if self._popularity is None:
             raise NotFittedError(self.name)
         check_history(history, len(self._popularity))
@@ -62,7 +57,7 @@ class PopularityRecommender(Recommender):
     def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:
         recommender = cls()
         recommender._popularity = np.asarray(arrays["popularity"], dtype=np.float32)
-        # What was trained before it was counted does not know of anybody.
+        # The first releases have no counts.
         nobody = np.zeros(len(recommender._popularity))
         recommender.liked_by = np.asarray(arrays.get("liked_by", nobody), dtype=np.int32)
         return recommender

@@ -1,47 +1,92 @@
-"""The next film from the order of the last ones, by ridge regression.
+"""Next-item prediction from the order of the history, by ridge regression.
 
 Linear next-item models: Choe et al., "Session-aware Linear Item-Item Models" (2021),
-doi:10.1145/3442381.3449959. Here the past is read at several time scales at once.
+doi:10.1145/3442381.3449959. Here the history is read at several time scales at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
 
-from recommendations.engine.algorithms._next_item import Histories, next_item_weights
-from recommendations.engine.matrices import Array, ItemFeatures, Scores
+from recommendations.engine.matrices import Features, Scores, Times, row_numbers
 from recommendations.engine.recommender import ModelRecommender
 
-#: A film whose share of a feature has fallen below this is forgotten there.
+#: A film with a smaller share in a feature is ignored in it.
 FORGOTTEN = 1e-4
-#: What a release may spend on it, on two cores.
+#: The most that a release may spend on fitting, on two cores.
 LONGEST_FIT_S = 20.0
-#: Measured on two cores: a product of floats while solving, and a pair of one viewer's films.
+#: Seconds per float product while solving, and per pair of a viewer's films, measured on two cores.
 SOLVING_S, PAIR_S = 1 / 100e9, 12e-9
+#: Pairs of films that are counted at once, at least those of one user: about 300 MB.
+PAIRS_AT_ONCE = 20_000_000
+#: Share of the time that passes before solving, on a million interactions.
+COUNTED = 0.4
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Histories:
+    """The liked films of several users, the earliest first.
+
+    Attributes:
+        items: (n,) int32, the concatenated histories.
+        lengths: (n_users,) lengths of the histories.
+        entries: (n,) position of each film in the data of the matrix that it comes from.
+    """
+
+    items: NDArray[np.int32]
+    lengths: NDArray[np.intp]
+    entries: NDArray[np.intp]
+
+    @cached_property
+    def owners(self) -> NDArray[np.intp]:
+        """(n,) the user of each film."""
+        return np.repeat(np.arange(len(self.lengths)), self.lengths)
+
+    @cached_property
+    def steps_back(self) -> NDArray[np.intp]:
+        """(n,) number of later films of the same user."""
+        return np.cumsum(self.lengths)[self.owners] - 1 - np.arange(len(self.items))
+
+    def last(self, longest: int) -> Histories:
+        """The last films of each user, at most `longest`."""
+        kept = self.steps_back < longest
+        return Histories(self.items[kept], np.minimum(self.lengths, longest), self.entries[kept])
+
+    def backwards(self) -> Histories:
+        """The histories with the latest film first."""
+        order = np.lexsort((self.steps_back, self.owners))
+        return Histories(self.items[order], self.lengths, self.entries[order])
 
 
 @dataclass(frozen=True)
 class SequenceModel:
-    """What scoring needs, of the k items that it speaks of.
+    """The fitted model, for k items of the catalogue.
 
     Attributes:
-        columns: (k,) int32, ascending, where they stand in the catalogue.
-        n_items: The catalogue's length.
-        decays: (s,) float64, what a step further back leaves of a film in each feature.
-        weights: (s * k, k) float16, what a film in a feature adds to the score of each item;
-            1 is the largest.
-        scale: What a weight of 1 stands for.
+        columns: (k,) int32, ascending, the items' columns in the catalogue.
+        n_items: The size of the catalogue.
+        decays: (s,) float64, the factor of each of the s features for one step further back.
+        weights: (s * k, k) float16, what a film in a feature adds to the score of each item,
+            scaled so that the largest is 1.
+        scale: The value of a weight of 1.
     """
 
     columns: NDArray[np.int32]
     n_items: int
-    decays: NDArray[np.float64]
+    decays: Float64
     weights: NDArray[np.float16]
     scale: float
 
@@ -49,23 +94,24 @@ class SequenceModel:
 class SequenceRecommender(ModelRecommender[SequenceModel]):
     """Ridge regression of the next film on decayed sums of those before it.
 
-    Each viewer's liked films, in the order of their times, are read step by step. The features of
-    a step are sums over the films so far, a film counting exp(-1/scale) of what it counted a step
-    before; and the last film alone. The target is the film that comes next. Histories are read
-    backwards as well, counting less: what came before says something too, and times come in bursts
-    in which the order is chance. The size of a weight above 0 is not read.
+    The liked films of each viewer are read in the order of their times. The features of a step are
+    sums over the films so far, in which a film loses the factor exp(-1/scale) at each step; with
+    scale 0 only the last film counts. The target is the next film. Histories are also read
+    backwards, with less weight, because times come in bursts in which the order is random.
+    Positive weights all count alike.
 
     Args:
-        scales: Steps after which a film counts 1/e, one for each feature; 0 is the last film alone.
-        regularization: Of the last film's feature, the others' in proportion to their mean squares.
-            By default twice the root of the number of interactions, from 1 to 800.
+        scales: Steps after which a film counts 1/e, one for each feature.
+        regularization: For the last film's feature; the others get it in proportion to their mean
+            squares. By default 2 * sqrt(interactions), from 1 to 800.
         backwards: The weight of the histories read backwards.
-        max_items: Beyond so many, the most liked are kept, and of the others there is no opinion.
+        max_items: Of a larger catalogue the most liked items are kept, and the others get NaN.
             Memory grows with its square (1.2 GB at 3,706), time with its cube.
-        longest: Of a longer history, the last films are read.
-        threads: For the linear algebra.
+        longest: Number of films that are read of a longer history.
+        threads: BLAS threads.
     """
 
+    model_type = SequenceModel
     name = "sequence"
     description = "What usually comes next, from the order in which the last films were watched."
     search_space: ClassVar[Mapping[str, tuple[float, ...]]] = {
@@ -100,12 +146,9 @@ class SequenceRecommender(ModelRecommender[SequenceModel]):
         return float(np.clip(2 * np.sqrt(interactions.nnz), 1, 800))
 
     def obstacle(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
+        self, interactions: csr_matrix, items: Features = None, times: Times = None
     ) -> str | None:
-        """As in `Recommender`: by the time that fitting would take, or for want of times."""
+        """As in `Recommender`: there are no times, or fitting would take too long."""
         if times is None or not times.nnz:
             return "There are no times, and so no order to learn from."
         seconds = self._fit_s(interactions)
@@ -114,19 +157,14 @@ class SequenceRecommender(ModelRecommender[SequenceModel]):
         return f"Fitting would take about {seconds:.0f} s, longer than {LONGEST_FIT_S:.0f} s."
 
     def _fit_s(self, interactions: csr_matrix) -> float:
-        """About how long `fit` takes on two cores."""
+        """An estimate of the seconds that `fit` takes on two cores."""
         lengths = np.minimum(np.diff(interactions.indptr), self.longest).astype(np.float64)
         k = float(min(self.max_items, (np.bincount(interactions.indices) > 0).sum()))
         s = len(self.scales)
         return s * PAIR_S * float((lengths**2).sum()) + SOLVING_S * k**3 * (s**3 / 3 + 2 * s**2)
 
-    def fit(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
-    ) -> Self:
-        """As in `Recommender`. Without times the order within a history is drawn by chance."""
+    def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
+        """As in `Recommender`. Without times the order within a history is random."""
         columns = _most_liked(interactions, self.max_items)
         if times is None:
             times = _drawn_times(interactions, self.seed)
@@ -142,15 +180,15 @@ class SequenceRecommender(ModelRecommender[SequenceModel]):
             on_progress=self.on_progress,
         )
         scale = float(np.abs(weights).max(initial=0)) or 1.0
-        # Half the memory; NDCG and hit rate were the same to four digits.
+        # float16 takes half the memory; NDCG and hit rate stay the same to four digits.
         weights /= np.float32(scale)
         self._model = SequenceModel(
             columns, interactions.shape[1], decays, weights.astype(np.float16), scale
         )
         return self
 
-    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
-        """As in `Recommender`. Without times each film counts as if all came at one moment."""
+    def score(self, history: csr_matrix, times: Times = None) -> Scores:
+        """As in `Recommender`. Without times all films count as if they came at one moment."""
         model = self._fitted_for(history)
         scores = np.full(history.shape, np.nan, dtype=np.float32)
         known = _histories(history, times, model.columns)
@@ -172,10 +210,8 @@ class SequenceRecommender(ModelRecommender[SequenceModel]):
         scores[np.ix_(read, model.columns)] = told
         return scores
 
-    def contributions(
-        self, history: csr_matrix, items: NDArray[np.integer]
-    ) -> NDArray[np.float64] | None:
-        """As in `Recommender`: of the score without times."""
+    def contributions(self, history: csr_matrix, items: NDArray[np.integer]) -> Float64 | None:
+        """As in `Recommender`, of the score without times."""
         model = self._fitted_for(history)
         known = _histories(history, None, model.columns)
         if not len(known.items):
@@ -190,31 +226,9 @@ class SequenceRecommender(ModelRecommender[SequenceModel]):
         parts[:, known.entries] = told.T
         return parts
 
-    def to_arrays(self) -> dict[str, Array]:
-        model = self._learned()
-        return {
-            "columns": model.columns,
-            "n_items": np.array([model.n_items]),
-            "decays": model.decays,
-            "weights": model.weights,
-            "scale": np.array([model.scale]),
-        }
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:
-        recommender = cls()
-        recommender._model = SequenceModel(
-            np.asarray(arrays["columns"], dtype=np.int32),
-            int(np.asarray(arrays["n_items"], dtype=np.int64)[0]),
-            np.asarray(arrays["decays"], dtype=np.float64),
-            np.asarray(arrays["weights"], dtype=np.float16),
-            float(np.asarray(arrays["scale"], dtype=np.float64)[0]),
-        )
-        return recommender
-
 
 def _most_liked(interactions: csr_matrix, limit: int) -> NDArray[np.int32]:
-    """Ascending columns of at most `limit` items that somebody has touched."""
+    """Ascending columns of the most liked items, at most `limit`, without untouched ones."""
     n_items = interactions.shape[1]
     touched = np.bincount(interactions.indices, minlength=n_items)
     liked = np.bincount(interactions.indices[interactions.data > 0], minlength=n_items)
@@ -223,17 +237,17 @@ def _most_liked(interactions: csr_matrix, limit: int) -> NDArray[np.int32]:
 
 
 def _places(columns: NDArray[np.int32], n_items: int) -> NDArray[np.int32]:
-    """(n_items,) where each item stands among `columns`; -1 for those that do not."""
+    """(n_items,) int32, the position of each item in `columns`; -1 if it is not there."""
     places = np.full(n_items, -1, dtype=np.int32)
     places[columns] = np.arange(len(columns), dtype=np.int32)
     return places
 
 
 def _drawn_times(interactions: csr_matrix, seed: int) -> csr_matrix:
-    """An order by chance for each user. It hangs on who liked an item, not on its column."""
+    """Random times, which depend on the users of an item and not on its column."""
     random = np.random.default_rng(seed)
     marks = random.random((2, interactions.shape[0]))
-    users = np.repeat(np.arange(interactions.shape[0]), np.diff(interactions.indptr))
+    users = row_numbers(interactions)
     seen_by = np.bincount(
         interactions.indices, weights=marks[0][users], minlength=interactions.shape[1]
     )
@@ -241,11 +255,9 @@ def _drawn_times(interactions: csr_matrix, seed: int) -> csr_matrix:
     return csr_matrix((drawn, interactions.indices, interactions.indptr), interactions.shape)
 
 
-def _histories(
-    interactions: csr_matrix, times: csr_matrix | None, columns: NDArray[np.int32]
-) -> Histories:
-    """What each user has liked of `columns`, by time; what came at one moment, by column."""
-    users = np.repeat(np.arange(interactions.shape[0]), np.diff(interactions.indptr))
+def _histories(interactions: csr_matrix, times: Times, columns: NDArray[np.int32]) -> Histories:
+    """The liked items of each user among `columns`, by time and then by column."""
+    users = row_numbers(interactions)
     places = _places(columns, interactions.shape[1])[interactions.indices]
     entries = np.flatnonzero((interactions.data > 0) & (places >= 0))
     moments = np.zeros(len(entries)) if times is None else times.data[entries]
@@ -254,13 +266,8 @@ def _histories(
     return Histories(places[entries], lengths, entries)
 
 
-def _shares(
-    histories: Histories, decays: NDArray[np.float64], *, ordered: bool
-) -> Iterator[NDArray[np.float64]]:
-    """Of each feature, (n,) how much each film counts in it after the last step.
-
-    Without an order each film counts what it would count on average over all orders.
-    """
+def _shares(histories: Histories, decays: Float64, *, ordered: bool) -> Iterator[Float64]:
+    """For each feature, (n,) a film's weight after the last step, or its mean over all orders."""
     steps_back = histories.steps_back
     for decay in decays:
         shares = decay**steps_back
@@ -268,3 +275,125 @@ def _shares(
             sums = np.bincount(histories.owners, shares, minlength=len(histories.lengths))
             shares = (sums / np.maximum(histories.lengths, 1))[histories.owners]
         yield shares
+
+
+def next_item_weights(
+    histories: Histories,
+    decays: Float64,
+    *,
+    n_items: int,
+    backwards: float,
+    regularization: float,
+    threads: int,
+    on_progress: Callable[[float], None] | None = None,
+) -> Float32:
+    """Ridge regression of the next film on the features of the films so far.
+
+    It builds the normal equations without a loop over all steps. Let f be the feature of decay g
+    and e the one-hot film of each step: f_t = g f_(t-1) + e_t. For two features of decays g and h,
+    the sum of f f' over the steps, except for the last step of each user, is
+    (g C + h D' + N - H K') / (1 - g h). C and D are the sums of each feature times the next film,
+    N counts films, and H and K are the features after the last step.
+
+    Returns:
+        (len(decays) * n_items, n_items) float32.
+    """
+    report = on_progress or (lambda share: None)
+    followers = _followers(histories, decays, n_items, backwards, report)
+    normal, mean_squares = _normal_equations(histories, decays, followers, backwards)
+    penalties = regularization * mean_squares / (mean_squares[decays.argmin()] or 1.0)
+    normal[np.diag_indices_from(normal)] += np.repeat(
+        np.where(penalties > 0, penalties, regularization), n_items
+    ).astype(np.float32)
+    if not normal.size:
+        return np.zeros((*normal.shape[:1], n_items), dtype=np.float32)
+    targets = np.asfortranarray(np.concatenate(followers))
+    with threadpool_limits(threads, "blas"):
+        # The upper blocks are filled; transposed, they are the lower ones, in LAPACK's order.
+        factor = cho_factor(normal.T, lower=True, overwrite_a=True, check_finite=False)
+        weights: Float32 = cho_solve(factor, targets, overwrite_b=True, check_finite=False)
+    report(1.0)
+    return weights
+
+
+def _followers(
+    histories: Histories,
+    decays: Float64,
+    n_items: int,
+    backwards: float,
+    report: Callable[[float], None],
+) -> list[Float32]:
+    """For each feature, (n_items, n_items): its sum (first axis) before each film (second axis)."""
+    before = [np.zeros((n_items, n_items), dtype=np.float32) for _ in decays]
+    counts = _counts(decays, int(histories.lengths.max(initial=0)), backwards)
+    for users, films in _portions(histories):
+        lengths, items = histories.lengths[users], histories.items[films]
+        ends = np.concatenate(([0], np.cumsum(lengths)))
+        others = np.concatenate([np.tile(items[a:b], b - a) for a, b in pairwise(ends)])
+        rows = np.concatenate(([0], np.cumsum(np.repeat(lengths, lengths))))
+        ones = np.ones(len(items), dtype=np.float32)
+        came = csr_matrix((ones, (items, np.arange(len(items)))), shape=(n_items, len(items)))
+        for count, total in zip(counts, before, strict=True):
+            values = np.concatenate([count[:length, :length].ravel() for length in lengths])
+            features = csr_matrix((values, others, rows), shape=(len(items), n_items))
+            total += (came @ features).toarray().T
+        report(COUNTED * users.stop / len(histories.lengths))
+    return before
+
+
+def _counts(decays: Float64, longest: int, backwards: float) -> list[Float32]:
+    """For each feature, (longest, longest) float32: the weight of film j when film i comes.
+
+    j comes before i, or after it in histories that are read backwards.
+    """
+    steps = np.arange(longest)[:, None] - np.arange(longest)
+    weights = np.select([steps > 0, steps < 0], [1.0, backwards])
+    gaps = np.maximum(np.abs(steps) - 1, 0)
+    return [(weights * decay**gaps).astype(np.float32) for decay in decays]
+
+
+def _portions(histories: Histories) -> Iterator[tuple[slice, slice]]:
+    """Slices of users and of their films, with about PAIRS_AT_ONCE pairs of films each."""
+    pairs = np.cumsum(histories.lengths.astype(np.int64) ** 2)
+    ends = np.cumsum(histories.lengths)
+    start = 0
+    while start < len(pairs):
+        done = pairs[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(pairs, done + PAIRS_AT_ONCE, side="right")))
+        yield slice(start, stop), slice(ends[start - 1] if start else 0, ends[stop - 1])
+        start = stop
+
+
+def _normal_equations(
+    histories: Histories, decays: Float64, followers: list[Float32], backwards: float
+) -> tuple[Float32, Float64]:
+    """The features' cross products (upper blocks only), and the mean square of each feature."""
+    n_items = followers[0].shape[0] if followers else 0
+    n = len(decays)
+    normal = np.zeros((n * n_items, n * n_items), dtype=np.float32)
+    counted = np.bincount(histories.items, minlength=n_items) * (1 + backwards)
+    ends = [_ends(histories, decay, n_items, backwards) for decay in decays]
+    squares = np.zeros(n)
+    for a in range(n):
+        rows = slice(a * n_items, (a + 1) * n_items)
+        for b in range(a, n):
+            block = normal[rows, b * n_items : (b + 1) * n_items]
+            block += np.float32(decays[a]) * followers[a]
+            block += np.float32(decays[b]) * followers[b].T
+            block -= (ends[a].T.tocsr() @ ends[b]).toarray()
+            block[np.diag_indices(n_items)] += counted.astype(np.float32)
+            block /= np.float32(1 - decays[a] * decays[b])
+        squares[a] = normal[rows, rows].diagonal().mean() if n_items else 0.0
+    return normal, squares
+
+
+def _ends(histories: Histories, decay: float, n_items: int, backwards: float) -> csr_matrix:
+    """A feature after the last step of each user, stacked on the same of the backward histories."""
+    shape = (len(histories.lengths), n_items)
+    parts: list[tuple[Float32, NDArray[np.intp], NDArray[np.int32]]] = []
+    for read, weight in ((histories, 1.0), (histories.backwards(), backwards)):
+        values = (np.sqrt(weight) * decay**read.steps_back).astype(np.float32)
+        kept = np.abs(values) > 1e-6
+        parts.append((values[kept], read.owners[kept] + len(parts) * shape[0], read.items[kept]))
+    values, rows, columns = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return csr_matrix((values, (rows, columns)), shape=(2 * shape[0], shape[1]))

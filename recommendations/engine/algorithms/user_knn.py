@@ -15,12 +15,13 @@ from recommendations.engine.algorithms._item_weights import (
     damping,
     has_known_likes,
     likes_of,
-    mean_like,
 )
 from recommendations.engine.matrices import (
     Array,
-    ItemFeatures,
+    Features,
     Scores,
+    Times,
+    mean_like,
     sparse_from_arrays,
     sparse_to_arrays,
 )
@@ -31,16 +32,16 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class UserKnnModel:
-    """What scoring needs.
+    """The fitted model.
 
     Attributes:
         likes: (n_users, n_items) float32, the training rows.
-        likers: The same by item, (n_items, n_users).
-        lengths: (n_users,) float32, of the rows in the measure of `rareness`.
-        rareness: (n_items,) float32, what an item counts for likeness.
-        damping: (n_items,) float32, what an item's score is multiplied by.
-        known: (n_items,) bool, the items that somebody has touched.
-        mean: The mean of the positive weights that it was fitted on.
+        likers: (n_items, n_users), the transpose of `likes`.
+        lengths: (n_users,) float32, lengths of the rows weighted by `rareness`.
+        rareness: (n_items,) float32, the weight of an item in similarities.
+        damping: (n_items,) float32, factors for scores.
+        known: (n_items,) bool, the items with interactions.
+        mean: The mean of the positive weights in the training data.
         neighbours, sharpness, shrinkage: As in the constructor.
     """
 
@@ -61,15 +62,15 @@ class UserKnnModel:
 
 
 class UserKnnRecommender(ModelRecommender[UserKnnModel]):
-    """What the viewers liked whose lists are most like the history.
+    """Scores films by the likes of the viewers whose likes are most similar to the history.
 
     Args:
-        neighbours: So many viewers are asked.
-        sharpness: Power of the likeness; the higher, the more the nearest ones decide.
-        shrinkage: A likeness counts as if either list had so many more films of its own.
-        damping: Power of the number of viewers that scores are divided by.
-        max_interactions: More are an obstacle: each history is held against all that liked the
-            same films.
+        neighbours: Number of neighbours.
+        sharpness: Power of the similarity; the higher, the more the nearest viewers decide.
+        shrinkage: Number of films that are added to the norms in a similarity.
+        damping: Scores are divided by this power of the number of viewers.
+        max_interactions: More are an obstacle, because each history is compared with all viewers
+            of the same films.
     """
 
     name = "user_knn"
@@ -98,30 +99,22 @@ class UserKnnRecommender(ModelRecommender[UserKnnModel]):
         return {name: getattr(self, name) for name in self.search_space}
 
     def obstacle(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
+        self, interactions: csr_matrix, items: Features = None, times: Times = None
     ) -> str | None:
         if interactions.nnz <= self.max_interactions:
             return None
         return (
-            f"It keeps every interaction and asks them for each list: {interactions.nnz:,} "
+            f"It keeps all interactions and reads them for each list: {interactions.nnz:,} "
             f"are more than {self.max_interactions:,}."
         )
 
-    def fit(
-        self,
-        interactions: csr_matrix,
-        items: ItemFeatures | None = None,
-        times: csr_matrix | None = None,
-    ) -> Self:
+    def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         n_users, n_items = interactions.shape
         mean = mean_like(interactions)
         likes = likes_of(interactions, mean)
         liked_by = np.bincount(likes.indices, minlength=n_items)
         rareness = np.log((n_users + 1) / np.maximum(liked_by, 1)).astype(np.float32)
-        rareness[liked_by == 0] = 0  # nobody is found by it
+        rareness[liked_by == 0] = 0  # it finds no neighbour
         self._model = UserKnnModel(
             likes=likes,
             likers=csr_matrix(likes.T),
@@ -132,12 +125,12 @@ class UserKnnRecommender(ModelRecommender[UserKnnModel]):
             mean=mean,
             neighbours=self.neighbours,
             sharpness=self.sharpness,
-            # In units of one film of average rareness.
+            # In units of a film of average rareness.
             shrinkage=self.shrinkage * _mean_square(likes, rareness),
         )
         return self
 
-    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores:
+    def score(self, history: csr_matrix, times: Times = None) -> Scores:
         model = self._fitted_for(history)
         likes = likes_of(history, model.mean)
         scores: Scores = (_neighbours(model, likes) @ model.likes).toarray()
@@ -182,9 +175,9 @@ class UserKnnRecommender(ModelRecommender[UserKnnModel]):
 
 
 def _neighbours(model: UserKnnModel, likes: csr_matrix) -> csr_matrix:
-    """(n_rows, n_users) float32, how much each row asks each of its nearest viewers.
+    """(n_rows, n_users) float32, the weight of each of the nearest viewers of a row.
 
-    Of a viewer with a long list each film says less: by the root of the list's length.
+    The weight is divided by the root of the viewer's number of films.
     """
     squares = csr_matrix(
         (likes.data * model.rareness[likes.indices] ** 2, likes.indices, likes.indptr),
@@ -210,7 +203,7 @@ def _neighbours(model: UserKnnModel, likes: csr_matrix) -> csr_matrix:
 
 
 def _lengths(likes: csr_matrix, rareness: Float32) -> Float32:
-    """(n_rows,) the Euclidean length of each row in the measure of `rareness`."""
+    """(n_rows,) float32 Euclidean lengths of the rows weighted by `rareness`."""
     squares = (likes.data * rareness[likes.indices]) ** 2
     sums = np.concatenate(([0.0], np.cumsum(squares, dtype=np.float64)))
     return np.sqrt(np.diff(sums[likes.indptr])).astype(np.float32)

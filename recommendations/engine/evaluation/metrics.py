@@ -1,9 +1,8 @@
-"""What can be said of lists.
+"""Metrics of recommendation lists, computed for m lists at once.
 
-Of many at once: `hits` is (m, at most k) bool, whether each place of each list is something that
-the user liked; `n_relevant` is (m,) how much there was to be liked; `lists` is (m, k) item indices,
--1 for a place that stays empty. What comes back is (m,) float64, NaN where there is nothing to
-judge.
+`hits` is (m, at most k) bool, whether the user likes the item at each place. `n_relevant` is (m,),
+the number of items that the user likes. `lists` is (m, k) item indices, -1 for an empty place. The
+result is (m,) float64, NaN where the metric is undefined.
 """
 
 from __future__ import annotations
@@ -16,15 +15,12 @@ Hits = NDArray[np.bool_]
 Lists = NDArray[np.intp]
 Float64 = NDArray[np.float64]
 
-#: How much of the viewer's own distribution Steck mixes in, so that no logarithm is of 0.
+#: Share of the wanted distribution that Steck mixes in, so that no logarithm is of 0.
 SMOOTHING = 0.01
 
 
-# --- by rank
-
-
 def ndcg(hits: Hits, *, n_relevant: ArrayLike, k: int) -> Float64:
-    """Normalised discounted cumulative gain, binary relevance.
+    """Normalised discounted cumulative gain for binary relevance, 0 to 1.
 
     Järvelin and Kekäläinen (2002), doi:10.1145/582415.582418.
     """
@@ -34,16 +30,16 @@ def ndcg(hits: Hits, *, n_relevant: ArrayLike, k: int) -> Float64:
 
 
 def recall(hits: Hits, *, n_relevant: ArrayLike, k: int) -> Float64:
-    """Share of what was liked that stands in the list, of at most k.
+    """Share of the liked items that are in the list, at most k, 0 to 1.
 
-    As in Liang et al. (2018), doi:10.1145/3178876.3186150; where more than k were liked the
-    usual recall cannot reach 1.
+    Liang et al. (2018), doi:10.1145/3178876.3186150. With more than k liked items the usual recall
+    cannot reach 1.
     """
     return _ratio(hits.sum(axis=-1), np.minimum(n_relevant, k))
 
 
 def hit_rate(hits: Hits, *, n_relevant: ArrayLike) -> Float64:
-    """1 if anything that was liked stands in the list, or else 0.
+    """1 if a liked item is in the list, or else 0.
 
     Deshpande and Karypis (2004), doi:10.1145/963770.963776.
     """
@@ -51,7 +47,7 @@ def hit_rate(hits: Hits, *, n_relevant: ArrayLike) -> Float64:
 
 
 def precision(hits: Hits, *, n_relevant: ArrayLike, k: int) -> Float64:
-    """Share of the k places that hold something liked; an empty place is a miss.
+    """Share of the k places with a liked item; an empty place is a miss.
 
     Herlocker et al. (2004), doi:10.1145/963770.963772.
     """
@@ -59,7 +55,7 @@ def precision(hits: Hits, *, n_relevant: ArrayLike, k: int) -> Float64:
 
 
 def reciprocal_rank(hits: Hits, *, n_relevant: ArrayLike) -> Float64:
-    """1 over the place of the first hit; 0 without one. Its mean is MRR.
+    """1 / rank of the first hit; 0 without a hit. Its mean is MRR.
 
     Voorhees (1999), The TREC-8 Question Answering Track Report.
     """
@@ -69,20 +65,18 @@ def reciprocal_rank(hits: Hits, *, n_relevant: ArrayLike) -> Float64:
 
 
 def average_precision(hits: Hits, *, n_relevant: ArrayLike, k: int) -> Float64:
-    """The precision at each hit, added up, over how many could be hit. Its mean is MAP.
+    """The sum of the precision at each hit, over the possible hits. Its mean is MAP.
 
-    Buckley and Voorhees (2000), doi:10.1145/345508.345543; here of at most k, as with `recall`.
+    Buckley and Voorhees (2000), doi:10.1145/345508.345543; here with at most k possible hits, as
+    in `recall`.
     """
     ranks = np.arange(1, hits.shape[-1] + 1)
     at_hits = (hits * hits.cumsum(axis=-1) / ranks).sum(axis=-1)
     return _ratio(at_hits, np.minimum(n_relevant, k))
 
 
-# --- by what is listed
-
-
 def coverage(lists: Lists, *, n_candidates: int) -> float:
-    """Share of what could be listed that stands in at least one list.
+    """Share of the candidates that are in at least one list, 0 to 1.
 
     Herlocker et al. (2004), doi:10.1145/963770.963772.
     """
@@ -90,7 +84,7 @@ def coverage(lists: Lists, *, n_candidates: int) -> float:
 
 
 def gini(lists: Lists, *, n_candidates: int) -> float:
-    """How unevenly the places go to what could be listed: 0 alike, towards 1 all to one.
+    """Gini coefficient of the candidates' places: 0 if all have as many, near 1 if one has all.
 
     Fleder and Hosanagar (2009), doi:10.1287/mnsc.1080.0974.
     """
@@ -104,19 +98,19 @@ def gini(lists: Lists, *, n_candidates: int) -> float:
 
 
 def novelty(lists: Lists, *, touched_by: NDArray[np.integer], n_users: int) -> Float64:
-    """Mean self-information in bits of what is listed: 1 for what half of all users know.
+    """Mean self-information of the listed items in bits: 1 for an item that half of the users know.
 
     Zhou et al. (2010), doi:10.1073/pnas.1000488107.
 
     Args:
-        touched_by: (n_items,) by how many users each item was; none counts as one.
+        touched_by: (n_items,) number of users with an interaction; 0 counts as 1.
     """
     bits = np.log2(max(n_users, 1) / np.maximum(touched_by, 1))
     return _mean_of_listed(lists, bits)
 
 
 def popularity(lists: Lists, *, touched_by: NDArray[np.integer], n_users: int) -> Float64:
-    """Mean share of the users who know what is listed: average recommendation popularity.
+    """Mean share of users who know the listed items: average recommendation popularity.
 
     Yin et al. (2012), doi:10.14778/2311906.2311916.
     """
@@ -124,10 +118,10 @@ def popularity(lists: Lists, *, touched_by: NDArray[np.integer], n_users: int) -
 
 
 def diversity(lists: Lists, *, features: csr_matrix) -> Float64:
-    """Mean distance of two films of a list: 1 less the cosine of their features.
+    """Mean distance of two films in the list: 1 minus the cosine of their features, 0 to 1.
 
-    Ziegler et al. (2005), doi:10.1145/1060745.1060754. Of films without any feature nothing is
-    said; two others must be there.
+    Ziegler et al. (2005), doi:10.1145/1060745.1060754. Films without features are ignored; NaN with
+    fewer than two others.
 
     Args:
         features: (n_items, n_features) float32.
@@ -144,14 +138,15 @@ def diversity(lists: Lists, *, features: csr_matrix) -> Float64:
 
 
 def miscalibration(lists: Lists, liked: csr_matrix, *, genres: csr_matrix) -> Float64:
-    """How far a list's genres are from those that the user liked: Kullback-Leibler divergence in
-    nats, 0 for the same proportions.
+    """Kullback-Leibler divergence, in nats, of the list's genres from those that the user likes.
 
-    Steck (2018), doi:10.1145/3240323.3240372, with every film of the same weight.
+    Steck (2018), doi:10.1145/3240323.3240372, with equal weights of all films. 0 for the same
+    proportions.
 
     Args:
-        liked: (m, n_items) an entry above 0 for each film of the history that the user liked.
-        genres: (n_items, n_genres) above 0 where a film is of a genre; its genres share it.
+        liked: (m, n_items) an entry above 0 for each liked film of the history.
+        genres: (n_items, n_genres) above 0 where the film has the genre; a film is divided among
+            its genres.
     """
     n_genres = np.asarray(genres.sum(axis=1), dtype=np.float64).ravel()
     scale = np.divide(1, n_genres, out=np.zeros_like(n_genres), where=n_genres > 0)
@@ -166,7 +161,7 @@ def miscalibration(lists: Lists, liked: csr_matrix, *, genres: csr_matrix) -> Fl
 
 
 def _proportions(values: csr_matrix) -> Float64:
-    """Each row to a sum of 1; NaN where it is 0."""
+    """The rows scaled to sum 1; NaN where the sum is 0."""
     dense = values.toarray()
     return _ratio(dense, dense.sum(axis=1, keepdims=True))
 
@@ -177,7 +172,7 @@ def _mean_of_listed(lists: Lists, values: Float64) -> Float64:
 
 
 def _as_matrix(lists: Lists, n_items: int) -> csr_matrix:
-    """(m, n_items) 1 for what is listed."""
+    """(m, n_items) with 1 for each listed item."""
     listed = lists >= 0
     starts = np.concatenate(([0], np.cumsum(listed.sum(axis=1))))
     ones = np.ones(starts[-1])
@@ -185,7 +180,7 @@ def _as_matrix(lists: Lists, n_items: int) -> csr_matrix:
 
 
 def _ratio(part: ArrayLike, whole: ArrayLike) -> Float64:
-    """NaN where the whole is 0."""
+    """`part / whole`; NaN where `whole` is 0."""
     part, whole = np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64)
     shape = np.broadcast_shapes(part.shape, whole.shape)
     ratio: Float64 = np.divide(part, whole, out=np.full(shape, np.nan), where=whole > 0)

@@ -1,4 +1,4 @@
-"""How good a list is, on interactions that the model has not seen."""
+"""The quality of lists, measured on interactions that the model has not seen."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from scipy.sparse import csr_matrix
 from recommendations.engine.evaluation import metrics
 from recommendations.engine.evaluation.significance import bootstrap_interval
 from recommendations.engine.evaluation.splits import Split
-from recommendations.engine.matrices import ItemFeatures, Scores
+from recommendations.engine.matrices import Features, Scores, Times, row_numbers
 
 #: Rows scored at once: 256 users times 20,000 items are 20 MB.
 BATCH = 256
 SEED = 1895
-#: What a genre's feature is called, before its name.
+#: The prefix of the features that are genres.
 GENRE = "genre:"
 
 
 class Scorer(Protocol):
-    """A recommender, or what stands before one."""
+    """A recommender, or a wrapper around one."""
 
-    def score(self, history: csr_matrix, times: csr_matrix | None = None) -> Scores: ...
+    def score(self, history: csr_matrix, times: Times = None) -> Scores: ...
 
 
 class Reranker(Protocol):
-    """Puts the `pool` best items of each row into the order in which they would be shown."""
+    """Reorders the `pool` best items of each row."""
 
     @property
     def pool(self) -> int: ...
@@ -40,13 +40,13 @@ class Reranker(Protocol):
 
 @dataclass(frozen=True)
 class EvaluatedLists:
-    """The lists of some users, each judged by itself.
+    """The lists of m users, each evaluated by itself.
 
     Attributes:
-        users: (m,) their rows, ascending.
-        lists: (m, k) the items shown; -1 for a place that stays empty.
-        by_user: By the names of `Quality`, (m,) float64; NaN where nothing can be said.
-        coverage, gini: Of all lists together.
+        users: (m,) ascending rows of the split.
+        lists: (m, k) listed items; -1 for an empty place.
+        by_user: (m,) float64 for each metric of `Quality`; NaN where it is undefined.
+        coverage, gini: Metrics of all lists together.
     """
 
     k: int
@@ -59,16 +59,16 @@ class EvaluatedLists:
 
 @dataclass(frozen=True)
 class Quality:
-    """Means over the users that could be judged; NaN when there were none, or nothing to tell by.
+    """Means over the evaluated users; NaN if there are none, or if the metric is undefined.
 
-    Each is described where it is computed, in `metrics`.
+    The functions in `metrics` describe each figure.
 
     Attributes:
-        users: How many could be judged.
+        users: Number of evaluated users.
         mrr, map: Means of `reciprocal_rank` and `average_precision`.
-        ndcg_low, ndcg_high: Between them the NDCG of 95 of 100 such samples of users.
-        popularity, gini: Both tell of popularity bias; lower is less.
-        diversity, miscalibration: Need features; lower is better of the latter.
+        ndcg_low, ndcg_high: 95% interval of the NDCG.
+        popularity, gini: Popularity bias; lower is less.
+        diversity, miscalibration: NaN without item features; lower miscalibration is better.
     """
 
     users: int
@@ -90,40 +90,25 @@ class Quality:
 
     @classmethod
     def unknown(cls, k: int) -> Quality:
-        """Of nobody."""
+        """The quality without any evaluated user."""
         nan = math.nan
         return cls(users=0, k=k, ndcg=nan, recall=nan, hit_rate=nan, coverage=nan)
 
     @classmethod
-    def of(cls, judged: EvaluatedLists) -> Quality:
-        if not len(judged.users):
-            return cls.unknown(judged.k)
-        means = {name: mean(values) for name, values in judged.by_user.items()}
-        low, high = bootstrap_interval(judged.by_user["ndcg"])
+    def of(cls, evaluated: EvaluatedLists) -> Quality:
+        if not len(evaluated.users):
+            return cls.unknown(evaluated.k)
+        means = {name: mean(values) for name, values in evaluated.by_user.items()}
+        low, high = bootstrap_interval(evaluated.by_user["ndcg"])
         return cls(
-            users=len(judged.users),
-            k=judged.k,
-            coverage=judged.coverage,
-            gini=judged.gini,
+            users=len(evaluated.users),
+            k=evaluated.k,
+            coverage=evaluated.coverage,
+            gini=evaluated.gini,
             ndcg_low=low,
             ndcg_high=high,
             **means,
         )
-
-
-def evaluate(
-    recommender: Scorer,
-    split: Split,
-    *,
-    k: int = 10,
-    max_users: int | None = 2000,
-    seed: int = SEED,
-    items: ItemFeatures | None = None,
-) -> Quality:
-    """The means of what `judge` finds."""
-    return Quality.of(
-        evaluate_lists(recommender, split, k=k, max_users=max_users, seed=seed, items=items)
-    )
 
 
 def evaluate_lists(
@@ -133,15 +118,14 @@ def evaluate_lists(
     k: int = 10,
     max_users: int | None = 2000,
     seed: int = SEED,
-    items: ItemFeatures | None = None,
-    arranger: Reranker | None = None,
+    items: Features = None,
+    reranker: Reranker | None = None,
 ) -> EvaluatedLists:
-    """Rank what each user had not touched, and look for what the user liked afterwards.
+    """Rank the items outside each user's history, and compare the top k with the liked test items.
 
-    Judged are users with a liked item in the test and anything in the history: at most
-    `max_users`, drawn by `seed`. An item without an opinion is not listed, and so a miss. Among
-    equal scores the order is drawn by `seed`, for each user anew and for all algorithms alike:
-    no catalogue's order helps a model that cannot tell.
+    It evaluates users with a liked item in the test and a history: at most `max_users`, drawn by
+    `seed`. An item with a NaN score is not listed. `seed` breaks ties for each user and item, alike
+    in all algorithms, so that the order of the catalogue helps no model.
     """
     users = evaluable_users(split, max_users=max_users, seed=seed)
     n_items = split.test.shape[1]
@@ -153,7 +137,7 @@ def evaluate_lists(
         rows = users[part]
         scores = recommender.score(split.history[rows], split.history_times[rows])
         usable = _usable(scores, split, rows)
-        lists[part] = _lists(usable, rows, lists.shape[1], seed, arranger)
+        lists[part] = _lists(usable, rows, lists.shape[1], seed, reranker)
         liked = _liked(split.test[rows])
         hits[part] = np.take_along_axis(liked, lists[part], axis=1) & (lists[part] >= 0)
         n_relevant[part] = liked.sum(axis=1)
@@ -169,7 +153,7 @@ def evaluate_lists(
 
 
 def mean(values: NDArray[np.float64]) -> float:
-    """Over those that are not NaN; NaN if all are."""
+    """The mean of the values that are not NaN; NaN if all are."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else math.nan
 
@@ -177,18 +161,18 @@ def mean(values: NDArray[np.float64]) -> float:
 def evaluable_users(
     split: Split, *, max_users: int | None = None, seed: int = SEED
 ) -> NDArray[np.intp]:
-    """(m,) rows of those with a liked item in the test and anything in the history, ascending."""
+    """(m,) ascending rows of the users with a liked item in the test and a history."""
     likes = split.test.copy()
     likes.data = (likes.data > 0).astype(np.float32)
     likes.eliminate_zeros()
-    judged = np.flatnonzero((np.diff(likes.indptr) > 0) & (np.diff(split.history.indptr) > 0))
-    if max_users is None or len(judged) <= max_users:
-        return judged
-    return np.sort(np.random.default_rng(seed).choice(judged, max_users, replace=False))
+    users = np.flatnonzero((np.diff(likes.indptr) > 0) & (np.diff(split.history.indptr) > 0))
+    if max_users is None or len(users) <= max_users:
+        return users
+    return np.sort(np.random.default_rng(seed).choice(users, max_users, replace=False))
 
 
 def _usable(scores: Scores, split: Split, rows: NDArray[np.intp]) -> Scores:
-    """The scores of what may be listed; -inf for the rest, and for what there is no opinion on."""
+    """The scores of the items that may be listed; -inf for the others and for NaN."""
     usable: Scores = np.where(np.isnan(scores), np.float32(-np.inf), scores)
     usable[_places(split.history[rows])] = -np.inf
     if split.candidates is not None:
@@ -202,21 +186,21 @@ def _usable(scores: Scores, split: Split, rows: NDArray[np.intp]) -> Scores:
 
 
 def _lists(
-    usable: Scores, rows: NDArray[np.intp], k: int, seed: int, arranger: Reranker | None
+    usable: Scores, rows: NDArray[np.intp], k: int, seed: int, reranker: Reranker | None
 ) -> NDArray[np.intp]:
-    if arranger is None:
+    if reranker is None:
         return _best(usable, rows, k, seed)
-    pools = _best(usable, rows, min(max(arranger.pool, k), usable.shape[1]), seed)
-    return arranger.lists(pools, np.take_along_axis(usable, pools, axis=1), k)
+    pools = _best(usable, rows, min(max(reranker.pool, k), usable.shape[1]), seed)
+    return reranker.lists(pools, np.take_along_axis(usable, pools, axis=1), k)
 
 
 def _best(usable: Scores, rows: NDArray[np.intp], k: int, seed: int) -> NDArray[np.intp]:
-    """(n_rows, k) the best items of each row in order; -1 behind the last one."""
+    """(n_rows, k) the best items of each row, the best first; -1 behind the last one."""
     lists = np.full((len(usable), k), -1, dtype=np.intp)
     n_items = usable.shape[1]
     if not k:
         return lists
-    # Of the values alone, which NumPy does several times faster than of their places.
+    # `partition` is several times faster than `argpartition`.
     least = np.partition(usable, n_items - k, axis=1)[:, n_items - k]
     row, item = np.nonzero((usable >= least[:, None]) & (usable > -np.inf))
     order = np.lexsort((_lots(rows[row], item, seed), -usable[row, item], row))
@@ -228,7 +212,7 @@ def _best(usable: Scores, rows: NDArray[np.intp], k: int, seed: int) -> NDArray[
 
 
 def _lots(users: NDArray[np.intp], items: NDArray[np.intp], seed: int) -> NDArray[np.uint64]:
-    """One for each user and item, whatever it is drawn beside: SplitMix64's mixing of the two.
+    """A pseudo-random number for each user and item, by SplitMix64.
 
     Steele, Lea and Flood (2014), doi:10.1145/2660193.2660195.
     """
@@ -240,8 +224,8 @@ def _lots(users: NDArray[np.intp], items: NDArray[np.intp], seed: int) -> NDArra
 
 
 def _places(matrix: csr_matrix) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
-    """The row and the column of each entry."""
-    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)), matrix.indices
+    """The row and the column of each stored entry."""
+    return row_numbers(matrix), matrix.indices
 
 
 def _liked(test: csr_matrix) -> NDArray[np.bool_]:
@@ -264,7 +248,7 @@ def _by_rank(
 
 
 def _by_content(
-    lists: NDArray[np.intp], split: Split, users: NDArray[np.intp], items: ItemFeatures | None
+    lists: NDArray[np.intp], split: Split, users: NDArray[np.intp], items: Features
 ) -> dict[str, NDArray[np.float64]]:
     n_users, n_items = split.train.shape
     touched_by = np.bincount(split.train.indices, minlength=n_items)

@@ -1,4 +1,4 @@
-"""How sure a figure is, and whether one algorithm is better than another for the same users."""
+"""Confidence intervals of a mean over users, and paired tests of two algorithms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 Float64 = NDArray[np.float64]
 
 DRAWS = 2000
-#: Random numbers held at once: 16 MB.
+#: Random numbers held in memory: 16 MB.
 BLOCK = 2_000_000
 LEVEL = 0.95
 SEED = 1895
@@ -20,13 +20,13 @@ SEED = 1895
 
 @dataclass(frozen=True)
 class Comparison:
-    """The first algorithm beside the second.
+    """The first of two algorithms compared with the second.
 
     Attributes:
-        users: Those that both could be judged by.
-        difference: Mean of the first less the second; NaN without users.
-        low, high: Its interval, as of `interval`.
-        p_value: How often chance alone makes a difference of at least this size, either way.
+        users: Number of users with figures of both.
+        difference: Mean of the first minus the second; NaN without users.
+        low, high: The interval of the difference, as from `bootstrap_interval`.
+        p_value: Two-sided: how often chance makes a difference at least as large.
     """
 
     users: int
@@ -39,15 +39,16 @@ class Comparison:
 def bootstrap_interval(
     values: Float64, *, level: float = LEVEL, draws: int = DRAWS, seed: int = SEED
 ) -> tuple[float, float]:
-    """Between which two figures the mean of `level` of all such samples of users lies.
+    """The percentile bootstrap interval of the mean over users.
 
-    Percentile bootstrap: Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 13.
+    Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 13.
 
     Args:
-        values: (m,) of each user; NaN is left out.
+        values: (m,) a figure of each user; NaN is left out.
+        level: The confidence level.
 
     Returns:
-        NaN twice where there is none.
+        The lower and the upper end; both NaN without values.
     """
     known = values[~np.isnan(values)]
     if not len(known):
@@ -66,14 +67,14 @@ def bootstrap_interval(
 def paired_test(
     first: Float64, second: Float64, *, level: float = LEVEL, draws: int = DRAWS, seed: int = SEED
 ) -> Comparison:
-    """A paired test of the means of two algorithms.
+    """Compare the means of two algorithms by Fisher's randomisation test.
 
-    Fisher's randomisation test: were both alike, each user's difference could as well have the
-    other sign. Smucker, Allan and Carterette (2007), doi:10.1145/1321440.1321528.
+    If both were equal, each user's difference could as well have the other sign. Smucker, Allan
+    and Carterette (2007), doi:10.1145/1321440.1321528.
 
     Args:
-        first, second: (m,) of the same users in the same order, as `Judged.by_user` has them for
-            one split and seed; NaN in either leaves the user out.
+        first, second: (m,) figures of the same users in the same order, as in
+            `EvaluatedLists.by_user` for one split and seed; NaN in either leaves the user out.
     """
     differences = first - second
     differences = differences[~np.isnan(differences)]
@@ -96,13 +97,14 @@ def is_significantly_worse(
     draws: int = DRAWS,
     seed: int = SEED,
 ) -> bool:
-    """Whether the new one's mean is below the old one's by more than a share, and not by chance.
+    """Whether the mean of `new` is significantly below (1 - margin) times the mean of `old`.
 
-    One-sided, on each user's `new - (1 - margin) * old`. Of fewer than five users nothing can be
-    significant at the default level.
+    A one-sided randomisation test. With fewer than five users nothing is significant at the
+    default level.
 
     Args:
-        new, old: As in `compare`.
+        new, old: As in `paired_test`.
+        margin: A share of `old`, 0 to 1.
     """
     differences = new - (1 - margin) * old
     differences = differences[~np.isnan(differences)]
@@ -113,7 +115,7 @@ def is_significantly_worse(
 
 
 def _by_chance(differences: Float64, draws: int, seed: int) -> Float64:
-    """(draws,) means with the signs drawn."""
+    """(draws,) means of the differences with random signs."""
     random = np.random.default_rng(seed)
     means = [
         (random.integers(0, 2, (size, len(differences)), dtype=np.int8) * 2.0 - 1) @ differences
@@ -124,17 +126,17 @@ def _by_chance(differences: Float64, draws: int, seed: int) -> Float64:
 
 
 def _p_value(as_extreme: NDArray[np.bool_]) -> float:
-    """The observed one counts as drawn: Phipson and Smyth (2010), doi:10.2202/1544-6115.1585."""
+    """The observed value counts as a draw: Phipson and Smyth (2010), doi:10.2202/1544-6115.1585."""
     return float((as_extreme.sum() + 1) / (len(as_extreme) + 1))
 
 
 def _nearly(value: float) -> float:
-    """A little below: the same sum in another order must count as the same."""
+    """A little less than the value, so that the same sum in another order counts as equal."""
     return value * (1 - 1e-9)
 
 
 def _blocks(draws: int, n: int) -> Iterator[int]:
-    """How many to draw at once, of `draws` in all."""
+    """Split `draws` into blocks that fit into memory."""
     size = max(1, BLOCK // n)
     for start in range(0, draws, size):
         yield min(size, draws - start)

@@ -1,4 +1,4 @@
-"""What a model learns from, what it knows of a viewer, and what it is judged by.
+"""Divides interactions into training data, histories and tests.
 
 Choose settings on a split of `Split.train`, never on the test.
 """
@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-#: He et al. rank the film that was left out among so many.
+from recommendations.engine.matrices import row_numbers
+
+#: Number of items among which He et al. rank the held-out item.
 NEGATIVES = 99
-#: Rows of random numbers drawn at once.
+#: Rows of random numbers that are drawn at once.
 BATCH = 256
 SEED = 1895
 
@@ -22,15 +24,15 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Split:
-    """Interactions divided; all matrices are (n_users, n_items), rows the same users.
+    """Divided interactions; all matrices are (n_users, n_items) with the same users in their rows.
 
     Attributes:
-        train, train_times: What the model learns from.
-        history, history_times: What is known of a user when the list is made.
-        test: What the user did afterwards.
-        candidates: (n_items,) what may be listed; None for everything.
-        negatives: An entry, of any value, for each item that a user's test is ranked among;
-            nothing else is listed. None for all that is not in the history.
+        train, train_times: The training data.
+        history, history_times: The user's interactions when the list is made.
+        test: The user's later interactions.
+        candidates: (n_items,) bool, items that may be listed; None for all.
+        negatives: An entry of any value for each item among which the user's test is ranked; no
+            other item is listed. None for all items outside the history.
     """
 
     train: csr_matrix
@@ -43,30 +45,29 @@ class Split:
 
 
 def split_by_time(interactions: csr_matrix, times: csr_matrix, *, test_share: float = 0.2) -> Split:
-    """Replay the last `test_share` of all interactions, as a server would live through them.
+    """Split at one moment, as a server experiences it; `test_share` of the interactions are later.
 
-    One moment divides the data: the model learns from what lies before it. Of each user's later
-    interactions the first half is known by the time of the list, as a server knows the last
-    click, and the second half is the test. No test interaction is older than any that its list
-    was made from.
+    The model learns from the interactions before the moment. The first half of each user's later
+    interactions belongs to the history, and the second half is the test, so no test interaction is
+    older than the history of its list.
     """
     moment = np.quantile(times.data, 1 - test_share) if times.nnz else 0.0
     later = times.data > moment
     places = _in_order(interactions, times.data, np.flatnonzero(later))
-    place, count = _place_in_row(_users(interactions)[places])
+    place, count = _place_in_row(row_numbers(interactions)[places])
     is_test = np.zeros(interactions.nnz, dtype=bool)
     is_test[places[place * 2 >= count]] = True
     return _split(interactions, times, train=~later, history=~is_test, test=is_test)
 
 
 def leave_last_out(interactions: csr_matrix, times: csr_matrix) -> Split:
-    """The last film that each user liked is the test, and all that came before it is known.
+    """The test is the last liked item of each user; the history is all that came before it.
 
-    What a user did after it is dropped. Of films of the same second the later column is the later
-    one. Who has no film before it is learned from as it stands, and not judged.
+    Later interactions are dropped. Items of the same second are ordered by column. A user without
+    an earlier interaction stays in the training data and has no test.
     """
     places = _in_order(interactions, times.data, np.arange(interactions.nnz))
-    users = _users(interactions)[places]
+    users = row_numbers(interactions)[places]
     place, _ = _place_in_row(users)
     liked = interactions.data[places] > 0
     last = np.zeros(interactions.shape[0], dtype=np.intp)
@@ -85,14 +86,14 @@ def leave_one_out(
     negatives: csr_matrix | None = None,
     seed: int = SEED,
 ) -> Split:
-    """The last liked film, as in `leave_last_out`, ranked among a few that the user never touched.
+    """Rank the last liked item, as in `leave_last_out`, among a few items without interactions.
 
-    He et al. (2017), doi:10.1145/3038912.3052569. Such figures compare only with others of the
-    same negatives: Krichene and Rendle (2020), doi:10.1145/3394486.3403226.
+    He et al. (2017), doi:10.1145/3038912.3052569. Such figures can only be compared with others of
+    the same negatives: Krichene and Rendle (2020), doi:10.1145/3394486.3403226.
 
     Args:
-        n_negatives: Drawn for each user, without repeats; all that there are if they are fewer.
-        negatives: (n_users, n_items) an entry for each that is given, in place of drawn ones.
+        n_negatives: Number of items that are drawn for each user, without replacement.
+        negatives: (n_users, n_items) with an entry for each given negative; none are drawn then.
     """
     split = leave_last_out(interactions, times)
     if negatives is None:
@@ -108,22 +109,21 @@ def strong_generalisation(
     test_share: float = 0.2,
     seed: int = SEED,
 ) -> Split:
-    """Users whom the model has never seen: some of each one's films are folded in, the rest is the
-    test.
+    """Test users outside the training data: a part of their items is folded in, the rest tested.
 
-    Marlin (2004), Collaborative Filtering: A Machine Learning Perspective; with these shares of
-    a user's films in Liang et al. (2018), doi:10.1145/3178876.3186150.
+    Marlin (2004), Collaborative Filtering: A Machine Learning Perspective; with these shares in
+    Liang et al. (2018), doi:10.1145/3178876.3186150.
 
     Args:
-        users_share: Of all users, drawn; entirely out of training.
-        test_share: Of such a user's interactions, drawn, rounded, but at least one where there
-            are two.
+        users_share: Share of the users that are drawn for the test.
+        test_share: Share of their interactions that are drawn for the test, rounded, at least one
+            of two.
     """
     random = np.random.default_rng(seed)
     n_users = interactions.shape[0]
     held_out = np.zeros(n_users, dtype=bool)
     held_out[random.permutation(n_users)[: round(users_share * n_users)]] = True
-    users = _users(interactions)
+    users = row_numbers(interactions)
     places = np.lexsort((random.random(interactions.nnz), users))
     place, count = _place_in_row(users[places])
     wanted = np.clip(np.rint(count * test_share), 1, np.maximum(count - 1, 0))
@@ -147,13 +147,12 @@ def cold_items(
     age: NDArray[np.generic] | None = None,
     seed: int = SEED,
 ) -> Split:
-    """Films that nobody has touched yet, ranked among each other for those who liked them later.
+    """Rank items without training interactions among each other, for users who like one of them.
 
     Args:
-        items_share: Of the films that somebody has touched; entirely out of training and of the
-            histories.
-        age: (n_items,) the higher the newer, such as the year: the newest are withheld, and among
-            equals the later columns. None to draw them.
+        items_share: Share of the items that are withheld from the training data and histories.
+        age: (n_items,) the higher the newer, such as the year: the newest items are withheld, and
+            among equals the later columns. None to draw them.
     """
     touched = np.unique(interactions.indices)
     if age is None:
@@ -180,27 +179,22 @@ def _split(
 
 
 def _keep(matrix: csr_matrix, mask: Mask) -> csr_matrix:
-    """The entries under the mask; the shape stays."""
+    """The entries where the mask is True, in the same shape."""
     kept = np.concatenate(([0], np.cumsum(mask)))[matrix.indptr].astype(matrix.indptr.dtype)
     return csr_matrix((matrix.data[mask], matrix.indices[mask], kept), shape=matrix.shape)
-
-
-def _users(matrix: csr_matrix) -> NDArray[np.intp]:
-    """(nnz,) the row of each entry."""
-    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
 
 
 def _in_order(
     matrix: csr_matrix, seconds: NDArray[np.float64], places: NDArray[np.intp]
 ) -> NDArray[np.intp]:
-    """These entries by user, and for each by time and then by column."""
-    users = _users(matrix)[places]
+    """The entries at `places`, ordered by user, time and column."""
+    users = row_numbers(matrix)[places]
     ordered: NDArray[np.intp] = places[np.lexsort((matrix.indices[places], seconds[places], users))]
     return ordered
 
 
 def _place_in_row(users: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Of each of these entries, ordered by user: its place among the user's, and their count."""
+    """For entries ordered by user: the rank of each among the user's entries, and their number."""
     _, first, inverse, counts = np.unique(
         users, return_index=True, return_inverse=True, return_counts=True
     )
@@ -210,7 +204,7 @@ def _place_in_row(users: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np
 def _draw_negatives(
     interactions: csr_matrix, test: csr_matrix, n_negatives: int, seed: int
 ) -> csr_matrix:
-    """(n_users, n_items) with so many entries that stand for films untouched, for those judged."""
+    """(n_users, n_items) with `n_negatives` entries outside `interactions` in rows with a test."""
     random = np.random.default_rng(seed)
     n_users, n_items = interactions.shape
     n_drawn = min(n_negatives, n_items)
@@ -220,7 +214,7 @@ def _draw_negatives(
         batch = judged[start : start + BATCH]
         lots = random.random((len(batch), n_items), dtype=np.float32)
         touched = interactions[batch]
-        lots[_users(touched), touched.indices] = np.inf
+        lots[row_numbers(touched), touched.indices] = np.inf
         drawn = np.argpartition(lots, max(n_drawn - 1, 0), axis=1)[:, :n_drawn]
         free = np.isfinite(np.take_along_axis(lots, drawn, axis=1))
         rows.append(np.repeat(batch, free.sum(axis=1)))

@@ -1,8 +1,7 @@
-"""Which settings suit the data at hand: a search on a validation split, within a budget of seconds.
+"""Searches the settings of an algorithm on a validation split, within a budget of seconds.
 
-The defaults by data size are tried first, then what suited the last release. From the better one
-the search goes uphill, one setting by one step of its list at a time: a search whose every trial
-can be read and explained.
+The first trials are the defaults and the settings of the current release. From the better one, a
+coordinate search changes one setting by one step of its list at a time.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from numpy.typing import NDArray
 
 from recommendations.engine.evaluation.quality import evaluable_users, evaluate_lists
 from recommendations.engine.evaluation.splits import Split
-from recommendations.engine.matrices import ItemFeatures
+from recommendations.engine.matrices import Features
 from recommendations.engine.recommender import Recommender
 
-#: With fewer judged users a search would find what suits their chances, not their taste.
+#: With fewer evaluated users a search would fit noise.
 ENOUGH_USERS = 50
-#: A value of the list closer to the standing one than this share is no step worth a trial.
+#: A value that differs from the current one by less than this share is not tried.
 CLOSE = 0.1
-#: A trial is expected to take as long as the longest of so many before it.
+#: A trial is expected to take as long as the longest of these last trials.
 LAST_TRIALS = 3
 
 Settings = Mapping[str, Any]
@@ -34,12 +33,12 @@ Gains = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Trial:
-    """One fit and what it was worth.
+    """One fit and its quality.
 
     Attributes:
-        settings: All that are searched.
-        ndcg: At 10, the mean over the judged users; NaN where fitting or scoring failed.
-        seconds: Of fitting and judging.
+        settings: All searched settings.
+        ndcg: Mean NDCG@10 over the evaluated users; NaN if fit or score failed.
+        seconds: Time of fit and evaluation.
         failure: The error in one line; empty for none.
     """
 
@@ -51,14 +50,14 @@ class Trial:
 
 @dataclass(frozen=True)
 class TuningResult:
-    """What a search found.
+    """The result of a search.
 
     Attributes:
-        settings: For the constructor, those alone that are better than the defaults: the others
-            go on following the size of the data.
-        ndcg: What they reached; NaN where nothing was tried.
-        users: How many could be judged.
-        trials: In order, the first with the defaults.
+        settings: Constructor arguments that differ from the defaults; the defaults keep following
+            the size of the data.
+        ndcg: The best NDCG@10; NaN without trials.
+        users: Number of evaluated users.
+        trials: All trials in order, the first with the defaults.
     """
 
     settings: dict[str, Any]
@@ -67,7 +66,7 @@ class TuningResult:
     trials: tuple[Trial, ...] = ()
 
     def manifest(self) -> dict[str, Any]:
-        """As JSON has it: None for NaN."""
+        """The result as JSON, with None for NaN."""
         return {
             "settings": _plain(self.settings),
             "ndcg": _known(self.ndcg),
@@ -85,19 +84,19 @@ def tune(
     *,
     budget_s: float,
     starts: Sequence[Settings] = (),
-    items: ItemFeatures | None = None,
+    items: Features = None,
     clock: Callable[[], float],
     on_progress: Callable[[float], None] | None = None,
 ) -> TuningResult:
-    """Search the algorithm's `search_space` for what ranks best the test of `split`.
+    """Search the algorithm's `search_space` for the best NDCG@10 on the test of `split`.
 
-    A change is kept if it gains more, over the same users, than the standard error of that gain.
-    No trial is begun that is expected to end after the budget; one that fails is recorded and
-    lost. Nothing is searched without a budget, a space, or ENOUGH_USERS.
+    A change is kept if its gain, over the same users, is larger than the standard error of the
+    gain. A trial does not start if it is expected to end after the budget; a trial that fails is
+    recorded. There is no search without a budget, a search space, or ENOUGH_USERS.
 
     Args:
-        starts: Settings to try beside the defaults, such as the last release's.
-        clock: Seconds that only rise.
+        starts: Settings to try after the defaults, such as those of the current release.
+        clock: A monotonic clock in seconds.
         on_progress: Called with the share done, 0 to 1.
     """
     users = len(evaluable_users(split))
@@ -124,15 +123,15 @@ class _Search:
     """The trials so far, and the best of them.
 
     Attributes:
-        best: Its settings; empty until a trial has succeeded.
-        gains: Its NDCG of each judged user.
+        best: The settings of the best trial; empty until a trial has succeeded.
+        gains: (m,) its NDCG for each evaluated user.
     """
 
     def __init__(
         self,
         make: type[Recommender],
         split: Split,
-        items: ItemFeatures | None,
+        items: Features,
         budget_s: float,
         clock: Callable[[], float],
         on_progress: Callable[[float], None] | None,
@@ -149,7 +148,7 @@ class _Search:
         return float(self.gains.mean()) if len(self.gains) else math.nan
 
     def climb(self) -> None:
-        """One step of one setting at a time, on in a direction that helps, until none does."""
+        """Change one setting by one step, again in a direction that helps, until no step helps."""
         improved = len(self.gains) > 0
         while improved:
             improved = False
@@ -159,21 +158,21 @@ class _Search:
                         improved = True
 
     def _steps(self, name: str, values: Sequence[Any], step: int) -> bool:
-        """Whether the next value of this setting is better than the standing one."""
+        """Try the next value of this setting; return whether it is better."""
         ladder, place = _ladder(values, self.best[name])
         if not 0 <= place + step < len(ladder):
             return False
         return self.improves({**self.best, name: ladder[place + step]})
 
     def improves(self, settings: Settings) -> bool:
-        """Try them, unless they have been or there is no time. Whether they are the best now."""
+        """Try settings that are new, if there is time; return whether they are the best now."""
         if any(trial.settings == settings for trial in self.trials) or not self._has_time():
             return False
         began_at = self.clock()
         failure, gains = "", None
         try:
             gains = self._gains(settings)
-        except Exception as error:  # noqa: BLE001 - whatever it is, those settings are no good
+        except Exception as error:  # noqa: BLE001 - any error disqualifies the settings
             failure = f"{type(error).__name__}: {error}".splitlines()[0]
         now = self.clock()
         ndcg = math.nan if gains is None else float(gains.mean())
@@ -201,10 +200,10 @@ class _Search:
 
 
 def divide_budget(budget_s: float, makes: Mapping[str, type[Recommender]]) -> dict[str, float]:
-    """How many seconds each algorithm's search may take, in the order to search.
+    """The seconds for the search of each algorithm, in the order of the searches.
 
-    By the number of steps that its lists allow, the most first. One without a list is left out.
-    What a search leaves of its time is divided again among those that follow.
+    They are proportional to the number of steps in the search space, the largest first. Algorithms
+    without a search space are left out. The caller divides the rest of the time after each search.
     """
     steps = {
         name: sum(len(values) - 1 for values in make.search_space.values())
@@ -218,27 +217,27 @@ def divide_budget(budget_s: float, makes: Mapping[str, type[Recommender]]) -> di
 
 
 def is_more_than_chance(gains: Gains) -> bool:
-    """Whether the mean of each user's gain is above its standard error: of noise one in six is."""
+    """Whether the mean gain is above its standard error, as one in six random gains is."""
     return bool(gains.mean() > gains.std() / math.sqrt(len(gains)))
 
 
-def _ladder(values: Sequence[Any], standing: Any) -> tuple[list[Any], int]:
-    """The values in order with the standing one among them, and its place.
+def _ladder(values: Sequence[Any], current: Any) -> tuple[list[Any], int]:
+    """The values in order with the current one among them, and its index.
 
-    What is not a number and not in the list stands before it.
+    A current value that is neither a number nor in the list comes first.
     """
     ladder = list(values)
-    if standing in ladder:
-        return ladder, ladder.index(standing)
+    if current in ladder:
+        return ladder, ladder.index(current)
     place = 0
-    if isinstance(standing, int | float):
-        ladder = [value for value in ladder if not math.isclose(value, standing, rel_tol=CLOSE)]
-        place = bisect(ladder, standing)
-    return [*ladder[:place], standing, *ladder[place:]], place
+    if isinstance(current, int | float):
+        ladder = [value for value in ladder if not math.isclose(value, current, rel_tol=CLOSE)]
+        place = bisect(ladder, current)
+    return [*ladder[:place], current, *ladder[place:]], place
 
 
 def _plain(settings: Settings) -> dict[str, Any]:
-    """NumPy's numbers as Python's."""
+    """The settings with Python's numbers in place of NumPy's."""
     return {
         name: value.item() if isinstance(value, np.generic) else value
         for name, value in settings.items()

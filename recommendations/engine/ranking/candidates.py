@@ -1,4 +1,4 @@
-"""From the scores of several models to one order."""
+"""From scores to candidates: the best items, fallbacks, and what stated preferences say."""
 
 from __future__ import annotations
 
@@ -11,24 +11,29 @@ from scipy.sparse import csr_matrix
 
 from recommendations.engine.matrices import Scores
 
+#: Beside 1 for each genre: the language alone ranks below any genre, and the standing only decides
+#: between films that match equally well.
+LANGUAGE = 0.5
+STANDING = 0.49
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """An item in a ranking, and the model that placed it there."""
+
+    item: int
+    score: float
+    source: str
+
 
 def top_items(scores: Scores, *, exclude: NDArray[np.integer], k: int) -> NDArray[np.intp]:
-    """The k best of (n_items,) scores in order, without NaN and without `exclude`."""
+    """The k best of (n_items,) scores, the best first, without NaN and without `exclude`."""
     usable = np.where(np.isnan(scores), -np.inf, scores)
     usable[exclude] = -np.inf
     k = min(k, len(usable))
     candidates = np.argpartition(-usable, k - 1)[:k] if k else np.empty(0, dtype=np.intp)
     ordered = candidates[np.lexsort((candidates, -usable[candidates]))]
     return ordered[np.isfinite(usable[ordered])]
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """An item's place in a list, and the model that put it there."""
-
-    item: int
-    score: float
-    source: str
 
 
 def rank_with_fallback(
@@ -38,13 +43,13 @@ def rank_with_fallback(
     n: int,
     pool: int | None = None,
 ) -> list[Ranked]:
-    """The first model's order; behind it, what only the next one has an opinion on; and so on.
+    """Rank by the first model; append what only the next model scores; and so on.
 
     Args:
-        scores: Of each model, the most trusted first: (n_items,) with NaN for no opinion. The next
-            is asked for only while items and places are left.
-        candidates: (n_items,) the items that may be listed at all.
-        pool: Up to so many are taken, n or more, of those that are asked for n anyway.
+        scores: The name and the (n_items,) scores of each model, the most trusted first; NaN for
+            no opinion. The next model is read only while fewer than n items are ranked.
+        candidates: (n_items,) the items that may be listed.
+        pool: Take up to so many (n or more) from the models that are read.
     """
     at_most = n if pool is None else pool
     left = candidates.copy()
@@ -58,12 +63,6 @@ def rank_with_fallback(
     return ranked
 
 
-#: Beside 1 for each genre: a language alone stands behind every genre, and the standing decides
-#: between films that have as much in common with the viewer.
-LANGUAGE = 0.5
-STANDING = 0.49
-
-
 def preference_scores(
     genres: csr_matrix,
     *,
@@ -71,16 +70,16 @@ def preference_scores(
     in_wanted_language: NDArray[np.bool_],
     standing: Scores,
 ) -> Scores:
-    """How much each film has of what is wanted: genres, then the language, then its standing.
+    """Score films by stated preferences: by matching genres, then language, then standing.
 
     Args:
-        genres: (n_films, n_genres) 1 where the film is of the genre.
-        wanted_genres: Columns.
+        genres: (n_films, n_genres) 1 where the film has the genre.
+        wanted_genres: Columns of `genres`.
         in_wanted_language: (n_films,)
-        standing: (n_films,) 0 to 1, as from `shares_below`.
+        standing: (n_films,) 0 to 1, as from `percentile_ranks`.
 
     Returns:
-        (n_films,) float32, above 0; NaN for a film that has nothing of it.
+        (n_films,) float32 above 0; NaN for a film that matches nothing.
     """
     wanted = np.zeros(genres.shape[1], dtype=np.float32)
     wanted[wanted_genres] = 1
@@ -90,9 +89,6 @@ def preference_scores(
 
 
 def percentile_ranks(values: Scores) -> Scores:
-    """(n,) float32: the share of all values that each is above, from 0 to below 1.
-
-    So figures of different kinds can stand beside each other.
-    """
+    """(n,) float32 from 0 to below 1: the share of values below each, to compare unlike figures."""
     below = np.searchsorted(np.sort(values), values, side="left")
     return (below / max(len(values), 1)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Why an item stands in a list: by which entries of a user's history."""
+"""Explanations: the entries of a user's history because of which an item is in the list."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from recommendations.engine.composite import Composite
-from recommendations.engine.matrices import Scores
+from recommendations.engine.matrices import Scores, Times
 from recommendations.engine.recommender import Recommender
 
-#: An entry counts from this share of the strongest one on.
+#: The least share of the strongest entry's contribution.
 LEAST_SHARE = 0.25
-#: Of each item so many entries are looked at, and so many in all.
+#: Entries that are tested for each item, and for all items together.
 LOOKED_AT = 3
 MOST_ENTRIES = 24
-#: Of a model that cannot tell which entries it goes by, so many of the newest ones.
+#: The newest entries that are tested if a model cannot tell contributions.
 NEWEST = 20
-#: In shares of the greatest score: by less a score does not fall, it is rounded.
+#: A smaller fall, as a share of the greatest score, is rounding.
 ROUNDING = 1e-5
-#: The fall of a score that is none any more.
+#: The fall of a score that becomes NaN.
 GONE = 1e9
 
 
 @dataclass(frozen=True, eq=False)
 class Influence:
-    """What one part of a model makes of some items for one user.
+    """The influence of a user's entries on the scores of one part of a model.
 
     Attributes:
-        falls: (n_items, n_entries) float64, by how much the part's score would fall without each
-            entry; 0 where it would not, or where that of the whole model would not.
+        falls: (n_items, n_entries) float64, by how much the part's score falls without each entry;
+            0 where it does not fall, or where the score of the whole model does not.
         fits: (n_items,) bool, whether the part scores the item above its mean.
     """
 
@@ -44,18 +44,20 @@ class Influence:
 def influences(
     recommender: Recommender,
     history: csr_matrix,
-    times: csr_matrix | None = None,
+    times: Times = None,
     *,
     entries: NDArray[np.integer],
     items: NDArray[np.integer],
 ) -> Mapping[str, Influence]:
-    """By the name of each part, or of the model itself, what really leaving out entries changes.
+    """The influence of the entries by name of the part, or of the model if it has no parts.
+
+    The history is scored again without each entry.
 
     Args:
         history: (1, n_items) float32.
-        times: Of the same sparsity.
-        entries: Places in `history.indices`, each once.
-        items: Indices of items that the model has an opinion on.
+        times: Unix seconds with the sparsity of `history`.
+        entries: (n_entries,) positions in `history.indices`, unique.
+        items: (n_items,) indices of items with a score.
     """
     if isinstance(recommender, Composite):
         by_part = recommender.parts_without(history, entries, times)
@@ -72,7 +74,7 @@ def influences(
 
 
 def _falls(scores: Scores) -> NDArray[np.float64]:
-    """(n_items, n_entries) from (1 + n_entries, n_items); 0 for what does not fall."""
+    """(n_items, n_entries) from (1 + n_entries, n_items) scores; 0 where a score does not fall."""
     before, after = scores[0].astype(np.float64), scores[1:].astype(np.float64)
     falls = np.where(np.isnan(after) & ~np.isnan(before), GONE, before - after)
     least = ROUNDING * np.fmax.reduce(np.abs(before), initial=0.0)
@@ -88,10 +90,10 @@ def _fits(scores: Scores, items: NDArray[np.integer]) -> NDArray[np.bool_]:
 def candidate_entries(
     part: Recommender, history: csr_matrix, times: csr_matrix, items: NDArray[np.integer]
 ) -> list[list[int]]:
-    """For each item the entries of what was liked that may have raised its score, the likely first.
+    """For each item, the liked entries that may have raised its score, the likeliest first.
 
-    What a model says its score is the sum of is not what would happen to it without: the others
-    would say more. So these are only worth a look.
+    A contribution to a score is not its fall without the entry, because the other entries would
+    then count more. So these entries still have to be tested with `influences`.
     """
     liked = history.data > 0
     parts = part.contributions(history, items)
@@ -102,7 +104,7 @@ def candidate_entries(
 
 
 def entries_to_test(rows: Iterable[list[int]]) -> list[int]:
-    """At most MOST_ENTRIES of all: first the likeliest of each item, then the second ones."""
+    """At most MOST_ENTRIES entries: the first of each row, then the second ones, and so on."""
     in_turn = chain.from_iterable(zip_longest(*rows))
     distinct = dict.fromkeys(entry for entry in in_turn if entry is not None)
     return list(distinct)[:MOST_ENTRIES]
@@ -111,11 +113,11 @@ def entries_to_test(rows: Iterable[list[int]]) -> list[int]:
 def strongest_entries(
     contributions: NDArray[np.float64], *, at_most: int, least_share: float = LEAST_SHARE
 ) -> list[list[int]]:
-    """For each item the entries of the history that raise its score most, the strongest first.
+    """For each item, the entries of the history that raise its score most, the strongest first.
 
     Args:
         contributions: (n_items, n_entries), as from `Recommender.contributions`.
-        least_share: Of the strongest one's contribution, what another has to be above.
+        least_share: A contribution must exceed this share of the strongest one.
     """
     n_items, n_entries = contributions.shape
     n = min(at_most, n_entries)

@@ -1,7 +1,7 @@
-"""Places for what nobody knows yet.
+"""Exploration in live lists: slots for new items, and team-draft interleaving of two rankings.
 
-With a share of the places one explores, with the rest one goes by what is known: epsilon-greedy, as
-compared in Li, Chu, Langford and Schapire (2010), doi:10.1145/1772690.1772758.
+Exploration is epsilon-greedy, as in Li, Chu, Langford and Schapire (2010),
+doi:10.1145/1772690.1772758.
 """
 
 from __future__ import annotations
@@ -15,11 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
+#: Confidence level of the preferred ranking.
+LEVEL = 0.95
+
+Team = Literal["a", "b"]
+A: Team = "a"
+B: Team = "b"
+
 
 def exploration_slots(share: float, n: int) -> list[int]:
-    """Of a list of n, from 0 on: one in the middle of each 1 / share, and never the first.
+    """The slots of a list of n items, from 0: the middle of each 1 / share places, never the first.
 
-    The places of a list's beginning are those of the whole list that lie in it.
+    A prefix of the list has the slots of the whole list that lie in it.
     """
     if share <= 0:
         return []
@@ -28,10 +35,9 @@ def exploration_slots(share: float, n: int) -> list[int]:
 
 
 def sampled_order(n: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """(n,) n things, the best first, in the order in which they are drawn.
+    """(n,) a random order of n ranked items, the weight of an item being 1 / rank.
 
-    The chance to be next falls as 1 / place among the best: a good one comes often, and each one
-    comes. Weighted sampling by Efraimidis and Spirakis (2006), doi:10.1016/j.ipl.2005.11.003.
+    Weighted sampling by Efraimidis and Spirakis (2006), doi:10.1016/j.ipl.2005.11.003.
     """
     return np.argsort(rng.exponential(size=n) * np.arange(1, n + 1), kind="stable")
 
@@ -39,15 +45,15 @@ def sampled_order(n: int, rng: np.random.Generator) -> NDArray[np.intp]:
 def insert_explored(
     listed: Sequence[int], drawn: Sequence[int], places: Sequence[int]
 ) -> tuple[list[int], set[int]]:
-    """A list in which new items have the places, unless one that is new stands there anyway.
+    """Put new items into the slots, unless a new item is there already.
 
     Args:
-        listed: Items in their order, none twice.
-        drawn: All items that are new, in the order in which it is their turn.
-        places: In ascending order.
+        listed: Unique items in their order.
+        drawn: All new items, in the order in which they are inserted.
+        places: The slots, ascending.
 
     Returns:
-        As many items as in `listed`, none twice, and those that have a place as they are new.
+        As many unique items as in `listed`, and the inserted ones.
     """
     items, explored, new = list(listed), set[int](), set(drawn)
     turns = iter(drawn)
@@ -65,20 +71,13 @@ def insert_explored(
     return items[: len(listed)], explored
 
 
-LEVEL = 0.95
-
-Team = Literal["a", "b"]
-A: Team = "a"
-B: Team = "b"
-
-
 @dataclass(frozen=True)
 class InterleavingPreference:
-    """Which of two is preferred by those who prefer one.
+    """Which of two rankings the viewers prefer, among viewers who prefer one.
 
     Attributes:
-        share: Of them, those who prefer the first; NaN for nobody.
-        low, high: Its interval; 0 and 1 for nobody.
+        share: The share of viewers who prefer the first; NaN without viewers.
+        low, high: The interval of the share; 0 and 1 without viewers.
     """
 
     share: float
@@ -87,7 +86,7 @@ class InterleavingPreference:
 
     @property
     def winner(self) -> Team | None:
-        """None while the interval leaves it open."""
+        """The preferred ranking; None if the interval contains one half."""
         if self.low > 0.5:
             return A
         return B if self.high < 0.5 else None
@@ -96,19 +95,18 @@ class InterleavingPreference:
 def team_draft(
     first: Sequence[int], second: Sequence[int], n: int, rng: np.random.Generator
 ) -> list[tuple[int, Team]]:
-    """Both orders in one, and whose each item is, as captains pick teams: in turns, each the best
-    that is left, and by lot who begins a round.
+    """Merge two rankings; each item belongs to the team that picked it.
 
-    Each place is as likely either's, whatever the two orders are: items picked blindly prefer
-    neither. Radlinski, Kurup and Joachims (2008), doi:10.1145/1458082.1458092.
+    In each round both teams pick their best item that is left, in random order. So a viewer who
+    clicks at random prefers neither ranking. Radlinski, Kurup and Joachims (2008),
+    doi:10.1145/1458082.1458092.
 
     Args:
-        first, second: Items, the best first, each once.
-        rng: Of the lots. The same ones give the same turns, whatever the orders and `n` are.
+        first, second: Unique items, the best first.
+        rng: The same state gives the same turns, whatever the rankings and `n` are.
 
     Returns:
-        At most n items. Where one order is used up the draft ends, as nothing is left to choose
-        between.
+        At most n items with their teams. The draft ends when one ranking is used up.
     """
     teams: dict[Team, Sequence[int]] = {A: first, B: second}
     places = dict.fromkeys(teams, 0)
@@ -125,7 +123,7 @@ def team_draft(
 
 
 def _turns(n: int, rng: np.random.Generator) -> Iterator[Team]:
-    """Whose each of n turns is: pairs, in an order drawn for each."""
+    """The team of each of n turns: pairs in random order."""
     rounds = rng.integers(0, 2, (n + 1) // 2)
     turns = [team for lot in rounds for team in ((A, B) if lot else (B, A))]
     return iter(turns[:n])
@@ -134,10 +132,14 @@ def _turns(n: int, rng: np.random.Generator) -> Iterator[Team]:
 def preference_share(
     for_first: int, for_second: int, *, level: float = LEVEL
 ) -> InterleavingPreference:
-    """The share who prefer the first, of those who prefer one, with its exact interval.
+    """The share of viewers who prefer the first ranking, with its exact interval.
 
-    The interval leaves one half out where a two-sided sign test says so at `1 - level`: for six
-    of six, not for five of five. Clopper and Pearson (1934), doi:10.1093/biomet/26.4.404.
+    The interval excludes one half exactly if a two-sided sign test is significant at `1 - level`:
+    for six of six viewers, not for five of five. Clopper and Pearson (1934),
+    doi:10.1093/biomet/26.4.404.
+
+    Args:
+        for_first, for_second: Numbers of viewers.
     """
     n, tail = for_first + for_second, (1 - level) / 2
     if not n:

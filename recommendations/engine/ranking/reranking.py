@@ -1,4 +1,4 @@
-"""From the best items to the order of a list: what is relevant, and not all of a kind."""
+"""Re-ranking: the order of a list by relevance, diversity, newness and fatigue."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from recommendations.engine.matrices import ItemFeatures
 
 Float64 = NDArray[np.float64]
 
-#: So many of the best are arranged: three times as many as a list has.
+#: Number of the best items that are re-ranked, three times the length of a list.
 POOL = 120
-#: What makes two films alike, and how much; of what no film has, the share goes to the rest.
+#: Days in which the newness of a film halves.
+HALF_LIFE_DAYS = 14
+#: The share of each kind of feature in similarity. Kinds that no item has leave theirs to the rest.
 SHARES = {"genre": 0.5, "decade": 0.2, "director": 0.2, "language": 0.1}
 
 
 def diversity_vectors(items: ItemFeatures) -> csr_matrix:
-    """(n_items, n_features) float32: the product of two rows is how alike the items are, 0 to 1.
+    """(n_items, n_features) float32: the product of two rows is the items' similarity, 0 to 1.
 
-    It is the weighted mean of their cosines in each of `SHARES`. An item that has nothing of one
-    is unlike all others in that.
+    It is the weighted mean of the cosines in each kind of `SHARES`. An item without features of a
+    kind has cosine 0 in it.
     """
     kinds = [name.partition(":")[0] for name in items.names]
     matrix = items.matrix[:, [column for column, kind in enumerate(kinds) if kind in SHARES]]
@@ -39,19 +41,22 @@ def diversity_vectors(items: ItemFeatures) -> csr_matrix:
 
 
 def pairwise_similarities(vectors: csr_matrix) -> Float64:
-    """(m, m) of each two of them."""
+    """(m, m) float64, the products of all rows."""
     found: Float64 = (vectors @ vectors.T).toarray().astype(np.float64)
     return found
 
 
 def normalised_relevances(scores: Float64, tiers: NDArray[np.integer]) -> Float64:
-    """The scores of each tier from 0 to 1: those of several have no scale in common.
+    """Scale the scores of each tier to 0 to 1, because different models have different scales.
 
-    Where all of a tier have the same score, the order counts in which they stand.
+    If all scores of a tier are equal, the relevance falls with the position.
 
     Args:
-        scores: (m,)
-        tiers: (m,) who put the item there.
+        scores: (m,) finite.
+        tiers: (m,) the position of the model that ranked the item, 0 for the most trusted.
+
+    Returns:
+        (m,) float64.
     """
     found = np.empty(len(scores))
     for tier in np.unique(tiers):
@@ -66,44 +71,45 @@ def normalised_relevances(scores: Float64, tiers: NDArray[np.integer]) -> Float6
 def rerank(
     relevance: Float64, alike: Float64, *, tiers: NDArray[np.integer], diversity: float, n: int
 ) -> NDArray[np.intp]:
-    """Choose n of m items one by one: relevance, less the mean likeness to those chosen before.
+    """Choose n of m items in turn by relevance minus the mean similarity to those chosen before.
 
     Maximal marginal relevance, Carbonell and Goldstein (1998), doi:10.1145/290941.291025, with the
-    mean in place of the maximum, as Smyth and McClave (2001), doi:10.1007/3-540-44593-5_25; what
-    was measured: docs/decisions/0046. An item of a later tier comes after all of the earlier ones.
+    mean in place of the maximum, as in Smyth and McClave (2001), doi:10.1007/3-540-44593-5_25.
+    Items of a later tier follow all items of the earlier ones.
 
     Args:
         relevance: (m,) finite.
-        alike: (m, m) from 0 to 1.
+        alike: (m, m) similarities, 0 to 1.
         tiers: (m,) not negative.
-        diversity: 0 goes by relevance alone, 1 by likeness alone; among equals the first counts.
+        diversity: The weight of similarity, 0 to 1. The first of equal items wins.
 
     Returns:
-        (min(n, m),) places of the chosen ones, in their order.
+        (min(n, m),) indices of the chosen items, in their order.
     """
     worth = (1 - diversity) * relevance
     if not len(worth):
         return np.empty(0, dtype=np.intp)
-    # No difference within a tier outweighs a tier.
+    # A tier weighs more than any difference within a tier.
     worth = worth - tiers * (np.ptp(worth) + diversity + 1)
-    # With k chosen, k times what each is worth now: what is chosen next only adds its row.
+    # With k items chosen, `gains` is k times the current worth, so a choice only adds its row.
     steps = worth - diversity * alike
     gains, best = np.zeros_like(worth), int(worth.argmax())
     chosen = np.empty(min(n, len(worth)), dtype=np.intp)
     for place in range(len(chosen)):
         chosen[place] = best
         gains += steps[best]
-        gains[best] = -np.inf  # and so it stays
+        gains[best] = -np.inf  # stays -inf
         best = int(gains.argmax())
     return chosen
 
 
 @dataclass(frozen=True, eq=False)
 class DiversityReranker:
-    """The order of lists, as an evaluation judges it.
+    """Re-ranks by diversity alone, for an evaluation.
 
     Attributes:
-        vectors: As from `vectors_of`.
+        vectors: As from `diversity_vectors`.
+        diversity: As in `rerank`.
     """
 
     vectors: csr_matrix
@@ -113,11 +119,11 @@ class DiversityReranker:
     def lists(
         self, pools: NDArray[np.intp], scores: NDArray[np.floating], k: int
     ) -> NDArray[np.intp]:
-        """(n_rows, k) of the best of each row; -1 behind the last one.
+        """Choose (n_rows, k) items; -1 behind the last one.
 
         Args:
             pools: (n_rows, m) items, the best first; -1 behind the last one.
-            scores: (n_rows, m)
+            scores: (n_rows, m) the scores of these items.
         """
         lists = np.full((len(pools), k), -1, dtype=np.intp)
         for row, (pool, values) in enumerate(zip(pools, scores, strict=True)):
@@ -130,17 +136,17 @@ class DiversityReranker:
 
 
 def separate_equal_keys(keys: Sequence[str], *, fixed: Collection[int], first: int) -> list[int]:
-    """The order of a list in which no two of the first ones have the same key.
+    """Reorder a list so that the first `first` items have different keys.
 
-    What has the key of one before it comes right behind the first ones, if something else is left
-    to stand there; otherwise the order stays.
+    An item with the key of an earlier one moves right behind the first ones, if another item can
+    take its place; otherwise the order stays.
 
     Args:
-        keys: Of each place; "" is unlike all others.
-        fixed: Places that stay what they are. The others keep clear of their keys.
+        keys: The key of each item; "" differs from all keys, also from "".
+        fixed: Positions that do not change. Other items avoid their keys.
 
     Returns:
-        The places of before, in the new order.
+        The old positions in the new order.
     """
     taken = {keys[place] for place in fixed if place < first}
     free = [place for place in range(len(keys)) if place not in fixed]
@@ -155,24 +161,21 @@ def separate_equal_keys(keys: Sequence[str], *, fixed: Collection[int], first: i
     return [place if place in fixed else next(put) for place in range(len(keys))]
 
 
-HALF_LIFE_DAYS = 14
-
-
 def newness(days: NDArray[np.integer]) -> NDArray[np.float64]:
-    """(n,) 1 on the day on which a film starts; half as much two weeks before it, or after.
+    """(n,) float64: 1 on the day a film starts, halved every HALF_LIFE_DAYS before and after it.
 
     Args:
-        days: (n,) from today to the start, below 0 for one that lies back.
+        days: (n,) days from today to the start, negative if it has passed.
     """
     found: NDArray[np.float64] = np.exp2(-np.abs(days) / HALF_LIFE_DAYS)
     return found
 
 
 def fatigue(times: NDArray[np.integer]) -> NDArray[np.float64]:
-    """(n,) from 0 towards 1 for what was shown so many times and never opened; once is nothing.
+    """(n,) float64, 0 to 1, for items shown this many times and never opened; 0 for once.
 
     Lee, Lakshmanan, Tiwari and Shah (2014), doi:10.1145/2623330.2623356, find that interest falls
-    with each time; how fast is our guess until impressions tell.
+    with each impression. The speed is a guess until we have measured it.
     """
     found: NDArray[np.float64] = 1 - np.exp2(-np.maximum(times - 1, 0.0))
     return found

@@ -1,4 +1,4 @@
-"""Which items are most like each item: by who likes them, and by what they are made of."""
+"""The most similar items of each item, by ALS factors and by content."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from recommendations.engine.matrices import ItemFeatures, one_thread
 Float32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-#: Items that point less alike than this are liked by other users rather than by the same ones.
+#: Items with a smaller cosine of their factors are not liked by the same users.
 LEAST_COSINE = 0.2
-#: Cells held at once, of items and all others: 4 bytes each, a few times over.
+#: Pairs of items that are held in memory, in a few float32 matrices.
 CELLS = 4_000_000
-#: Of items that are equally alike the better known one comes first. It decides nothing else.
+#: Added by rank of popularity, so that the better known of equally similar items comes first.
 TIE = np.float32(1e-5)
 
 
 @dataclass(frozen=True)
 class SimilarItems:
-    """For each item those most like it, the most alike first.
+    """For each item, the k most similar ones, the most similar first.
 
     Attributes:
-        items: (n_items, k) int32 indices; -1 behind the last of an item that has fewer.
+        items: (n_items, k) int32 indices; -1 behind the last one. The other attributes are
+            undefined there.
         scores: (n_items, k) float32, above 0 to 1.
-        by_factors: (n_items, k) float32 cosine, 0 to 1; NaN where they were not asked, or have
-            no opinion.
-        by_content: (n_items, k) float32, the same. Behind the last item both are of no meaning.
+        by_factors: (n_items, k) float32 cosine, 0 to 1; NaN if unused or unknown.
+        by_content: (n_items, k) float32 cosine, 0 to 1; NaN if unused or unknown.
     """
 
     items: NDArray[np.int32]
@@ -42,8 +42,10 @@ class SimilarItems:
 
 
 def content_unit_vectors(features: ItemFeatures) -> csr_matrix:
-    """(n_items, n_features) float32 as `ContentRecommender` weighs them, of length 1; no entries
-    in the row of an item of which nothing is known."""
+    """(n_items, n_features) float32 of length 1, weighted as in `ContentRecommender`.
+
+    The row of an item without features is empty.
+    """
     vectors = tfidf_vectors(features, KINDS)
     lengths = row_lengths(vectors)
     scale = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
@@ -53,17 +55,17 @@ def content_unit_vectors(features: ItemFeatures) -> csr_matrix:
 def find_similar_items(
     factors: Float32, content: csr_matrix, known_by: NDArray[np.integer], *, share: float, k: int
 ) -> SimilarItems:
-    """The `k` items most like each, by a weighted sum of both cosines, in blocks.
+    """Find the `k` most similar items of each item, by a weighted sum of two cosines.
 
-    An item on which one of the two has no opinion goes by the other alone. To the others it is
-    as if that one saw nothing in common: a cosine of makings is 1 for any two items with the same
-    genre, and of those that nobody has touched there would be nothing else in the lists.
+    An item without factors, or without content, is compared by the other cosine alone. As a
+    neighbour of other items its missing cosine counts as 0: the content cosine is 1 for any two
+    items with the same single genre, so items without factors would fill all lists.
 
     Args:
-        factors: (n_items, d) of length 1; NaN for an item that they cannot place.
-        content: (n_items, n_features) of length 1; empty for an item of which nothing is known.
-        known_by: (n_items,) by how many users.
-        share: Of the content, 0 to 1.
+        factors: (n_items, d) of length 1; NaN for an item without factors.
+        content: (n_items, n_features) of length 1; an empty row for an item without features.
+        known_by: (n_items,) number of users.
+        share: The weight of the content cosine, 0 to 1.
     """
     n_items = len(known_by)
     placed: Mask = ~np.isnan(factors[:, 0])
@@ -89,7 +91,7 @@ def find_similar_items(
 
 
 def _scores(by_factors: Float32, by_content: Float32, share: Float32, rows: slice) -> Float32:
-    """(rows, n_items); -inf for the item itself, and where neither sees anything in common."""
+    """(rows, n_items); -inf for the item itself, and for items that are similar in neither way."""
     scores: Float32 = by_factors * (1 - share) + by_content * share
     scores[(by_factors < LEAST_COSINE) & (by_content <= 0)] = -np.inf
     scores[scores <= 0] = -np.inf

@@ -67,16 +67,16 @@ class Command(BaseCommand):
         evaluation.check_names(named or [baseline] * bool(baseline))
         if path and not path.parent.is_dir():
             raise CommandError(f"There is no folder {path.parent} to write to.")
-        material = self._read(options["data"])
-        split = evaluation.split_data(material, options["split"], seed=options["seed"])
-        names, left_out = evaluation.choose_algorithms(named, split, material.items)
+        data = self._read(options["data"])
+        split = evaluation.split_data(data, options["split"], seed=options["seed"])
+        names, left_out = evaluation.choose_algorithms(named, split, data.items)
         if reason := left_out.get(baseline):
             raise CommandError(f"{baseline} cannot be compared with: {reason}")
-        measured = self._measure(names, split, material.items, options)
+        measured = self._measure(names, split, data.items, options)
         baseline = baseline or (
             str(DIVERSITIES[0]) if options["diversity"] else evaluation.best_algorithm(measured)
         )
-        self._introduce(material, split, measured, options)
+        self._introduce(data, split, measured, options)
         self.stdout.write(evaluation.as_text(measured, baseline, left_out))
         if path:
             how = {"split": options["split"], "seed": options["seed"]}
@@ -105,15 +105,15 @@ class Command(BaseCommand):
 
     def _introduce(
         self,
-        material: EvaluationData,
+        data: EvaluationData,
         split: Split,
         measured: Mapping[str, AlgorithmResult],
         options: Mapping[str, Any],
     ) -> None:
-        n_users, n_items = material.interactions.shape
+        n_users, n_items = data.interactions.shape
         judged = next(iter(measured.values())).quality.users
         self.stdout.write(
-            f"{material.interactions.nnz:,} interactions of {n_users:,} viewers with {n_items:,} "
+            f"{data.interactions.nnz:,} interactions of {n_users:,} viewers with {n_items:,} "
             f"movies, split by {options['split']}: {split.train.nnz:,} learned from, "
             f"{judged:,} viewers judged, seed {options['seed']}."
         )

@@ -26,7 +26,7 @@ from recommendations.lists.scores import Scope
 from users.models import User
 
 STDOUT = "-"
-#: Lists say what somebody likes: a file is for its owner alone.
+#: Lists reveal tastes, so only the owner may read the file.
 OWNER_ONLY = 0o600
 
 
@@ -66,7 +66,7 @@ class Command(BaseCommand):
                 for viewer_list in bar:
                     file.write(_line(viewer_list, with_reasons=options["reasons"]))
         except BrokenPipeError:
-            # Whoever read has enough. Python would complain once more when it closes the pipe.
+            # The reader has closed the pipe. Python would report it again when it closes its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stdout().fileno())
         except OSError as error:
             raise CommandError(f"{output} cannot be written: {error.strerror}.") from error
@@ -76,7 +76,7 @@ class Command(BaseCommand):
 
     @contextmanager
     def _target(self, output: str) -> Iterator[IO[bytes]]:
-        """A file comes into its place when it is whole."""
+        """The output; a file replaces an older one only when it is complete."""
         if output == STDOUT:
             yield self._stdout()
             self._stdout().flush()

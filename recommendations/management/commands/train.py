@@ -20,6 +20,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--force", action="store_true", help="even if nothing has changed")
         parser.add_argument(
+            "--accept-worse", action="store_true", help="publish models that are worse than now"
+        )
+        parser.add_argument(
             "--tuning-budget-s",
             type=float,
             metavar="SECONDS",
@@ -40,6 +43,7 @@ class Command(BaseCommand):
                 run = run_training(
                     TrainingRun.objects.create(),
                     force=options["force"],
+                    accept_worse=options["accept_worse"],
                     tuning_budget_s=options["tuning_budget_s"],
                     watch=watch,
                 )

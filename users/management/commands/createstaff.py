@@ -16,13 +16,13 @@ from users.models import User
 
 
 class Command(BaseCommand):
-    help = "Make an account for a member of staff, or a member of staff of an account."
+    help = "Make an account for a member of staff, or promote a viewer's account."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("email")
-        parser.add_argument("--name", default="", help="as colleagues know the person")
+        parser.add_argument("--name", default="", help="the name that colleagues see")
         parser.add_argument(
-            "--superuser", action="store_true", help="who may also manage accounts in the office"
+            "--superuser", action="store_true", help="may also manage accounts in the admin site"
         )
         parser.add_argument(
             "--password-stdin",
@@ -32,7 +32,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--promote",
             action="store_true",
-            help="of a viewer's account with a verified address; its password stays",
+            help="promote a viewer's account with a verified address; its password stays",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -68,7 +68,7 @@ class Command(BaseCommand):
             )
 
     def _ask(self) -> str:
-        """Without showing it. An argument would stand in the history of the shell."""
+        """Ask without echo. An argument would be kept in the shell's history."""
         if not sys.stdin.isatty():
             raise CommandError("There is no terminal to ask for the password: --password-stdin.")
         try:

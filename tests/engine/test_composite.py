@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recommendations.engine import artifacts
+from recommendations.engine.algorithms.als import AlsRecommender
+from recommendations.engine.algorithms.hybrid import HybridRecommender
+from recommendations.engine.algorithms.popularity import PopularityRecommender
+from recommendations.engine.composite import blend, min_max_normalised
+from recommendations.engine.matrices import Scores
+from recommendations.engine.recommender import NotFittedError
+from tests.engine.camps import N_ITEMS, csr, data_of, two_camps
+
+NOBODY = csr(np.zeros((1, N_ITEMS)))
+
+
+def test_by_itself_it_fits_its_parts() -> None:
+    data = two_camps()
+    hybrid = data.fit(HybridRecommender())
+    assert list(hybrid.parts) == ["als", "content", "popularity"]
+    alone = data.fit(AlsRecommender()).score(data.interactions)
+    np.testing.assert_array_equal(hybrid.parts["als"].score(data.interactions), alone)
+
+
+def test_it_stands_on_what_is_fitted_already_and_does_without_the_rest() -> None:
+    data = two_camps()
+    als, popularity = data.fit(AlsRecommender()), data.fit(PopularityRecommender())
+    hybrid = HybridRecommender().compose({"popularity": popularity, "als": als})
+    assert hybrid.parts == {"als": als, "popularity": popularity}
+    assert hybrid.parts["als"] is als
+    assert np.isfinite(hybrid.score(data.interactions)).all()
+    copy = HybridRecommender.from_arrays(hybrid.to_arrays())
+    assert list(copy.parts) == ["als", "popularity"]
+    np.testing.assert_array_equal(copy.score(data.interactions), hybrid.score(data.interactions))
+
+
+def test_before_fitting_it_has_no_parts() -> None:
+    with pytest.raises(NotFittedError):
+        _ = HybridRecommender().parts
+
+
+def test_weights_decide_and_are_kept() -> None:
+    data = data_of(csr(np.tri(N_ITEMS)))  # the first item is liked by all, the last by one
+    popular = data.fit(HybridRecommender(weights={"als": 0, "content": 0, "popularity": 1}))
+    alone = data.fit(PopularityRecommender()).score(data.interactions)
+    np.testing.assert_array_equal(
+        np.argsort(-popular.score(data.interactions)[0], kind="stable"),
+        np.argsort(-alone[0], kind="stable"),
+    )
+    copy = HybridRecommender.from_arrays(popular.to_arrays())
+    assert copy.weights == {"als": 0, "content": 0, "popularity": 1}
+
+
+def test_whom_nothing_is_known_of_popularity_alone_says_nothing() -> None:
+    """The caller knows better what comes first then: what the viewer says to like."""
+    blend = two_camps().fit(HybridRecommender()).blended(NOBODY)
+    assert np.isnan(blend.scores).all()
+    assert (blend.leading == -1).all()
+
+
+def test_each_item_has_the_part_that_did_most_for_it() -> None:
+    """Item 9 has no interactions: content alone speaks of it, and als by what it is made of."""
+    likes = two_camps().interactions.toarray()
+    likes[:, 9] = 0
+    data = data_of(csr(likes))
+    hybrid = data.fit(HybridRecommender(weights={"als": 0.0, "content": 0.5, "popularity": 0.5}))
+    blend = hybrid.blended(csr(np.eye(N_ITEMS)[5:6]))
+    assert blend.parts[blend.leading[0, 9]] == "content"
+    assert blend.scores[0, 9] > blend.scores[0, :5].max()
+
+
+def test_a_release_holds_the_arrays_of_shared_parts_once(tmp_path: Path) -> None:
+    data = two_camps()
+    hybrid = data.fit(HybridRecommender())
+    arrays = {
+        f"{model.name}.{key}": array
+        for model in (hybrid.parts["als"], hybrid)
+        for key, array in model.to_arrays().items()
+    }
+    artifacts.save(tmp_path / "release", arrays, {})
+    assert not (tmp_path / "release" / "hybrid.als.item_factors.npy").exists()
+    loaded, _ = artifacts.load(tmp_path / "release")
+    assert loaded.keys() == arrays.keys()
+    copy = HybridRecommender.from_arrays(artifacts.model_arrays(loaded, "hybrid"))
+    np.testing.assert_array_equal(copy.score(data.interactions), hybrid.score(data.interactions))
+
+
+NAN = float("nan")
+
+
+# --- blending
+
+
+def rows(*values: list[float]) -> Scores:
+    return np.array(values, dtype=np.float32)
+
+
+def test_normalised_rows_go_from_zero_to_one() -> None:
+    """Scale and place of a part's scores are lost."""
+    found = min_max_normalised(rows([1, 3, 2, NAN], [-10, NAN, 30, 0]))
+    np.testing.assert_allclose(found, rows([0, 1, 0.5, NAN], [0, NAN, 1, 0.25]))
+
+
+def test_where_all_are_equal_or_unknown_nothing_is_told_apart() -> None:
+    found = min_max_normalised(rows([7, 7, 7], [NAN, NAN, NAN], [1e6, 1e6, 1e6 + 0.01]))
+    np.testing.assert_array_equal(found, rows([0, 0, 0], [NAN, NAN, NAN], [0, 0, 0]))
+    assert min_max_normalised(np.zeros((2, 0), dtype=np.float32)).shape == (2, 0)
+
+
+def test_a_blend_is_the_weighted_mean() -> None:
+    scores = {"als": rows([1, 3]), "content": rows([40, 20])}
+    found = blend(scores, {"als": 3, "content": 1}, shape=(1, 2))
+    np.testing.assert_allclose(found.scores, rows([0.25, 0.75]))  # (3·0 + 1·1) / 4
+    assert found.parts == ("als", "content")
+    assert found.leading.tolist() == [[1, 0]]
+
+
+def test_a_part_without_an_opinion_gives_its_weight_to_the_others() -> None:
+    scores = {"als": rows([1, 3, NAN, NAN]), "content": rows([NAN, 0, 2, NAN])}
+    found = blend(scores, {"als": 3, "content": 1}, shape=(1, 4))
+    np.testing.assert_allclose(found.scores, rows([0, 0.75, 1, NAN]))
+    assert found.leading.tolist() == [[0, 0, 1, -1]]
+
+
+def test_a_part_without_a_weight_is_not_asked() -> None:
+    scores = {"als": rows([1, 3]), "content": rows([40, 20])}
+    found = blend(scores, {"als": 0, "content": 2}, shape=(1, 2))
+    np.testing.assert_allclose(found.scores, rows([1, 0]))
+    assert found.leading.tolist() == [[1, 1]]
+    assert np.isnan(blend(scores, {}, shape=(1, 2)).scores).all()
+
+
+def test_some_items_alone_are_blended_as_among_all() -> None:
+    scores = {"als": rows([1, 3, 2, 9]), "content": rows([40, 20, NAN, 30])}
+    weights, items = {"als": 3.0, "content": 1.0}, np.array([2, 0])
+    whole = blend(scores, weights, shape=(1, 4))
+    found = blend(scores, weights, shape=(1, 4), items=items)
+    np.testing.assert_array_equal(found.scores, whole.scores[:, items])
+    np.testing.assert_array_equal(found.leading, whole.leading[:, items])

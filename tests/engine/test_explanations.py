@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from recommendations.engine.algorithms.als import AlsRecommender
+from recommendations.engine.algorithms.content import ContentRecommender
+from recommendations.engine.algorithms.hybrid import HybridRecommender
+from recommendations.engine.composite import Composite
+from recommendations.engine.matrices import without_each_entry
+from recommendations.engine.ranking.explanations import (
+    MOST_ENTRIES,
+    NEWEST,
+    candidate_entries,
+    entries_to_test,
+    influences,
+    strongest_entries,
+)
+from tests.engine.camps import Sums, csr, data_of, ratings
+
+N_ITEMS = 25
+HYBRID = data_of(ratings(n_items=N_ITEMS)).fit(HybridRecommender())
+
+histories = arrays(
+    np.float32, (1, N_ITEMS), elements=st.sampled_from([0, 0, 0, -2, -1, 0.5, 1, 2, 3])
+)
+
+
+class Two(Composite):
+    name = "two"
+    part_types = {"first": Sums, "second": Sums}
+
+
+def when(*values: float) -> csr_matrix:
+    places = np.arange(len(values))
+    return csr_matrix((np.array(values), places, [0, len(values)]), shape=(1, len(values)))
+
+
+def every_entry(history: csr_matrix) -> NDArray[np.intp]:
+    return np.arange(history.nnz)
+
+
+# --- which entries there are reasons in
+
+
+def test_the_strongest_come_first_and_weak_ones_not_at_all() -> None:
+    contributions = np.array(
+        [
+            [0.1, 0.8, 0.3],  # a quarter of 0.8 is 0.2: 0.1 does not count
+            [0.5, 0.5, 0.5],  # alike: in the order of the history
+            [-0.9, 0.0, 0.4],  # what lowers the score is no reason for it
+        ]
+    )
+    assert strongest_entries(contributions, at_most=3) == [[1, 2], [0, 1, 2], [2]]
+    assert strongest_entries(contributions, at_most=1) == [[1], [0], [2]]
+    assert strongest_entries(contributions, at_most=3, least_share=0) == [
+        [1, 2, 0],
+        [0, 1, 2],
+        [2],
+    ]
+
+
+def test_what_nothing_raised_has_no_reason() -> None:
+    assert strongest_entries(np.array([[-0.2, -0.1], [0.0, 0.0]]), at_most=2) == [[], []]
+    assert strongest_entries(np.empty((2, 0)), at_most=2) == [[], []]
+    assert strongest_entries(np.empty((0, 3)), at_most=2) == []
+
+
+def test_the_newest_likes_are_looked_at_where_a_model_cannot_tell() -> None:
+    model = Sums(np.zeros((4, 4), dtype=np.float32))
+    history = csr([[1, -1, 3, 2]])
+    found = candidate_entries(model, history, when(30, 40, 10, 20), np.array([0, 1]))
+    assert found == [[0, 3, 2]] * 2
+    long = csr(np.ones((1, NEWEST + 5)))
+    [found_in_long] = candidate_entries(model, long, when(*range(NEWEST + 5)), np.array([0]))
+    assert found_in_long == list(range(NEWEST + 4, 4, -1))
+
+
+def test_disliked_items_are_not_looked_at_whatever_they_seem_to_do() -> None:
+    history = csr(ratings(n_items=N_ITEMS)[0].toarray())
+    als = HYBRID.parts["als"]
+    for row in candidate_entries(als, history, when(*history.data), np.arange(N_ITEMS)):
+        assert (history.data[row] > 0).all()
+
+
+def test_the_likeliest_of_each_item_are_tried_before_any_second_one() -> None:
+    assert entries_to_test([[5, 1], [], [7], [5, 2, 9]]) == [5, 7, 1, 2, 9]
+    assert entries_to_test([]) == []
+    rows = [[n, 100 + n] for n in range(MOST_ENTRIES - 1)]
+    assert entries_to_test(rows) == [*range(MOST_ENTRIES - 1), 100]
+
+
+# --- what leaving them out changes
+
+
+def test_histories_are_without_one_entry_each() -> None:
+    found = without_each_entry(csr([[0, 2, 0, -1, 3]]), np.array([2, 0])).toarray()
+    assert found.tolist() == [[0, 2, 0, -1, 3], [0, 2, 0, -1, 0], [0, 0, 0, -1, 3]]
+    assert without_each_entry(
+        csr(np.zeros((1, 3))), np.array([], dtype=int)
+    ).toarray().tolist() == [[0] * 3]
+
+
+def test_only_what_lowers_the_score_by_more_than_rounding_counts() -> None:
+    """Each item in the history also takes 1 from every score, as a mean or a length would."""
+    adds = np.zeros((3, 3), dtype=np.float32)
+    adds[:, 2] = 4, 1.000001, 0.5
+    history = csr([[1, 1, 1]])
+    model = Sums(adds, length=1)
+    [influence] = influences(
+        model, history, entries=every_entry(history), items=np.array([2])
+    ).values()
+    assert influence.falls.tolist() == [[3, 0, 0]]
+
+
+def test_without_the_only_entry_there_is_no_score_which_is_less_than_any() -> None:
+    history = csr([[0, 1]])
+    model = Sums(np.full((2, 2), -5, dtype=np.float32))
+    found = influences(model, history, entries=every_entry(history), items=np.array([0]))
+    assert found["sums"].falls[0, 0] > 1e6
+
+
+def test_what_lowers_the_part_but_not_the_whole_is_no_reason() -> None:
+    """Without the first entry the other part's scores are spread otherwise, and the item gains."""
+    first, second = np.zeros((2, 4), dtype=np.float32), np.zeros((2, 4), dtype=np.float32)
+    first[:, 1:] = (0.1, 0, 1), (1, 0, 1)
+    second[:, 1:] = (0, 9, 0), (1, 0, 2)
+    adds = [np.vstack([rows, np.zeros((2, 4), dtype=np.float32)]) for rows in (first, second)]
+    model = Two().compose({"first": Sums(adds[0]), "second": Sums(adds[1])})
+    history = csr([[1, 1, 0, 0]])
+    found = influences(model, history, entries=every_entry(history), items=np.array([1]))
+    after = model.score(csr([[0, 1, 0, 0]]))[0, 1]
+    assert after > model.score(history)[0, 1]
+    assert found["first"].falls[0, 0] == 0
+
+
+def test_what_is_below_the_mean_does_not_fit() -> None:
+    adds = np.array([[1, 2, 6]] * 3, dtype=np.float32)
+    history = csr([[1, 0, 0]])
+    found = influences(Sums(adds), history, entries=every_entry(history), items=np.arange(3))
+    assert found["sums"].fits.tolist() == [False, False, True]
+
+
+def test_nothing_to_leave_out_is_no_reason() -> None:
+    history = csr([[1, 0, 0]])
+    nothing = np.array([], dtype=np.intp)
+    found = influences(HYBRID, csr(np.eye(1, N_ITEMS)), entries=nothing, items=np.arange(3))
+    assert {influence.falls.shape for influence in found.values()} == {(3, 0)}
+    found = influences(
+        Sums(np.ones((3, 3), dtype=np.float32)), history, entries=nothing, items=np.arange(3)
+    )
+    assert found["sums"].falls.shape == (3, 0)
+
+
+@given(history=histories)
+@settings(max_examples=30, deadline=None)
+def test_influences_are_what_scoring_each_history_anew_says(history: NDArray[np.float32]) -> None:
+    row, items = csr(history), np.arange(N_ITEMS)
+    found = influences(HYBRID, row, entries=every_entry(row), items=items)
+    whole = HYBRID.score(row)[0]
+    for part in (AlsRecommender.name, ContentRecommender.name):
+        before = HYBRID.parts[part].score(row)[0]
+        for entry, item in enumerate(row.indices):
+            less = history.copy()
+            less[0, item] = 0
+            lower = HYBRID.score(csr(less))[0] < whole - 1e-4
+            falls = found[part].falls[:, entry]
+            real = np.nan_to_num(before - HYBRID.parts[part].score(csr(less))[0], nan=1e9)
+            sure = lower & (real > 1e-3) & ~np.isnan(before)
+            np.testing.assert_allclose(falls[sure], real[sure], rtol=0.01, atol=1e-4)
+            higher = (HYBRID.score(csr(less))[0] > whole + 1e-4) | (real < -1e-3)
+            assert not falls[higher].any()
+
+
+@pytest.mark.parametrize("part", ["als", "content", "popularity"])
+def test_parts_have_influences_by_name(part: str) -> None:
+    history = csr(np.eye(1, N_ITEMS))
+    found = influences(HYBRID, history, entries=every_entry(history), items=np.arange(2))
+    assert found[part].falls.shape == (2, 1)
+    if part == "popularity":
+        assert not found[part].falls.any()
