@@ -33,9 +33,10 @@ MATCHING_LOCK = "recommendations.match_viewers"
 RELATING_LOCK = "recommendations.relate_films"
 SUMMARY_LOCK = "recommendations.refresh_summary"
 
-#: A training that has just published its release still holds the lock for a moment.
+#: A training that has published its release holds the lock for some moments more. After these
+#: attempts, a minute, `resume_training` sends the run again.
 LOCK_RETRY_S = 2
-LOCK_RETRIES = 5
+LOCK_RETRIES = 30
 #: A queued run whose message has not reached the trainer by then is sent again.
 MESSAGE_LOST_AFTER = timedelta(seconds=60)
 #: Matching takes a few minutes for ten million interactions of 100,000 viewers.
