@@ -74,11 +74,11 @@ def train(self: Task[..., Any], run_id: int | None = None) -> None:
                 )
                 log.info("training %d: %s", run.pk, outcome)
             return
-    request = self.request
-    if run_id is None or request.called_directly or request.retries >= LOCK_RETRIES:
-        log.info("training skipped: another run holds the lock")
-    else:
+    queued = TrainingRun.objects.filter(state=State.QUEUED)
+    is_queued = run_id is not None and queued.filter(pk=run_id).exists()
+    if is_queued and not self.request.called_directly and self.request.retries < LOCK_RETRIES:
         raise self.retry(countdown=LOCK_RETRY_S, max_retries=LOCK_RETRIES)
+    log.info("training skipped: another run holds the lock")
 
 
 def _take(run_id: int | None) -> TrainingRun | None:
