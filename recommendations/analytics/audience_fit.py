@@ -36,7 +36,7 @@ from recommendations.releases import LoadedRelease, loaded_release
 from users.models import Favourite, User, Viewing
 
 #: A movie suits a member if it is in this best share of their catalogue. In ml-latest-small that
-#: share holds half of what viewers go on to like (docs/decisions/0053).
+#: share holds half of what viewers go on to like (docs/measurements.md).
 BEST_SHARE = 0.05
 #: Members in a sample, which takes a few seconds; the interval is two points in a hundred.
 SAMPLE = 2_000

@@ -19,7 +19,7 @@ from scipy.sparse import csr_matrix
 
 from recommendations.engine.matrices import Array, model_from_arrays, model_to_arrays
 
-# Chosen on a validation split of `ml-latest-small`; docs/recommender.md has the figures.
+# Chosen on a validation split of `ml-latest-small`; docs/measurements.md has the figures.
 #: Number of pseudo-ratings of zero deviation that shrink an offset.
 OFFSET_DAMPING = 5.0
 #: Similarity counts in full from this number of shared items.
