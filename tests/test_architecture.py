@@ -1,9 +1,11 @@
-"""The dependency direction: recommendations -> users -> movies -> a few modules of cinema."""
+"""The layout: import direction, import cycles, class names, module names, file sizes."""
 
 from __future__ import annotations
 
 import ast
+import graphlib
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from recommendations.engine.algorithms import ALGORITHMS
 ROOT = Path(__file__).resolve().parent.parent
 APPS = ("users", "movies", "recommendations")
 
-#: What every app may use of the project package.
+#: The shared modules of the project package, which every app may import.
 FOUNDATION = {
     "cinema.response_cache",
     "cinema.audit.models",
@@ -54,7 +56,7 @@ def python_files(folder: str) -> Iterator[Path]:
 
 
 def imports(path: Path) -> Iterator[str]:
-    """Every module that the file imports, wherever in it."""
+    """Every module that the file imports, also inside functions."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -131,15 +133,15 @@ def test_the_engine_is_numpy_and_scipy_only() -> None:
             assert name.partition(".")[0] != "time", f"{path} reads the clock"
 
 
-@pytest.mark.parametrize(("room", "other"), [("lists", "training"), ("training", "lists")])
-def test_training_and_lists_know_of_each_other_only_by_releases(room: str, other: str) -> None:
-    for path in python_files(f"recommendations/{room}"):
+@pytest.mark.parametrize(("package", "other"), [("lists", "training"), ("training", "lists")])
+def test_training_and_lists_know_of_each_other_only_by_releases(package: str, other: str) -> None:
+    for path in python_files(f"recommendations/{package}"):
         for module in modules(path):
             assert not module.startswith(f"recommendations.{other}."), f"{path} imports {module}"
 
 
 def test_each_algorithm_is_a_file_of_its_name() -> None:
-    """The settings know algorithms by their files: to read the registry takes NumPy."""
+    """The settings read the names of the files, because the registry imports NumPy."""
     folder = ROOT / "recommendations/engine/algorithms"
     assert {path.stem for path in folder.glob("[a-z]*.py")} == set(ALGORITHMS)
     for name, algorithm in ALGORITHMS.items():
@@ -152,9 +154,33 @@ def test_endpoints_hold_no_query() -> None:
 
 
 @pytest.mark.parametrize("name", ["utils", "helpers", "common", "manager"])
-def test_no_room_is_called_anything(name: str) -> None:
+def test_no_module_has_a_name_that_says_nothing(name: str) -> None:
     for folder in (*APPS, "cinema"):
         assert not [path for path in python_files(folder) if path.stem == name]
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    """Imports inside functions count too: a reader follows them in the same way."""
+    graph: dict[str, set[str]] = {}
+    for path in (path for folder in (*APPS, "cinema") for path in python_files(folder)):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        graph[name] = modules(path)
+    graphlib.TopologicalSorter(graph).prepare()
+
+
+def test_no_two_classes_have_one_name() -> None:
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for path in (path for folder in (*APPS, "cinema") for path in python_files(folder)):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and node.name != "Command":
+                found[node.name].append(str(path.relative_to(ROOT)))
+    assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}
+
+
+def test_no_file_is_too_long_to_read() -> None:
+    for path in (path for folder in (*APPS, "cinema") for path in python_files(folder)):
+        if path != ROOT / "cinema/settings.py":
+            assert len(path.read_text().splitlines()) <= 400, path
 
 
 def test_only_commands_and_the_evaluation_import_the_movielens_loader() -> None:
