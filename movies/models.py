@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any, ClassVar
 from uuid import uuid4
 
+import pgtrigger
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import ArrayField, DateTimeRangeField, RangeOperators
 from django.contrib.postgres.functions import RandomUUID
@@ -14,6 +15,8 @@ from django.db.models import F, Func, Q, Value
 from django.db.models.functions import Cast, Lower, NullIf
 from django.utils import timezone
 
+from cinema.audit.triggers import Audit
+from movies import triggers
 from movies.languages import MAX_LENGTH as MAX_LANGUAGE_LENGTH
 from movies.metadata import actors_of
 from movies.sorting import SortKey
@@ -35,6 +38,7 @@ class Genre(models.Model):
 
     class Meta:
         ordering = ("name",)
+        triggers = [triggers.staff_audit("genre", ["slug", "name"])]
 
     def __str__(self) -> str:
         return self.name
@@ -128,6 +132,12 @@ class Movie(models.Model):
     class Meta:
         verbose_name = "film"
         ordering = ("name", "id")
+        triggers = [
+            triggers.RaiseCatalogueVersion(*triggers.PROGRAMME_COLUMNS),
+            triggers.DERIVED_COLUMNS,
+            triggers.MARK_DOCUMENT_STALE,
+            triggers.MOVIE_AUDIT,
+        ]
         constraints = [
             models.UniqueConstraint(
                 Lower("name"),
@@ -210,6 +220,19 @@ class Movie(models.Model):
         return None if version == Screening.Version.DUBBED else self.original_language
 
 
+class MovieGenre(Movie.genres.through):  # type: ignore[misc, name-defined]
+    """A proxy, so that the triggers of the relation's table have a model that declares them."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        triggers = [
+            triggers.FollowGenres(pgtrigger.Insert),
+            triggers.FollowGenres(pgtrigger.Update),
+            triggers.FollowGenres(pgtrigger.Delete),
+        ]
+
+
 class MovieSearch(models.Model):
     """What a film is found by, as `movies.search` makes it; triggers say when that is stale.
 
@@ -240,6 +263,7 @@ class Hall(models.Model):
     class Meta:
         ordering = ("name",)
         constraints = [models.UniqueConstraint(Lower("name"), name="hall_name_unique")]
+        triggers = [triggers.staff_audit("hall", ["name"])]
 
     def __str__(self) -> str:
         return self.name
@@ -276,6 +300,11 @@ class Screening(models.Model):
 
     class Meta:
         ordering = ("starts_at", "id")
+        triggers = [
+            triggers.RaiseCatalogueVersion(),
+            triggers.SCREENING_FOLLOWERS,
+            Audit("screening", triggers.SCREENING_COLUMNS, movie_column="movie_id"),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(ends_at__gt=F("starts_at")), name="screening_ends_after_start"

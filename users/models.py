@@ -16,6 +16,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from movies.models import Genre, Movie, Screening
+from users import triggers
 from users.addresses import email_key
 
 
@@ -60,6 +61,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         verbose_name = "viewer"
+        triggers = [triggers.CREDENTIALS, triggers.USER_AUDIT]
         constraints = [
             models.CheckConstraint(condition=Q(email=Lower("email")), name="user_email_lower"),
             models.CheckConstraint(condition=~Q(email=""), name="user_email_not_empty"),
@@ -182,6 +184,15 @@ class Preferences(models.Model):
 
     def __str__(self) -> str:
         return f"preferences of user {self.user_id}"
+
+
+class PreferredGenre(Preferences.genres.through):  # type: ignore[misc, name-defined]
+    """A proxy, so that the trigger of the relation's table has a model that declares it."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        triggers = [triggers.PREFERRED_GENRES_DELETED]
 
 
 class SecondFactor(models.Model):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pgtrigger
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
@@ -12,6 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from movies.models import Movie
+from recommendations.triggers import CountInteractions
 
 
 class Interaction(models.Model):
@@ -42,6 +44,11 @@ class Interaction(models.Model):
     new_matches: Sequence[object] = ()
 
     class Meta:
+        triggers = [
+            CountInteractions(pgtrigger.Insert),
+            CountInteractions(pgtrigger.Update),
+            CountInteractions(pgtrigger.Delete),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["user", "movie", "kind"], name="interaction_unique_by_kind"

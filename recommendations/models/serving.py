@@ -14,6 +14,7 @@ from django.db.models import F, Func, Q
 from django.utils import timezone
 
 from movies.models import Movie
+from movies.triggers import staff_audit
 
 
 class Release(models.Model):
@@ -148,6 +149,13 @@ class Promotion(models.Model):
 
     class Meta:
         ordering = ("-ends_at", "-id")
+        triggers = [
+            staff_audit(
+                "promotion",
+                ["movie_id", "kind", "place", "strength", "scope", "note", "starts_at", "ends_at"],
+                movie_column="movie_id",
+            )
+        ]
         constraints = [
             models.CheckConstraint(
                 # A check that comes to null passes.
@@ -198,6 +206,12 @@ class Experiment(models.Model):
 
     class Meta:
         ordering = ("-starts_at", "-id")
+        triggers = [
+            staff_audit(
+                "experiment",
+                ["name", "algorithm_a", "algorithm_b", "share", "starts_at", "ends_at"],
+            )
+        ]
         constraints = [
             models.CheckConstraint(condition=~Q(name=""), name="experiment_name_not_empty"),
             models.CheckConstraint(
