@@ -20,6 +20,7 @@ FOUNDATION = {
     "cinema.response_cache",
     "cinema.audit.models",
     "cinema.audit.recording",
+    "cinema.audit.triggers",
     "cinema.auth",
     "cinema.cache",
     "cinema.etags",

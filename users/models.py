@@ -1,16 +1,13 @@
-"""What the trigger that ends a viewer's sessions with their password is told."""
-
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import ClassVar
 
+import pgtrigger
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.models import PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
-from django.db import connection, models, transaction
+from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
@@ -80,9 +77,9 @@ class User(AbstractBaseUser, PermissionsMixin):
         return check_password(raw_password, self.password, self._hash_anew)
 
     def _hash_anew(self, raw_password: str) -> None:
-        """At today's cost. It is the same password, so no session ends with the old hash."""
+        """Hash the same password at today's cost, which ends no session."""
         old, self.password = self.password, make_password(raw_password)
-        with sessions_kept():
+        with pgtrigger.ignore("users.User:credentials"):
             User.objects.filter(pk=self.pk, password=old).update(password=self.password)
 
 
@@ -356,24 +353,3 @@ class PlaylistFollow(models.Model):
 
     def __str__(self) -> str:
         return f"user {self.user_id} follows playlist {self.playlist_id}"
-
-
-#: In the place of a session's id.
-EVERY = "*"
-
-
-@contextmanager
-def sessions_kept(which: int | str = EVERY) -> Iterator[None]:
-    """A password that is written within ends no session, or all but the one with this id.
-
-    In a transaction that goes on afterwards, the next password ends them again.
-    """
-    with transaction.atomic():
-        _tell(str(which))
-        yield
-        _tell("")
-
-
-def _tell(kept: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('cinema.session', %s, true)", [kept])

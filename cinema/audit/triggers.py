@@ -67,6 +67,7 @@ class Audit(pgtrigger.Trigger):
         prelude: str = "",
         always: bool = False,
     ) -> None:
+        self.columns = columns
         update = pgtrigger.UpdateOf(*(update_of or columns))
         super().__init__(
             name=name,
