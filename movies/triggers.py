@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import pgtrigger
 
 from cinema.audit.triggers import IS_RECORDED, Audit
+from cinema.triggers import Trigger
 
 RAISE_CATALOGUE_VERSION = """
     INSERT INTO movies_catalogueversion AS current (id, version) VALUES (1, 1)
@@ -25,7 +26,7 @@ PROGRAMME_COLUMNS = [
 ]  # fmt: skip
 
 
-class RaiseCatalogueVersion(pgtrigger.Trigger):
+class RaiseCatalogueVersion(Trigger):
     """Raise the catalogue's version with each statement that changes what viewers see.
 
     A trigger does this and not Python, because the version must rise in the transaction of every
@@ -103,11 +104,14 @@ def _changed(columns: Sequence[str]) -> str:
 #:   read by a statement of its own: a writer who waited for the row while
 #:   `movies.community.renew_community_scores` held it then sees the new prior.
 #: - `tmdb_fields` loses each field that changes. What writes TMDb's data sets `tmdb_fields` last.
-DERIVED_COLUMNS = pgtrigger.Trigger(
+DERIVED_COLUMNS = Trigger(
     name="derived_columns",
     when=pgtrigger.Before,
     operation=pgtrigger.Insert
     | pgtrigger.UpdateOf("rating_count", "rating_sum", "community_score", *TMDB_COLUMNS),
+    condition=pgtrigger.Condition(
+        "NEW.rating_count > 0 OR NEW.community_score IS NOT NULL OR NEW.tmdb_fields <> '{}'"
+    ),
     declare=[("prior", "movies_ratingprior")],
     func=f"""
     NEW.community_score := NULL;
@@ -137,7 +141,7 @@ SEARCHED_COLUMNS = [
 ]  # fmt: skip
 #: Mark the film's search document as out of date. A trigger does this and not Python, because the
 #: clock, the admin site and imports change films past the services; a task then writes it.
-MARK_DOCUMENT_STALE = pgtrigger.Trigger(
+MARK_DOCUMENT_STALE = Trigger(
     name="search_document",
     when=pgtrigger.After,
     operation=pgtrigger.UpdateOf(*SEARCHED_COLUMNS),
@@ -149,7 +153,7 @@ MARK_DOCUMENT_STALE = pgtrigger.Trigger(
 )
 
 
-class FollowGenres(pgtrigger.Trigger):
+class FollowGenres(Trigger):
     """Copy the ids of a film's genres into `Movie.genre_ids`, which the indexes of lists hold.
 
     A trigger does this and not Python, because genres are set by the ORM's relations, deleted in
@@ -194,7 +198,7 @@ SCREENING_COLUMNS = [
 #: (RFC 5545, 3.8.7.4), and mark the search documents of films whose tags change. A trigger does
 #: this and not Python, because the services, the admin site's forms and its actions all write
 #: screenings, and a film that is withdrawn cancels them.
-SCREENING_FOLLOWERS = pgtrigger.Trigger(
+SCREENING_FOLLOWERS = Trigger(
     name="sequence_and_search_document",
     when=pgtrigger.Before,
     operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pgtrigger
 
+from cinema.triggers import Trigger
+
 #: By operation: the rows that change the counts of ratings, with a factor, and the changed rows.
 CHANGES = {
     pgtrigger.Insert: ("SELECT *, 1 AS factor FROM added", "SELECT user_id FROM added"),
@@ -15,7 +17,7 @@ CHANGES = {
 }
 
 
-class CountInteractions(pgtrigger.Trigger):
+class CountInteractions(Trigger):
     """Add what a statement changes to the films' counts of ratings and the viewers' taste versions.
 
     A trigger does this and not Python, because the counts must be exact while many viewers rate at

@@ -31,6 +31,7 @@ FOUNDATION = {
     "cinema.schemas",
     "cinema.task_process",
     "cinema.task_queue",
+    "cinema.triggers",
     "cinema.throttling.limits",
     "cinema.throttling.lockout",
 }

@@ -235,8 +235,8 @@ def test_who_began_counts_and_not_what_is_called_on_the_way(db: None) -> None:
 def test_what_a_sync_writes_is_recorded_with_its_number(
     home: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("movies.tmdb.tasks.syncing.begin_what_never_was", lambda: None)
-    monkeypatch.setattr("movies.tmdb.tasks.syncing.carry_out", lambda report: not make_movie())
+    monkeypatch.setattr("movies.tmdb.tasks.sync.start_missing_syncs", lambda: None)
+    monkeypatch.setattr("movies.tmdb.tasks.sync.carry_out", lambda report: not make_movie())
     report = SyncReport.objects.create(kind="films", fetched_before=timezone.now())
     resume_syncs()
     entry = only(model="movie")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pgtrigger
 
 from cinema.audit.triggers import IS_RECORDED, Audit
+from cinema.triggers import Trigger
 
 #: Also record who becomes staff or ceases to be, when no author is known, as in psql.
 USER_AUDIT = Audit(
@@ -28,7 +29,7 @@ USER_AUDIT = Audit(
 #: hold a new address for unverified. A trigger does this and not Python, because Django's own
 #: forms and commands, and psql, set passwords too: a thief's session must not survive them.
 #: `users.models.User` passes it by where it only hashes the same password again.
-CREDENTIALS = pgtrigger.Trigger(
+CREDENTIALS = Trigger(
     name="credentials",
     when=pgtrigger.Before,
     operation=pgtrigger.UpdateOf("email", "password"),
@@ -48,7 +49,7 @@ CREDENTIALS = pgtrigger.Trigger(
 #: Raise the taste version of viewers who preferred a genre that is deleted. A trigger does this
 #: and not Python, because the genre's deletion cascades, and `movies` does not know preferences.
 #: The other changes of preferences, favourites and the history raise it in their services.
-PREFERRED_GENRES_DELETED = pgtrigger.Trigger(
+PREFERRED_GENRES_DELETED = Trigger(
     name="taste_version",
     level=pgtrigger.Statement,
     when=pgtrigger.After,

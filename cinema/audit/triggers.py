@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import pgtrigger
 
+from cinema.triggers import Trigger
+
 AUTHOR = "COALESCE(NULLIF(current_setting('cinema.audit', true), ''), '{}')"
 #: True while `cinema.audit.recording` has named an author for the transaction.
 IS_RECORDED = "current_setting('cinema.audit', true) <> ''"
@@ -37,7 +39,7 @@ RECORD = """
 """
 
 
-class Audit(pgtrigger.Trigger):
+class Audit(Trigger):
     """Copy the creation, change or deletion of a row into the audit log.
 
     A trigger does this and not Python, because the log must also hold what bulk writes, cascades,
