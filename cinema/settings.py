@@ -308,6 +308,7 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django_celery_results",
+    "pgtrigger",
     "ninja",
     "cinema.apps.CinemaConfig",
     "cinema.audit",

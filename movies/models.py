@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any, ClassVar
 from uuid import uuid4
 
+import pgtrigger
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import ArrayField, DateTimeRangeField, RangeOperators
 from django.contrib.postgres.functions import RandomUUID
@@ -14,6 +15,8 @@ from django.db.models import F, Func, Q, Value
 from django.db.models.functions import Cast, Lower, NullIf
 from django.utils import timezone
 
+from cinema.audit.triggers import Audit
+from movies import triggers
 from movies.languages import MAX_LENGTH as MAX_LANGUAGE_LENGTH
 from movies.metadata import actors_of
 from movies.sorting import SortKey
@@ -22,7 +25,7 @@ MAX_PROTAGONISTS = 100
 MAX_KEYWORDS = 100
 MAX_DIRECTORS = 20
 MAX_SCREENING_LENGTH = timedelta(hours=24)
-#: What one filters lists by, and what they leave out.
+#: The columns that lists filter by, and the films that they leave out.
 LISTED: Any = {
     "include": ["status", "original_language", "release_year", "genre_ids"],
     "condition": Q(withdrawn_at=None),
@@ -35,6 +38,7 @@ class Genre(models.Model):
 
     class Meta:
         ordering = ("name",)
+        triggers = [triggers.staff_audit("genre", ["slug", "name"])]
 
     def __str__(self) -> str:
         return self.name
@@ -42,7 +46,7 @@ class Genre(models.Model):
 
 class MovieQuerySet(models.QuerySet["Movie"]):
     def published(self) -> MovieQuerySet:
-        """What viewers may know of."""
+        """Leave out withdrawn films."""
         return self.filter(withdrawn_at=None)
 
 
@@ -64,15 +68,15 @@ class Movie(models.Model):
     directors = ArrayField(
         models.CharField(max_length=200), default=list, db_default=Value("{}"), blank=True
     )
-    #: Of what it tells: from TMDb, an import or the office. Searched, not shown.
+    #: Subjects, from TMDb, an import or staff. Searched, not shown.
     keywords = ArrayField(
         models.CharField(max_length=80), default=list, db_default=Value("{}"), blank=True
     )
-    #: Of whose films it is one; empty: by its title, `movies.metadata`. Searched, not shown.
+    #: Empty: `movies.metadata` derives it from the title. Searched, not shown.
     series = models.CharField(max_length=200, default="", db_default="", blank=True)
     poster = models.URLField(max_length=500, null=True, blank=True)
     trailer = models.URLField(max_length=500, null=True, blank=True)
-    #: Where the storage keeps an uploaded one, which goes before the address. Empty: none.
+    #: The uploaded file's name in the storage. It precedes the address; empty: none.
     poster_upload = models.CharField(
         max_length=200, default="", db_default="", blank=True, editable=False
     )
@@ -93,12 +97,12 @@ class Movie(models.Model):
     release_year = models.PositiveSmallIntegerField(null=True, blank=True)
     runtime_minutes = models.PositiveSmallIntegerField(null=True, blank=True)
     tmdb_id = models.PositiveIntegerField(null=True, blank=True, unique=True)
-    #: The fields that TMDb filled and nobody has edited since: they may be refreshed.
+    #: The fields that TMDb filled and no one has edited since: `triggers.DERIVED_COLUMNS`.
     tmdb_fields = ArrayField(
         models.CharField(max_length=30), default=list, db_default=Value("{}"), editable=False
     )
     tmdb_fetched_at = models.DateTimeField(null=True, editable=False)
-    #: Count and sum are kept by a database trigger of `recommendations`.
+    #: Count and sum are kept by `recommendations.triggers.CountInteractions`.
     rating_count = models.PositiveIntegerField(default=0, editable=False)
     rating_sum = models.FloatField(default=0, editable=False)
     rating_average = models.GeneratedField(
@@ -106,19 +110,19 @@ class Movie(models.Model):
         output_field=models.FloatField(null=True),
         db_persist=True,
     )
-    #: The mean as if `RatingPrior` had rated too; a trigger keeps it with count and sum.
+    #: The mean with `RatingPrior` as further ratings: `triggers.DERIVED_COLUMNS`.
     community_score = models.FloatField(null=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
-    #: Deleted, but with screenings or interactions that are worth keeping.
+    #: Set instead of deleting a film that has screenings or interactions.
     withdrawn_at = models.DateTimeField(null=True, blank=True, editable=False)
-    #: In lists. PostgreSQL's own collations put accented letters behind z.
+    #: The order of lists. PostgreSQL's own collations put accented letters behind z.
     name_key = models.GeneratedField(
         expression=SortKey("name"),
         output_field=models.TextField(db_collation="C"),
         db_persist=True,
     )
-    #: The ids of `genres`, kept by a database trigger: an index cannot reach into another table.
+    #: The ids of `genres`, as an index cannot reach into another table: `MovieGenre`.
     genre_ids = ArrayField(
         models.BigIntegerField(), default=list, db_default=Value("{}"), editable=False
     )
@@ -128,6 +132,12 @@ class Movie(models.Model):
     class Meta:
         verbose_name = "film"
         ordering = ("name", "id")
+        triggers = [
+            triggers.RaiseCatalogueVersion(*triggers.PROGRAMME_COLUMNS),
+            triggers.DERIVED_COLUMNS,
+            triggers.MARK_DOCUMENT_STALE,
+            triggers.MOVIE_AUDIT,
+        ]
         constraints = [
             models.UniqueConstraint(
                 Lower("name"),
@@ -162,8 +172,8 @@ class Movie(models.Model):
             models.CheckConstraint(condition=Q(rating_count__gte=0), name="movie_rating_count"),
         ]
         indexes = [
-            # Each list is read off one of these four, in its order and with what one filters by:
-            # from the catalogue's rows come only the films of the page.
+            # Each list is read from one of these four, with its order and filters: only the films
+            # of the page are read from the table.
             models.Index(F("name_key"), F("id"), name="movie_by_name", **LISTED),
             models.Index(F("ranking").desc(), F("id"), name="movie_by_ranking", **LISTED),
             models.Index(F("start_date"), F("id"), name="movie_by_start_date", **LISTED),
@@ -174,7 +184,7 @@ class Movie(models.Model):
                 name="movie_by_rating",
                 **LISTED,
             ),
-            # What trends, and how many that are.
+            # The list of trending films, and their number.
             models.Index(
                 F("ranking").desc(),
                 F("id"),
@@ -182,7 +192,7 @@ class Movie(models.Model):
                 name="movie_by_trend",
             ),
             models.Index(fields=["status", "start_date"], name="movie_by_status"),
-            # By the operators that also find `zh-Hant` by its beginning.
+            # For LIKE, which finds `zh-Hant` by its prefix.
             models.Index(
                 fields=["original_language"],
                 opclasses=["varchar_pattern_ops"],
@@ -210,11 +220,24 @@ class Movie(models.Model):
         return None if version == Screening.Version.DUBBED else self.original_language
 
 
-class MovieSearch(models.Model):
-    """What a film is found by, as `movies.search` makes it; triggers say when that is stale.
+class MovieGenre(Movie.genres.through):  # type: ignore[misc, name-defined]
+    """A proxy, so that the triggers of the relation's table have a model that declares them."""
 
-    Apart from the film: its index has a hundred entries for each, and whoever rates a film writes
-    the film's row, upon which all entries of its indexes are written again.
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        triggers = [
+            triggers.FollowGenres(pgtrigger.Insert),
+            triggers.FollowGenres(pgtrigger.Update),
+            triggers.FollowGenres(pgtrigger.Delete),
+        ]
+
+
+class MovieSearch(models.Model):
+    """A film's search document, which `movies.search` writes; triggers mark it as stale.
+
+    It is not a column of the film: its index has a hundred entries for each document, and each
+    rating writes the film's row, with which all entries of its indexes may be written again.
     """
 
     # The database deletes it with its film.
@@ -226,7 +249,7 @@ class MovieSearch(models.Model):
 
     class Meta:
         indexes = [
-            # New entries wait in a list, which every search goes through, until it has so many KB.
+            # Kilobytes of new entries that wait in a list, which each search reads through.
             GinIndex(fields=["document"], name="movie_by_words", gin_pending_list_limit=1024)
         ]
 
@@ -240,6 +263,7 @@ class Hall(models.Model):
     class Meta:
         ordering = ("name",)
         constraints = [models.UniqueConstraint(Lower("name"), name="hall_name_unique")]
+        triggers = [triggers.staff_audit("hall", ["name"])]
 
     def __str__(self) -> str:
         return self.name
@@ -257,9 +281,9 @@ class Screening(models.Model):
         CANCELLED = "cancelled", "cancelled"
         HIDDEN = "hidden", "hidden"
 
-    #: The same in every calendar and for good.
+    #: Identifies the event in calendars; it never changes.
     uid = models.UUIDField(default=uuid4, db_default=RandomUUID(), unique=True, editable=False)
-    #: RFC 5545, 3.8.7.4: a trigger counts the changes that a calendar should tell of.
+    #: RFC 5545, 3.8.7.4: counts the changes: `triggers.SCREENING_FOLLOWERS`.
     sequence = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     movie = models.ForeignKey(Movie, on_delete=models.PROTECT, related_name="screenings")
     hall = models.ForeignKey(Hall, on_delete=models.PROTECT, related_name="screenings")
@@ -276,6 +300,11 @@ class Screening(models.Model):
 
     class Meta:
         ordering = ("starts_at", "id")
+        triggers = [
+            triggers.RaiseCatalogueVersion(),
+            triggers.SCREENING_FOLLOWERS,
+            Audit("screening", triggers.SCREENING_COLUMNS, movie_column="movie_id"),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(ends_at__gt=F("starts_at")), name="screening_ends_after_start"
@@ -334,7 +363,7 @@ class RatingPrior(models.Model):
     """One row: the mean that `movies.scheduled_updates` averages a film's ratings with."""
 
     mean = models.FloatField()
-    #: As many ratings as the prior counts for.
+    #: The number of ratings that the prior counts as.
     weight = models.FloatField()
 
     class Meta:

@@ -32,10 +32,11 @@ SCORES_PER_BATCH = 500
 # after they are locked, as a viewer may have rated meanwhile.
 RENEW_SCORES = """
 WITH outdated AS (
-    SELECT id FROM movies_movie
-    WHERE id > %(after)s AND rating_count > 0
-      AND community_score IS DISTINCT FROM movies_community_score(rating_count, rating_sum)
-    ORDER BY id LIMIT %(batch)s FOR NO KEY UPDATE
+    SELECT film.id FROM movies_movie AS film, movies_ratingprior AS prior
+    WHERE film.id > %(after)s AND rating_count > 0
+      AND community_score IS DISTINCT FROM
+          (rating_sum + weight * mean) / (rating_count + weight)
+    ORDER BY film.id LIMIT %(batch)s FOR NO KEY UPDATE OF film
 ), renewed AS (
     UPDATE movies_movie AS film SET community_score = NULL FROM outdated
     WHERE film.id = outdated.id RETURNING film.id

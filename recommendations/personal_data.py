@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import orjson
+import pgtrigger
 from django.db import transaction
 
 from recommendations.impressions import stream
@@ -30,8 +31,10 @@ class RecommendationListKeeper:
 
         While the cache is away they stay until they expire, under the id of no account.
         """
-        # Before the viewer's row is locked: a rating locks its own row first, and then the viewer.
-        Interaction.objects.filter(user=user).delete()
+        # The films' counts of ratings stay as they are. Before the viewer's row is locked: a rating
+        # locks its own row first, and then the viewer.
+        with pgtrigger.ignore("recommendations.Interaction:counts_delete"), transaction.atomic():
+            Interaction.objects.filter(user=user).delete()
         transaction.on_commit(partial(list_cache.forget, user.pk))
         transaction.on_commit(partial(list_cache.forget_request, user.pk))
 

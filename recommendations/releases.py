@@ -11,6 +11,7 @@ import numpy as np
 from django.conf import settings
 from django.db import transaction
 
+from cinema.audit.recording import record
 from cinema.locks import lock_table
 from cinema.response_cache import PolledValue
 from recommendations import selectors
@@ -53,10 +54,21 @@ def make_current(release: Release) -> Release:
     """Move the pointer. Processes that serve see it within RELEASE_CHECK_INTERVAL_S."""
     # Two writers at once would wait for each other's rows, or both set the flag.
     lock_table(Release)
-    Release.objects.filter(is_current=True).update(is_current=False)
+    old = Release.objects.filter(is_current=True).first()
+    if old is not None and old != release:
+        old.is_current = False
+        old.save(update_fields=["is_current"])
+        _record_pointer(old)
     release.is_current = True
     release.save()
+    if old != release:
+        _record_pointer(release)
     return release
+
+
+def _record_pointer(release: Release) -> None:
+    before, after = {"is_current": not release.is_current}, {"is_current": release.is_current}
+    record("update", "release", release.pk, before=before, after=after)
 
 
 def remove_old_releases() -> None:

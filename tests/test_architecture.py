@@ -22,6 +22,7 @@ FOUNDATION = {
     "cinema.response_cache",
     "cinema.audit.models",
     "cinema.audit.recording",
+    "cinema.audit.triggers",
     "cinema.auth",
     "cinema.cache",
     "cinema.etags",
@@ -32,6 +33,7 @@ FOUNDATION = {
     "cinema.schemas",
     "cinema.task_process",
     "cinema.task_queue",
+    "cinema.triggers",
     "cinema.throttling.limits",
     "cinema.throttling.lockout",
 }

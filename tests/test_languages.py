@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 import pytest
-from django.apps import apps
-from django.db import connection
 
 from movies import languages
 from movies.models import Movie, Screening
-from movies.search.index import index_stale_movies
-from tests.builders import Client, make_movie, make_screening, make_user
+from tests.builders import Client, make_movie, make_screening
 from tests.catalogue import posted, posted_screening, refused_fields
-from users.models import Preferences
 
 
 @pytest.mark.parametrize(
@@ -164,31 +159,3 @@ def test_json_ld_has_tags_alone(anonymous: Client) -> None:
     nodes = {node["@type"]: node for node in anonymous.get(path).json()["@graph"]}
     assert nodes["Movie"]["inLanguage"] == nodes["ScreeningEvent"]["inLanguage"] == "yue"
     assert "subtitleLanguage" not in nodes["ScreeningEvent"]
-
-
-@pytest.mark.django_db
-def test_the_migration_gives_standing_rows_their_tags_and_loses_none(staff: Client) -> None:
-    movie = make_movie(name="Old", tmdb_id=1)
-    screening = make_screening(movie)
-    odd = make_movie()
-    Movie.objects.filter(pk=odd.pk).update(original_language="qq")
-    viewer = make_user()
-    Preferences.objects.create(user=viewer, languages=["cn", "yue", "pt-br", "qq"])
-    Movie.objects.filter(pk=movie.pk).update(
-        original_language="cn", tmdb_fields=["original_language"]
-    )
-    Screening.objects.filter(pk=screening.pk).update(language="", subtitles="eng")
-    with connection.schema_editor(atomic=False) as editor:
-        for name in ("movies.migrations.0010_languages_and_directors",
-                     "users.migrations.0007_languages"):  # fmt: skip
-            import_module(name).canonicalise(apps, editor)
-    movie.refresh_from_db()
-    screening.refresh_from_db()
-    odd.refresh_from_db()
-    assert (movie.original_language, movie.tmdb_fields) == ("yue", ["original_language"])
-    assert (screening.language, screening.subtitles) == (None, "en")
-    assert odd.original_language == "qq"
-    assert Preferences.objects.get(user=viewer).languages == ["yue", "pt-BR", "qq"]
-    index_stale_movies()
-    [found] = staff.get("/movies", q="old", language="yue").json()["data"]
-    assert found["id"] == movie.pk

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from importlib import import_module
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from movies.errors import MovieExists
 from movies.models import CatalogueVersion, Genre, Movie
 from movies.tmdb import services
 from movies.tmdb.payloads import Details
-from movies.tmdb.provenance import tmdb_writes
 from movies.tmdb.services import Fetched
 from tests.builders import Client, make_movie
 from tests.tmdb_payloads import CLEO, cleo, video
@@ -102,27 +100,6 @@ def test_edits_count_whoever_makes_them(movie: Movie) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("field", "number"), [("directors", "0004"), ("series", "0005")])
-def test_films_filled_before_there_was_the_field_get_it_with_the_next_refresh(
-    movie: Movie, field: str, number: str
-) -> None:
-    by_hand = make_movie()
-    filled, empty = getattr(movie, field), getattr(Movie(), field)
-    before = sorted({*movie.tmdb_fields} - {field})
-    with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE movies_movie DISABLE TRIGGER tmdb_movie_edited")
-        Movie.objects.update(**{field: empty})
-        cursor.execute("ALTER TABLE movies_movie ENABLE TRIGGER tmdb_movie_edited")
-        cursor.execute("UPDATE movies_movie SET tmdb_fields = %s WHERE id = %s", [before, movie.pk])
-        cursor.execute(import_module(f"movies.tmdb.migrations.{number}_{field}").EXPECT)
-    movie.refresh_from_db()
-    by_hand.refresh_from_db()
-    assert (movie.tmdb_fields, by_hand.tmdb_fields) == (sorted([*before, field]), [])
-    refresh(movie)
-    movie.refresh_from_db()
-    assert getattr(movie, field) == filled != empty
-
-
 def test_taking_a_genre_away_is_an_edit(movie: Movie) -> None:
     movie.genres.remove(movie.genres.all()[0])
     movie.refresh_from_db()
@@ -131,8 +108,7 @@ def test_taking_a_genre_away_is_an_edit(movie: Movie) -> None:
 
 
 def test_an_edit_in_the_transaction_after_tmdb_wrote_is_still_one(movie: Movie) -> None:
-    with tmdb_writes():
-        Movie.objects.filter(pk=movie.pk).update(overview="TMDb's words.")
+    assert refresh(movie, overview="TMDb's words.")
     Movie.objects.filter(pk=movie.pk).update(name="The office's words.")
     movie.refresh_from_db()
     assert "overview" in movie.tmdb_fields

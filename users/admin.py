@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminRadioSelectWidget
 
+from cinema.audit.recording import record
 from cinema.errors import ApiError
 from cinema.model_admin import CinemaModelAdmin
 from users import erasure, second_factor
@@ -106,6 +107,15 @@ class SessionAdmin(CinemaModelAdmin[Session]):
     list_display = ("user", "device", "created_at", "last_used_at", "expires_at", "revoked_at")
     list_select_related = ("user",)
     search_fields = ("user__email",)
+
+    def delete_model(self, request: HttpRequest, obj: Session) -> None:
+        record("delete", "session", obj.pk, before={"user_id": obj.user_id})
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
+        for session in queryset:
+            record("delete", "session", session.pk, before={"user_id": session.user_id})
+        super().delete_queryset(request, queryset)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -7,6 +7,7 @@ from functools import cache
 from django.contrib.auth.backends import BaseBackend
 from django.contrib.auth.models import AnonymousUser
 from django.db import DEFAULT_DB_ALIAS, connection
+from django.db.models import F
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -81,8 +82,8 @@ class AccessTokenBackend(BaseBackend):
 def lock_viewer(user: User) -> None:
     """Block other writers of this viewer's data until the transaction ends.
 
-    Limits on the number of rows then hold. Most of these writes take the lock anyway, through the
-    trigger that raises `taste_version`; taken first, two of them cannot deadlock.
+    Limits on the number of rows then hold. Most of these writes take the lock anyway, as they
+    raise `taste_version`; taken first, two of them cannot deadlock.
 
     Raises:
         Unauthorized: The account was deleted since the request began.
@@ -90,3 +91,11 @@ def lock_viewer(user: User) -> None:
     locked = User.objects.select_for_update(no_key=True).filter(pk=user.pk)
     if locked.values_list("pk", flat=True).first() is None:
         raise Unauthorized("This account no longer exists.")
+
+
+def raise_taste_version(user_id: int) -> None:
+    """Mark what was computed from the viewer's favourites, history and preferences as outdated.
+
+    Their services call it. For interactions, which are also imported by COPY, a trigger does it.
+    """
+    User.objects.filter(pk=user_id).update(taste_version=F("taste_version") + 1)

@@ -54,7 +54,7 @@ def erase(*, user_id: int) -> None:
     user = User.objects.filter(pk=user_id).first()
     if user is None:
         return
-    _set(erasing="on", lock_timeout=LOCK_TIMEOUT)
+    _set_lock_timeout(LOCK_TIMEOUT)
     if user.is_superuser:
         _check_others_are_left(user)
     for source in personal_data_sources():
@@ -65,7 +65,7 @@ def erase(*, user_id: int) -> None:
     user.delete()
     # Rows added meanwhile fail here and not at the commit, which may be a caller's.
     connection.check_constraints()
-    _set(erasing="", lock_timeout="0")
+    _set_lock_timeout("0")
     # After a backup is restored, the log says whom to erase again: docs/accounts.md.
     transaction.on_commit(partial(log.info, "viewer %d is erased", user_id))
     if shows_lists:
@@ -80,14 +80,7 @@ def _check_others_are_left(user: User) -> None:
         raise LastSuperuser
 
 
-def _set(*, erasing: str, lock_timeout: str) -> None:
-    """Set parameters of the transaction, which may be a caller's and go on.
-
-    `erasing` is read by the trigger that takes deleted ratings out of the films' counts: migration
-    0007 of `recommendations`.
-    """
+def _set_lock_timeout(limit: str) -> None:
+    """For this transaction, which may be a caller's and go on."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT set_config('cinema.erasing', %s, true), set_config('lock_timeout', %s, true)",
-            [erasing, lock_timeout],
-        )
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [limit])

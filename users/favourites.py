@@ -15,7 +15,7 @@ from movies import selectors as movies
 from movies.schemas import MovieDetails, OfMovieOut
 from movies.selectors import without_movies
 from movies.types import LocalTime
-from users.auth import AuthedRequest, lock_viewer
+from users.auth import AuthedRequest, lock_viewer, raise_taste_version
 from users.models import Favourite, User
 
 
@@ -81,6 +81,7 @@ def add_favourite(*, user: User, movie_id: int) -> Favourite:
         return standing
     if mine.count() >= MAX_FAVOURITES:
         raise FavouritesFull(MAX_FAVOURITES)
+    raise_taste_version(user.pk)
     return Favourite.objects.create(user=user, movie=movie)
 
 
@@ -94,6 +95,7 @@ def remove_favourite(*, user: User, movie_id: int) -> None:
     lock_viewer(user)
     if not Favourite.objects.filter(user=user, movie_id=movie_id).delete()[0]:
         raise FavouriteNotFound(movie_id)
+    raise_taste_version(user.pk)
 
 
 router = Router(tags=["Accounts"])

@@ -19,7 +19,7 @@ from movies.schemas import MovieDetails, OfMovieOut
 from movies.screenings.selectors import get_screening
 from movies.selectors import without_movies
 from movies.types import LocalTime
-from users.auth import AuthedRequest, lock_viewer
+from users.auth import AuthedRequest, lock_viewer, raise_taste_version
 from users.models import User, Viewing
 
 
@@ -168,6 +168,7 @@ def remove_viewing(*, user: User, viewing_id: int) -> None:
     lock_viewer(user)
     if not Viewing.objects.filter(pk=viewing_id, user=user).delete()[0]:
         raise ViewingNotFound(viewing_id)
+    raise_taste_version(user.pk)
 
 
 def _screening_of(movie_id: int, screening_id: int) -> Screening:
@@ -200,6 +201,7 @@ def _checked_in(viewing: Viewing, screening: Screening | None) -> Viewing:
         viewing.screening, viewing.checked_in = screening, True
     if is_check_in or viewing.pk is None:
         viewing.save()
+        raise_taste_version(viewing.user_id)
     return viewing
 
 

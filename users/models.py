@@ -1,26 +1,24 @@
-"""What the trigger that ends a viewer's sessions with their password is told."""
-
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import ClassVar
 
+import pgtrigger
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.models import PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
-from django.db import connection, models, transaction
+from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 
 from movies.models import Genre, Movie, Screening
+from users import triggers
 from users.addresses import email_key
 
 
 class UserManager(BaseUserManager["User"]):
-    """What Django asks of a user model's manager; everything else is in `users.services`."""
+    """The methods that Django requires; everything else is in `users.services`."""
 
     def create_user(self, email: str, password: str | None = None, **fields: object) -> User:
         user = self.model(email=email_key(email), **fields)
@@ -46,13 +44,13 @@ class User(AbstractBaseUser, PermissionsMixin):
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
     #: When the viewer last proved to read what is sent to `email`.
     email_verified_at = models.DateTimeField(null=True, blank=True, editable=False)
-    #: Rises with each change to what the viewer's taste is read from (database triggers see to
-    #: it), so that what was computed from that is known to be old.
+    #: Rises with each change of the viewer's interactions (a trigger), favourites, history and
+    #: preferences (`users.auth.raise_taste_version`): results of an older version are outdated.
     taste_version = models.PositiveBigIntegerField(default=0, editable=False)
 
     objects: ClassVar[UserManager] = UserManager()
 
-    #: The one whose access token came with this request, where one did.
+    #: The session of this request's access token, if there is one.
     session: Session | None = None
 
     EMAIL_FIELD = "email"
@@ -60,6 +58,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         verbose_name = "viewer"
+        triggers = [triggers.CREDENTIALS, triggers.USER_AUDIT]
         constraints = [
             models.CheckConstraint(condition=Q(email=Lower("email")), name="user_email_lower"),
             models.CheckConstraint(condition=~Q(email=""), name="user_email_not_empty"),
@@ -78,21 +77,21 @@ class User(AbstractBaseUser, PermissionsMixin):
         return check_password(raw_password, self.password, self._hash_anew)
 
     def _hash_anew(self, raw_password: str) -> None:
-        """At today's cost. It is the same password, so no session ends with the old hash."""
+        """Hash the same password at today's cost, which ends no session."""
         old, self.password = self.password, make_password(raw_password)
-        with sessions_kept():
+        with pgtrigger.ignore("users.User:credentials"):
             User.objects.filter(pk=self.pk, password=old).update(password=self.password)
 
 
 class Session(models.Model):
-    """One sign-in on one device, until its end. Every token that it was given names it."""
+    """One sign-in on one device. All its tokens name it."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
-    #: What the client said of itself when it signed in: `User-Agent`, cut.
+    #: `User-Agent` at the sign-in, cut.
     device = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     last_used_at = models.DateTimeField(default=timezone.now)
-    #: Of its newest refresh token.
+    #: The expiry of its newest refresh token.
     expires_at = models.DateTimeField(db_index=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
 
@@ -111,14 +110,14 @@ class Session(models.Model):
 
 
 class RefreshToken(models.Model):
-    """One refresh token, by its hash. Each use replaces it by the next one of its session."""
+    """The hash of a refresh token. Each use replaces it by the next one of its session."""
 
     session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="refresh_tokens")
     token_hash = models.BinaryField(max_length=32, unique=True)
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField(db_index=True)
     spent_at = models.DateTimeField(null=True, blank=True)
-    #: Once it is spent: what its successor was derived with.
+    #: Set once it is spent: its successor was derived with it.
     successor_salt = models.BinaryField(max_length=16, null=True)
 
     def __str__(self) -> str:
@@ -126,7 +125,7 @@ class RefreshToken(models.Model):
 
 
 class MailedToken(models.Model):
-    """A token that was mailed to a viewer, by its hash: good once, and not for long."""
+    """The hash of a token that was mailed to a viewer. It works once, for a short time."""
 
     class Purpose(models.TextChoices):
         VERIFY_EMAIL = "verify-email", "to verify the address"
@@ -134,7 +133,7 @@ class MailedToken(models.Model):
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="mailed_tokens")
     purpose = models.CharField(max_length=20, choices=Purpose.choices)
-    #: Where it was sent. Once the account has another address, it counts no more.
+    #: The address it was sent to. With another address of the account it is invalid.
     email = models.EmailField(max_length=254)
     token_hash = models.BinaryField(max_length=32, unique=True)
     created_at = models.DateTimeField(default=timezone.now)
@@ -146,7 +145,7 @@ class MailedToken(models.Model):
 
 
 class MailRequest(models.Model):
-    """A mail that is to be sent, until it is. Tasks are told its id, and never an address."""
+    """A mail that is still to be sent. Tasks take its id, never an address."""
 
     class Kind(models.TextChoices):
         VERIFY_EMAIL = "verify-email", "a link to verify the address"
@@ -155,12 +154,12 @@ class MailRequest(models.Model):
         PASSWORD_CHANGED = "password-changed", "there is a new password"
 
     kind = models.CharField(max_length=20, choices=Kind.choices)
-    #: None for a forgotten password: whether there is an account is found out by the worker.
+    #: None for a forgotten password: the worker looks for the account.
     user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="+")
     email = models.EmailField(max_length=254)
     created_at = models.DateTimeField(default=timezone.now)
     attempts = models.PositiveSmallIntegerField(default=0)
-    #: Nobody sends it before that.
+    #: It is not sent earlier.
     due_at = models.DateTimeField(default=timezone.now, db_index=True)
 
     def __str__(self) -> str:
@@ -168,12 +167,12 @@ class MailRequest(models.Model):
 
 
 class Preferences(models.Model):
-    """What a viewer says of their taste. Without a row a viewer has said nothing."""
+    """A viewer's stated taste. No row: none is stated."""
 
     user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True)
     genres = models.ManyToManyField(Genre, blank=True, related_name="+")
     languages = ArrayField(models.CharField(max_length=12), default=list, blank=True)
-    #: Whether viewers of similar taste may see this one. Nobody is seen who has not said so.
+    #: Whether viewers of similar taste may see this one.
     match_visible = models.BooleanField(default=False)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -182,6 +181,15 @@ class Preferences(models.Model):
 
     def __str__(self) -> str:
         return f"preferences of user {self.user_id}"
+
+
+class PreferredGenre(Preferences.genres.through):  # type: ignore[misc, name-defined]
+    """A proxy, so that the trigger of the relation's table has a model that declares it."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        triggers = [triggers.PREFERRED_GENRES_DELETED]
 
 
 class SecondFactor(models.Model):
@@ -193,7 +201,7 @@ class SecondFactor(models.Model):
     user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="second_factor")
     #: Base32. It cannot be stored as a hash: the server computes the codes too.
     secret = models.CharField(max_length=64)
-    #: Of the code that was used last, in periods of 30 seconds since 1970. No code counts twice.
+    #: The period of the last used code, in 30 s since 1970. No code works twice.
     last_step = models.BigIntegerField()
     created_at = models.DateTimeField(default=timezone.now)
     recovery_codes_made_at = models.DateTimeField(default=timezone.now)
@@ -203,7 +211,7 @@ class SecondFactor(models.Model):
 
 
 class RecoveryCode(models.Model):
-    """A code that signs in once without the app, by its hash. A used one is deleted."""
+    """The hash of a code that signs in once without the app. A used one is deleted."""
 
     factor = models.ForeignKey(
         SecondFactor, on_delete=models.CASCADE, related_name="recovery_codes"
@@ -237,7 +245,7 @@ class Favourite(models.Model):
 
 
 class Viewing(models.Model):
-    """That a viewer has watched a film, and when; checked in: here, at a screening."""
+    """A viewer watched a film; `checked_in`: at one of our screenings."""
 
     user = models.ForeignKey(
         User, on_delete=models.CASCADE, related_name="viewings", db_index=False
@@ -248,7 +256,7 @@ class Viewing(models.Model):
     screening = models.ForeignKey(
         Screening, on_delete=models.SET_NULL, null=True, blank=True, related_name="viewings"
     )
-    #: Also when the screening is deleted afterwards.
+    #: It stays True when the screening is deleted.
     checked_in = models.BooleanField(default=False)
     watched_at = models.DateTimeField()
     created_at = models.DateTimeField(default=timezone.now)
@@ -274,13 +282,13 @@ class Viewing(models.Model):
 
 
 class Playlist(models.Model):
-    """Films in an order of the viewer's choice, for the viewer or for everybody."""
+    """An ordered list of films, private or public."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="playlists")
     name = models.CharField(max_length=100)
     description = models.TextField(max_length=2000, blank=True)
     is_public = models.BooleanField(default=False)
-    #: Whoever has the link may read the list, public or not. None until its owner asks for one.
+    #: The link by which anyone may read the list, public or not. None: no link yet.
     share_slug = models.CharField(max_length=43, null=True, blank=True, unique=True)
     movies = models.ManyToManyField(Movie, through="PlaylistEntry", related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
@@ -308,7 +316,7 @@ class PlaylistEntry(models.Model):
         Playlist, on_delete=models.CASCADE, related_name="entries", db_index=False
     )
     movie = models.ForeignKey(Movie, on_delete=models.PROTECT, related_name="playlist_entries")
-    #: Rises from film to film; what is taken out leaves a gap.
+    #: Ascending; a removed film leaves a gap.
     position = models.PositiveIntegerField()
     added_at = models.DateTimeField(default=timezone.now)
 
@@ -317,7 +325,7 @@ class PlaylistEntry(models.Model):
         ordering = ("position",)
         constraints = [
             models.UniqueConstraint(fields=["playlist", "movie"], name="playlist_movie_once"),
-            # Judged at the commit: reordering moves all of them at once.
+            # Checked at the commit, as reordering moves all entries at once.
             models.UniqueConstraint(
                 fields=["playlist", "position"],
                 name="playlist_position_unique",
@@ -330,7 +338,7 @@ class PlaylistEntry(models.Model):
 
 
 class PlaylistFollow(models.Model):
-    """That a viewer wants another's public list among their own."""
+    """A viewer follows another viewer's public list."""
 
     playlist = models.ForeignKey(
         Playlist, on_delete=models.CASCADE, related_name="follows", db_index=False
@@ -345,24 +353,3 @@ class PlaylistFollow(models.Model):
 
     def __str__(self) -> str:
         return f"user {self.user_id} follows playlist {self.playlist_id}"
-
-
-#: In the place of a session's id.
-EVERY = "*"
-
-
-@contextmanager
-def sessions_kept(which: int | str = EVERY) -> Iterator[None]:
-    """A password that is written within ends no session, or all but the one with this id.
-
-    In a transaction that goes on afterwards, the next password ends them again.
-    """
-    with transaction.atomic():
-        _tell(str(which))
-        yield
-        _tell("")
-
-
-def _tell(kept: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('cinema.session', %s, true)", [kept])

@@ -14,7 +14,7 @@ from cinema.locks import retry_if_deleted
 from cinema.schemas import Line, StrictSchema
 from movies.models import Genre
 from movies.types import Language, each_once
-from users.auth import AuthedRequest, lock_viewer
+from users.auth import AuthedRequest, lock_viewer, raise_taste_version
 from users.models import Preferences, User
 
 
@@ -113,6 +113,7 @@ def replace_preferences(
             user=user, defaults={"languages": list(languages), "match_visible": match_visible}
         )
         row.genres.set(wanted)
+        raise_taste_version(user.pk)
     return stated
 
 

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from cinema.audit.recording import record
 from users.addresses import email_key
 from users.auth import lock_viewer
 from users.errors import AccountNotFound
@@ -53,6 +54,7 @@ def set_up(*, user: User, secret: str, code: str) -> list[str] | None:
     if step is None or is_needed(user):
         return None
     factor = SecondFactor.objects.create(user=user, secret=secret, last_step=step)
+    record("create", "second-factor", factor.pk, after={"user_id": user.pk, **_made_at(factor)})
     Session.objects.filter(user=user, revoked_at=None).update(revoked_at=timezone.now())
     return _new_recovery_codes(factor)
 
@@ -66,14 +68,22 @@ def replace_recovery_codes(*, user: User) -> list[str]:
     """
     factor = SecondFactor.objects.select_for_update().get(user=user)
     factor.recovery_codes.all().delete()
+    before = _made_at(factor)
     factor.recovery_codes_made_at = timezone.now()
     factor.save(update_fields=["recovery_codes_made_at"])
+    record("update", "second-factor", factor.pk, before=before, after=_made_at(factor))
     return _new_recovery_codes(factor)
 
 
+@transaction.atomic
 def remove(*, user: User) -> bool:
     """Remove the second factor; returns whether there was one."""
-    return SecondFactor.objects.filter(user=user).delete()[0] > 0
+    factor = SecondFactor.objects.select_for_update().filter(user=user).first()
+    if factor is None:
+        return False
+    record("delete", "second-factor", factor.pk, before={"user_id": user.pk, **_made_at(factor)})
+    factor.delete()
+    return True
 
 
 def remove_by_email(*, email: str) -> bool:
@@ -107,6 +117,10 @@ def spend_code(user: User, text: str) -> bool:
     factor.last_step = step
     factor.save(update_fields=["last_step"])
     return True
+
+
+def _made_at(factor: SecondFactor) -> dict[str, str]:
+    return {"recovery_codes_made_at": factor.recovery_codes_made_at.isoformat()}
 
 
 def _step_of(secret: str, code: str, *, after: int) -> int | None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import pgtrigger
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -11,9 +12,10 @@ from users.addresses import email_key, normal_email
 from users.auth import lock_viewer
 from users.errors import AccountNotFound, AccountNotTrusted, EmailTaken, RegistrationClosed
 from users.mails import Kind, request_mail
-from users.models import User, sessions_kept
+from users.models import MailedToken, User
 from users.passwords import confirm_password, set_password
 from users.schemas import ProfileIn
+from users.sessions import end_other_sessions
 from users.tokens import Purpose, mark_used, read_mailed_token
 
 
@@ -103,7 +105,7 @@ def _change_address(user: User, email: str) -> None:
 
 @transaction.atomic
 def change_password(*, user: User, current: str, new: str) -> None:
-    """Change the viewer's password. Triggers end all other sessions and void mailed links.
+    """Change the viewer's password, end all other sessions and void mailed links.
 
     Raises:
         WrongPassword: `current` is not the password.
@@ -112,8 +114,11 @@ def change_password(*, user: User, current: str, new: str) -> None:
     found = _locked(user)
     confirm_password(found, current, field="current")
     set_password(found, new, field="new")
-    with sessions_kept(user.session.pk if user.session else ""):
+    # The trigger would end the session that the viewer changes it from, too.
+    with pgtrigger.ignore("users.User:credentials"):
         found.save(update_fields=["password"])
+    end_other_sessions(user=user)
+    MailedToken.objects.filter(user=user, purpose=Purpose.RESET_PASSWORD, used_at=None).delete()
     request_mail(Kind.PASSWORD_CHANGED, email=found.email, user=found)
 
 

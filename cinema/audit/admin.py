@@ -21,7 +21,7 @@ else:
 
 
 class AuditChangeList(ChangeList):
-    """Names what the entries of a page speak of, for all of them at once."""
+    """Look up the names of the rows that a page's entries refer to, all at once."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -48,7 +48,7 @@ class AuthorFilter(admin.SimpleListFilter):
 class AuditEntryAdmin(
     ReadOnlyPermissions, StaffPermissions[AuditEntry], CinemaModelAdmin[AuditEntry]
 ):
-    """Who changed what. Written by triggers, and by nobody else."""
+    """Who changed what."""
 
     list_display = ("at", "who", "what", "action", "changes", "via")
     list_display_links = ("at",)

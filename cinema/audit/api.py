@@ -65,7 +65,7 @@ class AuditFilters(Schema):
 
 
 def list_entries(filters: AuditFilters) -> QuerySet[AuditEntry]:
-    """What was written, the newest first."""
+    """Return the entries that match, newest first."""
     wanted = filters.model_dump(exclude_none=True)
     for name, lookup in (("since", "at__gte"), ("until", "at__lt")):
         if name in wanted:

@@ -9,10 +9,9 @@ from django.db.models import Q
 
 
 class AuditEntry(models.Model):
-    """One row that was written on behalf of the office. Database triggers write it.
+    """The change of one row by staff. Triggers write it (`cinema.audit.triggers.Audit`).
 
-    The trigger of a table says what the table is called here and which of its columns are told
-    of: `movies/migrations/0004_audit.py` and its likes.
+    `cinema.audit.recording.record` writes it for tables that one or two functions write.
     """
 
     class Via(models.TextChoices):
@@ -20,7 +19,7 @@ class AuditEntry(models.Model):
         ADMIN = "admin", "office"
         COMMAND = "command", "command"
         TASK = "task", "task"
-        #: Written by other ways, such as psql.
+        #: Written in other ways, such as psql.
         DATABASE = "database", "database"
 
     class Action(models.TextChoices):
@@ -44,17 +43,17 @@ class AuditEntry(models.Model):
         EXPERIMENT = "experiment", "experiment"
 
     at = models.DateTimeField()
-    #: A number and no more: it stays when the account is erased, and then says nothing of anybody.
+    #: No foreign key: the number stays when the account is erased, and then identifies no one.
     user_id = models.BigIntegerField(null=True)
     via = models.CharField(max_length=8, choices=Via.choices)
     action = models.CharField(max_length=6, choices=Action.choices)
     model = models.CharField(max_length=20, choices=Model.choices)
     object_id = models.BigIntegerField()
-    #: The film that the row belongs to, as a screening does.
+    #: The film that the row belongs to.
     movie_id = models.BigIntegerField(null=True)
-    #: By column: what stood there; of an update, of the changed columns alone. Null on creation.
+    #: Old values by column; for an update, of the changed columns only. Null on creation.
     before = models.JSONField(null=True)
-    #: By column: what stands there now. Null on deletion.
+    #: New values by column. Null on deletion.
     after = models.JSONField(null=True)
     request_id = models.CharField(max_length=64, blank=True)
     #: Method and path of the request, or the name of the command or task.
@@ -86,12 +85,12 @@ class AuditEntry(models.Model):
 
 
 class AuditEntryKeeper:
-    """What somebody wrote as a member of staff, and what staff wrote of somebody's account."""
+    """The entries that a viewer wrote as staff, and those about the viewer's account."""
 
     name = "audit_log"
 
     def export(self, user: AbstractBaseUser) -> Iterator[Mapping[str, Any]]:
-        """Without who else it was: that is somebody else's."""
+        """Leave out the ids of other authors, which are personal data of theirs."""
         by, about = Q(user_id=user.pk), Q(model=AuditEntry.Model.USER, object_id=user.pk)
         about |= Q(model=AuditEntry.Model.SESSION, before__user_id=user.pk)
         factor = Q(model=AuditEntry.Model.SECOND_FACTOR)
@@ -110,4 +109,4 @@ class AuditEntryKeeper:
             }
 
     def erase(self, user: AbstractBaseUser) -> None:
-        """The log stays: it holds a number, which says nothing of anybody any more."""
+        """Keep the log: the number that it holds identifies no one any more."""

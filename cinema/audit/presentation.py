@@ -1,4 +1,4 @@
-"""Entries of the audit log as people read them: names instead of ids, times by the clock."""
+"""Audit entries for people: names instead of ids, times in the cinema's time zone."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from django.utils.dateparse import parse_datetime
 
 from cinema.audit.models import AuditEntry
 
-#: The columns that hold ids of others, and whose.
+#: Columns that hold ids, with the model they refer to.
 REFERENCES = {
     "movie_id": "movies.movie",
     "hall_id": "movies.hall",
     "genre_id": "movies.genre",
     "user_id": "users.user",
 }
-#: What has no name of its own.
+#: Rows without a name of their own.
 NAMED_BY_MOVIE = {AuditEntry.Model.SCREENING, AuditEntry.Model.PROMOTION}
-#: What a whole row tells of itself in a list.
+#: The length at which a value is cut.
 MAX_SHOWN = 120
 
 
@@ -44,7 +44,7 @@ class PresentedEntry:
 
 
 def present(entries: Sequence[AuditEntry]) -> list[PresentedEntry]:
-    """At most one query for each kind of thing that is named, however many entries there are."""
+    """At most one query for each model that is named, however many entries there are."""
     names = _names(entries)
     return [
         PresentedEntry(entry, _who(entry, names), _what(entry, names), list(_changes(entry, names)))
@@ -89,7 +89,7 @@ def _who(entry: AuditEntry, names: Names) -> str:
 
 
 def _what(entry: AuditEntry, names: Names) -> str:
-    """The thing's present name, else the one that it had."""
+    """The row's present name, else the name in the entry."""
     kind = str(entry.get_model_display())
     row = entry.after or entry.before or {}
     label = "users.user" if entry.model == AuditEntry.Model.USER else f"movies.{entry.model}"
@@ -102,7 +102,7 @@ def _what(entry: AuditEntry, names: Names) -> str:
 def _changes(entry: AuditEntry, names: Names) -> Iterable[ColumnChange]:
     before, after = entry.before or {}, entry.after or {}
     for column in sorted({*before, *after}):
-        # Of what is new, the empty columns say nothing.
+        # A new row's empty columns are left out.
         if entry.action == AuditEntry.Action.UPDATE or before.get(column) or after.get(column):
             yield ColumnChange(
                 column.removesuffix("_id").replace("_", " "),

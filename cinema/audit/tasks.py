@@ -15,18 +15,18 @@ log = logging.getLogger(__name__)
 
 @shared_task(name="audit.prune")
 def prune() -> None:
-    """Forget what is older than AUDIT_KEEP_DAYS. Safe to deliver twice."""
+    """Delete entries older than AUDIT_KEEP_DAYS. Safe to deliver twice."""
     with single_run("audit.prune") as acquired:
         if acquired and (pruned := delete_old_entries()):
             log.info("audit log: %d old entries deleted", pruned)
 
 
-#: Deleted at once, so that a first clearing after years holds no lock for long.
+#: Rows deleted by one statement, so that the first run after years holds no lock for long.
 PRUNE_BATCH = 10_000
 
 
 def delete_old_entries() -> int:
-    """Delete what is older than AUDIT_KEEP_DAYS; returns how many entries."""
+    """Delete entries older than AUDIT_KEEP_DAYS; returns their number."""
     end = timezone.now() - timedelta(days=settings.AUDIT_KEEP_DAYS)
     pruned = 0
     while True:

@@ -8,6 +8,7 @@ from itertools import chain, islice
 
 from django.db import connection, transaction
 
+from movies import catalogue
 from movies.languages import language_ranges
 from movies.search.text import RUN, joined, letters_of, lexemes_of, spellings
 
@@ -102,7 +103,15 @@ def keyword_lexemes(text: str) -> list[str]:
 
 BATCH = 1_000
 
-# A writer of texts or tags holds this row until it commits, as its trigger marks the row.
+# Films that another transaction writes or deletes are left for the next time.
+ADD_MISSING = """
+INSERT INTO movies_moviesearch (movie_id)
+SELECT id FROM movies_movie
+WHERE NOT EXISTS (SELECT FROM movies_moviesearch WHERE movie_id = id) {given}
+FOR KEY SHARE SKIP LOCKED
+ON CONFLICT DO NOTHING
+"""
+# A writer of texts or of tags holds this row until it commits, as a trigger marks it.
 LOCK_GIVEN = """
 SELECT movie_id FROM movies_moviesearch WHERE is_stale AND movie_id = ANY(%s)
 ORDER BY movie_id FOR UPDATE
@@ -132,6 +141,7 @@ WHERE search.movie_id = made.movie_id
 def index_movies(movie_ids: Collection[int]) -> None:
     """Index these films as the transaction has written them."""
     with connection.cursor() as cursor:
+        cursor.execute(ADD_MISSING.format(given="AND id = ANY(%s)"), [list(movie_ids)])
         cursor.execute(LOCK_GIVEN, [list(movie_ids)])
         _write([movie_id for (movie_id,) in cursor.fetchall()])
 
@@ -141,6 +151,8 @@ def index_stale_movies() -> int:
 
     Films that are being written are left for the next run.
     """
+    with connection.cursor() as cursor:
+        cursor.execute(ADD_MISSING.format(given=""))
     count, last = 0, 0
     while batch := _index_batch(after=last):
         count, last = count + len(batch), batch[-1]
@@ -167,3 +179,5 @@ def _write(movie_ids: Collection[int]) -> None:
             for movie_id, is_published, *fields in cursor.fetchall()
         ]
         cursor.execute(WRITE, [list(column) for column in zip(*made, strict=True)])
+    # Cached answers to searches are valid as long as the version stands.
+    catalogue.raise_version()

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
+from cinema.audit.recording import record
 from cinema.model_admin import (
     CinemaModelAdmin,
     ReadOnlyPermissions,
@@ -39,6 +42,12 @@ class TmdbGenreAdmin(StaffModelAdmin[TmdbGenre]):
     list_display = ("name", "genre")
     list_select_related = ("genre",)
     autocomplete_fields = ("genre",)
+
+    def save_model(self, request: HttpRequest, obj: TmdbGenre, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if "genre" in form.changed_data:
+            before, after = {"genre_id": form.initial["genre"]}, {"genre_id": obj.genre_id}
+            record("update", "tmdb-genre", obj.pk, before=before, after=after)
 
     def has_add_permission(self, request: HttpRequest, obj: object | None = None) -> bool:
         return False

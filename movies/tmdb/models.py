@@ -7,11 +7,11 @@ from django.utils import timezone
 
 
 class FilmDetails(models.Model):
-    """What TMDb last said of a film, whether or not we show it."""
+    """TMDb's latest data of a film, in the catalogue or not."""
 
     tmdb_id = models.PositiveIntegerField(primary_key=True)
     language = models.CharField(max_length=5)
-    #: `movies.tmdb.payloads.Details`: what we use of the answer, and no more.
+    #: `movies.tmdb.payloads.Details`: the used fields of the response only.
     payload = models.JSONField()
     fetched_at = models.DateTimeField(db_index=True)
 
@@ -52,11 +52,11 @@ class ListedFilm(models.Model):
 
 
 class TmdbGenre(models.Model):
-    """A genre of TMDb, and which of ours it is."""
+    """A genre of TMDb, and the genre of ours that it is mapped to."""
 
     tmdb_id = models.PositiveIntegerField(primary_key=True)
     name = models.CharField(max_length=60)
-    #: Chosen by name at first, and by the office after that. None: made by its name when needed.
+    #: Matched by name, until staff choose another. None: created when needed.
     genre = models.ForeignKey(
         "movies.Genre", on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
@@ -72,7 +72,7 @@ class TmdbGenre(models.Model):
 
 
 class SyncReport(models.Model):
-    """One round of fetching from TMDb: what was asked for, how far it is, what came of it."""
+    """One sync with TMDb: its request, progress and result."""
 
     class Kind(models.TextChoices):
         FILMS = "films", "films"
@@ -93,13 +93,13 @@ class SyncReport(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
-    #: The films whose data are older than this are fetched anew.
+    #: Films with older data are fetched again.
     fetched_before = models.DateTimeField()
-    #: Only these; null is all that are due.
+    #: Only these films; null: all that are due.
     movie_ids = ArrayField(models.BigIntegerField(), null=True)
-    #: The last film that was dealt with: where to go on.
+    #: The last film that is done, after which the sync goes on.
     cursor = models.BigIntegerField(default=0)
-    #: How often it was begun without coming to an end.
+    #: How often it was started without reaching the end.
     attempts = models.PositiveSmallIntegerField(default=0)
     fetched = models.PositiveIntegerField(default=0)
     created = models.PositiveIntegerField(default=0)

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from cinema.audit.recording import record
 from cinema.errors import BackgroundJobsDisabled
 from cinema.task_queue import send_task
 from movies import selectors as movie_selectors
@@ -22,7 +23,6 @@ from movies.tmdb import client, mapping, payloads, selectors
 from movies.tmdb.client import Client, ListName
 from movies.tmdb.errors import FilmIncomplete, TmdbUnusable
 from movies.tmdb.models import FilmDetails, ListedFilm, SyncReport, TmdbGenre
-from movies.tmdb.provenance import tmdb_writes
 
 #: Younger data are not fetched again; less than the day between two nightly syncs.
 FRESH_FOR = timedelta(hours=20)
@@ -172,9 +172,18 @@ def post_film(*, fields: Mapping[str, Any]) -> Movie:
     for field in mapping.REQUIRED:
         if not taken.get(field, True):
             raise FilmIncomplete(field)
-    provenance = {"tmdb_fields": sorted(taken), "tmdb_fetched_at": fetched.at}
-    with tmdb_writes():
-        return movies.create_movie(movie=NewMovie.model_validate({**taken, **fields, **provenance}))
+    with transaction.atomic():
+        movie = movies.create_movie(movie=NewMovie.model_validate({**taken, **fields}))
+        _set_provenance(movie.pk, taken, fetched.at)
+    return movie
+
+
+def _set_provenance(movie_id: int, fields: Iterable[str], fetched_at: datetime) -> None:
+    """Note which fields are TMDb's. Last, as a trigger takes each changed field off the list.
+
+    Not by `update_movie`, which would raise the catalogue version for each film each night.
+    """
+    Movie.objects.filter(pk=movie_id).update(tmdb_fields=sorted(fields), tmdb_fetched_at=fetched_at)
 
 
 def refresh_movie(*, movie_id: int, fetched: Fetched) -> bool:
@@ -188,7 +197,7 @@ def refresh_movie(*, movie_id: int, fetched: Fetched) -> bool:
         MovieExists: Another movie has the name that TMDb now gives this one.
     """
     known = mapping.movie_fields(fetched.details)
-    with tmdb_writes():
+    with transaction.atomic():
         movie = movie_selectors.get_movie(movie_id, for_update=True)
         fields = movie.tmdb_fields if movie.tmdb_fetched_at else _empty_fields(movie)
         # An address would replace an uploaded file, which is never TMDb's.
@@ -204,10 +213,7 @@ def refresh_movie(*, movie_id: int, fetched: Fetched) -> bool:
             del changes["genres"]
         if changes:
             movies.update_movie(movie_id=movie_id, changes=MovieChanges.model_validate(changes))
-        # Not by `update_movie`, which would raise the catalogue version for each film each night.
-        Movie.objects.filter(pk=movie_id).update(
-            tmdb_fields=sorted(fields), tmdb_fetched_at=fetched.at
-        )
+        _set_provenance(movie_id, fields, fetched.at)
     return bool(changes)
 
 
@@ -242,7 +248,7 @@ def erase_old() -> int:
 
 
 def _erase(movie_id: int, oldest: datetime) -> bool:
-    with tmdb_writes():
+    with transaction.atomic():
         movie = selectors.movies_older_than(oldest).select_for_update().filter(pk=movie_id).first()
         if movie is None:  # refreshed or edited a moment ago
             return False
@@ -279,7 +285,7 @@ def request_refresh(*, movie_ids: Iterable[int]) -> SyncReport:
     """
     client.check_token()
     _check_background_jobs()
-    report = SyncReport.objects.create(
+    report = _create_report(
         kind=SyncReport.Kind.FILMS, fetched_before=timezone.now(), movie_ids=sorted(movie_ids)
     )
     transaction.on_commit(send_to_worker)
@@ -301,10 +307,20 @@ def find_or_create_report(*, kind: str, fetched_before: datetime) -> SyncReport:
             return report
         try:
             with transaction.atomic():
-                return SyncReport.objects.create(kind=kind, fetched_before=fetched_before)
+                return _create_report(kind=kind, fetched_before=fetched_before)
         except IntegrityError as error:
             if broken_constraint(error) != SyncReport.ONE_UNFINISHED:
                 raise  # otherwise another request created it at the same moment
+
+
+def _create_report(
+    *, kind: str, fetched_before: datetime, movie_ids: list[int] | None = None
+) -> SyncReport:
+    report = SyncReport.objects.create(
+        kind=kind, fetched_before=fetched_before, movie_ids=movie_ids
+    )
+    record("create", "tmdb-sync", report.pk, after={"kind": kind, "movie_ids": movie_ids})
+    return report
 
 
 def send_to_worker() -> None:

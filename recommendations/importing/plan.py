@@ -21,7 +21,7 @@ from movies.importing.tables import RefusedRow, RowRefused
 from recommendations.importing.formats import StatementKind
 from recommendations.importing.statements import NotKept, Statement
 from recommendations.models import Interaction
-from users.auth import lock_viewer
+from users.auth import lock_viewer, raise_taste_version
 from users.history import MAX_VIEWINGS
 from users.models import Playlist, PlaylistEntry, User, Viewing
 from users.playlists.schemas import MAX_FILMS, MAX_PLAYLISTS
@@ -266,10 +266,12 @@ def write_plan(user: User, plan: BelongingsPlan) -> Playlist | None:
     """
     _record(user, plan)
     lock_viewer(user)
-    Viewing.objects.bulk_create(
-        (Viewing(user=user, movie_id=pk, watched_at=at) for pk, at in plan.viewings),
-        ignore_conflicts=True,
-    )
+    if plan.viewings:
+        Viewing.objects.bulk_create(
+            (Viewing(user=user, movie_id=pk, watched_at=at) for pk, at in plan.viewings),
+            ignore_conflicts=True,
+        )
+        raise_taste_version(user.pk)
     return _append(user, plan.listed) if plan.listed else None
 
 

@@ -1,9 +1,10 @@
-"""What viewers think of films."""
+"""Viewers' opinions of films, and those that wait for their film."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pgtrigger
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
@@ -12,10 +13,11 @@ from django.db.models import Q
 from django.utils import timezone
 
 from movies.models import Movie
+from recommendations.triggers import CountInteractions
 
 
 class Interaction(models.Model):
-    """What a viewer thinks of a movie, or did with it: one row for viewer, movie and kind."""
+    """A viewer's opinion of a movie. One row for each viewer, movie and kind."""
 
     class Kind(models.IntegerChoices):
         RATING = 1, "rating"
@@ -35,13 +37,18 @@ class Interaction(models.Model):
     #: 1 to 10 for a rating, else 0: never null, so that a binary COPY has rows of one width.
     half_stars = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now)
-    #: When the viewer last said so.
+    #: When the viewer last stated it.
     updated_at = models.DateTimeField(default=timezone.now)
 
-    #: Who has come to match the viewer by it, on the row that was just written.
+    #: The viewers that match since this row was written. Not stored.
     new_matches: Sequence[object] = ()
 
     class Meta:
+        triggers = [
+            CountInteractions(pgtrigger.Insert),
+            CountInteractions(pgtrigger.Update),
+            CountInteractions(pgtrigger.Delete),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["user", "movie", "kind"], name="interaction_unique_by_kind"
@@ -54,7 +61,7 @@ class Interaction(models.Model):
         ]
         indexes = [
             models.Index(fields=["movie", "updated_at"], name="interaction_by_movie"),
-            # All that `recommendations.popular` reads.
+            # All columns that `recommendations.popular` reads.
             models.Index(
                 fields=["updated_at"],
                 include=["movie", "kind", "half_stars"],
@@ -99,10 +106,10 @@ class PendingImport(models.Model):
     half_stars = models.PositiveSmallIntegerField(default=0)
     #: Null where the file gives no date.
     said_at = models.DateTimeField(null=True)
-    #: Of a viewing: the day that the file names, or the cinema's day of the moment.
+    #: The day of a viewing, in the cinema's time zone.
     day = models.DateField(null=True)
     created_at = models.DateTimeField(default=timezone.now)
-    #: A hash of the TMDb id, or else of title and year: the same film in two files.
+    #: A hash of the TMDb id, or else of title and year: equal in two files.
     film = models.BigIntegerField()
     #: Hashes of the keys by which titles are compared: `matching.hashed_title_keys`.
     title_keys = ArrayField(models.BigIntegerField(), default=list)

@@ -1,4 +1,4 @@
-"""Trained models, and how they came about."""
+"""Releases of trained models, and what decides on and follows from the lists they serve."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from django.db.models import F, Func, Q
 from django.utils import timezone
 
 from movies.models import Movie
+from movies.triggers import staff_audit
 
 
 class Release(models.Model):
@@ -21,18 +22,18 @@ class Release(models.Model):
 
     created_at = models.DateTimeField(default=timezone.now)
     is_current = models.BooleanField(default=False)
-    #: Below CINEMA_HOME/releases; empty once the files are deleted.
+    #: A directory below CINEMA_HOME/releases; empty once the files are deleted.
     directory = models.CharField(max_length=60, blank=True)
     users = models.PositiveIntegerField()
     items = models.PositiveIntegerField()
     interactions = models.PositiveBigIntegerField()
-    #: By algorithm: the quality measured in the evaluation.
+    #: The measured quality, by algorithm.
     metrics = models.JSONField(default=dict)
-    #: By algorithm: why the release is without it.
+    #: The reasons why algorithms are not part of the release, by algorithm.
     left_out = models.JSONField(default=dict, db_default={})
-    #: By algorithm: the settings that were found for it, where the next search goes on.
+    #: Tuned settings by algorithm, where the next search starts.
     tuned_settings = models.JSONField(default=dict, db_default={})
-    #: Of the data; equal to today's means that nothing has changed since.
+    #: A hash of the training data.
     fingerprint = models.CharField(max_length=64)
     training_s = models.FloatField()
 
@@ -59,7 +60,7 @@ class Release(models.Model):
         return bool(self.directory) and self.path.is_dir()
 
     def is_of(self, fingerprint: str) -> bool:
-        """Whether training on these data would make it again; without its files it has to."""
+        """Whether the release was trained on these data and still has its files."""
         return self.fingerprint == fingerprint and self.has_files
 
     @property
@@ -69,7 +70,7 @@ class Release(models.Model):
 
 
 class TrainingRun(models.Model):
-    """One attempt to train, from the asking to its end."""
+    """One attempt to train, from the request to its end."""
 
     class State(models.TextChoices):
         QUEUED = "queued"
@@ -84,10 +85,10 @@ class TrainingRun(models.Model):
     state = models.CharField(max_length=12, choices=State.choices, default=State.QUEUED)
     phase = models.CharField(max_length=60, blank=True)
     percent = models.PositiveSmallIntegerField(default=0)
-    #: How often a trainer has begun it; more than once when one was killed.
+    #: How often a trainer has started it; more than once when one was killed.
     attempts = models.PositiveSmallIntegerField(default=0)
     message = models.CharField(max_length=500, blank=True)
-    #: Of the data, as in `Release`: what was rejected is not tried again until they change.
+    #: As in `Release`: after a rejection the same data are not tried again.
     fingerprint = models.CharField(max_length=64, blank=True)
     release = models.ForeignKey(
         Release, null=True, blank=True, on_delete=models.SET_NULL, related_name="runs"
@@ -110,7 +111,7 @@ class TrainingRun(models.Model):
 
     @property
     def waits_s(self) -> float:
-        """Of a queued run: since when it waits, at first or after its trainer was killed."""
+        """How long a queued run has waited since its request, or since its trainer was killed."""
         return (timezone.now() - (self.started_at or self.created_at)).total_seconds()
 
 
@@ -120,7 +121,7 @@ class TimeRange(Func):
 
 
 class Promotion(models.Model):
-    """That staff want viewers to see a film, for a time: at a certain place, or further up."""
+    """Staff place a film in lists for a time: at a fixed place, or further up."""
 
     class Kind(models.TextChoices):
         PIN = "pin", "pinned to a place"
@@ -135,12 +136,12 @@ class Promotion(models.Model):
 
     movie = models.ForeignKey(Movie, on_delete=models.CASCADE, related_name="promotions")
     kind = models.CharField(max_length=5, choices=Kind.choices)
-    #: Of a pin: counted from 1.
+    #: For a pin; the first place is 1.
     place = models.PositiveSmallIntegerField(null=True, blank=True)
-    #: Of a boost: added to the film's relevance, which goes from 0 to 1 over the films of a list.
+    #: For a boost: added to the film's relevance, which is 0 to 1 within a list.
     strength = models.FloatField(null=True, blank=True)
     scope = models.CharField(max_length=9, choices=Scope.choices, blank=True)
-    #: Why, for colleagues. No viewer sees it.
+    #: The reason, for staff only.
     note = models.CharField(max_length=200, blank=True)
     starts_at = models.DateTimeField(default=timezone.now)
     ends_at = models.DateTimeField()
@@ -148,9 +149,16 @@ class Promotion(models.Model):
 
     class Meta:
         ordering = ("-ends_at", "-id")
+        triggers = [
+            staff_audit(
+                "promotion",
+                ["movie_id", "kind", "place", "strength", "scope", "note", "starts_at", "ends_at"],
+                movie_column="movie_id",
+            )
+        ]
         constraints = [
             models.CheckConstraint(
-                # A check that comes to null passes.
+                # A check that evaluates to null passes.
                 condition=Q(kind="pin", place__isnull=False, place__range=(1, 10), strength=None)
                 | Q(
                     kind="boost",
@@ -185,12 +193,12 @@ class Promotion(models.Model):
 
 
 class Experiment(models.Model):
-    """Two algorithms held against each other in viewers' own lists. One at a time."""
+    """A comparison of two algorithms in viewers' lists. One runs at a time."""
 
     name = models.CharField(max_length=100)
     algorithm_a = models.CharField(max_length=40)
     algorithm_b = models.CharField(max_length=40)
-    #: Of the viewers: the others go on with the default.
+    #: The share of viewers that take part.
     share = models.FloatField(default=1.0)
     starts_at = models.DateTimeField(default=timezone.now)
     ends_at = models.DateTimeField()
@@ -198,6 +206,12 @@ class Experiment(models.Model):
 
     class Meta:
         ordering = ("-starts_at", "-id")
+        triggers = [
+            staff_audit(
+                "experiment",
+                ["name", "algorithm_a", "algorithm_b", "share", "starts_at", "ends_at"],
+            )
+        ]
         constraints = [
             models.CheckConstraint(condition=~Q(name=""), name="experiment_name_not_empty"),
             models.CheckConstraint(
@@ -230,10 +244,10 @@ class Experiment(models.Model):
 
 
 class Impression(models.Model):
-    """That a film stood in a list that a viewer was given, and whether the viewer opened it."""
+    """A film was shown in a viewer's list; `clicked_at` tells whether it was opened."""
 
     class Team(models.TextChoices):
-        """Of an experiment: whose film it is."""
+        """The algorithm of an experiment that contributed the film."""
 
         NONE = ""
         A = "a"
@@ -247,9 +261,9 @@ class Impression(models.Model):
     )
     movie = models.ForeignKey(Movie, on_delete=models.CASCADE, related_name="+")
     scope = models.CharField(max_length=9)
-    #: That the list was made by; in an experiment that of the team.
+    #: The algorithm of the list; in an experiment, of the team.
     algorithm = models.CharField(max_length=40)
-    #: What put the film there; some other than the algorithm for a fallback.
+    #: The source of the film; for a fallback, another one than the algorithm.
     source = models.CharField(max_length=40)
     is_fallback = models.BooleanField()
     release = models.ForeignKey(
@@ -264,7 +278,7 @@ class Impression(models.Model):
 
     class Meta:
         constraints = [
-            # However often the same list is fetched, or a batch of impressions is stored.
+            # The same list may be fetched, or its batch be stored, several times.
             models.UniqueConstraint(fields=["list_id", "position"], name="impression_unique"),
         ]
         indexes = [
@@ -282,7 +296,7 @@ class Impression(models.Model):
 
 
 class Neighbour(models.Model):
-    """How alike two viewers' tastes are, for the first one; the second has a row of its own.
+    """The similarity of two viewers' tastes. Each of them has a row of its own.
 
     The three sums are over the films that both have said something of, so that it can be told
     what one more shared film would change: `engine/matching.py`.
@@ -296,7 +310,7 @@ class Neighbour(models.Model):
     )
     other = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     similarity = models.FloatField()
-    #: Films.
+    #: The number of films that both have an opinion of.
     shared = models.PositiveIntegerField()
     product_sum = models.FloatField()
     own_square_sum = models.FloatField()
@@ -316,7 +330,7 @@ class Neighbour(models.Model):
 
 
 class SimilarMovies(models.Model):
-    """The films most like a film, as one night found them: `similar/relating.py`.
+    """The films most similar to a film, computed nightly.
 
     A row has all of them: with a row for each, each with its foreign keys, a catalogue took
     twenty times as long to write, and to delete.
@@ -325,15 +339,15 @@ class SimilarMovies(models.Model):
     movie = models.OneToOneField(
         Movie, on_delete=models.CASCADE, primary_key=True, related_name="similar_movies"
     )
-    #: Whose factors were asked; None where there was no release.
+    #: The release whose factors were used; None: there was none.
     release = models.ForeignKey(
         Release, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
     )
     #: The algorithm whose factors they are.
     algorithm = models.CharField(max_length=40, blank=True)
-    #: Ids, the most alike first. Some may have been withdrawn or deleted since.
+    #: Ids, most similar first. Some may have been withdrawn or deleted since.
     others = ArrayField(models.BigIntegerField())
-    #: Of each the blend of the two below, above 0 to 1.
+    #: A blend of the two below for each film; above 0, up to 1.
     scores = ArrayField(models.FloatField())
     by_factors = ArrayField(models.FloatField(null=True))
     by_content = ArrayField(models.FloatField(null=True))

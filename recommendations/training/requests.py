@@ -7,6 +7,7 @@ from functools import partial
 from django.conf import settings
 from django.db import transaction
 
+from cinema.audit.recording import record
 from cinema.errors import BackgroundJobsDisabled
 from cinema.locks import lock_table
 from cinema.task_queue import send_task
@@ -29,6 +30,7 @@ def request_training() -> TrainingRun:
     if (waiting := unfinished.first()) is not None:
         return waiting
     run = TrainingRun.objects.create()
+    record("create", "training-run", run.pk, after={"state": run.state})
     transaction.on_commit(partial(send_to_trainer, run.pk))
     return run
 
