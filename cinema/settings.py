@@ -193,6 +193,8 @@ THROTTLE_MAIL = read("THROTTLE_MAIL", rate, "20/h")
 THROTTLE_HEAVY = read("THROTTLE_HEAVY", rate, "30/min")
 THROTTLE_UPLOAD = rate("120/min")
 THROTTLE_GRAPHQL = rate("300/min")
+# Wrong passwords before the pauses of `cinema.throttling.lockout`, which the API's fuzz test lifts.
+LOCKOUT_ATTEMPTS = 10
 
 # --- the cinema
 

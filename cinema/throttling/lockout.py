@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
+from django.conf import settings
 from redis.exceptions import WatchError
 
 from cinema.cache import shared
@@ -30,7 +31,7 @@ Writes: TypeAlias = Mapping[str, tuple[bytes, int] | None]
 #: From the values under the names to the writes and the result of the step.
 Decision: TypeAlias = Callable[[list[bytes | None]], tuple[Writes, T]]
 
-ATTEMPTS = 10
+ATTEMPTS: int = settings.LOCKOUT_ATTEMPTS
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1, 60
 #: After this time without a wrong password the count starts again.
 FORGET_S = 900
