@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 ASK_FOR_THREE = """
 from gevent import monkey; monkey.patch_all()
-import gevent, django; django.setup()
+import os, gevent, django; django.setup()
+from django.conf import settings
+settings.TMDB_BASE_URL = os.environ["TMDB_URL"]
 from movies.tmdb import client
 asking = [gevent.spawn(lambda number=number: client.connect().details(number).title)
           for number in (1, 2, 3)]
@@ -46,7 +48,7 @@ def test_greenlets_wait_for_tmdb_at_the_same_time(tmdb: TmdbServer, settings: Se
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "tests.settings",
             "CINEMA_HOME": str(settings.CINEMA_HOME),
-            "TMDB_BASE_URL": tmdb.url,
+            "TMDB_URL": tmdb.url,
             "TMDB_ACCESS_TOKEN": TOKEN,
         },
         capture_output=True,
