@@ -5,6 +5,5 @@ from cinema.throttling.counters import rate
 
 # Requests are counted as everywhere, and none is refused.
 THROTTLE_STAFF = THROTTLE_REFRESH = THROTTLE_GRAPHQL = THROTTLE_UPLOAD = rate("1000000/s")
-LOCKOUT_ATTEMPTS = 1_000_000
 # Longer than a run: an expired token would be answered by 401.
 ACCESS_TOKEN_LIFETIME_S = 24 * 3600

@@ -1,4 +1,4 @@
-"""The one API: parser, renderer, error handlers, and the apps' routers."""
+"""The API: the routers of the apps, error handlers, and its document."""
 
 from __future__ import annotations
 
@@ -127,13 +127,13 @@ class ScriptedRedoc(Redoc):
 
 @require_safe
 def openapi_json(request: HttpRequest) -> HttpResponse:
-    """The description of the API, which takes a second to make and stays the same."""
+    """The description of the API, which takes a second to make and never changes."""
     with _making_openapi:
         document = _openapi_document()
     return document_response(document, stale=False)
 
 
-#: Requests that come before the first one is answered would each make it.
+#: Otherwise each request makes the document until the first one is answered.
 _making_openapi = Lock()
 
 
@@ -173,7 +173,7 @@ def on_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
 @api.exception_handler(TooManyFieldsSent)
 @api.exception_handler(UnreadablePostError)
 def on_malformed_form(request: HttpRequest, error: Exception) -> HttpResponse:
-    """What is no form, or broke off before its end."""
+    """A body that is no form, or is not complete."""
     errors = [{"field": "body", "message": "not a valid form"}]
     return problem(422, "The request is malformed: see `errors`.", errors=errors)
 
@@ -193,7 +193,7 @@ def on_database_away(request: HttpRequest, error: Exception) -> HttpResponse:
 
 @api.exception_handler(DatabaseError)
 def on_refused_write(request: HttpRequest, error: DatabaseError) -> HttpResponse:
-    """The caller may have been erased since it was found out who it is: a row for nobody."""
+    """A write that Postgres refuses: the account of the caller may have been erased meanwhile."""
     if is_bad_value(error):
         log.warning("%s %s: Postgres refused a value", request.method, request.path)
         return problem(422, "The request has a value that the database cannot take.")
@@ -210,13 +210,13 @@ def on_fault(request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 def _field(location: tuple[str | int, ...]) -> list[str]:
-    """`("body", "payload", "name")` to `body.name`: the handler's own parameter says nothing."""
+    """`("body", "payload", "name")` to `body.name`, without the parameter of the endpoint."""
     where, *rest = map(str, location)
     if where == "file":  # a part of the body too
         return ["body", *rest[-1:]]
     if where == "body":
         return [where, *rest[1:]]
-    # A parameter that may be repeated also has its number: `query.tag.1`.
+    # A parameter that may be repeated also has a number: `query.tag.1`.
     start = -2 if len(location) > 2 and isinstance(location[-1], int) else -1
     return [where, *rest[start:]]
 

@@ -193,11 +193,6 @@ THROTTLE_MAIL = read("THROTTLE_MAIL", rate, "20/h")
 THROTTLE_HEAVY = read("THROTTLE_HEAVY", rate, "30/min")
 THROTTLE_UPLOAD = rate("120/min")
 THROTTLE_GRAPHQL = rate("300/min")
-# After so many wrong passwords in a row there is a pause, which doubles up to the longest one.
-LOCKOUT_ATTEMPTS = 10
-LOCKOUT_FIRST_PAUSE_S = 1
-LOCKOUT_LONGEST_PAUSE_S = 60
-LOCKOUT_FORGET_S = 900
 
 # --- the cinema
 

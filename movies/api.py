@@ -60,7 +60,7 @@ def create_movie(request: HttpRequest, payload: MovieIn, response: HttpResponse)
 def list_trending_movies(
     request: HttpRequest, paging: Query[Paginated.Input], similarity: Similarity = False
 ) -> HttpResponse:
-    """What the audience waits for: by ranking, without what has finished."""
+    """Movies by ranking, without those whose run has finished."""
     rows = selectors.list_trending_movies
     return cached_responses.cached_page(
         request, cached_responses.TRENDING, rows, paging, MovieOut.of, is_personal=similarity

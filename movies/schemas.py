@@ -26,7 +26,7 @@ STEM = "http://127.0.0.1:8000/media/posters/0f3c9a52d1b84e6f7a90c1d2e3f4a5b6"
 
 
 class PosterSources(Schema):
-    """By format, what the attribute `srcset` takes: each file with its width."""
+    """The value of the attribute `srcset` by format: each file with its width."""
 
     webp: str = Field(examples=[f"{STEM}-320.webp 320w, {STEM}-640.webp 640w"])
     jpeg: str = Field(examples=[f"{STEM}-320.jpg 320w, {STEM}-640.jpg 640w"])
@@ -88,15 +88,15 @@ Protagonists = Annotated[
     Field(
         min_length=1,
         max_length=MAX_PROTAGONISTS,
-        description="The leading cast. Directors who stand first are not taken for actors; one who "
-        "acts too stands behind an actor.",
+        description="The leading cast. Directors at its beginning do not count as actors; list a "
+        "director who acts too after an actor.",
         examples=[["Corinne Marchand"]],
     ),
 ]
 
 
 class MoviePatch(Schema):
-    """What staff may change. What is left out stays; `status: null` gives it back to the clock."""
+    """Changes by staff. Fields that are left out stay; with `status: null` the dates decide."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -155,8 +155,8 @@ class MovieOut(Schema):
     directors: list[str] = Field(examples=[["Agnès Varda"]])
     overview: str
     genres: list[GenreOut]
-    poster: str | None = Field(description="The widest of an uploaded one, or an address.")
-    poster_srcset: PosterSources | None = Field(description="Null unless it was uploaded.")
+    poster: str | None = Field(description="The widest file of an uploaded one, or an address.")
+    poster_srcset: PosterSources | None = Field(description="Null unless the poster was uploaded.")
     trailer: str | None
     start_date: date
     end_date: date | None
@@ -169,8 +169,8 @@ class MovieOut(Schema):
     rating_average: float | None = Field(description="Mean of the stars.", examples=[4.2])
     rating_count: int = Field(examples=[31])
     community_score: float | None = Field(
-        description="Mean of the stars, drawn towards that of all films the fewer have rated: what "
-        "the order `-rating` goes by. 0.5 to 5; null without ratings.",
+        description="Mean of the stars, drawn towards the mean of all films if few viewers have "
+        "rated. The order `-rating` uses it. 0.5 to 5; null without ratings.",
         examples=[4.07],
     )
     created_at: LocalTime
@@ -214,8 +214,8 @@ class MovieForViewerOut(MovieOut):
         None,
         ge=0,
         le=100,
-        description="For who has signed in: the rating predicted from viewers of similar taste, on "
-        "a scale of 0 to 100. Left out where there is too little to say.",
+        description="For signed-in viewers: the rating predicted from viewers of similar taste, "
+        "from 0 to 100. Left out without enough evidence.",
         examples=[87],
     )
 
@@ -233,7 +233,7 @@ class MoviePageForViewerOut(Schema):
 #: `?similarity=true`
 Similarity = Annotated[
     bool,
-    Query(description="With each film's `similarity_score`, for who has signed in."),
+    Query(description="Add each film's `similarity_score` for signed-in viewers."),
 ]
 
 
@@ -245,7 +245,7 @@ MovieDetails = Annotated[
 
 
 class MovieReferenceOut(Schema):
-    """In the place of a movie, with `include_movie_details=false`."""
+    """Replaces a movie with `include_movie_details=false`."""
 
     movie_id: int = Field(examples=[42])
 
@@ -296,6 +296,6 @@ class MovieFilters(Schema):
     year_to: int | None = Field(None, ge=0, le=9999, examples=[1969])
     sort: Literal["name", "-ranking", "start_date", "-rating", "relevance"] | None = Field(
         None,
-        description="By default `relevance` with `q`, else `name`, which also stands in for "
-        "`relevance` without `q`.",
+        description="Default: `relevance` with `q`, else `name`. Without `q`, `relevance` means "
+        "`name`.",
     )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from django.db.models import F, Model, QuerySet
+from django.db.models import F, Model, Q, QuerySet
 from django.db.models.expressions import Combinable
 
 from movies.errors import MovieNotFound
@@ -66,15 +66,15 @@ def list_movies(filters: MovieFilters) -> QuerySet[Movie]:
 
 def _narrowed(filters: MovieFilters, genre: int | None, person: str) -> tuple[QuerySet[Movie], str]:
     """The published movies that match the filters, and the same condition as a text query."""
-    movies = Movie.objects.published()
-    if filters.status is not None:
-        movies = movies.filter(status=filters.status)
+    movies = Movie.objects.published().filter(
+        given(
+            status=filters.status,
+            release_year__gte=filters.year_from,
+            release_year__lte=filters.year_to,
+        )
+    )
     if filters.language is not None:
         movies = movies.filter(language_filter("original_language", filters.language))
-    if filters.year_from is not None:
-        movies = movies.filter(release_year__gte=filters.year_from)
-    if filters.year_to is not None:
-        movies = movies.filter(release_year__lte=filters.year_to)
     if genre is not None:
         # Last, as it is the slowest condition.
         movies = movies.filter(genre_ids__contains=[genre])
@@ -88,6 +88,11 @@ def _narrowed(filters: MovieFilters, genre: int | None, person: str) -> tuple[Qu
     if person:
         movies = movies.filter(queries.is_found_by(person))
     return movies, queries.both(facets, person)
+
+
+def given(**conditions: object) -> Q:
+    """The conditions whose value is not None."""
+    return Q(**{name: value for name, value in conditions.items() if value is not None})
 
 
 def list_trending_movies() -> QuerySet[Movie]:

@@ -4,12 +4,11 @@ from django.db.models import Func
 
 
 class SortKey(Func):
-    """A name as a list has it: without accents, case, and punctuation at its beginning.
+    """The sort key of a name: without accents, case and punctuation at its beginning.
 
-    In SQL, so that it is a generated column, right whoever writes: the embedded PostgreSQL has no
-    collations but C. Of a hundred characters, as an entry of an index takes 2,704 bytes and there
-    are characters that decompose into eighteen. A column keeps what was true when it was made: to
-    change this takes a migration that makes it anew.
+    It is SQL for a generated column, as the embedded PostgreSQL has no collation but C. It has at
+    most a hundred characters: an index entry holds 2,704 bytes, and one character may decompose
+    into eighteen. A change of this expression needs a migration that rebuilds the column.
     """
 
     arity = 1

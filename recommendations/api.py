@@ -63,7 +63,7 @@ def put_rating(request: AuthedRequest, movie_id: int, payload: RatingIn) -> Inte
     tags=FEEDBACK,
 )
 def delete_rating(request: AuthedRequest, movie_id: int) -> Status[None]:
-    """Take your rating of a movie back."""
+    """Delete your rating of a movie."""
     services.delete_rating(user=request.auth, movie_id=movie_id)
     return Status(204, None)
 
@@ -77,7 +77,7 @@ def delete_rating(request: AuthedRequest, movie_id: int) -> Status[None]:
 def create_interaction(
     request: AuthedRequest, response: HttpResponse, payload: InteractionIn
 ) -> Status[Interaction]:
-    """Say what you think of a movie. The same again is 200 and changes nothing."""
+    """Record an interaction with a movie. A repeated one is 200 and changes nothing."""
     kind = Interaction.Kind[payload.kind.upper()]
     interaction, created = services.record_and_match(
         user=request.auth, movie_id=payload.movie_id, kind=kind, stars=payload.stars
@@ -93,7 +93,7 @@ def create_interaction(
     tags=FEEDBACK,
 )
 def delete_interaction(request: AuthedRequest, interaction_id: int) -> Status[None]:
-    """Take an interaction back."""
+    """Delete an interaction."""
     services.delete_interaction(user=request.auth, interaction_id=interaction_id)
     return Status(204, None)
 
@@ -110,7 +110,7 @@ def get_recommendations(
     filters: Query[RecommendationFilters],
     include_movie_details: MovieDetails = True,
 ) -> HttpResponse:
-    """What to watch next, with reasons. The film that you clicked last is out of it at once."""
+    """Recommendations with reasons. A film that you acted on leaves the list at once."""
     batch = serving.recommend(user=request.auth, **filters.model_dump())
     return batch_response(batch, with_movies=include_movie_details)
 
@@ -124,7 +124,7 @@ def get_recommendations(
 def get_next_recommendations(
     request: AuthedRequest, batch: BatchNumber = 2, include_movie_details: MovieDetails = True
 ) -> HttpResponse:
-    """A further batch of the list that you were given last. 404 once it is used up."""
+    """The next batch of the list that you were given last. 404 at its end."""
     found = serving.recommend_next(user=request.auth, number=batch)
     return batch_response(found, with_movies=include_movie_details)
 
@@ -136,7 +136,7 @@ def get_next_recommendations(
 )
 @decorate_view(cache_control(public=True, max_age=0, must_revalidate=True))
 def list_algorithms(request: HttpRequest) -> list[AlgorithmOut]:
-    """What `algorithm` can be, and how good each is on this cinema's own data."""
+    """The values of `algorithm`, with the quality of each on this cinema's own data."""
     return [AlgorithmOut(**algorithm) for algorithm in serving.describe_algorithms()]
 
 
@@ -144,7 +144,7 @@ def list_algorithms(request: HttpRequest) -> list[AlgorithmOut]:
 def list_popular_movies(
     request: HttpRequest, paging: Query[Paginated.Input], similarity: Similarity = False
 ) -> HttpResponse:
-    """What viewers here liked lately. Films that nobody has touched follow by ranking."""
+    """Films that viewers here liked lately. Films without interactions follow by ranking."""
     return popular_page(request, paging, is_personal=similarity)
 
 
@@ -159,7 +159,7 @@ def list_similar_movies(
     limit: SimilarLimit = 10,
     include_movie_details: MovieDetails = True,
 ) -> HttpResponse:
-    """Films like this one, with reasons: by who likes them and what they have in common."""
+    """Similar films with reasons: by the viewers who like them and by their content."""
     return similar_movies(request, movie_id, limit, with_movies=include_movie_details)
 
 
@@ -171,7 +171,7 @@ def list_similar_movies(
 )
 @paginate(Paginated)
 def list_releases(request: HttpRequest) -> QuerySet[Release]:
-    """The trained models, the newest first, with what was measured of them."""
+    """The trained models, the newest first, with their measured quality."""
     return selectors.list_releases()
 
 
@@ -183,7 +183,7 @@ def list_releases(request: HttpRequest) -> QuerySet[Release]:
     tags=RELEASES,
 )
 def request_training(request: HttpRequest, response: HttpResponse) -> Status[TrainingRun]:
-    """Ask for a training. While one waits or runs, the answer is that one."""
+    """Request a training. While one waits or runs, the answer is that one."""
     run = requests.request_training()
     response["Location"] = f"/api/v1/releases/runs/{run.pk}"
     return Status(202, run)
@@ -196,7 +196,7 @@ def request_training(request: HttpRequest, response: HttpResponse) -> Status[Tra
     tags=RELEASES,
 )
 def get_training_run(request: HttpRequest, run_id: int) -> TrainingRun:
-    """How far a training is, and how it ended."""
+    """The progress of a training, and its result."""
     return selectors.get_run(run_id)
 
 
@@ -207,7 +207,7 @@ def get_training_run(request: HttpRequest, run_id: int) -> TrainingRun:
     tags=RELEASES,
 )
 def activate_release(request: HttpRequest, release_id: int) -> Release:
-    """Serve this release: the way back from one that disappoints."""
+    """Serve this release, such as the one before a release that disappoints."""
     return releases.activate_release(release_id=release_id)
 
 
@@ -216,9 +216,8 @@ def activate_release(request: HttpRequest, release_id: int) -> Release:
     auth=signed_in,
     response={204: None, **problems(401, 404, 422)},
     tags=RECOMMENDATIONS,
-    operation_id="recommendations_impressions_api_create_click",
 )
 def create_click(request: AuthedRequest, list_id: UUID, payload: ClickIn) -> Status[None]:
-    """Say that you opened a film of a list that you were given. Once more changes nothing."""
+    """Record that you opened a film of your list. A repeated click changes nothing."""
     services.record_click(user=request.auth, list_id=list_id, movie_id=payload.movie_id)
     return Status(204, None)

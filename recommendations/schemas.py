@@ -110,9 +110,9 @@ class ReasonOut(Schema):
 
 
 class _Similar(Schema):
-    score: float = Field(description="How much it is like the film, up to 1.", examples=[0.83])
+    score: float = Field(description="The similarity to the film, up to 1.", examples=[0.83])
     source: str = Field(
-        description="Who says so: a model, `content`, or `blend` for both.", examples=["blend"]
+        description="The source: a model, `content`, or `blend` for both.", examples=["blend"]
     )
     reasons: list[ReasonOut]
 
@@ -126,7 +126,7 @@ class SimilarReferenceOut(MovieReferenceOut, _Similar):
 
 
 class SimilarListOut(Schema):
-    release: int | None = Field(description="By which they were found.", examples=[3])
+    release: int | None = Field(description="The release that found them.", examples=[3])
     data: list[SimilarMovieOut] | list[SimilarReferenceOut]
 
 
@@ -143,7 +143,7 @@ class RecommendationOut(Schema):
         default_factory=lambda: None, description="Absent with `include_movie_details=false`."
     )
     score: float
-    source: str = Field(description="What put it there.", examples=["als"])
+    source: str = Field(description="The source that put it there.", examples=["als"])
     reasons: list[ReasonOut]
     matched_users: list[MatchOut]
     potential_matches: list[PotentialMatchOut]
@@ -176,7 +176,7 @@ class QualityOut(Schema):
     )
     novelty: float | None = None
     popularity: float | None = None
-    gini: float | None = Field(None, description="How unequally films are listed; 0 is equally.")
+    gini: float | None = Field(None, description="How unequally films are listed; 0 is equal.")
     diversity: float | None = None
     miscalibration: float | None = Field(None, description="Lower is better.")
 
@@ -186,7 +186,7 @@ class AlgorithmOut(Schema):
     description: str
     available: bool = Field(description="Whether the current release has it.")
     left_out: str | None = Field(
-        description="Why the current release is without it, if that is known.",
+        description="Why the current release does not have it, if that is known.",
         examples=["NDCG@10 0.0312, below popularity."],
     )
     quality: QualityOut | None = Field(description="As measured when the release was trained.")

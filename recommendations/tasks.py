@@ -33,9 +33,10 @@ MATCHING_LOCK = "recommendations.match_viewers"
 RELATING_LOCK = "recommendations.relate_films"
 SUMMARY_LOCK = "recommendations.refresh_summary"
 
-#: A training that has just published its release still holds the lock for a moment.
+#: A training that has published its release holds the lock for some moments more. After these
+#: attempts, a minute, `resume_training` sends the run again.
 LOCK_RETRY_S = 2
-LOCK_RETRIES = 5
+LOCK_RETRIES = 30
 #: A queued run whose message has not reached the trainer by then is sent again.
 MESSAGE_LOST_AFTER = timedelta(seconds=60)
 #: Matching takes a few minutes for ten million interactions of 100,000 viewers.
@@ -73,11 +74,11 @@ def train(self: Task[..., Any], run_id: int | None = None) -> None:
                 )
                 log.info("training %d: %s", run.pk, outcome)
             return
-    request = self.request
-    if run_id is None or request.called_directly or request.retries >= LOCK_RETRIES:
-        log.info("training skipped: another run holds the lock")
-    else:
+    queued = TrainingRun.objects.filter(state=State.QUEUED)
+    is_queued = run_id is not None and queued.filter(pk=run_id).exists()
+    if is_queued and not self.request.called_directly and self.request.retries < LOCK_RETRIES:
         raise self.retry(countdown=LOCK_RETRY_S, max_retries=LOCK_RETRIES)
+    log.info("training skipped: another run holds the lock")
 
 
 def _take(run_id: int | None) -> TrainingRun | None:

@@ -29,7 +29,7 @@ def payload(movie: Movie, **fields: Any) -> dict[str, Any]:
 
 
 def make_promotion(movie: Movie, **fields: Any) -> Promotion:
-    return create_promotion(PromotionIn(**{**payload(movie), "ends_at": ahead(days=7), **fields}))
+    return create_promotion(PromotionIn(**payload(movie, **fields)))
 
 
 def promoted(staff: Client, movie: Movie, **fields: Any) -> dict[str, Any]:

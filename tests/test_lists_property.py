@@ -198,7 +198,7 @@ def test_no_list_shows_what_it_must_not(
 ) -> None:
     settings.DIVERSITY, settings.FRESHNESS, settings.EXPLORATION_SHARE = 0.3, 0.3, 0.1
     settings.MATCH_SHRINKAGE = 1  # few films are shared here
-    monkeypatch.setattr(item_features, "OLD_AFTER_S", -1)  # what is renamed is told apart at once
+    monkeypatch.setattr(item_features, "MAX_AGE_S", -1)  # what is renamed is told apart at once
     with time_machine.travel(BEGINS, tick=False) as clock:
         walk = Walk(seed, clock, django_capture_on_commit_callbacks)
         lists = Lists(walk)

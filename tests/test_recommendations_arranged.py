@@ -62,7 +62,7 @@ def show(viewer: User, *films: Movie, days_ago: int = 1, clicked: bool = False) 
 
 
 def boost(film: Movie, strength: float) -> None:
-    make_promotion(film, kind="boost", place=None, strength=strength)
+    make_promotion(film, strength=strength)
 
 
 # --- diversity

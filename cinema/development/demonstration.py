@@ -1,4 +1,4 @@
-"""The demonstration, written to the database."""
+"""Fills an empty database with the demonstration."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PINNED_FOR = timedelta(days=14)
 
 
 class DatabaseNotEmpty(Exception):
-    """The database holds something that is not the demonstration."""
+    """The database has other data than the demonstration."""
 
 
 def is_empty() -> bool:
@@ -45,10 +45,10 @@ def is_empty() -> bool:
 
 
 def fill_demonstration(today: date | None = None) -> bool:
-    """Write all of it in one transaction; returns False if it is there already.
+    """Write the demonstration in one transaction; returns False if it is there already.
 
     Raises:
-        DatabaseNotEmpty: There are films or accounts of another origin.
+        DatabaseNotEmpty: There are other films or accounts.
     """
     if not is_empty():
         if User.objects.filter(email=SIMULATED.format(1)).exists():
@@ -116,18 +116,18 @@ def _local(wall_time: datetime) -> datetime:
 
 
 def _write_viewers(films: Sequence[DemonstrationFilm], stored: Sequence[Movie]) -> None:
-    """Viewers who cannot sign in, and one who can, among whom are the members of a club."""
+    """Write viewers who cannot sign in, and one who can. Some are members of a film club."""
     simulated, club = simulate_interactions(films), simulate_club(films)
     others, members = _count(simulated), _count(club)
-    nobody_knows = make_password(None)
+    unusable = make_password(None)
     first = User.objects.create_user(VIEWER.email, VIEWER.password, name=VIEWER.name)
     strangers = User.objects.bulk_create(
-        User(email=SIMULATED.format(n), name=f"Viewer {n}", password=nobody_knows)
+        User(email=SIMULATED.format(n), name=f"Viewer {n}", password=unusable)
         for n in range(1, others + members)
     )
     _write_interactions(simulated, strangers[:others], stored)
     _write_interactions(club, [first, *strangers[others:]], stored)
-    # Most agree to be seen by who shares their taste.
+    # Most agree to be shown to viewers of similar taste.
     Preferences.objects.bulk_create(
         Preferences(user=viewer, match_visible=True)
         for n, viewer in enumerate([first, *strangers])
@@ -136,7 +136,7 @@ def _write_viewers(films: Sequence[DemonstrationFilm], stored: Sequence[Movie]) 
 
 
 def _count(simulated: Sequence[SimulatedInteraction]) -> int:
-    """Of the viewers."""
+    """The number of viewers."""
     return max(interaction.viewer for interaction in simulated) + 1
 
 
@@ -158,7 +158,7 @@ def _write_interactions(
 
 
 def _pin_a_film(runs: Sequence[Run], stored: Sequence[Movie], today: date) -> None:
-    """The next one to come that the viewer has not rated, in third place of everybody's list."""
+    """Pin the next film to come that the viewer has not rated to the third place of all lists."""
     rated = set(Movie.objects.filter(interactions__user__email=VIEWER.email))
     coming = [run for run in runs if run.starts_on > today and stored[run.film] not in rated]
     opening = min(coming, key=lambda run: run.starts_on)

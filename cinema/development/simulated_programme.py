@@ -1,4 +1,4 @@
-"""The catalogue of the demonstration cinema: 120 films and the facts about them."""
+"""The demonstration's films, their runs and their screenings."""
 
 import csv
 from calendar import FRIDAY, SATURDAY, SUNDAY, THURSDAY
@@ -222,7 +222,7 @@ def _fits(film: DemonstrationFilm, slot: Slot) -> bool:
 
 
 def _suits(film: DemonstrationFilm, slot: Slot) -> bool:
-    """Whether the slot is made for such films: families at the matinee, shivers after midnight."""
+    """Whether the slot is for such films: matinees for families, thrillers after midnight."""
     if slot.is_matinee:
         return "family" in film.genres
     return slot.is_late_show and not LATE_SHOW_GENRES.isdisjoint(film.genres)

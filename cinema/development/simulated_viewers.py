@@ -1,4 +1,4 @@
-"""Simulated viewers, each with a taste, and a year of what they did with the films."""
+"""Simulated viewers with tastes, and a year of their interactions with the films."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,7 +46,7 @@ class SimulatedInteraction:
 
 @dataclass(frozen=True)
 class ViewerTaste:
-    """What a camp of viewers looks for: each property that a film has adds its points."""
+    """The taste of a group of viewers: each property that a film has adds its points."""
 
     genres: Mapping[str, float]
     languages: Mapping[str, float] = field(default_factory=dict)

@@ -251,29 +251,25 @@ def _image(address: str | None, looks: str) -> SafeString | str:
     return format_html('<img src="{}" alt="" loading="lazy" class="{}">', address, looks)
 
 
-FILES: dict[str, Callable[..., object]] = {
-    "poster_file": media.set_poster,
-    "trailer_file": media.set_trailer,
-}
-REMOVALS: dict[str, Callable[..., object]] = {
+FILE_WRITERS: dict[str, Callable[..., object]] = {
     "without_poster": media.remove_poster,
     "without_trailer": media.remove_trailer,
+    "poster_file": media.set_poster,
+    "trailer_file": media.set_trailer,
 }
 
 
 def write_files(movie_id: int, entries: Mapping[str, Any]) -> None:
-    """Store the uploaded files, and remove the poster and trailer that are to go.
+    """Remove the poster and trailer that are to go, and store the uploaded files.
 
     Raises:
         FormRefusal: A file is invalid, or the storage is unreachable.
     """
-    for field, remove in REMOVALS.items():
-        if entries.get(field):
-            with suppress(NoPoster, NoTrailer):  # somebody else removed it
-                remove(movie_id=movie_id)
-    for field, take in FILES.items():
-        if file := entries.get(field):
+    for field, write in FILE_WRITERS.items():
+        if entry := entries.get(field):
+            file = {} if entry is True else {"file": entry}
             try:
-                take(movie_id=movie_id, file=file)
+                with suppress(NoPoster, NoTrailer):  # another request removed it
+                    write(movie_id=movie_id, **file)
             except ApiError as error:
                 raise FormRefusal(field, error.detail) from error

@@ -30,7 +30,7 @@ def put_poster(
     movie_id: int,
     file: Annotated[UploadedFile, File(..., examples=["poster.jpg"])],
 ) -> Movie:
-    """Upload a movie's poster: JPEG, PNG or WebP. It replaces the one that stands."""
+    """Upload a movie's poster: JPEG, PNG or WebP. It replaces the present one."""
     return services.set_poster(movie_id=movie_id, file=file)
 
 
@@ -38,7 +38,7 @@ def put_poster(
     "/movies/{int:movie_id}/poster", auth=staff, response={204: None, **problems(401, 403, 404)}
 )
 def delete_poster(request: HttpRequest, movie_id: int) -> Status[None]:
-    """Take a movie's poster away, uploaded or not."""
+    """Remove a movie's poster, uploaded or not."""
     services.remove_poster(movie_id=movie_id)
     return Status(204, None)
 
@@ -55,7 +55,7 @@ def put_trailer(
     movie_id: int,
     file: Annotated[UploadedFile, File(..., examples=["trailer.mp4"])],
 ) -> Movie:
-    """Upload a movie's trailer: MP4 or WebM. It replaces the one that stands."""
+    """Upload a movie's trailer: MP4 or WebM. It replaces the present one."""
     return services.set_trailer(movie_id=movie_id, file=file)
 
 
@@ -63,6 +63,6 @@ def put_trailer(
     "/movies/{int:movie_id}/trailer", auth=staff, response={204: None, **problems(401, 403, 404)}
 )
 def delete_trailer(request: HttpRequest, movie_id: int) -> Status[None]:
-    """Take a movie's trailer away, uploaded or not."""
+    """Remove a movie's trailer, uploaded or not."""
     services.remove_trailer(movie_id=movie_id)
     return Status(204, None)

@@ -22,6 +22,7 @@ from movies.languages import NO_WORDS, language_filter
 from movies.models import Movie, Screening
 from movies.programme.selectors import DEFAULT_DAYS, ProgrammeQuery, list_programme_screenings
 from movies.screenings.schemas import ScreeningOut
+from movies.selectors import given
 
 MAX_COMING_UP = 100
 
@@ -74,11 +75,9 @@ def coming_up(query: ProgrammeQuery) -> list[Movie]:
         return []
     if query.status not in (None, Movie.Status.COMING_UP):
         return []
-    movies = Movie.objects.published().filter(status=Movie.Status.COMING_UP)
-    if query.movie_id is not None:
-        movies = movies.filter(pk=query.movie_id)
-    if query.genre is not None:
-        movies = movies.filter(genres__slug=query.genre)
+    movies = Movie.objects.published().filter(
+        given(pk=query.movie_id, genres__slug=query.genre), status=Movie.Status.COMING_UP
+    )
     if query.language is not None:
         movies = movies.filter(language_filter("original_language", query.language))
     if query.understands:

@@ -16,6 +16,7 @@ from movies.models import Movie, Screening
 from movies.schemas import MovieOut
 from movies.screenings.schemas import AllTags, ScreeningOut, Spoken, Subtitled, Understood
 from movies.screenings.selectors import accessibility_filter, halls_named
+from movies.selectors import given
 from movies.types import Status
 
 DEFAULT_DAYS = 7
@@ -99,20 +100,15 @@ def list_programme_screenings(query: ProgrammeQuery) -> list[Screening]:
         .prefetch_related(Prefetch("movie", movies))
         .order_by("starts_at", "id")
     )
-    if query.status is not None:
-        screenings = screenings.filter(movie__status=query.status)
-    if query.genre is not None:
-        screenings = screenings.filter(movie__genres__slug=query.genre)
     screenings = screenings.filter(
+        given(movie_id=query.movie_id, movie__status=query.status, movie__genres__slug=query.genre),
         accessibility_filter(
             language=query.language,
             subtitles=query.subtitles,
             understands=query.understands,
             tags=query.tags,
-        )
+        ),
     )
-    if query.movie_id is not None:
-        screenings = screenings.filter(movie_id=query.movie_id)
     if query.hall is not None:
         screenings = screenings.filter(hall__in=halls_named(query.hall))
     return list(screenings)

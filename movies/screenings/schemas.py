@@ -34,7 +34,7 @@ from movies.types import (
 
 
 class ScreeningPatch(Schema):
-    """What staff may change. What is left out stays."""
+    """Changes by staff. Fields that are left out stay."""
 
     model_config = ConfigDict(extra="forbid")
 

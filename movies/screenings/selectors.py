@@ -18,6 +18,7 @@ from movies.errors import ScreeningNotFound
 from movies.languages import NO_WORDS, language_filter
 from movies.models import Hall, Movie, Screening
 from movies.screenings.schemas import ScreeningFilters
+from movies.selectors import given
 
 
 def get_screening(screening_id: int, *, for_staff: bool, for_update: bool = False) -> Screening:
@@ -35,31 +36,25 @@ def get_screening(screening_id: int, *, for_staff: bool, for_update: bool = Fals
 
 def list_screenings(filters: ScreeningFilters, *, for_staff: bool) -> QuerySet[Screening]:
     screenings = _screenings(for_staff=for_staff).order_by("starts_at", "id")
-    if filters.movie_id is not None:
-        screenings = screenings.filter(movie_id=filters.movie_id)
     if filters.hall is not None:
         screenings = screenings.filter(hall__in=halls_named(filters.hall))
-    if filters.state is not None:
-        screenings = screenings.filter(state=filters.state)
-    if filters.version is not None:
-        screenings = screenings.filter(version=filters.version)
-    if filters.status is not None:
-        screenings = screenings.filter(movie__status=filters.status)
-    if filters.genre is not None:
-        screenings = screenings.filter(movie__genres__slug=filters.genre)
-    screenings = screenings.filter(
+    return screenings.filter(
+        given(
+            movie_id=filters.movie_id,
+            state=filters.state,
+            version=filters.version,
+            movie__status=filters.status,
+            movie__genres__slug=filters.genre,
+            starts_at__gte=filters.starts_from,
+            starts_at__lt=filters.starts_before,
+        ),
         accessibility_filter(
             language=filters.language,
             subtitles=filters.subtitles,
             understands=filters.understands,
             tags=filters.tag,
-        )
+        ),
     )
-    if filters.starts_from is not None:
-        screenings = screenings.filter(starts_at__gte=filters.starts_from)
-    if filters.starts_before is not None:
-        screenings = screenings.filter(starts_at__lt=filters.starts_before)
-    return screenings
 
 
 def accessibility_filter(
@@ -101,9 +96,7 @@ def list_screenings_of_days(
     )
     if hall is not None:
         screenings = screenings.filter(hall__in=halls_named(hall))
-    if movie_id is not None:
-        screenings = screenings.filter(movie_id=movie_id)
-    return screenings.order_by("starts_at", "id")
+    return screenings.filter(given(movie_id=movie_id)).order_by("starts_at", "id")
 
 
 def halls_named(name: str) -> QuerySet[Hall]:

@@ -1,1 +1,1 @@
-"""What films are found by, and how they are looked for: docs/decisions/ says why it is done so."""
+"""Full-text search of films."""

@@ -29,7 +29,7 @@ HEAVY = Limit("THROTTLE_HEAVY")
 def get_recommendation_analytics(
     request: HttpRequest, filters: Query[AnalyticsFilters]
 ) -> dict[str, Any]:
-    """What viewers were shown and did with it, how good releases are, who wins experiments."""
+    """Impressions, clicks and likes, the quality of releases, and results of experiments."""
     return recommendation_analytics(filters.period())
 
 
@@ -38,8 +38,7 @@ def get_recommendation_analytics(
     auth=staff,
     throttle=HEAVY,
     response={200: AudienceFitOut, **problems(401, 403, 404, 422)},
-    operation_id="recommendations_analytics_audience_api_get_audience_fit",
 )
 def get_audience_fit(request: HttpRequest, filters: Query[AudienceFitFilters]) -> AudienceFitOut:
-    """What to screen next: how many members each film suits, and whom it would reach anew."""
+    """What to screen next: how many members each film suits, and how many it would add."""
     return audience_fit(movie_ids=filters.ids, days=filters.days, limit=filters.limit)

@@ -27,7 +27,7 @@ class AnalyticsFilters(Schema):
 
 
 class FiguresOut(Schema):
-    """Shares are null where there is nothing to have a share of."""
+    """A share of nothing is null."""
 
     lists: int = Field(
         description="In an experiment a list is of both algorithms.", examples=[1200]
@@ -67,7 +67,7 @@ class ReleaseFiguresOut(Schema):
 
 
 class ExperimentOutcomeOut(Schema):
-    """What an experiment has found up to now, over all of its time."""
+    """The result of an experiment so far, over all of its time."""
 
     experiment: ExperimentOut
     missing: list[str] = Field(
@@ -75,7 +75,7 @@ class ExperimentOutcomeOut(Schema):
         " is one, viewers keep the default. Empty once it is over.",
         examples=[[]],
     )
-    viewers: int = Field(description="Who were shown lists of it.", examples=[412])
+    viewers: int = Field(description="Viewers who were shown lists of it.", examples=[412])
     impressions_a: int = Field(examples=[9000])
     impressions_b: int = Field(examples=[9001])
     clicks_a: int = Field(examples=[420])
@@ -86,9 +86,9 @@ class ExperimentOutcomeOut(Schema):
         description="Viewers with more clicks and likes of A's films than of B's.", examples=[130]
     )
     wins_b: int = Field(examples=[91])
-    ties: int = Field(description="Viewers with as many, mostly none.", examples=[191])
+    ties: int = Field(description="Viewers with as many of both, mostly none.", examples=[191])
     preference: float | None = Field(
-        description="Of the viewers who chose more from one, those who chose more from A.",
+        description="The share of A among the viewers who chose more from one of them.",
         examples=[0.588],
     )
     preference_low: float = Field(description="From here ...", examples=[0.52])
@@ -121,7 +121,7 @@ MOST_FILMS = 100
 
 
 class EstimateOut(Schema):
-    """So many of all members. 95 of 100 such samples have it between `low` and `high`."""
+    """An estimate for all members. 95 of 100 samples have it between `low` and `high`."""
 
     count: int = Field(examples=[412])
     low: int = Field(examples=[371])
@@ -132,30 +132,32 @@ class AudienceFitFilmOut(Schema):
     movie_id: int = Field(examples=[42])
     name: str = Field(examples=["Cléo from 5 to 7"])
     in_programme: bool = Field(description="Of these days.")
-    had: EstimateOut = Field(description="Who has watched or judged it: those it suits no more.")
+    had: EstimateOut = Field(
+        description="Members who have watched or judged it, whom it no longer suits."
+    )
     had_share: float | None = Field(description="Of those asked.", examples=[0.12])
     suited: EstimateOut | None = Field(
-        description="Whom the model expects to like it: it is among the best `best_share` of the "
-        "catalogue for them, and new to them. Null if the release does not know the film."
+        description="Members whom it suits: it is among the best `best_share` of the catalogue for "
+        "them, and new to them. Null if the release does not know the film."
     )
     added: EstimateOut | None = Field(
-        description="Of these, to whom nothing in the programme suits: its gain in reach."
+        description="Those of them whom no film of the programme suits: its gain in reach."
     )
 
 
 class AudienceFitOut(Schema):
     release: int | None = Field(
-        description="Null: there is none, so nobody could be asked.", examples=[3]
+        description="Null without a release: then there are no estimates.", examples=[3]
     )
     algorithm: str | None = Field(examples=["hybrid"])
     best_share: float = Field(examples=[0.05])
     days: int = Field(description="Cinema days of the programme, from now on.", examples=[7])
-    members: int = Field(description="All whose account is open.", examples=[5200])
-    asked: int = Field(description="Of them, for all.", examples=[2000])
-    known: EstimateOut = Field(description="Of whose taste something is known.")
-    unknown: EstimateOut = Field(description="The others: nothing is guessed of them.")
-    reached: EstimateOut = Field(description="To whom something in the programme suits.")
-    unreached: EstimateOut = Field(description="Known ones to whom nothing in it does.")
+    members: int = Field(description="All open accounts.", examples=[5200])
+    asked: int = Field(description="The members in the sample.", examples=[2000])
+    known: EstimateOut = Field(description="Members whose taste is known.")
+    unknown: EstimateOut = Field(description="The other members.")
+    reached: EstimateOut = Field(description="Members whom a film of the programme suits.")
+    unreached: EstimateOut = Field(description="Known members whom no film of it suits.")
     total: int = Field(description="Films in question.", examples=[310])
     data: list[AudienceFitFilmOut]
 

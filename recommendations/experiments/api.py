@@ -27,7 +27,7 @@ router = Router(tags=["Experiments"])
 def list_experiments(
     request: HttpRequest, filters: Query[ExperimentFilters]
 ) -> QuerySet[Experiment]:
-    """Which algorithms were held against each other, the latest start first."""
+    """Comparisons of two algorithms, the latest start first."""
     return services.list_experiments(filters.state)
 
 
@@ -39,7 +39,7 @@ def list_experiments(
 def create_experiment(
     request: HttpRequest, payload: ExperimentIn, response: HttpResponse
 ) -> Status[Experiment]:
-    """Hold two algorithms against each other in viewers' lists. One experiment at a time."""
+    """Compare two algorithms in viewers' lists. One experiment runs at a time."""
     experiment = services.create_experiment(payload)
     response["Location"] = f"/api/v1/experiments/{experiment.pk}"
     return Status(201, experiment)
@@ -51,7 +51,7 @@ def create_experiment(
     response={200: ExperimentOut, **problems(401, 403, 404)},
 )
 def get_experiment(request: HttpRequest, experiment_id: int) -> Experiment:
-    """One experiment. `GET /analytics/recommendations` has what it has found."""
+    """One experiment. `GET /analytics/recommendations` has its results."""
     return services.get_experiment(experiment_id)
 
 
@@ -63,7 +63,7 @@ def get_experiment(request: HttpRequest, experiment_id: int) -> Experiment:
 def update_experiment(
     request: HttpRequest, experiment_id: int, payload: ExperimentPatch
 ) -> Experiment:
-    """Change an experiment. With `ends_at` at this moment it ends."""
+    """Change an experiment. To end it, set `ends_at` to the present."""
     return services.update_experiment(experiment_id, payload)
 
 
@@ -73,6 +73,6 @@ def update_experiment(
     response={204: None, 409: ExperimentConflictProblem, **problems(401, 403, 404)},
 )
 def delete_experiment(request: HttpRequest, experiment_id: int) -> Status[None]:
-    """Delete an experiment that no viewer has seen anything of."""
+    """Delete an experiment without impressions."""
     services.delete_experiment(experiment_id)
     return Status(204, None)

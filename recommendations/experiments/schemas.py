@@ -25,8 +25,8 @@ NOON = "2026-12-31T12:00:00+01:00"
 
 
 class ExperimentPatch(ScheduledIn):
-    """What is left out stays. Once it has begun, its name, share and end may change; once it is
-    over, its name."""
+    """Fields that are left out stay. A running experiment can change its name, share and end; an
+    ended one its name."""
 
     name: ExperimentName = Field(UNSET, examples=NAME)
     algorithm_a: Algorithm = Field(UNSET, description=KNOWN, examples=["hybrid"])

@@ -7,6 +7,7 @@ from datetime import date
 from functools import lru_cache
 from itertools import chain, count
 
+import stamina
 from django.db import IntegrityError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.db.models import F
@@ -23,31 +24,21 @@ from recommendations.movielens.films import MovieLensFilm, Tag
 
 #: The start date of a film without a year.
 NO_START_DATE = date(1970, 1, 1)
-ATTEMPTS = 3
 #: The id of a new movie whose name is taken already.
 NOT_WRITTEN = -1
 MOVIES_AT_ONCE = 5_000
 
 
+# Another request may create a movie of the same name meanwhile.
+@stamina.retry(
+    on=IntegrityError, attempts=3, timeout=None, wait_initial=0, wait_max=0, wait_jitter=0
+)
+@transaction.atomic
 def find_or_create_movies(films: Sequence[MovieLensFilm]) -> tuple[dict[int, int], int]:
     """Return the id of each film's movie, by movieId, and the number of new movies.
 
     All movies are written or none. Movies of the catalogue, withdrawn ones too, stay as they are.
-
-    Raises:
-        IntegrityError: Other requests created movies of the same names, time and again.
     """
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            return _find_or_create(films)
-        except IntegrityError:
-            if attempt == ATTEMPTS:
-                raise
-    raise AssertionError("the loop returns or raises")
-
-
-@transaction.atomic
-def _find_or_create(films: Sequence[MovieLensFilm]) -> tuple[dict[int, int], int]:
     matcher = CatalogueMatcher(films)
     missing = [film for film in films if film.number not in matcher.ids]
     genres = services.match_genres({genre for film in missing for genre in film.genres})

@@ -25,7 +25,7 @@ router = Router(tags=["Promotions"])
 )
 @paginate(Paginated)
 def list_promotions(request: HttpRequest, filters: Query[PromotionFilters]) -> QuerySet[Promotion]:
-    """What staff have pinned or moved up in viewers' lists, the latest end first."""
+    """Films that staff have pinned or boosted in viewers' lists, the latest end first."""
     return services.list_promotions(filters.state)
 
 
@@ -37,7 +37,7 @@ def list_promotions(request: HttpRequest, filters: Query[PromotionFilters]) -> Q
 def create_promotion(
     request: HttpRequest, payload: PromotionIn, response: HttpResponse
 ) -> Status[Promotion]:
-    """Pin a film to a place of viewers' lists for a time, or move it up by a strength."""
+    """Pin a film to a place of viewers' lists for a time, or boost it by a strength."""
     promotion = services.create_promotion(payload)
     response["Location"] = f"/api/v1/promotions/{promotion.pk}"
     return Status(201, promotion)
@@ -59,7 +59,7 @@ def get_promotion(request: HttpRequest, promotion_id: int) -> Promotion:
     response={200: PromotionOut, 409: AlreadyPinnedProblem, **problems(401, 403, 404, 422)},
 )
 def update_promotion(request: HttpRequest, promotion_id: int, payload: PromotionPatch) -> Promotion:
-    """Change a promotion. With `ends_at` at this moment it ends, and is kept."""
+    """Change a promotion. To end it and keep it, set `ends_at` to the present."""
     return services.update_promotion(promotion_id, payload)
 
 
@@ -69,6 +69,6 @@ def update_promotion(request: HttpRequest, promotion_id: int, payload: Promotion
     response={204: None, **problems(401, 403, 404)},
 )
 def delete_promotion(request: HttpRequest, promotion_id: int) -> Status[None]:
-    """Delete a promotion. Lists are without it at once."""
+    """Delete a promotion. Lists change at once."""
     services.delete_promotion(promotion_id)
     return Status(204, None)

@@ -42,7 +42,7 @@ Note = Annotated[
 
 
 class PromotionPatch(ScheduledIn):
-    """What staff may change. What is left out stays; for another film or kind make another one."""
+    """Fields that are left out stay. The film and the kind cannot change."""
 
     place: PinPlace = UNSET
     strength: Strength = UNSET

@@ -45,7 +45,7 @@ def list_ratings(
     "/users/me/statistics", auth=signed_in, response={200: StatisticsOut, **problems(401, 422)}
 )
 def get_statistics(request: AuthedRequest, months: Months = 12) -> dict[str, Any]:
-    """What you have watched and how you rate, in figures."""
+    """Statistics of what you have watched and how you rate."""
     return statistics_of(request.auth, months=months)
 
 
@@ -55,5 +55,5 @@ def get_statistics(request: AuthedRequest, months: Months = 12) -> dict[str, Any
     response={200: PreferenceSuggestionsOut, **problems(401)},
 )
 def suggest_preferences(request: AuthedRequest) -> dict[str, Any]:
-    """Genres and languages that what you have watched speaks for, and you have not stated."""
+    """Genres and languages that your history suggests and you have not stated."""
     return selectors.suggest_preferences(request.auth)

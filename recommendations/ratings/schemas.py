@@ -12,7 +12,7 @@ from recommendations.models import Interaction
 
 Stars = Annotated[float, Field(ge=0.5, le=5, multiple_of=0.5)]
 Months = Annotated[
-    int, Field(ge=1, le=120, description="So many months up to this one are listed.")
+    int, Field(ge=1, le=120, description="The number of months that are listed, up to this one.")
 ]
 
 
@@ -67,7 +67,7 @@ class MonthStatisticsOut(Schema):
 
 
 class StatisticsOut(Schema):
-    """Films that the cinema has withdrawn since are counted: figures name no film."""
+    """Withdrawn films are counted too, as the statistics name no film."""
 
     counts: CountsOut
     mean_rating: float | None = Field(examples=[3.8])
@@ -87,7 +87,7 @@ class _Suggested(Schema):
     films_watched: int = Field(examples=[14])
     mean_rating: float | None = Field(examples=[4.2])
     lift: float = Field(
-        description="How many times as much of it you watch as all viewers do.", examples=[2.1]
+        description="Your share of it, divided by the share of all viewers.", examples=[2.1]
     )
 
 
@@ -101,7 +101,7 @@ class SuggestedLanguageOut(_Suggested):
 
 
 class PreferenceSuggestionsOut(Schema):
-    """At most five of each, what speaks for itself most first."""
+    """At most five of each, the highest lift first."""
 
     genres: list[SuggestedGenreOut]
     languages: list[SuggestedLanguageOut]

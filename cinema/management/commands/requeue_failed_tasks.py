@@ -16,11 +16,11 @@ from cinema.locks import single_run
 
 
 class NotReadable(ValueError):
-    """A record does not say with certainty what was called; the message is the reason."""
+    """A record does not show with certainty how the task was called. The message is the reason."""
 
 
 class Command(BaseCommand):
-    """Every task may be delivered twice, so a record is deleted only once its task is sent."""
+    """A record is deleted after its task is sent: a task may be delivered twice, but not lost."""
 
     help = "Send failed tasks again, by their result records, and delete the records."
 
@@ -87,10 +87,10 @@ def _read_call(record: TaskResult) -> tuple[list[Any], dict[str, Any]]:
 
 
 def _read(stored: str | None, what: str) -> object:
-    """The value of a record's field: JSON of the value, or JSON of the text Celery shows it by.
+    """The value of a record's field: JSON of the value, or JSON of Celery's representation of it.
 
-    That text is made to be looked at: it may be cut short, and does not escape a backslash. So
-    it counts only where the value that it was read as is shown by the same text again.
+    The representation may be cut short, and does not escape a backslash. So a value counts only if
+    its representation is the same text again.
     """
     if stored is None:
         raise NotReadable(f"its {what} were not recorded")
