@@ -220,11 +220,6 @@ class MovieForViewerOut(MovieOut):
     )
 
 
-class MoviePageOut(Schema):
-    data: list[MovieOut]
-    pagination: Pagination
-
-
 class MoviePageForViewerOut(Schema):
     data: list[MovieForViewerOut]
     pagination: Pagination

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from cinema.audit.models import AuditEntry
 from movies import scheduled_updates, services
+from movies.days import Week
 from movies.models import Movie, Screening
 from movies.tmdb.models import SyncReport
 from tests.builders import Client, at, change_movie, interact, make_movie, make_screening, make_user
@@ -274,8 +275,7 @@ def test_what_is_done_to_too_many_is_a_slip_of_the_hand(
 
 
 def test_the_weeks_screenings_are_copied_and_what_collides_is_told(admin_client: Browser) -> None:
-    today = timezone.localdate()
-    monday = today - timedelta(days=today.weekday())
+    monday = Week.present().monday
     movie = make_movie(name="Cléo")
     for hall in ("Large", "Small"):
         make_screening(movie, hall=hall, starts_at=at(monday + timedelta(days=2), 20))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from ninja import Field, Schema
 from pydantic import (
@@ -169,9 +169,7 @@ class ScreeningFilters(Schema):
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 #: In the order of `date.weekday`.
-WEEKDAYS: tuple[Weekday, ...] = (
-    "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday",
-)  # fmt: skip
+WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 #: The last day that the programme can be asked for.
 LAST_DAY = date(2200, 12, 31)
 MAX_PATTERN_DAYS = 366
