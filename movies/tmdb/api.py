@@ -43,7 +43,7 @@ def create_movie_from_tmdb(
     request: HttpRequest, payload: FromTmdbIn, response: HttpResponse
 ) -> Status[Movie]:
     """Create a movie with TMDb's data. Fields in the request override TMDb's."""
-    movie = services.post_film(fields=payload.model_dump(exclude_unset=True))
+    movie = services.post_film(film=payload)
     response["Location"] = f"/api/v1/movies/{movie.pk}"
     return Status(201, movie)
 

@@ -23,6 +23,7 @@ from movies.tmdb import client, mapping, payloads, selectors
 from movies.tmdb.client import Client, ListName
 from movies.tmdb.errors import FilmIncomplete, TmdbUnusable
 from movies.tmdb.models import FilmDetails, ListedFilm, SyncReport, TmdbGenre
+from movies.tmdb.schemas import FromTmdbIn
 
 #: Younger data are not fetched again; less than the day between two nightly syncs.
 FRESH_FOR = timedelta(hours=20)
@@ -152,8 +153,8 @@ def ensure_genres(tmdb: Client) -> None:
         fetch_genres(tmdb)
 
 
-def post_film(*, fields: Mapping[str, Any]) -> Movie:
-    """Create the movie of `fields["tmdb_id"]`; the other given fields override TMDb's.
+def post_film(*, film: FromTmdbIn) -> Movie:
+    """Create the movie of `film.tmdb_id`; the other given fields override TMDb's.
 
     Raises:
         MovieExists: The catalogue has it, by its TMDb id or by name and start date.
@@ -161,12 +162,12 @@ def post_film(*, fields: Mapping[str, Any]) -> Movie:
         SlugTaken: Another movie has the given slug.
         TmdbNotConnected, TmdbLacksFilm, TmdbUnusable, TmdbAway, TmdbRefused: TMDb gave no data.
     """
-    tmdb_id = fields["tmdb_id"]
+    fields = film.model_dump(exclude_unset=True)
     tmdb = client.connect()
-    if movie_id := selectors.movie_of(tmdb_id):
+    if movie_id := selectors.movie_of(film.tmdb_id):
         raise MovieExists(movie_id)
     ensure_genres(tmdb)
-    fetched = details_of(tmdb_id, tmdb)
+    fetched = details_of(film.tmdb_id, tmdb)
     known = mapping.movie_fields(fetched.details)
     taken = {field: value for field, value in known.items() if field not in fields}
     for field in mapping.REQUIRED:
