@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from uuid import uuid4
 
 import pytest
 from django.db import IntegrityError
@@ -254,6 +255,6 @@ def test_the_hour_that_comes_twice_is_two_hours(staff: Client, movie: Movie) -> 
 
 def test_the_database_itself_keeps_two_screenings_out_of_one_hall(movie: Movie) -> None:
     screening = make_screening(movie)
-    screening.pk = None
+    screening.pk, screening.uid = None, uuid4()
     with pytest.raises(IntegrityError, match="screening_hall_is_free"):
         screening.save()

@@ -21,7 +21,7 @@ from tests.running import ROOT, new_home
 #: They use the cache, TMDb's keys, both queues of the broker, and the database.
 USERS_OF_SERVERS = [
     "tests/test_requeue_failed_tasks.py::test_a_failed_task_lies_in_its_queue_again_and_its_record_is_gone",
-    "tests/test_tmdb_limits.py::test_two_processes_share_one_limit",
+    "tests/test_throttling_counted.py::test_processes_share_a_limit",
     "tests/test_clicks.py::test_a_click_long_after_its_impression",
     "tests/test_throttling_counted.py::test_a_cache_that_was_emptied_begins_anew",
 ]

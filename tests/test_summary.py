@@ -58,7 +58,7 @@ def test_the_summary_says_what_is_counted_now(seed: int) -> None:
             genres=luck.sample(["drama", "war", "music"], luck.randint(0, 3)),
             release_year=luck.choice([None, 1959, 1960, 1969, 2001]),
             runtime_minutes=luck.choice([None, 90, 121]),
-            original_language=luck.choice(["", "fr", "pt", "pt-BR"]),
+            original_language=luck.choice([None, "fr", "pt", "pt-BR"]),
         )
         for _ in range(12)
     ]

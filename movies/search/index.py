@@ -110,6 +110,7 @@ SELECT id FROM movies_movie
 WHERE NOT EXISTS (SELECT FROM movies_moviesearch WHERE movie_id = id) {given}
 FOR KEY SHARE SKIP LOCKED
 ON CONFLICT DO NOTHING
+RETURNING movie_id
 """
 # A writer of texts or of tags holds this row until it commits, as a trigger marks it.
 LOCK_GIVEN = """
@@ -141,9 +142,12 @@ WHERE search.movie_id = made.movie_id
 def index_movies(movie_ids: Collection[int]) -> None:
     """Index these films as the transaction has written them."""
     with connection.cursor() as cursor:
-        cursor.execute(ADD_MISSING.format(given="AND id = ANY(%s)"), [list(movie_ids)])
         cursor.execute(LOCK_GIVEN, [list(movie_ids)])
-        _write([movie_id for (movie_id,) in cursor.fetchall()])
+        stale = cursor.fetchall()
+        if len(stale) < len(movie_ids):  # the others are up to date, or new
+            cursor.execute(ADD_MISSING.format(given="AND id = ANY(%s)"), [list(movie_ids)])
+            stale += cursor.fetchall()
+        _write([movie_id for (movie_id,) in stale])
 
 
 def index_stale_movies() -> int:
