@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import psycopg
 import stamina
@@ -14,6 +14,9 @@ from django.db.models import Model
 from psycopg.errors import DeadlockDetected
 
 from cinema.database import BoundedConnection
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @contextmanager
@@ -83,14 +86,20 @@ def _is_deadlock(error: Exception) -> bool:
     return isinstance(error, OperationalError) and isinstance(error.__cause__, DeadlockDetected)
 
 
-#: Repeats a transaction that Postgres ended to resolve a deadlock. Status changes, ratings and
-#: imports lock many movies, each in an order of its own.
-retry_on_deadlock = stamina.retry(
-    on=_is_deadlock, attempts=3, timeout=None, wait_initial=0, wait_max=0, wait_jitter=0
-)
+def retry_at_once(
+    on: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool],
+    attempts: int = 3,
+) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Repeat a transaction that raises `on`, without a pause: the other writer has committed."""
+    return stamina.retry(
+        on=on, attempts=attempts, timeout=None, wait_initial=0, wait_max=0, wait_jitter=0
+    )
 
-#: Repeats a transaction that refers to a row which was deleted before the commit. The next
-#: attempt does not find the row and raises the error for that.
-retry_if_deleted = stamina.retry(
-    on=IntegrityError, attempts=3, timeout=None, wait_initial=0, wait_max=0, wait_jitter=0
-)
+
+#: For a transaction that Postgres ended to resolve a deadlock. Status changes, ratings and imports
+#: lock many movies, each in an order of its own.
+retry_on_deadlock = retry_at_once(_is_deadlock)
+
+#: For a transaction that refers to a row which was deleted before the commit. The next attempt
+#: does not find the row and raises the error for that.
+retry_if_deleted = retry_at_once(IntegrityError)

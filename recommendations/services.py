@@ -3,12 +3,11 @@ from __future__ import annotations
 from functools import partial
 from uuid import UUID
 
-import stamina
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection, transaction
 from django.utils import timezone
 
 from cinema.cache import shared
-from cinema.locks import retry_on_deadlock
+from cinema.locks import retry_at_once, retry_on_deadlock
 from movies import selectors as movies
 from recommendations.errors import InteractionNotFound, NotRecommended, RatingNotFound
 from recommendations.impressions.stream import films_key, note_click
@@ -76,14 +75,7 @@ def record_and_match(
 
 
 # The movie or the row may be deleted meanwhile; the next attempt sees that.
-@stamina.retry(
-    on=(IntegrityError, Interaction.DoesNotExist),
-    attempts=5,
-    timeout=None,
-    wait_initial=0,
-    wait_max=0,
-    wait_jitter=0,
-)
+@retry_at_once((IntegrityError, Interaction.DoesNotExist), attempts=5)
 @retry_on_deadlock
 def _record(
     user: User, movie_id: int, kind: Interaction.Kind, half_stars: int

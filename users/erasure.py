@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-import stamina
 from django.db import IntegrityError, OperationalError, connection, transaction
 from psycopg.errors import DeadlockDetected, LockNotAvailable
 
+from cinema.locks import retry_at_once
 from movies import catalogue
 from users.errors import LastSuperuser
 from users.models import Playlist, User
@@ -41,7 +41,7 @@ def _collides(error: Exception) -> bool:
     )
 
 
-@stamina.retry(on=_collides, attempts=20, timeout=None, wait_initial=0, wait_max=0, wait_jitter=0)
+@retry_at_once(_collides, attempts=20)
 @transaction.atomic
 def erase(*, user_id: int) -> None:
     """Delete an account and all that belongs to it. A second call does nothing.

@@ -7,12 +7,12 @@ from datetime import date
 from functools import lru_cache
 from itertools import chain, count
 
-import stamina
 from django.db import IntegrityError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.db.models import F
 from django.db.models.functions import Lower
 
+from cinema.locks import retry_at_once
 from movies import services
 from movies.importing.plan import ImportPlan, PlannedMovie, lower_names
 from movies.importing.services import write
@@ -30,9 +30,7 @@ MOVIES_AT_ONCE = 5_000
 
 
 # Another request may create a movie of the same name meanwhile.
-@stamina.retry(
-    on=IntegrityError, attempts=3, timeout=None, wait_initial=0, wait_max=0, wait_jitter=0
-)
+@retry_at_once(IntegrityError)
 @transaction.atomic
 def find_or_create_movies(films: Sequence[MovieLensFilm]) -> tuple[dict[int, int], int]:
     """Return the id of each film's movie, by movieId, and the number of new movies.
