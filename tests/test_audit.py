@@ -303,6 +303,6 @@ def test_all_columns_are_either_told_of_or_named_here() -> None:
         "movies_screening": {"id", "uid", "sequence", "created_at", "updated_at"},
     }  # fmt: skip
     for model in (Movie, Screening):
-        [audit] = [trigger for trigger in model._meta.triggers if isinstance(trigger, Audit)]  # type: ignore[attr-defined]
+        [audit] = [trigger for trigger in model._meta.triggers if isinstance(trigger, Audit)]  # type: ignore[union-attr]
         columns = {field.column for field in model._meta.concrete_fields}
         assert {*audit.columns} - {"genres"} == columns - untold[model._meta.db_table]
