@@ -340,6 +340,7 @@ def test_a_database_that_refuses_is_told_without_its_address(tmp_path: Path) -> 
         [sys.executable, "manage.py", "migrate"],
         cwd=ROOT,
         env={**os.environ, "CINEMA_HOME": str(tmp_path), "SECRET_KEY": "known",
+             "DJANGO_SETTINGS_MODULE": "cinema.settings",  # the tests' own wait a minute
              "DATABASE_URL": "postgres://secret-user:secret@127.0.0.1:9/secret-name",
              "REDIS_URL": "redis://127.0.0.1:9/0"},
         capture_output=True, text=True, timeout=120,

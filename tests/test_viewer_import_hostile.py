@@ -40,15 +40,26 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_and_alone")]
 
 GOOD = csv(RATINGS, f"{CLEO},4")
 MB = 1024 * 1024
+#: Seconds that the loop of `_slowness` takes on an idle core.
+IDLE_S = 0.2
+
+
+def _slowness() -> float:
+    """Return how much slower than an idle core this one is now: threads may share it."""
+    started = time.process_time()
+    sum(number * number for number in range(3_000_000))
+    return (time.process_time() - started) / IDLE_S
 
 
 @pytest.fixture(autouse=True)
 def _nothing_is_written_and_soon(viewer: Client) -> Iterator[None]:
-    """By no test, except what it looks at itself. Seconds of CPU, as other processes run too."""
+    """No test writes anything beside what it checks, and each takes a bounded time of the CPU."""
     make_cleo()
     started = time.process_time()
     yield
-    assert time.process_time() - started < 15  # a tenth of it is usual
+    spent = time.process_time() - started
+    # A tenth of it is usual; only a slow core is measured.
+    assert spent < 15 or spent < 15 * _slowness()
     assert not Viewing.objects.exists()
     assert not Playlist.objects.exists()
 
