@@ -16,7 +16,7 @@ class AuditEntry(models.Model):
 
     class Via(models.TextChoices):
         API = "api", "API"
-        ADMIN = "admin", "office"
+        ADMIN = "admin", "admin site"
         COMMAND = "command", "command"
         TASK = "task", "task"
         #: Written in other ways, such as psql.

@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('at', models.DateTimeField()),
                 ('user_id', models.BigIntegerField(null=True)),
-                ('via', models.CharField(choices=[('api', 'API'), ('admin', 'office'), ('command', 'command'), ('task', 'task'), ('database', 'database')], max_length=8)),
+                ('via', models.CharField(choices=[('api', 'API'), ('admin', 'admin site'), ('command', 'command'), ('task', 'task'), ('database', 'database')], max_length=8)),
                 ('action', models.CharField(choices=[('create', 'created'), ('update', 'changed'), ('delete', 'deleted')], max_length=6)),
                 ('model', models.CharField(choices=[('movie', 'film'), ('screening', 'screening'), ('hall', 'hall'), ('genre', 'genre'), ('user', 'viewer'), ('session', 'session'), ('second-factor', 'second factor'), ('release', 'release'), ('training-run', 'training'), ('tmdb-sync', 'TMDb sync'), ('tmdb-genre', 'genre of TMDb'), ('promotion', 'promotion'), ('experiment', 'experiment')], max_length=20)),
                 ('object_id', models.BigIntegerField()),
