@@ -1,4 +1,4 @@
-"""What a newcomer has to open to follow one warm request or training: files, functions, SQL."""
+"""Count the files, functions and SQL statements of one warm request or training."""
 
 from __future__ import annotations
 

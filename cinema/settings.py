@@ -286,7 +286,7 @@ DIVERSITY = read("DIVERSITY", fraction, "0.3")
 # again and never opened; 0 for not at all.
 FRESHNESS = 0.1
 MATCH_THRESHOLD = read("MATCH_THRESHOLD", fraction, "0.8")
-# So many shared films halve the trust in a match.
+# This number of shared films halves the trust in a match.
 MATCH_SHRINKAGE = 5
 # How often a process looks for a new release.
 RELEASE_CHECK_INTERVAL_S = 1.0

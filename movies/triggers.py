@@ -1,4 +1,4 @@
-"""What PostgreSQL does when films, genres, halls and screenings are written.
+"""Triggers that run when films, genres, halls and screenings are written.
 
 Each class or constant says why Python does not do it. The models declare them.
 """

@@ -1,4 +1,4 @@
-"""What PostgreSQL does when interactions are written."""
+"""Triggers that run when interactions are written."""
 
 from __future__ import annotations
 

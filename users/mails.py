@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 Kind = MailRequest.Kind
 
-#: Of each mail. The waits between the attempts double, and sum up to four hours.
+#: The attempts to send a mail. The waits between them double, and sum up to four hours.
 MAIL_ATTEMPTS = 8
 #: Longer than one attempt, so that no two overlap.
 FIRST_WAIT = timedelta(minutes=2)

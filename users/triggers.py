@@ -1,4 +1,4 @@
-"""What PostgreSQL does when accounts are written."""
+"""Triggers that run when accounts are written."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ def measure_lists(*, rounds: int) -> list[dict[str, Any]]:
 
 
 def _measure_list(asked: Mapping[str, str | int], rounds: int) -> dict[str, Any]:
-    # Who signs in is answered from Postgres and not from what was kept; films are for everybody, so
+    # Requests with a token are answered from Postgres and not from the cache; films are public, so
     # the token is not even looked at.
     client = Client(headers={"Host": "localhost", "Authorization": "Bearer nobody"})
 

@@ -189,7 +189,7 @@ class WithdrawalAdmin(StaffModelAdmin[Movie]):
     def get_deleted_objects(
         self, objs: Iterable[Any], request: HttpRequest
     ) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
-        """What happens to each film. Django would list everything that refers to them."""
+        """Show the outcome for each film; Django would list all rows that refer to them."""
         films = objs[:MAX_CHOSEN] if isinstance(objs, QuerySet) else list(objs)
         return [_fate(film) for film in films], {"films": len(films)}, set(), []
 

@@ -58,7 +58,7 @@ class EscapedText(vText):
 
 @dataclass(frozen=True)
 class Event:
-    """What a calendar shows of a screening; the times are in UTC."""
+    """The properties of a screening in a calendar; the times are in UTC."""
 
     uid: str
     sequence: int

@@ -12,7 +12,7 @@ from movies import catalogue
 from movies.languages import language_ranges
 from movies.search.text import RUN, joined, letters_of, lexemes_of, spellings
 
-#: Of one film, its name first. Postgres allows a megabyte.
+#: The most lexemes of a film, those of its name first. Postgres allows a megabyte.
 MAX_LEXEMES = 3_000
 #: Characters of a full name that count.
 MAX_PERSON_LENGTH = 200

@@ -1,4 +1,4 @@
-"""What to screen next: how many members would like a movie, by the models.
+"""Estimate by the models how many members would like a movie.
 
 This is taste and not attendance: it does not say how many will come.
 """

@@ -57,7 +57,7 @@ class DatedRating:
 
 @dataclass
 class Belongings:
-    """What the viewer has already, of the matched films.
+    """The rows that the viewer has already for the matched films.
 
     Attributes:
         seen: Films marked as seen, without a day.

@@ -50,7 +50,7 @@ class NotAFilm(NotKept):
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What the viewer did with a film.
+    """One statement of a viewer about a film.
 
     Attributes:
         at: Noon where the file names the day alone; None without a date.

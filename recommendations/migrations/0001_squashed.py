@@ -12,7 +12,7 @@ import recommendations.models
 from django.conf import settings
 from django.db import migrations, models
 
-#: What taste is read from: interactions, favourites and the history. A viewer counts once for a
+#: The evidence of taste: interactions, favourites and the history. A viewer counts once for a
 #: film and kind: the history may hold a thousand viewings of one film.
 VIEW = """
 CREATE VIEW recommendations_evidence (user_id, movie_id, kind, half_stars, updated_at) AS
