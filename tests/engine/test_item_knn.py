@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -15,10 +17,10 @@ from tests.engine.camps import csr, ratings
 LIKES = csr([[1, 1, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [1, 1, 1, 1]])
 
 
-def likeness(**settings: float | str) -> NDArray[np.float32]:
+def likeness(**settings: float) -> NDArray[np.float32]:
     """(4, 4) what each film alone says for each other one."""
-    plain: dict[str, float | str] = {"shrinkage": 0, "rarity": 0, "damping": 0}
-    recommender = ItemKnnRecommender(**{**plain, **settings})  # type: ignore[arg-type]
+    plain: dict[str, Any] = {"shrinkage": 0, "rarity": 0, "damping": 0}
+    recommender = ItemKnnRecommender(**{**plain, **settings})
     return recommender.fit(LIKES).score(csr(np.eye(4)))
 
 
@@ -32,26 +34,6 @@ def test_cosine_by_hand() -> None:
 
 def test_shrinkage_by_hand() -> None:
     assert likeness(shrinkage=2)[0, 1] == pytest.approx(3 / (np.sqrt(12) + 2), rel=1e-5)
-
-
-def test_tfidf_by_hand() -> None:
-    """Log of five over the films liked: viewers of two films, and the one of all four."""
-    two, four = np.log(5 / 2) ** 2, np.log(5 / 4) ** 2
-    expected = (2 * two + four) / np.sqrt((2 * two + four) * (3 * two + four))
-    assert likeness(weighting="tfidf")[0, 1] == pytest.approx(expected, rel=1e-5)
-
-
-def test_bm25_by_hand() -> None:
-    """Films have 2.5 viewers at the mean; longer lists count less, and no cosine is taken."""
-    two, four = np.log(5 / 2) ** 2, np.log(5 / 4) ** 2
-    three_viewers, four_viewers = 2.2 / (1.2 * (0.5 + 0.6) + 1), 2.2 / (1.2 * (0.5 + 0.8) + 1)
-    expected = (2 * two + four) * three_viewers * four_viewers
-    assert likeness(weighting="bm25")[0, 1] == pytest.approx(expected, rel=1e-5)
-
-
-def test_whoever_likes_everything_says_less_by_tfidf_and_bm25() -> None:
-    for weighting in ("tfidf", "bm25"):
-        assert likeness(weighting=weighting)[3, 0] < likeness()[3, 0]
 
 
 def test_rarity_and_damping_are_powers_of_the_viewers() -> None:
@@ -82,11 +64,6 @@ def test_dense_data_want_fewer_neighbours() -> None:
     assert ItemKnnRecommender().settings_for(dense)["neighbours"] == 30
     assert ItemKnnRecommender().settings_for(sparse)["neighbours"] == 50
     assert ItemKnnRecommender(neighbours=7).settings_for(dense)["neighbours"] == 7
-
-
-def test_a_weighting_that_there_is_not_is_refused() -> None:
-    with pytest.raises(ValueError, match="bm25, cosine, tfidf"):
-        ItemKnnRecommender(weighting="jaccard")
 
 
 def test_too_many_products_are_an_obstacle_that_is_named() -> None:

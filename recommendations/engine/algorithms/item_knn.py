@@ -13,22 +13,17 @@ from scipy.sparse import csr_matrix, diags_array, vstack
 from recommendations.engine.algorithms._item_weights import ItemWeightsRecommender, damping
 from recommendations.engine.matrices import Features, Times, blocks
 
-#: The parameters k1 and b of BM25.
-SATURATION, LENGTH_SHARE = 1.2, 0.5
 #: Mean number of likes of a film from which the data count as dense.
 DENSE = 20
 
 
 class ItemKnnRecommender(ItemWeightsRecommender):
-    """Scores films by their similarity to the films of the history: both have the same viewers.
+    """Scores films by the cosine of their viewers with those of the films in the history.
 
     Args:
-        weighting: How a viewer counts in a film's vector: `cosine` counts all alike; `tfidf` and
-            `bm25` count viewers who like everything less. BM25 vectors are compared by the plain
-            product, the others by cosine.
         neighbours: Number of neighbours of each film; by default 50, or 30 if the data are dense
             and so the nearest neighbours more certain.
-        shrinkage: Number of viewers that are added to the norms in a similarity.
+        shrinkage: Number of viewers that are added to the norms in a cosine.
         rarity: A film in the history is divided by this power of its number of viewers.
         damping: Scores are divided by this power of the number of viewers.
         max_products: More pairs of likes by one viewer are an obstacle.
@@ -45,16 +40,12 @@ class ItemKnnRecommender(ItemWeightsRecommender):
     def __init__(
         self,
         *,
-        weighting: str = "cosine",
         neighbours: int | None = None,
         shrinkage: float = 5.0,
         rarity: float = 0.2,
         damping: float = 0.0,
         max_products: float = 5e9,
     ) -> None:
-        if weighting not in WEIGHTINGS:
-            raise ValueError(f"weighting is one of {', '.join(WEIGHTINGS)}, not {weighting}")
-        self.weighting = weighting
         self.neighbours = neighbours
         self.shrinkage = shrinkage
         self.rarity = rarity
@@ -81,23 +72,17 @@ class ItemKnnRecommender(ItemWeightsRecommender):
             f"and more than {self.max_products:.1e} take too long."
         )
 
-    def _norms(self, lists: csr_matrix) -> tuple[NDArray[np.float32], np.float32]:
-        """(n_items,) norms that divide a similarity for either film, and what is added to them."""
-        if self.weighting == "bm25":  # BM25 contains the norms already
-            return np.ones(lists.shape[0], dtype=np.float32), np.float32(0)
-        squares = lists.power(2).sum(axis=1).A1
-        # In units of an average entry, whatever the weighting is.
-        entry = np.mean(squares / np.diff(lists.indptr))
-        return np.sqrt(squares).astype(np.float32), np.float32(self.shrinkage * entry)
-
     def _neighbours(self, n_likes: int, n_items: int) -> int:
         if self.neighbours is not None:
             return self.neighbours
         return 30 if n_likes >= DENSE * n_items else 50
 
     def _learn(self, likes: csr_matrix) -> csr_matrix:
-        lists = csr_matrix(WEIGHTINGS[self.weighting](likes).T)
-        lengths, shrinkage = self._norms(lists)
+        lists = csr_matrix(likes.T)
+        squares = lists.power(2).sum(axis=1).A1
+        lengths = np.sqrt(squares).astype(np.float32)
+        # In units of an average entry.
+        shrinkage = np.float32(self.shrinkage * np.mean(squares / np.diff(lists.indptr)))
         of_source = damping(likes, self.rarity)
         of_target = damping(likes, self.damping)
         neighbours = self._neighbours(likes.nnz, likes.shape[1])
@@ -123,30 +108,3 @@ def _strongest(rows: NDArray[np.float32], k: int) -> csr_matrix:
     kept = values != 0
     ends = np.concatenate(([0], np.cumsum(kept.sum(axis=1))))
     return csr_matrix((values[kept], places[kept].astype(np.int32), ends), shape=rows.shape)
-
-
-def _cosine(likes: csr_matrix) -> csr_matrix:
-    return likes
-
-
-def _tfidf(likes: csr_matrix) -> csr_matrix:
-    return csr_matrix(diags_array(_rareness(likes)) @ likes)
-
-
-def _bm25(likes: csr_matrix) -> csr_matrix:
-    """BM25 with films as documents and their viewers as words."""
-    liked_by = np.bincount(likes.indices, minlength=likes.shape[1])
-    length = 1 - LENGTH_SHARE + LENGTH_SHARE * liked_by / liked_by.mean()
-    weighted = likes.copy()
-    saturated = SATURATION * length[likes.indices] + likes.data
-    weighted.data = (likes.data * (SATURATION + 1) / saturated).astype(np.float32)
-    return csr_matrix(diags_array(_rareness(likes)) @ weighted)
-
-
-def _rareness(likes: csr_matrix) -> NDArray[np.float32]:
-    """(n_users,) float32 above 0, the inverse document frequency of each viewer."""
-    n_likes = np.diff(likes.indptr)
-    return np.log((likes.shape[1] + 1) / np.maximum(n_likes, 1)).astype(np.float32)
-
-
-WEIGHTINGS = {"bm25": _bm25, "cosine": _cosine, "tfidf": _tfidf}
