@@ -25,7 +25,7 @@ from bench.data import MOVIELENS_FOLDER
 from bench.homes import OWN_SERVERS, REPOSITORY
 from bench.reporting import describe_machine, table
 from recommendations.engine.algorithms import ALGORITHMS
-from recommendations.engine.evaluation.significance import paired_test
+from recommendations.engine.evaluation.metrics import paired_test
 
 RESULT = Path(__file__).parent / "results" / "quality.json"
 #: As `manage.py evaluate` calls them.

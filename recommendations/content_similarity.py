@@ -17,7 +17,7 @@ from movies.models import Movie, MovieSearch
 from movies.search import queries
 from movies.search.queries import matches_query
 from movies.selectors import ORDERS
-from recommendations.licence_filter import UNKNOWN_PEOPLE, is_licensed, licensed_films
+from recommendations.selectors import UNKNOWN_PEOPLE, is_licensed, licensed_films
 
 CONTENT = "content"
 

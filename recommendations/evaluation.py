@@ -18,16 +18,16 @@ from movies.models import Movie
 from recommendations.dataset import load_dataset
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.engine.composite import Composite
+from recommendations.engine.evaluation.metrics import (
+    Comparison,
+    bootstrap_interval,
+    paired_test,
+)
 from recommendations.engine.evaluation.quality import (
     EvaluatedLists,
     Quality,
     evaluable_users,
     evaluate_lists,
-)
-from recommendations.engine.evaluation.significance import (
-    Comparison,
-    bootstrap_interval,
-    paired_test,
 )
 from recommendations.engine.evaluation.splits import (
     Split,

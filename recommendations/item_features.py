@@ -15,7 +15,7 @@ from movies.languages import primary_language
 from movies.models import Genre, Movie
 from movies.search.text import IS_UNSPACED, MAX_WORD_LENGTH, RUN, fold, lexemes_of
 from recommendations.engine.matrices import IdMap, ItemFeatures
-from recommendations.licence_filter import UNKNOWN_PEOPLE, feature_columns
+from recommendations.selectors import UNKNOWN_PEOPLE, feature_columns
 
 #: Words in more than this share of the overviews, and in more than this number, are stop words.
 STOP_SHARE, STOP_LEAST = 0.1, 20

@@ -20,7 +20,7 @@ from cinema.schemas import Paginated, Pagination
 from movies.cached_responses import cached_response, page_document
 from movies.models import Movie
 from movies.schemas import MovieOut
-from recommendations.interaction_weights import HALF_STARS, weight_table
+from recommendations.dataset import HALF_STARS, weight_table
 
 POPULAR_LIFETIME_S = 3600
 

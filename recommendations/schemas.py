@@ -12,8 +12,8 @@ from cinema.schemas import RowId
 from movies.programme.selectors import DEFAULT_DAYS, MAX_DAYS
 from movies.schemas import MovieForViewerOut, MovieOut, MovieReferenceOut
 from movies.types import LocalTime
+from recommendations.dataset import interaction_weight
 from recommendations.engine.algorithms import ALGORITHMS
-from recommendations.interaction_weights import interaction_weight
 from recommendations.lists.ranking import HYBRID
 from recommendations.models import Interaction, Release
 

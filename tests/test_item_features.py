@@ -14,11 +14,11 @@ from pytest_django.fixtures import Settings
 from movies import services
 from movies.models import Genre, Movie
 from movies.tasks import tick_ranking
-from recommendations import item_features, licence_filter
+from recommendations import item_features, selectors
 from recommendations.dataset import load_dataset
 from recommendations.engine.matrices import IdMap
 from recommendations.item_features import FeatureBuilder, load_features
-from recommendations.licence_filter import features_hash
+from recommendations.selectors import features_hash
 from tests.builders import change_movie, interact, make_movie, make_user
 
 pytestmark = pytest.mark.django_db
@@ -133,7 +133,7 @@ def test_who_stands_for_nobody_is_nobody() -> None:
 
 
 def test_of_an_overview_the_beginning_is_read() -> None:
-    long = "a" * (licence_filter.OVERVIEW_LENGTH - 10)
+    long = "a" * (selectors.OVERVIEW_LENGTH - 10)
     make_pair(overview=f"{long} paris  x  beyond")
     assert "word:paris" in made_of()["one"]
     assert not any("beyond" in name for name in made_of()["one"])

@@ -14,7 +14,7 @@ from pytest_django.fixtures import Settings
 
 from movies.models import Movie
 from recommendations import popular
-from recommendations.interaction_weights import weight_table
+from recommendations.dataset import weight_table
 from recommendations.models import Interaction
 from recommendations.popular import QUERY, most_popular
 from tests.builders import Client, interact, make_movie, make_user

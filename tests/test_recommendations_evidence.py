@@ -10,8 +10,7 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from movies.models import Movie
-from recommendations.dataset import load_dataset, load_history
-from recommendations.interaction_weights import Evidence
+from recommendations.dataset import Evidence, load_dataset, load_history
 from recommendations.popular import most_popular
 from tests.audience import ids, listed, make_audience, rate, say, sources, train_release
 from tests.builders import Client, make_movie, make_screening, make_user

@@ -22,12 +22,11 @@ from threadpoolctl import threadpool_limits
 
 from bench.inside.synthetic import make_features, make_ratings
 from recommendations import evaluation
-from recommendations.dataset import Dataset, load_dataset
+from recommendations.dataset import Dataset, Evidence, load_dataset, weight_table
 from recommendations.engine.algorithms import ALGORITHMS
-from recommendations.engine.evaluation.significance import bootstrap_interval
+from recommendations.engine.evaluation.metrics import bootstrap_interval
 from recommendations.engine.evaluation.splits import split_by_time
 from recommendations.engine.matrices import IdMap, ItemFeatures
-from recommendations.interaction_weights import Evidence, weight_table
 from recommendations.item_features import load_features
 from recommendations.models import Interaction, TrainingRun
 from recommendations.training.fitting import train_all

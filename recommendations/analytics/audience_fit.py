@@ -24,10 +24,9 @@ from movies.days import cinema_day
 from movies.errors import MovieNotFound
 from movies.models import Movie
 from recommendations.analytics.schemas import MOST_FILMS, AudienceFitOut
-from recommendations.dataset import load_histories
+from recommendations.dataset import Evidence, load_histories
 from recommendations.engine.audience_reach import AudienceCounts, Estimate, estimate
 from recommendations.engine.matrices import IdMap
-from recommendations.interaction_weights import Evidence
 from recommendations.lists.list_builder import viewers_at_once
 from recommendations.lists.ranking import FALLBACK_ALGORITHM, HYBRID
 from recommendations.lists.scores import Candidates, ReleaseScorer

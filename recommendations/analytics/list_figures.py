@@ -21,7 +21,7 @@ from django.utils import timezone
 from cinema.errors import Unprocessable
 from movies.days import ONE_DAY, moment_of
 from movies.models import Movie
-from recommendations.interaction_weights import HALF_STARS, Evidence, weight_table
+from recommendations.dataset import HALF_STARS, Evidence, weight_table
 
 DEFAULT_PERIOD_DAYS = 28
 MAX_PERIOD_DAYS = 366

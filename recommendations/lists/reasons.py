@@ -12,6 +12,7 @@ from movies.catalogue import Snapshot
 from movies.languages import language_name
 from movies.models import Movie
 from recommendations.content_similarity import CONTENT, Reason, join_words
+from recommendations.dataset import Evidence, weight_table
 from recommendations.engine.algorithms.popularity import PopularityRecommender
 from recommendations.engine.ranking.explanations import (
     candidate_entries,
@@ -20,11 +21,10 @@ from recommendations.engine.ranking.explanations import (
     strongest_entries,
 )
 from recommendations.engine.recommender import Recommender
-from recommendations.interaction_weights import Evidence, weight_table
-from recommendations.licence_filter import UNKNOWN_PEOPLE, is_licensed
 from recommendations.lists.item_features import catalogue_features, is_wanted_language
 from recommendations.lists.scores import POPULARITY, HistoryMatrices
 from recommendations.releases import LoadedRelease
+from recommendations.selectors import UNKNOWN_PEOPLE, is_licensed
 from users.preferences import StatedPreferences
 
 REASONS_EACH = 2

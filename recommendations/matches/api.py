@@ -9,8 +9,7 @@ from cinema.auth import signed_in
 from cinema.errors import problems
 from movies import catalogue
 from movies.schemas import MovieDetails
-from recommendations.dataset import History, load_histories
-from recommendations.interaction_weights import Evidence, weight_table
+from recommendations.dataset import Evidence, History, load_histories, weight_table
 from recommendations.matches.selectors import matches_of
 from recommendations.schemas import MatchLimit, MatchListOut
 from users.auth import AuthedRequest

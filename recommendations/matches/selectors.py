@@ -13,8 +13,8 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
 
+from recommendations.dataset import Evidence, latest_verdicts, weight_table
 from recommendations.engine.viewer_similarity import PairSums
-from recommendations.interaction_weights import Evidence, latest_verdicts, weight_table
 from recommendations.matches.neighbours import current_measure
 from recommendations.models import Neighbour
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from movies.search.text import fold
+from recommendations.dataset import Evidence, weight_table
 from recommendations.engine.matrices import ItemFeatures
-from recommendations.interaction_weights import Evidence, weight_table
 from recommendations.movielens.files import RefusedLines, open_folder
 from recommendations.movielens.films import MovieLensFilm, read_films, read_tags
 from recommendations.movielens.ratings import RatingReader, RatingRows

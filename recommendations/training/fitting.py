@@ -16,8 +16,8 @@ from recommendations.dataset import Dataset
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.engine.algorithms.ensemble import EnsembleRecommender, learn_weights
 from recommendations.engine.composite import Composite
+from recommendations.engine.evaluation.metrics import is_significantly_worse
 from recommendations.engine.evaluation.quality import EvaluatedLists, Quality, evaluate_lists
-from recommendations.engine.evaluation.significance import is_significantly_worse
 from recommendations.engine.evaluation.splits import Split, split_by_time
 from recommendations.engine.evaluation.tuning import TuningResult, divide_budget, tune
 from recommendations.engine.matrices import Features

@@ -15,8 +15,15 @@ from scipy.sparse import csr_matrix
 
 from recommendations.engine import artifacts
 from recommendations.engine.algorithms import neural
-from recommendations.engine.algorithms._neumf import BATCH, CANDIDATES, Network, spectral_factors
-from recommendations.engine.algorithms.neural import NeuralRecommender, TorchMissing, has_torch
+from recommendations.engine.algorithms.neural import (
+    BATCH,
+    CANDIDATES,
+    Network,
+    NeuralRecommender,
+    TorchMissing,
+    has_torch,
+    spectral_factors,
+)
 from recommendations.engine.matrices import Array
 from tests.engine.camps import N_ITEMS, csr, two_camps
 
@@ -178,7 +185,7 @@ def test_the_start_is_spanned_by_the_singular_vectors(factors: int) -> None:
 def test_numpy_scores_as_torch_does_in_training() -> None:
     import torch
 
-    from recommendations.engine.algorithms._neumf import _scores
+    from recommendations.engine.algorithms.neural import _scores
 
     recommender, history = fitted(), random_likes(seed=4).maximum(0)
     arrays = recommender.to_arrays()

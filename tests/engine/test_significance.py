@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from recommendations.engine.evaluation.significance import (
+from recommendations.engine.evaluation.metrics import (
     bootstrap_interval,
     is_significantly_worse,
     paired_test,

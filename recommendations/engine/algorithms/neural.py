@@ -1,28 +1,24 @@
 """Neural matrix factorisation (NeuMF). He et al., Neural Collaborative Filtering (2017),
 doi:10.1145/3038912.3052569.
 
-PyTorch trains (`_neumf.py`). Fold-in and scores need only NumPy, so a process that only serves
-never imports PyTorch.
+Training imports PyTorch. Fold-in and scores need only NumPy, so a process that only serves never
+imports it.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, diags_array
+from scipy.sparse.linalg import svds
+from threadpoolctl import threadpool_limits
 
-from recommendations.engine.algorithms._neumf import (
-    CANDIDATES,
-    Network,
-    Plan,
-    steps_per_epoch,
-    train,
-)
 from recommendations.engine.matrices import (
     Array,
     Features,
@@ -31,6 +27,11 @@ from recommendations.engine.matrices import (
     model_from_arrays,
 )
 from recommendations.engine.recommender import ModelRecommender
+
+if TYPE_CHECKING:
+    import torch
+
+Float32: TypeAlias = NDArray[np.float32]
 
 WITHOUT_TORCH = (
     "PyTorch is not installed: `make neural`, or `poetry install --extras neural`, installs it."
@@ -43,10 +44,147 @@ SHARE_OF_THE_OTHERS = 0.1
 LEAST_STEPS = 200
 #: Films whose hidden layers are computed at once: half a megabyte, which stays in the CPU cache.
 BLOCK = 8192
+#: Viewers in one step of the optimiser.
+BATCH = 64
+#: Films that a step compares; more films train the rare ones better and cost more time.
+CANDIDATES = 4096
+#: Share of a viewer's films that is given in a step; the others are the targets.
+TOLD = 0.5
+#: Widths of the second tower's hidden layers.
+HIDDEN = (16, 8)
+#: Standard deviation of the initial factors.
+SPREAD = 0.1
+#: The weights that belong to single films.
+OF_FILMS = ("inputs", "factors", "first")
 
 
 class TorchMissing(RuntimeError):
     """`fit` needs PyTorch, which is not installed."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """The trained weights, all float32, with f factors and hidden layers of h1 and h2.
+
+    The first hidden layer is linear in the viewer and in the film, so its matrix is multiplied into
+    the vectors of both.
+
+    Attributes:
+        inputs: (n_items, f + h1), what a film in the history adds to the viewer's factors and to
+            the first hidden layer.
+        factors: (n_items, f), the film's factors times the paper's output weights h.
+        first: (n_items, h1), what the film adds to the first hidden layer, including its bias.
+        hidden, hidden_bias: (h2, h1) and (h2,), the second hidden layer.
+        last: (h2,), output weights of the second hidden layer.
+        bias: (n_items,), added to the score.
+    """
+
+    inputs: Float32
+    factors: Float32
+    first: Float32
+    hidden: Float32
+    hidden_bias: Float32
+    last: Float32
+    bias: Float32
+
+    @classmethod
+    def untrained(cls, start: Float32, random: np.random.Generator) -> Self:
+        """A network that scores by the (n_items, f) factors alone: its `last` weights are 0."""
+        n_items, (h1, h2) = len(start), HIDDEN
+
+        def noise(*shape: int, spread: float) -> Float32:
+            return random.normal(scale=spread, size=shape).astype(np.float32)
+
+        return cls(
+            inputs=np.hstack([start, noise(n_items, h1, spread=SPREAD)]),
+            factors=start,
+            first=noise(n_items, h1, spread=SPREAD),
+            hidden=noise(h2, h1, spread=(2 / h1) ** 0.5),
+            hidden_bias=np.zeros(h2, dtype=np.float32),
+            last=np.zeros(h2, dtype=np.float32),
+            bias=np.zeros(n_items, dtype=np.float32),
+        )
+
+
+def steps_per_epoch(n_users: int) -> int:
+    return -(-n_users // BATCH)
+
+
+def spectral_factors(likes: csr_matrix, factors: int, random: np.random.Generator) -> Float32:
+    """(n_items, factors) float32 to start from: right singular vectors of the normalised likes.
+
+    Each is multiplied by the root of its singular value. This replaces the paper's pre-training of
+    each tower and is far quicker.
+    """
+    positive = likes.maximum(0).astype(np.float64)
+    by_user, by_item = (1 / np.sqrt(1 + np.asarray(positive.sum(axis=a)).ravel()) for a in (1, 0))
+    normalised = csr_matrix(diags_array(by_user) @ positive @ diags_array(by_item))
+    size = min(likes.shape)
+    if factors * 2 < size:
+        first_guess = random.normal(size=size)
+        _, values, vectors = svds(normalised, k=factors, v0=first_guess)
+    else:  # ARPACK finds only a few
+        _, values, vectors = np.linalg.svd(normalised.toarray(), full_matrices=False)
+        values, vectors = values[:factors], vectors[:factors]
+    start = vectors.T * np.sqrt(values)
+    spread: Float32 = (start * (SPREAD / np.sqrt((start**2).mean()))).astype(np.float32)
+    return spread
+
+
+def _batches(n_users: int, epochs: int, random: np.random.Generator) -> Iterator[NDArray[np.intp]]:
+    for _ in range(epochs):
+        order = random.permutation(n_users)
+        for start in range(0, n_users, BATCH):
+            yield order[start : start + BATCH]
+
+
+def _loss(
+    weights: dict[str, torch.Tensor], history: torch.Tensor, generator: torch.Generator
+) -> torch.Tensor:
+    """Cross entropy of the softmax over the candidates, per target film.
+
+    The hidden likes are the targets, by their weights; as in FISM, no film helps to predict itself.
+    The given films are no candidates.
+    """
+    import torch
+
+    told = torch.rand(history.shape, generator=generator) < TOLD
+    viewers = torch.nn.functional.normalize(history * told) @ weights["inputs"]
+    targets = history.clamp(min=0) * ~told
+    given = (history != 0) & told
+    films: torch.Tensor | slice = slice(None)
+    if history.shape[1] > CANDIDATES:
+        films = torch.randperm(history.shape[1], generator=generator)[:CANDIDATES]
+    scores = _scores(weights, viewers, films).masked_fill(given[:, films], -1e9)
+    targets = targets[:, films]
+    logs = torch.log_softmax(scores, dim=1)
+    return -(targets * logs).sum() / targets.sum().clamp(min=1e-9)
+
+
+def _scores(
+    weights: dict[str, torch.Tensor], viewers: torch.Tensor, films: torch.Tensor | slice
+) -> torch.Tensor:
+    """(n_viewers, n_films): the sum of both towers and the films' bias."""
+    import torch
+
+    factors = weights["factors"][films]
+    towards_factors, towards_first = viewers.split([factors.shape[1], HIDDEN[0]], dim=1)
+    first = torch.relu(towards_first[:, None, :] + weights["first"][films])
+    second = torch.relu(first @ weights["hidden"].T + weights["hidden_bias"])
+    return towards_factors @ factors.T + second @ weights["last"] + weights["bias"][films]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """More threads add up in another order and give other weights on another machine."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @dataclass(frozen=True)
@@ -130,18 +268,45 @@ class NeuralRecommender(ModelRecommender[NeuralModel]):
         known[order] = True
         likes = csr_matrix(interactions[liking][:, order].astype(np.float32))
         likes.sort_indices()
-        network = train(likes, self._plan(likes), self._report) if len(liking) else _nothing()
+        if len(liking):
+            network = self._train(likes)
+        else:
+            network = Network.untrained(np.zeros((0, 1), np.float32), np.random.default_rng(0))
         self._model = NeuralModel(_spread(network, order, len(known)), known)
         return self
 
-    def _plan(self, likes: csr_matrix) -> Plan:
-        return Plan(
-            factors=min(self.factors, *likes.shape),
-            epochs=self._epochs(likes.shape[0]),
-            learning_rate=self.learning_rate,
-            decay=self.decay,
-            seed=self.seed,
-        )
+    def _train(self, likes: csr_matrix) -> Network:
+        """Learn to predict one half of each viewer's films from the other half.
+
+        Args:
+            likes: (n_users, n_items) float32 weights; each user has a positive one.
+        """
+        import torch
+
+        with threadpool_limits(1, "blas"), _one_thread():
+            random = np.random.default_rng(self.seed)
+            start = spectral_factors(likes, min(self.factors, *likes.shape), random)
+            weights = {
+                name: torch.from_numpy(values.copy()).requires_grad_()
+                for name, values in vars(Network.untrained(start, random)).items()
+            }
+            # Only the weights of single films are regularised.
+            of_films = [weights[name] for name in OF_FILMS]
+            others = [tensor for name, tensor in weights.items() if name not in OF_FILMS]
+            groups = [{"params": of_films, "weight_decay": self.decay}, {"params": others}]
+            optimizer = torch.optim.Adam(groups, lr=self.learning_rate)
+            epochs = self._epochs(likes.shape[0])
+            n_steps = epochs * steps_per_epoch(likes.shape[0])
+            slowing = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
+            generator = torch.Generator().manual_seed(self.seed)
+            for step, rows in enumerate(_batches(likes.shape[0], epochs, random)):
+                optimizer.zero_grad()
+                history = torch.from_numpy(likes[rows].toarray())
+                _loss(weights, history, generator).backward()
+                optimizer.step()
+                slowing.step()
+                self._report((step + 1) / n_steps)
+            return Network(**{f.name: weights[f.name].detach().numpy() for f in fields(Network)})
 
     def _epochs(self, n_users: int) -> int:
         if self.epochs is not None:
@@ -189,11 +354,6 @@ def _canonical_order(interactions: csr_matrix, seed: int) -> NDArray[np.intp]:
     return order[: np.count_nonzero(touched)]
 
 
-def _nothing() -> Network:
-    """A network without items."""
-    return Network.untrained(np.zeros((0, 1), dtype=np.float32), np.random.default_rng(0))
-
-
 def _spread(network: Network, places: NDArray[np.intp], n_items: int) -> Network:
     """The network with its items' rows at `places` in the whole catalogue."""
 
@@ -202,8 +362,8 @@ def _spread(network: Network, places: NDArray[np.intp], n_items: int) -> Network
         whole[places] = rows
         return whole
 
-    of_items = ("inputs", "factors", "first", "bias")
-    return replace(network, **{name: spread(getattr(network, name)) for name in of_items})
+    rows = {name: spread(getattr(network, name)) for name in (*OF_FILMS, "bias")}
+    return replace(network, **rows)
 
 
 def _viewers(model: NeuralModel, history: csr_matrix) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from recommendations.engine.evaluation import metrics
-from recommendations.engine.evaluation.significance import bootstrap_interval
+from recommendations.engine.evaluation.metrics import bootstrap_interval
 from recommendations.engine.evaluation.splits import Split
 from recommendations.engine.matrices import Features, Scores, Times, row_numbers
 
