@@ -39,10 +39,10 @@ from movies.screenings.api import router as screenings
 from movies.tmdb.api import router as tmdb
 from recommendations.analytics.api import router as analytics
 from recommendations.api import router as recommendations
-from recommendations.experiments.api import router as experiments
+from recommendations.experiments import router as experiments
 from recommendations.importing.api import router as viewer_import
 from recommendations.matches.api import router as matches
-from recommendations.promotions.api import router as promotions
+from recommendations.promotions import router as promotions
 from recommendations.ratings.api import router as ratings
 from users.api import router as users
 from users.favourites import router as favourites

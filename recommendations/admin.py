@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, TypeVar
 
 from django import forms
 from django.contrib import admin
@@ -18,13 +18,15 @@ from cinema.model_admin import (
     label_column,
 )
 from movies.admin.forms import FORMFIELD_OVERRIDES, SchemaForm
+from recommendations import experiments, promotions
 from recommendations.engine.algorithms import ALGORITHMS
-from recommendations.experiments import services as experiments
-from recommendations.experiments.schemas import ExperimentIn, ExperimentPatch
+from recommendations.experiments import ExperimentIn, ExperimentPatch
 from recommendations.models import Experiment, Interaction, Promotion, Release, TrainingRun
-from recommendations.promotions import services as promotions
-from recommendations.promotions.schemas import PromotionPatch
+from recommendations.models.serving import Scheduled
+from recommendations.promotions import PromotionPatch
 from recommendations.schedule import in_state
+
+S = TypeVar("S", bound=Scheduled)
 
 
 @admin.register(Interaction)
@@ -77,28 +79,25 @@ class ScheduledForm(SchemaForm):
 class StateFilter(admin.SimpleListFilter):
     title = "state"
     parameter_name = "state"
-    in_force: ClassVar[str]
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(state, state.capitalize()) for state in (self.in_force, "upcoming", "ended")]
+        states = (model_admin.model.IN_FORCE, "upcoming", "ended")
+        return [(state, state.capitalize()) for state in states]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return in_state(queryset, self.value())
 
 
-class PromotionStateFilter(StateFilter):
-    in_force = "current"
+class ScheduledAdmin(StaffModelAdmin[S]):
+    formfield_overrides = FORMFIELD_OVERRIDES
 
-
-class ExperimentStateFilter(StateFilter):
-    in_force = "running"
-
-
-state_column = label_column(
-    description="State",
-    ordering="ends_at",
-    label={"current": "success", "running": "success", "upcoming": "info"},
-)
+    @label_column(
+        description="State",
+        ordering="ends_at",
+        label={"current": "success", "running": "success", "upcoming": "info"},
+    )
+    def state(self, row: S) -> tuple[str, str]:
+        return row.state, row.state
 
 
 class PromotionForm(ScheduledForm):
@@ -121,12 +120,11 @@ class PromotionForm(ScheduledForm):
 
 
 @admin.register(Promotion)
-class PromotionAdmin(StaffModelAdmin[Promotion]):
+class PromotionAdmin(ScheduledAdmin[Promotion]):
     audited = "promotion"
     form = PromotionForm
-    formfield_overrides = FORMFIELD_OVERRIDES
     list_display = ("film", "what", "scope", "state", "starts_at", "ends_at", "note")
-    list_filter = (PromotionStateFilter, ("kind", ChoicesDropdownFilter))
+    list_filter = (StateFilter, ("kind", ChoicesDropdownFilter))
     list_select_related = ("movie",)
     search_fields = ("movie__name", "note")
     search_help_text = "The film, the note"
@@ -152,11 +150,6 @@ class PromotionAdmin(StaffModelAdmin[Promotion]):
             return f"pinned to place {promotion.place}"
         return f"moved up by {promotion.strength}"
 
-    @state_column
-    def state(self, promotion: Promotion) -> tuple[str, str]:
-        state = promotion.state_at(timezone.now())
-        return state, state
-
 
 def algorithm_field() -> forms.ChoiceField:
     choices = [(name, name) for name in ALGORITHMS]
@@ -173,17 +166,16 @@ class ExperimentForm(ScheduledForm):
 
 
 @admin.register(Experiment)
-class ExperimentAdmin(StaffModelAdmin[Experiment]):
+class ExperimentAdmin(ScheduledAdmin[Experiment]):
     audited = "experiment"
     form = ExperimentForm
-    formfield_overrides = FORMFIELD_OVERRIDES
     list_display = ("name", "algorithm_a", "algorithm_b", "share", "state", "starts_at", "ends_at")
-    list_filter = (ExperimentStateFilter,)
+    list_filter = (StateFilter,)
     search_fields = ("name",)
     fields = ("name", "algorithm_a", "algorithm_b", "share", "starts_at", "ends_at")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        settled = experiments.SETTLED[obj.state_at(timezone.now())] if obj else frozenset()
+        settled = experiments.SETTLED[obj.state] if obj else frozenset()
         return [name for name in self.fields if name in settled]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -192,14 +184,9 @@ class ExperimentAdmin(StaffModelAdmin[Experiment]):
 
     def save_model(self, request: HttpRequest, obj: Experiment, form: Any, change: bool) -> None:
         if change:
-            experiments.update_experiment(obj.pk, ExperimentPatch(**form.cleaned_data))
+            experiments.change_experiment(obj.pk, ExperimentPatch(**form.cleaned_data))
         else:
-            obj.pk = experiments.create_experiment(ExperimentIn(**form.cleaned_data)).pk
+            obj.pk = experiments.add_experiment(ExperimentIn(**form.cleaned_data)).pk
 
     def delete_model(self, request: HttpRequest, obj: Experiment) -> None:
-        experiments.delete_experiment(obj.pk)
-
-    @state_column
-    def state(self, experiment: Experiment) -> tuple[str, str]:
-        state = experiment.state_at(timezone.now())
-        return state, state
+        experiments.remove_experiment(obj.pk)

@@ -36,7 +36,7 @@ def activate_release(*, release_id: int) -> Release:
     """Make this release the current one.
 
     Raises:
-        ReleaseNotFound: There is none with this id.
+        NotFound: There is none with this id.
         ReleaseUnusable: Its files are deleted or damaged.
     """
     release = selectors.get_release(release_id)

@@ -10,9 +10,14 @@ from django.utils import timezone
 from ninja import Schema
 from pydantic import ConfigDict, model_validator
 
-from recommendations.errors import EndsTooEarly
+from cinema.errors import Unprocessable
 
 M = TypeVar("M", bound=Model)
+
+
+class EndsTooEarly(Unprocessable):
+    def __init__(self, message: str) -> None:
+        super().__init__("body.ends_at", message)
 
 
 class ScheduledIn(Schema):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection, Mapping
+from typing import TypeVar
 
 from django.conf import settings
 from django.contrib.postgres.aggregates import BitXor
@@ -18,6 +19,7 @@ from django.db.models import (
     Expression,
     F,
     Func,
+    Model,
     Q,
     QuerySet,
     Sum,
@@ -25,11 +27,13 @@ from django.db.models import (
 )
 from django.db.models.functions import Left
 
+from cinema.errors import NotFound
 from movies.metadata import UNKNOWN
 from movies.models import Genre, Movie
-from recommendations.errors import ReleaseNotFound, RunNotFound
 from recommendations.models import Release, TrainingRun
 from users.models import User
+
+M = TypeVar("M", bound=Model)
 
 #: Placeholders among the protagonists of films without known protagonists.
 UNKNOWN_PEOPLE = frozenset([UNKNOWN])
@@ -92,12 +96,16 @@ def current_release() -> Release | None:
     return Release.objects.filter(is_current=True).first()
 
 
+def find_row(rows: QuerySet[M], pk: int) -> M:
+    """Raises NotFound."""
+    if (found := rows.filter(pk=pk).first()) is None:
+        raise NotFound(f"There is no {rows.model._meta.verbose_name} {pk}.")
+    return found
+
+
 def get_release(release_id: int) -> Release:
-    """Raises ReleaseNotFound."""
-    release = Release.objects.filter(pk=release_id).first()
-    if release is None:
-        raise ReleaseNotFound(release_id)
-    return release
+    """Raises NotFound."""
+    return find_row(Release.objects.all(), release_id)
 
 
 def list_releases() -> QuerySet[Release]:
@@ -110,11 +118,8 @@ def releases_with_files() -> QuerySet[Release]:
 
 
 def get_run(run_id: int) -> TrainingRun:
-    """Raises RunNotFound."""
-    run = TrainingRun.objects.filter(pk=run_id).first()
-    if run is None:
-        raise RunNotFound(run_id)
-    return run
+    """Raises NotFound."""
+    return find_row(TrainingRun.objects.all(), run_id)
 
 
 def longest_waiting_run() -> TrainingRun | None:

@@ -9,8 +9,7 @@ from django.utils import timezone
 
 from movies.models import Movie
 from recommendations.models import Promotion
-from recommendations.promotions.schemas import PromotionIn
-from recommendations.promotions.services import create_promotion
+from recommendations.promotions import PromotionIn, add_promotion
 from tests.audience import ids, listed
 from tests.builders import Client
 
@@ -29,7 +28,7 @@ def payload(movie: Movie, **fields: Any) -> dict[str, Any]:
 
 
 def make_promotion(movie: Movie, **fields: Any) -> Promotion:
-    return create_promotion(PromotionIn(**payload(movie, **fields)))
+    return add_promotion(PromotionIn(**payload(movie, **fields)))
 
 
 def promoted(staff: Client, movie: Movie, **fields: Any) -> dict[str, Any]:

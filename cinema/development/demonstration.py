@@ -27,8 +27,7 @@ from movies.models import Hall, Movie, Screening
 from movies.schemas import MovieIn
 from movies.search.index import index_stale_movies
 from recommendations.models import Interaction
-from recommendations.promotions.schemas import PromotionIn
-from recommendations.promotions.services import create_promotion
+from recommendations.promotions import PromotionIn, add_promotion
 from users.models import Preferences, User
 
 SIMULATED = "simulated-{}@cinema.invalid"
@@ -169,4 +168,4 @@ def _pin_a_film(runs: Sequence[Run], stored: Sequence[Movie], today: date) -> No
         "note": "Opens soon",
         "ends_at": _local(datetime.combine(opening.starts_on + PINNED_FOR, time())),
     }
-    create_promotion(PromotionIn.model_validate(pin))
+    add_promotion(PromotionIn.model_validate(pin))

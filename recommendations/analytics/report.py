@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 from django.db.models import Q, QuerySet
-from django.utils import timezone
 
 from recommendations.analytics.list_figures import (
     LIKED,
@@ -184,7 +183,7 @@ def _outcome(outcome: ExperimentOutcome) -> Row:
 
 def _missing(experiment: Experiment) -> list[str]:
     """The algorithms of an experiment that the release lacks, so that it cannot run."""
-    if experiment.state_at(timezone.now()) == "ended":
+    if experiment.state == "ended":
         return []
     served = loaded_release().recommenders
     teams = (experiment.algorithm_a, experiment.algorithm_b)

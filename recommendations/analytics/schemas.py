@@ -9,7 +9,7 @@ from movies.programme.selectors import DEFAULT_DAYS, MAX_DAYS
 from movies.types import LocalTime
 from recommendations.analytics.list_figures import DEFAULT_PERIOD_DAYS, MAX_PERIOD_DAYS, Period
 from recommendations.engine.ranking.exploration import Team
-from recommendations.experiments.schemas import ExperimentOut
+from recommendations.experiments import ExperimentOut
 from recommendations.schemas import QualityOut
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import ClassVar
 
 from django.conf import settings
 from django.contrib.postgres.constraints import ExclusionConstraint
@@ -120,8 +121,33 @@ class TimeRange(Func):
     output_field = DateTimeRangeField()
 
 
-class Promotion(models.Model):
+class Scheduled(models.Model):
+    """It is in force from its start until its end."""
+
+    #: The name of the state between start and end.
+    IN_FORCE: ClassVar[str]
+
+    starts_at = models.DateTimeField(default=timezone.now)
+    ends_at = models.DateTimeField()
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        abstract = True
+
+    def state_at(self, moment: datetime) -> str:
+        if self.ends_at <= moment:
+            return "ended"
+        return self.IN_FORCE if self.starts_at <= moment else "upcoming"
+
+    @property
+    def state(self) -> str:
+        return self.state_at(timezone.now())
+
+
+class Promotion(Scheduled):
     """Staff place a film in lists for a time: at a fixed place, or further up."""
+
+    IN_FORCE = "current"
 
     class Kind(models.TextChoices):
         PIN = "pin", "pinned to a place"
@@ -143,9 +169,6 @@ class Promotion(models.Model):
     scope = models.CharField(max_length=9, choices=Scope.choices, blank=True)
     #: The reason, for staff only.
     note = models.CharField(max_length=200, blank=True)
-    starts_at = models.DateTimeField(default=timezone.now)
-    ends_at = models.DateTimeField()
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         ordering = ("-ends_at", "-id")
@@ -186,23 +209,17 @@ class Promotion(models.Model):
     def __str__(self) -> str:
         return f"{self.kind} of movie {self.movie_id}"
 
-    def state_at(self, moment: datetime) -> str:
-        if self.ends_at <= moment:
-            return "ended"
-        return "current" if self.starts_at <= moment else "upcoming"
 
-
-class Experiment(models.Model):
+class Experiment(Scheduled):
     """A comparison of two algorithms in viewers' lists. One runs at a time."""
+
+    IN_FORCE = "running"
 
     name = models.CharField(max_length=100)
     algorithm_a = models.CharField(max_length=40)
     algorithm_b = models.CharField(max_length=40)
     #: The share of viewers that take part.
     share = models.FloatField(default=1.0)
-    starts_at = models.DateTimeField(default=timezone.now)
-    ends_at = models.DateTimeField()
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         ordering = ("-starts_at", "-id")
@@ -236,11 +253,6 @@ class Experiment(models.Model):
 
     def __str__(self) -> str:
         return self.name
-
-    def state_at(self, moment: datetime) -> str:
-        if self.ends_at <= moment:
-            return "ended"
-        return "running" if self.starts_at <= moment else "upcoming"
 
 
 class Impression(models.Model):
