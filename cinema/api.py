@@ -37,7 +37,8 @@ from movies.media.api import router as media
 from movies.programme.api import router as programme
 from movies.screenings.api import router as screenings
 from movies.tmdb.api import router as tmdb
-from recommendations.analytics.api import router as analytics
+from recommendations.analytics.audience_fit import router as audience_fit
+from recommendations.analytics.report import router as analytics
 from recommendations.api import router as recommendations
 from recommendations.experiments import router as experiments
 from recommendations.importing.api import router as viewer_import
@@ -93,6 +94,7 @@ ROUTERS = {
     "recommendations_promotions_api": promotions,
     "recommendations_experiments_api": experiments,
     "recommendations_analytics_api": analytics,
+    "recommendations_analytics_audience_api": audience_fit,
     "cinema_audit_api": audit,
     "cinema_answers_api": answers,
     "cinema_health_api": health,
@@ -101,7 +103,6 @@ ROUTERS = {
 OPERATION_PREFIXES = {
     "export_me": "users_privacy_api",
     "create_click": "recommendations_impressions_api",
-    "get_audience_fit": "recommendations_analytics_audience_api",
     **dict.fromkeys(
         ("request_verification", "verify_email", "forgot_password", "reset_password"),
         "users_recovery_api",

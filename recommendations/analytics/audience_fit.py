@@ -3,8 +3,6 @@
 This is taste and not attendance: it does not say how many will come.
 """
 
-from __future__ import annotations
-
 import json
 import zlib
 from collections.abc import Callable, Sequence
@@ -13,17 +11,22 @@ from typing import Any
 
 import numpy as np
 from django.db.models import Exists, OuterRef
+from django.http import HttpRequest
 from django.utils import timezone
+from ninja import Field, Query, Router, Schema
 from numpy.typing import NDArray
 
+from cinema.auth import staff
+from cinema.errors import problems
 from cinema.http import Document
 from cinema.response_cache import CacheKind, responses
+from cinema.throttling.limits import Limit
 from movies import catalogue
 from movies.catalogue import Snapshot
 from movies.days import cinema_day
 from movies.errors import MovieNotFound
 from movies.models import Movie
-from recommendations.analytics.schemas import MOST_FILMS, AudienceFitOut
+from movies.programme.selectors import DEFAULT_DAYS, MAX_DAYS
 from recommendations.dataset import Evidence, load_histories
 from recommendations.engine.audience_reach import AudienceCounts, Estimate, estimate
 from recommendations.engine.matrices import IdMap
@@ -49,6 +52,83 @@ LIFETIME_S = 3600
 AUDIENCE_FIT = CacheKind(
     "audience-fit", lambda: LIFETIME_S, memory_share=0.05, places=64, patience_s=12
 )
+
+
+MOST_FILMS = 100
+
+
+class EstimateOut(Schema):
+    """An estimate for all members. 95 of 100 samples have it between `low` and `high`."""
+
+    count: int = Field(examples=[412])
+    low: int = Field(examples=[371])
+    high: int = Field(examples=[456])
+
+
+class AudienceFitFilmOut(Schema):
+    movie_id: int = Field(examples=[42])
+    name: str = Field(examples=["Cléo from 5 to 7"])
+    in_programme: bool = Field(description="Of these days.")
+    had: EstimateOut = Field(
+        description="Members who have watched or judged it, whom it no longer suits."
+    )
+    had_share: float | None = Field(description="Of those asked.", examples=[0.12])
+    suited: EstimateOut | None = Field(
+        description="Members whom it suits: it is among the best `best_share` of the catalogue for "
+        "them, and new to them. Null if the release does not know the film."
+    )
+    added: EstimateOut | None = Field(
+        description="Those of them whom no film of the programme suits: its gain in reach."
+    )
+
+
+class AudienceFitOut(Schema):
+    release: int | None = Field(
+        description="Null without a release: then there are no estimates.", examples=[3]
+    )
+    algorithm: str | None = Field(examples=["hybrid"])
+    best_share: float = Field(examples=[0.05])
+    days: int = Field(description="Cinema days of the programme, from now on.", examples=[7])
+    members: int = Field(description="All open accounts.", examples=[5200])
+    asked: int = Field(description="The members in the sample.", examples=[2000])
+    known: EstimateOut = Field(description="Members whose taste is known.")
+    unknown: EstimateOut = Field(description="The other members.")
+    reached: EstimateOut = Field(description="Members whom a film of the programme suits.")
+    unreached: EstimateOut = Field(description="Known members whom no film of it suits.")
+    total: int = Field(description="Films in question.", examples=[310])
+    data: list[AudienceFitFilmOut]
+
+
+class AudienceFitFilters(Schema):
+    movie_ids: str | None = Field(
+        None,
+        pattern=r"^[0-9]{1,18}(,[0-9]{1,18}){0,99}$",
+        description="At most 100, with commas. Default: all without a screening to come.",
+        examples=["17,42"],
+    )
+    days: int = Field(
+        DEFAULT_DAYS, ge=1, le=MAX_DAYS, description="Cinema days of the programme, today included."
+    )
+    limit: int = Field(20, ge=1, le=MOST_FILMS, description="The films that add most come first.")
+
+    @property
+    def ids(self) -> list[int]:
+        """Each once, in ascending order."""
+        return sorted({int(part) for part in self.movie_ids.split(",")}) if self.movie_ids else []
+
+
+router = Router(tags=["Analytics"])
+
+
+@router.get(
+    "/analytics/audience-fit",
+    auth=staff,
+    throttle=Limit("THROTTLE_HEAVY"),
+    response={200: AudienceFitOut, **problems(401, 403, 404, 422)},
+)
+def get_audience_fit(request: HttpRequest, filters: Query[AudienceFitFilters]) -> AudienceFitOut:
+    """What to screen next: how many members each film suits, and how many it would add."""
+    return audience_fit(movie_ids=filters.ids, days=filters.days, limit=filters.limit)
 
 
 def audience_fit(*, movie_ids: Sequence[int], days: int, limit: int) -> AudienceFitOut:

@@ -1,30 +1,42 @@
 """The report on recommendations: figures of lists, of releases, and of experiments."""
 
-from __future__ import annotations
-
 import math
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from datetime import date
 from typing import Any, NamedTuple
 
 from django.db import connection
 from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from ninja import Field, Query, Router, Schema
 
+from cinema.auth import staff
+from cinema.errors import problems
+from cinema.schemas import Day
+from cinema.throttling.limits import Limit
+from movies.types import LocalTime
 from recommendations.analytics.list_figures import (
+    DEFAULT_PERIOD_DAYS,
     LIKED,
+    MAX_PERIOD_DAYS,
     Breakdown,
     ListFigures,
     Period,
     figures_of,
     like_parameters,
 )
-from recommendations.engine.ranking.exploration import InterleavingPreference, preference_share
+from recommendations.engine.ranking.exploration import Team, preference_share
+from recommendations.experiments import ExperimentOut
 from recommendations.models import Experiment, Release
 from recommendations.releases import loaded_release
+from recommendations.schemas import QualityOut
 
-MOST_EXPERIMENTS = 50
+router = Router(tags=["Analytics"])
+
+Row = dict[str, Any]
+
+MOST_EXPERIMENTS = MOST_RELEASES = 50
 
 # A viewer's credit of a team is the clicks and likes of its movies.
 OUTCOMES = f"""
@@ -55,6 +67,110 @@ FROM viewers GROUP BY experiment_id
 """  # noqa: S608 - our own names
 
 
+class AnalyticsFilters(Schema):
+    from_: Day | None = Field(
+        None, alias="from", description=f"Default: {DEFAULT_PERIOD_DAYS} days that end with `to`."
+    )
+    to: Day | None = Field(
+        None, description=f"Included, at most {MAX_PERIOD_DAYS} days in all. Default: today."
+    )
+
+    def period(self) -> Period:
+        """Raises Unprocessable if it ends before it begins, or is too long."""
+        return Period.of(self.from_, self.to)
+
+
+class FiguresOut(Schema):
+    """A share of nothing is null."""
+
+    lists: int = Field(
+        description="In an experiment a list is of both algorithms.", examples=[1200]
+    )
+    viewers: int = Field(examples=[310])
+    impressions: int = Field(description="Films in lists that viewers got.", examples=[24000])
+    clicks: int = Field(description="Of these, opened.", examples=[940])
+    click_rate: float | None = Field(examples=[0.039])
+    likes_after: int = Field(
+        description="Shown films that the viewer liked, rated well, loved or came to see within a"
+        " week, each counted where it was shown last.",
+        examples=[180],
+    )
+    coverage: float | None = Field(
+        description="Different films shown, of all that are published.", examples=[0.41]
+    )
+    fallback_share: float | None = Field(
+        description="Impressions of films that stand in where the algorithm has nothing to say.",
+        examples=[0.12],
+    )
+
+
+class AlgorithmFiguresOut(FiguresOut):
+    algorithm: str = Field(examples=["hybrid"])
+
+
+class DayFiguresOut(AlgorithmFiguresOut):
+    date: date
+
+
+class ReleaseFiguresOut(Schema):
+    id: int = Field(examples=[3])
+    created_at: LocalTime
+    is_current: bool
+    quality: dict[str, QualityOut] = Field(description="By algorithm, as measured in training.")
+    algorithms: list[AlgorithmFiguresOut] = Field(description="As viewers took them in the time.")
+
+
+class ExperimentOutcomeOut(Schema):
+    """The result of an experiment so far, over all of its time."""
+
+    experiment: ExperimentOut
+    missing: list[str] = Field(
+        description="Of its algorithms those that the current release is without: as long as there"
+        " is one, viewers keep the default. Empty once it is over.",
+        examples=[[]],
+    )
+    viewers: int = Field(description="Viewers who were shown lists of it.", examples=[412])
+    impressions_a: int = Field(examples=[9000])
+    impressions_b: int = Field(examples=[9001])
+    clicks_a: int = Field(examples=[420])
+    clicks_b: int = Field(examples=[350])
+    likes_after_a: int = Field(examples=[90])
+    likes_after_b: int = Field(examples=[71])
+    wins_a: int = Field(
+        description="Viewers with more clicks and likes of A's films than of B's.", examples=[130]
+    )
+    wins_b: int = Field(examples=[91])
+    ties: int = Field(description="Viewers with as many of both, mostly none.", examples=[191])
+    preference: float | None = Field(
+        description="The share of A among the viewers who chose more from one of them.",
+        examples=[0.588],
+    )
+    preference_low: float = Field(description="From here ...", examples=[0.52])
+    preference_high: float = Field(
+        description="... to here lies what 95 of 100 such experiments would come from.",
+        examples=[0.654],
+    )
+    winner: Team | None = Field(
+        description="Null while it is open: the interval holds one half.", examples=["a"]
+    )
+
+
+class RecommendationAnalyticsOut(Schema):
+    from_: date = Field(alias="from")
+    to: date
+    total: FiguresOut
+    algorithms: list[AlgorithmFiguresOut] = Field(description="By name.")
+    days: list[DayFiguresOut] = Field(
+        description="By the cinema's clock; a day without lists has none."
+    )
+    releases: list[ReleaseFiguresOut] = Field(
+        description="Trained or shown in the time, the newest first, at most 50."
+    )
+    experiments: list[ExperimentOutcomeOut] = Field(
+        description="That ran in the time, the latest start first, at most 50."
+    )
+
+
 class ExperimentCounts(NamedTuple):
     """Counts of an experiment; `wins_a` are viewers who credit A with more than B."""
 
@@ -68,45 +184,17 @@ class ExperimentCounts(NamedTuple):
     wins_a: int = 0
     wins_b: int = 0
 
-    @property
-    def ties(self) -> int:
-        return self.viewers - self.wins_a - self.wins_b
 
-
-@dataclass(frozen=True)
-class ExperimentOutcome:
-    experiment: Experiment
-    counts: ExperimentCounts
-
-    @cached_property
-    def preference(self) -> InterleavingPreference:
-        return preference_share(self.counts.wins_a, self.counts.wins_b)
-
-
-def outcomes_of(period: Period) -> list[ExperimentOutcome]:
-    """Experiments that ran in the period, each over all of its time, the latest start first."""
-    experiments = list(_running_in(period)[:MOST_EXPERIMENTS])
-    counts = _counts(experiments) if experiments else {}
-    return [ExperimentOutcome(one, counts.get(one.pk, ExperimentCounts())) for one in experiments]
-
-
-def _running_in(period: Period) -> QuerySet[Experiment]:
-    found = Experiment.objects.filter(starts_at__lt=period.until, ends_at__gt=period.since)
-    return found.order_by("-starts_at")
-
-
-def _counts(experiments: Sequence[Experiment]) -> dict[int, ExperimentCounts]:
-    since = min(experiment.starts_at for experiment in experiments)
-    until = max(experiment.ends_at for experiment in experiments)
-    ids = [experiment.pk for experiment in experiments]
-    with connection.cursor() as cursor:
-        cursor.execute(OUTCOMES, {**like_parameters(since, until), "experiments": ids})
-        return {row[0]: ExperimentCounts(*row[1:]) for row in cursor.fetchall()}
-
-
-MOST_RELEASES = 50
-
-Row = dict[str, Any]
+@router.get(
+    "/analytics/recommendations",
+    auth=staff,
+    throttle=Limit("THROTTLE_HEAVY"),
+    response={200: RecommendationAnalyticsOut, **problems(401, 403, 422)},
+    by_alias=True,
+)
+def get_recommendation_analytics(request: HttpRequest, filters: Query[AnalyticsFilters]) -> Row:
+    """Impressions, clicks and likes, the quality of releases, and results of experiments."""
+    return recommendation_analytics(filters.period())
 
 
 def recommendation_analytics(period: Period) -> Row:
@@ -122,7 +210,7 @@ def recommendation_analytics(period: Period) -> Row:
             for (day, algorithm), figures in sorted(found.days.items(), key=lambda item: item[0])
         ],
         "releases": _releases(period, found),
-        "experiments": [_outcome(outcome) for outcome in outcomes_of(period)],
+        "experiments": _experiments(period),
     }
 
 
@@ -131,17 +219,7 @@ def _by_algorithm(figures: dict[str, ListFigures]) -> list[Row]:
 
 
 def _row(algorithm: str, figures: ListFigures) -> Row:
-    return {
-        "algorithm": algorithm,
-        "lists": figures.lists,
-        "viewers": figures.viewers,
-        "impressions": figures.impressions,
-        "clicks": figures.clicks,
-        "click_rate": figures.click_rate,
-        "likes_after": figures.likes_after,
-        "coverage": figures.coverage,
-        "fallback_share": figures.fallback_share,
-    }
+    return {"algorithm": algorithm, **FiguresOut.model_validate(figures).model_dump()}
 
 
 def _releases(period: Period, found: Breakdown) -> list[Row]:
@@ -167,17 +245,34 @@ def _releases_of(period: Period, shown: Collection[int]) -> QuerySet[Release]:
     return Release.objects.filter(trained | Q(pk__in=shown)).order_by("-pk")
 
 
-def _outcome(outcome: ExperimentOutcome) -> Row:
-    preference = outcome.preference
+def _experiments(period: Period) -> list[Row]:
+    """Experiments that ran in the period, each over all of its time, the latest start first."""
+    found = Experiment.objects.filter(starts_at__lt=period.until, ends_at__gt=period.since)
+    experiments = list(found.order_by("-starts_at")[:MOST_EXPERIMENTS])
+    counts = _counts(experiments) if experiments else {}
+    return [_outcome(one, counts.get(one.pk, ExperimentCounts())) for one in experiments]
+
+
+def _counts(experiments: Sequence[Experiment]) -> dict[int, ExperimentCounts]:
+    since = min(experiment.starts_at for experiment in experiments)
+    until = max(experiment.ends_at for experiment in experiments)
+    ids = [experiment.pk for experiment in experiments]
+    with connection.cursor() as cursor:
+        cursor.execute(OUTCOMES, {**like_parameters(since, until), "experiments": ids})
+        return {row[0]: ExperimentCounts(*row[1:]) for row in cursor.fetchall()}
+
+
+def _outcome(experiment: Experiment, counts: ExperimentCounts) -> Row:
+    preference = preference_share(counts.wins_a, counts.wins_b)
     return {
-        **outcome.counts._asdict(),
-        "ties": outcome.counts.ties,
-        "missing": _missing(outcome.experiment),
+        **counts._asdict(),
+        "ties": counts.viewers - counts.wins_a - counts.wins_b,
+        "missing": _missing(experiment),
         "preference": None if math.isnan(preference.share) else preference.share,
         "preference_low": preference.low,
         "preference_high": preference.high,
         "winner": preference.winner,
-        "experiment": outcome.experiment,
+        "experiment": experiment,
     }
 
 
