@@ -44,7 +44,7 @@ from recommendations.experiments import router as experiments
 from recommendations.importing.api import router as viewer_import
 from recommendations.matches.api import router as matches
 from recommendations.promotions import router as promotions
-from recommendations.ratings.api import router as ratings
+from recommendations.ratings import router as ratings
 from users.api import router as users
 from users.favourites import router as favourites
 from users.history import router as history

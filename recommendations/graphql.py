@@ -23,8 +23,7 @@ from recommendations.lists.list_builder import ListItem
 from recommendations.lists.ranking import HYBRID
 from recommendations.lists.serving import with_matches
 from recommendations.models import Interaction
-from recommendations.ratings.schemas import RatingFilters
-from recommendations.ratings.selectors import list_ratings
+from recommendations.ratings import RatingFilters, filtered_ratings
 from recommendations.schemas import RecommendationFilters
 from users.graphql import Account, reader_of
 from users.models import User
@@ -193,7 +192,7 @@ class Viewer(Account):
         filters = validated_filters(
             RatingFilters, stars_from=stars_from, stars_to=stars_to, genre=genre
         )
-        found = list_ratings(self.user, filters)
+        found = filtered_ratings(self.user, filters)
         return found.select_related(None).prefetch_related(None)  # type: ignore[return-value]
 
 

@@ -10,10 +10,10 @@ import orjson
 import pgtrigger
 from django.db import transaction
 
+from recommendations import viewer_figures
 from recommendations.impressions import stream
 from recommendations.lists import list_cache
 from recommendations.models import Interaction
-from recommendations.ratings import summary
 from users import personal_data
 from users.models import User
 
@@ -59,15 +59,15 @@ class StatisticsSummaryKeeper:
     name = "statistics_summary"
 
     def export(self, user: User) -> Iterator[Mapping[str, Any]]:
-        yield from summary.stored_rows(user.pk)
+        yield from viewer_figures.stored_rows(user.pk)
 
     def erase(self, user: User) -> None:
         """Refresh the view, of which no row can be deleted: soon, or within six hours.
 
         Until then it has the figures under the id of no account.
         """
-        if summary.stored_rows(user.pk):
-            transaction.on_commit(summary.refresh_soon)
+        if viewer_figures.stored_rows(user.pk):
+            transaction.on_commit(viewer_figures.refresh_soon)
 
 
 personal_data.register(

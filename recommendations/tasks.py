@@ -17,11 +17,10 @@ from django.utils import timezone
 
 from cinema.locks import single_run
 from cinema.task_process import run_in_process
-from recommendations import selectors
+from recommendations import selectors, viewer_figures
 from recommendations.importing import pending
 from recommendations.impressions import storage
 from recommendations.models import TrainingRun
-from recommendations.ratings import summary
 from recommendations.training import requests
 
 log = logging.getLogger(__name__)
@@ -169,7 +168,7 @@ def refresh_summary() -> None:
     """Refresh the summary of viewers' figures."""
     with _single_run(SUMMARY_LOCK) as acquired:
         if acquired:
-            summary.refresh_summary()
+            viewer_figures.refresh_summary()
 
 
 PENDING_LOCK = "recommendations.match_pending_imports"

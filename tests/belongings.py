@@ -17,7 +17,7 @@ from django_celery_results.models import TaskResult
 from cinema.audit.recording import recording_as
 from movies.models import Genre, Movie
 from recommendations.models import Neighbour
-from recommendations.ratings.summary import refresh_summary
+from recommendations.viewer_figures import refresh_summary
 from tests.builders import (
     Client,
     interact,

@@ -8,7 +8,7 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from movies.models import Movie
-from recommendations.ratings.summary import refresh_summary
+from recommendations.viewer_figures import refresh_summary
 from tests.builders import Client, interact, make_movie, make_user
 from users.models import User
 

@@ -17,7 +17,7 @@ from cinema.locks import single_run
 from movies.models import Genre, Movie
 from recommendations import tasks
 from recommendations.models import Interaction
-from recommendations.ratings.summary import figures_of, refresh_summary, stored_rows
+from recommendations.viewer_figures import figures_of, refresh_summary, stored_rows
 from tests.audience import rate, say
 from tests.belongings import PASSWORD, leave
 from tests.builders import Client, interact, make_movie, make_user

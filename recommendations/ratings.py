@@ -3,23 +3,127 @@
 Statistics count all of the viewer's rows, also of movies that were withdrawn since.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeVar
 
 from django.db.models import QuerySet, Sum
 from django.utils import timezone
+from ninja import Field, Query, Router, Schema
+from ninja.pagination import paginate
 
+from cinema.auth import signed_in
 from cinema.cache import shared
+from cinema.errors import problems
+from cinema.schemas import Line, Paginated
 from movies.languages import primary_language
 from movies.models import Genre, Movie
+from movies.schemas import MovieDetails, OfMovieOut
+from movies.selectors import without_movies
+from movies.types import LocalTime
 from recommendations.models import Interaction
-from recommendations.ratings.schemas import RatingFilters
-from recommendations.ratings.summary import MonthCount, ViewerFigures, WatchedCount, figures_of
+from recommendations.viewer_figures import MonthCount, ViewerFigures, WatchedCount, figures_of
+from users.auth import AuthedRequest
 from users.models import User
 from users.preferences import stated_preferences
+
+Stars = Annotated[float, Field(ge=0.5, le=5, multiple_of=0.5)]
+Months = Annotated[
+    int, Field(ge=1, le=120, description="The number of months that are listed, up to this one.")
+]
+
+
+class ListedRatingOut(OfMovieOut):
+    stars: float = Field(examples=[4.5])
+    rated_at: LocalTime
+
+    @staticmethod
+    def resolve_rated_at(rating: Interaction) -> datetime:
+        return rating.updated_at
+
+
+class RatingFilters(Schema):
+    stars_from: Stars | None = Field(None, examples=[4])
+    stars_to: Stars | None = Field(None, examples=[5])
+    genre: Line | None = Field(None, description="A genre's slug.", examples=["drama"])
+    sort: Literal["-rated_at", "-stars", "stars", "name"] = "-rated_at"
+
+
+class CountsOut(Schema):
+    ratings: int = Field(examples=[57])
+    favourites: int = Field(examples=[12])
+    history: int = Field(description="Entries: a film seen twice has two.", examples=[80])
+    check_ins: int = Field(description="Of these, at screenings here.", examples=[31])
+    films_watched: int = Field(
+        description="Different films in the history, rated, or said to be seen.", examples=[93]
+    )
+
+
+class StarsCountOut(Schema):
+    stars: float = Field(examples=[4.5])
+    ratings: int = Field(examples=[9])
+
+
+class GenreStatisticsOut(Schema):
+    slug: str = Field(examples=["drama"])
+    name: str = Field(examples=["Drama"])
+    films_watched: int = Field(examples=[40])
+    mean_rating: float | None = Field(examples=[3.9])
+
+
+class DecadeStatisticsOut(Schema):
+    decade: int | None = Field(description="Null: without a release year.", examples=[1960])
+    films_watched: int = Field(examples=[17])
+    mean_rating: float | None = Field(examples=[4.1])
+
+
+class MonthStatisticsOut(Schema):
+    month: str = Field(description="By the cinema's clock.", examples=["2026-11"])
+    viewings: int = Field(examples=[6])
+    check_ins: int = Field(examples=[2])
+
+
+class StatisticsOut(Schema):
+    """Withdrawn films are counted too, as the statistics name no film."""
+
+    counts: CountsOut
+    mean_rating: float | None = Field(examples=[3.8])
+    by_stars: list[StarsCountOut] = Field(description="From half a star to five.")
+    by_genre: list[GenreStatisticsOut] = Field(description="The most watched first.")
+    by_decade: list[DecadeStatisticsOut] = Field(description="By the release year, in order.")
+    by_month: list[MonthStatisticsOut] = Field(description="In order, up to this month.")
+    hours_watched: float = Field(
+        description="Running times of the entries in the history.", examples=[131.5]
+    )
+    viewings_without_runtime: int = Field(
+        description="Entries whose film has no running time, which the hours lack.", examples=[1]
+    )
+
+
+class _Suggested(Schema):
+    films_watched: int = Field(examples=[14])
+    mean_rating: float | None = Field(examples=[4.2])
+    lift: float = Field(
+        description="Your share of it, divided by the share of all viewers.", examples=[2.1]
+    )
+
+
+class SuggestedGenreOut(_Suggested):
+    slug: str = Field(examples=["drama"])
+    name: str = Field(examples=["Drama"])
+
+
+class SuggestedLanguageOut(_Suggested):
+    language: str = Field(examples=["fr"])
+
+
+class PreferenceSuggestionsOut(Schema):
+    """At most five of each, the highest lift first."""
+
+    genres: list[SuggestedGenreOut]
+    languages: list[SuggestedLanguageOut]
+
 
 Row = dict[str, Any]
 Key = TypeVar("Key", int, str)
@@ -36,7 +140,7 @@ def ratings_of(user: User) -> QuerySet[Interaction]:
     return Interaction.objects.filter(user=user, kind=Interaction.Kind.RATING)
 
 
-def list_ratings(user: User, filters: RatingFilters) -> QuerySet[Interaction]:
+def filtered_ratings(user: User, filters: RatingFilters) -> QuerySet[Interaction]:
     """Ratings of published movies, with the movies."""
     ratings = ratings_of(user).filter(movie__withdrawn_at=None)
     if filters.stars_from is not None:
@@ -119,7 +223,7 @@ LEAST_LIFT = 1.25
 USUAL_FILMS = 10
 
 
-def suggest_preferences(user: User) -> Row:
+def suggestions_for(user: User) -> Row:
     """In the form of `PreferenceSuggestionsOut`, without preferences that are stated already."""
     figures, stated = figures_of(user), stated_preferences(user.pk)
     genres = Genre.objects.in_bulk(list(figures.genres))
@@ -181,3 +285,41 @@ def _suggested(
 
 def _lift(films: int, of: int, usual: float) -> float:
     return (films + USUAL_FILMS * usual) / (of + USUAL_FILMS) / usual
+
+
+router = Router(tags=["Accounts"])
+
+
+@router.get(
+    "/users/me/ratings",
+    auth=signed_in,
+    response={200: list[ListedRatingOut], **problems(401, 422)},
+    exclude_unset=True,
+)
+@paginate(Paginated)
+def list_ratings(
+    request: AuthedRequest,
+    filters: Query[RatingFilters],
+    include_movie_details: MovieDetails = True,
+) -> QuerySet[Interaction]:
+    """Your ratings, the latest first."""
+    rows = filtered_ratings(request.auth, filters)
+    return rows if include_movie_details else without_movies(rows)
+
+
+@router.get(
+    "/users/me/statistics", auth=signed_in, response={200: StatisticsOut, **problems(401, 422)}
+)
+def get_statistics(request: AuthedRequest, months: Months = 12) -> dict[str, Any]:
+    """Statistics of what you have watched and how you rate."""
+    return statistics_of(request.auth, months=months)
+
+
+@router.get(
+    "/users/me/preferences/suggestions",
+    auth=signed_in,
+    response={200: PreferenceSuggestionsOut, **problems(401)},
+)
+def suggest_preferences(request: AuthedRequest) -> dict[str, Any]:
+    """Genres and languages that your history suggests and you have not stated."""
+    return suggestions_for(request.auth)
