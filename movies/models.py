@@ -15,7 +15,7 @@ from django.db.models import F, Func, Q, Value
 from django.db.models.functions import Cast, Lower, NullIf
 from django.utils import timezone
 
-from cinema.audit.triggers import Audit
+from cinema.triggers import Audit
 from movies import triggers
 from movies.languages import MAX_LENGTH as MAX_LANGUAGE_LENGTH
 from movies.metadata import actors_of

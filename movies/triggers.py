@@ -9,8 +9,7 @@ from collections.abc import Sequence
 
 import pgtrigger
 
-from cinema.audit.triggers import IS_RECORDED, Audit
-from cinema.triggers import Trigger
+from cinema.triggers import IS_RECORDED, Audit, Trigger
 
 RAISE_CATALOGUE_VERSION = """
     INSERT INTO movies_catalogueversion AS current (id, version) VALUES (1, 1)

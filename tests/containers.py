@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cinema.development import postgres
-from cinema.development.postgres import package_directory
+from cinema.development import embedded_servers
+from cinema.development.embedded_servers import package_directory
 from cinema.development.processes import wait_for
 from tests import compose
 from tests.running import ROOT, free_port, new_home
@@ -37,7 +37,7 @@ print(server.recv(99).decode())
 
 def as_account(uid: int = UID) -> list[str]:
     """Empty where the tests run as an ordinary account, or lie where only root may read."""
-    if os.geteuid() != 0 or not postgres.others_can_reach(Path(sys.executable)):
+    if os.geteuid() != 0 or not embedded_servers.others_can_reach(Path(sys.executable)):
         return []
     return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
 
@@ -58,7 +58,7 @@ class Containers:
         # The entry points of the images set up a folder and become the server.
         self._put("docker-entrypoint.sh", 'exec "$@"')
         self._put("valkey-server", f'cd "$CINEMA_HOME"; exec {valkey} "$@" --port {port}')
-        self.postgres_programs = postgres.postgres_directories(self.home, self.home.name)[0]
+        self.postgres_programs = embedded_servers.postgres_directories(self.home, self.home.name)[0]
         self._put("pg_isready", f'exec {self.postgres_programs}/pg_isready "$@"')
         self._put("rabbitmq-server", f'exec {RABBITMQ}/rabbitmq-server "$@"')
         (self.home / "bin/valkey-cli").write_text(
@@ -141,7 +141,7 @@ class Containers:
         data, secret = self.home / "server", self.home / "secret"
         data.mkdir()
         secret.write_text(self.env_file["POSTGRES_PASSWORD"])
-        account = postgres.postgres_account()
+        account = embedded_servers.postgres_account()
         if account:
             os.chown(data, account.uid, account.gid)
         user = [f"--reuid={account.uid}", f"--regid={account.gid}"] if account else []

@@ -22,7 +22,7 @@ FOUNDATION = {
     "cinema.response_cache",
     "cinema.audit.models",
     "cinema.audit.recording",
-    "cinema.audit.triggers",
+    "cinema.triggers",
     "cinema.auth",
     "cinema.cache",
     "cinema.etags",
@@ -33,7 +33,6 @@ FOUNDATION = {
     "cinema.schemas",
     "cinema.task_process",
     "cinema.task_queue",
-    "cinema.triggers",
     "cinema.throttling.limits",
     "cinema.throttling.lockout",
 }

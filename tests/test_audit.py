@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from cinema.audit.models import AuditEntry
 from cinema.audit.recording import recording_as
-from cinema.audit.triggers import Audit
+from cinema.triggers import Audit
 from movies import scheduled_updates
 from movies.models import Genre, Hall, Movie, Screening
 from movies.screenings.services import delete_screening

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from pytest_django.fixtures import Settings
 
-from cinema.development import liveness
+from cinema.development import supervisor
 from cinema.development.embedded_servers import Servers
-from cinema.development.liveness import LOOKS, LOOKS_AT_START, HangDetector, ask_health
 from cinema.development.processes import Child, stop, wait_for
+from cinema.development.supervisor import LOOKS, LOOKS_AT_START, HangDetector, ask_health
 from tests.running import free_port, new_home
 
 SLEEPING = "import time; time.sleep(600)"
@@ -22,7 +22,7 @@ SLEEPING = "import time; time.sleep(600)"
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(liveness, "ANSWER_WITHIN_S", 1.0)
+    monkeypatch.setattr(supervisor, "ANSWER_WITHIN_S", 1.0)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cinema.development.postgres import PUBLIC_PLACE
+from cinema.development.embedded_servers import PUBLIC_PLACE
 from cinema.development.processes import wait_for
 from cinema.home import socket_paths
 from tests.running import ROOT, RunningCinema

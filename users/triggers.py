@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pgtrigger
 
-from cinema.audit.triggers import IS_RECORDED, Audit
-from cinema.triggers import Trigger
+from cinema.triggers import IS_RECORDED, Audit, Trigger
 
 #: Also record who becomes staff or ceases to be, when no author is known, as in psql.
 USER_AUDIT = Audit(

@@ -9,7 +9,7 @@ from django.db.models import Q
 
 
 class AuditEntry(models.Model):
-    """The change of one row by staff. Triggers write it (`cinema.audit.triggers.Audit`).
+    """The change of one row by staff. Triggers write it (`cinema.triggers.Audit`).
 
     `cinema.audit.recording.record` writes it for tables that one or two functions write.
     """

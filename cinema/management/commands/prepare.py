@@ -41,10 +41,6 @@ class Command(BaseCommand):
                 self._try("finding viewers of similar taste", match_viewers)
                 self._try("finding similar films", relate_films)
 
-    def _train(self) -> None:
-        # The first start does not wait for a search for better parameters.
-        call_command("train", tuning_budget_s=0, verbosity=0)
-
     def _demonstrate(self) -> None:
         from cinema.development.demonstration import fill_demonstration, is_empty
 
