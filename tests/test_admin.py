@@ -1,4 +1,4 @@
-"""The office: who may see what, and that every page opens."""
+"""The admin site: who may see what, and that every page opens."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from cinema.audit.recording import recording_as
 from movies.models import Genre, Movie
 from movies.tmdb.models import SyncReport, TmdbGenre
 from recommendations.models import Interaction, Release, TrainingRun
+from tests.admin_pages import choose, fill_in, page
 from tests.builders import interact, make_movie, make_screening, make_user
 from tests.experimenting import make_experiment
-from tests.office import choose, fill_in, page
 from tests.promoting import make_promotion
 from tests.running import ROOT
 from users.models import Session, User
@@ -40,7 +40,7 @@ FOR_SUPERUSERS = {Interaction, Session, TaskResult, User}
 
 
 @pytest.fixture
-def office(client: Browser) -> Browser:
+def staff_browser(client: Browser) -> Browser:
     """A member of staff who is no superuser."""
     return signed_in(client, make_user(is_staff=True))
 
@@ -98,12 +98,12 @@ def test_the_pages_of_every_model_open(
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label)
 def test_staff_see_the_programme_and_superusers_the_viewers(
-    office: Browser, one_of_each: dict[type[Model], Model], model: type[Model]
+    staff_browser: Browser, one_of_each: dict[type[Model], Model], model: type[Model]
 ) -> None:
     expected = 403 if model in FOR_SUPERUSERS else 200
-    assert office.get(page(model, "")).status_code == expected
-    assert office.get(page(model, "change", one_of_each[model].pk)).status_code == expected
-    assert office.get(page(model, "history", one_of_each[model].pk)).status_code == expected
+    assert staff_browser.get(page(model, "")).status_code == expected
+    assert staff_browser.get(page(model, "change", one_of_each[model].pk)).status_code == expected
+    assert staff_browser.get(page(model, "history", one_of_each[model].pk)).status_code == expected
 
 
 @pytest.mark.parametrize("path", ["/admin/", "/admin/movies/movie/", "/admin/users/user/add/"])
@@ -124,28 +124,28 @@ def test_staff_sign_in_with_address_and_password(client: Browser) -> None:
     assert client.get("/admin/").status_code == 200
 
 
-def test_the_sidebar_leads_to_what_one_may_see(office: Browser, settings: Any) -> None:
+def test_the_sidebar_leads_to_what_one_may_see(staff_browser: Browser, settings: Any) -> None:
     settings.CINEMA_NAME = "Kino No. 5"
-    html = office.get("/admin/").content.decode()
+    html = staff_browser.get("/admin/").content.decode()
     for name in ("Films", "Screenings", "Halls", "Genres", "Promotions", "Releases", "Audit"):
         assert f"<span>{name}</span>" in html
     assert "<span>Viewers</span>" not in html
 
 
 @pytest.mark.any_moment
-def test_the_first_page_shows_today_and_what_was_changed_last(office: Browser) -> None:
+def test_the_first_page_shows_today_and_what_was_changed_last(staff_browser: Browser) -> None:
     now = timezone.now()
     with recording_as(via="command", path="import_movies"):
         make_screening(make_movie(name="Cléo from 5 to 7"), starts_at=now, hall="Large")
-    html = office.get("/admin/").content.decode()
+    html = staff_browser.get("/admin/").content.decode()
     assert "Cléo from 5 to 7" in html
     assert "import_movies" in html
 
 
-def test_the_pages_load_nothing_from_elsewhere(office: Browser) -> None:
+def test_the_pages_load_nothing_from_elsewhere(staff_browser: Browser) -> None:
     """A cinema whose line is down still cancels its screenings."""
     for path in ("/admin/", "/admin/movies/screening/", "/admin/movies/movie/add/"):
-        links = office.get(path).content.decode().replace("'", '"').split('"')
+        links = staff_browser.get(path).content.decode().replace("'", '"').split('"')
         files = [link for link in links if link.startswith("/static/")]
         assert len(files) > 5
         for file in files:
@@ -177,8 +177,10 @@ def test_who_is_not_staff_cannot_fill_the_disk_with_a_form(client: Browser, sett
     assert client.post(page(Movie, "add"), {"trailer_file": large}).status_code == 200
 
 
-def test_the_search_that_would_not_fit_into_the_cache_is_not_offered(office: Browser) -> None:
-    assert office.get("/admin/search/", {"s": "film"}).status_code == 404
+def test_the_search_that_would_not_fit_into_the_cache_is_not_offered(
+    staff_browser: Browser,
+) -> None:
+    assert staff_browser.get("/admin/search/", {"s": "film"}).status_code == 404
 
 
 def test_djangos_own_log_of_names_and_addresses_stays_empty(admin_client: Browser) -> None:

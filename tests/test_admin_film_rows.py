@@ -1,4 +1,4 @@
-"""The rows of a film's form in the office: its screenings to come."""
+"""The rows of a film's form in the admin site: its screenings to come."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from django.test import Client as Browser
 from django.utils import timezone
 
 from movies.models import Hall, Movie, Screening
+from tests.admin_pages import Form, fill_in, page
 from tests.builders import at, make_movie, make_screening
-from tests.office import Form, fill_in, page
 
 pytestmark = pytest.mark.django_db
 

@@ -1,4 +1,4 @@
-"""A film's pages in the office."""
+"""A film's pages in the admin site."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from movies import scheduled_updates, services
 from movies.days import Week
 from movies.models import Movie, Screening
 from movies.tmdb.models import SyncReport
+from tests.admin_pages import Form, choose, fill_in, page
 from tests.builders import Client, at, change_movie, interact, make_movie, make_screening, make_user
-from tests.office import Form, choose, fill_in, page
 
 pytestmark = pytest.mark.django_db
 
@@ -213,7 +213,7 @@ def test_films_are_found_as_viewers_find_them(admin_client: Browser) -> None:
     assert [each["text"] for each in answer.json()["results"]] == ["Amélie"]
 
 
-def test_a_film_edited_in_the_office_is_found_at_once(
+def test_a_film_edited_in_the_admin_site_is_found_at_once(
     admin_client: Browser, anonymous: Client
 ) -> None:
     movie = make_movie(name="Cleo")

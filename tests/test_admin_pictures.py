@@ -1,4 +1,4 @@
-"""Posters and trailers that come with a film's form in the office."""
+"""Posters and trailers that come with a film's form in the admin site."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from django.test import Client as Browser
 from PIL import Image
 
 from movies.models import Movie
+from tests.admin_pages import Form, fill_in, page
 from tests.builders import make_movie
-from tests.office import Form, fill_in, page
 
 pytestmark = pytest.mark.django_db
 

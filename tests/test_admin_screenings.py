@@ -1,4 +1,4 @@
-"""Screenings in the office: the week, the form, and the rows in a film's form."""
+"""Screenings in the admin site: the week, the form, and the rows in a film's form."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from movies import services
 from movies.models import Hall, Movie, Screening
+from tests.admin_pages import choose, fill_in, page
 from tests.builders import at, make_movie, make_screening, make_user
-from tests.office import choose, fill_in, page
 
 pytestmark = pytest.mark.django_db
 

@@ -1,4 +1,4 @@
-"""The audit log: every write of the office with who, how, before and after; of viewers nothing."""
+"""The audit log: every write of staff with who, how, before and after; of viewers nothing."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from movies.models import Genre, Hall, Movie, Screening
 from movies.screenings.services import delete_screening
 from movies.tmdb.models import SyncReport, TmdbGenre
 from movies.tmdb.tasks import resume_syncs
+from tests.admin_pages import fill_in, page
 from tests.builders import Client, at, change_movie, make_movie, make_screening, make_user
 from tests.catalogue import posted, posted_screening, show
-from tests.office import fill_in, page
 
 pytestmark = pytest.mark.django_db
 
@@ -126,9 +126,9 @@ def test_a_withdrawn_film_and_its_cancelled_screenings_are_recorded(staff: Clien
 
 def test_the_request_is_found_again_by_its_id(staff: Client) -> None:
     movie = make_movie()
-    headers = {"X-Request-ID": "from-the-office-1"}
+    headers = {"X-Request-ID": "from-the-admin-site-1"}
     staff.send("PATCH", f"/movies/{movie.pk}", {"name": "New"}, headers=headers)
-    assert only(model="movie").request_id == "from-the-office-1"
+    assert only(model="movie").request_id == "from-the-admin-site-1"
 
 
 @pytest.mark.parametrize("path", ["/movies/1%00%ED%A0%80", "/movies/" + "9" * 5000, "/mövies/'x'"])
@@ -243,7 +243,7 @@ def test_what_a_sync_writes_is_recorded_with_its_number(
     assert (entry.user_id, entry.via, entry.path) == (None, "task", f"tmdb.sync {report.pk}")
 
 
-def test_a_genre_of_tmdb_that_the_office_maps_is_recorded(admin_client: Browser) -> None:
+def test_a_genre_of_tmdb_that_staff_map_is_recorded(admin_client: Browser) -> None:
     genre = Genre.objects.create(slug="chanson", name="Chanson")
     row = TmdbGenre.objects.create(tmdb_id=10402, name="Music", fetched_at=timezone.now())
     assert fill_in(admin_client, page(TmdbGenre, "change", row.pk), genre=genre.pk) == ""

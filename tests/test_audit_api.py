@@ -13,9 +13,9 @@ from cinema.audit.models import AuditEntry
 from cinema.audit.recording import recording_as
 from cinema.audit.tasks import prune
 from movies.models import Movie
+from tests.admin_pages import page
 from tests.builders import Client, make_movie, make_screening, make_user
 from tests.catalogue import refused_fields
-from tests.office import page
 
 pytestmark = pytest.mark.django_db
 
@@ -110,7 +110,7 @@ def test_the_log_is_not_written_through_the_api(staff: Client) -> None:
         assert staff.send(method, "/audit", {}).status_code == 405
 
 
-# --- in the office
+# --- in the admin site
 
 
 def test_the_history_of_a_film_tells_of_it_and_of_its_screenings(
@@ -152,7 +152,7 @@ def test_who_is_erased_is_a_number_in_the_log(admin_client: Browser) -> None:
     assert f"user {user_id}, erased" in html
 
 
-def test_the_log_is_not_written_in_the_office(admin_client: Browser, movie: Movie) -> None:
+def test_the_log_is_not_written_in_the_admin_site(admin_client: Browser, movie: Movie) -> None:
     entry = AuditEntry.objects.all()[0]
     for name in ("change", "delete"):
         answer = admin_client.post(page(AuditEntry, name, entry.pk), {"post": "yes"})

@@ -17,8 +17,8 @@ from cinema.celery import app
 from cinema.development.supervisor import program_children
 from movies.tmdb.models import SyncReport
 from recommendations.models import TrainingRun
+from tests.admin_pages import choose
 from tests.builders import Client, make_movie, make_user
-from tests.office import choose
 from tests.running import ROOT
 from users.mails import deliver_waiting_mails
 from users.models import MailRequest

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from celery import current_app
-from django.contrib.sessions.models import Session as OfficeSession
+from django.contrib.sessions.models import Session as AdminSession
 from django.db import connection
 from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
@@ -106,7 +106,7 @@ def test_the_person_is_in_no_row_of_any_table() -> None:
         for (column,) in names:
             sql = f'SELECT count(*) FROM "{table}" WHERE "{column}" = %s'  # noqa: S608
             assert rows(sql, user_id) == [(0,)], table
-    assert not OfficeSession.objects.exists()
+    assert not AdminSession.objects.exists()
     assert not TaskResult.objects.exists()
 
 
@@ -116,7 +116,7 @@ def test_what_belongs_to_others_stays() -> None:
     film = Movie.objects.all()[0]
     interact(other.user, film, "like")
     Favourite.objects.create(user=other.user, movie=film)
-    OfficeSession.objects.all().delete()
+    AdminSession.objects.all().delete()
     Browser().force_login(other.user, backend="django.contrib.auth.backends.ModelBackend")
     TaskResult.objects.create(task_id="1", task_kwargs=f"\"{{'user_id': {viewer.user.pk}0}}\"")
     lists = listed(other)
@@ -124,7 +124,7 @@ def test_what_belongs_to_others_stays() -> None:
     assert Playlist.objects.get().name == "Winter"
     assert Favourite.objects.get().user == other.user
     assert Interaction.objects.get().user == other.user
-    assert OfficeSession.objects.count() == 1
+    assert AdminSession.objects.count() == 1
     assert TaskResult.objects.get().task_id == "1"
     assert listed(other)["list_id"] == lists["list_id"]
 

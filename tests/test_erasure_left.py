@@ -13,6 +13,7 @@ from movies.models import CatalogueVersion, Movie
 from recommendations.engine import artifacts
 from recommendations.models import Interaction, Release
 from recommendations.selectors import fingerprint
+from tests.admin_pages import choose, messages, page
 from tests.audience import current, make_audience, rate, say, train, train_release
 from tests.belongings import (
     EMAIL,
@@ -23,7 +24,6 @@ from tests.belongings import (
     tables_that_say,
 )
 from tests.builders import Client, interact, make_movie, make_user
-from tests.office import choose, messages, page
 from users.erasure import erase
 from users.models import Playlist, User
 
@@ -85,35 +85,35 @@ def test_only_what_was_visible_makes_the_catalogue_anew() -> None:
 
 
 @pytest.fixture
-def office(client: Browser) -> Browser:
+def staff_browser(client: Browser) -> Browser:
     boss = make_user(is_staff=True, is_superuser=True, email="boss@example.org")
     client.force_login(boss, backend="django.contrib.auth.backends.ModelBackend")
     return client
 
 
-def test_staff_erase_a_closed_account_in_the_same_way(office: Browser) -> None:
+def test_staff_erase_a_closed_account_in_the_same_way(staff_browser: Browser) -> None:
     viewer = make_known_viewer()
     film = Interaction.objects.get().movie
     before = counted(film)
     User.objects.filter(email=EMAIL).update(is_active=False)
     path = page(User, "delete", User.objects.get(email=EMAIL).pk)
-    assert EMAIL in office.get(path).content.decode()
-    assert "deleted" in messages(office.post(path, {"post": "yes"}, follow=True))
+    assert EMAIL in staff_browser.get(path).content.decode()
+    assert "deleted" in messages(staff_browser.post(path, {"post": "yes"}, follow=True))
     assert viewer.get("/users/me").status_code == 401
     assert [*tables_that_say(EMAIL)] == []
     assert counted(film) == before
 
 
-def test_staff_erase_several_at_once_and_the_last_superuser_stays(office: Browser) -> None:
+def test_staff_erase_several_at_once_and_the_last_superuser_stays(staff_browser: Browser) -> None:
     films, viewers = [make_movie() for _ in range(2)], [make_user() for _ in range(3)]
     for viewer in viewers:
         interact(viewer, films[0], "rating", half_stars=8)
     boss = User.objects.get(is_superuser=True)
-    told = choose(office, page(User, ""), "delete_selected", *viewers, boss, post="yes")
+    told = choose(staff_browser, page(User, ""), "delete_selected", *viewers, boss, post="yes")
     assert "superuser" in told
     assert [*User.objects.all()] == [boss]
     assert counted(films[0])[0] == 3
-    told = messages(office.post(page(User, "delete", boss.pk), {"post": "yes"}, follow=True))
+    told = messages(staff_browser.post(page(User, "delete", boss.pk), {"post": "yes"}, follow=True))
     assert "superuser" in told
     assert User.objects.count() == 1
 

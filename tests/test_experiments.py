@@ -12,11 +12,11 @@ from django.utils import timezone
 
 from cinema.audit.models import AuditEntry
 from recommendations.models import Experiment, Impression
+from tests.admin_pages import fill_in, page
 from tests.builders import Client, make_movie, make_user
 from tests.catalogue import refused_fields
 from tests.concurrency import at_once
 from tests.experimenting import make_experiment, show
-from tests.office import fill_in, page
 
 pytestmark = pytest.mark.django_db
 
@@ -182,17 +182,17 @@ def test_staff_are_written_down(staff: Client) -> None:
     assert [entry["user_id"] for entry in told] == [staff.user.pk] * 3
 
 
-# --- the office
+# --- the admin site
 
 
 @pytest.fixture
-def office(client: Browser) -> Browser:
+def staff_browser(client: Browser) -> Browser:
     backend = "django.contrib.auth.backends.ModelBackend"
     client.force_login(make_user(is_staff=True), backend=backend)
     return client
 
 
-def test_the_office_makes_and_ends_one(office: Browser) -> None:
+def test_the_admin_site_makes_and_ends_one(staff_browser: Browser) -> None:
     day, before = timezone.localdate() + timedelta(days=9), timezone.now()
     values = {
         "name": " Do  sequences help? ",
@@ -201,27 +201,27 @@ def test_the_office_makes_and_ends_one(office: Browser) -> None:
         "ends_at_0": day,
         "ends_at_1": "12:00",
     }
-    assert fill_in(office, page(Experiment, "add"), **values) == ""
+    assert fill_in(staff_browser, page(Experiment, "add"), **values) == ""
     made = Experiment.objects.get()
     assert (made.name, made.share) == ("Do sequences help?", 1.0)
     assert timezone.localtime(made.ends_at).date() == day
-    assert fill_in(office, page(Experiment, "change", made.pk), share="0.5") == ""
+    assert fill_in(staff_browser, page(Experiment, "change", made.pk), share="0.5") == ""
     made.refresh_from_db()
     assert (made.algorithm_a, made.share) == ("hybrid", 0.5)
     assert made.state_at(timezone.now()) == "running"
     past = {"ends_at_0": before.date() - timedelta(days=3), "ends_at_1": "00:00"}
-    assert fill_in(office, page(Experiment, "change", made.pk), **past) == ""
+    assert fill_in(staff_browser, page(Experiment, "change", made.pk), **past) == ""
     made.refresh_from_db()
     assert made.ends_at >= before
     assert made.state_at(timezone.now()) == "ended"
     assert AuditEntry.objects.filter(model="experiment", via="admin").count() == 3
 
 
-def test_the_office_keeps_the_rules(office: Browser) -> None:
+def test_the_admin_site_keeps_the_rules(staff_browser: Browser) -> None:
     experiment = make_experiment()
     show(make_user(), [make_movie()], teams="a", experiment=experiment)
     change = page(Experiment, "change", experiment.pk)
-    fill_in(office, change, algorithm_a="ease", algorithm_b="ease", share="2")
+    fill_in(staff_browser, change, algorithm_a="ease", algorithm_b="ease", share="2")
     experiment.refresh_from_db()
     assert (experiment.algorithm_a, experiment.share) == ("als", 1.0)
     later = timezone.localdate() + timedelta(days=3)
@@ -232,19 +232,23 @@ def test_the_office_keeps_the_rules(office: Browser) -> None:
         "ends_at_0": later,
         "ends_at_1": "12:00",
     }
-    assert "Another experiment" in fill_in(office, page(Experiment, "add"), **values)
-    assert "itself" in fill_in(office, page(Experiment, "add"), **{**values, "algorithm_b": "ease"})
-    answer = office.post(page(Experiment, "delete", experiment.pk), {"post": "yes"}, follow=True)
+    assert "Another experiment" in fill_in(staff_browser, page(Experiment, "add"), **values)
+    assert "itself" in fill_in(
+        staff_browser, page(Experiment, "add"), **{**values, "algorithm_b": "ease"}
+    )
+    answer = staff_browser.post(
+        page(Experiment, "delete", experiment.pk), {"post": "yes"}, follow=True
+    )
     assert "has results" in answer.content.decode()
     assert Experiment.objects.count() == 1
 
 
-def test_in_the_office_what_is_over_is_over(office: Browser) -> None:
+def test_in_the_admin_site_what_is_over_is_over(staff_browser: Browser) -> None:
     experiment = make_experiment(starts_at=days(-9), ends_at=days(-1))
     change = page(Experiment, "change", experiment.pk)
-    assert fill_in(office, change, name="Told", share="0.5") == ""
+    assert fill_in(staff_browser, change, name="Told", share="0.5") == ""
     experiment.refresh_from_db()
     assert (experiment.name, experiment.share) == ("Told", 1.0)
     for state, expected in (("ended", 1), ("running", 0)):
-        listed = office.get(page(Experiment, ""), {"state": state})
+        listed = staff_browser.get(page(Experiment, ""), {"state": state})
         assert listed.context["cl"].result_count == expected

@@ -1,4 +1,4 @@
-"""What every answer says to browsers; and the cookies, which only the office has."""
+"""What every answer says to browsers; and the cookies, which only the admin site has."""
 
 from __future__ import annotations
 
@@ -105,7 +105,9 @@ def test_the_api_takes_and_gives_no_cookies(client: Browser) -> None:
     assert (answer.get("data") or {}).get("viewer") is None
 
 
-def test_the_offices_cookies_are_for_the_office_alone(client: Browser, settings: Settings) -> None:
+def test_the_cookies_of_the_admin_site_are_for_it_alone(
+    client: Browser, settings: Settings
+) -> None:
     make_user(email="boss@example.org", password="projector room", is_staff=True)
     settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True  # as BEHIND_TLS_PROXY does
     client.get("/admin/login/", secure=True)
@@ -117,7 +119,7 @@ def test_the_offices_cookies_are_for_the_office_alone(client: Browser, settings:
     assert answer.cookies["csrftoken"]["secure"]
 
 
-def test_the_office_refuses_what_another_site_sends() -> None:
+def test_the_admin_site_refuses_what_another_site_sends() -> None:
     browser = Browser(enforce_csrf_checks=True)
     boss = make_user(is_staff=True, is_superuser=True)
     browser.force_login(boss, backend="django.contrib.auth.backends.ModelBackend")

@@ -78,10 +78,10 @@ def test_tags_of_ml_10m_are_read(tmp_path: Path) -> None:
 
 
 def test_a_film_that_has_keywords_keeps_them(tmp_path: Path) -> None:
-    make_movie(name="Toy Story", release_year=1995, keywords=["the office's"])
+    make_movie(name="Toy Story", release_year=1995, keywords=["of the staff"])
     make_movie(name="The Matrix", release_year=1999)
     assert "Keywords from tags: 1 film. " in run(write_tags(tmp_path, "1,1,a,5", "1,2,b,5"))[0]
-    assert keywords_of() == ["the office's"]
+    assert keywords_of() == ["of the staff"]
     assert keywords_of("The Matrix") == ["b"]
 
 

@@ -290,7 +290,7 @@ def test_outsiders_do_not_keep_a_viewer_from_changing_the_password(
     assert Client(agnes).post("/users/me/password", payload).status_code == 204
 
 
-def test_the_office_is_no_way_around_it(clock: time_machine.Traveller) -> None:
+def test_the_admin_site_is_no_way_around_it(clock: time_machine.Traveller) -> None:
     make_user(email=EMAIL, password=PASSWORD, is_staff=True, is_superuser=True)
     browser = DjangoClient(headers={"X-Forwarded-For": OUTSIDE})
 
@@ -304,7 +304,7 @@ def test_the_office_is_no_way_around_it(clock: time_machine.Traveller) -> None:
     assert enter(PASSWORD).status_code == 302
 
 
-def test_the_old_password_is_not_to_be_guessed_in_an_open_office(settings: Settings) -> None:
+def test_the_old_password_is_not_to_be_guessed_in_an_open_admin_site(settings: Settings) -> None:
     settings.THROTTLE_LOGIN = Rate(3, 60)
     browser = DjangoClient()
     browser.force_login(make_user(is_staff=True, is_superuser=True))

@@ -199,7 +199,7 @@ def test_a_movie_that_goes_meanwhile_leaves_a_404(staff: Client) -> None:
         selectors.get_movie(movie.pk)
 
 
-def test_the_office_may_upload_no_more_than_the_api(settings: Settings) -> None:
+def test_the_admin_site_may_upload_no_more_than_the_api(settings: Settings) -> None:
     """Whatever reads the file, the service that keeps it looks at its size."""
     settings.POSTER_MAX_MB = settings.TRAILER_MAX_MB = 1
     movie = make_movie()

@@ -148,7 +148,7 @@ def test_a_closed_account_gets_no_link_and_cannot_use_an_older_one(
 
 
 def test_any_new_password_ends_the_links(anonymous: Client, agnes: User) -> None:
-    """Whoever writes it: here it is the office."""
+    """Staff write it."""
     token = mailed_token(anonymous)
     agnes.set_password(NEW)
     agnes.save()

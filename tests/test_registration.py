@@ -13,10 +13,10 @@ from django.utils import timezone
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.admin_pages import fill_in, page
 from tests.builders import Client, make_user
 from tests.concurrency import at_once
 from tests.mails import delivered, delivered_to, token_in
-from tests.office import fill_in, page
 from users.addresses import email_key, mailbox, normal_email
 from users.models import MailedToken, User
 
@@ -276,10 +276,10 @@ def assert_refused(answer: Any) -> None:
     assert [error["field"] for error in answer.json()["errors"]] == ["body.token"]
 
 
-# --- in the office
+# --- in the admin site
 
 
-def test_the_office_keeps_one_spelling_too(admin_client: Browser) -> None:
+def test_the_admin_site_keeps_one_spelling_too(admin_client: Browser) -> None:
     password = dict.fromkeys(["password1", "password2"], PASSWORD)
     values = {"email": "A@xn--bcher-kva.example", "usable_password": "true", **password}
     assert fill_in(admin_client, page(User, "add"), **values) == ""

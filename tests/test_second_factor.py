@@ -16,9 +16,9 @@ from django.test import Client as Browser
 
 from cinema.audit.models import AuditEntry
 from cinema.throttling import lockout
+from tests.admin_pages import choose
 from tests.builders import Client, make_user
 from tests.concurrency import at_once
-from tests.office import choose
 from tests.throttling import NOON
 from users import second_factor
 from users.models import RecoveryCode, SecondFactor, Session, User
@@ -58,7 +58,7 @@ def sign_in(**given: str) -> Response:
     return Client().post("/auth/login", {"email": EMAIL, "password": PASSWORD, **given})
 
 
-def office(**given: str) -> Response:
+def sign_in_to_admin(**given: str) -> Response:
     browser = Browser()
     values = {"username": EMAIL, "password": PASSWORD, **given}
     return browser.post("/admin/login/?next=/admin/", values)
@@ -70,7 +70,7 @@ def office(**given: str) -> Response:
 def test_without_a_second_factor_the_password_signs_in(boss: User) -> None:
     assert sign_in().status_code == 200
     assert sign_in(otp="123456").status_code == 200
-    assert office().status_code == 302
+    assert sign_in_to_admin().status_code == 302
 
 
 def test_with_one_the_api_says_that_a_code_is_needed(boss: User) -> None:
@@ -84,11 +84,11 @@ def test_with_one_the_api_says_that_a_code_is_needed(boss: User) -> None:
 
 def test_the_admin_asks_for_the_code_too(boss: User) -> None:
     totp, _ = enrol(boss)
-    needed = office()
+    needed = sign_in_to_admin()
     assert needed.status_code == 200
     assert "authenticator app" in needed.content.decode()
-    assert "is wrong" in office(otp="12").content.decode()
-    assert office(otp=totp.now()).status_code == 302
+    assert "is wrong" in sign_in_to_admin(otp="12").content.decode()
+    assert sign_in_to_admin(otp=totp.now()).status_code == 302
 
 
 def test_a_wrong_password_tells_nothing_of_a_second_factor(boss: User) -> None:
@@ -104,7 +104,7 @@ def test_a_code_counts_once_wherever_it_is_used(boss: User) -> None:
     code = totp.now()
     assert sign_in(otp=code).status_code == 200
     assert sign_in(otp=code).status_code == 401
-    assert office(otp=code).status_code == 200
+    assert sign_in_to_admin(otp=code).status_code == 200
 
 
 def test_clocks_may_differ_by_one_period(boss: User, clock: time_machine.Traveller) -> None:
@@ -162,7 +162,7 @@ def test_recovery_codes_sign_in_once_each_and_are_stored_as_hashes(boss: User) -
     assert not any(code.encode() in b"".join(stored) for code in codes)
     assert sign_in(otp=codes[0]).status_code == 200
     assert sign_in(otp=codes[0]).status_code == 401
-    assert office(otp=codes[1].upper().replace("-", " ")).status_code == 302
+    assert sign_in_to_admin(otp=codes[1].upper().replace("-", " ")).status_code == 302
     assert RecoveryCode.objects.count() == 8
 
 

@@ -13,8 +13,8 @@ from django.test import Client as Browser
 from django.utils import timezone
 
 from cinema.audit.models import AuditEntry
+from tests.admin_pages import fill_in, page
 from tests.builders import Client, access_token, make_user
-from tests.office import fill_in, page
 from tests.outages import database_refusing
 from tests.tokens import PASSWORD, bearer, refresh, sign_in, status_of
 from users.models import Session, User
@@ -179,7 +179,7 @@ def test_a_hash_made_anew_does_not_undo_a_new_password(cheap_hash: User) -> None
     assert User.objects.get().check_password("something else")
 
 
-# --- the office
+# --- the admin site
 
 
 @pytest.fixture
@@ -188,7 +188,7 @@ def viewer_with_access() -> tuple[User, str]:
     return user, access_token(user)
 
 
-def test_the_office_ends_a_session_by_deleting_it(
+def test_the_admin_site_ends_a_session_by_deleting_it(
     admin_client: Browser, viewer_with_access: tuple[User, str]
 ) -> None:
     viewer, access = viewer_with_access
@@ -202,7 +202,7 @@ def test_the_office_ends_a_session_by_deleting_it(
     assert entry.user_id == User.objects.get(is_superuser=True).pk
 
 
-def test_the_office_ends_many_at_once(
+def test_the_admin_site_ends_many_at_once(
     admin_client: Browser, viewer_with_access: tuple[User, str]
 ) -> None:
     viewer, access = viewer_with_access
@@ -230,7 +230,7 @@ def test_staff_who_are_no_superusers_see_no_sessions(
     assert status_of(access) == 200
 
 
-def test_a_password_that_the_office_sets_ends_the_viewers_sessions(
+def test_a_password_that_staff_set_ends_the_viewers_sessions(
     admin_client: Browser, viewer_with_access: tuple[User, str]
 ) -> None:
     viewer, access = viewer_with_access
@@ -242,7 +242,7 @@ def test_a_password_that_the_office_sets_ends_the_viewers_sessions(
     assert viewer.check_password("vagabond in winter")
 
 
-def test_an_account_that_the_office_closes_is_signed_out(
+def test_an_account_that_staff_close_is_signed_out(
     admin_client: Browser, viewer_with_access: tuple[User, str]
 ) -> None:
     viewer, access = viewer_with_access

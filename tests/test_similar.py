@@ -146,7 +146,7 @@ def test_what_tmdb_filled_in_is_not_compared_unless_the_settings_allow_it(
     found = similar(anonymous, film)
     assert names(found) == ["by hand", "the people"]
     assert reasons(found[1]) == [("keyword", "Also about paris"), ("genre", "Same genre: Drama")]
-    # A director whom the office has named says what TMDb's protagonists must not.
+    # A director whom staff have named says what TMDb's protagonists must not.
     Movie.objects.filter(name="all of it").update(directors=["Varda"])
     Movie.objects.filter(name="all of it").update(tmdb_fields=["protagonists", "genres"])
     Movie.objects.filter(name="all of it").update(keywords=[])

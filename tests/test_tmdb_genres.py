@@ -49,7 +49,7 @@ def test_genres_become_those_of_the_cinema(
     assert sorted(genres_of_cleo(staff)) == ["heimatfilm", "komodie", "music"]
 
 
-def test_the_office_decides_which_genre_is_which(staff: Client, tmdb: TmdbServer) -> None:
+def test_staff_decide_which_genre_is_which(staff: Client, tmdb: TmdbServer) -> None:
     ours = Genre.objects.create(slug="chanson", name="Chanson")
     tmdb.add(cleo())
     assert genres_of_cleo(staff) == ["drama", "music"]

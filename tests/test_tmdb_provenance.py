@@ -86,7 +86,7 @@ def test_dates_and_status_are_no_edit_of_tmdbs_fields(staff: Client, movie: Movi
 
 def test_edits_count_whoever_makes_them(movie: Movie) -> None:
     """The admin saves rows, imports update many at once, and there is psql."""
-    movie.overview = "The office's words."
+    movie.overview = "Words of the staff."
     movie.save()
     Movie.objects.filter(pk=movie.pk).update(
         runtime_minutes=91, keywords=[], directors=["X"], series="X"
@@ -109,7 +109,7 @@ def test_taking_a_genre_away_is_an_edit(movie: Movie) -> None:
 
 def test_an_edit_in_the_transaction_after_tmdb_wrote_is_still_one(movie: Movie) -> None:
     assert refresh(movie, overview="TMDb's words.")
-    Movie.objects.filter(pk=movie.pk).update(name="The office's words.")
+    Movie.objects.filter(pk=movie.pk).update(name="Words of the staff.")
     movie.refresh_from_db()
     assert "overview" in movie.tmdb_fields
     assert "name" not in movie.tmdb_fields
@@ -160,7 +160,7 @@ def test_an_uploaded_poster_is_not_replaced(staff: Client, movie: Movie) -> None
     assert "poster" not in movie.tmdb_fields
 
 
-def test_the_first_time_tmdb_gets_what_the_office_left_empty(db: None) -> None:
+def test_the_first_time_tmdb_gets_what_staff_left_empty(db: None) -> None:
     mine = make_movie(tmdb_id=CLEO, name="My Cléo", runtime_minutes=None, original_language=None)
     assert refresh(mine)
     mine.refresh_from_db()
@@ -173,7 +173,7 @@ def test_the_first_time_tmdb_gets_what_the_office_left_empty(db: None) -> None:
     ]  # fmt: skip
 
 
-def test_what_the_office_empties_after_that_stays_empty(staff: Client, movie: Movie) -> None:
+def test_what_staff_empty_after_that_stays_empty(staff: Client, movie: Movie) -> None:
     staff.patch(f"/movies/{movie.pk}", {"overview": "", "trailer": None})
     refresh(movie, overview="TMDb's words.")
     shown = staff.get(f"/movies/{movie.pk}").json()
@@ -201,6 +201,6 @@ def test_an_edit_while_tmdb_answers_is_kept(staff: Client, movie: Movie) -> None
     """The refresh has read the film long ago when it comes to write."""
     details = Details.model_validate(cleo(overview="TMDb's words."))
     fetched = Fetched(details, timezone.now() + timedelta(minutes=1))
-    staff.patch(f"/movies/{movie.pk}", {"overview": "The office's words."})
+    staff.patch(f"/movies/{movie.pk}", {"overview": "Words of the staff."})
     services.refresh_movie(movie_id=movie.pk, fetched=fetched)
-    assert staff.get(f"/movies/{movie.pk}").json()["overview"] == "The office's words."
+    assert staff.get(f"/movies/{movie.pk}").json()["overview"] == "Words of the staff."

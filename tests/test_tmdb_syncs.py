@@ -78,7 +78,7 @@ def test_finished_films_are_refreshed_in_the_month_before_their_data_are_too_old
     assert last_report().erased == 0
 
 
-def test_what_the_office_has_rewritten_altogether_is_not_asked_for(tmdb: TmdbServer) -> None:
+def test_what_staff_have_rewritten_altogether_is_not_asked_for(tmdb: TmdbServer) -> None:
     movie = film(tmdb, 1)
     Movie.objects.filter(pk=movie.pk).update(tmdb_fields=[])
     start_sync("films")

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def movie(staff: Client, tmdb: TmdbServer) -> Movie:
-    """Posted from TMDb; the trailer is the office's."""
+    """Posted from TMDb; the trailer is from staff."""
     tmdb.add(cleo())
     payload = {"tmdb_id": CLEO, "start_date": "2026-01-08", "trailer": "https://cinema.example/t"}
     return Movie.objects.get(pk=staff.post("/movies/from-tmdb", payload).json()["id"])
@@ -41,7 +41,7 @@ def pass_days(days: float) -> None:
 def test_what_is_too_old_and_cannot_be_refreshed_is_erased(
     staff: Client, tmdb: TmdbServer, movie: Movie
 ) -> None:
-    """The film stays in the programme, with what a film must have and what the office wrote."""
+    """The film stays in the programme, with what a film must have and what staff wrote."""
     make_screening(movie)
     pass_days(181)
     tmdb.films.clear()
@@ -110,17 +110,17 @@ def test_withdrawn_films_are_erased_too(staff: Client, tmdb: TmdbServer, movie: 
     assert Movie.objects.get().overview == ""
 
 
-def test_what_the_office_has_written_is_never_erased(
+def test_what_staff_have_written_is_never_erased(
     staff: Client, tmdb: TmdbServer, movie: Movie
 ) -> None:
-    words = {"overview": "The office's words.", "genres": ["essay"], "runtime_minutes": 91}
+    words = {"overview": "Words of the staff.", "genres": ["essay"], "runtime_minutes": 91}
     staff.patch(f"/movies/{movie.pk}", words)
     own = make_movie(tmdb_id=77, overview="All our own.")
     pass_days(400)
     tmdb.films.clear()
     start_sync("films")
     shown = staff.get(f"/movies/{movie.pk}").json()
-    assert (shown["overview"], shown["runtime_minutes"]) == ("The office's words.", 91)
+    assert (shown["overview"], shown["runtime_minutes"]) == ("Words of the staff.", 91)
     assert [genre["slug"] for genre in shown["genres"]] == ["essay"]
     own.refresh_from_db()
     assert own.overview == "All our own."

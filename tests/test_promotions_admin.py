@@ -1,4 +1,4 @@
-"""Promotions in the office: its list and its form."""
+"""Promotions in the admin site: its list and its form."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from django.utils import timezone
 from cinema.audit.models import AuditEntry
 from movies.models import Movie
 from recommendations.models import Promotion
+from tests.admin_pages import choose, fill_in, page
 from tests.builders import make_movie, make_user
-from tests.office import choose, fill_in, page
 from tests.promoting import ahead, make_promotion
 
 pytestmark = pytest.mark.django_db

@@ -1,4 +1,4 @@
-"""The office's pages, filled in as a browser does."""
+"""The pages of the admin site, filled in as a browser does."""
 
 from __future__ import annotations
 
