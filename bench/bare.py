@@ -14,7 +14,7 @@ BODY = (Path(os.environ["CINEMA_HOME"]) / "programme.json").read_bytes()
 
 
 def programme(request: HttpRequest) -> HttpResponse:
-    # What Django's own middleware sets; without it the server would cut the body into chunks.
+    # Django's own middleware sets it; without it the server would cut the body into chunks.
     length = {"Content-Length": str(len(BODY))}
     return HttpResponse(BODY, content_type="application/json", headers=length)
 

@@ -29,7 +29,7 @@ PANEL_WIDTH, PANEL_HEIGHT = 300, 340
 LEFT, TOP, RIGHT, BOTTOM = 46, 58, 22, 52
 #: A letter of the labels, and what they keep clear of each other.
 LETTER, LINE = 6.4, 13
-#: What fits faster stands there.
+#: Algorithms that fit faster stand there.
 LEAST_S = 0.01
 
 STYLE = """

@@ -66,7 +66,7 @@ class AuthorFilter(admin.SimpleListFilter):
 class AuditEntryAdmin(
     ReadOnlyPermissions, StaffPermissions[AuditEntry], CinemaModelAdmin[AuditEntry]
 ):
-    """Who changed what."""
+    """The changes by staff."""
 
     list_display = ("at", "who", "what", "action", "changes", "via")
     list_display_links = ("at",)

@@ -1,4 +1,4 @@
-"""How often responses were cached and how often they had to be built, by day, of all processes."""
+"""Counts of responses that were cached and of those that were built, by day, of all processes."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ Days = Annotated[int, Field(ge=1, le=DAYS_KEPT, description="So many, today bein
 
 
 class AnswersOut(Schema):
-    """How answers of one kind came about. The first four are hits, the next two are misses."""
+    """Counts of one kind by origin. The first four are hits, the next two are misses."""
 
     kind: str = Field(examples=["trending"])
     memory: int = Field(description="In the memory of the process that was asked.")
@@ -107,7 +107,7 @@ class CacheStatisticsOut(Schema):
     "/cache/statistics", auth=staff, response={200: CacheStatisticsOut, **problems(401, 403, 422)}
 )
 def get_cache_statistics(request: HttpRequest, days: Days = 1) -> CacheStatisticsOut:
-    """How often kept answers were there, by kind and level. Counts come in within ten seconds."""
+    """Counts of cached responses, by kind and level. They are up to ten seconds old."""
     counts, all_processes = tally.totals(days)
     kinds = sorted({name.partition(":")[0] for name in counts})
     answers = [_counts_of(kind, counts) for kind in kinds]

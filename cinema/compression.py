@@ -27,7 +27,7 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 LEAST_BYTES = 500
 BROTLI_QUALITY = 4
 GZIP_LEVEL = 6
-#: How many compressed static files a process keeps.
+#: The number of compressed static files that a process keeps.
 FILES_KEPT = 256
 
 _compressible = re.compile(

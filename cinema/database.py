@@ -12,7 +12,7 @@ from psycopg.abc import PQGen
 
 #: Postgres ends a statement itself after `STATEMENT_TIMEOUT_S`. So much later it counts as hung.
 GRACE_S = 2.0
-#: How long the check of a pooled connection may take.
+#: The time limit of the check of a pooled connection.
 CHECK_S = 2.0
 _INTERVAL_S = 0.1
 
@@ -81,7 +81,7 @@ def database_settings(
                 # A connection costs Postgres about 3 MB, so those of a rush are closed soon.
                 "max_idle": 60,
                 "max_size": pool_size,
-                # How long a request waits for a connection, also while the database is away.
+                # A request waits so long for a connection, also while the database is away.
                 "timeout": 2,
                 # Attempts become rarer within this time, and the next request starts again. With
                 # the default of five minutes, a short absence lasted two minutes longer.

@@ -21,7 +21,7 @@ class FieldError(Schema):
 
 
 class Problem(Schema):
-    """What went wrong. RFC 9457, with `errors` beside it where the payload is malformed."""
+    """A refusal by RFC 9457, with `errors` beside it where the payload is malformed."""
 
     model_config = ConfigDict(extra="allow")
 

@@ -256,7 +256,7 @@ class PolledValue(Generic[T]):
         self._looking = threading.Lock()
         self._counting = threading.Lock()
         self._changes_seen = 0
-        #: How often `expire` was called.
+        #: The number of calls of `expire`.
         self.changes = 0
 
     def get(self) -> T:

@@ -210,7 +210,7 @@ CINEMA_DAY_STARTS_AT = read("CINEMA_DAY_STARTS_AT", time_of_day, "06:00")
 RANKING_STEP = read("RANKING_STEP", whole(0, 1_000_000), "10")
 RANKING_INTERVAL_S = read("RANKING_INTERVAL_S", whole(1), "300")
 STARTING_DAYS = read("STARTING_DAYS", whole(0, 3650), "7")
-# How often a process looks for a new version of the catalogue.
+# The interval at which a process looks for a new version of the catalogue.
 CATALOGUE_CHECK_INTERVAL_S = 0.5
 AUDIT_KEEP_DAYS = read("AUDIT_KEEP_DAYS", whole(1, 36_500), "180")
 GRAPHQL_INTROSPECTION = read("GRAPHQL_INTROSPECTION", boolean, "true")
@@ -282,13 +282,13 @@ TRAINING_ALGORITHMS = read("TRAINING_ALGORITHMS", some_of(*(file.stem for file i
 TUNING_BUDGET_S = read("TUNING_BUDGET_S", whole(0, 3300), "60")
 EXPLORATION_SHARE = read("EXPLORATION_SHARE", fraction, "0.1")
 DIVERSITY = read("DIVERSITY", fraction, "0.3")
-# How far films that start about now move up, and those down that a viewer was shown again and
-# again and never opened; 0 for not at all.
+# Films that start about now move up by this, and films that a viewer was shown often and never
+# opened move down by it; 0 for not at all.
 FRESHNESS = 0.1
 MATCH_THRESHOLD = read("MATCH_THRESHOLD", fraction, "0.8")
 # This number of shared films halves the trust in a match.
 MATCH_SHRINKAGE = 5
-# How often a process looks for a new release.
+# The interval at which a process looks for a new release.
 RELEASE_CHECK_INTERVAL_S = 1.0
 
 # --- Django

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 ONE_DAY = timedelta(days=1)
 
-#: How the clock treats a local time.
+#: The ways in which the clock treats a local time.
 ClockChange = Literal["skipped", "doubled"]
 
 

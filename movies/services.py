@@ -237,7 +237,7 @@ def restore_movie(*, movie_id: int) -> Movie:
 
 
 def count_references(movie: Movie) -> dict[str, int]:
-    """How many rows of other tables refer to the movie, by the plural name of their model."""
+    """The number of rows that refer to the movie, by the plural name of their model."""
     counts: dict[str, int] = {}
     for relation in Movie._meta.related_objects:
         if relation.one_to_many:

@@ -217,7 +217,7 @@ SUGGESTED_EACH = 5
 USUAL, USUAL_KEPT_S = "usual-genres-and-languages", 3600
 #: Fewer movies are chance.
 ENOUGH_FILMS = 3
-#: How many times as much as all viewers the viewer must watch.
+#: The least lift: the viewer's share of films, divided by that of all viewers.
 LEAST_LIFT = 1.25
 #: The viewer's share is smoothed by so many movies that are watched as all viewers watch them.
 USUAL_FILMS = 10
@@ -269,7 +269,7 @@ def _suggested(
     rated: Mapping[Key, int],
     all_rated: int,
 ) -> Iterator[tuple[Key, Row]]:
-    """What the viewer watches more than is usual and rates no lower; the highest lift first."""
+    """The keys that are watched more than usual and rated no lower, the highest lift first."""
     mean = sum(found.values(), WatchedCount()).mean_rating
     lifts = {
         key: _lift(films.films, figures.films_watched, rated[key] / all_rated)

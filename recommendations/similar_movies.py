@@ -52,7 +52,7 @@ CONTENT_SHARE = 0.1
 
 SIMILAR = CacheKind("similar", lambda: SIMILAR_LIFETIME_S, memory_share=0.1, places=1024)
 
-#: How many more are looked up, as some may have been withdrawn since the training.
+#: So many more are looked up, as some may have been withdrawn since the training.
 MARGIN = 40
 #: The most that `GET /movies/{id}/similar` can be asked for.
 SIMILAR_EACH = 40

@@ -89,7 +89,7 @@ def _json(payload: Any) -> bytes:
 
 
 def access_token(user: User) -> str:
-    """Of a new session."""
+    """The access token of a new session."""
     return issue_access_token(open_session(user=user))
 
 
@@ -138,7 +138,7 @@ def interact(user: User, movie: Movie, kind: str = "like", **fields: Any) -> Int
 
 
 def make_pending(user: User, **fields: Any) -> PendingImport:
-    """What the viewer said elsewhere of a film that is not here."""
+    """A statement of the viewer elsewhere on a film that is not here."""
     return PendingImport.objects.create(
         **{"user": user, "title": "Jacquot de Nantes", "year": 1991, "kind": 1, "half_stars": 8}
         | {"film": next(_numbers)}

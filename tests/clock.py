@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import time_machine
 
-#: Of the default settings, which the tests use.
+#: The time zone of the default settings, which the tests use.
 ZONE = ZoneInfo("Europe/Berlin")
 #: Every weekday, both ends of the cinema's night, the days around a change of the clocks, the end
 #: and the beginning of a year, and 29 February.

@@ -45,5 +45,5 @@ def health_command(service: Mapping[str, Any]) -> list[str]:
 
 
 def seconds(duration: str) -> int:
-    """Of `30s`."""
+    """The seconds of a duration such as `30s`."""
     return int(duration.removesuffix("s"))

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def and_disconnect(call: Callable[[], T]) -> T:
-    """What the call returns; its thread's connection goes back to the pool."""
+    """Return the result of the call; its thread's connection goes back to the pool."""
     try:
         return call()
     finally:
@@ -21,7 +21,7 @@ def and_disconnect(call: Callable[[], T]) -> T:
 
 
 def at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
-    """What the calls return, each made in a thread and on a connection of its own, all together.
+    """Return the results of the calls, made together, each in its own thread and connection.
 
     The test needs `django_db(transaction=True)`, or the threads see nothing of its data.
     """

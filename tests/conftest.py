@@ -58,7 +58,7 @@ def django_db_modify_db_settings(_servers: None) -> None:
 
 @pytest.fixture(autouse=True)
 def _fresh_process_memory(_servers: None, settings: Settings) -> None:
-    """What a process keeps in memory belongs to one test, and each request looks for changes."""
+    """The memory of a process belongs to one test, and each request looks for changes."""
     from django.core.cache import cache
 
     from cinema.cache import ForgivingRedisCache

@@ -73,7 +73,7 @@ class Containers:
         (self.home / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
 
     def environment(self, service: dict[str, Any]) -> dict[str, str]:
-        """Of `env_file` and `environment`, but for the folders and ports of this machine."""
+        """The variables of the service, with the folders and ports of this machine."""
         ours = self.env_file if service.get("env_file") else {}
         given: dict[str, str] = service.get("environment", {})
         path = f"{self.home}/bin:{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -27,7 +27,7 @@ os.environ["SECRET_KEY"] = "only for the tests"
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Tiny matrices: threads of OpenMP would only spin.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# What lists are made of by default. Each further algorithm makes each training longer; the tests
+# The algorithms of lists by default. Each further one makes each training longer; the tests
 # that are about them name them.
 os.environ["TRAINING_ALGORITHMS"] = "popularity,als,content,hybrid"
 os.environ["TUNING_BUDGET_S"] = "0"

@@ -53,7 +53,7 @@ class Client(Protocol):
 
 
 def blocks(text: str) -> list[Block]:
-    """What follows each line that begins with `###`."""
+    """The text below each line that begins with `###`."""
     found = re.split(r"^###+", text, flags=re.MULTILINE)[1:]
     parts = (block.partition("\n") for block in found)
     return [Block(title.strip(), tuple(rest.splitlines())) for title, _, rest in parts]

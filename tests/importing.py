@@ -26,7 +26,7 @@ def imported(staff: Client, *movies: Any, **query: Any) -> dict[str, Any]:
 
 
 def outcomes(answer: dict[str, Any]) -> list[str]:
-    """What became of each row, in the order of the rows; of a refused one the reason."""
+    """The outcome of each row, in the order of the rows; of a refused one the reason."""
     told = {row["row"]: row["outcome"] for row in answer["movies"]}
     told |= {row["row"]: row["reason"] for row in answer["refused"]}
     return [told[number] for number in sorted(told)]
@@ -49,7 +49,7 @@ def films(count: int, **fields: Any) -> list[dict[str, Any]]:
 
 
 def run(path: Path | str, *options: str) -> tuple[str, str]:
-    """What the command prints, and what it complains about at last or on the way."""
+    """The command's output, and its complaints at the end or on the way."""
     out, err = io.StringIO(), io.StringIO()
     try:
         call_command("import_movies", str(path), *options, stdout=out, stderr=err)
@@ -59,7 +59,7 @@ def run(path: Path | str, *options: str) -> tuple[str, str]:
 
 
 def exported(path: Path, *options: str) -> bytes:
-    """What the command writes into the file."""
+    """The file that the command writes."""
     call_command("export_movies", str(path), *options, verbosity=0)
     return path.read_bytes()
 

@@ -50,7 +50,7 @@ Figures = tuple[int, float, float, float]
 
 
 def quadratic(weights: NDArray[np.floating]) -> dict[tuple[int, int], Figures]:
-    """Of all pairs what the formula asks for, pair by pair; a weight of 0 is nothing said."""
+    """The similarity of all pairs by the formula, pair by pair; a weight of 0 is no interaction."""
     said = weights != 0
     centres = 0.5 * weights.sum(axis=0) / (said.sum(axis=0) + 5)
     found = {}

@@ -54,7 +54,7 @@ def write_lines(path: Path, *lines: str | bytes) -> None:
 
 
 def run(folder: Path, *options: str) -> tuple[str, str]:
-    """What the command prints, and what it complains about."""
+    """The command's output, and its complaints."""
     out, err = io.StringIO(), io.StringIO()
     call_command("import_movielens", str(folder), *options, stdout=out, stderr=err)
     return out.getvalue(), err.getvalue()

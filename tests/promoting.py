@@ -21,7 +21,7 @@ def ahead(**parts: float) -> datetime:
 
 
 def payload(movie: Movie, **fields: Any) -> dict[str, Any]:
-    """What makes a promotion of a week: a pin to the first place, unless a strength is given."""
+    """The payload of a promotion of a week: a pin to the first place, or a boost."""
     what = {"kind": "boost"} if "strength" in fields else {"kind": "pin", "place": 1}
     needed = {"movie_id": movie.pk, **what, "ends_at": ahead(days=7).isoformat()}
     return {**needed, **fields}
@@ -40,7 +40,7 @@ def promoted(staff: Client, movie: Movie, **fields: Any) -> dict[str, Any]:
 
 
 def pinned(client: Client, **query: Any) -> dict[int, int]:
-    """Of the viewer's new list: by place the films that are there as pins."""
+    """The pinned films of the viewer's new list, by place."""
     answer = listed(client, **{"limit": 40, "refresh": True, **query})
     assert len(set(ids(answer))) == len(ids(answer))
     found = [item for item in answer["items"] if item["source"] == "pin"]

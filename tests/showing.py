@@ -1,4 +1,4 @@
-"""What viewers were shown: what waits, and what is in the table."""
+"""Impressions of viewers: those that wait, and those in the table."""
 
 from __future__ import annotations
 

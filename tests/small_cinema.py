@@ -44,7 +44,7 @@ class SmallCinema:
         self.said: list[str] = []
         #: By film, as far as it is of one.
         self.series: dict[int, int] = {}
-        #: What a viewer was shown last: the first five.
+        #: The films that a viewer was shown last: the first five.
         self.shown: list[int] = []
         numbers = range(SERIES * FILMS_OF_EACH + OTHERS)
         self.films = Movie.objects.bulk_create(map(self._film, numbers))

@@ -14,7 +14,7 @@ from email.policy import SMTP
 
 @dataclass
 class Mailbox:
-    """What the server was given, and what it answers.
+    """The mails that the server was given, and its answers.
 
     Attributes:
         refusals: Answers by the command that they come upon, such as `{"RCPT": "550 no"}`; an

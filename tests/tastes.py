@@ -49,7 +49,7 @@ def two_camps(*, n_viewers: int = 24, n_films: int = 16) -> Camps:
 
 
 def publish_release() -> Release:
-    """What a training publishes, of today's ratings; without recommenders, which take long."""
+    """Publish a release of today's ratings, without recommenders, which take long."""
     release = Release(
         users=1, items=1, interactions=1, metrics={}, fingerprint="today", training_s=0
     )

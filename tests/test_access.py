@@ -1,4 +1,4 @@
-"""Who may do what: one table of every route, held against the OpenAPI document.
+"""The permissions of every route as one table, which is compared with the OpenAPI document.
 
 The things that are asked for are the viewer's, where they are anybody's. `deactivated` is the
 viewer with a token that was good until staff closed the account; `expired` is the viewer with one
@@ -253,7 +253,7 @@ def day(number: int) -> str:
     return (timezone.localdate() + timedelta(days=number)).isoformat()
 
 
-#: What is sent; where it has to be good for the answer that the table names.
+#: The payloads, for the routes whose answer in the table needs a good one.
 BODIES: dict[str, Callable[[World], Any]] = {
     "POST /movies": lambda w: {"name": "New", "protagonists": ["X"], "start_date": "2026-12-03"},
     "POST /movies/import": lambda w: {"movies": []},
@@ -356,7 +356,7 @@ def test_who_may_call_it(world: World, route: str) -> None:
 
 
 def status(world: World, route: str, role: str) -> int:
-    """What the role is answered; nothing of it stays for the next one."""
+    """The response to the role; its writes are undone before the next one."""
     method, path = route.split()
     own = path.replace("shared/{slug}", f"shared/{world.share_slug}")
     filled = re.sub(r"{(\w+)}", lambda match: str(world.ids[match[1]]), own)

@@ -1,4 +1,4 @@
-"""What to screen next: `GET /analytics/audience-fit`, on camps of viewers."""
+"""`GET /analytics/audience-fit`, on camps of viewers."""
 
 from __future__ import annotations
 

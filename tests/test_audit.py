@@ -195,7 +195,7 @@ def test_who_writes_is_told_of_staff_alone(viewer: Client, staff: Client) -> Non
 
 @pytest.mark.django_db(transaction=True)
 def test_a_write_is_recorded_in_a_transaction_that_begins_with_a_copy() -> None:
-    """What is copied goes past Django, so the beginning of the transaction is not seen."""
+    """COPY goes past Django, so the beginning of the transaction is not seen."""
     with recording_as(via="command", path="import_movies"):
         movie = make_movie()
         with transaction.atomic(), connection.cursor() as cursor:

@@ -39,7 +39,7 @@ def without_jobs(settings: Settings) -> None:
 
 
 def n_messages() -> int:
-    """How many messages wait for the worker."""
+    """The number of messages that wait for the worker."""
     queue = app.amqp.queues[app.conf.task_default_queue]
     with app.connection_for_write() as broker:
         declared: Any = queue(broker.default_channel).queue_declare()

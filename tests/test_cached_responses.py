@@ -1,4 +1,4 @@
-"""What viewers read is kept for as long as nothing is written, and never longer."""
+"""Responses are cached for as long as nothing is written, and never longer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is answered while Postgres or Valkey is away, or hangs, and when many ask at once."""
+"""Responses while Postgres or Valkey is away, or hangs, and when many ask at once."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ THAT_WEEK = {"from": DAY}
 
 
 def a_week_of_screenings() -> list[Screening]:
-    """Of each kind one; in the order of their start."""
+    """One event of each kind, in the order of their start."""
     cleo = make_movie(name="Cléo de 5 à 7", genres=["drama", "music"], overview="Two hours; Paris,")
     late = make_movie(name="七人の侍", original_language="ja", overview="", runtime_minutes=None)
     return [

@@ -1,4 +1,4 @@
-"""What viewers open of their lists."""
+"""Clicks: films that viewers open from their lists."""
 
 from __future__ import annotations
 

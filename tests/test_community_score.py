@@ -26,7 +26,7 @@ from tests.movielens import run, write_csv
 pytestmark = pytest.mark.django_db
 at_the_same_time = pytest.mark.django_db(transaction=True)
 
-#: Of a cinema without ratings, as the migration has it.
+#: The score of a cinema without ratings, as the migration has it.
 MEAN, WEIGHT = 3.5, 10
 
 
@@ -47,7 +47,7 @@ def version() -> int:
 
 
 def assert_kept(movies: Iterable[Movie]) -> None:
-    """What is stored is what one gets from the ratings and the prior that stand."""
+    """The stored score follows from the present ratings and the present prior."""
     prior = RatingPrior.objects.first() or RatingPrior(mean=MEAN, weight=WEIGHT)
     for movie in movies:
         halves = Interaction.objects.filter(movie=movie, kind=Interaction.Kind.RATING)

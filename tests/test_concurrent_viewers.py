@@ -69,7 +69,7 @@ def test_200_requests_at_once_leave_the_rows_of_a_serial_run() -> None:
 
 
 def rows_of(viewers: Sequence[User], films: Sequence[int]) -> dict[str, Any]:
-    """What there is of each viewer and each film, by their places."""
+    """The interactions of each viewer and each film, by their places."""
     place = {viewer.pk: number for number, viewer in enumerate(viewers)}
     with connection.cursor() as cursor:
         cursor.execute(

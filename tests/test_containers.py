@@ -12,7 +12,7 @@ from tests.running import ROOT
 from tests.test_settings import VARIABLES
 
 OURS = ("web", "worker", "trainer", "beat")
-#: What a container decides itself: its folders and ports, and where the other containers are.
+#: A container sets these itself: its folders and ports, and the addresses of the others.
 FIXED = {"CINEMA_HOME", "HOST", "PORT", "STATIC_ROOT"}
 UID = 999
 

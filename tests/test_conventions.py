@@ -1,4 +1,4 @@
-"""What holds for every address of the API."""
+"""Conventions of every address of the API."""
 
 from __future__ import annotations
 

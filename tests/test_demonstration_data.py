@@ -225,5 +225,5 @@ def test_the_club_shares_films_and_agrees_on_most_of_them() -> None:
         assert len(shared) >= 25
         apart.append(sum(abs(first[film] - other[film]) for film in shared) / len(shared))
     assert max(apart[:3]) < 0.6 < min(apart[-3:])
-    # What the others liked and the first one has not seen can be recommended.
+    # Films that the others liked and the first one has not seen can be recommended.
     assert all(len(other.keys() - first.keys()) >= 5 for other in others)

@@ -1,4 +1,4 @@
-"""What is left of an erased viewer: the films' counts; and the other ways to the same end."""
+"""The films' counts are left of an erased viewer; and there are other ways to the same end."""
 
 from __future__ import annotations
 

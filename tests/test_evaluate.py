@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def evaluate(*options: str | Path) -> str:
-    """What is printed."""
+    """The printed text."""
     out, err = io.StringIO(), io.StringIO()
     call_command("evaluate", *map(str, options), stdout=out, stderr=err, verbosity=0)
     assert err.getvalue() == ""

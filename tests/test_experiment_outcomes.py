@@ -1,4 +1,4 @@
-"""What an experiment has found: credits, wins, the interval, and when it is open."""
+"""The outcome of an experiment: credits, wins, the interval, and when it is open."""
 
 from __future__ import annotations
 

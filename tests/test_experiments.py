@@ -148,7 +148,7 @@ def test_what_is_to_come_may_change_but_not_into_nonsense(staff: Client) -> None
 
 
 def test_an_end_in_the_past_is_now_and_the_end_is_final(staff: Client) -> None:
-    """What was shown up to now belongs to it."""
+    """Lists that were shown up to now belong to it."""
     experiment = make_experiment()
     path = f"/experiments/{experiment.pk}"
     before = timezone.now()

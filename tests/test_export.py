@@ -1,4 +1,4 @@
-"""What a viewer gets of everything that is kept about them."""
+"""The export of everything that is kept about a viewer."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def covered() -> set[str]:
 
 
 def test_every_table_with_something_of_a_viewer_is_in_the_export() -> None:
-    """Whoever adds a table with a viewer's id or address finds it here, unless it is exported."""
+    """A new table with a viewer's id or address fails here, unless it is exported."""
     assert personal_tables() - covered() == set()
     assert set(KEPT.values()) <= {keeper.name for keeper in personal_data_sources()}
 

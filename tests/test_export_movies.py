@@ -25,7 +25,7 @@ from tests.importing import every_row, exported, films, imported, run
 
 pytestmark = pytest.mark.django_db
 
-#: What spreadsheets, shells, JSON and CSV could stumble over.
+#: Texts that spreadsheets, shells, JSON and CSV could stumble over.
 HOSTILE = (
     "=cmd|'/C calc'!A0",
     "'=1+1",

@@ -44,7 +44,7 @@ BAD_STARS = [b"0", b"5.5", b"3.3", b"-1", b"1e400", b'"4"', b"null", b"NaN", b"t
 
 
 def shown(client: Client, movie: Movie) -> tuple[int, float | None]:
-    """What the catalogue says of the movie's ratings."""
+    """The movie's ratings in the catalogue."""
     body = client.get(f"/movies/{movie.pk}").json()
     return body["rating_count"], body["rating_average"]
 

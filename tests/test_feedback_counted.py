@@ -1,4 +1,4 @@
-"""What the database keeps count of, whoever writes and however many at once."""
+"""The database's counts are right for any writer, and for many at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What GraphQL refuses: too large, malformed and hostile operations, with no word of internals."""
+"""GraphQL refuses too large, malformed and hostile operations, with no word of internals."""
 
 from __future__ import annotations
 

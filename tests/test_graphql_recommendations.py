@@ -49,7 +49,7 @@ def show_tomorrow(movie: Movie) -> None:
 
 @pytest.fixture
 def client(settings: Settings) -> Client:
-    """Of a viewer who has a match and a potential one: each likes one film more."""
+    """A viewer who has a match and a potential one: each likes one film more."""
     settings.MATCH_SHRINKAGE = 1  # four films suffice
     films = make_films(8)
     viewer, match, near = make_viewer("Viewer"), make_viewer("Match"), make_viewer("Near")

@@ -1,4 +1,4 @@
-"""What every answer says to browsers; and the cookies, which only the admin site has."""
+"""The headers of every response; and the cookies, which only the admin site has."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_errors_tell_nothing_of_the_inside(anonymous: Client) -> None:
 
 
 def test_every_address_is_known() -> None:
-    """What answers at all: nothing is added by a package without a word (OWASP API9)."""
+    """The known routes are all that answer: no package adds one unseen (OWASP API9)."""
     known = {str(pattern.pattern) for pattern in get_resolver().url_patterns}
     assert known <= {
         "", "health", "health/live", "health/ready", "health/db", "api", "api/docs", "api/v1",

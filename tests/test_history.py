@@ -1,4 +1,4 @@
-"""What a viewer has watched."""
+"""A viewer's history."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ def test_a_broken_line_of_a_spreadsheet_is_named_and_the_others_go_in(
 
 
 def test_two_quotation_marks_left_open_lose_no_line_between(tmp_path: Path) -> None:
-    """Of the two one could be taken for the end of the other."""
+    """One of the two could be taken for the end of the other."""
     stray = ('X;Varda;2026-12-03;"a', 'Y;Varda;2026-12-03;"b')
     path = json_lines(tmp_path / "films.csv", HEADER, ROWS[0], stray[0], ROWS[1], stray[1], ROWS[2])
     err = run(path)[1]

@@ -1,4 +1,4 @@
-"""Of what it is noted that viewers were shown it, and how long that is kept."""
+"""Impressions: which lists are noted, and how long the notes are kept."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def own_valkey(settings: Settings) -> Iterator[Child]:
 def test_valkey_may_be_killed_and_started_again(
     own_valkey: Child, viewer: Client, films: list[Movie]
 ) -> None:
-    """What was noted is there again; what is noted meanwhile comes after it."""
+    """Impressions that were noted are there again; those noted meanwhile come after them."""
     before = listed(viewer, limit=2)
     # The last second may be lost: until it is on the disk.
     assert shared().ask(lambda server: server.waitaof(1, 0, 10_000)) == [1, 0]

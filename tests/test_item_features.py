@@ -1,4 +1,4 @@
-"""What films are made of: which features there are, and what is left out."""
+"""Item features: which ones there are, and which ones are left out."""
 
 from __future__ import annotations
 
@@ -243,7 +243,7 @@ def test_a_large_catalogue_takes_as_many_queries_as_a_small_one(
 
 
 def test_beyond_the_room_what_one_item_alone_has_is_forgotten() -> None:
-    """What two have had by then is counted as without a limit."""
+    """A feature that two films have had by then is counted as without a limit."""
     luck = random.Random(3)
     narrow, wide = FeatureBuilder(room=100), FeatureBuilder()
     for row in range(500):

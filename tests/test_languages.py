@@ -36,7 +36,7 @@ from tests.catalogue import posted, posted_screening, refused_fields
         ("nb", "nb", "Norwegian Bokmål"),
         ("wbp", "wbp", "Warlpiri"),
         ("qaa", "qaa", "qaa"),
-        # What TMDb writes: two codes of its own, and outdated ones.
+        # TMDb writes two codes of its own, and outdated ones.
         ("cn", "yue", "Cantonese"),
         ("xx", "zxx", "No linguistic content"),
         ("sh", "sr-Latn", "Serbian (Latin)"),

@@ -29,11 +29,11 @@ BEGINS = datetime.fromisoformat("2026-03-28T19:30:00+00:00")
 
 
 class Lists:
-    """What viewers were given, held against the database."""
+    """Lists that viewers were given, compared with the database."""
 
     def __init__(self, walk: Walk) -> None:
         self.walk = walk
-        #: Of each list what stands at its places.
+        #: The films of each list, by place.
         self.places: dict[str, dict[int, int]] = {}
         #: By viewer what was asked for last.
         self.asked: dict[int, Listed] = {}

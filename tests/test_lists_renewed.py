@@ -1,4 +1,4 @@
-"""What viewers see of lists that are made anew in the background, once they have acted."""
+"""Lists are made anew in the background once viewers have acted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who guesses passwords is slowed down; whose password it is, is not locked out."""
+"""A person who guesses passwords is slowed down, and the owner of the account is not locked out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the log and the commands say of servers: why they refuse, not where they are."""
+"""The log and the commands tell why servers refuse, not where they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What hostile requests write into the logs has an end: of each record, and of each file."""
+"""Hostile requests cannot write records or log files without limit."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def test_the_domain_is_written_by_todays_rules(server: Mailbox) -> None:
 
 
 def test_nothing_that_somebody_typed_is_sent_to_anybody(settings: Any) -> None:
-    """Whoever registers with another's address and a message for a name sends no message."""
+    """A person who registers with another's address and a message for a name sends no message."""
     settings.CINEMA_NAME = "Kino\nBcc: all@example.org"
     evil = "Win!\r\nBcc: all@example.org http://evil.example"
     registered = {"email": ADDRESS, "password": PASSWORD, "name": evil}
@@ -200,7 +200,7 @@ def test_refused_mails_are_tried_again_unless_there_is_no_such_mailbox(
 
 
 def test_an_address_that_smtp_cannot_take_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
-    """Of an account that is older than the rule."""
+    """The mail of an account that is older than the rule."""
     user = make_user(email="agnès@example.org")
     mails.request_mail(MailRequest.Kind.PASSWORD_CHANGED, email=user.email, user=user)
     assert delivered() == []

@@ -1,4 +1,4 @@
-"""Who is told of whom: viewers who agreed to be seen, and nobody else."""
+"""Matches show viewers who agreed to be seen, and no others."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_only_who_agreed_is_told_of(films: list[Movie], agnes: User, jacques: Us
     assert said.json()["new_matches"] == []
     match_all()
     assert matches(agnes) == {}
-    # Who has not agreed sees those who have.
+    # A viewer who has not agreed sees those who have.
     assert matches(jacques) == matches(silent) == {agnes.pk: 0.8}
 
 

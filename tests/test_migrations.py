@@ -10,7 +10,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 pytestmark = pytest.mark.django_db
 
-#: What a database of the only released state before the squash has applied.
+#: The migrations that a database of the only released state before the squash has applied.
 RELEASED = {
     "audit": """
         0001_initial 0002_recording 0003_promotions_and_experiments 0004_second_factor

@@ -1,4 +1,4 @@
-"""What the fields of a movie take, and what becomes of it."""
+"""The values that the fields of a movie take, and how they are stored."""
 
 from __future__ import annotations
 

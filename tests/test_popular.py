@@ -202,7 +202,7 @@ def test_a_page_far_behind_the_end_is_empty(anonymous: Client) -> None:
 
 
 def test_only_recent_interactions_are_read_and_from_the_index_alone() -> None:
-    """Of two thousand, of which all but three are old: of a few the planner reads what it likes."""
+    """All but three of two thousand are old: of a few rows the planner reads any."""
     films, users = [make_movie() for _ in range(50)], [make_user() for _ in range(40)]
     long_ago = timezone.now() - timedelta(days=3650)
     Interaction.objects.bulk_create(

@@ -1,4 +1,4 @@
-"""What becomes of an image: upright, sRGB, on white, and nothing but pixels."""
+"""Images become upright, sRGB, on white, and nothing but pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is no poster is refused with a sentence, and nothing of it is left on the disk."""
+"""A file that is no poster is refused with a sentence, and none of it is left on the disk."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def test_another_image_takes_its_place(staff: Client, anonymous: Client) -> None
     second = uploaded_poster(staff, movie, encoded(picture((300, 300))))
     assert second["poster"] != first["poster"]
     assert anonymous.get(f"/movies/{movie.pk}").json()["poster"] == second["poster"]
-    # Who has the old page open still sees its picture.
+    # A viewer who has the old page open still sees its picture.
     assert fetched(anonymous, first["poster"]).status == 200
 
 

@@ -35,7 +35,7 @@ def make_films(count: int, genre: str, language: str = "en") -> list[Movie]:
 
 @pytest.fixture
 def others() -> list[Movie]:
-    """What all viewers watch: comedies in English."""
+    """All viewers watch comedies in English."""
     films = make_films(10, "comedy")
     for _ in range(5):
         rate(make_user(), *films)

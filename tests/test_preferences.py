@@ -1,4 +1,4 @@
-"""What viewers say to like: kept whole, told back, refused where it names nothing."""
+"""Preferences are stored, returned, and refused where they name nothing."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_what_is_said_is_told_back(viewer: Client) -> None:
 
 
 def test_the_next_word_replaces_the_last_whole(viewer: Client) -> None:
-    """What is left out is given up, the consent to be seen too."""
+    """Fields that are left out are reset, the consent to be seen too."""
     make_genres("drama", "music")
     viewer.put(PATH, {"genres": ["drama"], "languages": ["fr"], "match_visible": True})
     viewer.put(PATH, {"genres": ["music"]})

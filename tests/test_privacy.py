@@ -1,4 +1,4 @@
-"""What others see of a viewer, and what caches keep: nothing, unless the viewer says so."""
+"""Others see nothing of a viewer, and caches keep nothing, unless the viewer says so."""
 
 from __future__ import annotations
 

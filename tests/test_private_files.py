@@ -20,7 +20,7 @@ from users import mails
 
 
 def open_to_others(home: Path) -> list[str]:
-    """What others may read, write or enter, but for passing through the home of root."""
+    """The files that others may read, write or enter, except for the home of root."""
     found = []
     for place, directories, files in os.walk(home):
         for name in [*directories, *files]:

@@ -1,4 +1,4 @@
-"""What a viewer changes of the account: name, address, password."""
+"""A viewer changes the name, the address and the password of the account."""
 
 from __future__ import annotations
 

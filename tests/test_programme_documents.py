@@ -1,4 +1,4 @@
-"""What holds for every document of the programme: one query, one cache, one set of headers."""
+"""Every document of the programme has one query, one cache and one set of headers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ DOCUMENTS = {
     "/movies/feed.atom": "application/atom+xml; charset=utf-8",
     "/": "text/html; charset=utf-8",
 }
-#: How many queries make it: the catalogue's version and the document itself, with genres all over.
+#: The queries that make it: the catalogue's version and the document itself, with genres all over.
 QUERIES = {
     "/programme": 1 + 5,
     "/programme.ics": 1 + 3,

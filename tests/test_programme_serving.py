@@ -141,7 +141,7 @@ def test_an_edit_through_the_admin_shows(admin_client: Any, at_once_visible: Non
 
 def test_a_staff_edit_shows_within_a_second_in_every_process(staff: Client, settings: Any) -> None:
     screening = make_screening()
-    # What another process holds: the same, with a memory of its own.
+    # Another process has the same data, with a memory of its own.
     elsewhere = PolledValue(catalogue._renew, lambda: settings.CATALOGUE_CHECK_INTERVAL_S)
     before = elsewhere.get().snapshot
     assert b"sold-out" not in staff.get("/programme").content

@@ -1,4 +1,4 @@
-"""What staff have pinned or moved up stands in viewers' lists, while it is in force."""
+"""Films that staff have pinned or moved up stand in viewers' lists while that is in force."""
 
 from __future__ import annotations
 

@@ -221,7 +221,7 @@ def test_a_cached_list_costs_at_most_four_queries(
 
 
 def test_a_new_list_costs_three_queries_however_much_there_is(settings: Settings) -> None:
-    """Who asks, what that viewer has done, and who is like that one. All else is in memory."""
+    """The queries are for the viewer, the history and the matches. All else is in memory."""
     audience = make_audience(movies_each=16)
     for movie in audience.all_movies:
         make_screening(movie)

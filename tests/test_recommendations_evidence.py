@@ -1,4 +1,4 @@
-"""What favourites and check-ins do to lists and to trainings, and which word counts."""
+"""The effect of favourites and check-ins on lists and trainings, and which verdict counts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def weights(client: Client) -> dict[int, float]:
 
 
 def learned(client: Client) -> dict[int, float]:
-    """What a training reads of the viewer."""
+    """The interactions that a training reads of the viewer."""
     dataset = load_dataset()
     row = dataset.interactions[int(dataset.users.indices([client.user.pk])[0])]
     return dict(zip(dataset.items.ids[row.indices].tolist(), row.data.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""What is never in a list: what was acted on, is withdrawn, or is not showing."""
+"""Films that were acted on, are withdrawn, or are not showing are never in a list."""
 
 from __future__ import annotations
 

@@ -181,5 +181,5 @@ def test_preferences_cost_one_query_and_only_where_there_is_room(settings: Setti
     before = cost(newcomer), cost(regular)
     for client in (newcomer, regular):
         prefer(client, "drama")
-    # Who has none is asked too. Of the regular's forty places the model leaves none open.
+    # A viewer without preferences is asked too. The model leaves none of the forty places open.
     assert (cost(newcomer), cost(regular)) == before == (4, 3)

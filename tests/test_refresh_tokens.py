@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def pair() -> dict[str, str]:
-    """Of a viewer who has just signed in."""
+    """The tokens of a viewer who has just signed in."""
     return sign_in(make_user(password=PASSWORD))
 
 

@@ -61,7 +61,7 @@ def fail(task: str, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = 
 
 
 def requeue(*arguments: str) -> tuple[str, str]:
-    """What the command prints, and what it complains about."""
+    """The command's output, and its complaints."""
     out, err = io.StringIO(), io.StringIO()
     call_command("requeue_failed_tasks", *arguments, stdout=out, stderr=err)
     return out.getvalue(), err.getvalue()

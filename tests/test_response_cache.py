@@ -243,7 +243,7 @@ def test_what_another_version_left_in_the_cache_is_made_anew(left: object) -> No
 
 
 class Source:
-    """What is looked at, by looks that can be held up after they have read."""
+    """A polled value whose polls can be held up after they have read."""
 
     def __init__(self) -> None:
         self.value = 1

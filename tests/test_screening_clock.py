@@ -1,4 +1,4 @@
-"""What the clock leaves out in spring and shows twice in autumn, also where it does so at midnight,
+"""Local times that the clock leaves out in spring and shows twice in autumn, also at midnight,
 and days that begin at odd times."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a screening takes, and one hall for one screening at a time."""
+"""The fields of a screening, and one hall for one screening at a time."""
 
 from __future__ import annotations
 

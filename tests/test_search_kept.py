@@ -1,4 +1,4 @@
-"""What films are found by follows each change, whoever makes it and however."""
+"""The search index follows each change of a film, by any writer and in any way."""
 
 from __future__ import annotations
 

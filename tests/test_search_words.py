@@ -1,4 +1,4 @@
-"""What becomes of a text before Postgres sees it."""
+"""A text's words before Postgres sees them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from movies.search.index import MAX_LEXEMES, SearchableFilm, build_document, per
 from movies.search.text import fold, lexemes_of
 
 TEXTS = st.text(max_size=200)
-#: What is hard about text: marks, ligatures, scripts, operators.
+#: Hard texts: marks, ligatures, scripts, operators.
 HARD = st.text(
     st.sampled_from("äÄßſﬃﷺİıςΣῼǰ\u0301\u0345\u200f\u202e\x00'\"\\:*&|!()<>-_%;७千がｶﾞ한하①½ a1"),
     max_size=60,

@@ -1,4 +1,4 @@
-"""What ends sessions, whoever does it: at once, everywhere, with the cache away, and on record."""
+"""Sessions end at once, everywhere, with the cache away, and on record."""
 
 from __future__ import annotations
 

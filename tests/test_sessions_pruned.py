@@ -1,4 +1,4 @@
-"""What is of no use any more goes: expired refresh tokens at once, ended sessions after a while."""
+"""Expired refresh tokens are deleted at once, and ended sessions after a while."""
 
 from __future__ import annotations
 

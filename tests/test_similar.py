@@ -104,7 +104,7 @@ def test_however_a_name_is_written_it_is_itself_alone(anonymous: Client) -> None
     assert {reason["text"] for other in found for reason in other["reasons"]} <= {
         f"Also with {name}" for name in names_
     }
-    # What holds no letter nobody can look for.
+    # A name without a letter cannot be searched for.
     assert len(found) == len(names_) - 2
 
 

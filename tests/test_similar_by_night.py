@@ -1,4 +1,4 @@
-"""What the night finds of films that are like each other, and what is made of it by day."""
+"""Similar films are found by night, and served by day."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def test_a_rating_counts_whatever_is_said_after_it(camps: Camps, fan: Client) ->
 
 
 def test_a_viewers_own_rating_of_yesterday_says_nothing(camps: Camps) -> None:
-    """Who was there at the training and has taken all back is as who was never there."""
+    """A viewer who has since taken back everything counts like one who was never there."""
     client = Client(camps.viewers[0])
     stranger = Client(make_user())
     Interaction.objects.filter(user=client.user).delete()

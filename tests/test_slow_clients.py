@@ -216,7 +216,7 @@ def staff_field(cinema: RunningCinema) -> bytes:
 
 
 def test_a_large_upload_is_read_while_it_arrives(cinema: RunningCinema) -> None:
-    """Of staff; whoever else sends it is refused before it has arrived."""
+    """An upload by staff; others are refused before their body has arrived."""
     staff = staff_field(cinema)
     start, form = trailer_form()
     with sending(cinema, [start + b"\r\n"]) as [anonymous]:

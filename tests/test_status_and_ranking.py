@@ -1,4 +1,4 @@
-"""What the clock does to a movie: its status by the dates, and its ranking until it runs."""
+"""The clock sets a movie's status by the dates, and its ranking until it runs."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ DAY = date(2026, 12, 3)
 THAT_WEEK = {"from": DAY}
 SCHEMA = "https://schema.org/"
 
-#: What schema.org knows of each type that we use: a property of another name would say nothing.
+#: The properties by schema.org of each type that we use: others would say nothing.
 PROPERTIES = {
     "MovieTheater": "name url telephone address",
     "PostalAddress": "streetAddress postalCode addressLocality addressCountry",

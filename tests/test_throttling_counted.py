@@ -1,4 +1,4 @@
-"""How limits are counted: over all processes, at what cost, and while the cache is away."""
+"""Limits are counted over all processes, at little cost, and also while the cache is away."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ print(taken.count(0.0))
 
 
 def let_in(how: str, count: int, processes: int) -> list[int]:
-    """How many requests each of so many processes lets in, which ask our Valkey."""
+    """The number of requests that each of these processes lets in, which share our Valkey."""
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
     running = [
         subprocess.Popen(

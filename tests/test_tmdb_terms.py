@@ -1,4 +1,4 @@
-"""What TMDb's terms ask for: nothing older than half a year; and how it is without a token."""
+"""TMDb's terms: nothing is older than half a year; and the cinema works without a token."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_what_staff_have_written_is_never_erased(
 def test_no_age_at_all_erases_everything_in_the_night(
     settings: Settings, tmdb: TmdbServer, movie: Movie
 ) -> None:
-    """What to do when one gives TMDb up."""
+    """A cinema gives TMDb up."""
     settings.TMDB_ACCESS_TOKEN, settings.TMDB_MAX_AGE_DAYS = "", 0
     start_sync("films")
     assert Movie.objects.get().tmdb_fields == []

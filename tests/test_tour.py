@@ -108,7 +108,7 @@ def _route(block: Block) -> tuple[str, str]:
 
 
 def test_the_ratings_are_seen_by_the_next_list(cinema: RunningCinema) -> None:
-    """What a viewer rates leaves the list at once; the one made meanwhile goes by it, and why."""
+    """A rated film leaves the list at once; a list that is made meanwhile takes it into account."""
     newcomer = {"email": "newcomer@example.org", "password": "a seat at the back"}
     cinema.post("/api/v1/auth/register", newcomer)
     access = cinema.post("/api/v1/auth/login", newcomer)["access"]

@@ -1,4 +1,4 @@
-"""What a training measures, and what it leaves out or rejects for it."""
+"""A training measures the models, and leaves out or rejects some."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_an_algorithm_that_is_worse_than_popularity_is_left_out(home: Path) -> N
         == release.left_out["als"]
         == (f"NDCG@10 {ndcg['als']:.4f}, below {ndcg['popularity']:.4f} of popularity.")
     )
-    # What speaks of films that nobody has touched stays, and the default does without als.
+    # An algorithm for films without interactions stays, and the default does without als.
     assert manifest["algorithms"] == ["popularity", "content", "hybrid"]
     assert not any("hybrid.als" in name for name in artifacts.load(directory)[0])
 

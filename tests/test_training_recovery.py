@@ -238,7 +238,7 @@ def test_a_worker_carries_out_what_staff_ask_for_over_http(
         assert (run["percent"], run["release_id"]) == (100, current().pk)
         [release] = staff.get("/releases").json()["data"]
         assert (release["id"], release["is_current"]) == (run["release_id"], True)
-        # What was killed is sent again, and carried out by the same worker.
+        # A killed training is sent again, and carried out by the same worker.
         wait_until(lambda: not is_held(tasks.TRAINING_LOCK))
         change_something()
         dead = TrainingRun.objects.create(state=State.RUNNING, attempts=1)

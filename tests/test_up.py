@@ -24,7 +24,7 @@ from cinema.home import socket_paths
 from tests.running import ROOT, RunningCinema
 
 HEALS_WITHIN_S = 90
-#: Of health, with some more for a busy machine.
+#: The time limit of health, with some more for a busy machine.
 READY_WITHIN_S = 3
 
 
@@ -195,7 +195,7 @@ def _memory_mb(process: psutil.Process) -> float:
 
 
 def test_a_signal_ends_it_and_nothing_is_left() -> None:
-    """How long that takes is measured by `bench/startup.py`."""
+    """`bench/startup.py` measures the time that this takes."""
     cinema = RunningCinema(arguments=["--empty"]).start()
     assert cinema.get("/api/v1/movies")["pagination"]["total"] == 0
     assert cinema.signal(signal.SIGINT) == 0

@@ -1,4 +1,4 @@
-"""What viewers bring along about films that are not here: kept, and carried out when they come."""
+"""Imported statements on films that are not here are kept, and applied when the films come."""
 
 from __future__ import annotations
 

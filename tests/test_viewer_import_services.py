@@ -378,7 +378,7 @@ FULL = {
 def test_facts_about_a_film_are_not_the_viewers_own(
     viewer: Client, header: str, said: dict[str, object]
 ) -> None:
-    """Of these files everything that the viewer has said is kept."""
+    """Everything that the viewer has said in these files is kept."""
     of_series = ("episode", "season")
     values = {name: "1" for name in header.split(",") if not name.lower().startswith(of_series)}
     values |= dict.fromkeys(("Title", "title", "Name"), TITLE) | {"Title Type": "movie"}

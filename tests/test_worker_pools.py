@@ -39,7 +39,7 @@ if "spawn_main" in str(sys.orig_argv) or "cinema.task_process" in sys.orig_argv:
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    """Of a worker on the servers of this test. BLAS and priorities are left to Cinema."""
+    """The variables of a worker on the servers of this test. Cinema sets those of BLAS."""
     kept = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
     return kept | database_of_this_test()
 

@@ -20,7 +20,7 @@ from tests.tmdb_payloads import GENRES, summary
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0LW9mLXRoZS10ZXN0cw.s-e_cretSignature"
 PER_PAGE = 20
 
-#: What the server does with one request.
+#: The ways in which the server treats one request.
 Behaviour = Callable[["Handler"], None]
 
 
@@ -55,7 +55,7 @@ class TmdbServer:
         self.films.update({film["id"]: film for film in films})
 
     def next(self, path: str, *behaviours: Behaviour) -> None:
-        """What the next requests to the path meet, one after the other."""
+        """Set the behaviour for the next requests to the path, one after the other."""
         self._scripted[path].extend(behaviours)
 
     def always(self, path: str, behaviour: Behaviour) -> None:

@@ -23,7 +23,7 @@ PASSWORD = "cleo from 5 to 7"
 
 
 def bearer(access: str, method: str = "GET", path: str = "/users/me") -> Response:
-    """What a request with this token is answered."""
+    """The response to a request with this token."""
     return Client().send(method, path, headers={"Authorization": f"Bearer {access}"})
 
 

@@ -76,7 +76,7 @@ def send_form(client: Client, path: str, body: bytes) -> Response:
 
 
 def uploaded_poster(staff: Client, movie: Movie, content: bytes | None = None) -> dict[str, Any]:
-    """What the upload of a poster was answered."""
+    """The response to the upload of a poster."""
     content = encoded(picture()) if content is None else content
     answer = upload(staff, f"/movies/{movie.pk}/poster", content)
     assert answer.status_code == 200, answer.content
@@ -102,7 +102,7 @@ class Fetched:
 def fetched(
     client: Client, url: str, headers: dict[str, str] | None = None, *, method: str = "GET"
 ) -> Fetched:
-    """What the server answers under an address that it gave out, read to the end."""
+    """The response under an address that the server gave out, read to the end."""
     assert url.startswith("http://127.0.0.1:8000/media/"), url
     answer = client.send(method, urlsplit(url).path, headers=headers)
     content = b"".join(answer) if answer.streaming else answer.content

@@ -1,4 +1,4 @@
-"""What viewers say to have watched, through HTTP."""
+"""Viewings, written through HTTP."""
 
 from __future__ import annotations
 

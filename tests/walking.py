@@ -237,7 +237,7 @@ class Walk(SmallCinema):
         self._note(f"to {timezone.localtime():%d %H:%M:%S}")
 
 
-#: How often each is done in a walk.
+#: The number of times that each is done in a walk.
 STEPS: dict[str, int] = {
     "act": 5, "rate": 3, "take_back": 1, "unrate": 1, "love": 1, "love_no_longer": 1, "watch": 1,
     "check_in": 1, "strike": 1, "prefer": 1, "agree_or_not": 2, "withdraw": 3, "post_film": 1,

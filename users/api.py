@@ -32,7 +32,7 @@ from users.sessions import TokenPair
 
 router = Router(tags=["Accounts"])
 REGISTER = Limit("THROTTLE_REGISTER")
-#: Of operations that check a password or a token.
+#: The limit of operations that check a password or a token.
 LOGIN = Limit("THROTTLE_LOGIN")
 REFRESH = Limit("THROTTLE_REFRESH")
 MAIL = Limit("THROTTLE_MAIL")

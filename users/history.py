@@ -220,7 +220,7 @@ def list_history(
     filters: Query[ViewingFilters],
     include_movie_details: MovieDetails = True,
 ) -> QuerySet[Viewing]:
-    """What you have watched, the latest first."""
+    """Your viewings, the latest first."""
     rows = viewings_of(request.auth, filters)
     return rows if include_movie_details else without_movies(rows)
 

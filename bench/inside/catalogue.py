@@ -60,7 +60,7 @@ BLOCK = 100_000
 TAGS = ("35mm", "q&a", "matinee", "family", "sing-along", "premiere", "restored", "open air")
 VOCABULARY, PEOPLE, WORDS_IN_AN_OVERVIEW = 40_000, 60_000, 55
 HALLS, SHOWS_A_DAY, DAYS_TO_COME, RUN_DAYS = 10, 6, 14, 28
-#: How far ahead films are announced.
+#: Films are announced so far ahead.
 ANNOUNCED_DAYS = 120
 
 SCREENINGS = "movies_screening"

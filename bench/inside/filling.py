@@ -37,7 +37,7 @@ ROW = np.dtype(
         ),
     ]
 )
-#: How to drop and to create each one; those of constraints by their constraints.
+#: The statements that drop and create each one; those of constraints by their constraints.
 FIND_INDEXES = """
 SELECT CASE WHEN oid IS NULL THEN format('DROP INDEX %%I', relname)
             ELSE format('ALTER TABLE %%s DROP CONSTRAINT %%I', indrelid, conname) END,

@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix, hstack
 TASTES = 24
 #: Fame falls with a film's rank as a power; the flattening keeps the first from being everybody's.
 FAME_POWER, FAME_FLATTENING = 0.9, 20
-#: How far a taste moves a film's share, in standard deviations of its logarithm.
+#: The effect of a taste on a film's share, in standard deviations of its logarithm.
 TASTE_STRENGTH = 3.0
 MONTHS_S = 2 * 365 * 24 * 3600
 BLOCK = 1_000_000

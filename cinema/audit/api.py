@@ -79,5 +79,5 @@ router = Router(tags=["Audit"])
 @router.get("/audit", auth=staff, response={200: list[AuditEntryOut], **problems(401, 403, 422)})
 @paginate(Paginated)
 def list_audit(request: HttpRequest, filters: Query[AuditFilters]) -> QuerySet[AuditEntry]:
-    """Who changed what, with before and after, the newest first."""
+    """The changes by staff, with before and after, the newest first."""
     return list_entries(filters)

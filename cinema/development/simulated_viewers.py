@@ -170,7 +170,7 @@ def _shares(viewers: int, rng: np.random.Generator) -> Floats:
 
 
 def _totals(viewers: int, interactions: int, films: int, rng: np.random.Generator) -> list[int]:
-    """How many films each viewer judges: most a few, some many, `interactions` in all."""
+    """The number of films that each viewer judges: most a few, some many, `interactions` in all."""
     activity = rng.lognormal(sigma=0.4, size=viewers)
     totals = interactions * activity / activity.sum()
     return [int(total) for total in totals.round().clip(FEWEST_FILMS, min(MOST_FILMS, films))]

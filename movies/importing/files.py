@@ -95,7 +95,7 @@ class InputFile:
 
     @property
     def position_bytes(self) -> int:
-        """How many bytes of the file, compressed as it is, have been read."""
+        """The number of bytes of the compressed file that have been read."""
         return 0 if self.size_bytes is None else self._raw.tell()
 
     def rows(self, *, ignore_unknown: bool = False, clear_empty: bool = False) -> Generator[RawRow]:

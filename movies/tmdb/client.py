@@ -53,7 +53,7 @@ PATHS: dict[ListName, str] = {
 
 @dataclass(frozen=True)
 class Patience:
-    """How often and for how long a request is retried.
+    """The number and the pauses of the retries of a request.
 
     Attributes:
         within_s: No attempt begins later than this.

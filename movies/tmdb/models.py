@@ -99,7 +99,7 @@ class SyncReport(models.Model):
     movie_ids = ArrayField(models.BigIntegerField(), null=True)
     #: The last film that is done, after which the sync goes on.
     cursor = models.BigIntegerField(default=0)
-    #: How often it was started without reaching the end.
+    #: The number of starts that did not reach the end.
     attempts = models.PositiveSmallIntegerField(default=0)
     fetched = models.PositiveIntegerField(default=0)
     created = models.PositiveIntegerField(default=0)

@@ -127,7 +127,7 @@ router = Router(tags=["Analytics"])
     response={200: AudienceFitOut, **problems(401, 403, 404, 422)},
 )
 def get_audience_fit(request: HttpRequest, filters: Query[AudienceFitFilters]) -> AudienceFitOut:
-    """What to screen next: how many members each film suits, and how many it would add."""
+    """The films to screen next: how many members each one suits, and how many it would add."""
     return audience_fit(movie_ids=filters.ids, days=filters.days, limit=filters.limit)
 
 

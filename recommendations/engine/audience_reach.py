@@ -1,4 +1,4 @@
-"""How many members a programme of films reaches, estimated from a sample of their scores."""
+"""The number of members that a programme reaches, estimated from a sample of their scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How similar the tastes of two viewers are, by the films that both have judged.
+"""The similarity of two viewers' tastes, by the films that both have judged.
 
 The adjusted cosine of Sarwar et al. (2001), doi:10.1145/371920.372071, between viewers: half of the
 film's damped mean is subtracted from each weight, so that films that everybody loves count less.

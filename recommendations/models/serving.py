@@ -86,7 +86,7 @@ class TrainingRun(models.Model):
     state = models.CharField(max_length=12, choices=State.choices, default=State.QUEUED)
     phase = models.CharField(max_length=60, blank=True)
     percent = models.PositiveSmallIntegerField(default=0)
-    #: How often a trainer has started it; more than once when one was killed.
+    #: The number of times that a trainer has started it; more than one if one was killed.
     attempts = models.PositiveSmallIntegerField(default=0)
     message = models.CharField(max_length=500, blank=True)
     #: As in `Release`: after a rejection the same data are not tried again.
@@ -112,7 +112,7 @@ class TrainingRun(models.Model):
 
     @property
     def waits_s(self) -> float:
-        """How long a queued run has waited since its request, or since its trainer was killed."""
+        """The seconds since a queued run was requested, or since its trainer was killed."""
         return (timezone.now() - (self.started_at or self.created_at)).total_seconds()
 
 

@@ -23,7 +23,7 @@ CAMP_USERS, CAMP_ITEMS = 10, 5
 
 @dataclass(frozen=True)
 class Data:
-    """What an algorithm may be fitted on; each takes of it what it reads."""
+    """The data that an algorithm may be fitted on; each reads some of them."""
 
     interactions: csr_matrix
     times: csr_matrix
@@ -96,7 +96,7 @@ def liked(interactions: csr_matrix) -> Float64:
 
 
 class Sums(Recommender):
-    """What each item in the history adds to each, and the root of how many there are besides."""
+    """The sum of what each item in the history adds, divided by the root of their number."""
 
     name = "sums"
 

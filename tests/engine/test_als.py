@@ -203,7 +203,7 @@ def test_liking_nothing_but_a_new_film_tells_of_its_kind() -> None:
 
 
 def test_a_new_film_folds_in_on_top_of_the_cross_product_in_which_it_is_not() -> None:
-    """Of one film y with confidence c: (gram + c·y·yᵀ) x = c·y."""
+    """One film y with confidence c solves (gram + c·y·yᵀ) x = c·y."""
     recommender = untouched_of_each_camp().fit(AlsRecommender())
     arrays = recommender.to_arrays()
     factors, confidence = np.array(arrays["item_factors"], dtype=np.float64), 2 * arrays["scale"][0]

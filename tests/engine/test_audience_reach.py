@@ -35,7 +35,7 @@ def test_the_best_share_is_what_stands_out_from_the_rest(
 
 
 def test_members_are_counted_by_what_suits_them() -> None:
-    """Of four films the first two are showing; a quarter suits, which is one film."""
+    """The first two of four films are showing; a quarter suits, which is one film."""
     tally = AudienceCounts(np.array([True, True, False, False]), share=0.25)
     answers = [
         ([9, 1, 2, 3], []),  # is reached by the first film
@@ -69,7 +69,7 @@ def test_what_is_hidden_is_not_had_and_suits_no_more() -> None:
         (3, 10, 10, (3, 3, 3)),
         (0, 0, 0, (0, 0, 0)),
         (0, 0, 7, (0, 0, 7)),
-        # Of eleven all but one were asked: it is three or four.
+        # All but one of eleven were asked: it is three or four.
         (3, 10, 11, (3, 3, 4)),
     ],
 )

@@ -1,4 +1,4 @@
-"""What every algorithm promises. A new one in the registry is tested by this file as it stands."""
+"""The contract of every algorithm. This file tests a new one in the registry as it stands."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_scores_are_float32_finite_or_nan_and_each_row_stands_for_itself(
 @given(history=histories)
 @settings(max_examples=40, deadline=None)
 def test_contributions_sum_to_the_score(name: str, history: NDArray[np.float32]) -> None:
-    """Of an algorithm that can tell them."""
+    """The contributions of an algorithm that can tell them."""
     recommender, items = fitted(name), np.arange(N_ITEMS)
     row = csr(history[:1])
     parts = recommender.contributions(row, items)
@@ -244,7 +244,7 @@ def test_without_interactions_there_is_no_opinion(name: str, shape: tuple[int, i
 
 @every
 def test_items_are_like_each_other_by_the_camps_that_like_them(name: str) -> None:
-    """Of an algorithm that can tell it."""
+    """The similarities of an algorithm that can tell them."""
     recommender = fitted(name)
     for item in range(N_ITEMS):
         likeness = recommender.similar_items(item)
@@ -320,7 +320,7 @@ def test_nothing_is_scored_or_saved_before_fitting(name: str) -> None:
 
 @personal
 def test_an_update_learns_what_has_come_since(name: str) -> None:
-    """What one camp alone had said until now, both have said after the update."""
+    """After the update both camps have liked what one camp alone had liked before."""
     full = two_camps()
     early = full.interactions.copy()
     early.data[early.indptr[N_USERS // 2] :] = 0
@@ -345,7 +345,7 @@ def test_an_update_of_what_was_not_fitted_here_fits(name: str) -> None:
 
 @every
 def test_progress_rises_to_the_whole(name: str) -> None:
-    """Of an algorithm that tells it."""
+    """The progress of an algorithm that reports it."""
     shares: list[float] = []
     recommender = ALGORITHMS[name]()
     recommender.on_progress = shares.append

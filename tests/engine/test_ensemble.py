@@ -59,7 +59,7 @@ def four_camps(*, n_users: int = N_USERS, seed: int = 3) -> Data:
 
 
 def by_camp() -> NDArray[np.float64]:
-    """What one who knew the camps would say: 1 for films of the same one."""
+    """The scores of a model that knows the camps: 1 for films of the same one."""
     items = np.arange(N_ITEMS) % N_CAMPS
     return np.equal.outer(items, items).astype(np.float64)
 

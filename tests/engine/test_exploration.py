@@ -214,6 +214,6 @@ def test_viewers_who_prefer_one_make_it_win() -> None:
 
 
 def test_indifferent_viewers_leave_it_open() -> None:
-    """Of twenty experiments at 95 % one may go wrong, and by lot two or three."""
+    """One of twenty experiments at 95 % may go wrong, and by lot two or three."""
     decided = [simulate({0: 0.25, 1: 0.25}, 150, seed).winner for seed in range(20)]
     assert sum(winner is not None for winner in decided) <= 3

@@ -41,7 +41,7 @@ def test_items_that_are_not_evened_keep_their_proportions() -> None:
 
 
 def test_a_rare_feature_weighs_more_by_its_logarithm() -> None:
-    """Of three items one has b and all have a: ln(4/2) + 1 against ln(4/4) + 1."""
+    """One of three items has b and all have a: ln(4/2) + 1 against ln(4/4) + 1."""
     items = ItemFeatures(csr([[1, 1], [1, 0], [1, 0]]), ("word:a", "word:b"))
     rare = tfidf_vectors(items, {"word": FeatureKind(1.0, rarity=True, evening=1.0)}).toarray()[0]
     assert rare[1] / rare[0] == pytest.approx(math.log(2) + 1)

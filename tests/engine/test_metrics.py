@@ -28,7 +28,7 @@ Row = list[bool]
         ([False, True, True], 2, 3, 0.6934),
         # (1 + 0.5) / (1 + 0.6309) = 1.5 / 1.6309
         ([True, False, True], 2, 3, 0.9197),
-        # Of five relevant ones only k = 3 fit in: 1 / (1 + 0.6309 + 0.5)
+        # Only k = 3 of five relevant ones fit in: 1 / (1 + 0.6309 + 0.5)
         ([True, False, False], 5, 3, 0.4693),
         # A list shorter than k: 0.6309 / (1 + 0.6309)
         ([False, True], 2, 3, 0.3869),
@@ -60,7 +60,7 @@ def places(*ranks: int, length: int = 4) -> NDArray[np.bool_]:
         ((1,), 1, (1, 1 / 4, 1, 1, 1)),
         ((3,), 2, (1 / 2, 1 / 4, 1, 1 / 3, (1 / 3) / 2)),
         ((2, 4), 2, (1, 1 / 2, 1, 1 / 2, (1 / 2 + 2 / 4) / 2)),
-        # Of eight that were liked four fit in.
+        # Four of eight liked items fit in.
         ((1, 2), 8, (2 / 4, 2 / 4, 1, 1, (1 + 1) / 4)),
         ((1, 2, 3, 4), 8, (1, 1, 1, 1, 1)),
     ],
@@ -100,7 +100,7 @@ def test_where_nothing_was_liked_nothing_is_said() -> None:
 
 @pytest.fixture(scope="module")
 def by_ranx() -> Callable[[list[Row], list[int], int], dict[str, NDArray[np.float64]]]:
-    """What ranx finds for each user, by the name of its metric."""
+    """The figures of ranx for each user, by the name of its metric."""
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         # Its compiler takes ten seconds, and warns of its own casts.
         patch.setenv("NUMBA_DISABLE_JIT", "1")
@@ -110,7 +110,7 @@ def by_ranx() -> Callable[[list[Row], list[int], int], dict[str, NDArray[np.floa
         from ranx import Qrels, Run, evaluate
 
     def find(hits: list[Row], n_relevant: list[int], k: int) -> dict[str, NDArray[np.float64]]:
-        """What is listed is called by its place, and what else was liked by a letter."""
+        """A listed item is named by its place, and another liked item by a letter."""
         liked = {
             f"{user:03}": {str(place): 1 for place, hit in enumerate(row) if hit}
             | {f"x{number}": 1 for number in range(n - sum(row))}
@@ -191,7 +191,7 @@ def test_gini_of_nothing_listed_is_unknown() -> None:
 
 
 def test_novelty_as_worked_out_by_hand() -> None:
-    """Of 8 users 4, 2, 1 and 0 know the films: 1, 2, 3 and, counted as one, 3 bits."""
+    """4, 2, 1 and 0 of 8 users know the films: 1, 2, 3 and, counted as one, 3 bits."""
     found = metrics.novelty(LISTS, touched_by=np.array([4, 2, 1, 0]), n_users=8)
     np.testing.assert_allclose(found, [2, 2, np.nan])
 

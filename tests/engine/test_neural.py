@@ -51,7 +51,7 @@ def stored(*, n_items: int = N_ITEMS, unknown: int = 2) -> dict[str, Array]:
 
 
 def scored_by_hand(arrays: dict[str, Array], weights: dict[int, float], item: int) -> float:
-    """What is added up for one viewer and one film, step by step, in float64."""
+    """The score of one film for one viewer, step by step, in float64."""
     network = {name: array.astype(np.float64) for name, array in arrays.items()}
     told = {i: weight for i, weight in weights.items() if arrays["known"][i]}
     length = sum(weight**2 for weight in told.values()) ** 0.5

@@ -165,7 +165,7 @@ def test_each_user_is_judged_alone_and_the_means_are_of_them() -> None:
 
 
 def test_a_list_is_made_of_the_candidates_alone() -> None:
-    """Of the items 1 and 3 the first stands above; coverage is 2 of 2."""
+    """Item 1 stands above item 3; coverage is 2 of 2."""
     split = split_of([[0, 0, 0, 0, 1]], [[1, 0, 0, 1, 0]])
     split = replace(split, candidates=np.array([False, True, False, True, False]))
     judged = evaluate_lists(Fixed([5, 4, 3, 2, 1]), split, k=3)

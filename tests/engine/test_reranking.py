@@ -166,10 +166,10 @@ def test_lists_of_an_evaluation_come_from_the_pools() -> None:
         ("abcdeaf", [], "0123456"),
         # "-" is of no series.
         ("-----", [], "01234"),
-        # What is fixed stays, and what is like it makes room, though it stood before.
+        # A fixed item stays, and an item like it makes room, though it stood before.
         ("abacdef", [2], "1324506"),
         ("aabcdef", [0, 1], "0123456"),
-        # What is fixed behind the beginning has no say, but stays.
+        # An item that is fixed behind the beginning has no effect, but stays.
         ("abcdeaaf", [6], "01234567"),
         ("aabcdef", [5], "0234651"),
     ],

@@ -20,7 +20,7 @@ N_ITEMS = 9
 
 
 def histories_by_chance(n_users: int = 40) -> list[NDArray[np.int32]]:
-    """Of 0 to 7 of the items each."""
+    """Random histories of 0 to 7 items."""
     random = np.random.default_rng(3)
     return [
         random.permutation(N_ITEMS)[: random.integers(0, 8)].astype(np.int32)
@@ -84,7 +84,7 @@ def test_the_weights_are_those_of_the_regression_step_by_step(
 
 
 def test_the_last_film_decides_what_comes_next() -> None:
-    """Of the same two films, the one that was seen last leads to its own sequel."""
+    """The film that was seen last leads to its own sequel, in either order of the same two."""
     first, second, sequel_of_first, sequel_of_second = range(4)
     pattern = [[second, first, sequel_of_first], [first, second, sequel_of_second]]
     likes, times = matrices(pattern * 20, 4)

@@ -18,7 +18,7 @@ NAN = float("nan")
 
 
 def test_an_interval_is_that_of_the_normal_distribution_where_there_are_many() -> None:
-    """Of 400 values of deviation 1 the mean has one of 0.05: 1.96 of these to either side."""
+    """The mean of 400 values of deviation 1 has one of 0.05: 1.96 of these to either side."""
     values = np.random.default_rng(1).normal(size=400)
     low, high = bootstrap_interval(values, draws=20_000)
     assert low == pytest.approx(values.mean() - 1.96 * values.std() / 20, abs=0.004)
@@ -26,7 +26,7 @@ def test_an_interval_is_that_of_the_normal_distribution_where_there_are_many() -
 
 
 def test_an_interval_is_what_all_samples_would_give() -> None:
-    """Of (0, 0, 1) there are 27 samples; their means are 0, 1/3, 2/3, 1 with 8, 12, 6 and 1."""
+    """There are 27 samples of (0, 0, 1); their means are 0, 1/3, 2/3, 1 with 8, 12, 6 and 1."""
     means = sorted(np.mean(sample) for sample in product([0, 0, 1], repeat=3))
     assert bootstrap_interval(np.array([0.0, 0, 1]), level=0.5, draws=20_000) == pytest.approx(
         (means[6], means[20])
@@ -51,7 +51,7 @@ def test_what_is_unknown_is_left_out_of_an_interval() -> None:
 
 
 def test_the_p_value_is_that_of_all_signs() -> None:
-    """Of the 64 ways to set the signs of these differences, few come to as much either way."""
+    """Few of the 64 ways to set the signs of these differences come to as much either way."""
     differences = np.array([3.0, 2, 2, 1, 1, -1])
     sums = [abs(np.dot(signs, differences)) for signs in product([-1, 1], repeat=6)]
     exact = np.mean(np.array(sums) >= differences.sum())
@@ -88,7 +88,7 @@ def test_two_that_are_alike_differ_by_chance() -> None:
 
 
 def test_one_in_twenty_is_called_significant_by_chance() -> None:
-    """Of 300 pairs without any difference 15 with a deviation of 4."""
+    """15 of 300 pairs differ, with a deviation of 4."""
     random = np.random.default_rng(6)
     significant = sum(
         paired_test(random.random(40), random.random(40), draws=400).p_value < 0.05
@@ -126,7 +126,7 @@ def test_a_margin_allows_for_a_share() -> None:
 
 
 def test_a_difference_that_chance_can_make_is_none() -> None:
-    """Of the 32 ways to set the signs of these differences 13 give a sum of -2 or less."""
+    """13 of the 32 ways to set the signs of these differences give a sum of -2 or less."""
     old = np.full(5, 10.0)
     assert not is_significantly_worse(np.array([7.0, 12, 8, 12, 9]), old)
 

@@ -65,7 +65,7 @@ def test_split_loses_nothing_and_never_looks_ahead(
         known, later = split.history_times[user].data, times.toarray()[user][is_test[user]]
         if len(known) and len(later):
             assert known.max() <= later.min()
-        # Of what came after the moment the first half is known, and the odd one with it.
+        # The first half of the later interactions is known, with the odd one.
         after = interactions[user].nnz - split.train[user].nnz
         assert len(later) == after // 2
 

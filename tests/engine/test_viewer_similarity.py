@@ -1,4 +1,4 @@
-"""How alike two tastes are: tile by tile and at once, against a plain computation pair by pair."""
+"""Similarities tile by tile and at once equal a plain computation pair by pair."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_one_more_film_is_what_comes_of_the_film() -> None:
 
 
 def test_who_only_ever_likes_has_a_taste_too() -> None:
-    """What a plain mean would take off leaves nothing of them."""
+    """To subtract a plain mean would leave nothing of them."""
     likes = np.full((3, 20), 2, dtype=np.float32)
     likes[2, 3:] = 0
     found = all_pairs(likes, MatchRule(0.8, 5))

@@ -42,7 +42,7 @@ Sort = Literal["-updated_at", "-created_at", "name", "-followers_count"]
 
 
 class PlaylistPatch(StrictSchema):
-    """What its owner may change. What is left out stays."""
+    """The fields that its owner may change. A field that is left out stays."""
 
     name: PlaylistName = Field(UNSET, examples=["Rainy Sundays"])
     description: Description = Field("", examples=["With tea."])
@@ -89,7 +89,7 @@ class OwnerOut(Schema):
 
 # Not a `Schema`, whose resolvers are slow: a response may have thousands of movies.
 class PlaylistMovieOut(BaseModel):
-    """What a list shows of a film; the rest is at `/movies/{id}`."""
+    """A film in a list; the rest is at `/movies/{id}`."""
 
     id: int = Field(examples=[42])
     name: str = Field(examples=["Cléo from 5 to 7"])

@@ -30,7 +30,7 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class FeatureKind:
-    """How the features of one kind are weighted.
+    """The weighting of the features of one kind.
 
     Attributes:
         weight: Length of this kind's part of the vector, for an item of usual length.

@@ -146,7 +146,7 @@ def _leads(
     users: NDArray[np.intp],
     held_out: NDArray[np.intp],
 ) -> Scores:
-    """How far each item is ahead of the held-out item in the normalised scores of each part.
+    """The lead of each item over the held-out item in the normalised scores of each part.
 
     Returns:
         (n_parts, m, n_items) float32; FAR_BEHIND for items in the history, and for items for which
