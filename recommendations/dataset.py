@@ -21,7 +21,7 @@ from scipy.sparse import csr_matrix
 
 from movies.models import Movie
 from recommendations.engine.matrices import IdMap, ItemFeatures
-from recommendations.item_features import load_features
+from recommendations.feature_builder import load_features
 from recommendations.models import Interaction
 from users.models import User
 

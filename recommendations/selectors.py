@@ -39,7 +39,7 @@ M = TypeVar("M", bound=Model)
 UNKNOWN_PEOPLE = frozenset([UNKNOWN])
 #: Characters of an overview that are read; TMDb's overviews have at most a thousand.
 OVERVIEW_LENGTH = 2_000
-#: The columns that training reads, in the order of the arguments of `item_features._names`.
+#: The columns that training reads, in the order of the arguments of `feature_builder._names`.
 COLUMNS_READ: Mapping[str, Expression | F] = {
     "genres": F("genre_ids"),
     "protagonists": F("protagonists"),

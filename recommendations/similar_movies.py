@@ -40,7 +40,7 @@ from recommendations.engine.ranking.similar_items import (
     content_unit_vectors,
     find_similar_items,
 )
-from recommendations.item_features import load_features
+from recommendations.feature_builder import load_features
 from recommendations.lists.reasons import REASONS_EACH
 from recommendations.models import SimilarMovies
 from recommendations.releases import LoadedRelease, loaded_release

@@ -14,10 +14,10 @@ from pytest_django.fixtures import Settings
 from movies import services
 from movies.models import Genre, Movie
 from movies.tasks import tick_ranking
-from recommendations import item_features, selectors
+from recommendations import feature_builder, selectors
 from recommendations.dataset import load_dataset
 from recommendations.engine.matrices import IdMap
-from recommendations.item_features import FeatureBuilder, load_features
+from recommendations.feature_builder import FeatureBuilder, load_features
 from recommendations.selectors import features_hash
 from tests.builders import change_movie, interact, make_movie, make_user
 
@@ -140,7 +140,7 @@ def test_of_an_overview_the_beginning_is_read() -> None:
 
 
 def test_words_of_too_many_overviews_are_left_out_whatever_the_language() -> None:
-    for number in range(item_features.STOP_LEAST + 1):
+    for number in range(feature_builder.STOP_LEAST + 1):
         make_movie(
             name=str(number), overview=f"die {'Nacht' if number else 'Katze'} Katze", genres=["x"]
         )

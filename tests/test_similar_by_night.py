@@ -9,7 +9,7 @@ from django.db import transaction
 
 from movies.models import Movie
 from recommendations.engine.matrices import IdMap, ItemFeatures
-from recommendations.item_features import load_features
+from recommendations.feature_builder import load_features
 from recommendations.models import SimilarMovies
 from recommendations.releases import activate_release
 from recommendations.similar_movies import relate_films

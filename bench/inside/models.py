@@ -27,7 +27,7 @@ from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.engine.evaluation.metrics import bootstrap_interval
 from recommendations.engine.evaluation.splits import split_by_time
 from recommendations.engine.matrices import IdMap, ItemFeatures
-from recommendations.item_features import load_features
+from recommendations.feature_builder import load_features
 from recommendations.models import Interaction, TrainingRun
 from recommendations.training.fitting import train_all
 from recommendations.training.runs import run_training

@@ -96,7 +96,7 @@ def liked(interactions: csr_matrix) -> Float64:
 
 
 class Sums(Recommender):
-    """The sum of what each item in the history adds, divided by the root of their number."""
+    """The sum of `adds` of the items in the history, less `length` for each of them."""
 
     name = "sums"
 
