@@ -9,12 +9,8 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from recommendations.engine import artifacts
-from recommendations.engine.algorithms.content import (
-    BATCH,
-    KINDS,
-    ContentRecommender,
-    tfidf_vectors,
-)
+from recommendations.engine.algorithms.content import BATCH, KINDS, ContentRecommender
+from recommendations.engine.feature_vectors import tfidf_vectors
 from recommendations.engine.matrices import Features, ItemFeatures
 from tests.engine.camps import csr, two_camps
 

@@ -7,7 +7,8 @@ import pytest
 from scipy.linalg import LinAlgError
 
 from recommendations.engine import matrices
-from recommendations.engine.algorithms.ease import RARITY, EaseRecommender, gram, invert
+from recommendations.engine.algorithms._item_weights import RARITY
+from recommendations.engine.algorithms.ease import EaseRecommender, gram, invert
 from tests.engine.camps import csr, liked, ratings
 
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from recommendations.engine.algorithms.content import (
+from recommendations.engine.feature_vectors import (
     BLOCK,
     FeatureKind,
     predict_factors,

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from recommendations.engine import matrices
-from recommendations.engine.algorithms.ease import RARITY
+from recommendations.engine.algorithms._item_weights import RARITY
 from recommendations.engine.algorithms.item_knn import ItemKnnRecommender
 from tests.engine.camps import csr, ratings
 

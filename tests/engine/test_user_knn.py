@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recommendations.engine.algorithms.ease import RARITY
+from recommendations.engine.algorithms._item_weights import RARITY
 from recommendations.engine.algorithms.user_knn import UserKnnRecommender
 from tests.engine.camps import Float64, csr, liked, ratings
 

@@ -18,7 +18,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from recommendations.engine.algorithms.content import predict_factors
+from recommendations.engine.feature_vectors import predict_factors
 from recommendations.engine.matrices import Array, Features, Scores, Times, mean_like, one_thread
 from recommendations.engine.recommender import ModelRecommender
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags_array, vstack
 
-from recommendations.engine.algorithms.ease import ItemWeightsRecommender, damping
+from recommendations.engine.algorithms._item_weights import ItemWeightsRecommender, damping
 from recommendations.engine.matrices import Features, Times, blocks
 
 #: Mean number of likes of a film from which the data count as dense.

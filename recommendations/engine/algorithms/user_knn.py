@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from recommendations.engine.algorithms.ease import (
+from recommendations.engine.algorithms._item_weights import (
     damping,
     has_known_likes,
     likes_of,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from recommendations.engine.algorithms.content import FeatureKind, tfidf_vectors
+from recommendations.engine.feature_vectors import FeatureKind, tfidf_vectors
 from recommendations.engine.matrices import ItemFeatures
 
 Float64 = NDArray[np.float64]

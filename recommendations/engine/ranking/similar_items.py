@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags
 
-from recommendations.engine.algorithms.content import KINDS, row_lengths, tfidf_vectors
+from recommendations.engine.algorithms.content import KINDS
+from recommendations.engine.feature_vectors import row_lengths, tfidf_vectors
 from recommendations.engine.matrices import ItemFeatures, one_thread
 
 Float32 = NDArray[np.float32]

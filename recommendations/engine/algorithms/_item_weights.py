@@ -1,0 +1,175 @@
+"""Linear item models: one matrix of weights; a score is a sum over the films in the history."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, issparse
+
+from recommendations.engine.matrices import (
+    Array,
+    Features,
+    Scores,
+    Times,
+    mean_like,
+    sparse_from_arrays,
+    sparse_to_arrays,
+    without_each_entry,
+)
+from recommendations.engine.recommender import ModelRecommender
+
+#: (n_items, n_items) float32; row i is what a like of item i adds to the score of each item. Dense
+#: if most weights are not 0.
+Weights: TypeAlias = csr_matrix | NDArray[np.float32]
+
+#: Pseudo-likes that limit the damping of rare films.
+RARITY = 10
+
+
+@dataclass(frozen=True)
+class ItemWeightsModel:
+    """The fitted model.
+
+    Attributes:
+        weights: Zero on the diagonal.
+        known: (n_items,) bool, the items with interactions.
+        mean: The mean of the positive weights in the training data.
+    """
+
+    weights: Weights
+    known: NDArray[np.bool_]
+    mean: float
+
+    @property
+    def n_items(self) -> int:
+        return len(self.known)
+
+
+class ItemWeightsRecommender(ModelRecommender[ItemWeightsModel]):
+    """Scores are `likes @ weights`; a subclass learns the weights.
+
+    A like counts by sqrt(weight / mean weight). Dislikes are ignored: to subtract them, in whole
+    or in part, made the lists worse.
+    """
+
+    @abstractmethod
+    def _learn(self, likes: csr_matrix) -> Weights:
+        """Learn the weights, with a zero diagonal.
+
+        Args:
+            likes: (n_users, n_items) float32, positive; no column is empty.
+        """
+
+    def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
+        n_items = interactions.shape[1]
+        known = np.bincount(interactions.indices, minlength=n_items) > 0
+        mean = mean_like(interactions)
+        likes = likes_of(interactions, mean)
+        liked = np.flatnonzero(np.bincount(likes.indices, minlength=n_items))
+        weights: Weights = csr_matrix(np.zeros((0, 0), dtype=np.float32))
+        if len(liked):
+            weights = self._learn(csr_matrix(likes[:, liked]))
+        weights = _spread(weights, liked, n_items)
+        self._model = ItemWeightsModel(weights, known, mean)
+        self._report(1)
+        return self
+
+    def score(self, history: csr_matrix, times: Times = None) -> Scores:
+        model = self._fitted_for(history)
+        likes = likes_of(history, model.mean)
+        sums = likes @ model.weights
+        scores: Scores = sums.toarray() if issparse(sums) else sums
+        scores[~has_known_likes(likes, model.known)] = np.nan
+        scores[:, ~model.known] = np.nan
+        return scores
+
+    def scores_without(
+        self, history: csr_matrix, entries: NDArray[np.integer], times: Times = None
+    ) -> Scores:
+        model = self._fitted_for(history)
+        all_likes = without_each_entry(history, entries)
+        scores = np.tile(self.score(history), (1 + len(entries), 1))
+        rows: Weights = model.weights[history.indices[entries]]
+        weights = rows.toarray() if issparse(rows) else rows
+        scores[1:] -= weights * _sizes(history.data[entries], model.mean)[:, None]
+        scores[~has_known_likes(likes_of(all_likes, model.mean), model.known)] = np.nan
+        return scores
+
+    def contributions(
+        self, history: csr_matrix, items: NDArray[np.integer]
+    ) -> NDArray[np.float64] | None:
+        """As in `Recommender`; None without a liked item that the model knows."""
+        model = self._fitted_for(history)
+        if not has_known_likes(likes_of(history, model.mean), model.known)[0]:
+            return None
+        rows = model.weights[history.indices][:, items]
+        weights = rows.toarray() if issparse(rows) else rows
+        sizes = _sizes(history.data, model.mean).astype(np.float64)
+        parts: NDArray[np.float64] = (weights * sizes[:, None]).T
+        return parts
+
+    def to_arrays(self) -> dict[str, Array]:
+        model = self._learned()
+        weights = model.weights
+        return {
+            **(sparse_to_arrays("weights", weights) if issparse(weights) else {"weights": weights}),
+            "known": model.known,
+            "mean": np.array([model.mean]),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:
+        recommender = cls()
+        known = np.asarray(arrays["known"], dtype=np.bool_)
+        weights: Weights = (
+            np.asarray(arrays["weights"], dtype=np.float32)
+            if "weights" in arrays
+            else sparse_from_arrays("weights", arrays, n_columns=len(known))
+        )
+        mean = float(np.asarray(arrays["mean"], dtype=np.float64)[0])
+        recommender._model = ItemWeightsModel(weights, known, mean)
+        return recommender
+
+
+def likes_of(interactions: csr_matrix, mean: float) -> csr_matrix:
+    """The positive entries, float32: sqrt(weight / mean) of each."""
+    liked = interactions.data > 0
+    ends = np.concatenate(([0], np.cumsum(liked)))[interactions.indptr]
+    sizes = _sizes(interactions.data[liked], mean)
+    return csr_matrix((sizes, interactions.indices[liked], ends), shape=interactions.shape)
+
+
+def _sizes(weights: NDArray[np.float32], mean: float) -> NDArray[np.float32]:
+    return np.sqrt(np.maximum(weights, 0) / mean, dtype=np.float32)
+
+
+def has_known_likes(likes: csr_matrix, known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(n_rows,) bool, whether the row has a known item."""
+    seen = np.concatenate(([0], np.cumsum(known[likes.indices])))
+    return np.diff(seen[likes.indptr]) > 0
+
+
+def damping(likes: csr_matrix, power: float) -> NDArray[np.float32]:
+    """(n_items,) float32 factors for scores: the number of viewers plus RARITY, to -power."""
+    liked_by = np.bincount(likes.indices, minlength=likes.shape[1])
+    return ((liked_by + RARITY) ** -float(power)).astype(np.float32)
+
+
+def _spread(weights: Weights, places: NDArray[np.intp], n_items: int) -> Weights:
+    """Embed the weights in a larger catalogue, at `places`."""
+    if len(places) == n_items:
+        return weights
+    if not issparse(weights):
+        dense = np.zeros((n_items, n_items), dtype=np.float32)
+        dense[np.ix_(places, places)] = weights
+        return dense
+    lengths = np.zeros(n_items, dtype=np.int64)
+    lengths[places] = np.diff(weights.indptr)
+    ends = np.concatenate(([0], np.cumsum(lengths)))
+    columns = places[weights.indices].astype(np.int32)
+    return csr_matrix((weights.data, columns, ends), shape=(n_items, n_items))
