@@ -44,8 +44,8 @@ class AuditChangeList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         entries: list[Any] = list(self.result_list)
-        for entry, told in zip(entries, present(entries), strict=True):
-            entry.told = told
+        for entry, presented in zip(entries, present(entries), strict=True):
+            entry.presented = presented
         self.result_list = entries
 
 
@@ -83,7 +83,7 @@ class AuditEntryAdmin(
     ) -> AuditEntry | None:
         entry = super().get_object(request, object_id, from_field)
         if entry is not None:
-            [entry.told] = present([entry])  # type: ignore[attr-defined]
+            [entry.presented] = present([entry])  # type: ignore[attr-defined]
         return entry
 
     @admin.display
@@ -97,10 +97,10 @@ class AuditEntryAdmin(
     @admin.display
     def changes(self, entry: Any) -> SafeString:
         return format_html(
-            "{}", render_to_string("admin_site/changes.html", {"told": _presented(entry)})
+            "{}", render_to_string("admin_site/changes.html", {"presented": _presented(entry)})
         )
 
 
 def _presented(entry: Any) -> PresentedEntry:
-    told: PresentedEntry = entry.told
-    return told
+    presented: PresentedEntry = entry.presented
+    return presented

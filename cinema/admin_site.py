@@ -110,5 +110,5 @@ def day_overview() -> dict[str, Any]:
     return {
         "today": today,
         "screenings": screenings.select_related("movie", "hall")[:MAX_SCREENINGS],
-        "told": present([*AuditEntry.objects.all()[:MAX_CHANGES]]),
+        "presented": present([*AuditEntry.objects.all()[:MAX_CHANGES]]),
     }

@@ -248,7 +248,7 @@ class CinemaModelAdmin(ModelAdmin[M]):
             "object": found,
             "original": found,
             "page": page,
-            "told": present([*page.object_list]),
+            "presented": present([*page.object_list]),
             **(extra_context or {}),
         }
         return TemplateResponse(request, "admin_site/history.html", context)

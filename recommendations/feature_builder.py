@@ -41,15 +41,15 @@ def load_features(items: IdMap) -> ItemFeatures:
     """
     slugs = dict(Genre.objects.values_list("pk", "slug"))
     rows = {pk: row for row, pk in enumerate(items.ids.tolist())}
-    named, told = FeatureBuilder(), FeatureBuilder()
+    named, worded = FeatureBuilder(), FeatureBuilder()
     films = Movie.objects.published().order_by("pk").values_list("pk", *feature_columns())
     for pk, *fields, overview in films.iterator(CHUNK):
         if (row := rows.get(pk)) is not None:  # None for a film that is newer than `items`
             named.add(row, dict.fromkeys(_names(slugs, *fields), 1))
-            told.add(row, Counter(_words(overview or "")))
-    stop = max(STOP_LEAST, int(STOP_SHARE * told.n_items))
+            worded.add(row, Counter(_words(overview or "")))
+    stop = max(STOP_LEAST, int(STOP_SHARE * worded.n_items))
     names, matrix = named.shared(len(items))
-    words, counts = told.shared(len(items), by_at_most=stop, features=MAX_WORDS)
+    words, counts = worded.shared(len(items), by_at_most=stop, features=MAX_WORDS)
     both = hstack([matrix, counts], format="csr", dtype=np.float32)
     return ItemFeatures(both, (*names, *(f"word:{word}" for word in words)))
 

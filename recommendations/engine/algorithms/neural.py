@@ -49,7 +49,7 @@ BATCH = 64
 #: Films that a step compares; more films train the rare ones better and cost more time.
 CANDIDATES = 4096
 #: Share of a viewer's films that is given in a step; the others are the targets.
-TOLD = 0.5
+SHOWN = 0.5
 #: Widths of the second tower's hidden layers.
 HIDDEN = (16, 8)
 #: Standard deviation of the initial factors.
@@ -148,10 +148,10 @@ def _loss(
     """
     import torch
 
-    told = torch.rand(history.shape, generator=generator) < TOLD
-    viewers = torch.nn.functional.normalize(history * told) @ weights["inputs"]
-    targets = history.clamp(min=0) * ~told
-    given = (history != 0) & told
+    shown = torch.rand(history.shape, generator=generator) < SHOWN
+    viewers = torch.nn.functional.normalize(history * shown) @ weights["inputs"]
+    targets = history.clamp(min=0) * ~shown
+    given = (history != 0) & shown
     films: torch.Tensor | slice = slice(None)
     if history.shape[1] > CANDIDATES:
         films = torch.randperm(history.shape[1], generator=generator)[:CANDIDATES]
