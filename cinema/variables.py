@@ -116,34 +116,32 @@ def words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
+def checked(
+    cast: Callable[[str], T], holds: Callable[[T], object], expected: str
+) -> Callable[[str], T]:
+    """A cast that refuses values for which `holds` is false."""
+
+    def cast_and_check(text: str) -> T:
+        if not holds(value := cast(text)):
+            raise ValueError(f"expected {expected}")
+        return value
+
+    return cast_and_check
+
+
 def whole(minimum: int, maximum: int = 2**31 - 1) -> Callable[[str], int]:
-    def cast(text: str) -> int:
-        if not minimum <= (number := int(text)) <= maximum:
-            raise ValueError(f"expected a whole number from {minimum} to {maximum}")
-        return number
-
-    return cast
+    expected = f"a whole number from {minimum} to {maximum}"
+    return checked(int, lambda number: minimum <= number <= maximum, expected)
 
 
-def fraction(text: str) -> float:
-    if not 0 <= (number := float(text)) <= 1:
-        raise ValueError("expected a number from 0 to 1")
-    return number
-
-
-def time_of_day(text: str) -> time:
-    if (at := time.fromisoformat(text)).tzinfo:
-        raise ValueError("expected a time by the cinema's clock, as in 06:00")
-    return at
+fraction = checked(float, lambda number: 0 <= number <= 1, "a number from 0 to 1")
+time_of_day = checked(
+    time.fromisoformat, lambda at: not at.tzinfo, "a time by the cinema's clock, as in 06:00"
+)
 
 
 def matching(pattern: str, expected: str) -> Callable[[str], str]:
-    def cast(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            raise ValueError(f"expected {expected}")
-        return text
-
-    return cast
+    return checked(str, re.compile(pattern).fullmatch, expected)
 
 
 def some_of(*choices: str) -> Callable[[str], list[str]]:
@@ -182,12 +180,8 @@ def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
 
 
 def url_of(*schemes: str) -> Callable[[str], str]:
-    def cast(text: str) -> str:
-        if text and text.partition("://")[0] not in schemes:
-            raise ValueError(f"expected an address that begins with {' or '.join(schemes)}://")
-        return text
-
-    return cast
+    expected = f"an address that begins with {' or '.join(schemes)}://"
+    return checked(str, lambda text: not text or text.partition("://")[0] in schemes, expected)
 
 
 def server_url(*schemes: str) -> Callable[[str], str]:
@@ -263,11 +257,11 @@ def site_url(text: str) -> str:
     return f"{parts.scheme}://{in_url(host)}{f':{parts.port}' if parts.port else ''}"
 
 
-def page_url(text: str) -> str:
-    """The address of a page. Links to it have a token behind a `#`."""
-    if "#" in url_of("http", "https")(text):
-        raise ValueError("expected an address without #: the token comes behind one")
-    return text
+page_url = checked(
+    url_of("http", "https"),
+    lambda text: "#" not in text,
+    "an address without #: the token comes behind one",
+)
 
 
 class MailServer(NamedTuple):
@@ -295,8 +289,8 @@ def mail_server(text: str) -> MailServer:
     )
 
 
-def mail_sender(text: str) -> str:
-    """An address, or a name with an address."""
-    if "@" not in parseaddr(text)[1] or any(ord(character) < 32 for character in text):
-        raise ValueError("expected an address, as in Cinema <no-reply@example.org>")
-    return text
+mail_sender = checked(
+    str,
+    lambda text: "@" in parseaddr(text)[1] and all(ord(character) >= 32 for character in text),
+    "an address, as in Cinema <no-reply@example.org>",
+)
