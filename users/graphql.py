@@ -18,7 +18,7 @@ from strawberry.types import Info
 from strawberry_django.relay import DjangoListConnection
 
 from movies.graphql import validated_filters
-from movies.graphql_types import GenreNode, MovieNode
+from movies.graphql_types import GenreNode, MovieNode, local_time_field
 from users.auth import Reader
 from users.favourites import FavouriteFilters, favourites_of
 from users.history import ViewingFilters, viewings_of
@@ -66,6 +66,7 @@ class PlaylistEntryNode:
     """A film in a playlist."""
 
     movie: MovieNode
+    added_at: datetime = local_time_field("added_at")
 
     @classmethod
     def get_queryset(
@@ -73,40 +74,26 @@ class PlaylistEntryNode:
     ) -> QuerySet[PlaylistEntry]:
         return queryset.filter(movie__withdrawn_at=None).order_by("position")
 
-    @strawberry_django.field(only=["added_at"])
-    def added_at(self, root: strawberry.Parent[PlaylistEntry]) -> datetime:
-        return timezone.localtime(root.added_at)
-
 
 @strawberry_django.type(Favourite, name="Favourite")
 class FavouriteNode:
     """A film that the viewer loves."""
 
     movie: MovieNode
-
-    @strawberry_django.field(only=["created_at"])
-    def added_at(self, root: strawberry.Parent[Favourite]) -> datetime:
-        return timezone.localtime(root.created_at)
+    added_at: datetime = local_time_field("created_at")
 
 
 @strawberry_django.type(Viewing, name="Viewing")
 class ViewingNode:
     """A viewing of a movie by the viewer."""
 
+    pk: int = strawberry_django.field(field_name="id", description="As in the REST API.")
     movie: MovieNode
+    screening_pk: int | None = strawberry_django.field(
+        field_name="screening_id", only=["screening_id"]
+    )
+    watched_at: datetime = local_time_field("watched_at")
     checked_in: strawberry.auto
-
-    @strawberry_django.field(only=["id"], description="As in the REST API.")
-    def pk(self, root: strawberry.Parent[Viewing]) -> int:
-        return root.pk
-
-    @strawberry_django.field(only=["screening_id"])
-    def screening_pk(self, root: strawberry.Parent[Viewing]) -> int | None:
-        return root.screening_id
-
-    @strawberry_django.field(only=["watched_at"])
-    def watched_at(self, root: strawberry.Parent[Viewing]) -> datetime:
-        return timezone.localtime(root.watched_at)
 
 
 @strawberry.type
@@ -120,9 +107,12 @@ class ViewerPreferences:
 
 @strawberry_django.type(Playlist, name="Playlist")
 class PlaylistNode(relay.Node):
+    pk: int = strawberry_django.field(field_name="id", description="As in the REST API.")
     name: strawberry.auto
     description: strawberry.auto
     is_public: strawberry.auto
+    created_at: datetime = local_time_field("created_at")
+    updated_at: datetime = local_time_field("updated_at")
     entries: DjangoListConnection[PlaylistEntryNode] = strawberry_django.connection(  # type: ignore[type-var]
         description="The films, in order."
     )
@@ -133,10 +123,6 @@ class PlaylistNode(relay.Node):
     ) -> QuerySet[Playlist]:
         """Hide private playlists at every path and by global id."""
         return queryset.filter(selectors.visible_to(reader_of(info)))
-
-    @strawberry_django.field(only=["id"], description="As in the REST API.")
-    def pk(self, root: strawberry.Parent[Playlist]) -> int:
-        return root.pk
 
     @strawberry_django.field(select_related=["user"], only=["user__name"])
     def owner(self, root: strawberry.Parent[Playlist]) -> PlaylistOwner:
@@ -163,14 +149,6 @@ class PlaylistNode(relay.Node):
     @strawberry_django.field(only=["user_id", "share_slug"], description="For its owner alone.")
     def share_url(self, root: strawberry.Parent[Playlist], info: Info) -> str | None:
         return share_url(root) if root.user_id == reader_of(info).pk else None
-
-    @strawberry_django.field(only=["created_at"])
-    def created_at(self, root: strawberry.Parent[Playlist]) -> datetime:
-        return timezone.localtime(root.created_at)
-
-    @strawberry_django.field(only=["updated_at"])
-    def updated_at(self, root: strawberry.Parent[Playlist]) -> datetime:
-        return timezone.localtime(root.updated_at)
 
 
 def _with_counts(playlist: Playlist) -> PlaylistWithCounts:

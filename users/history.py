@@ -17,7 +17,7 @@ from movies.days import local_time
 from movies.models import Screening
 from movies.schemas import MovieDetails, OfMovieOut
 from movies.screenings.selectors import get_screening
-from movies.selectors import without_movies
+from movies.selectors import given, without_movies
 from movies.types import LocalTime
 from users.auth import AuthedRequest, lock_viewer, raise_taste_version
 from users.models import User, Viewing
@@ -100,15 +100,16 @@ class ViewingFilters(Schema):
 
 def viewings_of(user: User, filters: ViewingFilters) -> QuerySet[Viewing]:
     """The viewer's viewings with their movies, the latest first, without withdrawn movies."""
-    viewings = Viewing.objects.filter(user=user, movie__withdrawn_at=None)
-    if filters.movie_id is not None:
-        viewings = viewings.filter(movie_id=filters.movie_id)
-    if filters.checked_in is not None:
-        viewings = viewings.filter(checked_in=filters.checked_in)
-    if filters.watched_from is not None:
-        viewings = viewings.filter(watched_at__gte=filters.watched_from)
-    if filters.watched_before is not None:
-        viewings = viewings.filter(watched_at__lt=filters.watched_before)
+    viewings = Viewing.objects.filter(
+        given(
+            movie_id=filters.movie_id,
+            checked_in=filters.checked_in,
+            watched_at__gte=filters.watched_from,
+            watched_at__lt=filters.watched_before,
+        ),
+        user=user,
+        movie__withdrawn_at=None,
+    )
     rows = viewings.select_related("movie").prefetch_related("movie__genres")
     return rows.order_by("-watched_at", "-id")
 

@@ -97,13 +97,10 @@ def delete_playlist(request: AuthedRequest, playlist_id: int) -> Status[None]:
 )
 def put_playlist_movie(
     request: AuthedRequest, playlist_id: int, movie_id: int, payload: PlaceIn = UNPLACED
-) -> Status[services.Place]:
+) -> Status[PlaceOut]:
     """Add a film to a playlist of yours, or move it. The same again is 200 and changes nothing."""
     place, is_new = services.put_movie(
-        owner=request.auth,
-        playlist_id=playlist_id,
-        movie_id=movie_id,
-        position=payload.position,
+        owner=request.auth, playlist_id=playlist_id, movie_id=movie_id, position=payload.position
     )
     return Status(201 if is_new else 200, place)
 

@@ -5,17 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from django.db.models import (
-    Count,
-    Exists,
-    F,
-    OuterRef,
-    Prefetch,
-    Q,
-    QuerySet,
-    Subquery,
-    Value,
-)
+from django.db.models import Count, Exists, F, OuterRef, Prefetch, Q, QuerySet, Subquery, Value
 from django.db.models.expressions import Combinable, ExpressionWrapper
 from django.db.models.fields import BooleanField
 from django.db.models.functions import Coalesce, Concat, Substr
@@ -24,29 +14,14 @@ from cinema.errors import Unauthorized
 from movies.models import Movie
 from movies.sorting import SortKey
 from users.auth import Reader
+from users.errors import NotYourPlaylist, PlaylistNotFound
 from users.models import Playlist, PlaylistEntry, PlaylistFollow, User
-from users.playlists.errors import NotYourPlaylist, PlaylistNotFound
-from users.playlists.schemas import PlaylistFilters
+from users.playlists.schemas import PlaylistFilters, PlaylistMovieOut
 
 #: Words of a search.
 MAX_WORDS = 12
 #: The columns of a `PlaylistMovieOut`.
-CARD = (
-    "name",
-    "slug",
-    "poster",
-    "poster_upload",
-    "poster_widths",
-    "start_date",
-    "end_date",
-    "status",
-    "original_language",
-    "release_year",
-    "runtime_minutes",
-    "rating_average",
-    "rating_count",
-    "community_score",
-)
+CARD = (*PlaylistMovieOut.model_fields.keys() - {"added_at"}, "poster_upload", "poster_widths")
 SHARE_SLUG = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 ORDERS: dict[str, tuple[str | Combinable, ...]] = {
     "-updated_at": ("-updated_at", "-id"),
@@ -101,19 +76,16 @@ def get_shared_playlist(slug: str, *, reader: Reader) -> Playlist:
     return _one(shown(shared_playlists(slug), reader), "of this link")
 
 
-def get_own_playlist(playlist_id: int, *, owner: User, for_update: bool = False) -> Playlist:
-    """A playlist of the viewer's own, without its movies. `for_update` locks it.
+def lock_own_playlist(playlist_id: int, *, owner: User) -> Playlist:
+    """A playlist of the viewer's own, locked, without its movies.
 
     Raises:
         PlaylistNotFound: There is none, or it is another viewer's private one.
         NotYourPlaylist: It is another viewer's, and public.
     """
-    playlists = visible_playlists(owner).filter(pk=playlist_id)
     # The lock leaves the key alone: followers, and the erasure of one, need not wait.
-    locked = playlists.select_for_update(no_key=True, of=["self"])
-    playlist = (locked if for_update else playlists).first()
-    if playlist is None:
-        raise PlaylistNotFound(playlist_id)
+    playlists = visible_playlists(owner).select_for_update(no_key=True, of=["self"])
+    playlist = _one(playlists.filter(pk=playlist_id), playlist_id)
     if playlist.user_id != owner.pk:
         raise NotYourPlaylist
     return playlist
