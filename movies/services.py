@@ -15,15 +15,7 @@ from django.utils import timezone
 from django.utils.text import slugify
 
 from cinema.etags import check_if_match
-from movies import selectors
-from movies.errors import (
-    DatesReversed,
-    MovieExists,
-    MovieInUse,
-    MovieNotFound,
-    SlugTaken,
-    broken_constraint,
-)
+from movies import errors, selectors
 from movies.media.files import replace_uploads
 from movies.models import Genre, Movie, Screening
 from movies.schemas import MovieIn, MoviePatch
@@ -78,7 +70,7 @@ def set_fields(movie: Movie, fields: Mapping[str, Any]) -> None:
     start_date = fields.get("start_date", movie.start_date)
     end_date = fields.get("end_date", movie.end_date)
     if end_date and end_date < start_date:
-        raise DatesReversed("body.end_date", "end_date lies before start_date")
+        raise errors.DatesReversed("body.end_date", "end_date lies before start_date")
     for field in fields.keys() - {"genres", "status"}:
         setattr(movie, field, fields[field])
     if "status" in fields:
@@ -106,13 +98,13 @@ def _raise_conflict(movie: Movie, error: IntegrityError, *, slug_is_given: bool)
 
     It can when another writer took the slug first, or deleted the conflicting movie.
     """
-    constraint = broken_constraint(error)
+    constraint = errors.broken_constraint(error)
     if constraint not in UNIQUE_MOVIE:
         raise error
     if movie_id := find_same_movie(movie):
-        raise MovieExists(movie_id) from error
+        raise errors.MovieExists(movie_id) from error
     if constraint == UNIQUE_SLUG and slug_is_given:
-        raise SlugTaken(movie.slug) from error
+        raise errors.SlugTaken(movie.slug) from error
 
 
 def find_same_movie(movie: Movie) -> int | None:
@@ -187,7 +179,7 @@ def delete_movie(*, movie_id: int, force: bool = False, if_match: str | None = N
     elif force:
         _withdraw(movie)
     else:
-        raise MovieInUse(counts)
+        raise errors.MovieInUse(counts)
 
 
 def _withdraw(movie: Movie) -> None:
@@ -204,7 +196,7 @@ def restore_movie(*, movie_id: int) -> Movie:
     """Publish a withdrawn movie again; its cancelled screenings stay cancelled."""
     movie = Movie.objects.select_for_update(no_key=True).filter(pk=movie_id).first()
     if movie is None:
-        raise MovieNotFound(movie_id)
+        raise errors.MovieNotFound(movie_id)
     if movie.withdrawn_at is None:
         return movie
     return _write_movie(movie, {"withdrawn_at": None, "slug": ""})

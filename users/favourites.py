@@ -89,12 +89,11 @@ def remove_favourite(*, user: User, movie_id: int) -> None:
     raise_taste_version(user.pk)
 
 
-router = Router(tags=["Accounts"])
+router = Router(tags=["Accounts"], auth=signed_in)
 
 
 @router.get(
     "/users/me/favourites",
-    auth=signed_in,
     response={200: list[ListedFavouriteOut], **problems(401, 422)},
     exclude_unset=True,
 )
@@ -110,20 +109,14 @@ def list_favourites(
 
 
 @router.put(
-    "/users/me/favourites/{int:movie_id}",
-    auth=signed_in,
-    response={200: FavouriteOut, **problems(401, 404, 409)},
+    "/users/me/favourites/{int:movie_id}", response={200: FavouriteOut, **problems(401, 404, 409)}
 )
 def put_favourite(request: AuthedRequest, movie_id: int) -> Favourite:
     """Love a film. Saying so again changes nothing."""
     return add_favourite(user=request.auth, movie_id=movie_id)
 
 
-@router.delete(
-    "/users/me/favourites/{int:movie_id}",
-    auth=signed_in,
-    response={204: None, **problems(401, 404)},
-)
+@router.delete("/users/me/favourites/{int:movie_id}", response={204: None, **problems(401, 404)})
 def delete_favourite(request: AuthedRequest, movie_id: int) -> Status[None]:
     """Love a film no longer."""
     remove_favourite(user=request.auth, movie_id=movie_id)

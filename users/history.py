@@ -197,12 +197,11 @@ def _checked_in(viewing: Viewing, screening: Screening | None) -> Viewing:
     return viewing
 
 
-router = Router(tags=["Accounts"])
+router = Router(tags=["Accounts"], auth=signed_in)
 
 
 @router.get(
     "/users/me/history",
-    auth=signed_in,
     response={200: list[ListedViewingOut], **problems(401, 422)},
     exclude_unset=True,
 )
@@ -218,9 +217,7 @@ def list_history(
 
 
 @router.post(
-    "/users/me/history",
-    auth=signed_in,
-    response={200: ViewingOut, 201: ViewingOut, **problems(401, 404, 409, 422)},
+    "/users/me/history", response={200: ViewingOut, 201: ViewingOut, **problems(401, 404, 409, 422)}
 )
 def record_viewing(
     request: AuthedRequest, response: HttpResponse, payload: ViewingIn
@@ -231,11 +228,7 @@ def record_viewing(
     return Status(201 if created else 200, viewing)
 
 
-@router.delete(
-    "/users/me/history/{int:viewing_id}",
-    auth=signed_in,
-    response={204: None, **problems(401, 404)},
-)
+@router.delete("/users/me/history/{int:viewing_id}", response={204: None, **problems(401, 404)})
 def delete_viewing(request: AuthedRequest, viewing_id: int) -> Status[None]:
     """Strike an entry from your history."""
     remove_viewing(user=request.auth, viewing_id=viewing_id)

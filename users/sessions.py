@@ -22,15 +22,8 @@ from django.utils import timezone
 from cinema.errors import ApiError
 from cinema.schemas import CONTROLS
 from cinema.throttling.lockout import check_sign_in
-from users import second_factor, tokens
+from users import errors, second_factor, tokens
 from users.addresses import email_key
-from users.errors import (
-    CodeNeeded,
-    RefreshTokenRefused,
-    SessionNotFound,
-    WrongCode,
-    WrongCredentials,
-)
 from users.models import RefreshToken, Session, User
 from users.tokens import hash_token
 
@@ -95,7 +88,7 @@ def sign_in(
         if locked is None or (
             locked.password != user.password and not locked.check_password(password)
         ):
-            raise WrongCredentials
+            raise errors.WrongCredentials
         update_last_login(User, locked)
         return _issue_tokens(_open_session(locked, device), tokens.new_refresh_token())
 
@@ -110,7 +103,7 @@ def check_credentials(
     Raises:
         TooManyAttempts, WrongCredentials, CodeNeeded, WrongCode: As in `sign_in`.
     """
-    refusal: ApiError = WrongCredentials()
+    refusal: ApiError = errors.WrongCredentials()
 
     def check() -> User | None:
         nonlocal refusal
@@ -118,8 +111,8 @@ def check_credentials(
         if not isinstance(user, User) or not second_factor.is_needed(user):
             return user if isinstance(user, User) else None
         if not otp.strip():
-            raise CodeNeeded
-        refusal = WrongCode()
+            raise errors.CodeNeeded
+        refusal = errors.WrongCode()
         return user if second_factor.spend_code(user, otp) else None
 
     user = check_sign_in(check, account=email_key(username), address=address)
@@ -153,7 +146,7 @@ def sign_out(*, token: str) -> None:
 def end_session(*, user: User, session_id: int) -> None:
     """End one of the viewer's sessions."""
     if not _end(active_session(), user=user, pk=session_id):
-        raise SessionNotFound(session_id)
+        raise errors.SessionNotFound(session_id)
 
 
 @transaction.atomic
@@ -196,7 +189,7 @@ def refresh(*, token: str) -> TokenPair:
         pair = _spend(token)
     # After the commit, which ends the session of a token that was used twice.
     if pair is None:
-        raise RefreshTokenRefused
+        raise errors.RefreshTokenRefused
     return pair
 
 

@@ -10,15 +10,8 @@ from django.db import IntegrityError, transaction
 
 from cinema.errors import Unprocessable
 from cinema.locks import retry_on_deadlock
+from movies import errors
 from movies.days import ONE_DAY, cinema_day, clock_reading, local_time, moment_of
-from movies.errors import (
-    DatesReversed,
-    EndsAtUnknown,
-    HallsTaken,
-    MovieNotFound,
-    NothingToCopy,
-    broken_constraint,
-)
 from movies.models import MAX_SCREENING_LENGTH, Movie, Screening
 from movies.screenings import selectors
 from movies.screenings.schemas import (
@@ -86,7 +79,7 @@ def _screenings_to_copy(order: ScreeningCopyIn) -> list[Screening]:
     )
     found = list(screenings[: MAX_COPIED + 1])
     if not found:
-        raise NothingToCopy(order.from_, order.days)
+        raise errors.NothingToCopy(order.from_, order.days)
     if len(found) > MAX_COPIED:
         message = f"at most {MAX_COPIED} screenings are copied at once: say fewer days, or a hall"
         raise Unprocessable("body.days", message)
@@ -139,7 +132,7 @@ def post_pattern(*, pattern: ScreeningPatternIn) -> Placed:
     readings = _readings(pattern)
     movie = lock_movies([pattern.movie_id]).get(pattern.movie_id)
     if movie is None or movie.withdrawn_at:
-        raise MovieNotFound(pattern.movie_id)
+        raise errors.MovieNotFound(pattern.movie_id)
     length = _length(pattern, movie)
     fields = pattern.model_dump(include={"version", "subtitles", "tags", "booking_url", "state"})
     is_given = "language" in pattern.model_fields_set
@@ -177,9 +170,9 @@ def _days(pattern: ScreeningPatternIn) -> Iterator[date]:
 def _length(pattern: ScreeningPatternIn, movie: Movie) -> timedelta:
     minutes = pattern.length_minutes or movie.runtime_minutes
     if not minutes:
-        raise EndsAtUnknown("body.length_minutes")
+        raise errors.EndsAtUnknown("body.length_minutes")
     if (length := timedelta(minutes=minutes)) > MAX_SCREENING_LENGTH:
-        raise DatesReversed("body.length_minutes", "a screening lasts at most 24 hours")
+        raise errors.DatesReversed("body.length_minutes", "a screening lasts at most 24 hours")
     return length
 
 
@@ -226,6 +219,6 @@ def _write_free(
                 Screening.objects.bulk_create(rows)
             return free, collisions
         except IntegrityError as error:
-            if broken_constraint(error) != "screening_hall_is_free":
+            if errors.broken_constraint(error) != "screening_hall_is_free":
                 raise
-    raise HallsTaken(len(wanted), collisions)
+    raise errors.HallsTaken(len(wanted), collisions)
