@@ -84,8 +84,7 @@ class EndsAtUnknown(Unprocessable):
 
 
 class DatesReversed(Unprocessable):
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(field, message)
+    """The end lies before the start, or too far after it."""
 
 
 class SlugTaken(Conflict):
