@@ -19,7 +19,7 @@ from cinema.audit.triggers import Audit
 from movies import triggers
 from movies.languages import MAX_LENGTH as MAX_LANGUAGE_LENGTH
 from movies.metadata import actors_of
-from movies.sorting import SortKey
+from movies.search.text import SortKey
 
 MAX_PROTAGONISTS = 100
 MAX_KEYWORDS = 100

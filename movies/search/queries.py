@@ -16,8 +16,15 @@ from django.db.models.functions import Cast
 from movies.models import Movie, MovieSearch
 from movies.search import index
 from movies.search.index import IN_NAME
-from movies.search.text import IS_UNSPACED, MAX_WORD_LENGTH, RUN, joined, letters_of, spellings
-from movies.sorting import SortKey
+from movies.search.text import (
+    IS_UNSPACED,
+    MAX_WORD_LENGTH,
+    RUN,
+    SortKey,
+    joined,
+    letters_of,
+    spellings,
+)
 
 #: Words of a query that count; the longest titles need fewer.
 MAX_WORDS = 12

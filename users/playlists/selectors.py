@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce, Concat, Substr
 
 from cinema.errors import Unauthorized
 from movies.models import Movie
-from movies.sorting import SortKey
+from movies.search.text import SortKey
 from users.auth import Reader
 from users.errors import NotYourPlaylist, PlaylistNotFound
 from users.models import Playlist, PlaylistEntry, PlaylistFollow, User
