@@ -118,9 +118,7 @@ class Movie(models.Model):
     withdrawn_at = models.DateTimeField(null=True, blank=True, editable=False)
     #: The order of lists. PostgreSQL's own collations put accented letters behind z.
     name_key = models.GeneratedField(
-        expression=SortKey("name"),
-        output_field=models.TextField(db_collation="C"),
-        db_persist=True,
+        expression=SortKey("name"), output_field=models.TextField(db_collation="C"), db_persist=True
     )
     #: The ids of `genres`, as an index cannot reach into another table: `MovieGenre`.
     genre_ids = ArrayField(

@@ -224,15 +224,13 @@ class MoviePageForViewerOut(Schema):
 
 #: `?similarity=true`
 Similarity = Annotated[
-    bool,
-    Query(description="Add each film's `similarity_score` for signed-in viewers."),
+    bool, Query(description="Add each film's `similarity_score` for signed-in viewers.")
 ]
 
 
 #: `?include_movie_details=false`
 MovieDetails = Annotated[
-    bool,
-    Query(description="`false` leaves the movie objects out of the list; `movie_id` stays."),
+    bool, Query(description="`false` leaves the movie objects out of the list; `movie_id` stays.")
 ]
 
 

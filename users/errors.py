@@ -27,8 +27,7 @@ class WrongCode(Unauthorized):
 
     def __init__(self) -> None:
         super().__init__(
-            "The code is wrong, or was used before. Wait for the next one.",
-            second_factor="wrong",
+            "The code is wrong, or was used before. Wait for the next one.", second_factor="wrong"
         )
 
 

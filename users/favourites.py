@@ -47,10 +47,7 @@ class FavouriteFilters(Schema):
     sort: Literal["-added_at", "name"] = "-added_at"
 
 
-ORDERS = {
-    "-added_at": ("-created_at", "-id"),
-    "name": ("movie__name_key", "movie_id"),
-}
+ORDERS = {"-added_at": ("-created_at", "-id"), "name": ("movie__name_key", "movie_id")}
 
 
 def favourites_of(user: User, filters: FavouriteFilters) -> QuerySet[Favourite]:

@@ -168,11 +168,7 @@ class PlaylistQuery:
     ) -> Iterable[PlaylistNode]:
         """Public playlists and your own. `owner` is `me`, `followed`, or the id of a viewer."""
         filters = validated_filters(
-            PlaylistFilters,
-            owner=owner,
-            movie_id=movie_id,
-            q=q,
-            sort=sort.value if sort else None,
+            PlaylistFilters, owner=owner, movie_id=movie_id, q=q, sort=sort.value if sort else None
         )
         return selectors.list_playlists(filters, reader=reader_of(info))  # type: ignore[return-value]
 
@@ -243,11 +239,7 @@ class Account:
     ) -> Iterable[ViewingNode]:
         """What the viewer has watched, the latest first."""
         filters = validated_filters(
-            ViewingFilters,
-            movie_id=movie_id,
-            checked_in=checked_in,
-            to=to,
-            **{"from": from_},
+            ViewingFilters, movie_id=movie_id, checked_in=checked_in, to=to, **{"from": from_}
         )
         found = viewings_of(self.user, filters)
         return found.select_related(None).prefetch_related(None)  # type: ignore[return-value]

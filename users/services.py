@@ -30,12 +30,7 @@ def register_user(*, email: str, password: str, name: str = "") -> User:
 
 
 def open_account(
-    *,
-    email: str,
-    password: str,
-    name: str = "",
-    is_staff: bool = False,
-    is_superuser: bool = False,
+    *, email: str, password: str, name: str = "", is_staff: bool = False, is_superuser: bool = False
 ) -> User:
     """Make an account; nothing is mailed.
 

@@ -230,9 +230,7 @@ class ScreeningPatternIn(BatchRules):
     )
     version: Version = "original"
     language: Language | None = Field(
-        None,
-        description="Spoken. Default: the movie's, or unknown if dubbed.",
-        examples=["fr"],
+        None, description="Spoken. Default: the movie's, or unknown if dubbed.", examples=["fr"]
     )
     subtitles: Language | None = Field(None, examples=["en"])
     tags: Tags = Field([], examples=[["35mm"]])

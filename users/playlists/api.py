@@ -143,10 +143,7 @@ def unshare_playlist(request: AuthedRequest, playlist_id: int) -> Status[None]:
     response={201: PlaylistOut, **problems(401, 404, 409, 422)},
 )
 def copy_playlist(
-    request: AuthedRequest,
-    playlist_id: int,
-    response: HttpResponse,
-    payload: CopyIn = UNNAMED,
+    request: AuthedRequest, playlist_id: int, response: HttpResponse, payload: CopyIn = UNNAMED
 ) -> Status[Playlist]:
     """Copy a public playlist, or one of yours, to a private one of your own."""
     playlist = services.copy_playlist(
