@@ -100,9 +100,6 @@ class LastSuperuser(Conflict):
     detail = "This is the only account that may appoint staff. Make another one a superuser first."
 
 
-# --- playlists
-
-
 class PlaylistNotFound(NotFound):
     """There is none, or it is another viewer's private one. It does not say which."""
 

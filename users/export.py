@@ -96,9 +96,6 @@ def _json(row: Mapping[str, Any]) -> bytes:
     return orjson.dumps(row, default=str)
 
 
-# --- rows, in readable form
-
-
 def _rows(table: PersonalTable, user_id: int) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Each row with its parts in it, preceded by the key of the row that it is a part of.
 

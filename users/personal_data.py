@@ -127,9 +127,6 @@ def _name(model: type[Model], owner: ForeignKey[Any, Any]) -> str:
     return accessor.removesuffix("_set")
 
 
-# --- data that no foreign key leads to
-
-
 class PersonalDataSource(Protocol):
     """Personal data that cannot be found by foreign keys.
 

@@ -65,9 +65,6 @@ def list_sessions(*, user: User) -> QuerySet[Session]:
     )
 
 
-# --- sign-in and sign-out
-
-
 def sign_in(
     *, email: str, password: str, address: str, otp: str = "", device: str = ""
 ) -> TokenPair:
@@ -172,9 +169,6 @@ def _lock_account(user: User) -> User | None:
     return User.objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True).first()
 
 
-# --- refresh tokens
-
-
 def refresh(*, token: str) -> TokenPair:
     """Spend a refresh token for a new pair. A second use of a spent token ends the session.
 
@@ -250,9 +244,6 @@ def _issue_tokens(session: Session, refresh_token: str) -> TokenPair:
         session=session, token_hash=hash_token(refresh_token), expires_at=session.expires_at
     )
     return TokenPair(access=tokens.issue_access_token(session), refresh=refresh_token)
-
-
-# --- pruning
 
 
 def prune_sessions(*, now: datetime | None = None) -> dict[str, int]:

@@ -73,9 +73,6 @@ def copy_playlist(*, owner: User, playlist_id: int, name: str | None = None) -> 
     return selectors.get_playlist(copy.pk, reader=owner)
 
 
-# --- movies of a playlist
-
-
 @retry_if_deleted
 @transaction.atomic
 def put_movie(
@@ -117,9 +114,6 @@ def reorder_movies(*, owner: User, playlist_id: int, movie_ids: Sequence[int]) -
         _touch(playlist)
 
 
-# --- the shared link
-
-
 @transaction.atomic
 def share_playlist(*, owner: User, playlist_id: int) -> Playlist:
     """Give the playlist a link that cannot be guessed, unless it has one."""
@@ -138,9 +132,6 @@ def unshare_playlist(*, owner: User, playlist_id: int) -> None:
         raise errors.NotShared
     playlist.share_slug = None
     playlist.save(update_fields=["share_slug"])
-
-
-# --- followers
 
 
 @retry_if_deleted
