@@ -65,7 +65,9 @@ def set_trailer(*, movie_id: int, file: IO[bytes]) -> Movie:
     extension = video_extension(file.read(HEAD_BYTES))
     if extension is None:
         raise FileRefused("Send a video: MP4 or WebM.")
-    name = f"trailers/{_digest(file)}.{extension}"
+    file.seek(0)
+    digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))  # type: ignore[arg-type]
+    name = f"trailers/{digest.hexdigest()}.{extension}"
     return _store(movie_id, {name: file}, {"trailer": None, "trailer_upload": name})
 
 
@@ -105,14 +107,6 @@ def _check_size(file: IO[bytes], limit_mb: int) -> None:
     if file.seek(0, 2) > limit_mb * MB:
         raise FileTooLarge(limit_mb)
     file.seek(0)
-
-
-def _digest(file: IO[bytes]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    file.seek(0)
-    while block := file.read(MB):
-        digest.update(block)
-    return digest.hexdigest()
 
 
 def _store(movie_id: int, files: Mapping[str, IO[bytes]], columns: Mapping[str, Any]) -> Movie:

@@ -63,10 +63,15 @@ class SearchQuery:
     def combined(
         cls, queries: Iterable[SearchQuery], combine: Callable[[Iterable[str]], str]
     ) -> SearchQuery:
-        *conditions, words, beginnings = zip(
-            *(vars(each).values() for each in queries), strict=True
+        columns = zip(*(vars(each).values() for each in queries), strict=True)
+        in_names, beginning_names, anywhere, words, beginnings = columns
+        return cls(
+            combine(in_names),
+            combine(beginning_names),
+            combine(anywhere),
+            _any_of(words),
+            _any_of(beginnings),
         )
-        return cls(*map(combine, conditions), _any_of(words), _any_of(beginnings))
 
 
 # The spellings of one term, each of one or several words.
