@@ -127,6 +127,4 @@ class StorageAway(ApiError):
 
     status = 503
     headers = {"Retry-After": "10"}
-
-    def __init__(self) -> None:
-        super().__init__("The storage for uploads is away or full. Try again.")
+    detail = "The storage for uploads is away or full. Try again."
