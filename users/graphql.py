@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import strawberry
 import strawberry_django
@@ -26,16 +26,6 @@ from users.models import Favourite, Playlist, PlaylistEntry, User, Viewing
 from users.playlists import selectors
 from users.playlists.schemas import PlaylistFilters, share_url
 from users.preferences import stated_preferences
-
-if TYPE_CHECKING:
-
-    class PlaylistWithCounts(Playlist):
-        """A playlist with the annotations of `selectors.described` or of the fields here."""
-
-        movie_count: int
-        followers_count: int
-        is_followed: bool
-        is_mine: bool
 
 
 def reader_of(info: Info) -> Reader:
@@ -111,6 +101,13 @@ class PlaylistNode(relay.Node):
     name: strawberry.auto
     description: strawberry.auto
     is_public: strawberry.auto
+    movie_count: int = strawberry_django.field(annotate=lambda info: selectors.movie_count())
+    followers_count: int = strawberry_django.field(
+        annotate=lambda info: selectors.followers_count()
+    )
+    is_followed: bool = strawberry_django.field(
+        annotate=lambda info: selectors.is_followed(reader_of(info))
+    )
     created_at: datetime = local_time_field("created_at")
     updated_at: datetime = local_time_field("updated_at")
     entries: DjangoListConnection[PlaylistEntryNode] = strawberry_django.connection(  # type: ignore[type-var]
@@ -128,20 +125,6 @@ class PlaylistNode(relay.Node):
     def owner(self, root: strawberry.Parent[Playlist]) -> PlaylistOwner:
         return PlaylistOwner(pk=root.user_id, name=root.user.name)
 
-    @strawberry_django.field(annotate={"movie_count": lambda info: selectors.movie_count()})
-    def movie_count(self, root: strawberry.Parent[Playlist]) -> int:
-        return _with_counts(root).movie_count
-
-    @strawberry_django.field(annotate={"followers_count": lambda info: selectors.followers_count()})
-    def followers_count(self, root: strawberry.Parent[Playlist]) -> int:
-        return _with_counts(root).followers_count
-
-    @strawberry_django.field(
-        annotate={"is_followed": lambda info: selectors.is_followed(reader_of(info))}
-    )
-    def is_followed(self, root: strawberry.Parent[Playlist]) -> bool:
-        return _with_counts(root).is_followed
-
     @strawberry_django.field(only=["user_id"])
     def is_mine(self, root: strawberry.Parent[Playlist], info: Info) -> bool:
         return root.user_id == reader_of(info).pk
@@ -149,10 +132,6 @@ class PlaylistNode(relay.Node):
     @strawberry_django.field(only=["user_id", "share_slug"], description="For its owner alone.")
     def share_url(self, root: strawberry.Parent[Playlist], info: Info) -> str | None:
         return share_url(root) if root.user_id == reader_of(info).pk else None
-
-
-def _with_counts(playlist: Playlist) -> PlaylistWithCounts:
-    return playlist  # type: ignore[return-value]
 
 
 @strawberry.type
