@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -34,13 +35,18 @@ class MovieSort(Enum):
     RELEVANCE = "relevance"
 
 
+def field_of(columns: list[str], make: Callable[[Any], object], **options: Any) -> Any:
+    """A field that `make` computes from these columns of the row."""
+
+    def resolve(root: strawberry.Parent[Any]) -> Any:
+        return make(root)
+
+    return strawberry_django.field(resolve, only=columns, **options)
+
+
 def local_time_field(column: str) -> Any:
-    """A field with the time in this column, shown in the cinema's time zone."""
-
-    def resolve(root: strawberry.Parent[Any]) -> datetime:
-        return timezone.localtime(getattr(root, column))
-
-    return strawberry_django.field(resolve, only=[column])
+    """The time in this column, shown in the cinema's time zone."""
+    return field_of([column], lambda row: timezone.localtime(getattr(row, column)))
 
 
 @strawberry_django.type(Genre, name="Genre")
@@ -105,6 +111,8 @@ class MovieNode(relay.Node):
     directors: list[str]
     overview: strawberry.auto
     genres: list[GenreNode]
+    poster: str | None = field_of(POSTER, poster_url)
+    trailer: str | None = field_of(TRAILER, trailer_url)
     start_date: strawberry.auto
     end_date: strawberry.auto
     status: MovieStatus  # type: ignore[valid-type]
@@ -114,6 +122,16 @@ class MovieNode(relay.Node):
     runtime_minutes: strawberry.auto
     tmdb_id: strawberry.auto
     rating_count: strawberry.auto
+    rating_average: float | None = field_of(
+        ["rating_average"],
+        lambda movie: two_digits(movie.rating_average),
+        description="Mean of the stars.",
+    )
+    community_score: float | None = field_of(
+        ["community_score"],
+        lambda movie: two_digits(movie.community_score),
+        description="Mean of the stars, drawn towards that of all films the fewer have rated.",
+    )
     created_at: datetime = local_time_field("created_at")
     updated_at: datetime = local_time_field("updated_at")
     screenings: DjangoListConnection[ScreeningNode] = strawberry_django.connection(
@@ -126,29 +144,10 @@ class MovieNode(relay.Node):
     ) -> QuerySet[Movie]:
         return queryset.filter(withdrawn_at=None)
 
-    @strawberry_django.field(only=POSTER)
-    def poster(self, root: strawberry.Parent[Movie]) -> str | None:
-        return poster_url(root)
-
     @strawberry_django.field(only=POSTER, description="Null unless it was uploaded.")
     def poster_srcset(self, root: strawberry.Parent[Movie]) -> PosterSourcesNode | None:
         sources = poster_srcset(root)
         return PosterSourcesNode(**sources) if sources else None
-
-    @strawberry_django.field(only=TRAILER)
-    def trailer(self, root: strawberry.Parent[Movie]) -> str | None:
-        return trailer_url(root)
-
-    @strawberry_django.field(only=["rating_average"], description="Mean of the stars.")
-    def rating_average(self, root: strawberry.Parent[Movie]) -> float | None:
-        return two_digits(root.rating_average)
-
-    @strawberry_django.field(
-        only=["community_score"],
-        description="Mean of the stars, drawn towards that of all films the fewer have rated.",
-    )
-    def community_score(self, root: strawberry.Parent[Movie]) -> float | None:
-        return two_digits(root.community_score)
 
     @strawberry_django.field(
         only=["id"],

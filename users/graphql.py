@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
 import strawberry_django
@@ -167,27 +167,20 @@ class PlaylistQuery:
         return selectors.described(found, reader).first()  # type: ignore[return-value]
 
 
+def _field_of_user(name: str, **options: Any) -> Any:
+    return strawberry.field(lambda root: getattr(root.user, name), **options)
+
+
 @strawberry.type
 class Account:
     """The account of the viewer who asks, without ratings."""
 
     user: strawberry.Private[User]
 
-    @strawberry.field(description="As in the REST API.")
-    def pk(self) -> int:
-        return self.user.pk
-
-    @strawberry.field
-    def name(self) -> str:
-        return self.user.name
-
-    @strawberry.field
-    def email(self) -> str:
-        return self.user.email
-
-    @strawberry.field
-    def is_staff(self) -> bool:
-        return self.user.is_staff
+    pk: int = _field_of_user("pk", description="As in the REST API.")
+    name: str = _field_of_user("name")
+    email: str = _field_of_user("email")
+    is_staff: bool = _field_of_user("is_staff")
 
     @strawberry.field
     def date_joined(self) -> datetime:
