@@ -38,7 +38,6 @@ def create_movie(*, movie: MovieIn) -> Movie:
 
 @transaction.atomic
 def update_movie(*, movie_id: int, changes: MoviePatch, if_match: str | None = None) -> Movie:
-    """Change the fields that are set in `changes`."""
     movie = selectors.get_movie(movie_id, for_update=True)
     check_if_match(if_match, movie.updated_at)
     return _write_movie(movie, replace_uploads(movie, changes.model_dump(exclude_unset=True)))

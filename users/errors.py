@@ -23,8 +23,6 @@ class CodeNeeded(Unauthorized):
 
 
 class WrongCode(Unauthorized):
-    """The code is wrong, too old, or was used before."""
-
     def __init__(self) -> None:
         super().__init__(
             "The code is wrong, or was used before. Wait for the next one.", second_factor="wrong"
@@ -32,8 +30,6 @@ class WrongCode(Unauthorized):
 
 
 class TooManyPasswords(ApiError):
-    """Too many passwords are being hashed; this one was not checked."""
-
     status = 503
     headers = {"Retry-After": "2"}
     detail = "Too many passwords are being checked. Try again in 2 seconds."
@@ -46,8 +42,6 @@ class RefreshTokenRefused(Unauthorized):
 
 
 class SessionNotFound(NotFound):
-    """The viewer has no session with this id, or it has ended."""
-
     def __init__(self, session_id: int) -> None:
         super().__init__(f"You have no session with the id {session_id}.")
 
@@ -108,8 +102,6 @@ class PlaylistNotFound(NotFound):
 
 
 class NotYourPlaylist(Forbidden):
-    """The playlist is public, and another viewer's."""
-
     detail = "Only who made a playlist may change it. Copy it to have your own."
 
 
@@ -142,14 +134,10 @@ class TooManyFollowed(Conflict):
 
 
 class OwnPlaylist(Conflict):
-    """A viewer cannot follow a playlist of their own."""
-
     detail = "This playlist is your own."
 
 
 class OtherFilms(Conflict):
-    """The new order does not name exactly the movies of the playlist."""
-
     def __init__(self, *, missing: Sequence[int], unknown: Sequence[int]) -> None:
         super().__init__(
             "An order names each film of the playlist once, and no other one.",

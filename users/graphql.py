@@ -53,8 +53,6 @@ class PlaylistOwner:
 
 @strawberry_django.type(PlaylistEntry, name="PlaylistEntry")
 class PlaylistEntryNode:
-    """A film in a playlist."""
-
     movie: MovieNode
     added_at: datetime = local_time_field("added_at")
 
@@ -67,16 +65,12 @@ class PlaylistEntryNode:
 
 @strawberry_django.type(Favourite, name="Favourite")
 class FavouriteNode:
-    """A film that the viewer loves."""
-
     movie: MovieNode
     added_at: datetime = local_time_field("created_at")
 
 
 @strawberry_django.type(Viewing, name="Viewing")
 class ViewingNode:
-    """A viewing of a movie by the viewer."""
-
     pk: int = strawberry_django.field(field_name="id", description="As in the REST API.")
     movie: MovieNode
     screening_pk: int | None = strawberry_django.field(
@@ -88,8 +82,6 @@ class ViewingNode:
 
 @strawberry.type
 class ViewerPreferences:
-    """The genres and languages that the viewer has stated."""
-
     genres: list[GenreNode]
     languages: list[str]
     match_visible: bool

@@ -24,8 +24,6 @@ from users.models import User, Viewing
 
 
 class ViewingNotFound(NotFound):
-    """The viewer's history has no entry with this id."""
-
     def __init__(self, viewing_id: int) -> None:
         super().__init__(f"You have no entry {viewing_id} in your history.")
 
@@ -156,7 +154,6 @@ def add_viewing(
 
 @transaction.atomic
 def remove_viewing(*, user: User, viewing_id: int) -> None:
-    """Delete an entry of the viewer's history."""
     lock_viewer(user)
     if not Viewing.objects.filter(pk=viewing_id, user=user).delete()[0]:
         raise ViewingNotFound(viewing_id)

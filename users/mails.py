@@ -233,5 +233,4 @@ def delete_old_mail_files() -> int:
 
 
 def delete_expired_mailed_tokens() -> int:
-    """Delete expired tokens; returns how many."""
     return MailedToken.objects.filter(expires_at__lt=timezone.now()).delete()[0]

@@ -38,7 +38,6 @@ def create_playlist(*, owner: User, payload: PlaylistIn) -> Playlist:
 
 @transaction.atomic
 def update_playlist(*, owner: User, playlist_id: int, changes: PlaylistPatch) -> Playlist:
-    """Change the given fields."""
     playlist = selectors.lock_own_playlist(playlist_id, owner=owner)
     fields = changes.model_dump(exclude_unset=True)
     changed = [name for name, value in fields.items() if getattr(playlist, name) != value]
@@ -108,7 +107,6 @@ def remove_movie(*, owner: User, playlist_id: int, movie_id: int) -> None:
 
 @transaction.atomic
 def reorder_movies(*, owner: User, playlist_id: int, movie_ids: Sequence[int]) -> None:
-    """Reorder the movies."""
     playlist = selectors.lock_own_playlist(playlist_id, owner=owner)
     if reorder_entries(playlist, movie_ids):
         _touch(playlist)
