@@ -73,13 +73,7 @@ def _narrowed(filters: MovieFilters, genre: int | None, person: str) -> tuple[Qu
     if genre is not None:
         # Last, as it is the slowest condition.
         movies = movies.filter(genre_ids__contains=[genre])
-    facets = queries.facet_query(
-        genre=genre,
-        status=filters.status,
-        language=filters.language,
-        year_from=filters.year_from,
-        year_to=filters.year_to,
-    )
+    facets = queries.facet_query(filters, genre=genre)
     if person:
         movies = movies.filter(queries.is_found_by(person))
     return movies, queries.both(facets, person)

@@ -14,6 +14,7 @@ from django.db.models import BigIntegerField, BooleanField, F, Func, QuerySet, V
 from django.db.models.functions import Cast
 
 from movies.models import Movie, MovieSearch
+from movies.schemas import MovieFilters
 from movies.search import index
 from movies.search.index import IN_NAME
 from movies.search.text import (
@@ -35,7 +36,7 @@ ANYWHERE_FROM = 4
 CUT_SHORT_FROM = 4
 #: The bounds of open ranges of years.
 YEARS = range(1800, 2300)
-YEARS_EACH = {index.CENTURY: 100, index.DECADE: 10, index.YEAR: 1}
+YEARS_EACH = {index.DECADE: 10, index.YEAR: 1}
 #: The index checks every lexeme of a range.
 FEW_YEARS = 8
 #: Filters that most films of a large catalogue pass; dropping the others afterwards is faster.
@@ -134,27 +135,18 @@ def _word(word: str, *, is_last: bool) -> SearchQuery:
     return SearchQuery(in_names, in_names, word, word, word)
 
 
-def facet_query(
-    *,
-    genre: int | None,
-    status: str | None,
-    language: str | None,
-    year_from: int | None,
-    year_to: int | None,
-) -> str:
-    """A query for the selective ones of these filters; it may be empty."""
+def facet_query(filters: MovieFilters, *, genre: int | None) -> str:
+    """A query for the selective ones of these filters, the genre by its id; it may be empty."""
     terms = []
     if genre is not None:
         terms.append(f"{index.GENRE}{genre}")
-    if status not in (None, *NO_SELECTION):
-        terms.append(index.STATUS + letters_of(status))
-    if language is not None:
-        terms.append(index.LANGUAGE + letters_of(language))
-    if year_from is not None or year_to is not None:
-        first, last = (
-            max(year_from or 0, YEARS[0]),
-            min(YEARS[-1] if year_to is None else year_to, YEARS[-1]),
-        )
+    if filters.status not in (None, *NO_SELECTION):
+        terms.append(index.STATUS + letters_of(filters.status))
+    if filters.language is not None:
+        terms.append(index.LANGUAGE + letters_of(filters.language))
+    if filters.year_from is not None or filters.year_to is not None:
+        first = max(filters.year_from or 0, YEARS[0])
+        last = YEARS[-1] if filters.year_to is None else min(filters.year_to, YEARS[-1])
         if last - first < MANY_YEARS:
             terms.append(_any_of(_years(first, last)))
     return both(*terms)
@@ -162,11 +154,10 @@ def facet_query(
 
 def _years(first: int, last: int) -> Sequence[str]:
     """A few lexemes that cover the years, and maybe some more: Y1988, Y1989, D199."""
-    for span in (YEARS_EACH[index.YEAR], YEARS_EACH[index.DECADE]):
-        covering = list(_covering(first - first % span, last - last % span + span - 1))
-        if len(covering) <= FEW_YEARS:
-            return covering
-    return list(_covering(first - first % 100, last - last % 100 + 99))
+    exact = list(_covering(first, last))
+    if len(exact) <= FEW_YEARS:
+        return exact
+    return list(_covering(first - first % 10, last - last % 10 + 9))
 
 
 def _covering(first: int, last: int) -> Iterator[str]:
