@@ -19,7 +19,13 @@ from movies.models import Movie, Screening
 from movies.schemas import MoviePatch
 from movies.screenings import batches
 from movies.screenings import services as screenings
-from movies.screenings.schemas import ScreeningCopyIn, ScreeningIn, ScreeningPatch, UnplacedOut
+from movies.screenings.schemas import (
+    ScreeningCopyIn,
+    ScreeningIn,
+    ScreeningOut,
+    ScreeningPatch,
+    UnplacedOut,
+)
 from movies.tmdb import services as tmdb
 from movies.tmdb.client import is_connected
 
@@ -114,14 +120,9 @@ def _copy_to_next_week(screening: Screening) -> Screening:
     starts_at, _ = moment_of(reading)
     is_hidden = screening.state == Screening.State.HIDDEN
     copy = {
-        "movie_id": screening.movie_id,
-        "hall": screening.hall.name,
+        **ScreeningOut.from_orm(screening).model_dump(exclude={"id", "booking_url"}),
         "starts_at": starts_at,
         "ends_at": starts_at + (screening.ends_at - screening.starts_at),
-        "version": screening.version,
-        "language": screening.language,
-        "subtitles": screening.subtitles,
-        "tags": screening.tags,
         "state": Screening.State.HIDDEN if is_hidden else Screening.State.SCHEDULED,
     }
     return screenings.create_screening(screening=ScreeningIn.model_validate(copy))

@@ -27,6 +27,7 @@ from movies.screenings.selectors import lock_hall, lock_halls, lock_movies
 from movies.screenings.services import WantedScreening, split_by_collision
 from movies.search.index import index_movies
 
+COPIED = ("movie", "hall", "version", "language", "subtitles", "tags")
 #: A month of a large cinema.
 MAX_COPIED = 5_000
 MAX_POSTED = 500
@@ -94,14 +95,9 @@ def _copy(source: Screening, order: ScreeningCopyIn) -> WantedScreening:
     starts_at, change = moment_of(reading)
     is_hidden = source.state == Screening.State.HIDDEN
     copy = Screening(
-        movie=source.movie,
-        hall=source.hall,
+        **{name: getattr(source, name) for name in COPIED},
         starts_at=starts_at,
         ends_at=starts_at + (source.ends_at - source.starts_at),
-        version=source.version,
-        language=source.language,
-        subtitles=source.subtitles,
-        tags=source.tags,
         booking_url=source.booking_url if order.with_booking_urls else None,
         state=Screening.State.HIDDEN if is_hidden else Screening.State.SCHEDULED,
     )
