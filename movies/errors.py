@@ -25,8 +25,6 @@ class ScreeningNotFound(NotFound):
 
 
 class MovieExists(Conflict):
-    """Another movie has the same name and start date, or the same TMDb id."""
-
     def __init__(self, movie_id: int) -> None:
         super().__init__(
             f"Movie {movie_id} has the same name and start date, or the same TMDb id.",
@@ -35,8 +33,6 @@ class MovieExists(Conflict):
 
 
 class MovieInUse(Conflict):
-    """The movie has screenings or interactions."""
-
     def __init__(self, counts: dict[str, int]) -> None:
         listed = ", ".join(f"{count} {what}" for what, count in counts.items())
         super().__init__(
@@ -46,8 +42,6 @@ class MovieInUse(Conflict):
 
 
 class HallTaken(Conflict):
-    """Another screening is in the hall at that time."""
-
     def __init__(self, hall: str, standing: Sequence[StandingOut]) -> None:
         named = ", ".join(
             f"{one.id} ({one.movie}, {one.starts_at:%H:%M} to {one.ends_at:%H:%M})"
@@ -61,8 +55,6 @@ class HallTaken(Conflict):
 
 
 class HallsTaken(Conflict):
-    """Some screenings of a batch collide, so none was written."""
-
     def __init__(self, wanted: int, collisions: Sequence[UnplacedOut]) -> None:
         super().__init__(
             f"{len(collisions)} of {wanted} screenings find their hall taken: see `collisions`. "
@@ -84,8 +76,7 @@ class EndsAtUnknown(Unprocessable):
 
 
 class DatesReversed(Unprocessable):
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(field, message)
+    """The end lies before the start, or too far after it."""
 
 
 class SlugTaken(Conflict):
@@ -124,10 +115,6 @@ class NoTrailer(NotFound):
 
 
 class StorageAway(ApiError):
-    """The storage is unreachable or full."""
-
     status = 503
     headers = {"Retry-After": "10"}
-
-    def __init__(self) -> None:
-        super().__init__("The storage for uploads is away or full. Try again.")
+    detail = "The storage for uploads is away or full. Try again."

@@ -70,18 +70,19 @@ class RowLoader(Generic[M]):
 class ProgrammeMovie:
     """A movie on one day, with its screenings of that day."""
 
-    source: strawberry.Private[ProgrammeSource]
     movie_id: strawberry.Private[int]
     screening_ids: strawberry.Private[Sequence[int]]
+    all_movies: strawberry.Private[RowLoader[Movie]]
+    all_screenings: strawberry.Private[RowLoader[Screening]]
 
     @strawberry.field
     def movie(self, info: Info) -> MovieNode:
-        [movie] = self.source.movies.get([self.movie_id], info)
+        [movie] = self.all_movies.get([self.movie_id], info)
         return movie  # type: ignore[return-value]
 
     @strawberry.field
     def screenings(self, info: Info) -> list[ScreeningNode]:
-        return self.source.screenings.get(self.screening_ids, info)  # type: ignore[return-value]
+        return self.all_screenings.get(self.screening_ids, info)  # type: ignore[return-value]
 
 
 @strawberry.type
@@ -92,25 +93,6 @@ class ProgrammeDay:
     movies: list[ProgrammeMovie]
 
 
-@dataclass(frozen=True)
-class ProgrammeSource:
-    """The ids of the programme, and the loaded rows."""
-
-    movies: RowLoader[Movie]
-    screenings: RowLoader[Screening]
-    coming_up: RowLoader[Movie]
-    coming_up_ids: Sequence[int]
-
-    @classmethod
-    def of(cls, shown: Sequence[Screening], waiting: Sequence[Movie]) -> ProgrammeSource:
-        return cls(
-            movies=RowLoader(Movie.objects.filter(pk__in={s.movie_id for s in shown})),
-            screenings=RowLoader(Screening.objects.filter(pk__in=[s.pk for s in shown])),
-            coming_up=RowLoader(Movie.objects.filter(pk__in=[m.pk for m in waiting])),
-            coming_up_ids=[m.pk for m in waiting],
-        )
-
-
 @strawberry.type
 class Programme:
     """The screenings by day, without the days that have none."""
@@ -118,27 +100,32 @@ class Programme:
     from_: date = strawberry.field(name="from")
     to: date
     days: list[ProgrammeDay]
-    source: strawberry.Private[ProgrammeSource]
+    coming_up_ids: strawberry.Private[Sequence[int]]
 
     @strawberry.field
     def coming_up(self, info: Info) -> list[MovieNode]:
-        return self.source.coming_up.get(self.source.coming_up_ids, info)  # type: ignore[return-value]
+        movies = RowLoader(Movie.objects.filter(pk__in=self.coming_up_ids))
+        return movies.get(self.coming_up_ids, info)  # type: ignore[return-value]
 
 
 def programme_of(query: ProgrammeQuery) -> Programme:
     shown = list_programme_screenings(query)
-    source = ProgrammeSource.of(shown, coming_up(query))
+    movies = RowLoader(Movie.objects.filter(pk__in={s.movie_id for s in shown}))
+    screenings = RowLoader(Screening.objects.filter(pk__in=[s.pk for s in shown]))
     days = []
     for day, of_day in groupby(shown, key=lambda s: cinema_day(s.starts_at)):
         by_movie: dict[int, list[int]] = {}
         for screening in of_day:
             by_movie.setdefault(screening.movie_id, []).append(screening.pk)
-        movies = [
-            ProgrammeMovie(source=source, movie_id=movie_id, screening_ids=ids)
-            for movie_id, ids in by_movie.items()
+        of_movies = [
+            ProgrammeMovie(
+                movie_id=pk, screening_ids=ids, all_movies=movies, all_screenings=screenings
+            )
+            for pk, ids in by_movie.items()
         ]
-        days.append(ProgrammeDay(date=day, movies=movies))
-    return Programme(from_=query.first, to=query.last, days=days, source=source)
+        days.append(ProgrammeDay(date=day, movies=of_movies))
+    waiting = [movie.pk for movie in coming_up(query)]
+    return Programme(from_=query.first, to=query.last, days=days, coming_up_ids=waiting)
 
 
 S = TypeVar("S", bound=Schema)
@@ -161,17 +148,7 @@ class MovieQuery:
         sort: MovieSort | None = None,
     ) -> Iterable[MovieNode]:
         """The catalogue, filtered and ordered."""
-        filters = validated_filters(
-            MovieFilters,
-            q=q,
-            genre=genre,
-            status=status,
-            language=language,
-            person=person,
-            year_from=year_from,
-            year_to=year_to,
-            sort=sort.value if sort else None,
-        )
+        filters = validated_filters(MovieFilters, **locals())
         # The optimizer fetches the genres itself, and only if they are selected.
         return selectors.list_movies(filters).prefetch_related(None)  # type: ignore[return-value]
 
@@ -207,20 +184,8 @@ class MovieQuery:
         starts_before: datetime | None = None,
     ) -> Iterable[ScreeningNode]:
         """Screenings by their start. Staff see the hidden ones too."""
-        filters = validated_filters(
-            ScreeningFilters,
-            movie_id=movie_id,
-            hall=hall,
-            state=state,
-            version=version,
-            status=status,
-            genre=genre,
-            language=language,
-            subtitles=subtitles,
-            understands=understands,
-            tag=[*([] if tag is None else [tag]), *(tags or [])],
-            **{"from": starts_from, "to": starts_before},
-        )
+        given = {**locals(), "tag": _tags(tag, tags)}
+        filters = validated_filters(ScreeningFilters, **given)
         found = screenings.list_screenings(filters, for_staff=asked_by_staff(info))
         return found.select_related(None)  # type: ignore[return-value]
 
@@ -241,27 +206,27 @@ class MovieQuery:
         hall: str | None = None,
     ) -> Programme:
         """The programme by day, by default of this week."""
-        filters = validated_filters(
-            ProgrammeFilters,
-            to=to,
-            days=days,
-            status=status,
-            genre=genre,
-            language=language,
-            subtitles=subtitles,
-            understands=understands,
-            tag=[*([] if tag is None else [tag]), *(tags or [])],
-            movie_id=movie_id,
-            hall=hall,
-            **{"from": from_},
-        )
+        given = {**locals(), "tag": _tags(tag, tags)}
+        filters = validated_filters(ProgrammeFilters, **given)
         return programme_of(ProgrammeQuery.of(filters))
 
 
-def validated_filters(schema: type[S], **values: Any) -> S:
-    """Validate the values by the filters of the REST API."""
+def _tags(tag: str | None, tags: list[str] | None) -> list[str]:
+    return [*([] if tag is None else [tag]), *(tags or [])]
+
+
+def validated_filters(schema: type[S], /, **values: Any) -> S:
+    """The filters of the REST API with those of the values that have the name of one.
+
+    A resolver whose arguments have the names of the filters passes its `locals()`.
+    """
+    given = {
+        field.alias or name: values[name]
+        for name, field in schema.model_fields.items()
+        if values.get(name) is not None
+    }
     try:
-        return schema.model_validate({k: v for k, v in values.items() if v is not None})
+        return schema.model_validate(given)
     except ValidationError as error:
         message = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise GraphQLError(message) from None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
-from enum import Enum
+from enum import StrEnum
+from typing import Any
 
 import strawberry
 import strawberry_django
@@ -25,12 +27,26 @@ ScreeningState = strawberry.enum(Screening.State, name="ScreeningState")
 
 
 @strawberry.enum
-class MovieSort(Enum):
+class MovieSort(StrEnum):
     NAME = "name"
     RANKING = "-ranking"
     START_DATE = "start_date"
     RATING = "-rating"
     RELEVANCE = "relevance"
+
+
+def field_of(columns: list[str], make: Callable[[Any], object], **options: Any) -> Any:
+    """A field that `make` computes from these columns of the row."""
+
+    def resolve(root: strawberry.Parent[Any]) -> Any:
+        return make(root)
+
+    return strawberry_django.field(resolve, only=columns, **options)
+
+
+def local_time_field(column: str) -> Any:
+    """The time in this column, shown in the cinema's time zone."""
+    return field_of([column], lambda row: timezone.localtime(getattr(row, column)))
 
 
 @strawberry_django.type(Genre, name="Genre")
@@ -52,7 +68,13 @@ class ScreeningsOfMovieFilter:
 
 @strawberry_django.type(Screening, name="Screening")
 class ScreeningNode(relay.Node):
+    pk: int = strawberry_django.field(field_name="id", description="As in the REST API.")
     movie: MovieNode
+    hall: str = strawberry_django.field(field_name="hall__name")
+    starts_at: datetime = local_time_field("starts_at")
+    ends_at: datetime = local_time_field("ends_at")
+    version: ScreeningVersion  # type: ignore[valid-type]
+    state: ScreeningState  # type: ignore[valid-type]
     booking_url: str | None
     language: str | None
     subtitles: str | None
@@ -65,30 +87,6 @@ class ScreeningNode(relay.Node):
         """Hide the hidden screenings from everyone but staff, at every path."""
         shown = queryset.filter(movie__withdrawn_at=None)
         return shown if asked_by_staff(info) else shown.exclude(state=Screening.State.HIDDEN)
-
-    @strawberry_django.field(only=["id"], description="As in the REST API.")
-    def pk(self, root: strawberry.Parent[Screening]) -> int:
-        return root.pk
-
-    @strawberry_django.field(select_related=["hall"], only=["hall__name"])
-    def hall(self, root: strawberry.Parent[Screening]) -> str:
-        return root.hall.name
-
-    @strawberry_django.field(only=["starts_at"])
-    def starts_at(self, root: strawberry.Parent[Screening]) -> datetime:
-        return timezone.localtime(root.starts_at)
-
-    @strawberry_django.field(only=["ends_at"])
-    def ends_at(self, root: strawberry.Parent[Screening]) -> datetime:
-        return timezone.localtime(root.ends_at)
-
-    @strawberry_django.field(only=["version"])
-    def version(self, root: strawberry.Parent[Screening]) -> ScreeningVersion:  # type: ignore[valid-type]
-        return Screening.Version(root.version)
-
-    @strawberry_django.field(only=["state"])
-    def state(self, root: strawberry.Parent[Screening]) -> ScreeningState:  # type: ignore[valid-type]
-        return Screening.State(root.state)
 
 
 #: The columns that the addresses of poster and trailer are made from.
@@ -106,20 +104,36 @@ class PosterSourcesNode:
 
 @strawberry_django.type(Movie, name="Movie")
 class MovieNode(relay.Node):
+    pk: int = strawberry_django.field(field_name="id", description="As in the REST API.")
     name: strawberry.auto
     slug: strawberry.auto
     protagonists: list[str]
     directors: list[str]
     overview: strawberry.auto
     genres: list[GenreNode]
+    poster: str | None = field_of(POSTER, poster_url)
+    trailer: str | None = field_of(TRAILER, trailer_url)
     start_date: strawberry.auto
     end_date: strawberry.auto
+    status: MovieStatus  # type: ignore[valid-type]
     ranking: strawberry.auto
     original_language: strawberry.auto
     release_year: strawberry.auto
     runtime_minutes: strawberry.auto
     tmdb_id: strawberry.auto
     rating_count: strawberry.auto
+    rating_average: float | None = field_of(
+        ["rating_average"],
+        lambda movie: two_digits(movie.rating_average),
+        description="Mean of the stars.",
+    )
+    community_score: float | None = field_of(
+        ["community_score"],
+        lambda movie: two_digits(movie.community_score),
+        description="Mean of the stars, drawn towards that of all films the fewer have rated.",
+    )
+    created_at: datetime = local_time_field("created_at")
+    updated_at: datetime = local_time_field("updated_at")
     screenings: DjangoListConnection[ScreeningNode] = strawberry_django.connection(
         filters=ScreeningsOfMovieFilter, description="By their start."
     )
@@ -130,37 +144,10 @@ class MovieNode(relay.Node):
     ) -> QuerySet[Movie]:
         return queryset.filter(withdrawn_at=None)
 
-    @strawberry_django.field(only=["id"], description="As in the REST API.")
-    def pk(self, root: strawberry.Parent[Movie]) -> int:
-        return root.pk
-
-    @strawberry_django.field(only=POSTER)
-    def poster(self, root: strawberry.Parent[Movie]) -> str | None:
-        return poster_url(root)
-
     @strawberry_django.field(only=POSTER, description="Null unless it was uploaded.")
     def poster_srcset(self, root: strawberry.Parent[Movie]) -> PosterSourcesNode | None:
         sources = poster_srcset(root)
         return PosterSourcesNode(**sources) if sources else None
-
-    @strawberry_django.field(only=TRAILER)
-    def trailer(self, root: strawberry.Parent[Movie]) -> str | None:
-        return trailer_url(root)
-
-    @strawberry_django.field(only=["status"])
-    def status(self, root: strawberry.Parent[Movie]) -> MovieStatus:  # type: ignore[valid-type]
-        return Movie.Status(root.status)
-
-    @strawberry_django.field(only=["rating_average"], description="Mean of the stars.")
-    def rating_average(self, root: strawberry.Parent[Movie]) -> float | None:
-        return two_digits(root.rating_average)
-
-    @strawberry_django.field(
-        only=["community_score"],
-        description="Mean of the stars, drawn towards that of all films the fewer have rated.",
-    )
-    def community_score(self, root: strawberry.Parent[Movie]) -> float | None:
-        return two_digits(root.community_score)
 
     @strawberry_django.field(
         only=["id"],
@@ -169,14 +156,6 @@ class MovieNode(relay.Node):
     )
     def similarity_score(self, root: strawberry.Parent[Movie], info: Info) -> int | None:
         return scores_for_request(info.context.request)([root.pk]).get(root.pk)
-
-    @strawberry_django.field(only=["created_at"])
-    def created_at(self, root: strawberry.Parent[Movie]) -> datetime:
-        return timezone.localtime(root.created_at)
-
-    @strawberry_django.field(only=["updated_at"])
-    def updated_at(self, root: strawberry.Parent[Movie]) -> datetime:
-        return timezone.localtime(root.updated_at)
 
 
 def asked_by_staff(info: Info) -> bool:

@@ -19,7 +19,7 @@ from cinema.triggers import Audit
 from movies import triggers
 from movies.languages import MAX_LENGTH as MAX_LANGUAGE_LENGTH
 from movies.metadata import actors_of
-from movies.sorting import SortKey
+from movies.search.text import SortKey
 
 MAX_PROTAGONISTS = 100
 MAX_KEYWORDS = 100
@@ -118,9 +118,7 @@ class Movie(models.Model):
     withdrawn_at = models.DateTimeField(null=True, blank=True, editable=False)
     #: The order of lists. PostgreSQL's own collations put accented letters behind z.
     name_key = models.GeneratedField(
-        expression=SortKey("name"),
-        output_field=models.TextField(db_collation="C"),
-        db_persist=True,
+        expression=SortKey("name"), output_field=models.TextField(db_collation="C"), db_persist=True
     )
     #: The ids of `genres`, as an index cannot reach into another table: `MovieGenre`.
     genre_ids = ArrayField(

@@ -9,7 +9,6 @@ from ninja import Field, Query, Schema
 from pydantic import (
     AfterValidator,
     BeforeValidator,
-    ConfigDict,
     ModelWrapValidatorHandler,
     StringConstraints,
     ValidationInfo,
@@ -17,7 +16,7 @@ from pydantic import (
 )
 from pydantic.json_schema import SkipJsonSchema
 
-from cinema.schemas import Day, Line, Name, Pagination
+from cinema.schemas import Day, Line, Name, Pagination, StrictSchema
 from movies.media.files import poster_srcset, poster_url, trailer_url
 from movies.models import MAX_DIRECTORS, MAX_PROTAGONISTS, Genre, Movie
 from movies.types import UNSET, Language, LocalTime, Person, Slug, Status, Text, Title, WebAddress
@@ -95,10 +94,8 @@ Protagonists = Annotated[
 ]
 
 
-class MoviePatch(Schema):
+class MoviePatch(StrictSchema):
     """Changes by staff. Fields that are left out stay; with `status: null` the dates decide."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: Title = Field(UNSET, examples=["Cléo from 5 to 7"])
     slug: Slug = Field(UNSET, description="Default: made from the name.", examples=["cleo"])
@@ -227,15 +224,13 @@ class MoviePageForViewerOut(Schema):
 
 #: `?similarity=true`
 Similarity = Annotated[
-    bool,
-    Query(description="Add each film's `similarity_score` for signed-in viewers."),
+    bool, Query(description="Add each film's `similarity_score` for signed-in viewers.")
 ]
 
 
 #: `?include_movie_details=false`
 MovieDetails = Annotated[
-    bool,
-    Query(description="`false` leaves the movie objects out of the list; `movie_id` stays."),
+    bool, Query(description="`false` leaves the movie objects out of the list; `movie_id` stays.")
 ]
 
 

@@ -23,11 +23,7 @@ ORDERS: dict[str, tuple[str | Combinable, ...]] = {
 
 
 def get_movie(movie_id: int, *, for_update: bool = False) -> Movie:
-    """The published movie; `for_update` locks the row.
-
-    Raises:
-        MovieNotFound: No published movie has this id.
-    """
+    """The published movie, or MovieNotFound; `for_update` locks the row."""
     movies = Movie.objects.published().filter(pk=movie_id)
     movie = (movies.select_for_update() if for_update else movies).first()
     if movie is None:
@@ -36,7 +32,6 @@ def get_movie(movie_id: int, *, for_update: bool = False) -> Movie:
 
 
 def get_movie_by_slug(slug: str) -> Movie:
-    """Raises: MovieNotFound: No published movie has this slug."""
     movie = Movie.objects.published().filter(slug=slug).first()
     if movie is None:
         raise MovieNotFound(slug)
@@ -78,13 +73,7 @@ def _narrowed(filters: MovieFilters, genre: int | None, person: str) -> tuple[Qu
     if genre is not None:
         # Last, as it is the slowest condition.
         movies = movies.filter(genre_ids__contains=[genre])
-    facets = queries.facet_query(
-        genre=genre,
-        status=filters.status,
-        language=filters.language,
-        year_from=filters.year_from,
-        year_to=filters.year_to,
-    )
+    facets = queries.facet_query(filters, genre=genre)
     if person:
         movies = movies.filter(queries.is_found_by(person))
     return movies, queries.both(facets, person)

@@ -15,15 +15,7 @@ from django.utils import timezone
 from django.utils.text import slugify
 
 from cinema.etags import check_if_match
-from movies import selectors
-from movies.errors import (
-    DatesReversed,
-    MovieExists,
-    MovieInUse,
-    MovieNotFound,
-    SlugTaken,
-    broken_constraint,
-)
+from movies import errors, selectors
 from movies.media.files import replace_uploads
 from movies.models import Genre, Movie, Screening
 from movies.schemas import MovieIn, MoviePatch
@@ -40,24 +32,12 @@ JOIN movies_movie ON slug ~>=~ stem AND slug ~<~ (stem || '.')
 
 @transaction.atomic
 def create_movie(*, movie: MovieIn) -> Movie:
-    """Post a movie. A missing slug and unknown genres are created.
-
-    Raises:
-        MovieExists: A movie has the same name and start date, or the same TMDb id.
-        SlugTaken: Another movie has the given slug.
-    """
+    """Post a movie. A missing slug and unknown genres are created."""
     return _write_movie(Movie(), movie.model_dump(exclude_unset=True))
 
 
 @transaction.atomic
 def update_movie(*, movie_id: int, changes: MoviePatch, if_match: str | None = None) -> Movie:
-    """Change the fields that are set in `changes`.
-
-    Raises:
-        MovieNotFound, MovieExists, SlugTaken.
-        DatesReversed: The end would lie before the start.
-        PreconditionFailed: The movie was edited since the caller read it.
-    """
     movie = selectors.get_movie(movie_id, for_update=True)
     check_if_match(if_match, movie.updated_at)
     return _write_movie(movie, replace_uploads(movie, changes.model_dump(exclude_unset=True)))
@@ -85,15 +65,11 @@ def _write_movie(movie: Movie, fields: Mapping[str, Any]) -> Movie:
 
 
 def set_fields(movie: Movie, fields: Mapping[str, Any]) -> None:
-    """Set the attributes among `fields` and the status that follows from them, without saving.
-
-    Raises:
-        DatesReversed: The end would lie before the start.
-    """
+    """Set the attributes among `fields` and the status that follows from them, without saving."""
     start_date = fields.get("start_date", movie.start_date)
     end_date = fields.get("end_date", movie.end_date)
     if end_date and end_date < start_date:
-        raise DatesReversed("body.end_date", "end_date lies before start_date")
+        raise errors.DatesReversed("body.end_date", "end_date lies before start_date")
     for field in fields.keys() - {"genres", "status"}:
         setattr(movie, field, fields[field])
     if "status" in fields:
@@ -121,13 +97,13 @@ def _raise_conflict(movie: Movie, error: IntegrityError, *, slug_is_given: bool)
 
     It can when another writer took the slug first, or deleted the conflicting movie.
     """
-    constraint = broken_constraint(error)
+    constraint = errors.broken_constraint(error)
     if constraint not in UNIQUE_MOVIE:
         raise error
     if movie_id := find_same_movie(movie):
-        raise MovieExists(movie_id) from error
+        raise errors.MovieExists(movie_id) from error
     if constraint == UNIQUE_SLUG and slug_is_given:
-        raise SlugTaken(movie.slug) from error
+        raise errors.SlugTaken(movie.slug) from error
 
 
 def find_same_movie(movie: Movie) -> int | None:
@@ -194,13 +170,7 @@ def _new_genre(slug: str, name: str) -> Genre:
 
 @transaction.atomic
 def delete_movie(*, movie_id: int, force: bool = False, if_match: str | None = None) -> None:
-    """Delete a movie; with `force`, withdraw one that has screenings or interactions.
-
-    Raises:
-        MovieNotFound.
-        MovieInUse: The movie has screenings or interactions, and `force` is false.
-        PreconditionFailed: The movie was edited since the caller read it.
-    """
+    """Delete a movie; with `force`, withdraw one that has screenings or interactions."""
     movie = selectors.get_movie(movie_id, for_update=True)
     check_if_match(if_match, movie.updated_at)
     if not (counts := count_references(movie)):
@@ -208,7 +178,7 @@ def delete_movie(*, movie_id: int, force: bool = False, if_match: str | None = N
     elif force:
         _withdraw(movie)
     else:
-        raise MovieInUse(counts)
+        raise errors.MovieInUse(counts)
 
 
 def _withdraw(movie: Movie) -> None:
@@ -222,15 +192,10 @@ def _withdraw(movie: Movie) -> None:
 
 @transaction.atomic
 def restore_movie(*, movie_id: int) -> Movie:
-    """Publish a withdrawn movie again; its cancelled screenings stay cancelled.
-
-    Raises:
-        MovieNotFound.
-        MovieExists: Another movie has taken its name and start date.
-    """
+    """Publish a withdrawn movie again; its cancelled screenings stay cancelled."""
     movie = Movie.objects.select_for_update(no_key=True).filter(pk=movie_id).first()
     if movie is None:
-        raise MovieNotFound(movie_id)
+        raise errors.MovieNotFound(movie_id)
     if movie.withdrawn_at is None:
         return movie
     return _write_movie(movie, {"withdrawn_at": None, "slug": ""})

@@ -9,6 +9,7 @@ from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from movies.schemas import MovieFilters
 from movies.search import queries
 from movies.search.index import MAX_LEXEMES, SearchableFilm, build_document, person_lexemes
 from movies.search.text import fold, lexemes_of
@@ -165,7 +166,5 @@ def test_without_a_letter_or_a_digit_there_is_no_query(text: str) -> None:
 def test_a_range_of_years_is_a_few_lexemes(
     first: int | None, last: int | None, lexemes: set[str]
 ) -> None:
-    query = queries.facet_query(
-        genre=None, status=None, language=None, year_from=first, year_to=last
-    )
+    query = queries.facet_query(MovieFilters(year_from=first, year_to=last), genre=None)
     assert set(re.findall(r"\w+", query)) == lexemes

@@ -28,7 +28,6 @@ from users.schemas import (
     UserOut,
     VerifyIn,
 )
-from users.sessions import TokenPair
 
 router = Router(tags=["Accounts"])
 REGISTER = Limit("THROTTLE_REGISTER")
@@ -125,7 +124,7 @@ def verify_email(request: HttpRequest, payload: VerifyIn) -> Status[None]:
 
 
 @router.post("/auth/login", throttle=LOGIN, response={200: TokenPairOut, **problems(401, 422)})
-def login(request: HttpRequest, payload: LoginIn) -> TokenPair:
+def login(request: HttpRequest, payload: LoginIn) -> TokenPairOut:
     """Exchange an e-mail address and a password for tokens."""
     return sessions.sign_in(
         email=payload.email,
@@ -137,7 +136,7 @@ def login(request: HttpRequest, payload: LoginIn) -> TokenPair:
 
 
 @router.post("/auth/refresh", throttle=REFRESH, response={200: TokenPairOut, **problems(401, 422)})
-def refresh(request: HttpRequest, payload: RefreshIn) -> TokenPair:
+def refresh(request: HttpRequest, payload: RefreshIn) -> TokenPairOut:
     """Spend a refresh token for a new pair. Using a spent one ends the whole session.
 
     For a few seconds it is answered with the same successor instead, as an answer may get lost.

@@ -1,3 +1,6 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
 from typing import Literal
 
 from cinema.errors import ApiError, Conflict, Forbidden, NotFound, Unauthorized, Unprocessable
@@ -20,18 +23,13 @@ class CodeNeeded(Unauthorized):
 
 
 class WrongCode(Unauthorized):
-    """The code is wrong, too old, or was used before."""
-
     def __init__(self) -> None:
         super().__init__(
-            "The code is wrong, or was used before. Wait for the next one.",
-            second_factor="wrong",
+            "The code is wrong, or was used before. Wait for the next one.", second_factor="wrong"
         )
 
 
 class TooManyPasswords(ApiError):
-    """Too many passwords are being hashed; this one was not checked."""
-
     status = 503
     headers = {"Retry-After": "2"}
     detail = "Too many passwords are being checked. Try again in 2 seconds."
@@ -44,8 +42,6 @@ class RefreshTokenRefused(Unauthorized):
 
 
 class SessionNotFound(NotFound):
-    """The viewer has no session with this id, or it has ended."""
-
     def __init__(self, session_id: int) -> None:
         super().__init__(f"You have no session with the id {session_id}.")
 
@@ -96,3 +92,55 @@ class AccountNotTrusted(Conflict):
 
 class LastSuperuser(Conflict):
     detail = "This is the only account that may appoint staff. Make another one a superuser first."
+
+
+class PlaylistNotFound(NotFound):
+    """There is none, or it is another viewer's private one. It does not say which."""
+
+    def __init__(self, which: int | str) -> None:
+        super().__init__(f"There is no playlist {which!r}.")
+
+
+class NotYourPlaylist(Forbidden):
+    detail = "Only who made a playlist may change it. Copy it to have your own."
+
+
+class NotInPlaylist(NotFound):
+    def __init__(self, movie_id: int) -> None:
+        super().__init__(f"Movie {movie_id} is not in this playlist.")
+
+
+class NotShared(NotFound):
+    detail = "This playlist has no link."
+
+
+class NotFollowed(NotFound):
+    detail = "You do not follow this playlist."
+
+
+class PlaylistFull(Conflict):
+    def __init__(self, at_most: int) -> None:
+        super().__init__(f"A playlist may have {at_most} films.", limit=at_most)
+
+
+class TooManyPlaylists(Conflict):
+    def __init__(self, at_most: int) -> None:
+        super().__init__(f"A viewer may have {at_most} playlists.", limit=at_most)
+
+
+class TooManyFollowed(Conflict):
+    def __init__(self, at_most: int) -> None:
+        super().__init__(f"A viewer may follow {at_most} playlists.", limit=at_most)
+
+
+class OwnPlaylist(Conflict):
+    detail = "This playlist is your own."
+
+
+class OtherFilms(Conflict):
+    def __init__(self, *, missing: Sequence[int], unknown: Sequence[int]) -> None:
+        super().__init__(
+            "An order names each film of the playlist once, and no other one.",
+            missing=missing,
+            unknown=unknown,
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import groupby, islice
+from itertools import groupby
 from operator import itemgetter
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -12,7 +12,9 @@ from typing import IO, Any
 import orjson
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Case, Expression, F, Field, ForeignKey, When
+from django.db.models import Case, F, Field, ForeignKey, When
+from django.db.models.expressions import Combinable
+from django.db.models.functions import JSONObject
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 
@@ -94,9 +96,6 @@ def _json(row: Mapping[str, Any]) -> bytes:
     return orjson.dumps(row, default=str)
 
 
-# --- rows, in readable form
-
-
 def _rows(table: PersonalTable, user_id: int) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Each row with its parts in it, preceded by the key of the row that it is a part of.
 
@@ -104,13 +103,14 @@ def _rows(table: PersonalTable, user_id: int) -> Iterator[tuple[Any, dict[str, A
     is one query for each table, whatever the number of rows.
     """
     parts = [_Parts(part, user_id) for part in table.parts]
-    cells = [_Cell(field) for field in table.fields]
+    columns = [(field.name, dict(field.flatchoices)) for field in table.fields]
     owner = table.owners[0].attname if table.owners else "pk"
-    sources = [source for cell in cells for source in cell.sources]
-    found = table.rows_of(user_id).values_list("pk", owner, *sources)
+    found = table.rows_of(user_id).values_list("pk", owner, *map(_readable, table.fields))
     for pk, owner_id, *values in found.iterator(chunk_size=CHUNK):
-        left = iter(values)
-        row = {cell.name: cell.read(left) for cell in cells}
+        row = {
+            name: choices.get(value, value) if choices else value
+            for (name, choices), value in zip(columns, values, strict=True)
+        }
         yield owner_id, row | {part.name: part.of(pk) for part in parts}
 
 
@@ -129,28 +129,17 @@ class _Parts:
         return rows
 
 
-class _Cell:
-    """One column. A foreign key is exported with the name of the row that it refers to."""
-
-    def __init__(self, field: Field[Any, Any]) -> None:
-        self.name = field.name
-        self._choices = dict(field.flatchoices)
-        called = {}
-        if isinstance(field, ForeignKey):
-            called = {"id": field.attname, **_called(field)}
-        self._parts = list(called)
-        self.sources = list(called.values()) or [field.attname]
-
-    def read(self, values: Iterator[Any]) -> Any:
-        """Take this column's share of a row's values."""
-        if not self._parts:
-            value = next(values)
-            return self._choices.get(value, value) if self._choices else value
-        read = dict(zip(self._parts, islice(values, len(self._parts)), strict=True))
-        return None if read["id"] is None else read
+def _readable(field: Field[Any, Any]) -> Combinable:
+    """The column; a foreign key with the name of the row that it refers to."""
+    if not isinstance(field, ForeignKey):
+        return F(field.attname)
+    found = When(
+        **{f"{field.name}__isnull": False}, then=JSONObject(id=field.attname, **_called(field))
+    )
+    return Case(found)
 
 
-def _called(field: ForeignKey[Any, Any]) -> dict[str, str | Expression]:
+def _called(field: ForeignKey[Any, Any]) -> dict[str, str | Combinable]:
     """The columns that name the referred row; none if its id is enough."""
     path = field.name
     match field.related_model._meta.label:

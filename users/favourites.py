@@ -47,10 +47,7 @@ class FavouriteFilters(Schema):
     sort: Literal["-added_at", "name"] = "-added_at"
 
 
-ORDERS = {
-    "-added_at": ("-created_at", "-id"),
-    "name": ("movie__name_key", "movie_id"),
-}
+ORDERS = {"-added_at": ("-created_at", "-id"), "name": ("movie__name_key", "movie_id")}
 
 
 def favourites_of(user: User, filters: FavouriteFilters) -> QuerySet[Favourite]:
@@ -68,12 +65,7 @@ MAX_FAVOURITES = 10_000
 @retry_if_deleted
 @transaction.atomic
 def add_favourite(*, user: User, movie_id: int) -> Favourite:
-    """Add a movie to the viewer's favourites; if it is one, nothing changes.
-
-    Raises:
-        MovieNotFound: No published movie has this id.
-        FavouritesFull: The viewer has MAX_FAVOURITES.
-    """
+    """Add a movie to the viewer's favourites; if it is one, nothing changes."""
     movie = movies.get_movie(movie_id)
     lock_viewer(user)
     mine = Favourite.objects.filter(user=user)
@@ -87,23 +79,18 @@ def add_favourite(*, user: User, movie_id: int) -> Favourite:
 
 @transaction.atomic
 def remove_favourite(*, user: User, movie_id: int) -> None:
-    """Remove a movie from the viewer's favourites, even a withdrawn one.
-
-    Raises:
-        FavouriteNotFound: It is not a favourite.
-    """
+    """Remove a movie from the viewer's favourites, even a withdrawn one."""
     lock_viewer(user)
     if not Favourite.objects.filter(user=user, movie_id=movie_id).delete()[0]:
         raise FavouriteNotFound(movie_id)
     raise_taste_version(user.pk)
 
 
-router = Router(tags=["Accounts"])
+router = Router(tags=["Accounts"], auth=signed_in)
 
 
 @router.get(
     "/users/me/favourites",
-    auth=signed_in,
     response={200: list[ListedFavouriteOut], **problems(401, 422)},
     exclude_unset=True,
 )
@@ -119,20 +106,14 @@ def list_favourites(
 
 
 @router.put(
-    "/users/me/favourites/{int:movie_id}",
-    auth=signed_in,
-    response={200: FavouriteOut, **problems(401, 404, 409)},
+    "/users/me/favourites/{int:movie_id}", response={200: FavouriteOut, **problems(401, 404, 409)}
 )
 def put_favourite(request: AuthedRequest, movie_id: int) -> Favourite:
     """Love a film. Saying so again changes nothing."""
     return add_favourite(user=request.auth, movie_id=movie_id)
 
 
-@router.delete(
-    "/users/me/favourites/{int:movie_id}",
-    auth=signed_in,
-    response={204: None, **problems(401, 404)},
-)
+@router.delete("/users/me/favourites/{int:movie_id}", response={204: None, **problems(401, 404)})
 def delete_favourite(request: AuthedRequest, movie_id: int) -> Status[None]:
     """Love a film no longer."""
     remove_favourite(user=request.auth, movie_id=movie_id)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from enum import Enum
-from typing import TYPE_CHECKING, Annotated
+from enum import StrEnum
+from typing import Annotated, Any
 
 import strawberry
 import strawberry_django
@@ -18,7 +18,7 @@ from strawberry.types import Info
 from strawberry_django.relay import DjangoListConnection
 
 from movies.graphql import validated_filters
-from movies.graphql_types import GenreNode, MovieNode
+from movies.graphql_types import GenreNode, MovieNode, local_time_field
 from users.auth import Reader
 from users.favourites import FavouriteFilters, favourites_of
 from users.history import ViewingFilters, viewings_of
@@ -27,16 +27,6 @@ from users.playlists import selectors
 from users.playlists.schemas import PlaylistFilters, share_url
 from users.preferences import stated_preferences
 
-if TYPE_CHECKING:
-
-    class PlaylistWithCounts(Playlist):
-        """A playlist with the annotations of `selectors.described` or of the fields here."""
-
-        movie_count: int
-        followers_count: int
-        is_followed: bool
-        is_mine: bool
-
 
 def reader_of(info: Info) -> Reader:
     user = info.context.request.user
@@ -44,7 +34,7 @@ def reader_of(info: Info) -> Reader:
 
 
 @strawberry.enum
-class PlaylistSort(Enum):
+class PlaylistSort(StrEnum):
     UPDATED_AT = "-updated_at"
     CREATED_AT = "-created_at"
     NAME = "name"
@@ -63,9 +53,8 @@ class PlaylistOwner:
 
 @strawberry_django.type(PlaylistEntry, name="PlaylistEntry")
 class PlaylistEntryNode:
-    """A film in a playlist."""
-
     movie: MovieNode
+    added_at: datetime = local_time_field("added_at")
 
     @classmethod
     def get_queryset(
@@ -73,46 +62,26 @@ class PlaylistEntryNode:
     ) -> QuerySet[PlaylistEntry]:
         return queryset.filter(movie__withdrawn_at=None).order_by("position")
 
-    @strawberry_django.field(only=["added_at"])
-    def added_at(self, root: strawberry.Parent[PlaylistEntry]) -> datetime:
-        return timezone.localtime(root.added_at)
-
 
 @strawberry_django.type(Favourite, name="Favourite")
 class FavouriteNode:
-    """A film that the viewer loves."""
-
     movie: MovieNode
-
-    @strawberry_django.field(only=["created_at"])
-    def added_at(self, root: strawberry.Parent[Favourite]) -> datetime:
-        return timezone.localtime(root.created_at)
+    added_at: datetime = local_time_field("created_at")
 
 
 @strawberry_django.type(Viewing, name="Viewing")
 class ViewingNode:
-    """A viewing of a movie by the viewer."""
-
+    pk: int = strawberry_django.field(field_name="id", description="As in the REST API.")
     movie: MovieNode
+    screening_pk: int | None = strawberry_django.field(
+        field_name="screening_id", only=["screening_id"]
+    )
+    watched_at: datetime = local_time_field("watched_at")
     checked_in: strawberry.auto
-
-    @strawberry_django.field(only=["id"], description="As in the REST API.")
-    def pk(self, root: strawberry.Parent[Viewing]) -> int:
-        return root.pk
-
-    @strawberry_django.field(only=["screening_id"])
-    def screening_pk(self, root: strawberry.Parent[Viewing]) -> int | None:
-        return root.screening_id
-
-    @strawberry_django.field(only=["watched_at"])
-    def watched_at(self, root: strawberry.Parent[Viewing]) -> datetime:
-        return timezone.localtime(root.watched_at)
 
 
 @strawberry.type
 class ViewerPreferences:
-    """The genres and languages that the viewer has stated."""
-
     genres: list[GenreNode]
     languages: list[str]
     match_visible: bool
@@ -120,9 +89,19 @@ class ViewerPreferences:
 
 @strawberry_django.type(Playlist, name="Playlist")
 class PlaylistNode(relay.Node):
+    pk: int = strawberry_django.field(field_name="id", description="As in the REST API.")
     name: strawberry.auto
     description: strawberry.auto
     is_public: strawberry.auto
+    movie_count: int = strawberry_django.field(annotate=lambda info: selectors.movie_count())
+    followers_count: int = strawberry_django.field(
+        annotate=lambda info: selectors.followers_count()
+    )
+    is_followed: bool = strawberry_django.field(
+        annotate=lambda info: selectors.is_followed(reader_of(info))
+    )
+    created_at: datetime = local_time_field("created_at")
+    updated_at: datetime = local_time_field("updated_at")
     entries: DjangoListConnection[PlaylistEntryNode] = strawberry_django.connection(  # type: ignore[type-var]
         description="The films, in order."
     )
@@ -134,27 +113,9 @@ class PlaylistNode(relay.Node):
         """Hide private playlists at every path and by global id."""
         return queryset.filter(selectors.visible_to(reader_of(info)))
 
-    @strawberry_django.field(only=["id"], description="As in the REST API.")
-    def pk(self, root: strawberry.Parent[Playlist]) -> int:
-        return root.pk
-
     @strawberry_django.field(select_related=["user"], only=["user__name"])
     def owner(self, root: strawberry.Parent[Playlist]) -> PlaylistOwner:
         return PlaylistOwner(pk=root.user_id, name=root.user.name)
-
-    @strawberry_django.field(annotate={"movie_count": lambda info: selectors.movie_count()})
-    def movie_count(self, root: strawberry.Parent[Playlist]) -> int:
-        return _with_counts(root).movie_count
-
-    @strawberry_django.field(annotate={"followers_count": lambda info: selectors.followers_count()})
-    def followers_count(self, root: strawberry.Parent[Playlist]) -> int:
-        return _with_counts(root).followers_count
-
-    @strawberry_django.field(
-        annotate={"is_followed": lambda info: selectors.is_followed(reader_of(info))}
-    )
-    def is_followed(self, root: strawberry.Parent[Playlist]) -> bool:
-        return _with_counts(root).is_followed
 
     @strawberry_django.field(only=["user_id"])
     def is_mine(self, root: strawberry.Parent[Playlist], info: Info) -> bool:
@@ -163,18 +124,6 @@ class PlaylistNode(relay.Node):
     @strawberry_django.field(only=["user_id", "share_slug"], description="For its owner alone.")
     def share_url(self, root: strawberry.Parent[Playlist], info: Info) -> str | None:
         return share_url(root) if root.user_id == reader_of(info).pk else None
-
-    @strawberry_django.field(only=["created_at"])
-    def created_at(self, root: strawberry.Parent[Playlist]) -> datetime:
-        return timezone.localtime(root.created_at)
-
-    @strawberry_django.field(only=["updated_at"])
-    def updated_at(self, root: strawberry.Parent[Playlist]) -> datetime:
-        return timezone.localtime(root.updated_at)
-
-
-def _with_counts(playlist: Playlist) -> PlaylistWithCounts:
-    return playlist  # type: ignore[return-value]
 
 
 @strawberry.type
@@ -189,13 +138,7 @@ class PlaylistQuery:
         sort: PlaylistSort | None = None,
     ) -> Iterable[PlaylistNode]:
         """Public playlists and your own. `owner` is `me`, `followed`, or the id of a viewer."""
-        filters = validated_filters(
-            PlaylistFilters,
-            owner=owner,
-            movie_id=movie_id,
-            q=q,
-            sort=sort.value if sort else None,
-        )
+        filters = validated_filters(PlaylistFilters, **locals())
         return selectors.list_playlists(filters, reader=reader_of(info))  # type: ignore[return-value]
 
     @strawberry_django.field
@@ -214,27 +157,20 @@ class PlaylistQuery:
         return selectors.described(found, reader).first()  # type: ignore[return-value]
 
 
+def _field_of_user(name: str, **options: Any) -> Any:
+    return strawberry.field(lambda root: getattr(root.user, name), **options)
+
+
 @strawberry.type
 class Account:
     """The account of the viewer who asks, without ratings."""
 
     user: strawberry.Private[User]
 
-    @strawberry.field(description="As in the REST API.")
-    def pk(self) -> int:
-        return self.user.pk
-
-    @strawberry.field
-    def name(self) -> str:
-        return self.user.name
-
-    @strawberry.field
-    def email(self) -> str:
-        return self.user.email
-
-    @strawberry.field
-    def is_staff(self) -> bool:
-        return self.user.is_staff
+    pk: int = _field_of_user("pk", description="As in the REST API.")
+    name: str = _field_of_user("name")
+    email: str = _field_of_user("email")
+    is_staff: bool = _field_of_user("is_staff")
 
     @strawberry.field
     def date_joined(self) -> datetime:
@@ -260,17 +196,11 @@ class Account:
         self,
         movie_id: int | None = None,
         checked_in: bool | None = None,
-        from_: Annotated[datetime | None, strawberry.argument(name="from")] = None,
-        to: datetime | None = None,
+        watched_from: Annotated[datetime | None, strawberry.argument(name="from")] = None,
+        watched_before: Annotated[datetime | None, strawberry.argument(name="to")] = None,
     ) -> Iterable[ViewingNode]:
-        """The viewer's viewings, the latest first."""
-        filters = validated_filters(
-            ViewingFilters,
-            movie_id=movie_id,
-            checked_in=checked_in,
-            to=to,
-            **{"from": from_},
-        )
+        """What the viewer has watched, the latest first."""
+        filters = validated_filters(ViewingFilters, **locals())
         found = viewings_of(self.user, filters)
         return found.select_related(None).prefetch_related(None)  # type: ignore[return-value]
 

@@ -17,15 +17,13 @@ from movies.days import local_time
 from movies.models import Screening
 from movies.schemas import MovieDetails, OfMovieOut
 from movies.screenings.selectors import get_screening
-from movies.selectors import without_movies
+from movies.selectors import given, without_movies
 from movies.types import LocalTime
 from users.auth import AuthedRequest, lock_viewer, raise_taste_version
 from users.models import User, Viewing
 
 
 class ViewingNotFound(NotFound):
-    """The viewer's history has no entry with this id."""
-
     def __init__(self, viewing_id: int) -> None:
         super().__init__(f"You have no entry {viewing_id} in your history.")
 
@@ -100,15 +98,16 @@ class ViewingFilters(Schema):
 
 def viewings_of(user: User, filters: ViewingFilters) -> QuerySet[Viewing]:
     """The viewer's viewings with their movies, the latest first, without withdrawn movies."""
-    viewings = Viewing.objects.filter(user=user, movie__withdrawn_at=None)
-    if filters.movie_id is not None:
-        viewings = viewings.filter(movie_id=filters.movie_id)
-    if filters.checked_in is not None:
-        viewings = viewings.filter(checked_in=filters.checked_in)
-    if filters.watched_from is not None:
-        viewings = viewings.filter(watched_at__gte=filters.watched_from)
-    if filters.watched_before is not None:
-        viewings = viewings.filter(watched_at__lt=filters.watched_before)
+    viewings = Viewing.objects.filter(
+        given(
+            movie_id=filters.movie_id,
+            checked_in=filters.checked_in,
+            watched_at__gte=filters.watched_from,
+            watched_at__lt=filters.watched_before,
+        ),
+        user=user,
+        movie__withdrawn_at=None,
+    )
     rows = viewings.select_related("movie").prefetch_related("movie__genres")
     return rows.order_by("-watched_at", "-id")
 
@@ -137,11 +136,6 @@ def add_viewing(
     Args:
         watched_at: The default is the start of the screening, or now, to the minute, so that a
             repeated request finds the entry of the first.
-
-    Raises:
-        MovieNotFound, ScreeningNotFound: Viewers may not see such a one.
-        ScreeningOfAnotherMovie, ScreeningCancelled, CheckInNotOpen, WatchedAtAnotherTime,
-        WatchedInTheFuture, HistoryFull: As their names say.
     """
     movies.get_movie(movie_id)
     screening = _screening_of(movie_id, screening_id) if screening_id is not None else None
@@ -160,11 +154,6 @@ def add_viewing(
 
 @transaction.atomic
 def remove_viewing(*, user: User, viewing_id: int) -> None:
-    """Delete an entry of the viewer's history.
-
-    Raises:
-        ViewingNotFound: The viewer has no such entry.
-    """
     lock_viewer(user)
     if not Viewing.objects.filter(pk=viewing_id, user=user).delete()[0]:
         raise ViewingNotFound(viewing_id)
@@ -205,12 +194,11 @@ def _checked_in(viewing: Viewing, screening: Screening | None) -> Viewing:
     return viewing
 
 
-router = Router(tags=["Accounts"])
+router = Router(tags=["Accounts"], auth=signed_in)
 
 
 @router.get(
     "/users/me/history",
-    auth=signed_in,
     response={200: list[ListedViewingOut], **problems(401, 422)},
     exclude_unset=True,
 )
@@ -226,9 +214,7 @@ def list_history(
 
 
 @router.post(
-    "/users/me/history",
-    auth=signed_in,
-    response={200: ViewingOut, 201: ViewingOut, **problems(401, 404, 409, 422)},
+    "/users/me/history", response={200: ViewingOut, 201: ViewingOut, **problems(401, 404, 409, 422)}
 )
 def record_viewing(
     request: AuthedRequest, response: HttpResponse, payload: ViewingIn
@@ -239,11 +225,7 @@ def record_viewing(
     return Status(201 if created else 200, viewing)
 
 
-@router.delete(
-    "/users/me/history/{int:viewing_id}",
-    auth=signed_in,
-    response={204: None, **problems(401, 404)},
-)
+@router.delete("/users/me/history/{int:viewing_id}", response={204: None, **problems(401, 404)})
 def delete_viewing(request: AuthedRequest, viewing_id: int) -> Status[None]:
     """Strike an entry from your history."""
     remove_viewing(user=request.auth, viewing_id=viewing_id)

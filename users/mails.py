@@ -88,9 +88,6 @@ If it was not you, choose a new one here:
 }
 
 
-# --- what is sent
-
-
 def build_mail(request: MailRequest) -> EmailMessage | None:
     """The requested mail; None if it has no recipient any more.
 
@@ -153,9 +150,6 @@ def _duration(lifetime: timedelta) -> str:
     days, hours = lifetime.days, lifetime.seconds // 3600
     number, unit = (days, "day") if days else (hours, "hour")
     return f"{number} {unit}{'s' if number != 1 else ''}"
-
-
-# --- when and how it is sent
 
 
 def request_mail(kind: Kind, *, email: str, user: User | None = None) -> None:
@@ -239,5 +233,4 @@ def delete_old_mail_files() -> int:
 
 
 def delete_expired_mailed_tokens() -> int:
-    """Delete expired tokens; returns how many."""
     return MailedToken.objects.filter(expires_at__lt=timezone.now()).delete()[0]

@@ -232,9 +232,7 @@ class Favourite(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["user", "movie"], name="favourite_unique"),
-        ]
+        constraints = [models.UniqueConstraint(fields=["user", "movie"], name="favourite_unique")]
         indexes = [
             models.Index(fields=["user", "created_at"], name="favourite_by_user"),
             models.Index(fields=["created_at"], include=["movie"], name="favourite_recent"),
@@ -304,7 +302,7 @@ class Playlist(models.Model):
                 fields=["-updated_at", "-id"],
                 condition=Q(is_public=True),
                 name="playlist_public_by_update",
-            ),
+            )
         ]
 
     def __str__(self) -> str:
@@ -348,7 +346,7 @@ class PlaylistFollow(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["playlist", "user"], name="playlist_followed_once"),
+            models.UniqueConstraint(fields=["playlist", "user"], name="playlist_followed_once")
         ]
 
     def __str__(self) -> str:

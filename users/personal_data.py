@@ -72,11 +72,6 @@ class PersonalTable:
         mine = Q(*((path, user_id) for path in self.paths), _connector=Q.OR)
         return self.model._base_manager.filter(mine).order_by(*self.order)
 
-    def with_parts(self) -> Iterator[PersonalTable]:
-        yield self
-        for part in self.parts:
-            yield from part.with_parts()
-
 
 @cache
 def personal_tables() -> Sequence[PersonalTable]:
@@ -125,9 +120,6 @@ def _name(model: type[Model], owner: ForeignKey[Any, Any]) -> str:
     if accessor.endswith("+"):  # There is no reverse accessor.
         return str(model._meta.verbose_name_plural).replace(" ", "_")
     return accessor.removesuffix("_set")
-
-
-# --- data that no foreign key leads to
 
 
 class PersonalDataSource(Protocol):

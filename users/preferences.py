@@ -101,9 +101,6 @@ def replace_preferences(
     """Replace the viewer's preferences; equal ones write nothing.
 
     Of several requests at once, the last one counts as a whole.
-
-    Raises:
-        UnknownGenres: No genre has some of the slugs.
     """
     lock_viewer(user)
     wanted = _genres_of(genres)
@@ -124,20 +121,16 @@ def _genres_of(slugs: Sequence[str]) -> list[Genre]:
     return found
 
 
-router = Router(tags=["Accounts"])
+router = Router(tags=["Accounts"], auth=signed_in)
 
 
-@router.get(
-    "/users/me/preferences", auth=signed_in, response={200: PreferencesOut, **problems(401)}
-)
+@router.get("/users/me/preferences", response={200: PreferencesOut, **problems(401)})
 def get_preferences(request: AuthedRequest) -> StatedPreferences:
     """Your preferences. Empty until you say something."""
     return stated_preferences(request.auth.pk)
 
 
-@router.put(
-    "/users/me/preferences", auth=signed_in, response={200: PreferencesOut, **problems(401, 422)}
-)
+@router.put("/users/me/preferences", response={200: PreferencesOut, **problems(401, 422)})
 def put_preferences(request: AuthedRequest, payload: PreferencesIn) -> StatedPreferences:
     """Replace your preferences. The next list of recommendations goes by them."""
     return replace_preferences(user=request.auth, **payload.model_dump())

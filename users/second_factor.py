@@ -87,11 +87,7 @@ def remove(*, user: User) -> bool:
 
 
 def remove_by_email(*, email: str) -> bool:
-    """Remove the second factor of a lost device; returns whether there was one.
-
-    Raises:
-        AccountNotFound: No account has this address.
-    """
+    """Remove the second factor of a lost device; returns whether there was one."""
     user = User.objects.filter(email=email_key(email)).first()
     if user is None:
         raise AccountNotFound

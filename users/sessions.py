@@ -7,7 +7,6 @@ that, a second use ends the session.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,16 +21,10 @@ from django.utils import timezone
 from cinema.errors import ApiError
 from cinema.schemas import CONTROLS
 from cinema.throttling.lockout import check_sign_in
-from users import second_factor, tokens
+from users import errors, second_factor, tokens
 from users.addresses import email_key
-from users.errors import (
-    CodeNeeded,
-    RefreshTokenRefused,
-    SessionNotFound,
-    WrongCode,
-    WrongCredentials,
-)
 from users.models import RefreshToken, Session, User
+from users.schemas import TokenPairOut
 from users.tokens import hash_token
 
 log = logging.getLogger(__name__)
@@ -43,18 +36,6 @@ REFRESH_GRACE = timedelta(seconds=10)
 ENDED_SESSIONS_KEPT = timedelta(days=30)
 #: Rows deleted in one transaction: a first pruning after years must not hold locks for long.
 DELETE_BATCH = 2_000
-
-
-@dataclass(frozen=True)
-class TokenPair:
-    access: str
-    refresh: str
-    token_type: str = "Bearer"  # noqa: S105 - not a password
-
-    @property
-    def expires_in(self) -> int:
-        seconds: int = settings.ACCESS_TOKEN_LIFETIME_S
-        return seconds
 
 
 def active_session() -> Q:
@@ -72,12 +53,9 @@ def list_sessions(*, user: User) -> QuerySet[Session]:
     )
 
 
-# --- sign-in and sign-out
-
-
 def sign_in(
     *, email: str, password: str, address: str, otp: str = "", device: str = ""
-) -> TokenPair:
+) -> TokenPairOut:
     """Exchange a password, and a code if the account needs one, for a new session's tokens.
 
     Args:
@@ -95,7 +73,7 @@ def sign_in(
         if locked is None or (
             locked.password != user.password and not locked.check_password(password)
         ):
-            raise WrongCredentials
+            raise errors.WrongCredentials
         update_last_login(User, locked)
         return _issue_tokens(_open_session(locked, device), tokens.new_refresh_token())
 
@@ -110,7 +88,7 @@ def check_credentials(
     Raises:
         TooManyAttempts, WrongCredentials, CodeNeeded, WrongCode: As in `sign_in`.
     """
-    refusal: ApiError = WrongCredentials()
+    refusal: ApiError = errors.WrongCredentials()
 
     def check() -> User | None:
         nonlocal refusal
@@ -118,8 +96,8 @@ def check_credentials(
         if not isinstance(user, User) or not second_factor.is_needed(user):
             return user if isinstance(user, User) else None
         if not otp.strip():
-            raise CodeNeeded
-        refusal = WrongCode()
+            raise errors.CodeNeeded
+        refusal = errors.WrongCode()
         return user if second_factor.spend_code(user, otp) else None
 
     user = check_sign_in(check, account=email_key(username), address=address)
@@ -151,13 +129,8 @@ def sign_out(*, token: str) -> None:
 
 
 def end_session(*, user: User, session_id: int) -> None:
-    """End one of the viewer's sessions.
-
-    Raises:
-        SessionNotFound: The viewer has no such session, or it has ended.
-    """
     if not _end(active_session(), user=user, pk=session_id):
-        raise SessionNotFound(session_id)
+        raise errors.SessionNotFound(session_id)
 
 
 @transaction.atomic
@@ -183,10 +156,7 @@ def _lock_account(user: User) -> User | None:
     return User.objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True).first()
 
 
-# --- refresh tokens
-
-
-def refresh(*, token: str) -> TokenPair:
+def refresh(*, token: str) -> TokenPairOut:
     """Spend a refresh token for a new pair. A second use of a spent token ends the session.
 
     Within REFRESH_GRACE, while the successor is unspent, the second use gets the same successor:
@@ -200,11 +170,11 @@ def refresh(*, token: str) -> TokenPair:
         pair = _spend(token)
     # After the commit, which ends the session of a token that was used twice.
     if pair is None:
-        raise RefreshTokenRefused
+        raise errors.RefreshTokenRefused
     return pair
 
 
-def _spend(text: str) -> TokenPair | None:
+def _spend(text: str) -> TokenPairOut | None:
     now, token_hash = timezone.now(), hash_token(text)
     # The token is read under the lock of its session: of two requests at once, the second one must
     # see what the first one has written.
@@ -229,7 +199,7 @@ def _spend(text: str) -> TokenPair | None:
     return None
 
 
-def _rotate(session: Session, token: RefreshToken, text: str, now: datetime) -> TokenPair:
+def _rotate(session: Session, token: RefreshToken, text: str, now: datetime) -> TokenPairOut:
     token.spent_at, token.successor_salt = now, tokens.new_salt()
     token.save(update_fields=["spent_at", "successor_salt"])
     session.last_used_at, session.expires_at = now, tokens.refresh_expiry(session.created_at)
@@ -240,7 +210,7 @@ def _rotate(session: Session, token: RefreshToken, text: str, now: datetime) -> 
 
 def _repeat_successor(
     session: Session, token: RefreshToken, text: str, now: datetime
-) -> TokenPair | None:
+) -> TokenPairOut | None:
     """The token's successor, if the token was spent a moment ago and the successor is unspent."""
     if token.spent_at is None or token.successor_salt is None:
         return None
@@ -252,18 +222,23 @@ def _repeat_successor(
     successor = session.refresh_tokens.filter(token_hash__in=by_hash, spent_at=None).first()
     if successor is None:
         return None
-    access = tokens.issue_access_token(session)
-    return TokenPair(access=access, refresh=by_hash[bytes(successor.token_hash)])
+    return _token_pair(session, by_hash[bytes(successor.token_hash)])
 
 
-def _issue_tokens(session: Session, refresh_token: str) -> TokenPair:
+def _issue_tokens(session: Session, refresh_token: str) -> TokenPairOut:
     RefreshToken.objects.create(
         session=session, token_hash=hash_token(refresh_token), expires_at=session.expires_at
     )
-    return TokenPair(access=tokens.issue_access_token(session), refresh=refresh_token)
+    return _token_pair(session, refresh_token)
 
 
-# --- pruning
+def _token_pair(session: Session, refresh_token: str) -> TokenPairOut:
+    return TokenPairOut(
+        access=tokens.issue_access_token(session),
+        refresh=refresh_token,
+        token_type="Bearer",  # noqa: S106 - not a password
+        expires_in=settings.ACCESS_TOKEN_LIFETIME_S,
+    )
 
 
 def prune_sessions(*, now: datetime | None = None) -> dict[str, int]:

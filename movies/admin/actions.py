@@ -19,7 +19,13 @@ from movies.models import Movie, Screening
 from movies.schemas import MoviePatch
 from movies.screenings import batches
 from movies.screenings import services as screenings
-from movies.screenings.schemas import ScreeningCopyIn, ScreeningIn, ScreeningPatch, UnplacedOut
+from movies.screenings.schemas import (
+    ScreeningCopyIn,
+    ScreeningIn,
+    ScreeningOut,
+    ScreeningPatch,
+    UnplacedOut,
+)
 from movies.tmdb import services as tmdb
 from movies.tmdb.client import is_connected
 
@@ -70,34 +76,35 @@ def _why(left_out: UnplacedOut) -> str:
     return f"{what}: not copied, as {reason}"
 
 
+def _action_on_each(
+    name: str, description: str, write: Callable[[Any], object], did: str
+) -> Action:
+    def action(page: Any, request: HttpRequest, chosen: QuerySet[Any]) -> None:
+        apply_to_each(request, chosen, write, did)
+
+    action.__name__ = name
+    return admin.action(action, description=description)
+
+
 def set_status(status: Movie.Status | None) -> Action:
-    name = f"“{status.label}”" if status else "what the dates say"
-
-    def action(page: Any, request: HttpRequest, chosen: QuerySet[Movie]) -> None:
-        changes = MoviePatch.model_validate({"status": status.value if status else None})
-        apply_to_each(
-            request,
-            chosen,
-            lambda film: services.update_movie(movie_id=film.pk, changes=changes),
-            f"set to {name}",
-        )
-
-    action.__name__ = f"set_status_{status.name.lower() if status else 'by_date'}"
-    return admin.action(action, description=f"Set status to {name}")
+    shown = f"“{status.label}”" if status else "what the dates say"
+    changes = MoviePatch.model_validate({"status": status})
+    return _action_on_each(
+        f"set_status_{status.name.lower() if status else 'by_date'}",
+        f"Set status to {shown}",
+        lambda film: services.update_movie(movie_id=film.pk, changes=changes),
+        f"set to {shown}",
+    )
 
 
 def set_state(state: Screening.State, description: str) -> Action:
-    def action(page: Any, request: HttpRequest, chosen: QuerySet[Screening]) -> None:
-        changes = ScreeningPatch.model_validate({"state": state.value})
-        apply_to_each(
-            request,
-            chosen,
-            lambda one: screenings.update_screening(screening_id=one.pk, changes=changes),
-            f"set to “{state.label}”",
-        )
-
-    action.__name__ = f"set_state_{state.name.lower()}"
-    return admin.action(action, description=description)
+    changes = ScreeningPatch.model_validate({"state": state})
+    return _action_on_each(
+        f"set_state_{state.name.lower()}",
+        description,
+        lambda one: screenings.update_screening(screening_id=one.pk, changes=changes),
+        f"set to “{state.label}”",
+    )
 
 
 @admin.action(description="Copy to next week")
@@ -113,14 +120,9 @@ def _copy_to_next_week(screening: Screening) -> Screening:
     starts_at, _ = moment_of(reading)
     is_hidden = screening.state == Screening.State.HIDDEN
     copy = {
-        "movie_id": screening.movie_id,
-        "hall": screening.hall.name,
+        **ScreeningOut.from_orm(screening).model_dump(exclude={"id", "booking_url"}),
         "starts_at": starts_at,
         "ends_at": starts_at + (screening.ends_at - screening.starts_at),
-        "version": screening.version,
-        "language": screening.language,
-        "subtitles": screening.subtitles,
-        "tags": screening.tags,
         "state": Screening.State.HIDDEN if is_hidden else Screening.State.SCHEDULED,
     }
     return screenings.create_screening(screening=ScreeningIn.model_validate(copy))
@@ -194,24 +196,19 @@ class WithdrawalAdmin(StaffModelAdmin[Movie]):
         return [_fate(film) for film in films], {"films": len(films)}, set(), []
 
     def delete_model(self, request: HttpRequest, obj: Movie) -> None:
-        apply_to_each(request, _only(obj), _delete, "deleted, or withdrawn where it is needed")
+        films = Movie.objects.filter(pk=obj.pk)
+        apply_to_each(request, films, _delete, "deleted, or withdrawn where it is needed")
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Movie]) -> None:
         apply_to_each(request, queryset, _delete, "deleted, or withdrawn where they are needed")
 
     @admin.action(description="Bring back (of those withdrawn)")
     def restore(self, request: HttpRequest, chosen: QuerySet[Movie]) -> None:
-        withdrawn = chosen.exclude(withdrawn_at=None)
-        apply_to_each(
-            request,
-            withdrawn,
-            lambda film: services.restore_movie(movie_id=film.pk),
-            "brought back; their cancelled screenings stay cancelled",
-        )
+        def restore(film: Movie) -> None:
+            services.restore_movie(movie_id=film.pk)
 
-
-def _only(film: Movie) -> QuerySet[Movie]:
-    return Movie.objects.filter(pk=film.pk)
+        did = "brought back; their cancelled screenings stay cancelled"
+        apply_to_each(request, chosen.exclude(withdrawn_at=None), restore, did)
 
 
 def _delete(film: Movie) -> None:

@@ -14,13 +14,12 @@ from movies.media.uploads import accept_file
 from movies.models import Movie
 from movies.schemas import PosterOut, TrailerOut
 
-router = Router(tags=["Movies"])
+router = Router(tags=["Movies"], auth=staff)
 UPLOAD = Limit("THROTTLE_UPLOAD")
 
 
 @router.put(
     "/movies/{int:movie_id}/poster",
-    auth=staff,
     throttle=UPLOAD,
     response={200: PosterOut, **problems(401, 403, 404, 413, 422)},
 )
@@ -34,9 +33,7 @@ def put_poster(
     return services.set_poster(movie_id=movie_id, file=file)
 
 
-@router.delete(
-    "/movies/{int:movie_id}/poster", auth=staff, response={204: None, **problems(401, 403, 404)}
-)
+@router.delete("/movies/{int:movie_id}/poster", response={204: None, **problems(401, 403, 404)})
 def delete_poster(request: HttpRequest, movie_id: int) -> Status[None]:
     """Remove a movie's poster, uploaded or not."""
     services.remove_poster(movie_id=movie_id)
@@ -45,7 +42,6 @@ def delete_poster(request: HttpRequest, movie_id: int) -> Status[None]:
 
 @router.put(
     "/movies/{int:movie_id}/trailer",
-    auth=staff,
     throttle=UPLOAD,
     response={200: TrailerOut, **problems(401, 403, 404, 413, 422)},
 )
@@ -59,9 +55,7 @@ def put_trailer(
     return services.set_trailer(movie_id=movie_id, file=file)
 
 
-@router.delete(
-    "/movies/{int:movie_id}/trailer", auth=staff, response={204: None, **problems(401, 403, 404)}
-)
+@router.delete("/movies/{int:movie_id}/trailer", response={204: None, **problems(401, 403, 404)})
 def delete_trailer(request: HttpRequest, movie_id: int) -> Status[None]:
     """Remove a movie's trailer, uploaded or not."""
     services.remove_trailer(movie_id=movie_id)

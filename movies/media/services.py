@@ -49,13 +49,7 @@ DELETED_AT_ONCE = 100
 
 
 def set_poster(*, movie_id: int, file: IO[bytes]) -> Movie:
-    """Store the image as the movie's poster. It replaces an address or an earlier upload.
-
-    Raises:
-        MovieNotFound: No published movie has this id.
-        FileTooLarge, FileRefused: The file cannot be a poster.
-        StorageAway: The storage did not take the files.
-    """
+    """Store the image as the movie's poster. It replaces an address or an earlier upload."""
     selectors.get_movie(movie_id)  # fail before the expensive work
     _check_size(file, settings.POSTER_MAX_MB)
     poster = encode_poster(file)
@@ -65,25 +59,20 @@ def set_poster(*, movie_id: int, file: IO[bytes]) -> Movie:
 
 
 def set_trailer(*, movie_id: int, file: IO[bytes]) -> Movie:
-    """Store the video as the movie's trailer. It replaces an address or an earlier upload.
-
-    Raises:
-        MovieNotFound: No published movie has this id.
-        FileTooLarge, FileRefused: The file is too large, or neither MP4 nor WebM.
-        StorageAway: The storage did not take the file.
-    """
+    """Store the video as the movie's trailer. It replaces an address or an earlier upload."""
     selectors.get_movie(movie_id)
     _check_size(file, settings.TRAILER_MAX_MB)
     extension = video_extension(file.read(HEAD_BYTES))
     if extension is None:
         raise FileRefused("Send a video: MP4 or WebM.")
-    name = f"trailers/{_digest(file)}.{extension}"
+    file.seek(0)
+    digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))  # type: ignore[arg-type]
+    name = f"trailers/{digest.hexdigest()}.{extension}"
     return _store(movie_id, {name: file}, {"trailer": None, "trailer_upload": name})
 
 
 @transaction.atomic
 def remove_poster(*, movie_id: int) -> None:
-    """Raises: MovieNotFound, NoPoster."""
     movie = selectors.get_movie(movie_id, for_update=True)
     if poster_url(movie) is None:
         raise NoPoster(movie_id)
@@ -92,7 +81,6 @@ def remove_poster(*, movie_id: int) -> None:
 
 @transaction.atomic
 def remove_trailer(*, movie_id: int) -> None:
-    """Raises: MovieNotFound, NoTrailer."""
     movie = selectors.get_movie(movie_id, for_update=True)
     if trailer_url(movie) is None:
         raise NoTrailer(movie_id)
@@ -119,14 +107,6 @@ def _check_size(file: IO[bytes], limit_mb: int) -> None:
     if file.seek(0, 2) > limit_mb * MB:
         raise FileTooLarge(limit_mb)
     file.seek(0)
-
-
-def _digest(file: IO[bytes]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    file.seek(0)
-    while block := file.read(MB):
-        digest.update(block)
-    return digest.hexdigest()
 
 
 def _store(movie_id: int, files: Mapping[str, IO[bytes]], columns: Mapping[str, Any]) -> Movie:

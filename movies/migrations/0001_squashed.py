@@ -15,7 +15,7 @@ import django.db.models.expressions
 import django.db.models.functions.comparison
 import django.db.models.functions.text
 import django.utils.timezone
-import movies.sorting
+import movies.search.text
 import uuid
 from django.db import migrations, models
 
@@ -97,7 +97,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ('updated_at', models.DateTimeField(auto_now=True)),
                 ('withdrawn_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('name_key', models.GeneratedField(db_persist=True, expression=movies.sorting.SortKey('name'), output_field=models.TextField(db_collation='C'))),
+                ('name_key', models.GeneratedField(db_persist=True, expression=movies.search.text.SortKey('name'), output_field=models.TextField(db_collation='C'))),
                 ('genre_ids', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), db_default=models.Value('{}'), default=list, editable=False, size=None)),
                 ('genres', models.ManyToManyField(blank=True, related_name='movies', to='movies.genre')),
             ],

@@ -71,9 +71,5 @@ def _summary(movie: Movie) -> str:
         f"Directed by {', '.join(movie.directors)}." if movie.directors else "",
         f"With {', '.join(movie.actors)}." if movie.actors else "",
     ]
-    paragraphs = [
-        " ".join(fact for fact in facts if fact),
-        movie.overview,
-        credit(movie),
-    ]
+    paragraphs = [" ".join(fact for fact in facts if fact), movie.overview, credit(movie)]
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)

@@ -54,19 +54,10 @@ class ProgrammeQuery:
             raise Unprocessable("query.to", "`to` lies before `from`")
         if (last - first).days >= MAX_DAYS:
             raise Unprocessable("query.to", f"ask for at most {MAX_DAYS} days at once")
-        return cls(
-            first,
-            last,
-            status=filters.status,
-            genre=filters.genre,
-            language=filters.language,
-            subtitles=filters.subtitles,
-            # Sorted, so that equal questions have equal cache keys.
-            understands=tuple(sorted({*filters.understands})),
-            tags=tuple(sorted({*filters.tag})),
-            movie_id=filters.movie_id,
-            hall=filters.hall,
-        )
+        chosen = filters.model_dump(exclude={"from_", "to", "days", "understands", "tag"})
+        # Sorted, so that equal questions have equal cache keys.
+        understands, tags = sorted({*filters.understands}), sorted({*filters.tag})
+        return cls(first, last, understands=tuple(understands), tags=tuple(tags), **chosen)
 
     @classmethod
     def of_days(cls, days: int) -> ProgrammeQuery:

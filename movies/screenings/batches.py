@@ -10,15 +10,8 @@ from django.db import IntegrityError, transaction
 
 from cinema.errors import Unprocessable
 from cinema.locks import retry_on_deadlock
+from movies import errors
 from movies.days import ONE_DAY, cinema_day, clock_reading, local_time, moment_of
-from movies.errors import (
-    DatesReversed,
-    EndsAtUnknown,
-    HallsTaken,
-    MovieNotFound,
-    NothingToCopy,
-    broken_constraint,
-)
 from movies.models import MAX_SCREENING_LENGTH, Movie, Screening
 from movies.screenings import selectors
 from movies.screenings.schemas import (
@@ -34,6 +27,7 @@ from movies.screenings.selectors import lock_hall, lock_halls, lock_movies
 from movies.screenings.services import WantedScreening, split_by_collision
 from movies.search.index import index_movies
 
+COPIED = ("movie", "hall", "version", "language", "subtitles", "tags")
 #: A month of a large cinema.
 MAX_COPIED = 5_000
 MAX_POSTED = 500
@@ -62,11 +56,6 @@ def copy_screenings(*, order: ScreeningCopyIn) -> Placed:
 
     Days are cinema days, times keep what the clock shows, lengths are real time. A copy is
     scheduled, or hidden like its source.
-
-    Raises:
-        NothingToCopy: There is no such screening on those days.
-        HallsTaken: A copy collides, and nothing was written.
-        Unprocessable: There are too many.
     """
     sources = _screenings_to_copy(order)
     movies = lock_movies(screening.movie_id for screening in sources)
@@ -91,7 +80,7 @@ def _screenings_to_copy(order: ScreeningCopyIn) -> list[Screening]:
     )
     found = list(screenings[: MAX_COPIED + 1])
     if not found:
-        raise NothingToCopy(order.from_, order.days)
+        raise errors.NothingToCopy(order.from_, order.days)
     if len(found) > MAX_COPIED:
         message = f"at most {MAX_COPIED} screenings are copied at once: say fewer days, or a hall"
         raise Unprocessable("body.days", message)
@@ -106,14 +95,9 @@ def _copy(source: Screening, order: ScreeningCopyIn) -> WantedScreening:
     starts_at, change = moment_of(reading)
     is_hidden = source.state == Screening.State.HIDDEN
     copy = Screening(
-        movie=source.movie,
-        hall=source.hall,
+        **{name: getattr(source, name) for name in COPIED},
         starts_at=starts_at,
         ends_at=starts_at + (source.ends_at - source.starts_at),
-        version=source.version,
-        language=source.language,
-        subtitles=source.subtitles,
-        tags=source.tags,
         booking_url=source.booking_url if order.with_booking_urls else None,
         state=Screening.State.HIDDEN if is_hidden else Screening.State.SCHEDULED,
     )
@@ -140,17 +124,11 @@ def post_pattern(*, pattern: ScreeningPatternIn) -> Placed:
     """Post a movie in one hall on each of the days at each of the times.
 
     Days are cinema days: 00:30 is in the night that follows. Times are what the clock shows.
-
-    Raises:
-        MovieNotFound: No published movie has this id.
-        EndsAtUnknown: Neither the length nor the movie's running time is given.
-        HallsTaken: A screening collides, and nothing was written.
-        Unprocessable: None of the days has such a weekday, or there are too many screenings.
     """
     readings = _readings(pattern)
     movie = lock_movies([pattern.movie_id]).get(pattern.movie_id)
     if movie is None or movie.withdrawn_at:
-        raise MovieNotFound(pattern.movie_id)
+        raise errors.MovieNotFound(pattern.movie_id)
     length = _length(pattern, movie)
     fields = pattern.model_dump(include={"version", "subtitles", "tags", "booking_url", "state"})
     is_given = "language" in pattern.model_fields_set
@@ -188,9 +166,9 @@ def _days(pattern: ScreeningPatternIn) -> Iterator[date]:
 def _length(pattern: ScreeningPatternIn, movie: Movie) -> timedelta:
     minutes = pattern.length_minutes or movie.runtime_minutes
     if not minutes:
-        raise EndsAtUnknown("body.length_minutes")
+        raise errors.EndsAtUnknown("body.length_minutes")
     if (length := timedelta(minutes=minutes)) > MAX_SCREENING_LENGTH:
-        raise DatesReversed("body.length_minutes", "a screening lasts at most 24 hours")
+        raise errors.DatesReversed("body.length_minutes", "a screening lasts at most 24 hours")
     return length
 
 
@@ -201,9 +179,6 @@ def place_screenings(
 
     A dry run writes too, so that the database's constraints decide, and rolls the caller's
     transaction back.
-
-    Raises:
-        HallsTaken: A screening collides, and nothing was written.
     """
     free, collisions = _write_free(wanted, rules)
     created = [one.screening for one in free]
@@ -240,6 +215,6 @@ def _write_free(
                 Screening.objects.bulk_create(rows)
             return free, collisions
         except IntegrityError as error:
-            if broken_constraint(error) != "screening_hall_is_free":
+            if errors.broken_constraint(error) != "screening_hall_is_free":
                 raise
-    raise HallsTaken(len(wanted), collisions)
+    raise errors.HallsTaken(len(wanted), collisions)

@@ -8,7 +8,6 @@ from typing import Annotated, Literal, get_args
 from ninja import Field, Schema
 from pydantic import (
     AfterValidator,
-    ConfigDict,
     PlainSerializer,
     ValidationInfo,
     field_validator,
@@ -16,7 +15,7 @@ from pydantic import (
 )
 
 from cinema.errors import Problem
-from cinema.schemas import Day, Line, Moment
+from cinema.schemas import Day, Line, Moment, StrictSchema
 from movies.days import ClockChange, cinema_day, local_time
 from movies.models import MAX_SCREENING_LENGTH, Screening
 from movies.types import (
@@ -33,10 +32,8 @@ from movies.types import (
 )
 
 
-class ScreeningPatch(Schema):
+class ScreeningPatch(StrictSchema):
     """Changes by staff. Fields that are left out stay."""
-
-    model_config = ConfigDict(extra="forbid")
 
     movie_id: int = Field(UNSET, ge=1, examples=[42])
     hall: HallName = Field(UNSET, examples=["Hall 1"])
@@ -175,9 +172,7 @@ LAST_DAY = date(2200, 12, 31)
 MAX_PATTERN_DAYS = 366
 
 
-class BatchRules(Schema):
-    model_config = ConfigDict(extra="forbid")
-
+class BatchRules(StrictSchema):
     on_collision: Literal["refuse", "skip"] = Field(
         "refuse",
         description="Where a hall is taken: `refuse` all, or `skip` what collides. With `skip` "
@@ -235,9 +230,7 @@ class ScreeningPatternIn(BatchRules):
     )
     version: Version = "original"
     language: Language | None = Field(
-        None,
-        description="Spoken. Default: the movie's, or unknown if dubbed.",
-        examples=["fr"],
+        None, description="Spoken. Default: the movie's, or unknown if dubbed.", examples=["fr"]
     )
     subtitles: Language | None = Field(None, examples=["en"])
     tags: Tags = Field([], examples=[["35mm"]])

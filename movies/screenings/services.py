@@ -31,10 +31,10 @@ from movies.search.index import index_movies
 MAX_NAMED = 20
 OVERLAPPING = """
 SELECT wanted.place, array_agg(standing.id ORDER BY standing.starts_at)
-FROM unnest(%s::int[], %s::bigint[], %s::timestamptz[], %s::timestamptz[])
-     AS wanted (place, hall_id, starts_at, ends_at)
+FROM unnest(%s::int[], %s::bigint[], %s::bigint[], %s::timestamptz[], %s::timestamptz[])
+     AS wanted (place, id, hall_id, starts_at, ends_at)
 JOIN movies_screening AS standing USING (hall_id)
-WHERE standing.state <> 'cancelled'
+WHERE standing.state <> 'cancelled' AND standing.id IS DISTINCT FROM wanted.id
   AND standing.starts_at < wanted.ends_at AND standing.ends_at > wanted.starts_at
   -- The index holds starts only.
   AND standing.starts_at > wanted.starts_at - %s
@@ -45,13 +45,7 @@ GROUP BY wanted.place
 @retry_on_deadlock
 @transaction.atomic
 def create_screening(*, screening: ScreeningIn) -> Screening:
-    """Post a screening; its hall is created on first use.
-
-    Raises:
-        MovieNotFound: No published movie has this id.
-        EndsAtUnknown: Neither the end nor the movie's running time is given.
-        HallTaken: Another screening is in the hall at that time.
-    """
+    """Post a screening; its hall is created on first use."""
     movies = lock_movies([screening.movie_id])
     fields = {"ends_at": None, **screening.model_dump(exclude_unset=True)}
     return _write_screening(Screening(), fields, movies)
@@ -62,13 +56,7 @@ def create_screening(*, screening: ScreeningIn) -> Screening:
 def update_screening(
     *, screening_id: int, changes: ScreeningPatch, if_match: str | None = None
 ) -> Screening:
-    """Change the given fields. A new start without an end keeps the length.
-
-    Raises:
-        ScreeningNotFound, MovieNotFound, HallTaken.
-        DatesReversed: The new times do not fit the present ones.
-        PreconditionFailed: The screening was edited since the caller read it.
-    """
+    """Change the given fields. A new start without an end keeps the length."""
     fields = changes.model_dump(exclude_unset=True)
     screening, movies = lock_screening(screening_id, new_movie_id=fields.get("movie_id"))
     check_if_match(if_match, screening.updated_at)
@@ -81,12 +69,7 @@ def update_screening(
 @retry_on_deadlock
 @transaction.atomic
 def delete_screening(*, screening_id: int, if_match: str | None = None) -> None:
-    """Delete a screening. To tell viewers that it is off, set its state to `cancelled` instead.
-
-    Raises:
-        ScreeningNotFound.
-        PreconditionFailed: The screening was edited since the caller read it.
-    """
+    """Delete a screening. To tell viewers that it is off, set its state to `cancelled` instead."""
     screening, movies = lock_screening(screening_id)
     check_if_match(if_match, screening.updated_at)
     screening.delete()
@@ -137,15 +120,7 @@ def _set_times(screening: Screening, movie: Movie) -> None:
 
 def find_collisions(screening: Screening) -> list[StandingOut]:
     """The other screenings in the hall at the time of this one."""
-    others = Screening.objects.exclude(pk=screening.pk).exclude(state=Screening.State.CANCELLED)
-    overlapping = others.filter(
-        hall_id=screening.hall_id,
-        # The index holds starts only; a screening that starts earlier has ended.
-        starts_at__gt=screening.starts_at - MAX_SCREENING_LENGTH,
-        starts_at__lt=screening.ends_at,
-        ends_at__gt=screening.starts_at,
-    )
-    return [StandingOut.of(other) for other in overlapping.select_related("movie", "hall")]
+    return _standing_in_the_way([screening]).get(0, [])
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,10 +190,9 @@ def split_by_collision(
 
 def _standing_in_the_way(wanted: Sequence[Screening]) -> dict[int, list[StandingOut]]:
     """The saved screenings in the way, by the index of the wanted one."""
-    if not wanted:
-        return {}
     parameters: list[Any] = [
         list(range(len(wanted))),
+        [screening.pk for screening in wanted],
         [screening.hall_id for screening in wanted],
         [screening.starts_at for screening in wanted],
         [screening.ends_at for screening in wanted],
@@ -227,8 +201,6 @@ def _standing_in_the_way(wanted: Sequence[Screening]) -> dict[int, list[Standing
     with connection.cursor() as cursor:
         cursor.execute(OVERLAPPING, parameters)
         found = {place: ids[:MAX_NAMED] for place, ids in cursor.fetchall()}
-    if not found:
-        return {}
     ids = {pk for each in found.values() for pk in each}
     screenings = Screening.objects.filter(pk__in=ids).select_related("movie", "hall")
     named = {screening.pk: StandingOut.of(screening) for screening in screenings}

@@ -24,7 +24,7 @@ IN_NAME = "N"
 PERSON, KEYWORD = "P", "K"
 #: Filters, so that one index lookup finds words and filters together.
 GENRE, STATUS, LANGUAGE = "G", "S", "L"
-YEAR, DECADE, CENTURY = "Y", "D", "C"
+YEAR, DECADE = "Y", "D"
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _facets(film: SearchableFilm) -> Iterator[str]:
         yield from (LANGUAGE + letters_of(each) for each in language_ranges(film.language))
     if film.release_year:
         year = str(film.release_year)
-        yield from (YEAR + year, DECADE + year[:3], CENTURY + year[:2])
+        yield from (YEAR + year, DECADE + year[:3])
     yield from chain.from_iterable(map(person_lexemes, chain(film.protagonists, film.directors)))
     yield from chain.from_iterable(map(keyword_lexemes, film.keywords))
 

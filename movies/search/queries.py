@@ -14,19 +14,18 @@ from django.db.models import BigIntegerField, BooleanField, F, Func, QuerySet, V
 from django.db.models.functions import Cast
 
 from movies.models import Movie, MovieSearch
-from movies.search.index import (
-    CENTURY,
-    DECADE,
-    GENRE,
-    IN_NAME,
-    LANGUAGE,
-    STATUS,
-    YEAR,
-    keyword_lexemes,
-    person_lexemes,
+from movies.schemas import MovieFilters
+from movies.search import index
+from movies.search.index import IN_NAME
+from movies.search.text import (
+    IS_UNSPACED,
+    MAX_WORD_LENGTH,
+    RUN,
+    SortKey,
+    joined,
+    letters_of,
+    spellings,
 )
-from movies.search.text import IS_UNSPACED, MAX_WORD_LENGTH, RUN, joined, letters_of, spellings
-from movies.sorting import SortKey
 
 #: Words of a query that count; the longest titles need fewer.
 MAX_WORDS = 12
@@ -37,7 +36,7 @@ ANYWHERE_FROM = 4
 CUT_SHORT_FROM = 4
 #: The bounds of open ranges of years.
 YEARS = range(1800, 2300)
-YEARS_EACH = {CENTURY: 100, DECADE: 10, YEAR: 1}
+YEARS_EACH = {index.DECADE: 10, index.YEAR: 1}
 #: The index checks every lexeme of a range.
 FEW_YEARS = 8
 #: Filters that most films of a large catalogue pass; dropping the others afterwards is faster.
@@ -46,7 +45,7 @@ MANY_YEARS, NO_SELECTION = 50, ("finished",)
 
 @dataclass(frozen=True)
 class SearchQuery:
-    """The `tsquery` literals for one text.
+    """The `tsquery` literals for a text or for one of its words.
 
     Attributes:
         in_names: Names of the film or of its people contain every word.
@@ -61,20 +60,23 @@ class SearchQuery:
     words: str
     beginnings: str
 
-
-@dataclass(frozen=True)
-class _Word:
-    """One word as a part of each of the queries."""
-
-    in_names: str
-    beginning_names: str
-    anywhere: str
-    word: str
-    beginning: str
+    @classmethod
+    def combined(
+        cls, queries: Iterable[SearchQuery], combine: Callable[[Iterable[str]], str]
+    ) -> SearchQuery:
+        columns = zip(*(vars(each).values() for each in queries), strict=True)
+        in_names, beginning_names, anywhere, words, beginnings = columns
+        return cls(
+            combine(in_names),
+            combine(beginning_names),
+            combine(anywhere),
+            _any_of(words),
+            _any_of(beginnings),
+        )
 
 
 # The spellings of one term, each of one or several words.
-_Ways = Sequence[Sequence[_Word]]
+_Ways = Sequence[Sequence[SearchQuery]]
 
 
 def parse_query(text: str) -> SearchQuery | None:
@@ -94,17 +96,9 @@ def parse_query(text: str) -> SearchQuery | None:
     if not terms:
         return None
 
-    def every(found: Callable[[_Word], str]) -> str:
-        return _all_of(_any_of(_all_of(map(found, words)) for words in ways) for ways in terms)
-
-    parts = [word for ways in terms for words in ways for word in words]
-    return SearchQuery(
-        in_names=every(lambda word: word.in_names),
-        beginning_names=every(lambda word: word.beginning_names),
-        anywhere=every(lambda word: word.anywhere),
-        words=_any_of(part.word for part in parts),
-        beginnings=_any_of(part.beginning for part in parts),
-    )
+    combined = SearchQuery.combined
+    of_terms = (combined((combined(words, _all_of) for words in ways), _any_of) for ways in terms)
+    return combined(of_terms, _all_of)
 
 
 def _ways(chunk: str, *, at_most: int, is_last: bool) -> _Ways:
@@ -121,47 +115,38 @@ def _ways(chunk: str, *, at_most: int, is_last: bool) -> _Ways:
     ]
 
 
-def _words(run: str, *, is_last: bool) -> Iterator[_Word]:
+def _words(run: str, *, is_last: bool) -> Iterator[SearchQuery]:
     if not IS_UNSPACED.match(run):
         yield _word(run, is_last=is_last)
     elif len(run) == 1:
-        yield _Word(IN_NAME + run, f"{IN_NAME}{run}:*", f"{run}:*", run, f"{run}:*")
+        yield SearchQuery(IN_NAME + run, f"{IN_NAME}{run}:*", f"{run}:*", run, f"{run}:*")
     else:
         for pair in map("".join, pairwise(run)):
-            yield _Word(IN_NAME + pair, IN_NAME + pair, pair, pair, pair)
+            yield SearchQuery(IN_NAME + pair, IN_NAME + pair, pair, pair, pair)
 
 
-def _word(word: str, *, is_last: bool) -> _Word:
+def _word(word: str, *, is_last: bool) -> SearchQuery:
     in_names, beginning, length = IN_NAME + word, f"{word}:*", len(word)
     if is_last and length >= ANYWHERE_FROM:
-        return _Word(in_names, IN_NAME + beginning, beginning, word, beginning)
+        return SearchQuery(in_names, IN_NAME + beginning, beginning, word, beginning)
     if is_last or length >= CUT_SHORT_FROM:
         beginning = IN_NAME + beginning
-        return _Word(in_names, beginning, _any_of((word, beginning)), word, beginning)
-    return _Word(in_names, in_names, word, word, word)
+        return SearchQuery(in_names, beginning, _any_of((word, beginning)), word, beginning)
+    return SearchQuery(in_names, in_names, word, word, word)
 
 
-def facet_query(
-    *,
-    genre: int | None,
-    status: str | None,
-    language: str | None,
-    year_from: int | None,
-    year_to: int | None,
-) -> str:
-    """A query for the selective ones of these filters; it may be empty."""
+def facet_query(filters: MovieFilters, *, genre: int | None) -> str:
+    """A query for the selective ones of these filters, the genre by its id; it may be empty."""
     terms = []
     if genre is not None:
-        terms.append(f"{GENRE}{genre}")
-    if status not in (None, *NO_SELECTION):
-        terms.append(STATUS + letters_of(status))
-    if language is not None:
-        terms.append(LANGUAGE + letters_of(language))
-    if year_from is not None or year_to is not None:
-        first, last = (
-            max(year_from or 0, YEARS[0]),
-            min(YEARS[-1] if year_to is None else year_to, YEARS[-1]),
-        )
+        terms.append(f"{index.GENRE}{genre}")
+    if filters.status not in (None, *NO_SELECTION):
+        terms.append(index.STATUS + letters_of(filters.status))
+    if filters.language is not None:
+        terms.append(index.LANGUAGE + letters_of(filters.language))
+    if filters.year_from is not None or filters.year_to is not None:
+        first = max(filters.year_from or 0, YEARS[0])
+        last = YEARS[-1] if filters.year_to is None else min(filters.year_to, YEARS[-1])
         if last - first < MANY_YEARS:
             terms.append(_any_of(_years(first, last)))
     return both(*terms)
@@ -169,11 +154,10 @@ def facet_query(
 
 def _years(first: int, last: int) -> Sequence[str]:
     """A few lexemes that cover the years, and maybe some more: Y1988, Y1989, D199."""
-    for span in (YEARS_EACH[YEAR], YEARS_EACH[DECADE]):
-        covering = list(_covering(first - first % span, last - last % span + span - 1))
-        if len(covering) <= FEW_YEARS:
-            return covering
-    return list(_covering(first - first % 100, last - last % 100 + 99))
+    exact = list(_covering(first, last))
+    if len(exact) <= FEW_YEARS:
+        return exact
+    return list(_covering(first - first % 10, last - last % 10 + 9))
 
 
 def _covering(first: int, last: int) -> Iterator[str]:
@@ -187,12 +171,12 @@ def _covering(first: int, last: int) -> Iterator[str]:
 
 def person_query(*names: str) -> str:
     """A query for the films of people with one of these full names; it may be empty."""
-    return _any_of(lexeme for name in names for lexeme in person_lexemes(name))
+    return _any_of(lexeme for name in names for lexeme in index.person_lexemes(name))
 
 
 def keyword_query(*keywords: str) -> str:
     """A query for the films with one of these keywords; it may be empty."""
-    return _any_of(lexeme for text in keywords for lexeme in keyword_lexemes(text))
+    return _any_of(lexeme for text in keywords for lexeme in index.keyword_lexemes(text))
 
 
 def both(*queries: str) -> str:

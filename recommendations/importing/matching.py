@@ -15,7 +15,7 @@ from movies.models import Movie
 from movies.search.text import RUN, spellings
 
 YEARS = range(1870, 2201)
-#: The part of a title that is compared, as in `movies.sorting`.
+#: The part of a title that is compared, as in `SortKey`.
 MAX_LENGTH = 100
 
 #: "(1999)"; of a series, "(2006–2007)" or "(2011- )", the first year.

@@ -25,7 +25,7 @@ from users.playlists.schemas import (
     ShareOut,
 )
 
-router = Router(tags=["Playlists"])
+router = Router(tags=["Playlists"], auth=signed_in)
 
 #: The defaults of requests without a body.
 UNPLACED, UNNAMED = PlaceIn(position=None), CopyIn(name=None)
@@ -41,7 +41,7 @@ def list_playlists(request: ReaderRequest, filters: Query[ListFilters]) -> Query
     return selectors.shown(found, request.auth, films=filters.movies)
 
 
-@router.post("/playlists", auth=signed_in, response={201: PlaylistOut, **problems(401, 409, 422)})
+@router.post("/playlists", response={201: PlaylistOut, **problems(401, 409, 422)})
 def create_playlist(
     request: AuthedRequest, payload: PlaylistIn, response: HttpResponse
 ) -> Status[Playlist]:
@@ -70,20 +70,14 @@ def get_playlist(request: ReaderRequest, playlist_id: int) -> Playlist:
 
 
 @router.patch(
-    "/playlists/{int:playlist_id}",
-    auth=signed_in,
-    response={200: PlaylistOut, **problems(401, 403, 404, 422)},
+    "/playlists/{int:playlist_id}", response={200: PlaylistOut, **problems(401, 403, 404, 422)}
 )
 def update_playlist(request: AuthedRequest, playlist_id: int, payload: PlaylistPatch) -> Playlist:
     """Change a playlist of yours. What is left out stays."""
     return services.update_playlist(owner=request.auth, playlist_id=playlist_id, changes=payload)
 
 
-@router.delete(
-    "/playlists/{int:playlist_id}",
-    auth=signed_in,
-    response={204: None, **problems(401, 403, 404)},
-)
+@router.delete("/playlists/{int:playlist_id}", response={204: None, **problems(401, 403, 404)})
 def delete_playlist(request: AuthedRequest, playlist_id: int) -> Status[None]:
     """Delete a playlist of yours."""
     services.delete_playlist(owner=request.auth, playlist_id=playlist_id)
@@ -92,25 +86,20 @@ def delete_playlist(request: AuthedRequest, playlist_id: int) -> Status[None]:
 
 @router.put(
     "/playlists/{int:playlist_id}/movies/{int:movie_id}",
-    auth=signed_in,
     response={200: PlaceOut, 201: PlaceOut, **problems(401, 403, 404, 409, 422)},
 )
 def put_playlist_movie(
     request: AuthedRequest, playlist_id: int, movie_id: int, payload: PlaceIn = UNPLACED
-) -> Status[services.Place]:
+) -> Status[PlaceOut]:
     """Add a film to a playlist of yours, or move it. The same again is 200 and changes nothing."""
     place, is_new = services.put_movie(
-        owner=request.auth,
-        playlist_id=playlist_id,
-        movie_id=movie_id,
-        position=payload.position,
+        owner=request.auth, playlist_id=playlist_id, movie_id=movie_id, position=payload.position
     )
     return Status(201 if is_new else 200, place)
 
 
 @router.delete(
     "/playlists/{int:playlist_id}/movies/{int:movie_id}",
-    auth=signed_in,
     response={204: None, **problems(401, 403, 404)},
 )
 def delete_playlist_movie(request: AuthedRequest, playlist_id: int, movie_id: int) -> Status[None]:
@@ -121,7 +110,6 @@ def delete_playlist_movie(request: AuthedRequest, playlist_id: int, movie_id: in
 
 @router.put(
     "/playlists/{int:playlist_id}/order",
-    auth=signed_in,
     response={204: None, 409: OtherFilmsProblem, **problems(401, 403, 404, 422)},
 )
 def put_playlist_order(request: AuthedRequest, playlist_id: int, payload: OrderIn) -> Status[None]:
@@ -133,9 +121,7 @@ def put_playlist_order(request: AuthedRequest, playlist_id: int, payload: OrderI
 
 
 @router.put(
-    "/playlists/{int:playlist_id}/share",
-    auth=signed_in,
-    response={200: ShareOut, **problems(401, 403, 404)},
+    "/playlists/{int:playlist_id}/share", response={200: ShareOut, **problems(401, 403, 404)}
 )
 def share_playlist(request: AuthedRequest, playlist_id: int) -> Playlist:
     """Get the link of a playlist of yours, made now if there is none."""
@@ -143,9 +129,7 @@ def share_playlist(request: AuthedRequest, playlist_id: int) -> Playlist:
 
 
 @router.delete(
-    "/playlists/{int:playlist_id}/share",
-    auth=signed_in,
-    response={204: None, **problems(401, 403, 404)},
+    "/playlists/{int:playlist_id}/share", response={204: None, **problems(401, 403, 404)}
 )
 def unshare_playlist(request: AuthedRequest, playlist_id: int) -> Status[None]:
     """Take the link of a playlist of yours back. The next one will be another."""
@@ -155,15 +139,11 @@ def unshare_playlist(request: AuthedRequest, playlist_id: int) -> Status[None]:
 
 @router.post(
     "/playlists/{int:playlist_id}/copy",
-    auth=signed_in,
     throttle=HEAVY,
     response={201: PlaylistOut, **problems(401, 404, 409, 422)},
 )
 def copy_playlist(
-    request: AuthedRequest,
-    playlist_id: int,
-    response: HttpResponse,
-    payload: CopyIn = UNNAMED,
+    request: AuthedRequest, playlist_id: int, response: HttpResponse, payload: CopyIn = UNNAMED
 ) -> Status[Playlist]:
     """Copy a public playlist, or one of yours, to a private one of your own."""
     playlist = services.copy_playlist(
@@ -173,22 +153,14 @@ def copy_playlist(
     return Status(201, playlist)
 
 
-@router.put(
-    "/playlists/{int:playlist_id}/follow",
-    auth=signed_in,
-    response={204: None, **problems(401, 404, 409)},
-)
+@router.put("/playlists/{int:playlist_id}/follow", response={204: None, **problems(401, 404, 409)})
 def follow_playlist(request: AuthedRequest, playlist_id: int) -> Status[None]:
     """Follow another's public playlist: `GET /playlists?owner=followed` lists those."""
     services.follow_playlist(viewer=request.auth, playlist_id=playlist_id)
     return Status(204, None)
 
 
-@router.delete(
-    "/playlists/{int:playlist_id}/follow",
-    auth=signed_in,
-    response={204: None, **problems(401, 404)},
-)
+@router.delete("/playlists/{int:playlist_id}/follow", response={204: None, **problems(401, 404)})
 def unfollow_playlist(request: AuthedRequest, playlist_id: int) -> Status[None]:
     """Follow a playlist no more."""
     services.unfollow_playlist(viewer=request.auth, playlist_id=playlist_id)

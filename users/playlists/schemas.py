@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 from django.urls import reverse
 from ninja import Field, Schema
@@ -110,21 +110,18 @@ class PlaylistMovieOut(BaseModel):
     def of(cls, entry: PlaylistEntry) -> PlaylistMovieOut:
         movie = entry.movie
         return cls.model_construct(
-            id=movie.pk,
-            name=movie.name,
-            slug=movie.slug,
+            **{name: getattr(movie, name) for name in _ATTRIBUTES},
             poster=poster_url(movie, CARD_WIDTH),
-            start_date=movie.start_date,
-            end_date=movie.end_date,
-            status=cast("Status", movie.status),
-            original_language=movie.original_language,
-            release_year=movie.release_year,
-            runtime_minutes=movie.runtime_minutes,
             rating_average=two_digits(movie.rating_average),
-            rating_count=movie.rating_count,
             community_score=two_digits(movie.community_score),
             added_at=entry.added_at,
         )
+
+
+#: The fields of `PlaylistMovieOut` that are attributes of the movie.
+_ATTRIBUTES = PlaylistMovieOut.model_fields.keys() - {
+    "poster", "rating_average", "community_score", "added_at",
+}  # fmt: skip
 
 
 class PlaylistOut(Schema):

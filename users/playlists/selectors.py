@@ -5,48 +5,23 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from django.db.models import (
-    Count,
-    Exists,
-    F,
-    OuterRef,
-    Prefetch,
-    Q,
-    QuerySet,
-    Subquery,
-    Value,
-)
+from django.db.models import Count, Exists, F, OuterRef, Prefetch, Q, QuerySet, Subquery, Value
 from django.db.models.expressions import Combinable, ExpressionWrapper
 from django.db.models.fields import BooleanField
 from django.db.models.functions import Coalesce, Concat, Substr
 
 from cinema.errors import Unauthorized
 from movies.models import Movie
-from movies.sorting import SortKey
+from movies.search.text import SortKey
 from users.auth import Reader
+from users.errors import NotYourPlaylist, PlaylistNotFound
 from users.models import Playlist, PlaylistEntry, PlaylistFollow, User
-from users.playlists.errors import NotYourPlaylist, PlaylistNotFound
-from users.playlists.schemas import PlaylistFilters
+from users.playlists.schemas import PlaylistFilters, PlaylistMovieOut
 
 #: Words of a search.
 MAX_WORDS = 12
 #: The columns of a `PlaylistMovieOut`.
-CARD = (
-    "name",
-    "slug",
-    "poster",
-    "poster_upload",
-    "poster_widths",
-    "start_date",
-    "end_date",
-    "status",
-    "original_language",
-    "release_year",
-    "runtime_minutes",
-    "rating_average",
-    "rating_count",
-    "community_score",
-)
+CARD = (*PlaylistMovieOut.model_fields.keys() - {"added_at"}, "poster_upload", "poster_widths")
 SHARE_SLUG = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 ORDERS: dict[str, tuple[str | Combinable, ...]] = {
     "-updated_at": ("-updated_at", "-id"),
@@ -74,46 +49,26 @@ def shared_playlists(slug: str) -> QuerySet[Playlist]:
 
 
 def get_playlist(playlist_id: int, *, reader: Reader) -> Playlist:
-    """A playlist that the reader may see, with all of its movies.
-
-    Raises:
-        PlaylistNotFound: There is none, or it is another viewer's private one.
-    """
+    """A playlist that the reader may see, with all of its movies."""
     found = visible_playlists(reader).filter(pk=playlist_id)
     return _one(shown(found, reader), playlist_id)
 
 
 def get_bare_playlist(playlist_id: int, *, reader: Reader) -> Playlist:
-    """A playlist that the reader may see, without its movies.
-
-    Raises:
-        PlaylistNotFound: There is none, or it is another viewer's private one.
-    """
+    """A playlist that the reader may see, without its movies."""
     return _one(visible_playlists(reader).filter(pk=playlist_id), playlist_id)
 
 
 def get_shared_playlist(slug: str, *, reader: Reader) -> Playlist:
-    """The playlist of a link, with all of its movies.
-
-    Raises:
-        PlaylistNotFound: The link does not exist, or was deleted.
-    """
+    """The playlist of a link, with all of its movies."""
     return _one(shown(shared_playlists(slug), reader), "of this link")
 
 
-def get_own_playlist(playlist_id: int, *, owner: User, for_update: bool = False) -> Playlist:
-    """A playlist of the viewer's own, without its movies. `for_update` locks it.
-
-    Raises:
-        PlaylistNotFound: There is none, or it is another viewer's private one.
-        NotYourPlaylist: It is another viewer's, and public.
-    """
-    playlists = visible_playlists(owner).filter(pk=playlist_id)
+def lock_own_playlist(playlist_id: int, *, owner: User) -> Playlist:
+    """A playlist of the viewer's own, locked, without its movies."""
     # The lock leaves the key alone: followers, and the erasure of one, need not wait.
-    locked = playlists.select_for_update(no_key=True, of=["self"])
-    playlist = (locked if for_update else playlists).first()
-    if playlist is None:
-        raise PlaylistNotFound(playlist_id)
+    playlists = visible_playlists(owner).select_for_update(no_key=True, of=["self"])
+    playlist = _one(playlists.filter(pk=playlist_id), playlist_id)
     if playlist.user_id != owner.pk:
         raise NotYourPlaylist
     return playlist

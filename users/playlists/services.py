@@ -1,11 +1,12 @@
-"""Writes of playlists. Each locks the playlist's row, so that writers of one take turns."""
+"""Writes of playlists. Each locks the playlist's row, so that writers of one take turns.
+
+A playlist that is not the viewer's own raises PlaylistNotFound, or NotYourPlaylist if it is public.
+"""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
 from django.db import connection, transaction
 from django.db.models import Max
@@ -13,44 +14,23 @@ from django.utils import timezone
 
 from cinema.locks import retry_if_deleted
 from movies import selectors as movies
+from users import errors
 from users.auth import lock_viewer
 from users.models import Playlist, PlaylistEntry, PlaylistFollow, User
 from users.playlists import selectors
-from users.playlists.errors import (
-    NotFollowed,
-    NotInPlaylist,
-    NotShared,
-    OtherFilms,
-    OwnPlaylist,
-    PlaylistFull,
-    TooManyFollowed,
-    TooManyPlaylists,
-)
 from users.playlists.schemas import (
     MAX_FILMS,
     MAX_FOLLOWED,
     MAX_PLAYLISTS,
+    PlaceOut,
     PlaylistIn,
     PlaylistPatch,
 )
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a film stands in a playlist."""
-
-    movie_id: int
-    position: int
-    added_at: datetime
-
-
 @transaction.atomic
 def create_playlist(*, owner: User, payload: PlaylistIn) -> Playlist:
-    """Make an empty playlist.
-
-    Raises:
-        TooManyPlaylists: The viewer has MAX_PLAYLISTS.
-    """
+    """Make an empty playlist."""
     _check_room(owner)
     playlist = Playlist.objects.create(user=owner, **payload.model_dump())
     return selectors.get_playlist(playlist.pk, reader=owner)
@@ -58,12 +38,7 @@ def create_playlist(*, owner: User, payload: PlaylistIn) -> Playlist:
 
 @transaction.atomic
 def update_playlist(*, owner: User, playlist_id: int, changes: PlaylistPatch) -> Playlist:
-    """Change the given fields.
-
-    Raises:
-        PlaylistNotFound, NotYourPlaylist: As their names say.
-    """
-    playlist = selectors.get_own_playlist(playlist_id, owner=owner, for_update=True)
+    playlist = selectors.lock_own_playlist(playlist_id, owner=owner)
     fields = changes.model_dump(exclude_unset=True)
     changed = [name for name, value in fields.items() if getattr(playlist, name) != value]
     for name in changed:
@@ -75,12 +50,7 @@ def update_playlist(*, owner: User, playlist_id: int, changes: PlaylistPatch) ->
 
 @transaction.atomic
 def delete_playlist(*, owner: User, playlist_id: int) -> None:
-    """Delete a playlist.
-
-    Raises:
-        PlaylistNotFound, NotYourPlaylist: As their names say.
-    """
-    mine = selectors.get_own_playlist(playlist_id, owner=owner, for_update=True)
+    mine = selectors.lock_own_playlist(playlist_id, owner=owner)
     # This lock includes the key: a new follower waits for it, and then finds the playlist gone.
     Playlist.objects.select_for_update().get(pk=mine.pk).delete()
 
@@ -88,12 +58,7 @@ def delete_playlist(*, owner: User, playlist_id: int) -> None:
 @retry_if_deleted
 @transaction.atomic
 def copy_playlist(*, owner: User, playlist_id: int, name: str | None = None) -> Playlist:
-    """Copy a public playlist, or one of the viewer's own, to a private one of the viewer.
-
-    Raises:
-        PlaylistNotFound: The viewer may not see such a playlist.
-        TooManyPlaylists: The viewer has MAX_PLAYLISTS.
-    """
+    """Copy a public playlist, or one of the viewer's own, to a private one of the viewer."""
     original = selectors.get_playlist(playlist_id, reader=owner)
     _check_room(owner)
     copy = Playlist.objects.create(
@@ -107,74 +72,50 @@ def copy_playlist(*, owner: User, playlist_id: int, name: str | None = None) -> 
     return selectors.get_playlist(copy.pk, reader=owner)
 
 
-# --- movies of a playlist
-
-
 @retry_if_deleted
 @transaction.atomic
 def put_movie(
     *, owner: User, playlist_id: int, movie_id: int, position: int | None = None
-) -> tuple[Place, bool]:
+) -> tuple[PlaceOut, bool]:
     """Add a movie, or move it; returns its place, and whether it is new.
 
     Args:
         position: Counted from 1 among the listed movies. None keeps the place, or adds at the end.
-
-    Raises:
-        PlaylistNotFound, NotYourPlaylist, MovieNotFound: As their names say.
-        PlaylistFull: It has MAX_FILMS.
     """
-    playlist = selectors.get_own_playlist(playlist_id, owner=owner, for_update=True)
+    playlist = selectors.lock_own_playlist(playlist_id, owner=owner)
     movie = movies.get_movie(movie_id)
     entry = playlist.entries.filter(movie=movie).first()
     if is_new := entry is None:
         if playlist.entries.count() >= MAX_FILMS:
-            raise PlaylistFull
+            raise errors.PlaylistFull(MAX_FILMS)
         entry = playlist.entries.create(movie=movie, position=next_position(playlist))
     is_moved = position is not None and move_entry(entry, position)
     if is_new or is_moved:
         _touch(playlist)
         entry.refresh_from_db()
-    return Place(movie_id, place_of(entry), entry.added_at), is_new
+    place = PlaceOut(movie_id=movie_id, position=place_of(entry), added_at=entry.added_at)
+    return place, is_new
 
 
 @transaction.atomic
 def remove_movie(*, owner: User, playlist_id: int, movie_id: int) -> None:
-    """Remove a movie.
-
-    Raises:
-        PlaylistNotFound, NotYourPlaylist, NotInPlaylist: As their names say.
-    """
-    playlist = selectors.get_own_playlist(playlist_id, owner=owner, for_update=True)
+    playlist = selectors.lock_own_playlist(playlist_id, owner=owner)
     if not playlist.entries.filter(movie_id=movie_id).delete()[0]:
-        raise NotInPlaylist(movie_id)
+        raise errors.NotInPlaylist(movie_id)
     _touch(playlist)
 
 
 @transaction.atomic
 def reorder_movies(*, owner: User, playlist_id: int, movie_ids: Sequence[int]) -> None:
-    """Reorder the movies.
-
-    Raises:
-        PlaylistNotFound, NotYourPlaylist: As their names say.
-        OtherFilms: These are not the movies of the playlist.
-    """
-    playlist = selectors.get_own_playlist(playlist_id, owner=owner, for_update=True)
+    playlist = selectors.lock_own_playlist(playlist_id, owner=owner)
     if reorder_entries(playlist, movie_ids):
         _touch(playlist)
 
 
-# --- the shared link
-
-
 @transaction.atomic
 def share_playlist(*, owner: User, playlist_id: int) -> Playlist:
-    """Give the playlist a link that cannot be guessed, unless it has one.
-
-    Raises:
-        PlaylistNotFound, NotYourPlaylist: As their names say.
-    """
-    playlist = selectors.get_own_playlist(playlist_id, owner=owner, for_update=True)
+    """Give the playlist a link that cannot be guessed, unless it has one."""
+    playlist = selectors.lock_own_playlist(playlist_id, owner=owner)
     if playlist.share_slug is None:
         playlist.share_slug = secrets.token_urlsafe(32)  # 256 bits
         playlist.save(update_fields=["share_slug"])
@@ -183,54 +124,36 @@ def share_playlist(*, owner: User, playlist_id: int) -> Playlist:
 
 @transaction.atomic
 def unshare_playlist(*, owner: User, playlist_id: int) -> None:
-    """Delete the link. A later one will differ.
-
-    Raises:
-        PlaylistNotFound, NotYourPlaylist, NotShared: As their names say.
-    """
-    playlist = selectors.get_own_playlist(playlist_id, owner=owner, for_update=True)
+    """Delete the link. A later one will differ."""
+    playlist = selectors.lock_own_playlist(playlist_id, owner=owner)
     if playlist.share_slug is None:
-        raise NotShared
+        raise errors.NotShared
     playlist.share_slug = None
     playlist.save(update_fields=["share_slug"])
-
-
-# --- followers
 
 
 @retry_if_deleted
 @transaction.atomic
 def follow_playlist(*, viewer: User, playlist_id: int) -> None:
-    """Follow another viewer's public playlist, which is listed while it is public.
-
-    Raises:
-        PlaylistNotFound: The viewer may not see such a playlist.
-        OwnPlaylist: It is the viewer's own.
-        TooManyFollowed: The viewer follows MAX_FOLLOWED.
-    """
+    """Follow another viewer's public playlist, which is listed while it is public."""
     playlist = selectors.get_bare_playlist(playlist_id, reader=viewer)
     if playlist.user_id == viewer.pk:
-        raise OwnPlaylist
+        raise errors.OwnPlaylist
     lock_viewer(viewer)
     follows = PlaylistFollow.objects.filter(user=viewer)
     if follows.filter(playlist=playlist).exists():
         return
     if follows.count() >= MAX_FOLLOWED:
-        raise TooManyFollowed
+        raise errors.TooManyFollowed(MAX_FOLLOWED)
     follows.create(user=viewer, playlist=playlist)
 
 
 def unfollow_playlist(*, viewer: User, playlist_id: int) -> None:
-    """Stop following a playlist, even one that has become private, which answers as unknown.
-
-    Raises:
-        PlaylistNotFound: The viewer may not see such a playlist.
-        NotFollowed: The viewer did not follow it.
-    """
+    """Stop following a playlist, even one that has become private, which answers as unknown."""
     found = PlaylistFollow.objects.filter(user=viewer, playlist=playlist_id).delete()[0]
     selectors.get_bare_playlist(playlist_id, reader=viewer)
     if not found:
-        raise NotFollowed
+        raise errors.NotFollowed
 
 
 def _check_room(owner: User) -> None:
@@ -240,7 +163,7 @@ def _check_room(owner: User) -> None:
     """
     lock_viewer(owner)
     if owner.playlists.count() >= MAX_PLAYLISTS:
-        raise TooManyPlaylists
+        raise errors.TooManyPlaylists(MAX_PLAYLISTS)
 
 
 def _touch(playlist: Playlist, *changed: str) -> None:
@@ -282,17 +205,13 @@ def move_entry(entry: PlaylistEntry, place: int) -> bool:
 
 
 def reorder_entries(playlist: Playlist, movie_ids: Sequence[int]) -> bool:
-    """Reorder the entries; returns whether the order has changed.
-
-    Raises:
-        OtherFilms: These are not the movies of the playlist.
-    """
+    """Reorder the entries; returns whether the order has changed."""
     all_, shown = _entry_ids(playlist)
     by_movie = dict(playlist.entries.filter(movie__withdrawn_at=None).values_list("movie_id", "pk"))
     missing = by_movie.keys() - set(movie_ids)
     unknown = [one for one in movie_ids if one not in by_movie]
     if missing or unknown:
-        raise OtherFilms(missing=sorted(missing), unknown=unknown)
+        raise errors.OtherFilms(missing=sorted(missing), unknown=unknown)
     return _write_order(all_, shown, [by_movie[movie_id] for movie_id in movie_ids])
 
 

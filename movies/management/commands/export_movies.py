@@ -42,11 +42,7 @@ class Command(BaseCommand):
         is_shown = options["verbosity"] > 0 and name != STDOUT
         try:
             # Outside a transaction the server would materialise the whole result first.
-            with (
-                transaction.atomic(),
-                self._target(name) as file,
-                _packing(file, name) as target,
-            ):
+            with transaction.atomic(), self._target(name) as file, _packing(file, name) as target:
                 lines = csv_lines(SEPARATORS[options["separator"]]) if is_csv else json_lines()
                 bar = tqdm(
                     lines,
