@@ -190,7 +190,7 @@ class Viewer(Account):
     ) -> Iterable[RatingNode]:
         """The viewer's ratings, the latest first."""
         filters = validated_filters(RatingFilters, **locals())
-        found = list_ratings(self.user, filters)
+        found = filtered_ratings(self.user, filters)
         return found.select_related(None).prefetch_related(None)  # type: ignore[return-value]
 
 
