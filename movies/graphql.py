@@ -148,7 +148,17 @@ class MovieQuery:
         sort: MovieSort | None = None,
     ) -> Iterable[MovieNode]:
         """The catalogue, filtered and ordered."""
-        filters = validated_filters(MovieFilters, **locals())
+        filters = validated_filters(
+            MovieFilters,
+            q=q,
+            genre=genre,
+            status=status,
+            language=language,
+            person=person,
+            year_from=year_from,
+            year_to=year_to,
+            sort=sort.value if sort else None,
+        )
         # The optimizer fetches the genres itself, and only if they are selected.
         return selectors.list_movies(filters).prefetch_related(None)  # type: ignore[return-value]
 
@@ -184,8 +194,20 @@ class MovieQuery:
         starts_before: datetime | None = None,
     ) -> Iterable[ScreeningNode]:
         """Screenings by their start. Staff see the hidden ones too."""
-        given = {**locals(), "tag": _tags(tag, tags)}
-        filters = validated_filters(ScreeningFilters, **given)
+        filters = validated_filters(
+            ScreeningFilters,
+            movie_id=movie_id,
+            hall=hall,
+            state=state,
+            version=version,
+            status=status,
+            genre=genre,
+            language=language,
+            subtitles=subtitles,
+            understands=understands,
+            tag=[*([] if tag is None else [tag]), *(tags or [])],
+            **{"from": starts_from, "to": starts_before},
+        )
         found = screenings.list_screenings(filters, for_staff=asked_by_staff(info))
         return found.select_related(None)  # type: ignore[return-value]
 
@@ -206,27 +228,27 @@ class MovieQuery:
         hall: str | None = None,
     ) -> Programme:
         """The programme by day, by default of this week."""
-        given = {**locals(), "tag": _tags(tag, tags)}
-        filters = validated_filters(ProgrammeFilters, **given)
+        filters = validated_filters(
+            ProgrammeFilters,
+            to=to,
+            days=days,
+            status=status,
+            genre=genre,
+            language=language,
+            subtitles=subtitles,
+            understands=understands,
+            tag=[*([] if tag is None else [tag]), *(tags or [])],
+            movie_id=movie_id,
+            hall=hall,
+            **{"from": from_},
+        )
         return programme_of(ProgrammeQuery.of(filters))
 
 
-def _tags(tag: str | None, tags: list[str] | None) -> list[str]:
-    return [*([] if tag is None else [tag]), *(tags or [])]
-
-
-def validated_filters(schema: type[S], /, **values: Any) -> S:
-    """The filters of the REST API with those of the values that have the name of one.
-
-    A resolver whose arguments have the names of the filters passes its `locals()`.
-    """
-    given = {
-        field.alias or name: values[name]
-        for name, field in schema.model_fields.items()
-        if values.get(name) is not None
-    }
+def validated_filters(schema: type[S], **values: Any) -> S:
+    """Validate the values by the filters of the REST API."""
     try:
-        return schema.model_validate(given)
+        return schema.model_validate({k: v for k, v in values.items() if v is not None})
     except ValidationError as error:
         message = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise GraphQLError(message) from None

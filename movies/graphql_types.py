@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum
 from typing import Any
 
 import strawberry
@@ -27,7 +27,7 @@ ScreeningState = strawberry.enum(Screening.State, name="ScreeningState")
 
 
 @strawberry.enum
-class MovieSort(StrEnum):
+class MovieSort(Enum):
     NAME = "name"
     RANKING = "-ranking"
     START_DATE = "start_date"

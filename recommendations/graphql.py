@@ -189,7 +189,9 @@ class Viewer(Account):
         genre: str | None = None,
     ) -> Iterable[RatingNode]:
         """The viewer's ratings, the latest first."""
-        filters = validated_filters(RatingFilters, **locals())
+        filters = validated_filters(
+            RatingFilters, stars_from=stars_from, stars_to=stars_to, genre=genre
+        )
         found = filtered_ratings(self.user, filters)
         return found.select_related(None).prefetch_related(None)  # type: ignore[return-value]
 

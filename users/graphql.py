@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum
 from typing import Annotated, Any
 
 import strawberry
@@ -34,7 +34,7 @@ def reader_of(info: Info) -> Reader:
 
 
 @strawberry.enum
-class PlaylistSort(StrEnum):
+class PlaylistSort(Enum):
     UPDATED_AT = "-updated_at"
     CREATED_AT = "-created_at"
     NAME = "name"
@@ -138,7 +138,9 @@ class PlaylistQuery:
         sort: PlaylistSort | None = None,
     ) -> Iterable[PlaylistNode]:
         """Public playlists and your own. `owner` is `me`, `followed`, or the id of a viewer."""
-        filters = validated_filters(PlaylistFilters, **locals())
+        filters = validated_filters(
+            PlaylistFilters, owner=owner, movie_id=movie_id, q=q, sort=sort.value if sort else None
+        )
         return selectors.list_playlists(filters, reader=reader_of(info))  # type: ignore[return-value]
 
     @strawberry_django.field
@@ -196,11 +198,13 @@ class Account:
         self,
         movie_id: int | None = None,
         checked_in: bool | None = None,
-        watched_from: Annotated[datetime | None, strawberry.argument(name="from")] = None,
-        watched_before: Annotated[datetime | None, strawberry.argument(name="to")] = None,
+        from_: Annotated[datetime | None, strawberry.argument(name="from")] = None,
+        to: datetime | None = None,
     ) -> Iterable[ViewingNode]:
         """What the viewer has watched, the latest first."""
-        filters = validated_filters(ViewingFilters, **locals())
+        filters = validated_filters(
+            ViewingFilters, movie_id=movie_id, checked_in=checked_in, to=to, **{"from": from_}
+        )
         found = viewings_of(self.user, filters)
         return found.select_related(None).prefetch_related(None)  # type: ignore[return-value]
 
