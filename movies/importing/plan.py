@@ -152,7 +152,7 @@ class ImportPlan:
         """Plan the row: a change, a new movie, or a refusal that changes nothing."""
         try:
             film = self._match(row)
-            return self._update(film, row) if film else self._create(row)
+            return self._update(film, row) if film else self.create(row)
         except ApiError as error:
             return _refusal(row, error)
 
@@ -167,7 +167,8 @@ class ImportPlan:
             raise OtherTmdbId(by_name.movie, None)
         return by_tmdb_id or by_name
 
-    def _create(self, row: MovieRow) -> AppliedRow:
+    def create(self, row: MovieRow) -> AppliedRow:
+        """Plan a new movie, whatever the catalogue has."""
         film = PlannedMovie(Movie())
         self._refuse_taken_slug(film, row.fields)
         self._set(film, row.fields)

@@ -18,15 +18,15 @@ from django.utils import timezone
 from cinema.errors import NotFound, Unauthorized
 from cinema.locks import hold_exclusive, retry_on_deadlock
 from movies.days import cinema_day
-from movies.importing.tables import RefusedRow
-from movies.models import Movie
-from recommendations.importing.formats import StatementKind
-from recommendations.importing.matching import (
+from movies.importing.matching import (
     FilmMatcher,
     WantedFilm,
     hash_of,
     hashed_title_keys,
 )
+from movies.importing.tables import RefusedRow
+from movies.models import Movie
+from recommendations.importing.formats import StatementKind
 from recommendations.importing.plan import (
     BelongingsPlan,
     MatchedStatement,

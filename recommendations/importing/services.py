@@ -10,9 +10,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from cinema.locks import hold_exclusive, retry_on_deadlock
+from movies.importing.matching import CatalogueFilm, FilmMatcher, WantedFilm
 from movies.importing.tables import RefusedRow
 from recommendations.importing.formats import StatementKind
-from recommendations.importing.matching import CatalogueFilm, FilmMatcher, WantedFilm
 from recommendations.importing.pending import PendingPlan
 from recommendations.importing.plan import (
     BelongingsPlan,

@@ -10,9 +10,9 @@ from datetime import UTC, date, datetime, time
 
 from cinema.schemas import CONTROLS
 from movies.days import local_time, moment_of
+from movies.importing.matching import YEARS, WantedFilm, parse_title
 from movies.importing.tables import RowRefused
 from recommendations.importing.formats import Format, Reading, StatementKind, column
-from recommendations.importing.matching import YEARS, WantedFilm, parse_title
 
 MAX_TITLE = 300
 #: The limit of a quotation in characters.
