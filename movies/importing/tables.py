@@ -36,18 +36,16 @@ class RowRefused(ValueError):
 
 @dataclass(frozen=True)
 class RefusedRow:
-    """A row that changes nothing.
+    """A row of movies that changes nothing.
 
     Attributes:
         number: The line in the file, or the position in the list, from 1.
-        file: The path in an archive.
-        errors: The same reason by field, where the row is a movie.
+        errors: The same reason by field.
         movie_id: The movie that the row conflicts with.
     """
 
     number: int
     reason: str
-    file: str = ""
     errors: Sequence[FieldError] = ()
     movie_id: int | None = None
 

@@ -189,8 +189,10 @@ def merge_ratings(rows: RatingRows) -> tuple[list[int], Counter[str]]:
         cursor.execute(MERGE, {"rating": Interaction.Kind.RATING.value, **users})
         created, updated = cursor.fetchone()
         cursor.execute(DROP_STAGE)
-    count = {"created": created, "updated": updated, "unchanged": len(rows) - created - updated}
-    return user_ids, Counter(count, viewers_created=viewers_created)
+    unchanged = len(rows) - created - updated
+    return user_ids, Counter(
+        viewers_created=viewers_created, created=created, updated=updated, unchanged=unchanged
+    )
 
 
 def _find_or_create_viewers(numbers: Sequence[int]) -> tuple[list[int], int]:
