@@ -13,8 +13,14 @@ from django.db import connection
 from cinema.errors import ApiError, Conflict, FieldError
 from movies import services
 from movies.errors import SlugTaken
-from movies.importing.schemas import AppliedRow, GenreKey, MovieRow, Result, refused
-from movies.importing.tables import RefusedRow
+from movies.importing.schemas import (
+    AppliedRow,
+    GenreKey,
+    MovieRow,
+    RefusedMovieRow,
+    Result,
+    refused,
+)
 from movies.media.files import replace_uploads
 from movies.models import Genre, Movie
 
@@ -247,7 +253,7 @@ def _called(movie: Movie) -> str:
     return f"movie {movie.pk}" if movie.pk else "a movie of a row before"
 
 
-def _refusal(row: MovieRow, error: ApiError) -> RefusedRow:
+def _refusal(row: MovieRow, error: ApiError) -> RefusedMovieRow:
     """Report the error that the endpoint for a single movie would answer."""
     errors = error.members.get("errors")
     reported = errors if isinstance(errors, list) else [{"field": "body", "message": error.detail}]

@@ -125,7 +125,7 @@ def find_or_create_movies(films: Sequence[MovieLensFilm]) -> tuple[dict[int, int
         plan.load(batch)
         created = [plan.create(row) for row in batch]
         write(plan)
-        movie_ids |= {each.number: each.movie.pk for each in created}
+        movie_ids |= {each.row: each.movie.pk for each in created}
     return movie_ids, len(rows)
 
 
