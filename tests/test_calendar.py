@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from movies.days import cinema_day
 from movies.models import Genre, Hall, Movie, Screening
-from movies.tmdb.provenance import ATTRIBUTION
+from movies.tmdb.schemas import ATTRIBUTION
 from tests.builders import Client, at, make_movie, make_screening
 from tests.calendars import calendar_events, calendar_text, events_of, lines_of
 

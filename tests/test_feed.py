@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from movies.models import Genre, Movie
-from movies.tmdb.provenance import ATTRIBUTION
+from movies.tmdb.schemas import ATTRIBUTION
 from tests.builders import Client, make_movie
 
 pytestmark = pytest.mark.django_db

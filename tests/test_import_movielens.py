@@ -198,11 +198,11 @@ def test_only_what_has_changed_is_written(tmp_path: Path) -> None:
     assert (matrix.rating_count, matrix.rating_sum) == (2, 6.0)
 
 
-@pytest.mark.parametrize("block_bytes", [1, 20, 1000], ids=["line by line", "two lines", "at once"])
+@pytest.mark.parametrize("block_lines", [1, 2, 1000], ids=["line by line", "two lines", "at once"])
 def test_of_several_lines_for_one_viewer_and_film_the_newest_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_bytes: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_lines: int
 ) -> None:
-    monkeypatch.setattr(movielens_ratings, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(movielens_ratings, "BLOCK_LINES", block_lines)
     lines = ("1,1,3.0,200", "1,1,1.0,100", "1,1,5.0,300", "1,1,2.0,250", "1,2,4.0,7")
     out, _ = run(write_csv(tmp_path, *lines))
     assert ratings() == {
@@ -237,7 +237,7 @@ def test_an_interrupted_import_goes_on_when_it_is_repeated(
 
     folder = write_csv(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(movielens_ratings, "BLOCK_BYTES", 20)  # two lines
+        patch.setattr(movielens_ratings, "BLOCK_LINES", 2)
         patch.setattr(services, "merge_ratings", merge_one_block)
         with pytest.raises(CommandError, match="Interrupted"):
             run(folder)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.utils import timezone
 
+from movies.importing.matching import FilmMatcher, parse_title
 from movies.models import Genre, Movie
-from recommendations.importing.matching import parse_title
 from recommendations.models import Interaction
-from recommendations.movielens import catalogue
-from recommendations.movielens.catalogue import CatalogueMatcher
+from recommendations.movielens import services
 from tests.builders import Client, make_movie
 from tests.movielens import every_row, run, write_csv
 
@@ -90,8 +90,8 @@ def test_of_two_films_of_one_name_and_year_the_second_is_numbered(tmp_path: Path
     found = Movie.objects.order_by("pk").values_list("name", "release_year", "slug")
     assert list(found) == [
         ("Emma", 1996, "emma"),
-        ("EMMA (2)", 1996, "emma-1996"),
-        ("Emma (3)", 1996, "emma-2"),
+        ("EMMA (2)", 1996, "emma-2"),
+        ("Emma (3)", 1996, "emma-3"),
         ("Emma", 2020, "emma-2020"),
     ]
     before = every_row()
@@ -162,14 +162,14 @@ def test_a_film_posted_meanwhile_is_found_at_the_second_attempt(
 ) -> None:
     attempts = []
 
-    class MatcherInARace(CatalogueMatcher):
-        def _read_catalogue(self) -> None:
-            super()._read_catalogue()
+    class MatcherInARace(FilmMatcher):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
             attempts.append(self)
             if len(attempts) == 1:
                 make_movie(name="The Matrix", start_date=date(1999, 1, 1))
 
-    monkeypatch.setattr(catalogue, "CatalogueMatcher", MatcherInARace)
+    monkeypatch.setattr(services, "FilmMatcher", MatcherInARace)
     run(write_csv(tmp_path))
     assert len(attempts) == 2
     assert Movie.objects.count() == 3

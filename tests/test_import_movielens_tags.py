@@ -8,7 +8,7 @@ import pytest
 from django.core.management.base import CommandError
 
 from movies.models import Movie
-from recommendations.movielens import catalogue
+from recommendations.movielens import services
 from tests.builders import Client, make_movie
 from tests.movielens import every_row, run, write_csv, write_lines
 
@@ -60,7 +60,7 @@ def test_one_tag_in_several_spellings_is_one_in_the_most_frequent(tmp_path: Path
 
 
 def test_a_film_gets_so_many_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalogue, "MAX_KEYWORDS", 2)
+    monkeypatch.setattr(services, "MAX_KEYWORDS", 2)
     run(
         write_tags(
             tmp_path, *(f"{viewer},1,tag {tag},5" for tag in range(4) for viewer in range(tag))

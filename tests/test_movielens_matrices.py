@@ -132,7 +132,7 @@ def test_reading_in_blocks_changes_nothing(tmp_path: Path, monkeypatch: pytest.M
     ]
     folder = write_csv(tmp_path, *lines, "4,9,3,7")
     at_once, complaints = read(folder)
-    monkeypatch.setattr(ratings, "BLOCK_BYTES", 20)
+    monkeypatch.setattr(ratings, "BLOCK_LINES", 2)
     in_blocks, the_same = read(folder)
     assert complaints == the_same == ["ratings.csv:8: unknown movie 9"]
     assert entries(at_once.interactions) == entries(in_blocks.interactions)

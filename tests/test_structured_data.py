@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from movies.models import Movie, Screening
-from movies.tmdb.provenance import ATTRIBUTION
+from movies.tmdb.schemas import ATTRIBUTION
 from tests.builders import Client, at, interact, make_movie, make_screening, make_user
 
 pytestmark = pytest.mark.django_db

@@ -42,10 +42,10 @@ def test_one_request_brings_details_credits_keywords_images_and_videos(
     settings.TMDB_LANGUAGE = "de-DE"
     details = client.connect().details(CLEO)
     assert (details.id, details.title, details.runtime) == (CLEO, "Cléo from 5 to 7", 90)
-    assert len(details.credits.cast) == len(details.credits.crew) == 3
-    assert details.keywords.keywords
-    assert details.images.posters
-    assert details.videos.results
+    assert len(details.cast) == len(details.crew) == 3
+    assert details.keywords
+    assert details.posters
+    assert details.videos
     [seen] = tmdb.seen
     assert seen.query == {
         "language": "de-DE",

@@ -9,7 +9,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from movies.tmdb.models import ListedFilm, SyncReport
-from movies.tmdb.provenance import ATTRIBUTION
+from movies.tmdb.schemas import ATTRIBUTION
 from movies.tmdb.tasks import resume_syncs, start_sync
 from tests.builders import Client, make_movie
 from tests.tmdb_payloads import tmdb_film

@@ -11,7 +11,7 @@ from movies.models import Genre, Movie
 from movies.tmdb.mapping import movie_fields
 from movies.tmdb.models import FilmDetails, TmdbGenre
 from movies.tmdb.payloads import Details
-from movies.tmdb.provenance import ATTRIBUTION
+from movies.tmdb.schemas import ATTRIBUTION
 from tests.builders import Client, make_movie
 from tests.catalogue import film, posted, refused_fields
 from tests.concurrency import at_once

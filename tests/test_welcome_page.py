@@ -11,7 +11,7 @@ import pytest
 from django.utils import timezone
 
 from movies.models import Movie
-from movies.tmdb.provenance import ATTRIBUTION
+from movies.tmdb.schemas import ATTRIBUTION
 from tests.builders import Client, make_movie, make_screening
 
 pytestmark = pytest.mark.django_db

@@ -27,8 +27,8 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef
 from django.db.models.functions import JSONObject
 
-from movies.importing.schemas import ImportedMovie, refused_body
-from movies.importing.tables import CsvRecords, RefusedRow, TextLines, UnusableFile, read_header
+from movies.importing.schemas import ImportedMovie, RefusedMovieRow, refused_body
+from movies.importing.tables import CsvRecords, TextLines, UnusableFile, read_header
 from movies.models import Genre, Movie
 from movies.services import slug_of
 
@@ -70,7 +70,7 @@ GERMAN_DATE = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})")
 EXPORT_CHUNK = 1_000
 
 #: A row with the number of its first line, not validated yet.
-RawRow = tuple[int, object] | RefusedRow
+RawRow = tuple[int, object] | RefusedMovieRow
 
 
 # --- reading

@@ -13,8 +13,14 @@ from django.db import connection
 from cinema.errors import ApiError, Conflict, FieldError
 from movies import services
 from movies.errors import SlugTaken
-from movies.importing.schemas import AppliedRow, GenreKey, MovieRow, Result, refused
-from movies.importing.tables import RefusedRow
+from movies.importing.schemas import (
+    AppliedRow,
+    GenreKey,
+    MovieRow,
+    RefusedMovieRow,
+    Result,
+    refused,
+)
 from movies.media.files import replace_uploads
 from movies.models import Genre, Movie
 
@@ -152,7 +158,7 @@ class ImportPlan:
         """Plan the row: a change, a new movie, or a refusal that changes nothing."""
         try:
             film = self._match(row)
-            return self._update(film, row) if film else self._create(row)
+            return self._update(film, row) if film else self.create(row)
         except ApiError as error:
             return _refusal(row, error)
 
@@ -167,7 +173,8 @@ class ImportPlan:
             raise OtherTmdbId(by_name.movie, None)
         return by_tmdb_id or by_name
 
-    def _create(self, row: MovieRow) -> AppliedRow:
+    def create(self, row: MovieRow) -> AppliedRow:
+        """Plan a new movie, whatever the catalogue has."""
         film = PlannedMovie(Movie())
         self._refuse_taken_slug(film, row.fields)
         self._set(film, row.fields)
@@ -246,7 +253,7 @@ def _called(movie: Movie) -> str:
     return f"movie {movie.pk}" if movie.pk else "a movie of a row before"
 
 
-def _refusal(row: MovieRow, error: ApiError) -> RefusedRow:
+def _refusal(row: MovieRow, error: ApiError) -> RefusedMovieRow:
     """Report the error that the endpoint for a single movie would answer."""
     errors = error.members.get("errors")
     reported = errors if isinstance(errors, list) else [{"field": "body", "message": error.detail}]

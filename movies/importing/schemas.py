@@ -22,7 +22,6 @@ from pydantic import (
 
 from cinema.errors import FieldError
 from cinema.schemas import Name
-from movies.importing.tables import RefusedRow
 from movies.models import MAX_KEYWORDS, Movie
 from movies.schemas import GenreName, MovieIn
 from movies.types import SeriesName
@@ -154,27 +153,32 @@ class AppliedRow:
         changes: Old and new value by field, of a movie that existed before.
     """
 
-    number: int
+    row: int
     outcome: Literal["created", "updated", "unchanged"]
     movie: Movie
     name: str
     changes: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
 
+    @property
+    def report(self) -> ImportedRow:
+        changed = list(self.changes)
+        return ImportedRow(row=self.row, id=self.movie.pk, outcome=self.outcome, changed=changed)
 
-Result = AppliedRow | RefusedRow
+
+Result = AppliedRow | RefusedMovieRow
 
 
-def refused(number: int, *errors: FieldError, movie_id: int | None = None) -> RefusedRow:
+def refused(number: int, *errors: FieldError, movie_id: int | None = None) -> RefusedMovieRow:
     reason = "; ".join(f"{error.field}: {error.message}" for error in errors)
-    return RefusedRow(number, reason, errors=errors, movie_id=movie_id)
+    return RefusedMovieRow(row=number, reason=reason, errors=list(errors), movie_id=movie_id)
 
 
-def refused_body(number: int, message: str) -> RefusedRow:
+def refused_body(number: int, message: str) -> RefusedMovieRow:
     """Refuse a row for a reason that concerns no single field."""
     return refused(number, FieldError(field="body", message=message))
 
 
-def validated(number: int, raw: object) -> MovieRow | RefusedRow:
+def validated(number: int, raw: object) -> MovieRow | RefusedMovieRow:
     """Validate a row as `POST /movies` would."""
     try:
         movie = ImportedMovie.model_validate(raw)

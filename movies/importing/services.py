@@ -18,7 +18,6 @@ from movies.importing.plan import ImportPlan, PlannedMovie
 from movies.importing.schemas import (
     MAX_ROWS,
     AppliedRow,
-    ImportedRow,
     ImportOut,
     MovieRow,
     RefusedMovieRow,
@@ -26,7 +25,7 @@ from movies.importing.schemas import (
     refused_body,
     validated,
 )
-from movies.importing.tables import RefusedRow, UnusableFile
+from movies.importing.tables import UnusableFile
 from movies.models import Genre, Movie
 from movies.search.index import index_movies
 from movies.services import UNIQUE_MOVIE
@@ -54,22 +53,8 @@ def import_list(items: Sequence[object], *, dry_run: bool = False) -> ImportOut:
         created=count["created"],
         updated=count["updated"],
         unchanged=count["unchanged"],
-        movies=[
-            ImportedRow(
-                row=each.number, id=each.movie.pk, outcome=each.outcome, changed=[*each.changes]
-            )
-            for each in done
-        ],
-        refused=[
-            RefusedMovieRow(
-                row=each.number,
-                reason=each.reason,
-                errors=list(each.errors),
-                movie_id=each.movie_id,
-            )
-            for each in results
-            if isinstance(each, RefusedRow)
-        ],
+        movies=[each.report for each in done],
+        refused=[each for each in results if isinstance(each, RefusedMovieRow)],
     )
 
 
@@ -86,11 +71,11 @@ def import_all(items: Iterable[RawRow], *, dry_run: bool = False) -> Iterator[Re
         yield from _import_batch(batch, plan if dry_run else None)
 
 
-def _batches(items: Iterable[RawRow]) -> Iterator[list[MovieRow | RefusedRow]]:
-    batch: list[MovieRow | RefusedRow] = []
+def _batches(items: Iterable[RawRow]) -> Iterator[list[MovieRow | RefusedMovieRow]]:
+    batch: list[MovieRow | RefusedMovieRow] = []
     try:
         for item in items:
-            batch.append(item if isinstance(item, RefusedRow) else validated(*item))
+            batch.append(item if isinstance(item, RefusedMovieRow) else validated(*item))
             if len(batch) == MAX_ROWS:
                 yield batch
                 batch = []
@@ -101,12 +86,12 @@ def _batches(items: Iterable[RawRow]) -> Iterator[list[MovieRow | RefusedRow]]:
 
 
 def _import_batch(
-    batch: Sequence[MovieRow | RefusedRow], dry_plan: ImportPlan | None
+    batch: Sequence[MovieRow | RefusedMovieRow], dry_plan: ImportPlan | None
 ) -> list[Result]:
     """Return the results in the order of the rows; with `dry_plan` nothing is written."""
     rows = [each for each in batch if isinstance(each, MovieRow)]
     done = iter(_plan(rows, dry_plan) if dry_plan else import_rows(rows))
-    return [each if isinstance(each, RefusedRow) else next(done) for each in batch]
+    return [each if isinstance(each, RefusedMovieRow) else next(done) for each in batch]
 
 
 def _plan(rows: Sequence[MovieRow], plan: ImportPlan) -> list[Result]:
@@ -166,7 +151,7 @@ def _lock(films: Mapping[int, PlannedMovie]) -> bool:
         return dict(cursor.fetchall()) == {pk: film.version for pk, film in films.items()}
 
 
-def _refusal(row: MovieRow, error: DatabaseError) -> RefusedRow:
+def _refusal(row: MovieRow, error: DatabaseError) -> RefusedMovieRow:
     constraint = broken_constraint(error) if isinstance(error, IntegrityError) else None
     if constraint in UNIQUE_MOVIE:
         why = "Another movie, perhaps a withdrawn one, has its TMDb id, its slug, or its name."

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from cinema.errors import FieldError
-
 #: The limit of a line in characters: ten times the longest possible film.
 MAX_LINE = 1_000_000
 #: Only an overview has line breaks, and it has 10,000 characters at most.
@@ -32,24 +30,6 @@ class UnusableFile(Exception):
 
 class RowRefused(ValueError):
     """A row cannot be used; the message is the reason."""
-
-
-@dataclass(frozen=True)
-class RefusedRow:
-    """A row that changes nothing.
-
-    Attributes:
-        number: The line in the file, or the position in the list, from 1.
-        file: The path in an archive.
-        errors: The same reason by field, where the row is a movie.
-        movie_id: The movie that the row conflicts with.
-    """
-
-    number: int
-    reason: str
-    file: str = ""
-    errors: Sequence[FieldError] = ()
-    movie_id: int | None = None
 
 
 @dataclass(frozen=True)

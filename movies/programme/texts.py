@@ -10,7 +10,7 @@ from django.conf import settings
 from cinema.http import absolute_url
 from movies.languages import language_name
 from movies.models import Movie, Screening
-from movies.tmdb.provenance import ATTRIBUTION
+from movies.tmdb.schemas import ATTRIBUTION
 
 #: Replacements for characters that iCalendar or XML cannot contain, and for unusual line ends. The
 #: API accepts none of them, but rows written by SQL may contain them.

@@ -19,19 +19,10 @@ IMAGE_URL = "https://image.tmdb.org/t/p"
 
 #: The fields that TMDb can fill, with their values where TMDb knows nothing.
 EMPTY: dict[str, Any] = {
-    "name": "",
-    "protagonists": [],
-    "overview": "",
-    "genres": [],
-    "keywords": [],
-    "directors": [],
-    "series": "",
-    "poster": None,
-    "trailer": None,
-    "original_language": None,
-    "release_year": None,
-    "runtime_minutes": None,
-}
+    "name": "", "protagonists": [], "overview": "", "genres": [], "keywords": [], "directors": [],
+    "series": "", "poster": None, "trailer": None, "original_language": None,
+    "release_year": None, "runtime_minutes": None,
+}  # fmt: skip
 #: The fields without which no movie can be created.
 REQUIRED = ("name", "protagonists")
 
@@ -51,7 +42,7 @@ def movie_fields(details: Details) -> dict[str, Any]:
         "protagonists": protagonists(details),
         "overview": details.overview or "",
         "genres": genres(details),
-        "keywords": _once(keyword.name for keyword in details.keywords.keywords)[:MAX_KEYWORDS],
+        "keywords": _once(keyword.name for keyword in details.keywords)[:MAX_KEYWORDS],
         "directors": directors(details)[:MAX_DIRECTORS],
         "series": series(details),
         "poster": poster_url(details.poster_path or _best_poster(details)),
@@ -78,19 +69,19 @@ def summary_fields(film: FilmSummary) -> dict[str, Any]:
 def protagonists(details: Details) -> list[str]:
     """Return the leading cast, or the directors of a film without a cast."""
     # People without a place in the credits come last, in the order of the answer.
-    cast = sorted(details.credits.cast, key=lambda member: (member.order is None, member.order))
+    cast = sorted(details.cast, key=lambda member: (member.order is None, member.order))
     leading = _once(member.name for member in cast)[:MAX_PROTAGONISTS]
     directing = directors(details)
     return as_protagonists(leading, directing) or directing[:MAX_PROTAGONISTS]
 
 
 def directors(details: Details) -> list[str]:
-    return _once(m.name for m in details.credits.crew if m.job == "Director")
+    return _once(m.name for m in details.crew if m.job == "Director")
 
 
 def series(details: Details) -> str:
     """Return the name of the collection without the word “collection” in any language."""
-    collection = details.belongs_to_collection.name or ""
+    collection = details.collection or ""
     return WORD_FOR_COLLECTION.sub("", collection) or collection
 
 
@@ -108,7 +99,7 @@ def poster_url(path: str | None) -> str | None:
 
 def _best_poster(details: Details) -> str | None:
     """Return the poster with the best vote, one without words first."""
-    posters = [image for image in details.images.posters if image.file_path]
+    posters = [image for image in details.posters if image.file_path]
     posters.sort(key=lambda image: (image.iso_639_1 is not None, -(image.vote_average or 0)))
     return posters[0].file_path if posters else None
 
@@ -122,7 +113,7 @@ def _trailer(details: Details) -> str | None:
 
     trailers = [
         video
-        for video in details.videos.results
+        for video in details.videos
         if video.site == "YouTube" and video.type == "Trailer" and video.key
     ]
     best = max(trailers, key=rank, default=None)

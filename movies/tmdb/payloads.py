@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     AliasChoices,
+    AliasPath,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -44,11 +45,6 @@ def _objects(value: object) -> list[dict[str, object]]:
     return [item for item in found[:MAX_ITEMS] if isinstance(item, dict)]
 
 
-def _numbers(value: object) -> list[int]:
-    found = value if isinstance(value, list) else []
-    return [item for item in found[:MAX_ITEMS] if type(item) is int]
-
-
 def _identified(value: object) -> list[dict[str, object]]:
     """Drop objects without an id."""
     return [
@@ -56,10 +52,6 @@ def _identified(value: object) -> list[dict[str, object]]:
         for item in _objects(value)
         if type(number := item.get("id")) is int and 0 < number <= MAX_ID
     ]
-
-
-def _object(value: object) -> object:
-    return value if isinstance(value, dict) else {}
 
 
 def _year(value: object) -> object:
@@ -71,6 +63,11 @@ def _year(value: object) -> object:
 
 def _cut(value: object) -> object:
     return value[:MAX_TEXT] if isinstance(value, str) else value
+
+
+def _inside(name: str, *path: str) -> Any:
+    """Read the list at the path in TMDb's answer, and by its name in our table."""
+    return Field([], validation_alias=AliasChoices(AliasPath(*path), name))
 
 
 Maybe = Annotated[T | None, WrapValidator(_if_it_fits)]
@@ -96,14 +93,6 @@ class Keyword(Payload):
     name: Maybe[Annotated[Name, StringConstraints(max_length=80)]] = None
 
 
-class Keywords(Payload):
-    keywords: Listed[Keyword] = []
-
-
-class Collection(Payload):
-    name: Maybe[SeriesName] = None
-
-
 class CastMember(Payload):
     name: Maybe[PersonName] = None
     order: Maybe[int] = None
@@ -114,19 +103,10 @@ class CrewMember(Payload):
     job: Maybe[str] = None
 
 
-class Credits(Payload):
-    cast: Listed[CastMember] = []
-    crew: Listed[CrewMember] = []
-
-
 class Image(Payload):
     file_path: Maybe[Path] = None
     iso_639_1: Maybe[Code] = None
     vote_average: Maybe[float] = None
-
-
-class Images(Payload):
-    posters: Listed[Image] = []
 
 
 class Video(Payload):
@@ -136,10 +116,6 @@ class Video(Payload):
     official: Maybe[bool] = None
     iso_639_1: Maybe[Code] = None
     published_at: Maybe[str] = None
-
-
-class Videos(Payload):
-    results: Listed[Video] = []
 
 
 class FilmSummary(Payload):
@@ -152,19 +128,22 @@ class FilmSummary(Payload):
     original_language: Maybe[Language] = None
     year: Maybe[Year] = Field(None, validation_alias=AliasChoices("year", "release_date"))
     poster_path: Maybe[Path] = None
-    genre_ids: Annotated[list[int], BeforeValidator(_numbers)] = []
 
 
 class Details(FilmSummary):
-    """A film with everything that `Client.details` asks for."""
+    """A film with everything that `Client.details` asks for. Our table has it in the same form."""
 
     runtime: Maybe[Annotated[int, Field(ge=1, le=6000)]] = None
     genres: Listed[NamedGenre] = []
-    credits: Annotated[Credits, BeforeValidator(_object)] = Credits()
-    keywords: Annotated[Keywords, BeforeValidator(_object)] = Keywords()
-    belongs_to_collection: Annotated[Collection, BeforeValidator(_object)] = Collection()
-    images: Annotated[Images, BeforeValidator(_object)] = Images()
-    videos: Annotated[Videos, BeforeValidator(_object)] = Videos()
+    cast: Listed[CastMember] = _inside("cast", "credits", "cast")
+    crew: Listed[CrewMember] = _inside("crew", "credits", "crew")
+    keywords: Listed[Keyword] = _inside("keywords", "keywords", "keywords")
+    posters: Listed[Image] = _inside("posters", "images", "posters")
+    videos: Listed[Video] = _inside("videos", "videos", "results")
+    collection: Maybe[SeriesName] = Field(
+        None,
+        validation_alias=AliasChoices(AliasPath("belongs_to_collection", "name"), "collection"),
+    )
 
 
 class FilmPage(Payload):

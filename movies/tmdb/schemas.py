@@ -7,8 +7,13 @@ from pydantic import StringConstraints
 
 from cinema.schemas import Day, Name, Paginated, Pagination
 from movies.schemas import MoviePatch
-from movies.tmdb.provenance import ATTRIBUTION
 from movies.types import LocalTime
+
+#: TMDb's terms require this sentence wherever their data are shown.
+ATTRIBUTION = (
+    "This product uses TMDB and the TMDB APIs but is not endorsed, certified, or otherwise "
+    "approved by TMDB."
+)
 
 
 class FilmSearch(Schema):

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
@@ -10,16 +11,13 @@ from movies.models import Movie, Screening
 from movies.tmdb.client import ListName, check_token, connect
 from movies.tmdb.mapping import summary_fields
 from movies.tmdb.models import ListedFilm, SyncReport
-from movies.tmdb.provenance import ATTRIBUTION
-from movies.tmdb.schemas import FilmOut, FilmSearch, FilmsOut
+from movies.tmdb.schemas import ATTRIBUTION, FilmOut, FilmSearch, FilmsOut
 
 #: TMDb's own figures.
 FILMS_TO_A_PAGE, PAGES_IN_A_SEARCH = 20, 500
-
-
-def movie_of(tmdb_id: int) -> int | None:
-    """Return the id of the published movie with this TMDb id."""
-    return movies_of([tmdb_id]).get(tmdb_id)
+#: Finished films are refreshed in the last sixth of the time that their data may be kept, so that
+#: syncs can fail for a month before anything is erased.
+LAST_PART = 1 / 6
 
 
 def movies_of(tmdb_ids: list[int]) -> dict[int, int]:
@@ -73,15 +71,13 @@ def movies_older_than(moment: datetime) -> QuerySet[Movie]:
     )
 
 
-def movies_to_refresh(
-    *, fetched_before: datetime, expiring: datetime, movie_ids: list[int] | None
-) -> QuerySet[Movie]:
+def movies_to_refresh(fetched_before: datetime, movie_ids: list[int] | None) -> QuerySet[Movie]:
     """Select the movies with a TMDb id whose data are due, in the order of their ids.
 
-    Due are movies in the programme or coming up with data from before `fetched_before`, and all
-    others with data from before `expiring`, unless staff have rewritten every field.
+    Due are movies in the programme or coming up with data from before `fetched_before`, and
+    finished ones whose data expire soon, unless staff have rewritten every field.
     """
-    due_before = Q(tmdb_fetched_at__lt=fetched_before)
+    expiring = timezone.now() - timedelta(days=settings.TMDB_MAX_AGE_DAYS * (1 - LAST_PART))
     movies = Movie.objects.published().exclude(tmdb_id=None)
     if movie_ids is not None:
         movies = movies.filter(pk__in=movie_ids)
@@ -90,5 +86,5 @@ def movies_to_refresh(
         movies = movies.filter(
             ~Q(status=Movie.Status.FINISHED) | Q(Exists(to_come)) | Q(tmdb_fetched_at__lt=expiring)
         )
-    is_rewritten = Q(tmdb_fields=[])
-    return movies.filter(Q(tmdb_fetched_at=None) | (due_before & ~is_rewritten)).order_by("pk")
+    is_due = Q(tmdb_fetched_at__lt=fetched_before) & ~Q(tmdb_fields=[])
+    return movies.filter(Q(tmdb_fetched_at=None) | is_due).order_by("pk")

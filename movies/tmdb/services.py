@@ -164,7 +164,7 @@ def post_film(*, film: FromTmdbIn) -> Movie:
     """
     fields = film.model_dump(exclude_unset=True)
     tmdb = client.connect()
-    if movie_id := selectors.movie_of(film.tmdb_id):
+    if movie_id := selectors.movies_of([film.tmdb_id]).get(film.tmdb_id):
         raise MovieExists(movie_id)
     ensure_genres(tmdb)
     fetched = details_of(film.tmdb_id, tmdb)
@@ -270,8 +270,7 @@ def request_sync(*, kind: str) -> SyncReport:
         TmdbNotConnected: There is no token.
         BackgroundJobsDisabled: There is no worker.
     """
-    client.check_token()
-    _check_background_jobs()
+    _check_can_fetch()
     report = find_or_create_report(kind=kind, fetched_before=timezone.now())
     transaction.on_commit(send_to_worker)
     return report
@@ -284,8 +283,7 @@ def request_refresh(*, movie_ids: Iterable[int]) -> SyncReport:
         TmdbNotConnected: There is no token.
         BackgroundJobsDisabled: There is no worker.
     """
-    client.check_token()
-    _check_background_jobs()
+    _check_can_fetch()
     report = _create_report(
         kind=SyncReport.Kind.FILMS, fetched_before=timezone.now(), movie_ids=sorted(movie_ids)
     )
@@ -293,7 +291,8 @@ def request_refresh(*, movie_ids: Iterable[int]) -> SyncReport:
     return report
 
 
-def _check_background_jobs() -> None:
+def _check_can_fetch() -> None:
+    client.check_token()
     if not settings.ENABLE_BACKGROUND_JOBS:
         raise BackgroundJobsDisabled("Only a worker can fetch from TMDb.")
 

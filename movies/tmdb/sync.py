@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from time import monotonic
 
-from django.conf import settings
 from django.db import DataError, IntegrityError
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from cinema.errors import ApiError
@@ -30,9 +28,6 @@ Kind, State = SyncReport.Kind, SyncReport.State
 
 #: The length of a piece: well below the time limit of a task.
 PIECE_S = 120.0
-#: Finished films are refreshed in the last sixth of the time that their data may be kept, so that
-#: syncs can fail for a month before anything is erased.
-LAST_PART = 1 / 6
 MAX_ATTEMPTS = 5
 #: After so many films in a row for which TMDb is away, the run ends.
 MAX_AWAY_IN_A_ROW = 3
@@ -46,7 +41,9 @@ FATAL = (TmdbNotConnected, TmdbRefused, TmdbBusy)
 def begin(kind: str) -> None:
     """Create the scheduled sync, or erase old data where there is nothing to fetch."""
     fetched_before = timezone.now() - services.FRESH_FOR
-    if client.is_connected() and (kind != Kind.FILMS or _films_due(fetched_before).exists()):
+    if client.is_connected() and (
+        kind != Kind.FILMS or selectors.movies_to_refresh(fetched_before, None).exists()
+    ):
         services.find_or_create_report(kind=kind, fetched_before=fetched_before)
     elif kind == Kind.FILMS and (erased := services.erase_old()):
         log.info("%d rows of TMDb's data erased, being too old", erased)
@@ -87,7 +84,7 @@ def carry_out(report: SyncReport) -> bool:
 def _sync_films(report: SyncReport, tmdb: Client) -> bool:
     ends = monotonic() + PIECE_S
     away_in_a_row = 0
-    due = _films_due(report.fetched_before, report.movie_ids)
+    due = selectors.movies_to_refresh(report.fetched_before, report.movie_ids)
     while (movie := due.filter(pk__gt=report.cursor).first()) is not None:
         if monotonic() > ends:
             return False
@@ -97,13 +94,6 @@ def _sync_films(report: SyncReport, tmdb: Client) -> bool:
         if away_in_a_row == MAX_AWAY_IN_A_ROW:
             raise TmdbBusy(f"failed for {away_in_a_row} films in a row and is left alone")
     return True
-
-
-def _films_due(fetched_before: datetime, movie_ids: list[int] | None = None) -> QuerySet[Movie]:
-    expiring = timezone.now() - timedelta(days=settings.TMDB_MAX_AGE_DAYS * (1 - LAST_PART))
-    return selectors.movies_to_refresh(
-        fetched_before=fetched_before, expiring=expiring, movie_ids=movie_ids
-    )
 
 
 def _sync_film(report: SyncReport, movie: Movie, tmdb: Client) -> bool:

@@ -21,8 +21,9 @@ from typing import IO
 import orjson
 
 from movies.errors import FileRefused
-from movies.importing.tables import CsvRecords, RefusedRow, TextLines, UnusableFile, read_header
+from movies.importing.tables import CsvRecords, TextLines, UnusableFile, read_header
 from recommendations.importing.formats import column
+from recommendations.importing.schemas import SkippedFile
 
 MAX_UNPACKED_MB = 50
 #: Letterboxd has a file for each list of a viewer.
@@ -90,14 +91,6 @@ class SourceFile:
         return frozenset(PurePosixPath(self.path.casefold()).parts[:-1])
 
 
-@dataclass(frozen=True)
-class Skipped:
-    """A file that is not read."""
-
-    path: str
-    reason: str
-
-
 # --- archives
 
 
@@ -105,7 +98,7 @@ def is_archive(head: bytes) -> bool:
     return head.startswith(ZIP_MARKS)
 
 
-def files_of(archive: IO[bytes]) -> Iterator[SourceFile | Skipped]:
+def files_of(archive: IO[bytes]) -> Iterator[SourceFile | SkippedFile]:
     """Unpack the useful files, one after another.
 
     Raises:
@@ -118,7 +111,7 @@ def files_of(archive: IO[bytes]) -> Iterator[SourceFile | Skipped]:
             _check_entries(infos)
             for info in infos:
                 if reason := _reason_to_skip(info):
-                    yield Skipped(info.filename, reason)
+                    yield SkippedFile(name=info.filename, reason=reason)
                 elif not info.is_dir():
                     # Without a size `zipfile` would unpack gigabytes before it notices a lie.
                     with opened.open(info) as stream:
@@ -182,8 +175,8 @@ def _reason_to_skip(info: zipfile.ZipInfo) -> str:
 # --- tables
 
 
-#: The number of a row and its cells by column.
-TableRow = tuple[int, Mapping[str, str]] | RefusedRow
+#: The number of a row and its cells by column, or the reason why it has none.
+TableRow = tuple[int, Mapping[str, str] | str]
 
 
 @dataclass(frozen=True)
@@ -244,10 +237,9 @@ def _csv_rows(file: SourceFile, columns: list[str], records: CsvRecords) -> Iter
                 why = "a quotation mark is not closed, or a row is far too long"
                 raise _refused(file, f"cannot be read beyond line {record.number}: {why}.")
             if record.fault:
-                yield RefusedRow(record.number, record.fault, file.path)
+                yield record.number, record.fault
             elif any("\0" in cell for cell in record.cells):
-                why = "There is a NUL in it, which is no text."
-                yield RefusedRow(record.number, why, file.path)
+                yield record.number, "There is a NUL in it, which is no text."
             else:
                 yield record.number, dict(zip(columns, record.cells, strict=True))
     except UnicodeError as error:
@@ -291,15 +283,14 @@ def _json_table(file: SourceFile) -> TextTable:
             names.setdefault(column(name), name)
             if len(names) > MAX_COLUMNS:
                 raise _refused(file, f"has objects with more than {MAX_COLUMNS} keys.")
-    return TextTable(names, _json_rows(file, items))
+    return TextTable(names, _json_rows(items))
 
 
-def _json_rows(file: SourceFile, items: list[object]) -> Iterator[TableRow]:
+def _json_rows(items: list[object]) -> Iterator[TableRow]:
     for number, item in enumerate(items, 1):
-        if isinstance(item, dict):
-            yield number, {column(name): _cell(value) for name, value in _flat(item).items()}
-        else:
-            yield RefusedRow(number, "It is no object.", file.path)
+        is_object = isinstance(item, dict)
+        cells = {column(name): _cell(value) for name, value in _flat(item).items()}
+        yield number, cells if is_object else "It is no object."
 
 
 def _flat(item: object) -> dict[str, object]:

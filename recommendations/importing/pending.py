@@ -13,29 +13,20 @@ from operator import itemgetter
 
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
-from django.utils import timezone
 
 from cinema.errors import NotFound, Unauthorized
 from cinema.locks import hold_exclusive, retry_on_deadlock
 from movies.days import cinema_day
-from movies.importing.tables import RefusedRow
-from movies.models import Movie
-from recommendations.importing.formats import StatementKind
-from recommendations.importing.matching import (
+from movies.importing.matching import (
     FilmMatcher,
     WantedFilm,
     hash_of,
     hashed_title_keys,
 )
-from recommendations.importing.plan import (
-    BelongingsPlan,
-    MatchedStatement,
-    belongings_of,
-    hold_movies,
-    lock_name,
-    watchlist_of,
-    write_plan,
-)
+from movies.models import Movie
+from recommendations.importing.formats import StatementKind
+from recommendations.importing.plan import ViewerPlan, hold_movies, lock_name
+from recommendations.importing.schemas import RefusedFileRow
 from recommendations.importing.statements import Statement, StatementRow
 from recommendations.models import PendingImport
 from users.models import User
@@ -74,7 +65,7 @@ class PendingPlan:
         self._updated: dict[Key, PendingImport] = {}
         self._matcher = matcher
         self.kept = 0
-        self.refused: list[RefusedRow] = []
+        self.refused: list[RefusedFileRow] = []
         for row in rows:
             self._apply(row)
 
@@ -100,8 +91,7 @@ class PendingPlan:
                 self._created[key] = _pending(self._user, row.film, title_keys, said, key)
             else:
                 why = f"You keep {MAX_PENDING:,} statements about films that are not here yet."
-                reason = f"There is no room for it. {why}"
-                self.refused.append(RefusedRow(row.number, reason, row.file))
+                self.refused.append(row.refused(f"There is no room for it. {why}"))
                 return
         self.kept += 1
 
@@ -226,33 +216,28 @@ def _settle(user_id: int, pending_ids: Sequence[int], matcher: FilmMatcher) -> i
     user = User.objects.filter(pk=user_id).first()
     if user is None:
         return 0
-    rows = list(PendingImport.objects.filter(pk__in=pending_ids, user=user).order_by("pk"))
-    films = {row.pk: _film_of(row, matcher) for row in rows}
-    movie_ids = hold_movies({pk for pk in films.values() if pk is not None})
-    statements = [
-        MatchedStatement("", row.pk, movie_id, _statement(row))
-        for row in rows
-        if (movie_id := films[row.pk]) in movie_ids and movie_id is not None
-    ]
-    if not statements:
+    waiting = PendingImport.objects.filter(pk__in=pending_ids, user=user).order_by("pk")
+    rows = map(_row, waiting)
+    found = {row: films for row in rows if len(films := matcher.find(row.film)) == 1}
+    movie_ids = hold_movies({film.pk for [film] in found.values()})
+    matched = [(row, film.pk) for row, [film] in found.items() if film.pk in movie_ids]
+    if not matched:
         return 0
-    plan = BelongingsPlan(belongings_of(user, movie_ids, watchlist_of(user)), timezone.now())
-    plan.apply(statements)
-    write_plan(user, plan)
+    plan = ViewerPlan(user, movie_ids)
+    plan.apply(matched)
+    plan.write()
     # A statement for which there is no room stays pending.
-    settled = {each.number for each in statements} - {each.number for each in plan.refused}
+    settled = {row.number for row, _ in matched} - {each.row for each in plan.refused}
     PendingImport.objects.filter(pk__in=settled).delete()
     return len(settled)
 
 
-def _film_of(row: PendingImport, matcher: FilmMatcher) -> int | None:
-    found = matcher.find(_wanted(row.title, row.original_title, row.year, row.tmdb_id))
-    return found[0].pk if len(found) == 1 else None
+def _row(pending: PendingImport) -> StatementRow:
+    film = _wanted(pending.title, pending.original_title, pending.year, pending.tmdb_id)
+    kind = StatementKind(pending.kind)
+    said = Statement(kind, pending.said_at, pending.day, pending.half_stars)
+    return StatementRow("", pending.pk, film, (said,))
 
 
 def _wanted(title: str, original_title: str, year: int | None, tmdb_id: int | None) -> WantedFilm:
     return WantedFilm(tuple(filter(None, (title, original_title))), year, tmdb_id)
-
-
-def _statement(row: PendingImport) -> Statement:
-    return Statement(StatementKind(row.kind), row.said_at, row.day, row.half_stars)

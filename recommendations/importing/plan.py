@@ -7,19 +7,18 @@ changes nothing.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime
 from typing import Literal
 
 from django.db import connection
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from movies.days import cinema_day, local_time
-from movies.importing.tables import RefusedRow, RowRefused
+from movies.importing.tables import RowRefused
 from recommendations.importing.formats import StatementKind
-from recommendations.importing.statements import NotKept, Statement
+from recommendations.importing.schemas import RefusedFileRow
+from recommendations.importing.statements import NotKept, Statement, StatementRow
 from recommendations.models import Interaction
 from users.auth import lock_viewer, raise_taste_version
 from users.history import MAX_VIEWINGS
@@ -27,8 +26,10 @@ from users.models import Playlist, PlaylistEntry, User, Viewing
 from users.playlists.schemas import MAX_FILMS, MAX_PLAYLISTS
 from users.playlists.services import next_position
 
+Kind = Interaction.Kind
 Outcome = Literal["created", "updated", "unchanged"]
 
+WATCHLIST = "Watchlist"
 #: Earlier than any date of a file.
 UNDATED = datetime.min.replace(tzinfo=UTC)
 #: Statements without a day come after those with one.
@@ -39,161 +40,6 @@ ORDER = (
     StatementKind.SEEN,
     StatementKind.WATCHLIST,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class MatchedStatement:
-    file: str
-    number: int
-    movie_id: int
-    statement: Statement
-
-
-@dataclass(frozen=True, slots=True)
-class DatedRating:
-    half_stars: int
-    at: datetime
-
-
-@dataclass
-class Belongings:
-    """The rows that the viewer has already for the matched films.
-
-    Attributes:
-        seen: Films marked as seen, without a day.
-        days: The days on which each film was watched, both cinema days and calendar days.
-        listed: All films of the watchlist.
-        room_in_history: How many more viewings the history can hold.
-        room_on_list: How many more films the watchlist can hold.
-    """
-
-    ratings: dict[int, DatedRating] = field(default_factory=dict)
-    likes: set[int] = field(default_factory=set)
-    seen: set[int] = field(default_factory=set)
-    days: defaultdict[int, set[date]] = field(default_factory=lambda: defaultdict(set))
-    listed: set[int] = field(default_factory=set)
-    room_in_history: int = 0
-    room_on_list: int = 0
-
-    def add_viewing(self, movie_id: int, at: datetime) -> None:
-        # A viewing after midnight may be dated with either day.
-        self.days[movie_id] |= {cinema_day(at), local_time(at).date()}
-
-
-class BelongingsPlan:
-    """The rows to be written.
-
-    Attributes:
-        ratings: By movie.
-        likes, seen: The moment of the statement, by movie.
-        viewings: Movies and moments.
-        listed: Movies in their order.
-        counts: The number of statements by kind and outcome.
-        refused: Statements for which there is no room.
-        passed_over: Statements that what the viewer has overrides.
-    """
-
-    def __init__(self, belongings: Belongings, now: datetime) -> None:
-        self._has = belongings
-        self._now = now
-        self.ratings: dict[int, DatedRating] = {}
-        self.likes: dict[int, datetime] = {}
-        self.seen: dict[int, datetime] = {}
-        self.viewings: list[tuple[int, datetime]] = []
-        self.listed: list[int] = []
-        self.counts: Counter[tuple[StatementKind, Outcome]] = Counter()
-        self.refused: list[RefusedRow] = []
-        self.passed_over: list[RefusedRow] = []
-
-    def apply(self, matched: Iterable[MatchedStatement]) -> None:
-        """Apply all statements, the oldest rating first, so that the newest one stays."""
-        by_kind: defaultdict[StatementKind, list[MatchedStatement]] = defaultdict(list)
-        for each in matched:
-            by_kind[each.statement.kind].append(each)
-        by_kind[StatementKind.RATING].sort(key=lambda each: each.statement.at or UNDATED)
-        for kind in ORDER:
-            for each in by_kind[kind]:
-                self._apply(each)
-
-    def _apply(self, each: MatchedStatement) -> None:
-        said = each.statement
-        try:
-            match said.kind:
-                case StatementKind.RATING:
-                    outcome = self._rate(each.movie_id, said)
-                case StatementKind.LIKE:
-                    outcome = self._like(each.movie_id, said.at or self._now)
-                case StatementKind.VIEWING | StatementKind.SEEN:
-                    outcome = self._watch(each.movie_id, said)
-                case StatementKind.WATCHLIST:
-                    outcome = self._list(each.movie_id)
-        except RowRefused as fault:
-            self.refused.append(RefusedRow(each.number, str(fault), each.file))
-        except NotKept as reason:
-            self.passed_over.append(RefusedRow(each.number, str(reason), each.file))
-        else:
-            self.counts[said.kind, outcome] += 1
-
-    def _rate(self, movie_id: int, said: Statement) -> Outcome:
-        """Keep the later rating. One without a date may be older than any other."""
-        old = self._has.ratings.get(movie_id)
-        rating = DatedRating(said.half_stars, said.at or self._now)
-        if old and old.half_stars == rating.half_stars:
-            return "unchanged"
-        if old and said.at is None:
-            raise NotKept(
-                "There is a rating of the film already, and the file does not date its own."
-            )
-        if old and old.at >= rating.at:
-            return "unchanged"
-        self._has.ratings[movie_id] = self.ratings[movie_id] = rating
-        return "updated" if old else "created"
-
-    def _like(self, movie_id: int, at: datetime) -> Outcome:
-        if movie_id in self._has.likes:
-            return "unchanged"
-        self._has.likes.add(movie_id)
-        self.likes[movie_id] = at
-        return "created"
-
-    def _watch(self, movie_id: int, said: Statement) -> Outcome:
-        """Add one viewing a day: a viewing here is often noted in the other service too."""
-        if said.at is None:
-            return self._see(movie_id)
-        days = self._has.days[movie_id]
-        is_dated = said.kind is StatementKind.VIEWING
-        if (said.day or cinema_day(said.at)) in days if is_dated else days:
-            return "unchanged"
-        if len(self.viewings) == self._has.room_in_history:
-            raise RowRefused("There is no room left in your history.")
-        self._has.add_viewing(movie_id, said.at)
-        if said.day:
-            days.add(said.day)
-        self.viewings.append((movie_id, said.at))
-        return "created"
-
-    def _see(self, movie_id: int) -> Outcome:
-        """Mark the film as seen: the history has no viewings without a day."""
-        has = self._has
-        if movie_id in has.seen or movie_id in has.ratings or has.days[movie_id]:
-            return "unchanged"
-        has.seen.add(movie_id)
-        self.seen[movie_id] = self._now
-        return "created"
-
-    def _list(self, movie_id: int) -> Outcome:
-        if movie_id in self._has.listed:
-            return "unchanged"
-        if len(self.listed) == self._has.room_on_list:
-            raise RowRefused("There is no room left on your playlist “Watchlist”, or for it.")
-        self._has.listed.add(movie_id)
-        self.listed.append(movie_id)
-        return "created"
-
-
-Kind = Interaction.Kind
-
-WATCHLIST = "Watchlist"
 
 # No one can delete the movies until the transaction ends; rating and changing them is possible.
 HOLD = """
@@ -228,75 +74,179 @@ def hold_movies(movie_ids: Collection[int]) -> set[int]:
         return {movie_id for (movie_id,) in cursor.fetchall()}
 
 
-def watchlist_of(user: User) -> Playlist | None:
-    """Return the viewer's oldest private list of that name."""
-    return _watchlists(user).first()
+class ViewerPlan:
+    """What a viewer has for some films already, and what statements about them add.
 
-
-def _watchlists(user: User) -> QuerySet[Playlist]:
-    return Playlist.objects.filter(user=user, name=WATCHLIST, is_public=False).order_by("pk")
-
-
-def belongings_of(user: User, movie_ids: Collection[int], watchlist: Playlist | None) -> Belongings:
-    found = Belongings()
-    kinds = (Kind.RATING, Kind.LIKE, Kind.SEEN)
-    interactions = Interaction.objects.filter(user=user, movie__in=movie_ids, kind__in=kinds)
-    for row in interactions:
-        if row.kind == Kind.RATING:
-            found.ratings[row.movie_id] = DatedRating(row.half_stars, row.updated_at)
-        else:
-            (found.likes if row.kind == Kind.LIKE else found.seen).add(row.movie_id)
-    viewings = Viewing.objects.filter(user=user)
-    in_question = viewings.filter(movie__in=movie_ids).values_list("movie_id", "watched_at")
-    for movie_id, watched_at in in_question:
-        found.add_viewing(movie_id, watched_at)
-    found.room_in_history = max(0, MAX_VIEWINGS - viewings.count())
-    if watchlist:
-        found.listed = set(watchlist.entries.values_list("movie_id", flat=True))
-        found.room_on_list = max(0, MAX_FILMS - len(found.listed))
-    elif user.playlists.count() < MAX_PLAYLISTS:
-        found.room_on_list = MAX_FILMS
-    return found
-
-
-def write_plan(user: User, plan: BelongingsPlan) -> Playlist | None:
-    """Write the plan; returns the watchlist, if films were added to it.
-
-    The order of the locks is that of every writer: rated movies, the viewer, the viewer's rows.
+    Attributes:
+        watchlist: The viewer's oldest private list of that name.
+        counts: The number of statements by kind and outcome.
+        refused: Statements for which there is no room.
+        passed_over: Statements that what the viewer has overrides.
     """
-    _record(user, plan)
-    lock_viewer(user)
-    if plan.viewings:
-        Viewing.objects.bulk_create(
-            (Viewing(user=user, movie_id=pk, watched_at=at) for pk, at in plan.viewings),
-            ignore_conflicts=True,
-        )
-        raise_taste_version(user.pk)
-    return _append(user, plan.listed) if plan.listed else None
 
+    def __init__(self, user: User, movie_ids: Collection[int]) -> None:
+        self._user = user
+        self._now = timezone.now()
+        self.counts: Counter[tuple[StatementKind, str]] = Counter()
+        self.refused: list[RefusedFileRow] = []
+        self.passed_over: list[RefusedFileRow] = []
+        #: Half stars and moment by movie and kind.
+        self._interactions: dict[tuple[int, Kind], tuple[int, datetime]] = {}
+        self._new_interactions: dict[tuple[int, Kind], tuple[int, datetime]] = {}
+        #: The days on which each film was watched.
+        self._days: defaultdict[int, set[date]] = defaultdict(set)
+        self._new_viewings: list[tuple[int, datetime]] = []
+        self._new_on_list: list[int] = []
+        self._load_interactions(movie_ids)
+        self._load_history(movie_ids)
+        self._load_watchlist()
 
-def _record(user: User, plan: BelongingsPlan) -> None:
-    rows = [(pk, Kind.RATING, each.half_stars, each.at) for pk, each in plan.ratings.items()]
-    rows += [(pk, Kind.LIKE, 0, at) for pk, at in plan.likes.items()]
-    rows += [(pk, Kind.SEEN, 0, at) for pk, at in plan.seen.items()]
-    if rows:
-        columns = [list(values) for values in zip(*rows, strict=True)]
+    def _load_interactions(self, movie_ids: Collection[int]) -> None:
+        kinds = (Kind.RATING, Kind.LIKE, Kind.SEEN)
+        for row in Interaction.objects.filter(user=self._user, movie__in=movie_ids, kind__in=kinds):
+            self._interactions[row.movie_id, Kind(row.kind)] = row.half_stars, row.updated_at
+
+    def _load_history(self, movie_ids: Collection[int]) -> None:
+        viewings = Viewing.objects.filter(user=self._user)
+        self._room_in_history = max(0, MAX_VIEWINGS - viewings.count())
+        in_question = viewings.filter(movie__in=movie_ids).values_list("movie_id", "watched_at")
+        for movie_id, watched_at in in_question:
+            self._days[movie_id] |= _days_of(watched_at)
+
+    def _load_watchlist(self) -> None:
+        mine = Playlist.objects.filter(user=self._user, name=WATCHLIST, is_public=False)
+        self.watchlist = mine.order_by("pk").first()
+        self._listed: set[int] = set()
+        if self.watchlist:
+            self._listed |= set(self.watchlist.entries.values_list("movie_id", flat=True))
+        has_room = self.watchlist or self._user.playlists.count() < MAX_PLAYLISTS
+        self._room_on_list = max(0, MAX_FILMS - len(self._listed)) if has_room else 0
+
+    def apply(self, matched: Iterable[tuple[StatementRow, int]]) -> None:
+        """Apply the statements of rows, which come with the ids of their movies."""
+        found = [(said, row, pk) for row, pk in matched for said in row.statements]
+        # The oldest rating comes first, so that the newest one stays.
+        found.sort(key=lambda each: (ORDER.index(each[0].kind), _rated_at(each[0])))
+        for said, row, movie_id in found:
+            try:
+                self.counts[said.kind, self._apply(movie_id, said)] += 1
+            except RowRefused as fault:
+                self.refused.append(row.refused(str(fault)))
+            except NotKept as reason:
+                self.passed_over.append(row.refused(str(reason)))
+
+    def _apply(self, movie_id: int, said: Statement) -> Outcome:
+        if said.kind is StatementKind.RATING:
+            return self._rate(movie_id, said)
+        if said.kind is StatementKind.LIKE:
+            return self._note(movie_id, Kind.LIKE, said.at or self._now)
+        if said.kind is StatementKind.WATCHLIST:
+            return self._list(movie_id)
+        return self._watch(movie_id, said) if said.at else self._see(movie_id)
+
+    def _rate(self, movie_id: int, said: Statement) -> Outcome:
+        """Keep the later rating. One without a date may be older than any other."""
+        old = self._interactions.get((movie_id, Kind.RATING))
+        at = said.at or self._now
+        if old and old[0] == said.half_stars:
+            return "unchanged"
+        if old and said.at is None:
+            raise NotKept(
+                "There is a rating of the film already, and the file does not date its own."
+            )
+        if old and old[1] >= at:
+            return "unchanged"
+        self._record(movie_id, Kind.RATING, said.half_stars, at)
+        return "updated" if old else "created"
+
+    def _note(self, movie_id: int, kind: Kind, at: datetime) -> Outcome:
+        if (movie_id, kind) in self._interactions:
+            return "unchanged"
+        self._record(movie_id, kind, 0, at)
+        return "created"
+
+    def _record(self, movie_id: int, kind: Kind, half_stars: int, at: datetime) -> None:
+        self._interactions[movie_id, kind] = half_stars, at
+        self._new_interactions[movie_id, kind] = half_stars, at
+
+    def _watch(self, movie_id: int, said: Statement) -> Outcome:
+        """Add one viewing a day: a viewing here is often noted in the other service too."""
+        assert said.at is not None
+        days = self._days[movie_id]
+        is_dated = said.kind is StatementKind.VIEWING
+        if (said.day or cinema_day(said.at)) in days if is_dated else days:
+            return "unchanged"
+        if len(self._new_viewings) == self._room_in_history:
+            raise RowRefused("There is no room left in your history.")
+        days |= _days_of(said.at) | ({said.day} if said.day else set())
+        self._new_viewings.append((movie_id, said.at))
+        return "created"
+
+    def _see(self, movie_id: int) -> Outcome:
+        """Mark the film as seen: the history has no viewings without a day."""
+        if (movie_id, Kind.RATING) in self._interactions or self._days[movie_id]:
+            return "unchanged"
+        return self._note(movie_id, Kind.SEEN, self._now)
+
+    def _list(self, movie_id: int) -> Outcome:
+        if movie_id in self._listed:
+            return "unchanged"
+        if len(self._new_on_list) == self._room_on_list:
+            raise RowRefused("There is no room left on your playlist “Watchlist”, or for it.")
+        self._listed.add(movie_id)
+        self._new_on_list.append(movie_id)
+        return "created"
+
+    def write(self) -> None:
+        """Write the plan.
+
+        The order of the locks is that of every writer: rated movies, the viewer, the viewer's rows.
+        """
+        if self._new_interactions:
+            self._write_interactions()
+        lock_viewer(self._user)
+        if self._new_viewings:
+            Viewing.objects.bulk_create(
+                (
+                    Viewing(user=self._user, movie_id=movie_id, watched_at=at)
+                    for movie_id, at in self._new_viewings
+                ),
+                ignore_conflicts=True,
+            )
+            raise_taste_version(self._user.pk)
+        if self._new_on_list:
+            self._write_watchlist()
+
+    def _write_interactions(self) -> None:
+        new = self._new_interactions.items()
+        rows = [(movie_id, kind, *recorded) for (movie_id, kind), recorded in new]
+        rated = [movie_id for movie_id, kind, *_ in rows if kind == Kind.RATING]
         with connection.cursor() as cursor:
-            cursor.execute(LOCK, [list(plan.ratings)])
-            cursor.execute(RECORD, [user.pk, timezone.now(), *columns])
+            cursor.execute(LOCK, [rated])
+            columns = [list(values) for values in zip(*rows, strict=True)]
+            cursor.execute(RECORD, [self._user.pk, timezone.now(), *columns])
+
+    def _write_watchlist(self) -> None:
+        """Add the films that the list does not have: it may have changed since it was read."""
+        mine = Playlist.objects.filter(user=self._user, name=WATCHLIST, is_public=False)
+        watchlist = mine.select_for_update(no_key=True).order_by("pk").first()
+        self.watchlist = watchlist or Playlist.objects.create(user=self._user, name=WATCHLIST)
+        listed = set(self.watchlist.entries.values_list("movie_id", flat=True))
+        missing = [movie_id for movie_id in self._new_on_list if movie_id not in listed]
+        missing = missing[: max(0, MAX_FILMS - len(listed))]
+        PlaylistEntry.objects.bulk_create(
+            PlaylistEntry(playlist=self.watchlist, movie_id=movie_id, position=position)
+            for position, movie_id in enumerate(missing, next_position(self.watchlist))
+        )
+        self.watchlist.updated_at = timezone.now()
+        self.watchlist.save(update_fields=["updated_at"])
 
 
-def _append(user: User, movie_ids: Sequence[int]) -> Playlist:
-    """Add the films that the list does not have: it may have changed since it was read."""
-    watchlist = _watchlists(user).select_for_update(no_key=True).first()
-    watchlist = watchlist or Playlist.objects.create(user=user, name=WATCHLIST)
-    listed = set(watchlist.entries.values_list("movie_id", flat=True))
-    missing = [movie_id for movie_id in movie_ids if movie_id not in listed]
-    room = max(0, MAX_FILMS - len(listed))
-    PlaylistEntry.objects.bulk_create(
-        PlaylistEntry(playlist=watchlist, movie_id=movie_id, position=position)
-        for position, movie_id in enumerate(missing[:room], next_position(watchlist))
-    )
-    watchlist.updated_at = timezone.now()
-    watchlist.save(update_fields=["updated_at"])
-    return watchlist
+def _rated_at(said: Statement) -> datetime:
+    is_dated_rating = said.kind is StatementKind.RATING and said.at
+    return said.at if is_dated_rating and said.at else UNDATED
+
+
+def _days_of(at: datetime) -> set[date]:
+    """Return the cinema's day and the calendar day: a viewing after midnight may have either."""
+    return {cinema_day(at), local_time(at).date()}

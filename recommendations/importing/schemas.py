@@ -50,6 +50,10 @@ class Counts(Schema):
     updated: int = Field(examples=[3])
     unchanged: int = Field(examples=[5])
 
+    @property
+    def is_any(self) -> bool:
+        return bool(self.created or self.updated or self.unchanged)
+
 
 class RowOut(Schema):
     file: str = Field(examples=["diary.csv"])

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from typing import IO
+from typing import IO, Any
 
 from django.db import transaction
 from django.utils import timezone
 
 from cinema.locks import hold_exclusive, retry_on_deadlock
-from movies.importing.tables import RefusedRow
+from movies.importing.matching import CatalogueFilm, FilmMatcher, WantedFilm
 from recommendations.importing.formats import StatementKind
-from recommendations.importing.matching import CatalogueFilm, FilmMatcher, WantedFilm
 from recommendations.importing.pending import PendingPlan
-from recommendations.importing.plan import (
-    BelongingsPlan,
-    MatchedStatement,
-    belongings_of,
-    hold_movies,
-    lock_name,
-    watchlist_of,
-    write_plan,
-)
+from recommendations.importing.plan import ViewerPlan, hold_movies, lock_name
 from recommendations.importing.schemas import (
     MAX_CANDIDATES,
     MAX_TOLD,
@@ -32,14 +22,12 @@ from recommendations.importing.schemas import (
     Counts,
     NotKeptColumns,
     ReadFile,
-    RefusedFileRow,
-    SkippedFile,
     UnknownRow,
     ViewerImportOut,
 )
 from recommendations.importing.statements import StatementRow
 from recommendations.importing.uploads import Upload, read_upload
-from users.models import Playlist, User
+from users.models import User
 
 #: Viewings with and without a day are reported together.
 KINDS = {
@@ -86,61 +74,51 @@ def _apply(
             wanted: [film for film in films if film.pk in movie_ids]
             for wanted, films in found.items()
         }
-    certain = [row for row in upload.rows if len(found[row.film]) == 1]
+    plan = ViewerPlan(user, movie_ids)
+    certain = (row for row in upload.rows if len(found[row.film]) == 1)
+    plan.apply((row, found[row.film][0].pk) for row in certain)
     uncertain = [row for row in upload.rows if len(found[row.film]) != 1]
-    watchlist = watchlist_of(user)
-    plan = BelongingsPlan(belongings_of(user, movie_ids, watchlist), timezone.now())
-    plan.apply(
-        MatchedStatement(row.file, row.number, found[row.film][0].pk, statement)
-        for row in certain
-        for statement in row.statements
-    )
     pending = PendingPlan(user, uncertain, matcher)
     if not dry_run:
-        watchlist = write_plan(user, plan) or watchlist
+        plan.write()
         pending.write()
-    return _report(upload, found, plan, pending, watchlist, dry_run=dry_run)
+    return _report(upload, found, plan, pending, dry_run=dry_run)
 
 
 def _report(
-    upload: Upload,
-    found: Found,
-    plan: BelongingsPlan,
-    pending: PendingPlan,
-    watchlist: Playlist | None,
-    *,
-    dry_run: bool,
+    upload: Upload, found: Found, plan: ViewerPlan, pending: PendingPlan, *, dry_run: bool
 ) -> ViewerImportOut:
     ambiguous = [row for row in upload.rows if len(found[row.film]) > 1]
     unknown = [row for row in upload.rows if not found[row.film]]
     refused = [*upload.refused, *plan.refused, *pending.refused]
     passed_over = [*upload.passed_over, *plan.passed_over]
-    total = _counts(plan, set(StatementKind))
-    by_kind = {kind: _counts(plan, kinds) for kind, kinds in KINDS.items()}
+    by_kind = {
+        name: counts for name, kinds in KINDS.items() if (counts := _counts(plan, kinds)).is_any
+    }
+    has_list = plan.watchlist is not None and "watchlist" in by_kind
     return ViewerImportOut(
         dry_run=dry_run,
         files=[ReadFile(name=name, format=form.name) for name, form in upload.formats.items()],
         rows=upload.size,
         matched=len(upload.rows) - len(ambiguous) - len(unknown),
-        created=total.created,
-        updated=total.updated,
-        unchanged=total.unchanged,
-        by_kind={kind: counts for kind, counts in by_kind.items() if _is_any(counts)},
+        **_counts(plan, set(StatementKind)).model_dump(),
+        by_kind=by_kind,
         ambiguous_count=len(ambiguous),
         unknown_count=len(unknown),
         kept_for_later=pending.kept,
         refused_count=len(refused),
         passed_over_count=len(passed_over),
         not_films=upload.not_films,
-        playlist_id=watchlist.pk if watchlist and _is_any(by_kind["watchlist"]) else None,
-        ambiguous=[_ambiguous(row, found[row.film]) for row in ambiguous[:MAX_TOLD]],
-        unknown=[_unknown(row) for row in unknown[:MAX_TOLD]],
-        refused=[_refused(each) for each in refused[:MAX_TOLD]],
-        passed_over=[_refused(each) for each in passed_over[:MAX_TOLD]],
-        skipped_file_count=len(upload.skipped),
-        skipped_files=[
-            SkippedFile(name=each.path, reason=each.reason) for each in upload.skipped[:MAX_TOLD]
+        playlist_id=plan.watchlist.pk if plan.watchlist and has_list else None,
+        ambiguous=[
+            AmbiguousRow(**_unknown(row), candidates=_candidates(found[row.film]))
+            for row in ambiguous[:MAX_TOLD]
         ],
+        unknown=[UnknownRow(**_unknown(row)) for row in unknown[:MAX_TOLD]],
+        refused=refused[:MAX_TOLD],
+        passed_over=passed_over[:MAX_TOLD],
+        skipped_file_count=len(upload.skipped),
+        skipped_files=upload.skipped[:MAX_TOLD],
         not_kept=[
             NotKeptColumns(file=path, columns=columns)
             for path, columns in list(upload.not_kept.items())[:MAX_TOLD]
@@ -148,28 +126,16 @@ def _report(
     )
 
 
-def _counts(plan: BelongingsPlan, kinds: Collection[StatementKind]) -> Counts:
-    count: Counter[str] = Counter()
-    for (kind, outcome), number in plan.counts.items():
-        if kind in kinds:
-            count[outcome] += number
-    return Counts(created=count["created"], updated=count["updated"], unchanged=count["unchanged"])
+def _counts(plan: ViewerPlan, kinds: Collection[StatementKind]) -> Counts:
+    outcomes = ("created", "updated", "unchanged")
+    return Counts(**{each: sum(plan.counts[kind, each] for kind in kinds) for each in outcomes})
 
 
-def _is_any(counts: Counts) -> bool:
-    return bool(counts.created or counts.updated or counts.unchanged)
+def _unknown(row: StatementRow) -> dict[str, Any]:
+    film = row.film
+    return {"file": row.file, "row": row.number, "title": film.title, "year": film.year}
 
 
-def _unknown(row: StatementRow) -> UnknownRow:
-    return UnknownRow(file=row.file, row=row.number, title=row.film.title, year=row.film.year)
-
-
-def _ambiguous(row: StatementRow, films: Sequence[CatalogueFilm]) -> AmbiguousRow:
-    candidates = [
-        Candidate(id=film.pk, name=film.name, year=film.year) for film in films[:MAX_CANDIDATES]
-    ]
-    return AmbiguousRow(**_unknown(row).model_dump(), candidates=candidates)
-
-
-def _refused(each: RefusedRow) -> RefusedFileRow:
-    return RefusedFileRow(file=each.file, row=each.number, reason=each.reason)
+def _candidates(films: Sequence[CatalogueFilm]) -> list[Candidate]:
+    shown = films[:MAX_CANDIDATES]
+    return [Candidate(id=film.pk, name=film.name, year=film.year) for film in shown]

@@ -10,9 +10,10 @@ from datetime import UTC, date, datetime, time
 
 from cinema.schemas import CONTROLS
 from movies.days import local_time, moment_of
+from movies.importing.matching import YEARS, WantedFilm, parse_title
 from movies.importing.tables import RowRefused
 from recommendations.importing.formats import Format, Reading, StatementKind, column
-from recommendations.importing.matching import YEARS, WantedFilm, parse_title
+from recommendations.importing.schemas import RefusedFileRow
 
 MAX_TITLE = 300
 #: The limit of a quotation in characters.
@@ -71,6 +72,9 @@ class StatementRow:
     number: int
     film: WantedFilm
     statements: tuple[Statement, ...]
+
+    def refused(self, reason: str) -> RefusedFileRow:
+        return RefusedFileRow(file=self.file, row=self.number, reason=reason)
 
 
 def statement_row(

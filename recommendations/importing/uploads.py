@@ -8,9 +8,8 @@ from datetime import datetime
 from typing import IO
 
 from movies.errors import FileRefused
-from movies.importing.tables import RefusedRow, RowRefused
+from movies.importing.tables import RowRefused
 from recommendations.importing.files import (
-    Skipped,
     SourceFile,
     TextTable,
     files_of,
@@ -28,6 +27,7 @@ from recommendations.importing.formats import (
     column,
     formats_of,
 )
+from recommendations.importing.schemas import RefusedFileRow, SkippedFile
 from recommendations.importing.statements import (
     NotAFilm,
     NotKept,
@@ -63,7 +63,7 @@ class NotKnown(FileRefused):
 
 @dataclass
 class Upload:
-    """The rows of an upload, or of one file of it.
+    """The rows of an upload.
 
     Attributes:
         formats: By the name of the file.
@@ -72,31 +72,20 @@ class Upload:
         not_films: The number of these that are about series, games, and the like.
         not_kept: The columns with content that are not read, by the name of the file.
         lines: The number of lines in all files.
-        rows_before: The number of rows in the files before this one.
     """
 
     formats: dict[str, Format] = field(default_factory=dict)
-    skipped: list[Skipped] = field(default_factory=list)
+    skipped: list[SkippedFile] = field(default_factory=list)
     rows: list[StatementRow] = field(default_factory=list)
-    refused: list[RefusedRow] = field(default_factory=list)
-    passed_over: list[RefusedRow] = field(default_factory=list)
+    refused: list[RefusedFileRow] = field(default_factory=list)
+    passed_over: list[RefusedFileRow] = field(default_factory=list)
     not_films: int = 0
     not_kept: dict[str, list[str]] = field(default_factory=dict)
     lines: int = 0
-    rows_before: int = 0
 
     @property
     def size(self) -> int:
         return len(self.rows) + len(self.refused) + len(self.passed_over)
-
-    def add(self, part: Upload) -> None:
-        """Add a file that was read to its end."""
-        self.formats |= part.formats
-        self.rows += part.rows
-        self.refused += part.refused
-        self.passed_over += part.passed_over
-        self.not_films += part.not_films
-        self.not_kept |= part.not_kept
 
 
 def read_upload(file: IO[bytes], name: str, content: str | None, now: datetime) -> Upload:
@@ -138,7 +127,7 @@ def _count_lines(upload: Upload, file: SourceFile) -> None:
 def _read_archive(upload: Upload, file: IO[bytes], now: datetime) -> None:
     reviews = []
     for entry in files_of(file):
-        if isinstance(entry, Skipped):
+        if isinstance(entry, SkippedFile):
             upload.skipped.append(entry)
             continue
         _count_lines(upload, entry)
@@ -146,19 +135,22 @@ def _read_archive(upload: Upload, file: IO[bytes], now: datetime) -> None:
             reviews.append(entry)
     for entry in reviews:
         if LETTERBOXD_DIARY in upload.formats.values():
-            upload.skipped.append(Skipped(entry.path, "The diary has the same entries."))
+            _skip(upload, entry, "The diary has the same entries.")
         else:
             _read_entry(upload, entry, now, with_reviews=True)
     if not upload.formats:
-        told = [f"{each.path!r}: {each.reason}" for each in upload.skipped[:MAX_NAMED_FILES]]
+        told = [f"{each.name!r}: {each.reason}" for each in upload.skipped[:MAX_NAMED_FILES]]
         raise FileRefused(" ".join([f"The zip has no file of {SERVICES} that is known.", *told]))
+
+
+def _skip(upload: Upload, entry: SourceFile, reason: str) -> None:
+    upload.skipped.append(SkippedFile(name=entry.path, reason=reason))
 
 
 def _read_entry(
     upload: Upload, entry: SourceFile, now: datetime, *, with_reviews: bool = False
 ) -> bool:
     """Read a file, or note why it is skipped; returns False for reviews, which are read last."""
-    part = Upload(rows_before=upload.size)
     try:
         table = table_of(entry)
         if not table.columns:
@@ -168,18 +160,16 @@ def _read_entry(
             return False
         if reason := _reason_to_skip(entry, form):
             raise NotKnown(reason)
-        _read_table(part, entry, table, form, now)
+        _read_table(upload, entry, table, form, now)
     except TooMuch:
         raise
     except NotKnown as error:
-        upload.skipped.append(Skipped(entry.path, error.detail))
+        _skip(upload, entry, error.detail)
     except FileRefused as error:
         if entry.content.strip():
-            upload.refused.append(RefusedRow(1, error.detail, entry.path))
+            upload.refused.append(RefusedFileRow(file=entry.path, row=1, reason=error.detail))
         else:
-            upload.skipped.append(Skipped(entry.path, "It is empty."))
-    else:
-        upload.add(part)
+            _skip(upload, entry, "It is empty.")
     return True
 
 
@@ -214,29 +204,35 @@ def _format_of(table: TextTable, words: Collection[str]) -> Format:
 def _read_table(
     upload: Upload, entry: SourceFile, table: TextTable, form: Format, now: datetime
 ) -> None:
-    upload.formats[entry.path] = form
+    """Add the rows of a file, once it is read to its end."""
+    read = Upload()
     unread = set(table.columns) - form.used - FACTS
     not_kept: set[str] = set()
-    for row in table.rows:
-        if upload.rows_before + upload.size == MAX_ROWS:
+    for place, (number, cells) in enumerate(table.rows, upload.size):
+        if place == MAX_ROWS:
             raise TooMuch(f"There are more than {MAX_ROWS:,} rows.")
-        if isinstance(row, RefusedRow):
-            upload.refused.append(row)
-            continue
-        number, cells = row
         try:
-            upload.rows.append(statement_row(entry.path, number, form, cells, now))
+            if isinstance(cells, str):
+                raise RowRefused(cells)
+            read.rows.append(statement_row(entry.path, number, form, cells, now))
         except RowRefused as fault:
             if isinstance(fault, OffTheScale) and form.checks_scale:
                 raise FileRefused(_another_scale(entry.path, number, fault)) from fault
-            upload.refused.append(RefusedRow(number, str(fault), entry.path))
+            refused = RefusedFileRow(file=entry.path, row=number, reason=str(fault))
+            read.refused.append(refused)
         except NotKept as reason:
-            upload.passed_over.append(RefusedRow(number, str(reason), entry.path))
-            upload.not_films += isinstance(reason, NotAFilm)
+            passed_over = RefusedFileRow(file=entry.path, row=number, reason=str(reason))
+            read.passed_over.append(passed_over)
+            read.not_films += isinstance(reason, NotAFilm)
         else:
             not_kept |= {name for name in unread - not_kept if cells.get(name, "").strip()}
             if column(cells.get(form.status, "")) not in form.statuses:
                 not_kept.add(form.status)
+    upload.formats[entry.path] = form
+    upload.rows += read.rows
+    upload.refused += read.refused
+    upload.passed_over += read.passed_over
+    upload.not_films += read.not_films
     if not_kept:
         names = [name for name in table.names if name in not_kept]
         upload.not_kept[entry.path] = [table.names[name][:MAX_NAME_LENGTH] for name in names]

@@ -7,11 +7,11 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from django.contrib.auth.hashers import make_password
 from django.db import connection, transaction
-from django.db.backends.utils import CursorWrapper
 from numpy.typing import NDArray
 
 from movies.importing.tables import RowRefused
@@ -19,16 +19,18 @@ from recommendations.models import Interaction
 from recommendations.movielens.files import (
     Folder,
     RefusedLines,
+    numbered_lines,
     quoted,
     split_line,
     whole_number,
 )
+from users.models import User
 
-#: The size of a block, and of a transaction: some 600,000 lines. Each transaction updates most
-#: movies, so small blocks are slow.
-BLOCK_BYTES = 16 * 1024 * 1024
+#: The size of a block, and of a transaction. Each transaction updates most movies, so small blocks
+#: are slow.
+BLOCK_LINES = 500_000
 #: A block with an unusual line is halved down to this size, and read line by line.
-LINE_BY_LINE_BYTES = 64 * 1024
+LINE_BY_LINE = 2_000
 #: The clock of the one who rated may be ahead of ours.
 TOLERANCE_S = 24 * 3600
 
@@ -58,43 +60,34 @@ class RatingReader:
         self._folder = folder
         self._numbers = film_numbers
         self._refused = refused
-        self._separator = folder.separator.encode()
         self._latest_s = int(time.time()) + TOLERANCE_S
 
     def blocks(self, limit: int | None = None) -> Iterator[RatingBlock]:
         """Yield blocks in the file's order, of at most `limit` lines in all."""
-        number, left = 1, limit
-        with self._folder.ratings.open("rb") as file:
-            if self._folder.has_headers:
-                file.readline()
-                number = 2
-            while left != 0 and (text := file.read(BLOCK_BYTES)):
-                text += file.readline()
-                if left is not None:
-                    text, left = _first_lines(text, left)
-                n_refused = self._refused.count
-                rows = self._read(text, number)
-                n_lines = len(rows) + self._refused.count - n_refused
-                yield RatingBlock(rows, n_lines, len(text))
-                number += text.count(b"\n")
+        lines = islice(numbered_lines(self._folder, self._folder.ratings), limit)
+        while block := list(islice(lines, BLOCK_LINES)):
+            n_bytes = sum(len(line) for _, line in block)
+            yield RatingBlock(self._read(block), len(block), n_bytes)
 
-    def _read(self, text: bytes, first: int) -> RatingRows:
-        rows = self._read_at_once(text)
+    def _read(self, lines: Sequence[tuple[int, bytes]]) -> RatingRows:
+        rows = self._read_at_once(b"".join(line for _, line in lines))
         if rows is not None:
             return rows
-        middle = text.find(b"\n", len(text) // 2) + 1
-        if len(text) <= LINE_BY_LINE_BYTES or not 0 < middle < len(text):
-            return self._read_line_by_line(text, first)
-        head, tail = text[:middle], text[middle:]
-        second = first + head.count(b"\n")
-        return np.concatenate([self._read(head, first), self._read(tail, second)])
+        if len(lines) > LINE_BY_LINE:
+            middle = len(lines) // 2
+            return np.concatenate([self._read(lines[:middle]), self._read(lines[middle:])])
+        parsed = []
+        for number, line in lines:
+            try:
+                parsed.append(self._parse(line))
+            except RowRefused as reason:
+                self._refused.add(self._folder.ratings, number, reason)
+        return np.array(parsed, dtype=np.int64).reshape(-1, 4)
 
     def _read_at_once(self, text: bytes) -> RatingRows | None:
         """Return None if any line of the text is unusual."""
-        if not text.strip():
-            return np.empty((0, 4), dtype=np.int64)
         try:
-            source = io.BytesIO(text.replace(self._separator, b","))
+            source = io.BytesIO(text.replace(self._folder.separator.encode(), b","))
             values = np.loadtxt(source, delimiter=",", comments=None, ndmin=2)
         except ValueError:
             return None
@@ -111,16 +104,6 @@ class RatingReader:
         rows[:, 1] = found
         return rows
 
-    def _read_line_by_line(self, text: bytes, first: int) -> RatingRows:
-        rows = []
-        for number, line in enumerate(text.split(b"\n"), first):
-            if line.strip():
-                try:
-                    rows.append(self._parse(line))
-                except RowRefused as reason:
-                    self._refused.add(self._folder.ratings, number, reason)
-        return np.array(rows, dtype=np.int64).reshape(-1, 4)
-
     def _parse(self, line: bytes) -> tuple[int, int, int, int]:
         fields = split_line(line, self._folder.separator, "utf-8", 4)
         viewer, film = whole_number(fields[0], "userId"), whole_number(fields[1], "movieId")
@@ -134,17 +117,6 @@ class RatingReader:
         return viewer, index, half_stars, seconds
 
 
-def _first_lines(text: bytes, n: int) -> tuple[bytes, int]:
-    """Cut after `n` lines that are not blank; returns how many are missing to `n`, too."""
-    end = 0
-    for line in io.BytesIO(text):
-        if n == 0:
-            break
-        n -= bool(line.strip())
-        end += len(line)
-    return text[:end], n
-
-
 def _half_stars(text: str) -> int:
     try:
         half_stars = float(text.strip(' "')) * 2
@@ -155,42 +127,25 @@ def _half_stars(text: str) -> int:
     return int(half_stars)
 
 
-# --- merging
+def latest_ratings(rows: RatingRows) -> RatingRows:
+    """Sort by viewer and film, and keep the latest of each pair; in one second the last line."""
+    rows = rows[np.lexsort((rows[:, 3], rows[:, 1], rows[:, 0]))]
+    is_last = np.ones(len(rows), dtype=bool)
+    is_last[:-1] = (rows[1:, :2] != rows[:-1, :2]).any(axis=1)
+    latest: RatingRows = rows[is_last]
+    return latest
 
-#: `format` of Postgres fills in the userId.
-EMAIL = "movielens-%s@cinema.invalid"
-NAME = "MovieLens viewer %s"
 
 CREATE_STAGE = """
-CREATE TEMPORARY TABLE movielens_stage (
-    place bigint GENERATED ALWAYS AS IDENTITY,
-    viewer integer, movie_id bigint, half_stars smallint, seconds bigint
-)
+CREATE TEMPORARY TABLE movielens_stage
+    (user_id bigint, movie_id bigint, half_stars smallint, seconds bigint)
 """
-COPY = "COPY movielens_stage (viewer, movie_id, half_stars, seconds) FROM STDIN"
-CREATE_VIEWERS = """
-INSERT INTO users_user
-    (email, name, password, is_superuser, is_staff, is_active, date_joined, taste_version)
-SELECT format(%(email)s, viewer), format(%(name)s, viewer), %(password)s,
-       false, false, true, now(), 0
-FROM (SELECT DISTINCT viewer FROM movielens_stage ORDER BY viewer) viewers
-WHERE NOT EXISTS (SELECT FROM users_user WHERE email = format(%(email)s, viewer))
-ON CONFLICT (email) DO NOTHING
-"""
-FIND_VIEWERS = """
-CREATE TEMPORARY TABLE movielens_viewers AS
-SELECT viewer, known.id AS user_id
-FROM (SELECT DISTINCT viewer FROM movielens_stage) viewers
-JOIN users_user known ON known.email = format(%(email)s, viewer)
-"""
+COPY = "COPY movielens_stage FROM STDIN"
 # The range of users limits how much of the table is read: viewers are adjacent in the file, and so
 # are their ids. Known ratings are excluded first, as a conflict locks the row, which is a write.
 MERGE = """
 WITH latest AS (
-    SELECT DISTINCT ON (user_id, movie_id)
-           user_id, movie_id, half_stars, to_timestamp(seconds) AS rated_at
-    FROM movielens_stage JOIN movielens_viewers USING (viewer)
-    ORDER BY user_id, movie_id, seconds DESC, place DESC
+    SELECT user_id, movie_id, half_stars, to_timestamp(seconds) AS rated_at FROM movielens_stage
 ), written AS (
     INSERT INTO recommendations_interaction AS known
         (user_id, movie_id, kind, half_stars, created_at, updated_at)
@@ -207,48 +162,50 @@ WITH latest AS (
 )
 SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM written
 """
-DROP_STAGE = "DROP TABLE movielens_stage, movielens_viewers"
+DROP_STAGE = "DROP TABLE movielens_stage"
 
 
+@transaction.atomic
 def merge_ratings(rows: RatingRows) -> tuple[list[int], Counter[str]]:
     """Write the new ratings in one transaction; column 1 of the rows holds movie ids.
 
     Returns the ids of all viewers, and the numbers of new viewers and of ratings by outcome. The
-    latest rating of a movie by a viewer counts, in the rows or in the table; of several in the
-    same second the last one.
+    latest rating of a movie by a viewer counts, in the rows or in the table.
     """
-    lines = b"".join(b"%d\t%d\t%d\t%d\n" % tuple(row) for row in rows.tolist())
-    with transaction.atomic(), connection.cursor() as cursor:
+    numbers = np.unique(rows[:, 0])
+    user_ids, viewers_created = _find_or_create_viewers(numbers.tolist())
+    latest = latest_ratings(rows)
+    latest[:, 0] = np.array(user_ids, dtype=np.int64)[np.searchsorted(numbers, latest[:, 0])]
+    users = {"first": min(user_ids, default=0), "last": max(user_ids, default=0)}
+    with connection.cursor() as cursor:
         cursor.execute(CREATE_STAGE)
         with cursor.copy(COPY) as copy:
-            copy.write(lines)
-        viewers_created, viewers = _find_or_create_viewers(cursor)
-        created, updated = _merge(cursor, viewers)
+            copy.write(b"".join(b"%d\t%d\t%d\t%d\n" % tuple(row) for row in latest.tolist()))
+        cursor.execute("ANALYZE movielens_stage")
+        cursor.execute("SET LOCAL work_mem = '64MB'")
+        # Checked before the trigger locks the movies, and not at the commit: concurrent ratings of
+        # these movies wait for less time.
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute(MERGE, {"rating": Interaction.Kind.RATING.value, **users})
+        created, updated = cursor.fetchone()
         cursor.execute(DROP_STAGE)
     unchanged = len(rows) - created - updated
-    return viewers, Counter(
+    return user_ids, Counter(
         viewers_created=viewers_created, created=created, updated=updated, unchanged=unchanged
     )
 
 
-def _find_or_create_viewers(cursor: CursorWrapper) -> tuple[int, list[int]]:
-    """Return how many viewers are new, and the ids of all users."""
+def _find_or_create_viewers(numbers: Sequence[int]) -> tuple[list[int], int]:
+    """Return the user ids of the viewers, in their order, and how many are new."""
+    emails = {f"movielens-{number}@cinema.invalid": number for number in numbers}
+    viewers = User.objects.filter(email__in=emails)
+    known = set(viewers.values_list("email", flat=True))
     password = make_password(None)  # unusable: no one can sign in
-    cursor.execute(CREATE_VIEWERS, {"email": EMAIL, "name": NAME, "password": password})
-    created = cursor.rowcount
-    cursor.execute(FIND_VIEWERS, {"email": EMAIL})
-    cursor.execute("SELECT user_id FROM movielens_viewers")
-    return created, [user_id for (user_id,) in cursor.fetchall()]
-
-
-def _merge(cursor: CursorWrapper, viewers: Sequence[int]) -> tuple[int, int]:
-    """Return how many ratings are created, and how many are updated."""
-    cursor.execute("ANALYZE movielens_stage, movielens_viewers")
-    cursor.execute("SET LOCAL work_mem = '64MB'")
-    # Checked before the trigger locks the movies, and not at the commit: concurrent ratings of
-    # these movies wait for less time.
-    cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-    users = {"first": min(viewers, default=0), "last": max(viewers, default=0)}
-    cursor.execute(MERGE, {"rating": Interaction.Kind.RATING.value, **users})
-    created, updated = cursor.fetchone()
-    return created, updated
+    new = [
+        User(email=email, name=f"MovieLens viewer {number}", password=password)
+        for email, number in emails.items()
+        if email not in known
+    ]
+    User.objects.bulk_create(new)
+    ids = dict(viewers.values_list("email", "pk"))
+    return [ids[email] for email in emails], len(new)

@@ -15,16 +15,16 @@ from tqdm import tqdm
 
 from cinema.audit.recording import recording_as
 from movies.importing.files import STDIN, InputFile, guarded, opened
-from movies.importing.schemas import Result
+from movies.importing.schemas import RefusedMovieRow, Result
 from movies.importing.services import import_all
-from movies.importing.tables import RefusedRow, UnusableFile
+from movies.importing.tables import UnusableFile
 
 #: The number of rows of each outcome that are printed; `--verbosity 2` prints all.
 MAX_PRINTED = 100
 VALUE_LENGTH = 60
 REPORT_COLUMNS = ("line", "field", "message", "movie_id")
 
-Report = Callable[[RefusedRow], None]
+Report = Callable[[RefusedMovieRow], None]
 
 
 class Command(BaseCommand):
@@ -88,9 +88,9 @@ class Command(BaseCommand):
         )
         with bar, closing(rows):
             for result in import_all(rows, dry_run=options["dry_run"]):
-                outcome = "refused" if isinstance(result, RefusedRow) else result.outcome
+                outcome = "refused" if isinstance(result, RefusedMovieRow) else result.outcome
                 self._count[outcome] += 1
-                if isinstance(result, RefusedRow):
+                if isinstance(result, RefusedMovieRow):
                     report(result)
                 for line in self._lines(result, outcome, file.name):
                     with bar.external_write_mode():
@@ -107,7 +107,7 @@ class Command(BaseCommand):
         if outcome == "unchanged" or (outcome != "refused" and not is_change_printed):
             return
         if verbose or self._count[outcome] <= MAX_PRINTED:
-            yield f"{name}:{result.number}: {_described(result)}"
+            yield f"{name}:{result.row}: {_described(result)}"
         elif self._count[outcome] == MAX_PRINTED + 1:
             yield f"... more rows {outcome}: --verbosity 2 tells of all"
 
@@ -141,16 +141,16 @@ def _opened_report(path: Path | None, source: str) -> Iterator[Report]:
         writer = csv.writer(file)
         writer.writerow(REPORT_COLUMNS)
 
-        def write(refused: RefusedRow) -> None:
+        def write(refused: RefusedMovieRow) -> None:
             for error in refused.errors:
-                row = (refused.number, error.field, error.message, refused.movie_id or "")
+                row = (refused.row, error.field, error.message, refused.movie_id or "")
                 writer.writerow([guarded(str(cell)) for cell in row])
 
         yield write
 
 
 def _described(result: Result) -> str:
-    if isinstance(result, RefusedRow):
+    if isinstance(result, RefusedMovieRow):
         return result.reason
     movie = result.movie
     if result.outcome == "created":

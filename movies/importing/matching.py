@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 
-from django.db.models import Q
+from django.db.models import F, Q
 
-from movies.models import Movie
+from movies.models import Movie, MovieQuerySet
 from movies.search.text import RUN, spellings
 
 YEARS = range(1870, 2201)
@@ -24,8 +25,6 @@ ARTICLES = "The|An?|La|Le|Les|L['’]|Der|Die|Das|El|Los|Las|Il|Un|Une|Una"
 ARTICLE = re.compile(rf"(?P<aka>(?:a\.?k\.?a\.? )?)(?P<rest>.+), (?P<article>{ARTICLES})")
 LEADING_ARTICLE = re.compile(rf"^(?:{ARTICLES})(?:(?<=['’])|\s+)(?=\S)", re.IGNORECASE)
 ALTERNATIVE = re.compile(r"\(([^()]+)\)")
-#: The ranks of `title_keys`, the surest first.
-TITLE_RANKS = range(3)
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def article_first(name: str) -> str:
 
 
 def title_keys(title: str) -> Iterator[tuple[int, str]]:
-    """Yield the keys by which the title is compared, each with a rank.
+    """Yield the keys by which the title is compared, each with a rank, the surest being 0.
 
     0 is the title itself, 1 the title without its article, 2 one of the names in it, as in
     "The Postman (Il Postino)".
@@ -122,12 +121,18 @@ class WantedFilm:
 
 @dataclass(frozen=True, slots=True)
 class CatalogueFilm:
-    """A published film; `year` is the release year, else the year in which it began to run."""
+    """`year` is the release year, else the year in which the film began to run."""
 
     pk: int
     name: str
     year: int
     tmdb_id: int | None
+
+
+#: How sure a match is, the surest first: the place among the wanted titles, the years between the
+#: two films, and the rank of the titles.
+Surety = tuple[int, int, int]
+BY_TMDB_ID: Surety = (-1, 0, 0)
 
 
 class FilmMatcher:
@@ -137,39 +142,42 @@ class FilmMatcher:
     or after. Services differ in the year: one counts the festival, another one the release.
     """
 
-    def __init__(self, wanted: Collection[WantedFilm]) -> None:
-        self._by_tmdb_id: dict[int, CatalogueFilm] = {}
+    def __init__(self, wanted: Collection[WantedFilm] | None = None) -> None:
+        """Without `wanted`, withdrawn films match too."""
+        self._films = list(_every_film() if wanted is None else _films_near(wanted))
+        self._by_tmdb_id = {film.tmdb_id: film for film in self._films if film.tmdb_id}
         #: A memo, as folding a title takes longest.
         self._keys: dict[str, list[tuple[int, str]]] = {}
-        self._by_key: defaultdict[str, list[tuple[int, CatalogueFilm]]] = defaultdict(list)
-        for film in _films_near(wanted):
-            if film.tmdb_id:
-                self._by_tmdb_id[film.tmdb_id] = film
+
+    @cached_property
+    def _by_key(self) -> Mapping[str, Sequence[tuple[int, CatalogueFilm]]]:
+        by_key = defaultdict(list)
+        for film in self._films:
             for rank, key in title_keys(film.name):
-                self._by_key[key].append((rank, film))
+                by_key[key].append((rank, film))
+        return by_key
 
     def find(self, wanted: WantedFilm) -> Sequence[CatalogueFilm]:
         """Return the film; several if they cannot be told apart, none if it is unknown."""
-        if wanted.tmdb_id and (found := self._by_tmdb_id.get(wanted.tmdb_id)):
-            return [found]
-        for title in wanted.titles:
-            named = list(self._named(title, wanted))
-            for years_apart in (0, 1):
-                for rank in TITLE_RANKS:
-                    if films := {
-                        film for apart, of, film in named if apart <= years_apart and of <= rank
-                    }:
-                        return sorted(films, key=lambda film: film.pk)
-        return []
+        candidates = self.candidates(wanted)
+        surest = min(candidates.values(), default=None)
+        films = (film for film, surety in candidates.items() if surety == surest)
+        return sorted(films, key=lambda film: film.pk)
 
-    def _named(self, title: str, wanted: WantedFilm) -> Iterator[tuple[int, int, CatalogueFilm]]:
-        """Yield the distance in years and the rank of each film with a key of the title."""
-        for own_rank, key in self._keys_of(title):
-            for rank, film in self._by_key.get(key, ()):
-                # Two different TMDb ids are two films, whatever their titles.
-                if not (wanted.tmdb_id and film.tmdb_id):
+    def candidates(self, wanted: WantedFilm) -> Mapping[CatalogueFilm, Surety]:
+        """Return all films that can be meant."""
+        if wanted.tmdb_id and (found := self._by_tmdb_id.get(wanted.tmdb_id)):
+            return {found: BY_TMDB_ID}
+        candidates: dict[CatalogueFilm, Surety] = {}
+        for place, title in enumerate(wanted.titles):
+            for own_rank, key in self._keys_of(title):
+                for rank, film in self._by_key.get(key, ()):
                     years_apart = abs(film.year - wanted.year) if wanted.year else 0
-                    yield years_apart, max(rank, own_rank), film
+                    # Two different TMDb ids are two films, whatever their titles.
+                    if years_apart <= 1 and not (wanted.tmdb_id and film.tmdb_id):
+                        surety = place, years_apart, max(rank, own_rank)
+                        candidates[film] = min(surety, candidates.get(film, surety))
+        return candidates
 
     def key_hashes(self, wanted: WantedFilm) -> list[int]:
         """Return `hashed_title_keys` of the titles."""
@@ -181,13 +189,23 @@ class FilmMatcher:
         return self._keys[title]
 
 
+def _every_film() -> Iterator[CatalogueFilm]:
+    """Read the whole catalogue, the published films first."""
+    return _read_films(Movie.objects.order_by(F("withdrawn_at").asc(nulls_first=True), "pk"))
+
+
 def _films_near(wanted: Collection[WantedFilm]) -> Iterator[CatalogueFilm]:
     """Read the published films of the wanted years and TMDb ids."""
     years = {each.year for each in wanted}
     near = {year + apart for year in years if year for apart in (-1, 0, 1)}
     ids = {each.tmdb_id for each in wanted if each.tmdb_id}
     is_near = Q(release_year__in=near) | Q(release_year=None) | Q(tmdb_id__in=ids)
+    return _read_films(
+        Movie.objects.published().filter(Q() if None in years else is_near).order_by("pk")
+    )
+
+
+def _read_films(movies: MovieQuerySet) -> Iterator[CatalogueFilm]:
     columns = ("pk", "name", "release_year", "start_date", "tmdb_id")
-    movies = Movie.objects.filter(Q() if None in years else is_near, withdrawn_at=None)
-    for pk, name, release_year, start, tmdb_id in movies.order_by("pk").values_list(*columns):
+    for pk, name, release_year, start, tmdb_id in movies.values_list(*columns):
         yield CatalogueFilm(pk, name, release_year or start.year, tmdb_id)
