@@ -6,7 +6,7 @@ from ninja.responses import Status
 
 from cinema.auth import staff
 from cinema.errors import problems
-from cinema.etags import IfMatch, editable, show_edit
+from cinema.http import IfMatch, editable, show_edit
 from cinema.schemas import Line, Paginated
 from movies import cached_responses, selectors, services
 from movies.models import Movie

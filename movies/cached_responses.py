@@ -21,8 +21,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 from ninja import Schema
 
-from cinema.etags import edit_etag
-from cinema.http import Document, document_response
+from cinema.http import Document, document_response, edit_etag
 from cinema.response_cache import DATABASE_AWAY, CacheKind, responses
 from cinema.schemas import Paginated, Pagination, page_rows
 from movies import catalogue
@@ -58,7 +57,7 @@ def cached_response(
     """
     version = _version(depends_on)
     viewer: AbstractBaseUser | None = None
-    if version is not None and "Authorization" in request.headers:
+    if version is not None and "HTTP_AUTHORIZATION" in request.META:
         responses.tally.count(kind.name, "fresh")
         document, is_stale = build(), False
         viewer = optional_viewer(request) if is_personal else None

@@ -25,7 +25,6 @@ FOUNDATION = {
     "cinema.audit.triggers",
     "cinema.auth",
     "cinema.cache",
-    "cinema.etags",
     "cinema.errors",
     "cinema.http",
     "cinema.locks",
