@@ -19,7 +19,8 @@ from typing import Any
 import brotli
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.utils.cache import patch_vary_headers
+
+from cinema.http import vary_on
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -45,13 +46,13 @@ def compress(request: HttpRequest, get_response: GetResponse) -> HttpResponseBas
     if not _is_safe(request, response):
         return response
     if response.status_code == 304:
-        patch_vary_headers(response, ["Accept-Encoding"])
+        vary_on(response, "Accept-Encoding")
         if is_known:
             _add_suffix(response, encoding)
         return response
     if not _is_worthwhile(response):
         return response
-    patch_vary_headers(response, ["Accept-Encoding"])
+    vary_on(response, "Accept-Encoding")
     return _compressed(request, response, encoding) if encoding else response
 
 

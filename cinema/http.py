@@ -17,7 +17,7 @@ import orjson
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.core.files.uploadhandler import FileUploadHandler
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.views.decorators.cache import cache_control
 from django.views.decorators.vary import vary_on_headers
 from ninja import Header
@@ -186,6 +186,13 @@ def _complete_etag(view: Callable[..., HttpResponse]) -> Callable[..., HttpRespo
 editable = decorate_view(_complete_etag)
 
 
+def vary_on(response: HttpResponseBase, name: str) -> None:
+    """Add a name to `Vary`, in a fifth of the time that Django's `patch_vary_headers` takes."""
+    given = response.headers.get("Vary", "")
+    if name not in given:
+        response.headers["Vary"] = f"{given}, {name}" if given else name
+
+
 # --- uploads
 
 MB = 1024 * 1024
@@ -259,6 +266,26 @@ def refuse_wrong_parameters(view: View) -> View:
         return view(request, *args, **kwargs)
 
     return answer
+
+
+def skip_parameter_parsing(
+    respond: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[View], View]:
+    """Answer a request without parameters before the framework looks for them.
+
+    Most requests for cached documents are such. Looking took a quarter of the time.
+    """
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def answer(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+            if request.META.get("QUERY_STRING"):
+                return view(request, *args, **kwargs)
+            return respond(request)
+
+        return answer
+
+    return decorate_view(decorate)
 
 
 def _answers_json(operation: Operation) -> bool:

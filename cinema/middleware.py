@@ -18,12 +18,13 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponsePermanentRedirect
 from django.http.response import HttpResponseNotAllowed
 from django.urls import ResolverMatch, get_resolver
-from django.utils.cache import get_conditional_response, patch_vary_headers
+from django.utils.cache import get_conditional_response
 
 from cinema.audit.recording import recording, request_author
+from cinema.auth import token_user
 from cinema.compression import compress
 from cinema.errors import CONTENT_TYPE, ApiError, database_away, problem
-from cinema.http import body_etag
+from cinema.http import body_etag, vary_on
 from cinema.logs import request_id_variable
 from cinema.throttling.limits import throttle
 from movies import catalogue
@@ -34,11 +35,12 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 #: Responses below these paths are for programs: an error there is never HTML.
 API_PATHS = ("/api", "/graphql", "/health", "/media")
+#: In the form in which Django's responses store them: set one by one they took 8 µs.
 SECURITY_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "X-Frame-Options": "DENY",
+    "x-content-type-options": ("X-Content-Type-Options", "nosniff"),
+    "referrer-policy": ("Referrer-Policy", "same-origin"),
+    "cross-origin-opener-policy": ("Cross-Origin-Opener-Policy", "same-origin"),
+    "x-frame-options": ("X-Frame-Options", "DENY"),
 }
 _usable_id = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
 
@@ -133,8 +135,9 @@ def _answer(request: HttpRequest, call: GetResponse) -> HttpResponseBase:
 
 def _plain_answer(request: HttpRequest, call: GetResponse) -> HttpResponseBase:
     """The response before its compression: 304 or a problem document where it has to be one."""
-    response = throttle(request, call)
-    if request.method == "GET" and response.status_code == 200 and not response.streaming:
+    response = throttle(request, call, token_user)
+    is_page = response.status_code == 200 and isinstance(response, HttpResponse)
+    if is_page and request.method == "GET":
         response = _revalidated(request, response)
     if response.status_code >= 400 and request.path.startswith(API_PATHS):
         response = _problem_document(response)
@@ -143,16 +146,30 @@ def _plain_answer(request: HttpRequest, call: GetResponse) -> HttpResponseBase:
     return response
 
 
-def _revalidated(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+def _revalidated(request: HttpRequest, response: HttpResponse) -> HttpResponseBase:
     """304 if the client has this body. One that does not forbid it gets an ETag."""
     etag = response.headers.get("ETag")
     if not etag:
         if "no-store" in response.headers.get("Cache-Control", ""):
             return response
-        etag = response.headers["ETag"] = body_etag(response.content)  # type: ignore[attr-defined]
-    if "HTTP_IF_NONE_MATCH" in request.META or "HTTP_IF_MATCH" in request.META:
+        etag = response.headers["ETag"] = body_etag(response.content)
+    if request.META.get("HTTP_IF_NONE_MATCH") == etag:
+        _become_not_modified(response)
+    elif "HTTP_IF_NONE_MATCH" in request.META or "HTTP_IF_MATCH" in request.META:
         return get_conditional_response(request, etag=etag, response=response) or response
     return response
+
+
+#: The headers of a 304 (RFC 9110, 15.4.5).
+NOT_MODIFIED_HEADERS = {"cache-control", "content-location", "date", "etag", "expires", "vary"}
+
+
+def _become_not_modified(response: HttpResponse) -> None:
+    """With Django's function, which makes a second response, 304 took longer than 200."""
+    response.status_code = 304
+    response.content = b""
+    stored = response.headers._store
+    response.headers._store = {name: stored[name] for name in stored.keys() & NOT_MODIFIED_HEADERS}
 
 
 _DETAILS = {
@@ -224,8 +241,7 @@ POLICIES = {
 
 def _add_security_headers(request: HttpRequest, response: HttpResponseBase) -> None:
     headers = response.headers
-    for name, value in SECURITY_HEADERS.items():
-        headers.setdefault(name, value)
+    headers._store = {**SECURITY_HEADERS, **headers._store}
     if settings.SECURE_HSTS_SECONDS and request.is_secure():
         headers["Strict-Transport-Security"] = f"max-age={settings.SECURE_HSTS_SECONDS}"
     if headers.get("Content-Type", "").startswith("text/html"):
@@ -281,7 +297,7 @@ def _allow_origin(request: HttpRequest, response: HttpResponseBase) -> None:
     if EVERY_SITE in origins and is_public:
         response.headers["Access-Control-Allow-Origin"] = EVERY_SITE
     else:
-        patch_vary_headers(response, ["Origin"])
+        vary_on(response, "Origin")
         if not _is_named(request):
             return
         response.headers["Access-Control-Allow-Origin"] = request.META["HTTP_ORIGIN"]

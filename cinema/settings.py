@@ -138,10 +138,6 @@ _account_pages = f"{PUBLIC_URL}/account"
 VERIFY_EMAIL_URL = read("VERIFY_EMAIL_URL", page_url, f"{_account_pages}/verify-email")
 RESET_PASSWORD_URL = read("RESET_PASSWORD_URL", page_url, f"{_account_pages}/reset-password")
 AUTH_USER_MODEL = "users.User"
-AUTHENTICATION_BACKENDS = [
-    "django.contrib.auth.backends.ModelBackend",
-    "users.auth.AccessTokenBackend",
-]
 PASSWORD_HASHERS = [
     "users.passwords.Argon2",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",

@@ -18,10 +18,9 @@ from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils.cache import patch_vary_headers
 from ninja import Schema
 
-from cinema.http import Document, document_response, edit_etag
+from cinema.http import Document, document_response, edit_etag, vary_on
 from cinema.response_cache import DATABASE_AWAY, CacheKind, responses
 from cinema.schemas import Paginated, Pagination, page_rows
 from movies import catalogue
@@ -68,7 +67,7 @@ def cached_response(
     response = (
         personal_response(document, viewer) if viewer else document_response(document, is_stale)
     )
-    patch_vary_headers(response, ["Authorization"])
+    vary_on(response, "Authorization")
     return response
 
 

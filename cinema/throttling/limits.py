@@ -9,7 +9,6 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from django.conf import settings
-from django.contrib.auth import authenticate
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
@@ -58,7 +57,11 @@ class TooManyRequests(ApiError):
 # --- all requests
 
 
-def throttle(request: HttpRequest, get_response: GetResponse) -> HttpResponseBase:
+def throttle(
+    request: HttpRequest,
+    get_response: GetResponse,
+    token_user: Callable[[str], AbstractBaseUser | None],
+) -> HttpResponseBase:
     """Count a request for its address or account, and refuse it beyond the general limit.
 
     `cinema.auth` counts a request with a token for the account, once it has read the token. If no
@@ -74,7 +77,7 @@ def throttle(request: HttpRequest, get_response: GetResponse) -> HttpResponseBas
         if not token:
             _count(rate, "address", address)
         elif (wait_s := counters.requests.wait_s(rate, "address", address)) > 0:
-            user = authenticate(request, access_token=token)
+            user = token_user(token)
             if user is None:
                 raise TooManyRequests(wait_s)
             count_for_account(request, user)
