@@ -1,12 +1,13 @@
 """Guards of operations: `signed_in`, `staff` and `anyone`.
 
-The token is read by the authentication backend of `users`, through Django's `authenticate`, so that
-no app has to import another one to protect its operations.
+`users`, which knows the tokens, registers the function that reads them, so that no app has to
+import another one to protect its operations.
 """
 
 from __future__ import annotations
 
-from django.contrib.auth import authenticate
+from collections.abc import Callable
+
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser, PermissionsMixin
 from django.http import HttpRequest
@@ -15,6 +16,19 @@ from ninja.security import HttpBearer
 from cinema.errors import Forbidden, Unauthorized
 from cinema.http import bearer_token
 from cinema.throttling.limits import count_for_account
+
+TokenReader = Callable[[str], AbstractBaseUser | None]
+_readers: list[TokenReader] = []
+
+
+def register_token_reader(reader: TokenReader) -> None:
+    """Set the function that finds a token's user; an app calls this in `AppConfig.ready`."""
+    _readers[:] = [reader]
+
+
+def token_user(token: str) -> AbstractBaseUser | None:
+    """The user of a valid access token whose session has not ended."""
+    return _readers[0](token)
 
 
 class SignedIn(HttpBearer):
@@ -31,7 +45,7 @@ class SignedIn(HttpBearer):
         raise Unauthorized("Sign in first: send the access token as `Authorization: Bearer …`.")
 
     def authenticate(self, request: HttpRequest, token: str) -> AbstractBaseUser | None:
-        user = authenticate(request, access_token=token)
+        user = token_user(token)
         if user is None:
             raise Unauthorized("This access token is not valid, or no longer.")
         count_for_account(request, user)
@@ -53,7 +67,8 @@ class Anyone(SignedIn):
     """Signed-in callers may see more; a bad token is still refused."""
 
     def without_token(self, request: HttpRequest) -> AnonymousUser:
-        return AnonymousUser()
+        request.user = AnonymousUser()
+        return request.user
 
 
 signed_in = SignedIn()

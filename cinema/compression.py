@@ -19,7 +19,8 @@ from typing import Any
 import brotli
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.utils.cache import patch_vary_headers
+
+from cinema.http import vary_on
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -37,26 +38,22 @@ _compressible = re.compile(
 _files: dict[tuple[str, str, str], bytes] = {}
 
 
-def compress(get_response: GetResponse) -> GetResponse:
-    """Compress responses that become smaller, in an encoding that the client accepts."""
-
-    def middleware(request: HttpRequest) -> HttpResponseBase:
-        encoding = _accepted(request.META.get("HTTP_ACCEPT_ENCODING", ""))
-        is_known = bool(encoding) and _without_suffix(request, encoding)
-        response = get_response(request)
-        if not _is_safe(request, response):
-            return response
-        if response.status_code == 304:
-            patch_vary_headers(response, ["Accept-Encoding"])
-            if is_known:
-                _add_suffix(response, encoding)
-            return response
-        if not _is_worthwhile(response):
-            return response
-        patch_vary_headers(response, ["Accept-Encoding"])
-        return _compressed(request, response, encoding) if encoding else response
-
-    return middleware
+def compress(request: HttpRequest, get_response: GetResponse) -> HttpResponseBase:
+    """Compress a response that becomes smaller, in an encoding that the client accepts."""
+    encoding = _accepted(request.META.get("HTTP_ACCEPT_ENCODING", ""))
+    is_known = bool(encoding) and _without_suffix(request, encoding)
+    response = get_response(request)
+    if not _is_safe(request, response):
+        return response
+    if response.status_code == 304:
+        vary_on(response, "Accept-Encoding")
+        if is_known:
+            _add_suffix(response, encoding)
+        return response
+    if not _is_worthwhile(response):
+        return response
+    vary_on(response, "Accept-Encoding")
+    return _compressed(request, response, encoding) if encoding else response
 
 
 @lru_cache(maxsize=256)
@@ -80,11 +77,7 @@ def _is_safe(request: HttpRequest, response: HttpResponseBase) -> bool:
     if request.path.startswith(settings.STATIC_URL):
         return True
     return not (
-        request.META.get("HTTP_COOKIE")
-        or response.cookies
-        or request.path.startswith("/admin")
-        # Responses to writes are short, and some hold new tokens.
-        or (request.method not in ("GET", "HEAD") and request.path != "/graphql")
+        request.META.get("HTTP_COOKIE") or response.cookies or request.path.startswith("/admin")
     )
 
 
@@ -118,7 +111,6 @@ def _compressed(request: HttpRequest, response: Any, encoding: str) -> HttpRespo
             if document
             else compressed(response.content, encoding)
         )
-        response["Content-Length"] = str(len(response.content))
     response["Content-Encoding"] = encoding
     _add_suffix(response, encoding)
     return response  # type: ignore[no-any-return]
@@ -153,9 +145,7 @@ def _file(path: str, response: Any, encoding: str) -> HttpResponse:
             _files.clear()
         body = _files[key] = compressed(b"".join(response.streaming_content), encoding)
     response.close()
-    whole = HttpResponse(body, status=response.status_code, headers=response.headers)
-    whole["Content-Length"] = str(len(body))
-    return whole
+    return HttpResponse(body, status=response.status_code, headers=response.headers)
 
 
 # --- ETags: a document has a different one in each encoding

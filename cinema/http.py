@@ -1,29 +1,32 @@
-"""HTTP helpers: cache headers, documents, JSON bodies, query parameters, bearer tokens."""
+"""HTTP helpers: cache headers, documents, ETags, JSON bodies, parameters, bearer tokens."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from difflib import get_close_matches
 from functools import cached_property, wraps
-from typing import IO, Any
+from typing import IO, Annotated, Any
 
 import orjson
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.core.files.uploadhandler import FileUploadHandler
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.views.decorators.cache import cache_control
 from django.views.decorators.vary import vary_on_headers
+from ninja import Header
 from ninja.decorators import decorate_view
 from ninja.operation import Operation
 from ninja.parser import Parser
 from ninja.renderers import BaseRenderer
 
-from cinema.errors import ApiError, Unprocessable
+from cinema.errors import ApiError, PreconditionFailed, Unprocessable
 
 _revalidated = cache_control(public=True, max_age=0, must_revalidate=True)
 public = decorate_view(_revalidated)
@@ -36,7 +39,7 @@ public_by_reader = decorate_view(_revalidated, vary_on_headers("Authorization"))
 def _personal_if_signed_in(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     @wraps(view)
     def answer(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
-        is_personal = "Authorization" in request.headers
+        is_personal = "HTTP_AUTHORIZATION" in request.META
         return (view if is_personal else _revalidated(view))(request, *args, **kwargs)
 
     return answer
@@ -46,12 +49,16 @@ def _personal_if_signed_in(view: Callable[..., HttpResponse]) -> Callable[..., H
 public_unless_signed_in = decorate_view(_personal_if_signed_in, vary_on_headers("Authorization"))
 
 
+def body_etag(body: bytes) -> str:
+    return f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
+
+
 @dataclass(frozen=True)
 class Document:
     """A response ready to be sent.
 
     Attributes:
-        own_etag: An ETag that is more than a hash of the body: `cinema.etags`.
+        own_etag: An ETag that is more than a hash of the body: `edit_etag`.
         filename: The name under which a browser saves it, in ASCII.
     """
 
@@ -67,7 +74,7 @@ class Document:
 
     @cached_property
     def etag(self) -> str:
-        return self.own_etag or f'"{hashlib.blake2b(self.body, digest_size=16).hexdigest()}"'
+        return self.own_etag or body_etag(self.body)
 
     @cached_property
     def _encoded(self) -> dict[str, bytes]:
@@ -108,6 +115,82 @@ def document_response(document: Document, stale: bool) -> HttpResponse:
 def absolute_url(path: str) -> str:
     """The public URL of a path; a complete URL stays."""
     return path if "://" in path else f"{settings.PUBLIC_URL}{path}"
+
+
+# --- ETags of editable rows, and conditional writes by `If-Match`
+#
+# Such an ETag has two parts: the time of the row's last edit, and a hash of the body.
+# `If-None-Match` compares both. `If-Match` compares the first part only: a ranking that the clock
+# has raised meanwhile is no edit that could get lost.
+
+#: The parameter of an operation that writes.
+IfMatch = Annotated[
+    str | None,
+    Header(alias="If-Match", description="An ETag: 412 if somebody has edited it since."),
+]
+
+_etag = re.compile(r'(?:W/)?"([^"]*)"')
+
+
+def edit_mark(updated_at: datetime) -> str:
+    """Return the first part of the ETag."""
+    return format(int(updated_at.timestamp() * 1_000_000), "x")
+
+
+def edit_etag(updated_at: datetime, body: bytes) -> str:
+    """Return the ETag of a body that shows a row after this edit."""
+    return _etag_of(edit_mark(updated_at), body)
+
+
+def with_body(etag: str, body: bytes) -> str:
+    """Return the ETag of the same edit for another body."""
+    return _etag_of(etag.strip('"').partition("-")[0], body)
+
+
+def _etag_of(mark: str, body: bytes) -> str:
+    return f'"{mark}-{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+
+
+def check_if_match(if_match: str | None, updated_at: datetime) -> None:
+    """Compare a request's `If-Match` with the row, which must be locked until it is written.
+
+    Weak ETags are accepted, as compressing proxies make ETags weak.
+
+    Raises:
+        PreconditionFailed: The row was edited after the caller had read it.
+    """
+    if if_match is None or if_match.strip() == "*":
+        return
+    marks = [tag.partition("-")[0] for tag in _etag.findall(if_match)]
+    if edit_mark(updated_at) not in marks:
+        raise PreconditionFailed
+
+
+def show_edit(response: HttpResponse, updated_at: datetime) -> None:
+    """Put the edit into the response; `editable` completes the ETag."""
+    response["ETag"] = edit_mark(updated_at)
+
+
+def _complete_etag(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    @wraps(view)
+    def answer(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+        response = view(request, *args, **kwargs)
+        if mark := response.get("ETag"):
+            response["ETag"] = _etag_of(mark, response.content)
+        return response
+
+    return answer
+
+
+#: Decorator of an operation that returns one row and calls `show_edit`.
+editable = decorate_view(_complete_etag)
+
+
+def vary_on(response: HttpResponseBase, name: str) -> None:
+    """Add a name to `Vary`, in a fifth of the time that Django's `patch_vary_headers` takes."""
+    given = response.headers.get("Vary", "")
+    if name not in given:
+        response.headers["Vary"] = f"{given}, {name}" if given else name
 
 
 # --- uploads
@@ -185,6 +268,26 @@ def refuse_wrong_parameters(view: View) -> View:
     return answer
 
 
+def skip_parameter_parsing(
+    respond: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[View], View]:
+    """Answer a request without parameters before the framework looks for them.
+
+    Most requests for cached documents are such. Looking took a quarter of the time.
+    """
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def answer(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+            if request.META.get("QUERY_STRING"):
+                return view(request, *args, **kwargs)
+            return respond(request)
+
+        return answer
+
+    return decorate_view(decorate)
+
+
 def _answers_json(operation: Operation) -> bool:
     responses = (operation.openapi_extra or {}).get("responses", {})
     return {kind for each in responses.values() for kind in each.get("content", {})} <= {JSON}
@@ -228,7 +331,7 @@ def _advice(name: str, known: list[str]) -> str:
 
 def bearer_token(request: HttpRequest) -> str:
     """The access token of the request; empty if there is none."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
 

@@ -6,7 +6,7 @@ from ninja.responses import Status
 
 from cinema.auth import staff
 from cinema.errors import problems
-from cinema.etags import IfMatch, editable, show_edit
+from cinema.http import IfMatch, editable, show_edit, skip_parameter_parsing
 from cinema.schemas import Line, Paginated
 from movies import cached_responses, selectors, services
 from movies.models import Movie
@@ -23,6 +23,7 @@ from movies.schemas import (
 )
 
 router = Router(tags=["Movies"])
+FIRST_PAGE = Paginated.Input()
 
 
 @router.get("/movies", response={200: MoviePageForViewerOut, **problems(422)})
@@ -116,6 +117,7 @@ def delete_movie(
 
 
 @router.get("/genres", response={200: GenrePageOut, **problems(422)})
+@skip_parameter_parsing(lambda request: list_genres(request, FIRST_PAGE))
 def list_genres(request: HttpRequest, paging: Query[Paginated.Input]) -> HttpResponse:
     """All genres, by name."""
     return cached_responses.cached_page(

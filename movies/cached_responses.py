@@ -18,11 +18,9 @@ from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils.cache import patch_vary_headers
 from ninja import Schema
 
-from cinema.etags import edit_etag
-from cinema.http import Document, document_response
+from cinema.http import Document, document_response, edit_etag, vary_on
 from cinema.response_cache import DATABASE_AWAY, CacheKind, responses
 from cinema.schemas import Paginated, Pagination, page_rows
 from movies import catalogue
@@ -58,7 +56,7 @@ def cached_response(
     """
     version = _version(depends_on)
     viewer: AbstractBaseUser | None = None
-    if version is not None and "Authorization" in request.headers:
+    if version is not None and "HTTP_AUTHORIZATION" in request.META:
         responses.tally.count(kind.name, "fresh")
         document, is_stale = build(), False
         viewer = optional_viewer(request) if is_personal else None
@@ -69,7 +67,7 @@ def cached_response(
     response = (
         personal_response(document, viewer) if viewer else document_response(document, is_stale)
     )
-    patch_vary_headers(response, ["Authorization"])
+    vary_on(response, "Authorization")
     return response
 
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 import bisect
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
 from django.conf import settings
 from django.db.models import F
-from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 
 from cinema.response_cache import DATABASE_AWAY, PolledValue
@@ -133,6 +132,8 @@ def _renew(old: Catalogue | None) -> Catalogue:
 _catalogue = PolledValue(_renew, lambda: settings.CATALOGUE_CHECK_INTERVAL_S)
 current = _catalogue.get
 forget = _catalogue.forget
+#: Makes this process look at the version again. Other processes look several times a second.
+expire = _catalogue.expire
 
 
 def count_writes() -> int:
@@ -143,23 +144,3 @@ def count_writes() -> int:
 def raise_version() -> None:
     """End all cached responses, after a change that raises no version by itself."""
     CatalogueVersion.objects.update(version=F("version") + 1)
-
-
-GetResponse = Callable[[HttpRequest], HttpResponseBase]
-
-SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
-
-
-def read_your_writes(get_response: GetResponse) -> GetResponse:
-    """Let the next request see what this request has written, whether by the API or by the admin.
-
-    After the request its transactions are committed. Other processes look several times a second.
-    """
-
-    def middleware(request: HttpRequest) -> HttpResponseBase:
-        response = get_response(request)
-        if request.method not in SAFE_METHODS:
-            _catalogue.expire()
-        return response
-
-    return middleware

@@ -14,7 +14,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.text import slugify
 
-from cinema.etags import check_if_match
+from cinema.http import check_if_match
 from movies import errors, selectors
 from movies.media.files import replace_uploads
 from movies.models import Genre, Movie, Screening

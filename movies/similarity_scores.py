@@ -16,8 +16,7 @@ from django.http import HttpRequest, HttpResponse
 
 from cinema.auth import anyone
 from cinema.errors import Unauthorized
-from cinema.etags import with_body
-from cinema.http import Document, document_response
+from cinema.http import Document, document_response, with_body
 
 #: Maps the ids of movies to scores of 0 to 100. It leaves out movies with too little evidence.
 SimilarityScores: TypeAlias = Callable[[Sequence[int]], Mapping[int, int]]

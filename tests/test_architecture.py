@@ -25,7 +25,7 @@ FOUNDATION = {
     "cinema.triggers",
     "cinema.auth",
     "cinema.cache",
-    "cinema.etags",
+    "cinema.database",
     "cinema.errors",
     "cinema.http",
     "cinema.locks",

@@ -124,7 +124,7 @@ def test_without_the_database_nobody_is_signed_in() -> None:
 def test_the_session_that_changes_the_password_goes_on() -> None:
     viewer = make_user(password=PASSWORD)
     mine, other = access_token(viewer), access_token(viewer)
-    viewer.session = viewer.sessions.earliest("pk")
+    viewer.session_id = viewer.sessions.earliest("pk").pk
     change_password(user=viewer, current=PASSWORD, new="cleo from 5 to 7")
     assert (status_of(mine), status_of(other)) == (200, 401)
     change_the_password(viewer, {})  # in the same transaction still

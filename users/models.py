@@ -50,8 +50,8 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     objects: ClassVar[UserManager] = UserManager()
 
-    #: The session of this request's access token, if there is one.
-    session: Session | None = None
+    #: The id of the session of this request's access token, if there is one.
+    session_id: int | None = None
 
     EMAIL_FIELD = "email"
     USERNAME_FIELD = "email"

@@ -45,10 +45,9 @@ def active_session() -> Q:
 
 def list_sessions(*, user: User) -> QuerySet[Session]:
     """The viewer's sessions, the one used last first, each with `is_current`."""
-    current = user.session.pk if user.session else 0
     return (
         Session.objects.filter(active_session(), user=user)
-        .annotate(is_current=Q(pk=current))
+        .annotate(is_current=Q(pk=user.session_id or 0))
         .order_by("-last_used_at", "-pk")
     )
 
@@ -137,8 +136,7 @@ def end_session(*, user: User, session_id: int) -> None:
 def end_other_sessions(*, user: User) -> None:
     """End the viewer's sessions except the one of this request."""
     _lock_account(user)
-    current = user.session.pk if user.session else 0
-    _end(~Q(pk=current), user=user)
+    _end(~Q(pk=user.session_id or 0), user=user)
 
 
 def _end(*conditions: Q, **fields: object) -> int:

@@ -111,22 +111,35 @@ def issue_access_token(session: Session) -> str:
 
 @dataclass(frozen=True)
 class AccessToken:
-    """The claims of a verified access token."""
+    """The claims of a verified access token; times are Unix times that include LEEWAY_S."""
 
     user_id: int
     session_id: int
+    valid_from: int
+    valid_until: int
 
 
-def read_access_token(token: str) -> AccessToken | None:
-    """The claims of a token; None if it is not valid."""
+class InvalidAccessToken(Exception):
+    """It is malformed, expired, or not signed with one of our keys."""
+
+
+def read_access_token(token: str) -> AccessToken:
+    """The claims of a token.
+
+    Raises:
+        InvalidAccessToken: It is not valid.
+    """
     if len(token) > MAX_TOKEN_LENGTH:
-        return None
+        raise InvalidAccessToken
     try:
         kid = jwt.get_unverified_header(token).get("kid")
         key = next((key for key in all_keys() if key.id == kid), None)
-        return None if key is None else _read_claims(_verified(token, key.signing))
-    except (jwt.PyJWTError, ValueError):
-        return None
+        claims = _read_claims(_verified(token, key.signing)) if key else None
+    except (jwt.PyJWTError, ValueError) as error:
+        raise InvalidAccessToken from error
+    if claims is None:
+        raise InvalidAccessToken
+    return claims
 
 
 def _verified(token: str, key: bytes) -> dict[str, Any]:
@@ -149,7 +162,12 @@ def _read_claims(claims: dict[str, Any]) -> AccessToken | None:
         return None
     if not subject.isascii() or not subject.isdecimal():
         return None
-    token = AccessToken(int(subject), session)
+    token = AccessToken(
+        int(subject),
+        session,
+        valid_from=int(claims["nbf"]) - LEEWAY_S,
+        valid_until=int(claims["exp"]) + LEEWAY_S,
+    )
     return token if 0 < token.user_id <= MAX_ID and 0 < session <= MAX_ID else None
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypedDict
 from urllib.parse import quote
 
 from django.db import connection, transaction
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest
 from django.utils import timezone
 from psycopg.pq import TransactionStatus
 
@@ -140,24 +140,7 @@ def _set_author(text: str) -> None:
         cursor.execute(_PARAMETER, [text])
 
 
-GetResponse = Callable[[HttpRequest], HttpResponseBase]
-
-SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
-
-
-def audit_middleware(get_response: GetResponse) -> GetResponse:
-    """Record what staff write. Reads, and what viewers write, cost nothing."""
-
-    def middleware(request: HttpRequest) -> HttpResponseBase:
-        if request.method in SAFE_METHODS:
-            return get_response(request)
-        with recording(lambda: _author_of(request)):
-            return get_response(request)
-
-    return middleware
-
-
-def _author_of(request: HttpRequest) -> Author | None:
+def request_author(request: HttpRequest) -> Author | None:
     """Return the member of staff, by the authentication that belongs to the path."""
     is_admin = request.path.startswith("/admin/")
     user = getattr(request, "user" if is_admin else "auth", None)

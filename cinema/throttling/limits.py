@@ -9,7 +9,6 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from django.conf import settings
-from django.contrib.auth import authenticate
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
@@ -58,38 +57,38 @@ class TooManyRequests(ApiError):
 # --- all requests
 
 
-def throttle(get_response: GetResponse) -> GetResponse:
+def throttle(
+    request: HttpRequest,
+    get_response: GetResponse,
+    token_user: Callable[[str], AbstractBaseUser | None],
+) -> HttpResponseBase:
     """Count a request for its address or account, and refuse it beyond the general limit.
 
     `cinema.auth` counts a request with a token for the account, once it has read the token. If no
     operation reads the token, or the token is not valid, the request counts for the address. Once
     the address has used up its limit, the token is read here, before it costs anything else.
     """
-
-    def middleware(request: HttpRequest) -> HttpResponseBase:
-        rate: Rate | None = settings.THROTTLE_ANONYMOUS
-        address = client_address(request)
-        if rate is None or request.path.startswith(EXEMPT_PATHS) or is_exempt(address):
-            return get_response(request)
-        token = bearer_token(request)
-        try:
-            if not token:
-                _count(rate, "address", address)
-            elif (wait_s := counters.requests.wait_s(rate, "address", address)) > 0:
-                user = authenticate(request, access_token=token)
-                if user is None:
-                    raise TooManyRequests(wait_s)
-                count_for_account(request, user)
-        except TooManyRequests as refusal:
-            return refusal.response()
-        except (OperationalError, InterfaceError):
-            return database_away()
-        response = get_response(request)
-        if token and not _counted_account(request):
-            counters.requests.take_in_batches(rate, "address", address)
-        return response
-
-    return middleware
+    rate: Rate | None = settings.THROTTLE_ANONYMOUS
+    address = client_address(request)
+    if rate is None or request.path.startswith(EXEMPT_PATHS) or is_exempt(address):
+        return get_response(request)
+    token = bearer_token(request)
+    try:
+        if not token:
+            _count(rate, "address", address)
+        elif (wait_s := counters.requests.wait_s(rate, "address", address)) > 0:
+            user = token_user(token)
+            if user is None:
+                raise TooManyRequests(wait_s)
+            count_for_account(request, user)
+    except TooManyRequests as refusal:
+        return refusal.response()
+    except (OperationalError, InterfaceError):
+        return database_away()
+    response = get_response(request)
+    if token and not _counted_account(request):
+        counters.requests.take_in_batches(rate, "address", address)
+    return response
 
 
 def count_for_account(request: HttpRequest, user: AbstractBaseUser) -> None:

@@ -6,13 +6,11 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Hashable
 from datetime import date, timedelta
-from functools import partial, wraps
+from functools import partial
 
 import orjson
-from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 
-from cinema.errors import database_away
 from cinema.http import Document, document_response
 from cinema.response_cache import CacheKind, responses
 from movies import catalogue
@@ -20,7 +18,7 @@ from movies.catalogue import Snapshot
 from movies.days import cinema_day
 from movies.languages import NO_WORDS, language_filter
 from movies.models import Movie, Screening
-from movies.programme.selectors import DEFAULT_DAYS, ProgrammeQuery, list_programme_screenings
+from movies.programme.selectors import ProgrammeQuery, list_programme_screenings
 from movies.screenings.schemas import ScreeningOut
 from movies.selectors import given
 
@@ -119,26 +117,3 @@ def snapshot_document(snapshot: Snapshot, build: Builder, query: ProgrammeQuery)
 
 def _kind(query: ProgrammeQuery) -> CacheKind:
     return LINKED if query.is_linked() else PROGRAMME
-
-
-def skip_parameter_parsing(
-    build: Builder,
-) -> Callable[[Callable[..., HttpResponse]], Callable[..., HttpResponse]]:
-    """Answer a request without parameters before the framework looks for them.
-
-    Nearly all requests are such, and the bytes are there: looking took a fifth of the time.
-    """
-
-    def decorate(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-        @wraps(view)
-        def answer(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
-            if request.META.get("QUERY_STRING"):
-                return view(request, *args, **kwargs)
-            try:
-                return programme_response(build, ProgrammeQuery.of_days(DEFAULT_DAYS))
-            except (OperationalError, InterfaceError):
-                return database_away()
-
-        return answer
-
-    return decorate

@@ -6,8 +6,7 @@ from ninja.responses import Status
 
 from cinema.auth import anyone, is_staff, staff
 from cinema.errors import problems
-from cinema.etags import IfMatch, editable, show_edit
-from cinema.http import public_by_reader
+from cinema.http import IfMatch, editable, public_by_reader, show_edit
 from cinema.schemas import Paginated
 from movies.models import Screening
 from movies.screenings import batches, selectors, services

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import IntegrityError, connection, transaction
 
-from cinema.etags import check_if_match
+from cinema.http import check_if_match
 from cinema.locks import retry_on_deadlock
 from movies.days import ClockChange, cinema_day, local_time
 from movies.errors import DatesReversed, EndsAtUnknown, HallTaken, MovieNotFound, broken_constraint
