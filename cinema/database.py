@@ -77,21 +77,6 @@ def prepared_cursor() -> CursorWrapper:
     values as its documentation says, and not as Django does.
     """
     connection = connections[DEFAULT_DB_ALIAS]
-    connection.ensure_connection()
-    cursor = psycopg.Cursor(connection.connection)
-    cursor.format = Format.BINARY
-    if connection.queries_logged:
-        return connection.make_debug_cursor(cursor)
-    return connection.make_cursor(cursor)
-
-
-def prepared_cursor() -> CursorWrapper:
-    """A cursor for statements of the hot path, which Postgres plans once for each connection.
-
-    The values are sent apart from the statement, and the rows are binary: psycopg converts their
-    values as its documentation says, and not as Django does.
-    """
-    connection = connections[DEFAULT_DB_ALIAS]
     if connection.queries_logged:  # the log has only statements that Django's cursor completes
         return connection.cursor()
     connection.ensure_connection()

@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
+from cinema.database import prepared_cursor
 from cinema.response_cache import DATABASE_AWAY, PolledValue
 from movies.days import cinema_day, start_of_cinema_day
 from movies.models import CatalogueVersion, Movie, Screening
@@ -121,8 +122,10 @@ def _renew(old: Catalogue | None) -> Catalogue:
         OperationalError: The database is away, and this process has nothing yet.
     """
     try:
-        # A cinema that has no movie yet has no version either: the first one makes it 1.
-        version = CatalogueVersion.objects.values_list("version", flat=True).first() or 0
+        with prepared_cursor() as cursor:
+            # A cinema that has no movie yet has no version either: the first one makes it 1.
+            cursor.execute("SELECT coalesce(max(version), 0) FROM movies_catalogueversion")
+            [version] = cursor.fetchone()
     except DATABASE_AWAY as error:
         if old is None:
             raise

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection
+from django.db import DEFAULT_DB_ALIAS, IntegrityError
 from django.utils import timezone
 
 from cinema.cache import shared
+from cinema.database import prepared_cursor
 from cinema.locks import retry_at_once, retry_on_deadlock
 from movies import selectors as movies
 from recommendations.errors import InteractionNotFound, NotRecommended, RatingNotFound
@@ -77,7 +78,7 @@ def _record(
     user: User, movie_id: int, kind: Interaction.Kind, half_stars: int
 ) -> tuple[Interaction, bool]:
     values = {"user_id": user.pk, "movie_id": movie_id, "kind": kind, "half_stars": half_stars}
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(RECORD, {**values, "now": timezone.now(), "seen": Kind.SEEN})
         written = cursor.fetchone()
     if written is None:  # there is nothing to change, or no such movie

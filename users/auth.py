@@ -7,7 +7,6 @@ from functools import cache, lru_cache
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import DEFAULT_DB_ALIAS
-from django.db.models import F
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -79,9 +78,10 @@ def lock_viewer(user: User) -> None:
     Raises:
         Unauthorized: The account was deleted since the request began.
     """
-    locked = User.objects.select_for_update(no_key=True).filter(pk=user.pk)
-    if locked.values_list("pk", flat=True).first() is None:
-        raise Unauthorized("This account no longer exists.")
+    with prepared_cursor() as cursor:
+        cursor.execute("SELECT FROM users_user WHERE id = %s FOR NO KEY UPDATE", [user.pk])
+        if not cursor.rowcount:
+            raise Unauthorized("This account no longer exists.")
 
 
 def raise_taste_version(user_id: int) -> None:
@@ -89,4 +89,7 @@ def raise_taste_version(user_id: int) -> None:
 
     Their services call it. For interactions, which are also imported by COPY, a trigger does it.
     """
-    User.objects.filter(pk=user_id).update(taste_version=F("taste_version") + 1)
+    with prepared_cursor() as cursor:
+        cursor.execute(
+            "UPDATE users_user SET taste_version = taste_version + 1 WHERE id = %s", [user_id]
+        )

@@ -28,7 +28,10 @@ class Interaction(models.Model):
         HIDE = 6, "hide"
 
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="interactions"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="interactions",
+        db_index=False,
     )
     movie = models.ForeignKey(
         Movie, on_delete=models.PROTECT, related_name="interactions", db_index=False
