@@ -16,9 +16,9 @@ from recommendations.matches import selectors as company
 from recommendations.matches.selectors import MovieMatches, matches_for_movies
 from recommendations.matches.services import match_all
 from recommendations.models import Interaction
+from tests.admin_pages import fill_in, page
 from tests.builders import Client, interact, make_user
 from tests.matching import like, make_films, make_viewer, make_visible
-from tests.office import fill_in, page
 from tests.tastes import publish_release
 from users.erasure import erase
 from users.models import User
