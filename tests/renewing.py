@@ -17,7 +17,7 @@ from users.models import User
 
 
 def messages() -> int:
-    """The messages that the broker has for a worker, with those that other tests have left."""
+    """What the broker has for a worker; what other tests have left, too."""
     with current_app.connection_for_write() as broker:
         name = settings.CELERY_TASK_DEFAULT_QUEUE
         channel: Any = broker.default_channel

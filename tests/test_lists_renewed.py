@@ -1,4 +1,4 @@
-"""Lists are made anew in the background once viewers have acted."""
+"""What viewers see of lists that are made anew in the background, once they have acted."""
 
 from __future__ import annotations
 

@@ -263,7 +263,7 @@ class Account:
         from_: Annotated[datetime | None, strawberry.argument(name="from")] = None,
         to: datetime | None = None,
     ) -> Iterable[ViewingNode]:
-        """The viewer's viewings, the latest first."""
+        """What the viewer has watched, the latest first."""
         filters = validated_filters(
             ViewingFilters,
             movie_id=movie_id,

@@ -40,7 +40,7 @@ from movies.selectors import get_movie
 
 CONTENT_TYPE = "text/calendar; charset=utf-8"
 FILE_NAME = "programme.ics"
-#: The interval at which a calendar should ask again.
+#: How often a calendar should ask again.
 REFRESHED_EVERY = timedelta(hours=1)
 
 _ESCAPES: dict[int, str | None] = {
