@@ -267,7 +267,7 @@ class _Measure:
         self._fragment_sizes: dict[str, Size] = {}
 
     def size(self) -> Size:
-        """Return the size of all operations, whichever of them is run: nobody needs many."""
+        """Return the size of all operations, whichever of them is run: a client needs one."""
         operations = (
             d for d in self.document.definitions if isinstance(d, OperationDefinitionNode)
         )
