@@ -103,24 +103,11 @@ class FormRefusal(Exception):
 class StaffPermissions(BaseModelAdmin[M]):
     """Staff may do the same as through the API, without Django's permissions."""
 
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return _is_staff(request)
-
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return _is_staff(request)
+        return request.user.is_active and bool(getattr(request.user, "is_staff", False))
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return _is_staff(request)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return _is_staff(request)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return _is_staff(request)
-
-
-def _is_staff(request: HttpRequest) -> bool:
-    return request.user.is_active and bool(getattr(request.user, "is_staff", False))
+    has_module_permission = has_add_permission = has_view_permission
+    has_change_permission = has_delete_permission = has_view_permission
 
 
 class CinemaModelAdmin(ModelAdmin[M]):
@@ -265,11 +252,7 @@ class StaffInline(StaffPermissions[Any], TabularInline[Any, Any]):
 class ReadOnlyPermissions:
     """Rows that staff only look at."""
 
-    def has_add_permission(self, request: HttpRequest, obj: object | None = None) -> bool:
-        return False
-
     def has_change_permission(self, request: HttpRequest, obj: object | None = None) -> bool:
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: object | None = None) -> bool:
-        return False
+    has_add_permission = has_delete_permission = has_change_permission

@@ -16,7 +16,6 @@ import urllib.error
 import urllib.request
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -74,15 +73,6 @@ def ask_health(address: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else {}
 
 
-@dataclass
-class _Record:
-    """The looks at one process. A child that is started again has a new record."""
-
-    pid: int
-    has_answered: bool = False
-    looks: deque[bool] = field(default_factory=lambda: deque(maxlen=MOST_LOOKS))
-
-
 class HangDetector:
     """Looks at the children from time to time, and counts the looks without an answer."""
 
@@ -94,7 +84,9 @@ class HangDetector:
         self._servers = servers
         self._every_s = every_s
         self._looked_at = time.monotonic()
-        self._records: dict[str, _Record] = {}
+        #: By process id: a child that is started again has no looks yet.
+        self._looks: dict[int, deque[bool]] = {}
+        self._have_answered: set[int] = set()
         self._beat_wrote_at: set[tuple[str, int]] = set()
 
     def hung(self) -> list[Child]:
@@ -107,17 +99,16 @@ class HangDetector:
         return [child for child in children if self._is_hung(child, signs.get(child.name))]
 
     def _is_hung(self, child: Child, is_alive: bool | None) -> bool:
-        record = self._records.get(child.name)
-        if record is None or record.pid != child.pid:
-            record = self._records[child.name] = _Record(child.pid)
         if is_alive is None or not child.is_running():
             return False
-        record.has_answered |= is_alive
-        record.looks.append(is_alive)
+        if is_alive:
+            self._have_answered.add(child.pid)
+        looks = self._looks.setdefault(child.pid, deque(maxlen=MOST_LOOKS))
+        looks.append(is_alive)
         failures, among = LOOKS[child.name]
-        if not record.has_answered:
+        if child.pid not in self._have_answered:
             failures = among = max(failures, LOOKS_AT_START)
-        return list(record.looks)[-among:].count(False) >= failures
+        return list(looks)[-among:].count(False) >= failures
 
     def _signs_of_life(self) -> dict[str, bool | None]:
         """Whether each child answers. None: unknown, such as a worker while the broker is away."""

@@ -52,6 +52,23 @@ from strawberry.types.base import has_object_definition
 
 from cinema.schemas import SURROGATES, is_within_years
 
+MAX_TOKENS = 2000
+MAX_DEPTH = 12
+MAX_ALIASES = 20
+#: The number of values that the response of one operation may have.
+MAX_COST = 30_000
+
+#: The largest value of `first` and `last`, and the page size of a connection that names none.
+PAGE = 100
+#: The assumed length of a plain list, such as a movie's genres or the days of a week.
+LIST = 7
+#: Connections that need a query for each parent. The optimizer does not batch a connection without
+#: nodes (`screenings { totalCount }`), and it reads `totalCount` off the rows of the page: past the
+#: end, or with `first: 0`, there are none.
+MAX_COUNTS = 20
+#: Lists that may have to be computed for the viewer; they have an argument `limit`.
+MAX_COMPUTED = 4
+
 #: The code of an error that a client can avoid by another value.
 BAD_INPUT = "BAD_USER_INPUT"
 #: Longer texts are refused: the longest that a filter takes is far shorter.
@@ -69,13 +86,8 @@ def argument_errors(
     *,
     variables: dict[str, Any],
     operation_name: str | None,
-    page_size: int,
 ) -> list[GraphQLError]:
-    """Return the mistakes in the arguments of a valid document.
-
-    Args:
-        page_size: The largest value of `first` and `last`.
-    """
+    """Return the mistakes in the arguments of a valid document."""
     operation = get_operation_ast(document, operation_name)
     if operation is None:
         return []
@@ -85,20 +97,17 @@ def argument_errors(
     if isinstance(values, list):
         return values
     info = TypeInfo(schema)
-    visitor = _ArgumentVisitor(schema, info, values, page_size)
+    visitor = _ArgumentVisitor(schema, info, values)
     visit(document, TypeInfoVisitor(info, visitor))
     return visitor.errors[:MAX_ERRORS]
 
 
 class _ArgumentVisitor(Visitor):
-    def __init__(
-        self, schema: GraphQLSchema, info: TypeInfo, variables: VariableValues, page_size: int
-    ) -> None:
+    def __init__(self, schema: GraphQLSchema, info: TypeInfo, variables: VariableValues) -> None:
         super().__init__()
         self._schema = schema
         self._info = info
         self._variables = variables
-        self._page_size = page_size
         self.errors: list[GraphQLError] = []
 
     def enter_field(self, node: FieldNode, *_: Any) -> None:
@@ -117,7 +126,7 @@ class _ArgumentVisitor(Visitor):
             if not messages and type_name == "ID" and not _is_global_id(value, self._schema):
                 messages = ["there is nothing with such an id"]
             elif not messages and is_connection:
-                messages = [*_page_mistakes(given_name, value, self._page_size)]
+                messages = [*_page_mistakes(given_name, value)]
             self.errors += [
                 GraphQLError(
                     f"Argument '{given_name}': {message}.", node, extensions={"code": BAD_INPUT}
@@ -166,11 +175,11 @@ def _is_global_id(value: object, schema: GraphQLSchema) -> bool:
     return schema.get_type("Node") in interfaces and _ROW_ID.fullmatch(key) is not None
 
 
-def _page_mistakes(name: str, value: object, page_size: int) -> Iterator[str]:
+def _page_mistakes(name: str, value: object) -> Iterator[str]:
     """Check the four arguments that every connection has."""
     if name in ("first", "last") and isinstance(value, int):
-        if not 0 <= value <= page_size:
-            yield f"expected a number from 0 to {page_size}"
+        if not 0 <= value <= PAGE:
+            yield f"expected a number from 0 to {PAGE}"
     elif name in ("after", "before") and isinstance(value, str) and value:
         try:
             prefix, position = from_base64(value)
@@ -178,24 +187,6 @@ def _page_mistakes(name: str, value: object, page_size: int) -> Iterator[str]:
             prefix = position = ""
         if prefix != PREFIX or not _POSITION.fullmatch(position):
             yield "expected a cursor from `pageInfo` or `edges`"
-
-
-MAX_TOKENS = 2000
-MAX_DEPTH = 12
-MAX_ALIASES = 20
-#: The number of values that the response of one operation may have.
-MAX_COST = 30_000
-
-#: The page size of a connection that names none.
-PAGE = 100
-#: The assumed length of a plain list, such as a movie's genres or the days of a week.
-LIST = 7
-#: Connections that need a query for each parent. The optimizer does not batch a connection without
-#: nodes (`screenings { totalCount }`), and it reads `totalCount` off the rows of the page: past the
-#: end, or with `first: 0`, there are none.
-MAX_COUNTS = 20
-#: Lists that may have to be computed for the viewer; they have an argument `limit`.
-MAX_COMPUTED = 4
 
 
 @dataclass(frozen=True)
@@ -243,7 +234,6 @@ class OperationLimits(SchemaExtension):
                 document,
                 variables=variables,
                 operation_name=context.operation_name,
-                page_size=PAGE,
             )
             or _excess(_Measure(schema, document, variables).size())
         )
@@ -277,7 +267,7 @@ class _Measure:
         self._fragment_sizes: dict[str, Size] = {}
 
     def size(self) -> Size:
-        """Return the size of all operations, whichever of them is run: nobody needs many."""
+        """Return the size of all operations, whichever of them is run: a client needs one."""
         operations = (
             d for d in self.document.definitions if isinstance(d, OperationDefinitionNode)
         )

@@ -93,7 +93,7 @@ class Recommender(ABC):
     def contributions(
         self, history: csr_matrix, items: NDArray[np.integer]
     ) -> NDArray[np.float64] | None:
-        """The part of each item's score that each entry of one user's history adds.
+        """How much each entry of one user's history adds to the score of each item.
 
         Args:
             history: (1, n_items) float32.
@@ -126,7 +126,7 @@ class Recommender(ABC):
         return self.score(without_each_entry(history, entries), later)
 
     def similar_items(self, item: int) -> Scores | None:
-        """The similarity of each item of the fitted catalogue to the item with this index.
+        """How similar each item of the fitted catalogue is to the item with this index.
 
         Returns:
             (n_items,) float32 from -1 to 1, and 1 for the item itself. NaN where the model has no

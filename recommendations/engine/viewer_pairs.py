@@ -54,10 +54,10 @@ def matching_pairs(
         (n,) of dtype PAIR, by viewer and then best first; each pair occurs from both sides. The
         sums are float32: exact for counts, seven digits otherwise.
     """
-    said = np.diff(deviations.indptr)
-    users = np.flatnonzero(said >= rule.least_shared)
+    n_judged = np.diff(deviations.indptr)
+    users = np.flatnonzero(n_judged >= rule.least_shared)
     # Active viewers first: the tiles of the others then end after one product.
-    users = users[np.argsort(-said[users], kind="stable")]
+    users = users[np.argsort(-n_judged[users], kind="stable")]
     matrix = _SplitByPopularity.of(deviations[users])
     kept = _BestPairs(users.astype(np.int32), preferred, at_most)
     starts = range(0, len(users), TILE_COLUMNS)

@@ -154,7 +154,7 @@ class Promotion(Scheduled):
         BOOST = "boost", "moved up"
 
     class Scope(models.TextChoices):
-        """As in `lists.candidates.Scope`; empty for lists of either."""
+        """As in `lists.scores.Scope`; empty for lists of either."""
 
         ALL = "", "all lists"
         CATALOGUE = "catalogue", "lists of the whole catalogue"
@@ -310,8 +310,8 @@ class Impression(models.Model):
 class Neighbour(models.Model):
     """The similarity of two viewers' tastes. Each of them has a row of its own.
 
-    The three sums are over the films that both have said something of, so that it can be told
-    what one more shared film would change: `engine/matching.py`.
+    The three sums are over the films that both have an opinion of. They show what one more shared
+    film would change: `engine/viewer_similarity.py: PairSums`.
     """
 
     user = models.ForeignKey(
