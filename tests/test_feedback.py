@@ -15,6 +15,7 @@ from tests.builders import Client, interact, make_movie, make_user
 
 if TYPE_CHECKING:
     from django.test.client import _MonkeyPatchedWSGIResponse as Response
+    from pytest_django import DjangoAssertNumQueries
 
 pytestmark = pytest.mark.django_db
 
@@ -55,6 +56,15 @@ def refused_fields(answer: Response) -> list[str]:
 
 
 # --- rating
+
+
+def test_a_new_rating_and_a_changed_one_are_one_statement_each(
+    viewer: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    movie = make_movie()
+    for stars in (4, 4.5):
+        with django_assert_num_queries(2):  # who rates, and the rating
+            assert rate(viewer, movie, stars).status_code == 200
 
 
 def test_a_rating_shows_in_the_catalogue_and_can_be_changed(viewer: Client) -> None:
