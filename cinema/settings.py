@@ -46,6 +46,7 @@ from cinema.variables import (
     some_of,
     time_of_day,
     url_of,
+    warn_of_former_variables,
     weight_table,
     whole,
     words,
@@ -53,6 +54,7 @@ from cinema.variables import (
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 environ.Env.read_env(str(BASE_DIR / ".env"))
+warn_of_former_variables()
 
 # --- where it runs
 

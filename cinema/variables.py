@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Callable
 from datetime import time
 from email.utils import parseaddr
@@ -21,6 +22,22 @@ from django.core.exceptions import ImproperlyConfigured
 
 T = TypeVar("T")
 
+#: Variables of earlier versions, which are fixed now.
+FORMER_VARIABLES = (
+    "ACCESS_TOKEN_LIFETIME_S, CACHE_TIMEOUT_S, CATALOGUE_CHECK_INTERVAL_S, CATALOGUE_MAX_AGE_S, "
+    "CSRF_TRUSTED_ORIGINS, DATABASE_POOL_SIZE, DATABASE_TIMEOUT_S, DETAILS_LIFETIME_S, "
+    "EASE_MAX_ITEMS, EMAIL_TIMEOUT_S, FRESHNESS, GENRES_LIFETIME_S, GRAPHQL_MAX_ALIASES, "
+    "GRAPHQL_MAX_COST, GRAPHQL_MAX_DEPTH, GRAPHQL_MAX_TOKENS, HYBRID_WEIGHTS, "
+    "IMPRESSIONS_KEPT_DAYS, ITEM_KNN_WEIGHTING, LOCKOUT_ATTEMPTS, LOCKOUT_FIRST_PAUSE_S, "
+    "LOCKOUT_FORGET_S, LOCKOUT_LONGEST_PAUSE_S, MATCH_SHRINKAGE, MAX_SESSIONS, MEDIA_KEPT_S, "
+    "POPULAR_HALF_LIFE_DAYS, POPULAR_LIFETIME_S, POSTER_MAX_MB, POSTER_MAX_MEGAPIXELS, "
+    "RATING_PRIOR_COUNT, REFRESH_GRACE_S, REFRESH_TOKEN_LIFETIME_S, RELEASES_KEPT, "
+    "RELEASE_CHECK_INTERVAL_S, RESET_PASSWORD_LIFETIME_S, SEARCH_LIFETIME_S, SESSIONS_KEPT_DAYS, "
+    "SESSION_LIFETIME_DAYS, SIMILAR_CONTENT_SHARE, SIMILAR_LIFETIME_S, THROTTLE_GRAPHQL, "
+    "THROTTLE_REFRESH, THROTTLE_STAFF, THROTTLE_UPLOAD, TMDB_BASE_URL, TMDB_IMAGE_URL, "
+    "TMDB_POSTER_SIZE, TMDB_REQUESTS_PER_S, TRAINING_FACTORS, TRAINING_GATE_MARGIN, "
+    "TRENDING_LIFETIME_S, VERIFY_EMAIL_LIFETIME_S, VIEWER_IMPORT_MAX_MB, WEB_STATEMENT_TIMEOUT_S"
+)
 ENCODED = "in the password, the characters %/?#@: as %25 %2F %3F %23 %40 %3A"
 
 
@@ -70,6 +87,11 @@ def read_address(name: str, form: Address, password_name: str) -> str:
     expected = f"{form.example}; {ENCODED}, or in {password_name} as it is"
     url = read(name, server_url(*form.schemes), "", form=expected)
     return with_password(url, read(password_name, str, ""))
+
+
+def warn_of_former_variables() -> None:
+    if ignored := [name for name in words(FORMER_VARIABLES) if os.environ.get(name)]:
+        warnings.warn(f"No variables any more, and ignored: {', '.join(ignored)}", stacklevel=2)
 
 
 def _read_file(name: str, path: str) -> str:

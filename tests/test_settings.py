@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cinema.variables import host_name, local_url, site_url
+from cinema.variables import FORMER_VARIABLES, host_name, local_url, site_url, words
 from tests.running import ROOT
 
 SETTINGS = (ROOT / "cinema/settings.py").read_text()
@@ -96,6 +96,14 @@ def test_a_bad_value_stops_the_start_with_its_name(
     done = start(tmp_path, **{variable: value})
     assert done.returncode != 0
     assert f"{variable}=" in done.stderr.splitlines()[-1]
+
+
+def test_a_variable_of_an_earlier_version_is_not_ignored_silently(tmp_path: Path) -> None:
+    done = start(tmp_path, MAX_SESSIONS="3", EASE_MAX_ITEMS="")
+    assert done.returncode == 0
+    assert "MAX_SESSIONS" in done.stderr
+    assert "EASE_MAX_ITEMS" not in done.stderr
+    assert not VARIABLES & {*words(FORMER_VARIABLES)}
 
 
 def test_outside_the_embedded_mode_there_is_no_default_secret(tmp_path: Path) -> None:
