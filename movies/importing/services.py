@@ -207,13 +207,9 @@ def write(plan: ImportPlan) -> None:
 def _insert(movies: Collection[Movie]) -> None:
     fields = [field for field in Movie._meta.concrete_fields if not field.generated]
     names = [field.name for field in fields if not field.primary_key]
-    now = timezone.now()
-    for movie in movies:
-        movie.updated_at = now
-    rows = [{name: getattr(movie, name) for name in names} for movie in movies]
     statement = INSERT.format(names=", ".join(names), rows=ROWS, typed=_typed(names))
     with connection.cursor() as cursor:
-        cursor.execute(statement, [orjson.dumps(rows).decode()])
+        cursor.execute(statement, [_values(movies, names)])
         ids = dict(cursor.fetchall())
     for movie in movies:
         movie.pk = ids[movie.slug]
@@ -222,14 +218,19 @@ def _insert(movies: Collection[Movie]) -> None:
 def _update(movies: Collection[Movie], columns: Set[str]) -> None:
     """Write each column that changed in any movie; the rows are locked, so no value is lost."""
     names = sorted(columns | DERIVED)
-    now = timezone.now()
-    for movie in movies:
-        movie.updated_at = now
-    rows = [{"id": movie.pk, **{name: getattr(movie, name) for name in names}} for movie in movies]
     assignments = ", ".join(f"{name} = new.{name}" for name in names)
     statement = UPDATE.format(assignments=assignments, rows=ROWS, typed=_typed(names))
     with connection.cursor() as cursor:
-        cursor.execute(statement, [orjson.dumps(rows).decode()])
+        cursor.execute(statement, [_values(movies, ["id", *names])])
+
+
+def _values(movies: Collection[Movie], names: Sequence[str]) -> str:
+    now = timezone.now()
+    for movie in movies:
+        movie.updated_at = now
+    return orjson.dumps(
+        [{name: getattr(movie, name) for name in names} for movie in movies]
+    ).decode()
 
 
 def _typed(names: Iterable[str]) -> str:

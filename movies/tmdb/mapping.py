@@ -37,6 +37,7 @@ WORD_FOR_COLLECTION = re.compile(
 
 def movie_fields(details: Details) -> dict[str, Any]:
     """Return all fields of `EMPTY`, as the services of `movies` take them."""
+    collection = details.collection or ""
     return {
         "name": details.title or details.original_title or "",
         "protagonists": protagonists(details),
@@ -44,7 +45,7 @@ def movie_fields(details: Details) -> dict[str, Any]:
         "genres": genres(details),
         "keywords": _once(keyword.name for keyword in details.keywords)[:MAX_KEYWORDS],
         "directors": directors(details)[:MAX_DIRECTORS],
-        "series": series(details),
+        "series": WORD_FOR_COLLECTION.sub("", collection) or collection,
         "poster": poster_url(details.poster_path or _best_poster(details)),
         "trailer": _trailer(details),
         "original_language": details.original_language,
@@ -77,12 +78,6 @@ def protagonists(details: Details) -> list[str]:
 
 def directors(details: Details) -> list[str]:
     return _once(m.name for m in details.crew if m.job == "Director")
-
-
-def series(details: Details) -> str:
-    """Return the name of the collection without the word “collection” in any language."""
-    collection = details.collection or ""
-    return WORD_FOR_COLLECTION.sub("", collection) or collection
 
 
 def genres(details: Details) -> list[str]:
