@@ -133,8 +133,8 @@ def _listed(at: str = "", statuses: str = "") -> Reading:
 
 def _format(name: str, needs: str, *readings: Reading, **more: Any) -> Format:
     """Make a format; sets of columns and words are given as one text."""
-    sets = {each: _columns(more[each]) for each in ("without", "words", "facts") if each in more}
-    return Format(name, _columns(needs), readings, **{**more, **sets})
+    more |= {each: _columns(more[each]) for each in ("without", "words", "facts") if each in more}
+    return Format(name, _columns(needs), readings, **more)
 
 
 def _by_file_name(
