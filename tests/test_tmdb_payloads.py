@@ -9,8 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from movies.importing.schemas import ImportedMovie
-from movies.tmdb.mapping import EMPTY, movie_fields
-from movies.tmdb.payloads import Details, FilmSummary
+from movies.tmdb.payloads import EMPTY, Details, FilmSummary, movie_fields
 from tests.tmdb_payloads import CLEO, cleo
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text()

@@ -8,9 +8,8 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from movies.models import Genre, Movie
-from movies.tmdb.mapping import movie_fields
 from movies.tmdb.models import FilmDetails, TmdbGenre
-from movies.tmdb.payloads import Details
+from movies.tmdb.payloads import Details, movie_fields
 from movies.tmdb.schemas import ATTRIBUTION
 from tests.builders import Client, make_movie
 from tests.catalogue import film, posted, refused_fields
@@ -250,7 +249,7 @@ def test_the_title_is_the_original_one_where_there_is_no_other(
 def test_without_a_poster_in_the_language_the_best_without_words_is_taken(
     staff: Client, tmdb: TmdbServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("movies.tmdb.mapping.POSTER_SIZE", "w780")
+    monkeypatch.setattr("movies.tmdb.payloads.POSTER_SIZE", "w780")
     posters = [image("/a.jpg", "fr", 9.0), image("/b.jpg", None, 3.0), image("/c.jpg", None, 6.0)]
     tmdb.add(cleo(poster_path=None, images={"posters": posters}))
     assert post(staff).json()["poster"] == "https://image.tmdb.org/t/p/w780/c.jpg"

@@ -51,11 +51,11 @@ FIELDS = tuple(ImportedMovie.model_fields)
 REQUIRED = tuple(name for name in FIELDS if ImportedMovie.model_fields[name].is_required())
 LISTS = ("protagonists", "genres", "keywords", "directors")
 #: The empty value of each field that can be empty.
-EMPTY: dict[str, Any] = {
-    "overview": "", "genres": [], "keywords": [], "directors": [], "series": "", "poster": None,
-    "trailer": None, "end_date": None, "status": None, "original_language": None,
-    "release_year": None, "runtime_minutes": None, "tmdb_id": None,
-}  # fmt: skip
+EMPTY = {
+    name: ImportedMovie.model_fields[name].default
+    for name in FIELDS
+    if name not in (*REQUIRED, "slug")
+}
 
 # https://owasp.org/www-community/attacks/CSV_Injection
 FORMULA = r"[=+\-@\t\r\n＝＋－＠]"

@@ -154,8 +154,12 @@ class ImportPlan:
 
     # --- the rows
 
-    def apply(self, row: MovieRow) -> Result:
-        """Plan the row: a change, a new movie, or a refusal that changes nothing."""
+    def apply(self, rows: Sequence[MovieRow | RefusedMovieRow]) -> list[Result]:
+        """Plan the rows: each is a change, a new movie, or a refusal that changes nothing."""
+        self.load([row for row in rows if isinstance(row, MovieRow)])
+        return [self._apply(row) if isinstance(row, MovieRow) else row for row in rows]
+
+    def _apply(self, row: MovieRow) -> Result:
         try:
             film = self._match(row)
             return self._update(film, row) if film else self.create(row)

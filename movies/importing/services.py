@@ -45,7 +45,7 @@ REFUSALS = ("22", "23", "54")
 def import_list(items: Sequence[object], *, dry_run: bool = False) -> ImportOut:
     """Import the movies of a request; a bad one does not stop the others."""
     rows = [validated(number, item) for number, item in enumerate(items, 1)]
-    results = _import_batch(rows, ImportPlan() if dry_run else None)
+    results = ImportPlan().apply(rows) if dry_run else import_rows(rows)
     done = [each for each in results if isinstance(each, AppliedRow)]
     count = Counter(each.outcome for each in done)
     return ImportOut(
@@ -68,7 +68,7 @@ def import_all(items: Iterable[RawRow], *, dry_run: bool = False) -> Iterator[Re
     for number, batch in enumerate(_batches(items)):
         if number % BATCHES_REMEMBERED == 0:
             plan = ImportPlan()
-        yield from _import_batch(batch, plan if dry_run else None)
+        yield from plan.apply(batch) if dry_run else import_rows(batch)
 
 
 def _batches(items: Iterable[RawRow]) -> Iterator[list[MovieRow | RefusedMovieRow]]:
@@ -85,23 +85,9 @@ def _batches(items: Iterable[RawRow]) -> Iterator[list[MovieRow | RefusedMovieRo
     yield batch
 
 
-def _import_batch(
-    batch: Sequence[MovieRow | RefusedMovieRow], dry_plan: ImportPlan | None
-) -> list[Result]:
-    """Return the results in the order of the rows; with `dry_plan` nothing is written."""
-    rows = [each for each in batch if isinstance(each, MovieRow)]
-    done = iter(_plan(rows, dry_plan) if dry_plan else import_rows(rows))
-    return [each if isinstance(each, RefusedMovieRow) else next(done) for each in batch]
-
-
-def _plan(rows: Sequence[MovieRow], plan: ImportPlan) -> list[Result]:
-    plan.load(rows)
-    return [plan.apply(row) for row in rows]
-
-
 @retry_on_deadlock
 @transaction.atomic
-def import_rows(rows: Sequence[MovieRow]) -> list[Result]:
+def import_rows(rows: Sequence[MovieRow | RefusedMovieRow]) -> list[Result]:
     """Import the rows in one transaction; a row that the database refuses is refused alone."""
     if not rows:
         return []
@@ -112,31 +98,33 @@ def import_rows(rows: Sequence[MovieRow]) -> list[Result]:
     return _write_or_halve(rows, is_second_try=False)
 
 
-def _write_or_halve(rows: Sequence[MovieRow], *, is_second_try: bool = True) -> list[Result]:
+def _write_or_halve(
+    rows: Sequence[MovieRow | RefusedMovieRow], *, is_second_try: bool = True
+) -> list[Result]:
     try:
         with transaction.atomic():
             return _write(rows)
     except DatabaseError as error:
-        if _sqlstate(error)[:2] not in REFUSALS:
+        if str(getattr(error.__cause__, "sqlstate", None))[:2] not in REFUSALS:
             raise
         if not is_second_try:
             # Most likely another request has just created a movie: the next plan finds it.
             return _write_or_halve(rows)
-        if len(rows) == 1:
-            log.warning("row %d refused by the database: %s", rows[0].number, error)
-            return [_refusal(rows[0], error)]
+        if len(rows) == 1 and isinstance(row := rows[0], MovieRow):
+            log.warning("row %d refused by the database: %s", row.number, error)
+            return [_refusal(row, error)]
     half = len(rows) // 2
     return [*_write_or_halve(rows[:half]), *_write_or_halve(rows[half:])]
 
 
-def _write(rows: Sequence[MovieRow]) -> list[Result]:
+def _write(rows: Sequence[MovieRow | RefusedMovieRow]) -> list[Result]:
     """Plan, lock the movies that change, and plan again if one has changed meanwhile.
 
     Movies that stay as they are are not locked.
     """
     while True:
         plan = ImportPlan()
-        results = _plan(rows, plan)
+        results = plan.apply(rows)
         if _lock(plan.updated):
             write(plan)
             return results
@@ -158,10 +146,6 @@ def _refusal(row: MovieRow, error: DatabaseError) -> RefusedMovieRow:
     else:
         why = f"The database does not take it ({constraint or 'a value is out of range'})."
     return refused_body(row.number, why)
-
-
-def _sqlstate(error: DatabaseError) -> str:
-    return getattr(error.__cause__, "sqlstate", None) or ""
 
 
 # One JSON value for all rows: Postgres has no arrays of arrays of different lengths, and a
@@ -207,13 +191,9 @@ def write(plan: ImportPlan) -> None:
 def _insert(movies: Collection[Movie]) -> None:
     fields = [field for field in Movie._meta.concrete_fields if not field.generated]
     names = [field.name for field in fields if not field.primary_key]
-    now = timezone.now()
-    for movie in movies:
-        movie.updated_at = now
-    rows = [{name: getattr(movie, name) for name in names} for movie in movies]
     statement = INSERT.format(names=", ".join(names), rows=ROWS, typed=_typed(names))
     with connection.cursor() as cursor:
-        cursor.execute(statement, [orjson.dumps(rows).decode()])
+        cursor.execute(statement, [_values(movies, names)])
         ids = dict(cursor.fetchall())
     for movie in movies:
         movie.pk = ids[movie.slug]
@@ -222,14 +202,19 @@ def _insert(movies: Collection[Movie]) -> None:
 def _update(movies: Collection[Movie], columns: Set[str]) -> None:
     """Write each column that changed in any movie; the rows are locked, so no value is lost."""
     names = sorted(columns | DERIVED)
-    now = timezone.now()
-    for movie in movies:
-        movie.updated_at = now
-    rows = [{"id": movie.pk, **{name: getattr(movie, name) for name in names}} for movie in movies]
     assignments = ", ".join(f"{name} = new.{name}" for name in names)
     statement = UPDATE.format(assignments=assignments, rows=ROWS, typed=_typed(names))
     with connection.cursor() as cursor:
-        cursor.execute(statement, [orjson.dumps(rows).decode()])
+        cursor.execute(statement, [_values(movies, ["id", *names])])
+
+
+def _values(movies: Collection[Movie], names: Sequence[str]) -> str:
+    now = timezone.now()
+    for movie in movies:
+        movie.updated_at = now
+    return orjson.dumps(
+        [{name: getattr(movie, name) for name in names} for movie in movies]
+    ).decode()
 
 
 def _typed(names: Iterable[str]) -> str:

@@ -9,8 +9,8 @@ from django.utils import timezone
 from cinema.schemas import Pagination
 from movies.models import Movie, Screening
 from movies.tmdb.client import ListName, check_token, connect
-from movies.tmdb.mapping import summary_fields
 from movies.tmdb.models import ListedFilm, SyncReport
+from movies.tmdb.payloads import summary_fields
 from movies.tmdb.schemas import ATTRIBUTION, FilmOut, FilmSearch, FilmsOut
 
 #: TMDb's own figures.

@@ -19,7 +19,7 @@ from movies import services as movies
 from movies.errors import MovieExists, broken_constraint
 from movies.models import Genre, Movie
 from movies.schemas import MovieChanges, NewMovie
-from movies.tmdb import client, mapping, payloads, selectors
+from movies.tmdb import client, payloads, selectors
 from movies.tmdb.client import Client, ListName
 from movies.tmdb.errors import FilmIncomplete, TmdbUnusable
 from movies.tmdb.models import FilmDetails, ListedFilm, SyncReport, TmdbGenre
@@ -77,7 +77,7 @@ def fetch_list(name: ListName, tmdb: Client) -> dict[str, int]:
         raise TmdbUnusable(f"has nothing in its list {name!r}")
     now = timezone.now()
     rows = [
-        ListedFilm(list=name, rank=rank, fetched_at=now, **mapping.summary_fields(film))
+        ListedFilm(list=name, rank=rank, fetched_at=now, **payloads.summary_fields(film))
         for rank, film in enumerate(films.values(), start=1)
     ]
     with transaction.atomic():
@@ -168,9 +168,9 @@ def post_film(*, film: FromTmdbIn) -> Movie:
         raise MovieExists(movie_id)
     ensure_genres(tmdb)
     fetched = details_of(film.tmdb_id, tmdb)
-    known = mapping.movie_fields(fetched.details)
+    known = payloads.movie_fields(fetched.details)
     taken = {field: value for field, value in known.items() if field not in fields}
-    for field in mapping.REQUIRED:
+    for field in payloads.REQUIRED:
         if not taken.get(field, True):
             raise FilmIncomplete(field)
     with transaction.atomic():
@@ -197,7 +197,7 @@ def refresh_movie(*, movie_id: int, fetched: Fetched) -> bool:
         MovieNotFound: The movie was deleted or withdrawn meanwhile.
         MovieExists: Another movie has the name that TMDb now gives this one.
     """
-    known = mapping.movie_fields(fetched.details)
+    known = payloads.movie_fields(fetched.details)
     with transaction.atomic():
         movie = movie_selectors.get_movie(movie_id, for_update=True)
         fields = movie.tmdb_fields if movie.tmdb_fetched_at else _empty_fields(movie)
@@ -207,7 +207,7 @@ def refresh_movie(*, movie_id: int, fetched: Fetched) -> bool:
             field: known[field]
             for field in fields
             if field in known
-            and (known[field] or field not in mapping.REQUIRED)
+            and (known[field] or field not in payloads.REQUIRED)
             and known[field] != _present(movie, field)
         }
         if "genres" in changes and _same_genres(movie, changes["genres"]):
@@ -219,7 +219,7 @@ def refresh_movie(*, movie_id: int, fetched: Fetched) -> bool:
 
 
 def _empty_fields(movie: Movie) -> list[str]:
-    return [field for field, empty in mapping.EMPTY.items() if _present(movie, field) == empty]
+    return [field for field, empty in payloads.EMPTY.items() if _present(movie, field) == empty]
 
 
 def _present(movie: Movie, field: str) -> Any:
@@ -253,9 +253,9 @@ def _erase(movie_id: int, oldest: datetime) -> bool:
         movie = selectors.movies_older_than(oldest).select_for_update().filter(pk=movie_id).first()
         if movie is None:  # refreshed or edited a moment ago
             return False
-        fields = set(movie.tmdb_fields) - {*mapping.REQUIRED, "genres"}
+        fields = set(movie.tmdb_fields) - {*payloads.REQUIRED, "genres"}
         for field in fields:
-            setattr(movie, field, mapping.EMPTY[field])
+            setattr(movie, field, payloads.EMPTY[field])
         if "genres" in movie.tmdb_fields:
             movie.genres.clear()
         movie.tmdb_fields, movie.tmdb_fetched_at = [], None

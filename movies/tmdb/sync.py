@@ -69,7 +69,8 @@ def carry_out(report: SyncReport) -> bool:
     report.started_at = report.started_at or timezone.now()
     report.save()
     try:
-        is_done = _WORK[Kind(report.kind)](report, client.connect(IN_BACKGROUND))
+        work = _sync_films if report.kind == Kind.FILMS else _sync_rows
+        is_done = work(report, client.connect(IN_BACKGROUND))
     except FATAL as error:
         _finish(report, State.FAILED, error.detail)
         return False
@@ -115,28 +116,23 @@ def _sync_film(report: SyncReport, movie: Movie, tmdb: Client) -> bool:
     return True
 
 
-def _sync_lists(report: SyncReport, tmdb: Client) -> bool:
-    for name in PATHS:
-        _sync_rows(report, f"List {name}", partial(services.fetch_list, name, tmdb))
+def _sync_rows(report: SyncReport, tmdb: Client) -> bool:
+    """Fetch the lists, or the genres; one that fails stops no other."""
+    fetches: dict[str, Callable[[Client], dict[str, int]]] = {"Genres": services.fetch_genres}
+    if report.kind == Kind.LISTS:
+        fetches = {f"List {name}": partial(services.fetch_list, name) for name in PATHS}
+    for subject, fetch in fetches.items():
+        try:
+            changes = fetch(tmdb)
+        except FATAL:
+            raise
+        except ApiError as error:
+            report.failed += 1
+            _note(report, f"{subject}: {error.detail}")
+            continue
+        for name, count in changes.items():
+            setattr(report, name, getattr(report, name) + count)
     return True
-
-
-def _sync_genres(report: SyncReport, tmdb: Client) -> bool:
-    _sync_rows(report, "Genres", partial(services.fetch_genres, tmdb))
-    return True
-
-
-def _sync_rows(report: SyncReport, subject: str, fetch: Callable[[], dict[str, int]]) -> None:
-    try:
-        changes = fetch()
-    except FATAL:
-        raise
-    except ApiError as error:
-        report.failed += 1
-        _note(report, f"{subject}: {error.detail}")
-        return
-    for name, count in changes.items():
-        setattr(report, name, getattr(report, name) + count)
 
 
 def _finish(report: SyncReport, state: str, problem: str = "") -> None:
@@ -160,10 +156,3 @@ def _note(report: SyncReport, problem: str) -> None:
         report.problems.append(problem)
     elif len(report.problems) == PROBLEMS_KEPT:
         report.problems.append("… and more.")
-
-
-_WORK: dict[SyncReport.Kind, Callable[[SyncReport, Client], bool]] = {
-    Kind.FILMS: _sync_films,
-    Kind.LISTS: _sync_lists,
-    Kind.GENRES: _sync_genres,
-}

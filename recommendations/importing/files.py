@@ -12,8 +12,9 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO
@@ -189,10 +190,6 @@ class TextTable:
     names: Mapping[str, str]
     rows: Iterator[TableRow]
 
-    @property
-    def columns(self) -> Collection[str]:
-        return self.names.keys()
-
 
 def table_of(file: SourceFile) -> TextTable:
     """
@@ -217,8 +214,6 @@ def _csv_table(file: SourceFile) -> TextTable:
     lines = TextLines(io.TextIOWrapper(io.BytesIO(file.content), _encoding(file), newline=""))
     try:
         header, separator = read_header(lines)
-    except UnicodeError as error:
-        raise _undecodable(file) from error
     except UnusableFile:
         header, separator = [], ","
     header = header[:MAX_COLUMNS]
@@ -231,37 +226,28 @@ def _csv_table(file: SourceFile) -> TextTable:
 
 
 def _csv_rows(file: SourceFile, columns: list[str], records: CsvRecords) -> Iterator[TableRow]:
-    try:
-        for record in records:
-            if record.is_broken:
-                why = "a quotation mark is not closed, or a row is far too long"
-                raise _refused(file, f"cannot be read beyond line {record.number}: {why}.")
-            if record.fault:
-                yield record.number, record.fault
-            elif any("\0" in cell for cell in record.cells):
-                yield record.number, "There is a NUL in it, which is no text."
-            else:
-                yield record.number, dict(zip(columns, record.cells, strict=True))
-    except UnicodeError as error:
-        raise _undecodable(file) from error
+    for record in records:
+        if record.is_broken:
+            why = "a quotation mark is not closed, or a row is far too long"
+            raise _refused(file, f"cannot be read beyond line {record.number}: {why}.")
+        if record.fault:
+            yield record.number, record.fault
+        elif any("\0" in cell for cell in record.cells):
+            yield record.number, "There is a NUL in it, which is no text."
+        else:
+            yield record.number, dict(zip(columns, record.cells, strict=True))
 
 
 def _encoding(file: SourceFile) -> str:
     """Return UTF-8 if all bytes are, else Windows-1252, the default of Western Windows."""
-    if file.content.startswith(UTF_16):
-        return "utf-16"
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        for start in range(0, len(file.content), DECODED_AT_ONCE):
-            decoder.decode(file.content[start : start + DECODED_AT_ONCE])
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return "cp1252"
-    return "utf-8-sig"
-
-
-def _undecodable(file: SourceFile) -> FileRefused:
-    return _refused(file, "is no text in UTF-8, UTF-16 or Windows-1252. Save it as UTF-8.")
+    is_utf_16 = file.content.startswith(UTF_16)
+    for encoding in ["utf-16"] if is_utf_16 else ["utf-8-sig", "cp1252"]:
+        starts = range(0, len(file.content), DECODED_AT_ONCE)
+        parts = (file.content[start : start + DECODED_AT_ONCE] for start in starts)
+        with suppress(UnicodeError):
+            deque(codecs.iterdecode(parts, encoding), maxlen=0)
+            return encoding
+    raise _refused(file, "is no text in UTF-8, UTF-16 or Windows-1252. Save it as UTF-8.")
 
 
 def _json_table(file: SourceFile) -> TextTable:
@@ -283,14 +269,13 @@ def _json_table(file: SourceFile) -> TextTable:
             names.setdefault(column(name), name)
             if len(names) > MAX_COLUMNS:
                 raise _refused(file, f"has objects with more than {MAX_COLUMNS} keys.")
-    return TextTable(names, _json_rows(items))
+    return TextTable(names, enumerate(map(_json_cells, items), 1))
 
 
-def _json_rows(items: list[object]) -> Iterator[TableRow]:
-    for number, item in enumerate(items, 1):
-        is_object = isinstance(item, dict)
-        cells = {column(name): _cell(value) for name, value in _flat(item).items()}
-        yield number, cells if is_object else "It is no object."
+def _json_cells(item: object) -> Mapping[str, str] | str:
+    if not isinstance(item, dict):
+        return "It is no object."
+    return {column(name): _cell(value) for name, value in _flat(item).items()}
 
 
 def _flat(item: object) -> dict[str, object]:

@@ -110,7 +110,7 @@ FACTS = _columns(
     "traktid traktrating tvdb tvdbid url watchedepisodescount"
 )
 #: Columns of other services' files that Letterboxd's import form does not have.
-NOT_LETTERBOXD = _columns(
+NOT_LETTERBOXD = (
     "addedat averagerating collectedat const daterated lastwatchedat listedat movieid position "
     "ratedat simklid status traktid type userrating watchedat watchlist yourrating"
 )
@@ -131,8 +131,10 @@ def _listed(at: str = "", statuses: str = "") -> Reading:
     return Reading(StatementKind.WATCHLIST, at, statuses=_columns(statuses))
 
 
-def _format(name: str, needs: str, *readings: Reading, words: str = "", **more: Any) -> Format:
-    return Format(name, _columns(needs), readings, words=_columns(words), **more)
+def _format(name: str, needs: str, *readings: Reading, **more: Any) -> Format:
+    """Make a format; sets of columns and words are given as one text."""
+    more |= {each: _columns(more[each]) for each in ("without", "words", "facts") if each in more}
+    return Format(name, _columns(needs), readings, **more)
 
 
 def _by_file_name(
@@ -154,7 +156,7 @@ LETTERBOXD_RATINGS = _format(
     f"{LETTERBOXD} rating",
     _rated("date", "rating", 2),
     title="name",
-    without=_columns("watcheddate"),
+    without="watcheddate",
 )
 LETTERBOXD_DIARY = _format("letterboxd-diary", f"{LETTERBOXD} watcheddate", *DIARY, title="name")
 #: The entries of the diary that have a text.
@@ -166,10 +168,10 @@ IMDB_LIST = "position const created title"
 IMDB_RATED = _rated("daterated", "yourrating")
 #: `rating` is TMDb's own average.
 TMDB = "tmdbid imdbid type name releasedate yourrating daterated"
-TMDB_FORM: dict[str, Any] = {"title": "name", "facts": _columns("rating")}
+TMDB_FORM: dict[str, Any] = {"title": "name", "facts": "rating"}
 TMDB_RATED = _rated("daterated", "yourrating", rounds=True)
 MOVARY = "title year tmdbid imdbid"
-NOT_MOVARY = _columns("type traktid action simklid status")
+NOT_MOVARY = "type traktid action simklid status"
 
 FORMATS = (
     LETTERBOXD_DIARY,
@@ -190,24 +192,19 @@ FORMATS = (
     *_by_file_name(
         "letterboxd-import",
         "title year",
-        without=NOT_LETTERBOXD | _columns("watcheddate rating10 rating"),
+        without=f"{NOT_LETTERBOXD} watcheddate rating10 rating",
     ),
     _format("imdb-list", IMDB_LIST, _listed("created"), IMDB_RATED, is_any_list=True),
     # Since 2024 IMDb's list of ratings has the columns of any other list.
     _format("imdb-ratings", IMDB_LIST, IMDB_RATED, words="ratings"),
-    _format(
-        "imdb-ratings",
-        "const yourrating daterated title",
-        IMDB_RATED,
-        without=_columns("position"),
-    ),
+    _format("imdb-ratings", "const yourrating daterated title", IMDB_RATED, without="position"),
     _format("trakt-ratings", "ratedat rating title", _rated("ratedat", "rating")),
     _format("trakt-history", "watchedat title type", _watched("watchedat")),
     _format(
         "trakt-watched",
         "lastwatchedat title",
         _watched("lastwatchedat"),
-        without=_columns("simklid status userrating"),
+        without="simklid status userrating",
     ),
     _format("trakt-watchlist", "listedat title", _listed("listedat"), is_any_list=True),
     _format(
@@ -231,7 +228,7 @@ FORMATS = (
         _watched("lastwatchedat", "completed"),
         _listed("addedtowatchlistat", "plantowatch"),
         any_of=(_columns("simklid addedtowatchlistat userrating userratedat"),),
-        without=_columns("watchlist"),
+        without="watchlist",
         status="status",
     ),
     _format("tmdb-ratings", TMDB, TMDB_RATED, **TMDB_FORM),

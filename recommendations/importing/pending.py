@@ -7,6 +7,7 @@ match.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from itertools import groupby, islice
 from operator import itemgetter
@@ -31,7 +32,6 @@ from recommendations.importing.statements import Statement, StatementRow
 from recommendations.models import PendingImport
 from users.models import User
 
-Kind = PendingImport.Kind
 #: Film, kind and day, which are unique for a viewer.
 Key = tuple[int, int, date | None]
 
@@ -60,12 +60,15 @@ class PendingPlan:
 
     def __init__(self, user: User, rows: Sequence[StatementRow], matcher: FilmMatcher) -> None:
         self._user = user
-        self._known = _known(user) if rows else {}
-        self._created: dict[Key, PendingImport] = {}
-        self._updated: dict[Key, PendingImport] = {}
         self._matcher = matcher
+        self._pending: dict[Key, PendingImport] = {}
+        self._created: list[PendingImport] = []
+        self._updated: set[PendingImport] = set()
         self.kept = 0
         self.refused: list[RefusedFileRow] = []
+        columns = ("id", "film", "kind", "day", "half_stars", "said_at")
+        for each in PendingImport.objects.filter(user=user).only(*columns) if rows else ():
+            self._pending[each.film, each.kind, each.day] = each
         for row in rows:
             self._apply(row)
 
@@ -73,42 +76,55 @@ class PendingPlan:
         """Write within the transaction that holds the lock of the viewer's imports."""
         if self._created:
             with connection.cursor() as cursor, cursor.copy(COPY) as copy:
-                for each in self._created.values():
+                for each in self._created:
                     copy.write_row([getattr(each, column) for column in COLUMNS])
-        PendingImport.objects.bulk_update(
-            self._updated.values(), ["half_stars", "said_at"], batch_size=ROWS_AT_ONCE
-        )
+        columns = ["half_stars", "said_at"]
+        PendingImport.objects.bulk_update(self._updated, columns, batch_size=ROWS_AT_ONCE)
 
     def _apply(self, row: StatementRow) -> None:
         title_keys = self._matcher.key_hashes(row.film)
         film = _film_hash(row.film, title_keys)
         for said in row.statements:
             key = film, said.kind, _day(said)
-            pending = self._created.get(key) or self._known.get(key)
-            if pending is not None:
-                self._update(key, pending, said)
-            elif len(self._known) + len(self._created) < MAX_PENDING:
-                self._created[key] = _pending(self._user, row.film, title_keys, said, key)
+            if (pending := self._pending.get(key)) is not None:
+                self._update(pending, said)
+            elif len(self._pending) < MAX_PENDING:
+                pending = self._new(row.film, said, key, title_keys)
+                self._pending[key] = pending
+                self._created.append(pending)
             else:
                 why = f"You keep {MAX_PENDING:,} statements about films that are not here yet."
                 self.refused.append(row.refused(f"There is no room for it. {why}"))
                 return
         self.kept += 1
 
-    def _update(self, key: Key, pending: PendingImport, said: Statement) -> None:
+    def _update(self, pending: PendingImport, said: Statement) -> None:
         """A later rating replaces an earlier one; one with a date goes before one without."""
-        if said.kind is not StatementKind.RATING or not _is_later(said.at, pending.said_at):
-            return
-        if (pending.half_stars, pending.said_at) != (said.half_stars, said.at):
+        old = pending.said_at
+        is_later = old is None or (said.at is not None and said.at > old)
+        is_other = (pending.half_stars, old) != (said.half_stars, said.at)
+        if said.kind is StatementKind.RATING and is_later and is_other:
             pending.half_stars, pending.said_at = said.half_stars, said.at
             if pending.pk:
-                self._updated[key] = pending
+                self._updated.add(pending)
 
-
-def _known(user: User) -> dict[Key, PendingImport]:
-    columns = ("id", "film", "kind", "day", "half_stars", "said_at")
-    rows = PendingImport.objects.filter(user=user).only(*columns)
-    return {(row.film, row.kind, row.day): row for row in rows}
+    def _new(
+        self, film: WantedFilm, said: Statement, key: Key, title_keys: list[int]
+    ) -> PendingImport:
+        return PendingImport(
+            user=self._user,
+            title=film.title,
+            original_title=film.titles[1] if len(film.titles) > 1 else "",
+            year=film.year,
+            tmdb_id=film.tmdb_id,
+            imdb_id=film.imdb_id,
+            kind=said.kind,
+            half_stars=said.half_stars,
+            said_at=said.at,
+            day=key[2],
+            film=key[0],
+            title_keys=title_keys,
+        )
 
 
 def _film_hash(film: WantedFilm, title_keys: Sequence[int]) -> int:
@@ -119,29 +135,6 @@ def _day(said: Statement) -> date | None:
     if said.kind is not StatementKind.VIEWING or said.at is None:
         return None
     return said.day or cinema_day(said.at)
-
-
-def _is_later(at: datetime | None, than: datetime | None) -> bool:
-    return than is None or (at is not None and at > than)
-
-
-def _pending(
-    user: User, film: WantedFilm, title_keys: list[int], said: Statement, key: Key
-) -> PendingImport:
-    return PendingImport(
-        user=user,
-        title=film.title,
-        original_title=film.titles[1] if len(film.titles) > 1 else "",
-        year=film.year,
-        tmdb_id=film.tmdb_id,
-        imdb_id=film.imdb_id,
-        kind=key[1],
-        half_stars=said.half_stars,
-        said_at=said.at,
-        day=key[2],
-        film=key[0],
-        title_keys=title_keys,
-    )
 
 
 # --- the viewer's list
@@ -195,17 +188,11 @@ def _match_films(films: Sequence[tuple[str, int | None]]) -> int:
         return 0
     matcher = FilmMatcher(wanted)
     rows = found.order_by("user_id", "pk").values_list("user_id", "pk")
-    return sum(
-        _match_viewer(user_id, [pk for _, pk in group], matcher)
-        for user_id, group in groupby(rows, key=itemgetter(0))
-    )
-
-
-def _match_viewer(user_id: int, pending_ids: Sequence[int], matcher: FilmMatcher) -> int:
-    try:
-        return _settle(user_id, pending_ids, matcher)
-    except Unauthorized:  # the account was deleted meanwhile
-        return 0
+    settled = 0
+    for user_id, group in groupby(rows, key=itemgetter(0)):
+        with suppress(Unauthorized):  # the account was deleted meanwhile
+            settled += _settle(user_id, [pk for _, pk in group], matcher)
+    return settled
 
 
 @retry_on_deadlock

@@ -153,7 +153,7 @@ def _read_entry(
     """Read a file, or note why it is skipped; returns False for reviews, which are read last."""
     try:
         table = table_of(entry)
-        if not table.columns:
+        if not table.names:
             raise NotKnown("It has no entries.")
         form = _format_of(table, entry.words)
         if form is LETTERBOXD_REVIEWS and not with_reviews:
@@ -185,7 +185,7 @@ def _reason_to_skip(entry: SourceFile, form: Format) -> str:
 
 
 def _format_of(table: TextTable, words: Collection[str]) -> Format:
-    found = formats_of(table.columns, words)
+    found = formats_of(table.names, words)
     if len(found) == 1:
         return found[0]
     if not found:
@@ -206,7 +206,7 @@ def _read_table(
 ) -> None:
     """Add the rows of a file, once it is read to its end."""
     read = Upload()
-    unread = set(table.columns) - form.used - FACTS
+    unread = set(table.names) - form.used - FACTS
     not_kept: set[str] = set()
     for place, (number, cells) in enumerate(table.rows, upload.size):
         if place == MAX_ROWS:

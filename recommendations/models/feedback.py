@@ -114,7 +114,7 @@ class PendingImport(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     #: A hash of the TMDb id, or else of title and year: equal in two files.
     film = models.BigIntegerField()
-    #: Hashes of the keys by which titles are compared: `matching.hashed_title_keys`.
+    #: Hashes of the keys by which titles are compared: `movies.importing.matching`.
     title_keys = ArrayField(models.BigIntegerField(), default=list)
 
     class Meta:

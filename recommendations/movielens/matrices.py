@@ -65,7 +65,7 @@ def read_matrices(path: Path, *, tell: Callable[[str], None] = log.warning) -> M
     refused = RefusedLines(tell)
     films = sorted(read_films(folder, refused), key=lambda film: film.number)
     item_ids = np.array([film.number for film in films], dtype=np.int64)
-    blocks = [block.rows for block in RatingReader(folder, item_ids, refused).blocks()]
+    blocks = RatingReader(folder, item_ids, refused).blocks()
     rows = latest_ratings(np.concatenate([np.empty((0, 4), dtype=np.int64), *blocks]))
     tags: defaultdict[int, set[str]] = defaultdict(set)
     for tag in read_tags(folder, frozenset(item_ids.tolist()), refused):

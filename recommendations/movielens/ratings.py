@@ -6,7 +6,6 @@ import io
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -38,20 +37,14 @@ TOLERANCE_S = 24 * 3600
 RatingRows = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class RatingBlock:
-    """`n_lines` and `n_bytes` are those of the block in the file, refused lines included."""
-
-    rows: RatingRows
-    n_lines: int
-    n_bytes: int
-
-
 class RatingReader:
     """Reads the ratings of some films.
 
     Args:
         film_numbers: (n_films,) int64, ascending; the rows have the index of the film in it.
+
+    Attributes:
+        n_lines, n_bytes: The size of what has been read, refused lines included.
     """
 
     def __init__(
@@ -61,13 +54,15 @@ class RatingReader:
         self._numbers = film_numbers
         self._refused = refused
         self._latest_s = int(time.time()) + TOLERANCE_S
+        self.n_lines = self.n_bytes = 0
 
-    def blocks(self, limit: int | None = None) -> Iterator[RatingBlock]:
+    def blocks(self, limit: int | None = None) -> Iterator[RatingRows]:
         """Yield blocks in the file's order, of at most `limit` lines in all."""
         lines = islice(numbered_lines(self._folder, self._folder.ratings), limit)
         while block := list(islice(lines, BLOCK_LINES)):
-            n_bytes = sum(len(line) for _, line in block)
-            yield RatingBlock(self._read(block), len(block), n_bytes)
+            self.n_lines += len(block)
+            self.n_bytes += sum(len(line) for _, line in block)
+            yield self._read(block)
 
     def _read(self, lines: Sequence[tuple[int, bytes]]) -> RatingRows:
         rows = self._read_at_once(b"".join(line for _, line in lines))

@@ -96,15 +96,13 @@ def _import_ratings(
     ids = np.array([movie_ids[number] for number in numbers.tolist()], dtype=np.int64)
     viewers: set[int] = set()
     count: Counter[str] = Counter()
-    n_lines = n_bytes = 0
-    for block in RatingReader(folder, numbers, refused).blocks(limit):
-        rows = block.rows
+    reader = RatingReader(folder, numbers, refused)
+    for rows in reader.blocks(limit):
         rows[:, 1] = ids[rows[:, 1]]
         viewer_ids, merged = merge_ratings(rows)
         viewers.update(viewer_ids)
         count.update(merged)
-        n_lines, n_bytes = n_lines + block.n_lines, n_bytes + block.n_bytes
-        on_progress(n_lines, n_bytes)
+        on_progress(reader.n_lines, reader.n_bytes)
     return len(viewers), count
 
 
