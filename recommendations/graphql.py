@@ -14,8 +14,7 @@ from strawberry.types import Info
 from strawberry_django.relay import DjangoListConnection
 
 from cinema.errors import Unauthorized
-from movies.graphql import RowLoader, validated_filters
-from movies.graphql_types import MovieNode
+from movies.graphql import MovieNode, RowLoader, validated_filters
 from movies.models import Movie
 from movies.programme.selectors import DEFAULT_DAYS
 from recommendations.lists import serving

@@ -43,7 +43,7 @@ HEAVY = Limit("THROTTLE_HEAVY")
 @router.post("/auth/register", throttle=REGISTER, response={201: UserOut, **problems(403, 422)})
 def register(request: HttpRequest, payload: RegisterIn, response: HttpResponse) -> Status[User]:
     """Open a viewer's account. A link to verify the address is mailed."""
-    user = services.register_user(email=payload.email, password=payload.password, name=payload.name)
+    user = services.register_user(**payload.model_dump())
     response["Location"] = "/api/v1/users/me"
     return Status(201, user)
 
@@ -101,9 +101,7 @@ def forgot_password(request: HttpRequest, payload: ForgottenIn) -> Status[None]:
 @router.post("/auth/password/reset", throttle=LOGIN, response={204: None, **problems(422)})
 def reset_password(request: HttpRequest, payload: ResetIn) -> Status[None]:
     """Choose a new password by the token of a mailed link. All sessions end."""
-    services.reset_password(
-        token=payload.token, password=payload.password, address=client_address(request)
-    )
+    services.reset_password(**payload.model_dump(), address=client_address(request))
     return Status(204, None)
 
 
@@ -126,13 +124,8 @@ def verify_email(request: HttpRequest, payload: VerifyIn) -> Status[None]:
 @router.post("/auth/login", throttle=LOGIN, response={200: TokenPairOut, **problems(401, 422)})
 def login(request: HttpRequest, payload: LoginIn) -> TokenPairOut:
     """Exchange an e-mail address and a password for tokens."""
-    return sessions.sign_in(
-        email=payload.email,
-        password=payload.password,
-        otp=payload.otp,
-        address=client_address(request),
-        device=request.headers.get("User-Agent", ""),
-    )
+    device = request.headers.get("User-Agent", "")
+    return sessions.sign_in(**payload.model_dump(), address=client_address(request), device=device)
 
 
 @router.post("/auth/refresh", throttle=REFRESH, response={200: TokenPairOut, **problems(401, 422)})

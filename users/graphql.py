@@ -17,8 +17,7 @@ from strawberry import relay
 from strawberry.types import Info
 from strawberry_django.relay import DjangoListConnection
 
-from movies.graphql import validated_filters
-from movies.graphql_types import GenreNode, MovieNode, local_time_field
+from movies.graphql import GenreNode, MovieNode, local_time_field, validated_filters
 from users.auth import Reader
 from users.favourites import FavouriteFilters, favourites_of
 from users.history import ViewingFilters, viewings_of

@@ -38,52 +38,41 @@ MAIL_FILES_KEPT = timedelta(days=7)
 #: Mails that are sent again at a time, those that wait longest first.
 AT_A_TIME = 500
 
-#: By kind the end of the subject and the body.
+#: By kind the end of the subject, and the text between greeting and signature.
 _TEXTS = {
     Kind.VERIFY_EMAIL: (
         "confirm your e-mail address",
-        """Hello,
-
-somebody, probably you, has given this address for an account at {cinema}.
+        """somebody, probably you, has given this address for an account at {cinema}.
 To confirm that it is yours, open this link within {lifetime}:
 
 {link}
 
-If it was not you, you need not do anything.
-{signature}""",
+If it was not you, you need not do anything.""",
     ),
     Kind.RESET_PASSWORD: (
         "choose a new password",
-        """Hello,
-
-somebody, probably you, has asked for a new password for your account at {cinema}.
+        """somebody, probably you, has asked for a new password for your account at {cinema}.
 To choose one, open this link within {lifetime}:
 
 {link}
 
-It works once. If it was not you, you need not do anything: your password stays.
-{signature}""",
+It works once. If it was not you, you need not do anything: your password stays.""",
     ),
     Kind.EMAIL_CHANGED: (
         "your e-mail address was changed",
-        """Hello,
+        """your account at {cinema} has another e-mail address now, and this one is no longer used.
 
-your account at {cinema} has another e-mail address now, and this one is no longer used.
-
-If it was not you, tell us at once: somebody knows your password.
-{signature}""",
+If it was not you, tell us at once: somebody knows your password.""",
     ),
     Kind.PASSWORD_CHANGED: (
         "your password was changed",
-        """Hello,
-
+        """\
 the password of your account at {cinema} was changed. Wherever else you were signed in, you
 have to sign in again.
 
 If it was not you, choose a new one here:
 
-{reset_url}
-{signature}""",
+{reset_url}""",
     ),
 }
 
@@ -99,16 +88,12 @@ def build_mail(request: MailRequest) -> EmailMessage | None:
     # On one line, as it is part of headers.
     cinema = " ".join(str(settings.CINEMA_NAME).split())
     subject, body = _TEXTS[Kind(request.kind)]
+    text = body.format(cinema=cinema, reset_url=settings.RESET_PASSWORD_URL, **_link(request, user))
     contact = [settings.CINEMA_PHONE, settings.CINEMA_WEBSITE or settings.PUBLIC_URL]
     name, address = parseaddr(settings.DEFAULT_FROM_EMAIL)
     return EmailMessage(
         subject=f"{cinema}: {subject}",
-        body=body.format(
-            cinema=cinema,
-            reset_url=settings.RESET_PASSWORD_URL,
-            signature="\n".join(["", "-- ", cinema, *filter(None, contact), ""]),
-            **_link(request, user),
-        ),
+        body="\n".join(["Hello,", "", text, "", "-- ", cinema, *filter(None, contact), ""]),
         from_email=formataddr((name or cinema, address)),
         to=[mailbox(request.email)],
         # Without it, automatic replies would answer (RFC 3834).

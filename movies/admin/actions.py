@@ -132,19 +132,12 @@ def _copy_to_next_week(screening: Screening) -> Screening:
 def copy_weeks_screenings(page: Any, request: HttpRequest, chosen: QuerySet[Movie]) -> None:
     """Copy the screenings of the week that the list is filtered by, else of the present one."""
     week = Week.read(request.GET.get("week")) or Week.present()
+    rules = {"from": week.monday, "to": week.after(1).monday, "days": 7, "on_collision": "skip"}
     created: list[Screening] = []
     refused: list[str] = []
 
     def copy(film: Movie) -> None:
-        order = ScreeningCopyIn.model_validate(
-            {
-                "from": week.monday,
-                "to": week.after(1).monday,
-                "days": 7,
-                "movie_id": film.pk,
-                "on_collision": "skip",
-            }
-        )
+        order = ScreeningCopyIn.model_validate({**rules, "movie_id": film.pk})
         placed = batches.copy_screenings(order=order)
         created.extend(placed.created)
         refused.extend(map(_why, placed.left_out))

@@ -53,8 +53,7 @@ class DefaultFilter(admin.SimpleListFilter):
 class WeekFilter(DefaultFilter):
     """A week's screenings; `?week=2026-12-03` is the week of that day."""
 
-    title = "week"
-    parameter_name = "week"
+    title = parameter_name = "week"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         present = Week.present()
@@ -75,8 +74,7 @@ class WeekFilter(DefaultFilter):
 class RunsInWeekFilter(DropdownFilter):
     """Films with a screening in that week that is not cancelled."""
 
-    title = "week"
-    parameter_name = "week"
+    title = parameter_name = "week"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         present = Week.present()
@@ -92,8 +90,7 @@ class RunsInWeekFilter(DropdownFilter):
 
 
 class VisibilityFilter(DefaultFilter):
-    title = "catalogue"
-    parameter_name = "catalogue"
+    title = parameter_name = "catalogue"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [("published", "Published"), ("withdrawn", "Withdrawn"), (ALL, "All")]
@@ -105,8 +102,7 @@ class VisibilityFilter(DefaultFilter):
 
 
 class PosterFilter(DropdownFilter):
-    title = "poster"
-    parameter_name = "poster"
+    title = parameter_name = "poster"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [("yes", "With a poster"), ("no", "Without")]
@@ -119,8 +115,7 @@ class PosterFilter(DropdownFilter):
 
 
 class GenreFilter(DropdownFilter):
-    title = "genre"
-    parameter_name = "genre"
+    title = parameter_name = "genre"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(str(genre.pk), genre.name) for genre in Genre.objects.all()]
@@ -131,8 +126,7 @@ class GenreFilter(DropdownFilter):
 
 
 class LanguageFilter(DropdownFilter):
-    title = "language"
-    parameter_name = "language"
+    title = parameter_name = "language"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         codes = Movie.objects.exclude(original_language=None).order_by("original_language")

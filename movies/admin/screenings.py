@@ -57,7 +57,6 @@ class ScreeningAdmin(StaffModelAdmin[Screening]):
         ("version", ChoicesDropdownFilter),
     )
     list_filter_submit = True
-    list_select_related = ("movie", "hall")
     list_per_page = 100
     list_before_template = "admin_site/week.html"
     search_fields = ("movie__name",)

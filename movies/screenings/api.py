@@ -23,7 +23,7 @@ from movies.screenings.schemas import (
     ScreeningPatternIn,
 )
 
-router = Router(tags=["Programme"])
+router = Router(tags=["Programme"], auth=staff)
 PLACED = {200: PlacedOut, 201: PlacedOut, 409: HallsTakenProblem, **problems(401, 403, 404, 422)}
 
 
@@ -37,7 +37,6 @@ def list_screenings(request: HttpRequest, filters: Query[ScreeningFilters]) -> Q
 
 @router.post(
     "/screenings",
-    auth=staff,
     response={201: ScreeningOut, 409: HallTakenProblem, **problems(401, 403, 404, 422)},
 )
 @editable
@@ -51,14 +50,14 @@ def create_screening(
     return Status(201, screening)
 
 
-@router.post("/screenings/bulk", auth=staff, response=PLACED)
+@router.post("/screenings/bulk", response=PLACED)
 def post_pattern(request: HttpRequest, payload: ScreeningPatternIn) -> Status[Placed]:
     """Post screenings by pattern, all or none. 200: nothing was written, as in a dry run."""
     placed = batches.post_pattern(pattern=payload)
     return Status(201 if placed.is_written else 200, placed)
 
 
-@router.post("/screenings/copy", auth=staff, response=PLACED)
+@router.post("/screenings/copy", response=PLACED)
 def copy_screenings(request: HttpRequest, payload: ScreeningCopyIn) -> Status[Placed]:
     """Copy days to other days, all or none. 200: nothing was written, as in a dry run."""
     placed = batches.copy_screenings(order=payload)
@@ -81,7 +80,6 @@ def get_screening(request: HttpRequest, screening_id: int, response: HttpRespons
 
 @router.patch(
     "/screenings/{int:screening_id}",
-    auth=staff,
     response={200: ScreeningOut, 409: HallTakenProblem, **problems(401, 403, 404, 412, 422)},
 )
 @editable
@@ -101,9 +99,7 @@ def update_screening(
 
 
 @router.delete(
-    "/screenings/{int:screening_id}",
-    auth=staff,
-    response={204: None, **problems(401, 403, 404, 412)},
+    "/screenings/{int:screening_id}", response={204: None, **problems(401, 403, 404, 412)}
 )
 def delete_screening(
     request: HttpRequest, screening_id: int, if_match: IfMatch = None

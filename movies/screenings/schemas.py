@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, cast, get_args
 
 from ninja import Field, Schema
 from pydantic import (
@@ -105,16 +105,15 @@ class StandingOut(Schema):
 
     @classmethod
     def of(cls, screening: Screening) -> StandingOut:
-        shown = {
-            "id": screening.pk,
-            "movie_id": screening.movie_id,
-            "movie": screening.movie.name,
-            "hall": screening.hall.name,
-            "starts_at": local_time(screening.starts_at),
-            "ends_at": local_time(screening.ends_at),
-            "state": screening.state,
-        }
-        return cls.model_validate(shown)
+        return cls(
+            id=screening.pk,
+            movie_id=screening.movie_id,
+            movie=screening.movie.name,
+            hall=screening.hall.name,
+            starts_at=local_time(screening.starts_at),
+            ends_at=local_time(screening.ends_at),
+            state=cast("State", screening.state),
+        )
 
 
 class HallTakenProblem(Problem):
