@@ -23,7 +23,11 @@ ORDERS: dict[str, tuple[str | Combinable, ...]] = {
 
 
 def get_movie(movie_id: int, *, for_update: bool = False) -> Movie:
-    """The published movie, or MovieNotFound; `for_update` locks the row."""
+    """The published movie; `for_update` locks the row.
+
+    Raises:
+        MovieNotFound: No published movie has this id.
+    """
     movies = Movie.objects.published().filter(pk=movie_id)
     movie = (movies.select_for_update() if for_update else movies).first()
     if movie is None:
@@ -32,6 +36,7 @@ def get_movie(movie_id: int, *, for_update: bool = False) -> Movie:
 
 
 def get_movie_by_slug(slug: str) -> Movie:
+    """Raises: MovieNotFound: No published movie has this slug."""
     movie = Movie.objects.published().filter(slug=slug).first()
     if movie is None:
         raise MovieNotFound(slug)

@@ -32,12 +32,24 @@ JOIN movies_movie ON slug ~>=~ stem AND slug ~<~ (stem || '.')
 
 @transaction.atomic
 def create_movie(*, movie: MovieIn) -> Movie:
-    """Post a movie. A missing slug and unknown genres are created."""
+    """Post a movie. A missing slug and unknown genres are created.
+
+    Raises:
+        MovieExists: A movie has the same name and start date, or the same TMDb id.
+        SlugTaken: Another movie has the given slug.
+    """
     return _write_movie(Movie(), movie.model_dump(exclude_unset=True))
 
 
 @transaction.atomic
 def update_movie(*, movie_id: int, changes: MoviePatch, if_match: str | None = None) -> Movie:
+    """Change the fields that are set in `changes`.
+
+    Raises:
+        MovieNotFound, MovieExists, SlugTaken.
+        DatesReversed: The end would lie before the start.
+        PreconditionFailed: The movie was edited since the caller read it.
+    """
     movie = selectors.get_movie(movie_id, for_update=True)
     check_if_match(if_match, movie.updated_at)
     return _write_movie(movie, replace_uploads(movie, changes.model_dump(exclude_unset=True)))
@@ -65,7 +77,11 @@ def _write_movie(movie: Movie, fields: Mapping[str, Any]) -> Movie:
 
 
 def set_fields(movie: Movie, fields: Mapping[str, Any]) -> None:
-    """Set the attributes among `fields` and the status that follows from them, without saving."""
+    """Set the attributes among `fields` and the status that follows from them, without saving.
+
+    Raises:
+        DatesReversed: The end would lie before the start.
+    """
     start_date = fields.get("start_date", movie.start_date)
     end_date = fields.get("end_date", movie.end_date)
     if end_date and end_date < start_date:
@@ -170,7 +186,13 @@ def _new_genre(slug: str, name: str) -> Genre:
 
 @transaction.atomic
 def delete_movie(*, movie_id: int, force: bool = False, if_match: str | None = None) -> None:
-    """Delete a movie; with `force`, withdraw one that has screenings or interactions."""
+    """Delete a movie; with `force`, withdraw one that has screenings or interactions.
+
+    Raises:
+        MovieNotFound.
+        MovieInUse: The movie has screenings or interactions, and `force` is false.
+        PreconditionFailed: The movie was edited since the caller read it.
+    """
     movie = selectors.get_movie(movie_id, for_update=True)
     check_if_match(if_match, movie.updated_at)
     if not (counts := count_references(movie)):
@@ -192,7 +214,12 @@ def _withdraw(movie: Movie) -> None:
 
 @transaction.atomic
 def restore_movie(*, movie_id: int) -> Movie:
-    """Publish a withdrawn movie again; its cancelled screenings stay cancelled."""
+    """Publish a withdrawn movie again; its cancelled screenings stay cancelled.
+
+    Raises:
+        MovieNotFound.
+        MovieExists: Another movie has taken its name and start date.
+    """
     movie = Movie.objects.select_for_update(no_key=True).filter(pk=movie_id).first()
     if movie is None:
         raise errors.MovieNotFound(movie_id)

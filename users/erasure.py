@@ -23,7 +23,12 @@ LOCK_TIMEOUT = "300ms"
 
 
 def erase_account(*, user: User, password: str) -> None:
-    """Erase the viewer who asks for it."""
+    """Erase the viewer who asks for it.
+
+    Raises:
+        WrongPassword: The caller may hold the viewer's phone, but is not the viewer.
+        LastSuperuser: As in `erase`.
+    """
     confirm_password(user, password)
     erase(user_id=user.pk)
 
@@ -42,6 +47,9 @@ def erase(*, user_id: int) -> None:
     """Delete an account and all that belongs to it. A second call does nothing.
 
     The count and the average of the movies' ratings stay, as they identify no person.
+
+    Raises:
+        LastSuperuser: No other account may appoint staff.
     """
     user = User.objects.filter(pk=user_id).first()
     if user is None:

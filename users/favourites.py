@@ -65,7 +65,12 @@ MAX_FAVOURITES = 10_000
 @retry_if_deleted
 @transaction.atomic
 def add_favourite(*, user: User, movie_id: int) -> Favourite:
-    """Add a movie to the viewer's favourites; if it is one, nothing changes."""
+    """Add a movie to the viewer's favourites; if it is one, nothing changes.
+
+    Raises:
+        MovieNotFound: No published movie has this id.
+        FavouritesFull: The viewer has MAX_FAVOURITES.
+    """
     movie = movies.get_movie(movie_id)
     lock_viewer(user)
     mine = Favourite.objects.filter(user=user)
@@ -79,7 +84,11 @@ def add_favourite(*, user: User, movie_id: int) -> Favourite:
 
 @transaction.atomic
 def remove_favourite(*, user: User, movie_id: int) -> None:
-    """Remove a movie from the viewer's favourites, even a withdrawn one."""
+    """Remove a movie from the viewer's favourites, even a withdrawn one.
+
+    Raises:
+        FavouriteNotFound: It is not a favourite.
+    """
     lock_viewer(user)
     if not Favourite.objects.filter(user=user, movie_id=movie_id).delete()[0]:
         raise FavouriteNotFound(movie_id)

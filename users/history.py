@@ -136,6 +136,11 @@ def add_viewing(
     Args:
         watched_at: The default is the start of the screening, or now, to the minute, so that a
             repeated request finds the entry of the first.
+
+    Raises:
+        MovieNotFound, ScreeningNotFound: Viewers may not see such a one.
+        ScreeningOfAnotherMovie, ScreeningCancelled, CheckInNotOpen, WatchedAtAnotherTime,
+        WatchedInTheFuture, HistoryFull: As their names say.
     """
     movies.get_movie(movie_id)
     screening = _screening_of(movie_id, screening_id) if screening_id is not None else None
@@ -154,6 +159,11 @@ def add_viewing(
 
 @transaction.atomic
 def remove_viewing(*, user: User, viewing_id: int) -> None:
+    """Delete an entry of the viewer's history.
+
+    Raises:
+        ViewingNotFound: The viewer has no such entry.
+    """
     lock_viewer(user)
     if not Viewing.objects.filter(pk=viewing_id, user=user).delete()[0]:
         raise ViewingNotFound(viewing_id)

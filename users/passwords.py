@@ -89,6 +89,9 @@ def set_password(user: User, password: str, *, field: str = "password") -> None:
 
     Args:
         field: The field of the payload that an error names.
+
+    Raises:
+        WeakPassword: The validators refuse the password.
     """
     try:
         validate_password(password, user)

@@ -114,6 +114,9 @@ def replace_preferences(
     """Replace the viewer's preferences; equal ones write nothing.
 
     Of several requests at once, the last one counts as a whole.
+
+    Raises:
+        UnknownGenres: No genre has some of the slugs.
     """
     lock_viewer(user)
     wanted = _genres_of(genres)

@@ -87,7 +87,11 @@ def remove(*, user: User) -> bool:
 
 
 def remove_by_email(*, email: str) -> bool:
-    """Remove the second factor of a lost device; returns whether there was one."""
+    """Remove the second factor of a lost device; returns whether there was one.
+
+    Raises:
+        AccountNotFound: No account has this address.
+    """
     user = User.objects.filter(email=email_key(email)).first()
     if user is None:
         raise AccountNotFound

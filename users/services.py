@@ -22,7 +22,13 @@ from users.tokens import Purpose, mark_used, read_mailed_token
 
 @transaction.atomic
 def register_user(*, email: str, password: str, name: str = "") -> User:
-    """Open a viewer's account, and mail a link to verify the address."""
+    """Open a viewer's account, and mail a link to verify the address.
+
+    Raises:
+        RegistrationClosed: REGISTRATION_OPEN is false.
+        WeakPassword: Django's validators refuse the password.
+        EmailTaken: An account has this address, in some spelling.
+    """
     if not settings.REGISTRATION_OPEN:
         raise RegistrationClosed
     user = open_account(email=email, password=password, name=name)
@@ -67,7 +73,12 @@ def promote(*, email: str, is_superuser: bool = False) -> User:
 
 @transaction.atomic
 def change_profile(*, user: User, changes: ProfileIn) -> User:
-    """Change the given fields. A new address is unverified, and the old address gets a mail."""
+    """Change the given fields. A new address is unverified, and the old address gets a mail.
+
+    Raises:
+        WrongPassword: The address is new, and the password is not the viewer's.
+        EmailTaken: Another account has the address.
+    """
     found = _locked(user)
     given = changes.model_fields_set
     if "name" in given and changes.name != found.name:
@@ -91,7 +102,12 @@ def _change_address(user: User, email: str) -> None:
 
 @transaction.atomic
 def change_password(*, user: User, current: str, new: str) -> None:
-    """Change the viewer's password, end all other sessions and void mailed links."""
+    """Change the viewer's password, end all other sessions and void mailed links.
+
+    Raises:
+        WrongPassword: `current` is not the password.
+        WeakPassword: Django's validators refuse the new one.
+    """
     found = _locked(user)
     confirm_password(found, current, field="current")
     set_password(found, new, field="new")
@@ -137,7 +153,11 @@ def request_verification(*, user: User) -> None:
 
 @transaction.atomic
 def verify_email(*, token: str) -> None:
-    """Mark the address as verified: the viewer has the token that was mailed to it."""
+    """Mark the address as verified: the viewer has the token that was mailed to it.
+
+    Raises:
+        MailedTokenRefused: The token is not valid.
+    """
     user, found = read_mailed_token(token, Purpose.VERIFY_EMAIL)
     mark_used(found)
     user.email_verified_at = timezone.now()

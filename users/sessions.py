@@ -128,6 +128,11 @@ def sign_out(*, token: str) -> None:
 
 
 def end_session(*, user: User, session_id: int) -> None:
+    """End one of the viewer's sessions.
+
+    Raises:
+        SessionNotFound: The viewer has no such session, or it has ended.
+    """
     if not _end(active_session(), user=user, pk=session_id):
         raise errors.SessionNotFound(session_id)
 

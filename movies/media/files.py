@@ -65,7 +65,11 @@ def row_key(name: str) -> str | None:
 
 
 def save_missing(files: Mapping[str, IO[bytes]]) -> None:
-    """Save the files that do not exist yet."""
+    """Save the files that do not exist yet.
+
+    Raises:
+        StorageAway: The storage is unreachable or full.
+    """
     try:
         for name, content in files.items():
             if not default_storage.exists(name):

@@ -45,6 +45,11 @@ class Poster:
 
 
 def encode_poster(file: IO[bytes]) -> Poster:
+    """Encode the image in each width and format.
+
+    Raises:
+        FileRefused: The file is not an image that can be a poster.
+    """
     with _decoding:
         widest = _decode(file)
     widths = sorted({width for width in WIDTHS if width < widest.width} | {widest.width})

@@ -49,7 +49,13 @@ DELETED_AT_ONCE = 100
 
 
 def set_poster(*, movie_id: int, file: IO[bytes]) -> Movie:
-    """Store the image as the movie's poster. It replaces an address or an earlier upload."""
+    """Store the image as the movie's poster. It replaces an address or an earlier upload.
+
+    Raises:
+        MovieNotFound: No published movie has this id.
+        FileTooLarge, FileRefused: The file cannot be a poster.
+        StorageAway: The storage did not take the files.
+    """
     selectors.get_movie(movie_id)  # fail before the expensive work
     _check_size(file, settings.POSTER_MAX_MB)
     poster = encode_poster(file)
@@ -59,7 +65,13 @@ def set_poster(*, movie_id: int, file: IO[bytes]) -> Movie:
 
 
 def set_trailer(*, movie_id: int, file: IO[bytes]) -> Movie:
-    """Store the video as the movie's trailer. It replaces an address or an earlier upload."""
+    """Store the video as the movie's trailer. It replaces an address or an earlier upload.
+
+    Raises:
+        MovieNotFound: No published movie has this id.
+        FileTooLarge, FileRefused: The file is too large, or neither MP4 nor WebM.
+        StorageAway: The storage did not take the file.
+    """
     selectors.get_movie(movie_id)
     _check_size(file, settings.TRAILER_MAX_MB)
     extension = video_extension(file.read(HEAD_BYTES))
@@ -73,6 +85,7 @@ def set_trailer(*, movie_id: int, file: IO[bytes]) -> Movie:
 
 @transaction.atomic
 def remove_poster(*, movie_id: int) -> None:
+    """Raises: MovieNotFound, NoPoster."""
     movie = selectors.get_movie(movie_id, for_update=True)
     if poster_url(movie) is None:
         raise NoPoster(movie_id)
@@ -81,6 +94,7 @@ def remove_poster(*, movie_id: int) -> None:
 
 @transaction.atomic
 def remove_trailer(*, movie_id: int) -> None:
+    """Raises: MovieNotFound, NoTrailer."""
     movie = selectors.get_movie(movie_id, for_update=True)
     if trailer_url(movie) is None:
         raise NoTrailer(movie_id)

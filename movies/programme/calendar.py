@@ -54,6 +54,7 @@ def _languages(query: ProgrammeQuery) -> Iterator[str]:
 
 
 def build_movie_calendar(query: ProgrammeQuery, snapshot: Snapshot) -> Document:
+    """Raises: MovieNotFound: No published movie has the id `query.movie_id`."""
     assert query.movie_id is not None
     return _calendar([get_movie(query.movie_id).name], query, list_programme_screenings(query))
 

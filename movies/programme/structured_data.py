@@ -38,6 +38,7 @@ def build_structured_data(query: ProgrammeQuery, snapshot: Snapshot) -> Document
 
 
 def build_movie_structured_data(query: ProgrammeQuery, snapshot: Snapshot) -> Document:
+    """Raises: MovieNotFound: No published movie has the id `query.movie_id`."""
     assert query.movie_id is not None
     return _document([get_movie(query.movie_id)], list_programme_screenings(query), snapshot)
 

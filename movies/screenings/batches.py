@@ -56,6 +56,11 @@ def copy_screenings(*, order: ScreeningCopyIn) -> Placed:
 
     Days are cinema days, times keep what the clock shows, lengths are real time. A copy is
     scheduled, or hidden like its source.
+
+    Raises:
+        NothingToCopy: There is no such screening on those days.
+        HallsTaken: A copy collides, and nothing was written.
+        Unprocessable: There are too many.
     """
     sources = _screenings_to_copy(order)
     movies = lock_movies(screening.movie_id for screening in sources)
@@ -124,6 +129,12 @@ def post_pattern(*, pattern: ScreeningPatternIn) -> Placed:
     """Post a movie in one hall on each of the days at each of the times.
 
     Days are cinema days: 00:30 is in the night that follows. Times are what the clock shows.
+
+    Raises:
+        MovieNotFound: No published movie has this id.
+        EndsAtUnknown: Neither the length nor the movie's running time is given.
+        HallsTaken: A screening collides, and nothing was written.
+        Unprocessable: None of the days has such a weekday, or there are too many screenings.
     """
     readings = _readings(pattern)
     movie = lock_movies([pattern.movie_id]).get(pattern.movie_id)
@@ -179,6 +190,9 @@ def place_screenings(
 
     A dry run writes too, so that the database's constraints decide, and rolls the caller's
     transaction back.
+
+    Raises:
+        HallsTaken: A screening collides, and nothing was written.
     """
     free, collisions = _write_free(wanted, rules)
     created = [one.screening for one in free]

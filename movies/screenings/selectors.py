@@ -22,7 +22,11 @@ from movies.selectors import given
 
 
 def get_screening(screening_id: int, *, for_staff: bool, for_update: bool = False) -> Screening:
-    """One screening, or ScreeningNotFound: only staff see hidden ones."""
+    """One screening; only staff see hidden ones. `for_update` locks the row.
+
+    Raises:
+        ScreeningNotFound: The caller can see no screening with this id.
+    """
     screenings = _screenings(for_staff=for_staff).filter(pk=screening_id)
     screening = (screenings.select_for_update(of=["self"]) if for_update else screenings).first()
     if screening is None:
@@ -114,7 +118,11 @@ def lock_movies(movie_ids: Iterable[int]) -> dict[int, Movie]:
 def lock_screening(
     screening_id: int, *, new_movie_id: int | None = None
 ) -> tuple[Screening, dict[int, Movie]]:
-    """Lock the screening, and by id its movie and the new one."""
+    """Lock the screening, and by id its movie and the new one.
+
+    Raises:
+        ScreeningNotFound.
+    """
     while True:
         found = Screening.objects.filter(pk=screening_id).values_list("movie_id", flat=True)
         if (movie_id := found.first()) is None:

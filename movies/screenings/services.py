@@ -45,7 +45,13 @@ GROUP BY wanted.place
 @retry_on_deadlock
 @transaction.atomic
 def create_screening(*, screening: ScreeningIn) -> Screening:
-    """Post a screening; its hall is created on first use."""
+    """Post a screening; its hall is created on first use.
+
+    Raises:
+        MovieNotFound: No published movie has this id.
+        EndsAtUnknown: Neither the end nor the movie's running time is given.
+        HallTaken: Another screening is in the hall at that time.
+    """
     movies = lock_movies([screening.movie_id])
     fields = {"ends_at": None, **screening.model_dump(exclude_unset=True)}
     return _write_screening(Screening(), fields, movies)
@@ -56,7 +62,13 @@ def create_screening(*, screening: ScreeningIn) -> Screening:
 def update_screening(
     *, screening_id: int, changes: ScreeningPatch, if_match: str | None = None
 ) -> Screening:
-    """Change the given fields. A new start without an end keeps the length."""
+    """Change the given fields. A new start without an end keeps the length.
+
+    Raises:
+        ScreeningNotFound, MovieNotFound, HallTaken.
+        DatesReversed: The new times do not fit the present ones.
+        PreconditionFailed: The screening was edited since the caller read it.
+    """
     fields = changes.model_dump(exclude_unset=True)
     screening, movies = lock_screening(screening_id, new_movie_id=fields.get("movie_id"))
     check_if_match(if_match, screening.updated_at)
@@ -69,7 +81,12 @@ def update_screening(
 @retry_on_deadlock
 @transaction.atomic
 def delete_screening(*, screening_id: int, if_match: str | None = None) -> None:
-    """Delete a screening. To tell viewers that it is off, set its state to `cancelled` instead."""
+    """Delete a screening. To tell viewers that it is off, set its state to `cancelled` instead.
+
+    Raises:
+        ScreeningNotFound.
+        PreconditionFailed: The screening was edited since the caller read it.
+    """
     screening, movies = lock_screening(screening_id)
     check_if_match(if_match, screening.updated_at)
     screening.delete()

@@ -49,23 +49,40 @@ def shared_playlists(slug: str) -> QuerySet[Playlist]:
 
 
 def get_playlist(playlist_id: int, *, reader: Reader) -> Playlist:
-    """A playlist that the reader may see, with all of its movies."""
+    """A playlist that the reader may see, with all of its movies.
+
+    Raises:
+        PlaylistNotFound: There is none, or it is another viewer's private one.
+    """
     found = visible_playlists(reader).filter(pk=playlist_id)
     return _one(shown(found, reader), playlist_id)
 
 
 def get_bare_playlist(playlist_id: int, *, reader: Reader) -> Playlist:
-    """A playlist that the reader may see, without its movies."""
+    """A playlist that the reader may see, without its movies.
+
+    Raises:
+        PlaylistNotFound: There is none, or it is another viewer's private one.
+    """
     return _one(visible_playlists(reader).filter(pk=playlist_id), playlist_id)
 
 
 def get_shared_playlist(slug: str, *, reader: Reader) -> Playlist:
-    """The playlist of a link, with all of its movies."""
+    """The playlist of a link, with all of its movies.
+
+    Raises:
+        PlaylistNotFound: The link does not exist, or was deleted.
+    """
     return _one(shown(shared_playlists(slug), reader), "of this link")
 
 
 def lock_own_playlist(playlist_id: int, *, owner: User) -> Playlist:
-    """A playlist of the viewer's own, locked, without its movies."""
+    """A playlist of the viewer's own, locked, without its movies.
+
+    Raises:
+        PlaylistNotFound: There is none, or it is another viewer's private one.
+        NotYourPlaylist: It is another viewer's, and public.
+    """
     # The lock leaves the key alone: followers, and the erasure of one, need not wait.
     playlists = visible_playlists(owner).select_for_update(no_key=True, of=["self"])
     playlist = _one(playlists.filter(pk=playlist_id), playlist_id)

@@ -30,7 +30,11 @@ from users.playlists.schemas import (
 
 @transaction.atomic
 def create_playlist(*, owner: User, payload: PlaylistIn) -> Playlist:
-    """Make an empty playlist."""
+    """Make an empty playlist.
+
+    Raises:
+        TooManyPlaylists: The viewer has MAX_PLAYLISTS.
+    """
     _check_room(owner)
     playlist = Playlist.objects.create(user=owner, **payload.model_dump())
     return selectors.get_playlist(playlist.pk, reader=owner)
@@ -58,7 +62,12 @@ def delete_playlist(*, owner: User, playlist_id: int) -> None:
 @retry_if_deleted
 @transaction.atomic
 def copy_playlist(*, owner: User, playlist_id: int, name: str | None = None) -> Playlist:
-    """Copy a public playlist, or one of the viewer's own, to a private one of the viewer."""
+    """Copy a public playlist, or one of the viewer's own, to a private one of the viewer.
+
+    Raises:
+        PlaylistNotFound: The viewer may not see such a playlist.
+        TooManyPlaylists: The viewer has MAX_PLAYLISTS.
+    """
     original = selectors.get_playlist(playlist_id, reader=owner)
     _check_room(owner)
     copy = Playlist.objects.create(
@@ -81,6 +90,10 @@ def put_movie(
 
     Args:
         position: Counted from 1 among the listed movies. None keeps the place, or adds at the end.
+
+    Raises:
+        MovieNotFound: No published movie has this id.
+        PlaylistFull: It has MAX_FILMS.
     """
     playlist = selectors.lock_own_playlist(playlist_id, owner=owner)
     movie = movies.get_movie(movie_id)
@@ -107,6 +120,11 @@ def remove_movie(*, owner: User, playlist_id: int, movie_id: int) -> None:
 
 @transaction.atomic
 def reorder_movies(*, owner: User, playlist_id: int, movie_ids: Sequence[int]) -> None:
+    """Reorder the movies.
+
+    Raises:
+        OtherFilms: These are not the movies of the playlist.
+    """
     playlist = selectors.lock_own_playlist(playlist_id, owner=owner)
     if reorder_entries(playlist, movie_ids):
         _touch(playlist)
@@ -135,7 +153,13 @@ def unshare_playlist(*, owner: User, playlist_id: int) -> None:
 @retry_if_deleted
 @transaction.atomic
 def follow_playlist(*, viewer: User, playlist_id: int) -> None:
-    """Follow another viewer's public playlist, which is listed while it is public."""
+    """Follow another viewer's public playlist, which is listed while it is public.
+
+    Raises:
+        PlaylistNotFound: The viewer may not see such a playlist.
+        OwnPlaylist: It is the viewer's own.
+        TooManyFollowed: The viewer follows MAX_FOLLOWED.
+    """
     playlist = selectors.get_bare_playlist(playlist_id, reader=viewer)
     if playlist.user_id == viewer.pk:
         raise errors.OwnPlaylist
@@ -149,7 +173,12 @@ def follow_playlist(*, viewer: User, playlist_id: int) -> None:
 
 
 def unfollow_playlist(*, viewer: User, playlist_id: int) -> None:
-    """Stop following a playlist, even one that has become private, which answers as unknown."""
+    """Stop following a playlist, even one that has become private, which answers as unknown.
+
+    Raises:
+        PlaylistNotFound: The viewer may not see such a playlist.
+        NotFollowed: The viewer did not follow it.
+    """
     found = PlaylistFollow.objects.filter(user=viewer, playlist=playlist_id).delete()[0]
     selectors.get_bare_playlist(playlist_id, reader=viewer)
     if not found:
@@ -205,7 +234,11 @@ def move_entry(entry: PlaylistEntry, place: int) -> bool:
 
 
 def reorder_entries(playlist: Playlist, movie_ids: Sequence[int]) -> bool:
-    """Reorder the entries; returns whether the order has changed."""
+    """Reorder the entries; returns whether the order has changed.
+
+    Raises:
+        OtherFilms: These are not the movies of the playlist.
+    """
     all_, shown = _entry_ids(playlist)
     by_movie = dict(playlist.entries.filter(movie__withdrawn_at=None).values_list("movie_id", "pk"))
     missing = by_movie.keys() - set(movie_ids)
