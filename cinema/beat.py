@@ -72,6 +72,7 @@ def beat_schedule(
         "recommendations.request_training": training_interval_s,
         "recommendations.resume_training": 30,
         "recommendations.store_impressions": 10,
+        "recommendations.renew_matches": 60,
         "recommendations.match_pending_imports": 60,
         "recommendations.match_viewers": crontab(hour="0", minute="0"),
         "recommendations.relate_films": crontab(hour="1", minute="0"),
@@ -81,7 +82,8 @@ def beat_schedule(
     entries: dict[str, dict[str, Any]] = {
         name: {"task": name, "schedule": schedule} for name, schedule in schedules.items()
     }
-    entries["recommendations.store_impressions"]["options"] = {"expires": 60}
+    for name in ("store_impressions", "renew_matches"):
+        entries[f"recommendations.{name}"]["options"] = {"expires": 60}
     entries["recommendations.match_all_pending_imports"] = {
         "task": "recommendations.match_pending_imports",
         "schedule": crontab(minute="50"),

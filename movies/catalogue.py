@@ -101,6 +101,11 @@ class Snapshot:
         first, last = bisect.bisect_right(starts, now), bisect.bisect_left(starts, end)
         return list(dict.fromkeys(movie_ids[first:last]))
 
+    def next_start(self) -> datetime | None:
+        """When the next screening begins, after which `showing` may return fewer movies."""
+        starts, _ = self._screenings_to_come
+        return next(iter(starts[bisect.bisect_right(starts, timezone.now()) :]), None)
+
 
 @dataclass(frozen=True)
 class Catalogue:

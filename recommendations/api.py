@@ -15,7 +15,6 @@ from cinema.throttling.limits import Limit
 from movies.schemas import MovieDetails, MoviePageForViewerOut, Similarity
 from recommendations import releases, selectors, services
 from recommendations.lists import serving
-from recommendations.lists.serving import batch_response
 from recommendations.models import Interaction, Release, TrainingRun
 from recommendations.popular import popular_page
 from recommendations.schemas import (
@@ -111,8 +110,8 @@ def get_recommendations(
     include_movie_details: MovieDetails = True,
 ) -> HttpResponse:
     """Recommendations with reasons. A film that you acted on leaves the list at once."""
-    batch = serving.recommend(user=request.auth, **filters.model_dump())
-    return batch_response(batch, with_movies=include_movie_details)
+    given = {"with_movies": include_movie_details, **filters.model_dump()}
+    return _private_json(serving.recommendations_json(user=request.auth, **given))
 
 
 @router.get(
@@ -126,7 +125,12 @@ def get_next_recommendations(
 ) -> HttpResponse:
     """The next batch of the list that you were given last. 404 at its end."""
     found = serving.recommend_next(user=request.auth, number=batch)
-    return batch_response(found, with_movies=include_movie_details)
+    return _private_json(found.as_json(with_movies=include_movie_details))
+
+
+def _private_json(body: bytes) -> HttpResponse:
+    headers = {"Cache-Control": "private, no-store"}
+    return HttpResponse(body, content_type="application/json", headers=headers)
 
 
 @router.get(

@@ -16,6 +16,7 @@ from recommendations.models import Interaction
 from recommendations.ratings import summary
 from users import personal_data
 from users.models import User
+from users.preferences import mark_visibility_changed
 
 
 class RecommendationListKeeper:
@@ -36,7 +37,7 @@ class RecommendationListKeeper:
         with pgtrigger.ignore("recommendations.Interaction:counts_delete"), transaction.atomic():
             Interaction.objects.filter(user=user).delete()
         transaction.on_commit(partial(list_cache.forget, user.pk))
-        transaction.on_commit(partial(list_cache.forget_request, user.pk))
+        transaction.on_commit(mark_visibility_changed)
 
 
 class WaitingImpressionKeeper:

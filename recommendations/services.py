@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-from functools import partial
 from uuid import UUID
 
-from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection, transaction
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection
 from django.utils import timezone
 
 from cinema.cache import shared
@@ -11,7 +10,6 @@ from cinema.locks import retry_at_once, retry_on_deadlock
 from movies import selectors as movies
 from recommendations.errors import InteractionNotFound, NotRecommended, RatingNotFound
 from recommendations.impressions.stream import films_key, note_click
-from recommendations.lists.list_cache import request_renewal
 from recommendations.matches.services import find_new_matches
 from recommendations.models import Impression, Interaction
 from users.models import User
@@ -54,9 +52,7 @@ def record_interaction(
         MovieNotFound: No published movie has this id.
     """
     half_stars = round(stars * 2) if stars is not None else 0
-    row, created = _record(user, movie_id, kind, half_stars)
-    transaction.on_commit(partial(request_renewal, user.pk, may_wait=True))
-    return row, created
+    return _record(user, movie_id, kind, half_stars)
 
 
 def record_and_match(
@@ -112,7 +108,6 @@ def delete_rating(*, user: User, movie_id: int) -> None:
     mine = Interaction.objects.filter(user=user, movie_id=movie_id, kind=Kind.RATING)
     if not mine.delete()[0]:
         raise RatingNotFound(movie_id)
-    transaction.on_commit(partial(request_renewal, user.pk, may_wait=False))
 
 
 def delete_interaction(*, user: User, interaction_id: int) -> None:
@@ -125,7 +120,6 @@ def delete_interaction(*, user: User, interaction_id: int) -> None:
     row = mine.first()
     if row is None or not mine.delete()[0]:
         raise InteractionNotFound(interaction_id)
-    transaction.on_commit(partial(request_renewal, user.pk, may_wait=False))
 
 
 def record_click(*, user: User, list_id: UUID, movie_id: int) -> None:

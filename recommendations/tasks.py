@@ -119,13 +119,14 @@ def resume_training() -> None:
         requests.send_to_trainer(run_id, expires_s=MESSAGE_LOST_AFTER.total_seconds())
 
 
-@shared_task(name="recommendations.renew_lists", ignore_result=True, expires=60)
-def renew_lists() -> None:
-    """Make new lists for viewers who have acted. Two may run at once."""
-    from recommendations.lists import renewal
+@shared_task(name="recommendations.renew_matches", ignore_result=True)
+def renew_matches() -> None:
+    """Find the neighbours of viewers who have acted since their last list."""
+    from recommendations.matches import services
 
-    if n_viewers := renewal.renew_waiting():
-        log.info("lists renewed of %d viewers", n_viewers)
+    with _single_run("recommendations.renew_matches") as acquired:
+        if acquired and (n_viewers := services.renew_waiting()):
+            log.info("matches renewed of %d viewers", n_viewers)
 
 
 @shared_task(name=MATCHING_LOCK, ignore_result=True, time_limit=MATCHING_TIME_LIMIT_S)

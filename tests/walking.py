@@ -7,10 +7,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from django.utils import timezone
+from recommendations.lists.renewal import renew_waiting
 
 from movies.models import Movie, Screening
 from recommendations.impressions.storage import store_waiting
-from recommendations.lists.renewal import renew_waiting
 from recommendations.models import Experiment, Interaction, Promotion, Release
 from tests.builders import Client, at, make_movie, make_screening
 from tests.small_cinema import SERIES, WORDS, SmallCinema

@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm
@@ -19,6 +20,7 @@ from cinema.model_admin import CinemaModelAdmin
 from users import erasure, second_factor
 from users.addresses import normal_email
 from users.models import Session, User
+from users.preferences import mark_visibility_changed
 
 Deleted = tuple[list[Any], dict[str, int], set[str], list[Any]]
 
@@ -86,6 +88,10 @@ class ViewerAdmin(UserAdmin[User], CinemaModelAdmin[User]):  # type: ignore[misc
         """List the viewers alone: Django would list each of their ratings, without permission."""
         viewers = [*map(str, objs)]
         return viewers, {"viewers, with all that belongs to them": len(viewers)}, set(), []
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        transaction.on_commit(mark_visibility_changed)
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
         """Erase the viewer as `DELETE /users/me` does."""

@@ -3,12 +3,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from typing import Annotated
+from uuid import uuid4
 
 from django.db import transaction
 from ninja import Field, Router, Schema
 from pydantic import AfterValidator, StringConstraints
 
 from cinema.auth import signed_in
+from cinema.cache import shared
 from cinema.errors import Unprocessable, problems
 from cinema.locks import retry_if_deleted
 from cinema.schemas import Line, StrictSchema
@@ -30,6 +32,17 @@ class StatedPreferences:
     genres: Sequence[Genre] = ()
     languages: Sequence[str] = ()
     match_visible: bool = False
+
+
+#: In Valkey: another value after a viewer was hidden, renamed or erased. Kept answers that may name
+#: the viewer are of an older one. It lasts longer than any of them.
+VISIBILITY_KEY = "users:visibility"
+VISIBILITY_KEPT_S = 120
+
+
+def mark_visibility_changed() -> None:
+    """Outdate the kept answers that name other viewers; callers wait for the commit."""
+    shared().set(VISIBILITY_KEY, str(uuid4()), VISIBILITY_KEPT_S)
 
 
 def stated_preferences(user_id: int) -> StatedPreferences:
@@ -108,12 +121,15 @@ def replace_preferences(
     lock_viewer(user)
     wanted = _genres_of(genres)
     stated = StatedPreferences(tuple(wanted), tuple(languages), match_visible)
-    if stated != stated_preferences(user.pk):
+    before = stated_preferences(user.pk)
+    if stated != before:
         row, _ = Preferences.objects.update_or_create(
             user=user, defaults={"languages": list(languages), "match_visible": match_visible}
         )
         row.genres.set(wanted)
         raise_taste_version(user.pk)
+    if match_visible != before.match_visible:
+        transaction.on_commit(mark_visibility_changed)
     return stated
 
 

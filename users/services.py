@@ -14,6 +14,7 @@ from users.errors import AccountNotFound, AccountNotTrusted, EmailTaken, Registr
 from users.mails import Kind, request_mail
 from users.models import MailedToken, User
 from users.passwords import confirm_password, set_password
+from users.preferences import mark_visibility_changed
 from users.schemas import ProfileIn
 from users.sessions import end_other_sessions
 from users.tokens import Purpose, mark_used, read_mailed_token
@@ -88,6 +89,7 @@ def change_profile(*, user: User, changes: ProfileIn) -> User:
     if "name" in given and changes.name != found.name:
         found.name = changes.name
         found.save(update_fields=["name"])
+        transaction.on_commit(mark_visibility_changed)
     if "email" in given and changes.email != found.email:
         confirm_password(found, changes.password)
         _change_address(found, changes.email)

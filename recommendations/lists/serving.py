@@ -1,16 +1,14 @@
-"""Recommendations for viewers: the cached list, or a new one, in batches."""
+"""Recommendations for viewers: the last answer, the cached list, or a new one, in batches."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import orjson
-from django.http import HttpResponse
 from django.utils import timezone
 
-from cinema.cache import shared
 from movies import catalogue
 from movies.catalogue import Card, Snapshot
 from movies.similarity_scores import FIELD, SimilarityScores
@@ -22,11 +20,11 @@ from recommendations.errors import NoMoreRecommendations
 from recommendations.impressions.stream import ShownItem, note_shown
 from recommendations.lists import list_cache
 from recommendations.lists.list_builder import ListItem, ListQuery, build_items
-from recommendations.lists.list_cache import CachedLists, Delivery, ListVersion, RecommendationList
+from recommendations.lists.list_cache import Cached, Delivery, ListVersion, RecommendationList
 from recommendations.lists.reasons import REASONS_EACH
 from recommendations.lists.scores import Scope
 from recommendations.matches.selectors import MovieMatches, matches_for_movies
-from recommendations.releases import loaded_release
+from recommendations.releases import LoadedRelease, loaded_release
 from recommendations.similarity_scores import scores_by, scores_for
 from users.models import User
 
@@ -46,74 +44,130 @@ class ListBatch:
     scores: Mapping[int, int]
     matches: MovieMatches
 
+    def as_json(self, *, with_movies: bool) -> bytes:
+        """In the form of `RecommendationListOut`, with the bytes of movies from the catalogue."""
+        given = self.list
+        document = {
+            "list_id": given.list_id,
+            "batch": self.number,
+            "scope": given.scope,
+            "algorithm": given.algorithm,
+            "release": given.release,
+            "generated_at": given.generated_at,
+            "expires_at": given.expires_at,
+            "items": [self._item_document(item, with_movies=with_movies) for item in self.items],
+        }
+        return orjson.dumps(document)
+
+    def _item_document(self, item: ListItem, *, with_movies: bool) -> dict[str, Any]:
+        matched_users = self.matches.matched_users(item.movie_id)
+        movie = self.cards[item.movie_id].json
+        if (score := self.scores.get(item.movie_id)) is not None:
+            movie = b'%b,"%b":%d}' % (movie[:-1], FIELD.encode(), score)
+        return {
+            "rank": item.rank,
+            "movie_id": item.movie_id,
+            **({"movie": orjson.Fragment(movie)} if with_movies else {}),
+            "score": item.score,
+            "source": item.source,
+            "reasons": with_matches(item.reasons, len(matched_users)),
+            "matched_users": matched_users,
+            "potential_matches": self.matches.potential_matches(item.movie_id),
+        }
+
+
+@dataclass(frozen=True)
+class _ListRequest:
+    """A request for a list, and the state in which it was made.
+
+    The `taste_version` was read with the user, before the history, as `ListVersion` demands.
+    """
+
+    user: User
+    query: ListQuery
+    release: LoadedRelease
+    snapshot: Snapshot
+    version: ListVersion
+    cached: Cached
+
+    @classmethod
+    def of(cls, user: User, query: ListQuery, limit: int) -> Self:
+        release, snapshot = loaded_release(), catalogue.current().snapshot
+        context = list_cache.context_key(user.pk, query, snapshot)
+        version = ListVersion(user.taste_version, release.id, context, limit)
+        return cls(user, query, release, snapshot, version, list_cache.read(user.pk, query))
+
+    def answer_line(self, list_id: str, *, with_movies: bool) -> bytes:
+        """It changes with everything in an answer, but for what may be ANSWER_KEPT_S old."""
+        is_programme = self.query.scope == "programme"
+        return list_cache.first_line(
+            *self.version,
+            list_cache.key_of(self.user.pk, self.query),
+            list_id,
+            with_movies,
+            self.snapshot.version,
+            self.snapshot.next_start() if is_programme else None,
+            self.cached.visibility.decode(),
+        )
+
+    def first_batch(self, *, refresh: bool) -> ListBatch:
+        found = None if refresh else self.cached.find_list(self.version)
+        if found is None:
+            items = build_items(self.user.pk, self.query, self.release)
+            found = RecommendationList.of(self.query, self.version, items)
+        return _cut_batch(self.user, found, 1, self.snapshot, scores_by(self.release, self.user))
+
+    def deliver(self, batch: ListBatch, answer: bytes | None = None) -> None:
+        key = list_cache.key_of(self.user.pk, self.query)
+        _deliver(self.user, key, batch, self.cached.delivery, answer)
+
+
+def recommendations_json(
+    *, user: User, scope: Scope, algorithm: str, limit: int, days: int, refresh: bool,
+    with_movies: bool,
+) -> bytes:  # fmt: skip
+    """The first batch of the viewer's list: the last answer if it still holds, or a new one."""
+    request = _ListRequest.of(user, ListQuery(scope, algorithm, days), limit)
+    given = request.cached.delivery.list_id
+    line = request.answer_line(given, with_movies=with_movies)
+    answer = None if refresh else request.cached.find_answer(line)
+    if answer is None:
+        batch = request.first_batch(refresh=refresh)
+        answer = batch.as_json(with_movies=with_movies)
+        line = request.answer_line(batch.list.list_id, with_movies=with_movies)
+        request.deliver(batch, line + answer)
+    return answer
+
 
 def recommend(
     *, user: User, scope: Scope, algorithm: str, limit: int, days: int, refresh: bool
 ) -> ListBatch:
-    """The first batch of the viewer's cached list, or of a new one.
-
-    It lacks the movies that the viewer has acted on since; the ranks stay. The `taste_version` was
-    read with the user, before the history, as `ListVersion` demands.
-    """
-    release, query = loaded_release(), ListQuery(scope, algorithm, days)
-    snapshot = catalogue.current().snapshot
-    context = list_cache.context_key(user.pk, query, snapshot)
-    version = ListVersion(user.taste_version, release.id, context, limit)
-    cached = list_cache.find(user.pk, query)
-    found, done = (None, set[int]()) if refresh else _usable_list(user, version, cached)
-    if found is None:
-        items = build_items(user.pk, query, release)
-        found = RecommendationList.of(query, version, items)
-    batch = _cut_batch(user, found, 1, snapshot, scores_by(release, user), done)
-    key = list_cache.key_of(user.pk, query)
-    _deliver(user.pk, key, batch, cached.delivery)
-    if cached.renewed and cached.renewed.list_id == found.list_id:
-        shared().delete(list_cache.renewed_key(key))  # it is now stored as the given one
+    """The first batch of the viewer's cached list, or of a new one."""
+    request = _ListRequest.of(user, ListQuery(scope, algorithm, days), limit)
+    batch = request.first_batch(refresh=refresh)
+    request.deliver(batch)
     return batch
 
 
-def _usable_list(
-    user: User, version: ListVersion, cached: CachedLists
-) -> tuple[RecommendationList | None, Collection[int]]:
-    """The cached list that can be given once more, and the movies to leave out of it.
-
-    While a renewal is under way it may be older than the viewer's last action, unless nothing
-    would be left of the batch that the viewer sees.
-    """
-    for found in cached.lists:
-        if found.version == version:
-            return found, set()
-    older = [found for found in cached.lists if found.version.is_same_but_for_taste(version)]
-    if not older or not cached.may_soon_be_renewed():
-        return None, set()
-    found = max(older, key=lambda each: each.taste_version)
-    done = _movies_in_history(user)
-    number = cached.delivery.batch if cached.delivery.list_id == found.list_id else 1
-    if all(item.movie_id in done for item in found.batch(number)):
-        return None, set()
-    return found, done
-
-
 def recommend_next(*, user: User, number: int) -> ListBatch:
-    """A further batch of the list that the viewer was given last, even if a newer list exists.
+    """A further batch of the list that the viewer was given last, even if it is outdated.
+
+    It lacks the movies that the viewer has acted on since; the ranks stay.
 
     Raises:
         NoMoreRecommendations: The list has no such batch, has expired, or was never made.
     """
-    found, delivery = list_cache.find_last(user.pk)
+    found, delivery = list_cache.read_last(user.pk)
     if found is None:
         raise NoMoreRecommendations
-    done = _movies_in_history(user) if found.taste_version != user.taste_version else set()
+    is_outdated = found.taste_version != user.taste_version
+    done = set(load_history(user.pk).movie_ids.tolist()) if is_outdated else set[int]()
     snapshot = catalogue.current().snapshot
     batch = _cut_batch(user, found, number, snapshot, scores_for(user), done)
     if not batch.items:
         raise NoMoreRecommendations
-    _deliver(user.pk, delivery.keys[0], batch, delivery)
+    _deliver(user, delivery.keys[0], batch, delivery)
     return batch
-
-
-def _movies_in_history(user: User) -> set[int]:
-    return set(load_history(user.pk).movie_ids.tolist())
 
 
 def _cut_batch(
@@ -122,7 +176,7 @@ def _cut_batch(
     number: int,
     snapshot: Snapshot,
     scores: SimilarityScores,
-    done: Collection[int],
+    done: Collection[int] = (),
 ) -> ListBatch:
     """The batch without `done`, and without movies that have left catalogue or programme."""
     items = [item for item in found.batch(number) if item.movie_id not in done]
@@ -135,18 +189,18 @@ def _cut_batch(
     return ListBatch(found, number, items, cards, scores(ids), matches_for_movies(user.pk, ids))
 
 
-def _deliver(user_id: int, key: str, batch: ListBatch, before: Delivery) -> None:
-    """Store the delivery and note the impressions, unless both are known already."""
+def _deliver(
+    user: User, key: str, batch: ListBatch, before: Delivery, answer: bytes | None = None
+) -> None:
+    """Store the delivery, the list and the answer, and note the impressions that are new."""
     given = batch.list
-    delivery = before.then(key, given, batch.number, batch.items)
-    if delivery == before:
-        return
-    list_cache.store_delivery(user_id, given, delivery, before=before)
-    is_same_list = before.list_id == given.list_id
-    new = [item for item in batch.items if not (is_same_list and before.has_shown(item))]
+    delivery = before.then(key, given, batch.items, user.taste_version)
+    if delivery != before or answer is not None:
+        list_cache.store(user.pk, given, delivery, before=before, answer=answer)
+    new = [item for item in batch.items if not before.has_shown(given.list_id, item)]
     if new:
         note_shown(
-            user_id=user_id,
+            user_id=user.pk,
             list_id=given.list_id,
             scope=given.scope,
             release_id=given.release,
@@ -166,6 +220,18 @@ def _deliver(user_id: int, key: str, batch: ListBatch, before: Delivery) -> None
         )
 
 
+def with_matches(reasons: Sequence[Reason], n_matches: int) -> Sequence[Reason]:
+    """The reasons with the matches who like the movie as the second one.
+
+    A cached list does not have it: a match may stop being visible at any moment.
+    """
+    if not n_matches:
+        return reasons
+    some = "A viewer" if n_matches == 1 else f"{n_matches} viewers"
+    liked = Reason("matches", f"{some} of your taste like{'s' if n_matches == 1 else ''} it")
+    return [*reasons[:1], liked, *reasons[1:]][:REASONS_EACH]
+
+
 def describe_algorithms() -> list[dict[str, Any]]:
     """In the form of `AlgorithmOut`: each algorithm and its quality in the current release."""
     release = selectors.current_release()
@@ -181,50 +247,3 @@ def describe_algorithms() -> list[dict[str, Any]]:
         }
         for name, algorithm in ALGORITHMS.items()
     ]
-
-
-def batch_response(batch: ListBatch, *, with_movies: bool) -> HttpResponse:
-    """In the form of `RecommendationListOut`, with the bytes of movies from the catalogue."""
-    given = batch.list
-    document = {
-        "list_id": given.list_id,
-        "batch": batch.number,
-        "scope": given.scope,
-        "algorithm": given.algorithm,
-        "release": given.release,
-        "generated_at": given.generated_at,
-        "expires_at": given.expires_at,
-        "items": [_item_document(batch, item, with_movies=with_movies) for item in batch.items],
-    }
-    response = HttpResponse(orjson.dumps(document), content_type="application/json")
-    response["Cache-Control"] = "private, no-store"
-    return response
-
-
-def _item_document(batch: ListBatch, item: ListItem, *, with_movies: bool) -> dict[str, Any]:
-    matched_users = batch.matches.matched_users(item.movie_id)
-    movie = batch.cards[item.movie_id].json
-    if (score := batch.scores.get(item.movie_id)) is not None:
-        movie = b'%b,"%b":%d}' % (movie[:-1], FIELD.encode(), score)
-    return {
-        "rank": item.rank,
-        "movie_id": item.movie_id,
-        **({"movie": orjson.Fragment(movie)} if with_movies else {}),
-        "score": item.score,
-        "source": item.source,
-        "reasons": with_matches(item.reasons, len(matched_users)),
-        "matched_users": matched_users,
-        "potential_matches": batch.matches.potential_matches(item.movie_id),
-    }
-
-
-def with_matches(reasons: Sequence[Reason], n_matches: int) -> Sequence[Reason]:
-    """The reasons with the matches who like the movie as the second one.
-
-    A cached list does not have it: a match may stop being visible at any moment.
-    """
-    if not n_matches:
-        return reasons
-    some = "A viewer" if n_matches == 1 else f"{n_matches} viewers"
-    liked = Reason("matches", f"{some} of your taste like{'s' if n_matches == 1 else ''} it")
-    return [*reasons[:1], liked, *reasons[1:]][:REASONS_EACH]
