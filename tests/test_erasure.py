@@ -194,11 +194,11 @@ def test_cached_lists_go_after_the_commit() -> None:
     prefix = f"recommendations:{user_id}"
     other = Client(make_user())
     listed(other)
-    # Three lists, the films of each, and which was given last.
-    assert len(shared().keys_below(f"{prefix}:")) == 7
+    # Three lists, the films of each, which was given last, and the last answer.
+    assert len(shared().keys_below(f"{prefix}:")) == 8
     assert leave(viewer).status_code == 204
     assert shared().keys_below(f"{prefix}:") == []
-    assert len(shared().keys_below(f"recommendations:{other.user.pk}:")) == 3
+    assert len(shared().keys_below(f"recommendations:{other.user.pk}:")) == 4
     assert film.name
 
 

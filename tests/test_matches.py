@@ -15,7 +15,7 @@ from recommendations.engine.viewer_pairs import matching_pairs
 from recommendations.matches import services
 from recommendations.matches.services import match_all
 from recommendations.models import Interaction, Neighbour
-from recommendations.tasks import MATCHING_LOCK, match_viewers
+from recommendations.tasks import MATCHING_LOCK, match_viewers, renew_matches
 from tests.builders import Client, interact, make_user
 from tests.matching import (
     like,
@@ -285,3 +285,45 @@ def test_renewing_somebody_who_is_not_there_does_nothing(agnes: User, jacques: U
     User.objects.filter(pk=agnes.pk).update(is_active=False)
     services.renew_matches(user_id=agnes.pk)
     assert not Neighbour.objects.exists()
+
+
+# --- in the background
+
+
+def test_a_list_has_the_matches_renewed_of_who_has_acted(
+    films: list[Movie], agnes: User, jacques: User
+) -> None:
+    publish_release()
+    client = Client(agnes)
+    client.get("/recommendations")
+    renew_matches()
+    assert services.renew_waiting() == 0
+    like(agnes, films[3:4])
+    for _ in range(3):
+        client.get("/recommendations")
+    client.get("/recommendations", refresh=True)
+    assert matches(agnes) == {}
+    assert services.renew_waiting() == 1
+    assert matches(agnes) == {jacques.pk: 0.8}
+    Interaction.objects.filter(user=agnes, movie=films[3]).delete()
+    Client(agnes).get("/recommendations")
+    renew_matches()
+    assert matches(agnes) == matches(jacques) == {}
+
+
+def test_a_run_without_time_leaves_the_rest_to_the_next(
+    films: list[Movie], agnes: User, jacques: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for user in (agnes, jacques):
+        Client(user).get("/recommendations")
+    monkeypatch.setattr(services, "RUN_AT_MOST_S", 0.0)
+    assert services.renew_waiting() == 0
+    monkeypatch.undo()
+    assert services.renew_waiting() == 2
+    assert services.renew_waiting() == 0
+
+
+@pytest.mark.usefixtures("without_cache")
+def test_without_valkey_nobody_waits(agnes: User) -> None:
+    Client(agnes).get("/recommendations")
+    assert services.renew_waiting() == 0

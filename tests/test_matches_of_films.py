@@ -5,17 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pytest_django import DjangoAssertNumQueries
+from django.test import Client as Browser
+from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 from pytest_django.fixtures import Settings
 
+from cinema.cache import shared
 from movies.models import Movie
+from recommendations.lists import list_cache
 from recommendations.matches import selectors as company
 from recommendations.matches.selectors import MovieMatches, matches_for_movies
 from recommendations.matches.services import match_all
 from recommendations.models import Interaction
 from tests.builders import Client, interact, make_user
 from tests.matching import like, make_films, make_viewer, make_visible
+from tests.office import fill_in, page
 from tests.tastes import publish_release
+from users.erasure import erase
 from users.models import User
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_and_alone")]
@@ -79,10 +84,17 @@ def test_matches_who_liked_a_film_stand_beside_it(
     assert items[films[5].pk]["matched_users"] == items[films[6].pk]["matched_users"] == []
 
 
-def test_the_last_word_of_a_match_counts(films: list[Movie], viewer: User, match: User) -> None:
+def test_the_last_word_of_a_match_counts_within_a_minute(
+    films: list[Movie], viewer: User, match: User
+) -> None:
     learn()
     assert shown(viewer)[films[4].pk]["matched_users"]
     interact(match, films[4], "dislike")
+    key = list_cache.answer_key(viewer.pk)
+    name = shared().make_and_validate_key(key)
+    lifetime_s = shared().ask(lambda server: int(str(server.ttl(name))))
+    assert 0 < (lifetime_s or 0) <= 60
+    shared().delete(key)  # as after that time
     assert not shown(viewer)[films[4].pk]["matched_users"]
 
 
@@ -126,20 +138,53 @@ def test_what_is_foretold_of_unlike_weights_comes_to_be(
     )
 
 
-def test_who_does_not_agree_any_more_is_gone_from_lists_that_are_kept(
-    films: list[Movie], viewer: User, match: User, near: User
+@pytest.mark.usefixtures("committing")
+def test_who_does_not_agree_any_more_is_gone_at_once_from_answers_that_are_kept(
+    films: list[Movie],
+    viewer: User,
+    match: User,
+    near: User,
+    admin_client: Browser,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
     learn()
     before = Client(viewer).get("/recommendations").json()
-    assert b"matched_users" in Client(viewer).get("/recommendations").content
-    make_visible(match, visible=False)
-    User.objects.filter(pk=near.pk).update(is_active=False)
-    after = Client(viewer).get("/recommendations").json()
-    assert after["list_id"] == before["list_id"]
+    assert Client(viewer).get("/recommendations").json() == before
     assert any(item["matched_users"] for item in before["items"])
     assert any(item["potential_matches"] for item in before["items"])
-    for item in after["items"]:
+    Client(match).put("/users/me/preferences", {"match_visible": False})
+    after = Client(viewer).get("/recommendations").json()
+    assert not any(item["matched_users"] for item in after["items"])
+    assert any(item["potential_matches"] for item in after["items"])
+    with django_capture_on_commit_callbacks(execute=True):
+        assert fill_in(admin_client, page(User, "change", near.pk), is_active="false") == ""
+    closed = Client(viewer).get("/recommendations").json()
+    assert closed["list_id"] == after["list_id"] == before["list_id"]
+    for item in closed["items"]:
         assert item["matched_users"] == item["potential_matches"] == []
+
+
+@pytest.mark.usefixtures("committing")
+def test_who_agrees_is_renamed_or_erased_counts_at_once_too(
+    films: list[Movie],
+    viewer: User,
+    match: User,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    learn()
+    make_visible(match, visible=False)
+
+    def names() -> list[str]:
+        return [each["name"] for each in shown(viewer)[films[4].pk]["matched_users"]]
+
+    assert names() == []
+    Client(match).put("/users/me/preferences", {"match_visible": True})
+    assert names() == ["Match"]
+    Client(match).patch("/users/me", {"name": "Renamed"})
+    assert names() == ["Renamed"]
+    with django_capture_on_commit_callbacks(execute=True):
+        erase(user_id=match.pk)
+    assert names() == []
 
 
 def test_at_most_a_few_are_named_the_nearest_first(

@@ -7,10 +7,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from django.utils import timezone
-from recommendations.lists.renewal import renew_waiting
 
 from movies.models import Movie, Screening
 from recommendations.impressions.storage import store_waiting
+from recommendations.matches.services import renew_waiting
 from recommendations.models import Experiment, Interaction, Promotion, Release
 from tests.builders import Client, at, make_movie, make_screening
 from tests.small_cinema import SERIES, WORDS, SmallCinema
@@ -215,7 +215,7 @@ class Walk(SmallCinema):
 
     # what workers do
 
-    def renew(self, viewer: Client) -> None:
+    def renew_matches(self, viewer: Client) -> None:
         renew_waiting()
 
     def store_impressions(self, viewer: Client) -> None:
@@ -242,6 +242,6 @@ STEPS: dict[str, int] = {
     "act": 5, "rate": 3, "take_back": 1, "unrate": 1, "love": 1, "love_no_longer": 1, "watch": 1,
     "check_in": 1, "strike": 1, "prefer": 1, "agree_or_not": 2, "withdraw": 3, "post_film": 1,
     "rename": 1, "schedule": 1, "change_screening": 3, "delete_screening": 1, "promote": 4,
-    "end_promotion": 1, "experiment": 1, "end_experiment": 1, "roll": 1, "renew": 3,
+    "end_promotion": 1, "experiment": 1, "end_experiment": 1, "roll": 1, "renew_matches": 3,
     "store_impressions": 1, "wait": 3, "sleep": 2,
 }  # fmt: skip

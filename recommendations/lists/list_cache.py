@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from datetime import time as day_time
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, NamedTuple, Self
 
 import orjson
 from django.utils import timezone
@@ -186,24 +186,17 @@ class Cached(NamedTuple):
 def read(user_id: int, query: ListQuery) -> Cached:
     """Read everything in one command; nothing is found while the cache is away."""
     keys = answer_key(user_id), key_of(user_id, query), delivery_key(user_id), VISIBILITY_KEY
-    answer, stored, delivery, visibility = _read(keys)
+    answer, stored, delivery, visibility = shared().get_bytes(keys)
     return Cached(answer, stored, Delivery.from_bytes(delivery), visibility)
 
 
 def read_last(user_id: int) -> tuple[RecommendationList | None, Delivery]:
     """The list that the viewer was given last, if it has not expired, and the delivery."""
-    [stored] = _read([delivery_key(user_id)])
+    [stored] = shared().get_bytes([delivery_key(user_id)])
     delivery = Delivery.from_bytes(stored)
-    [stored] = _read(delivery.keys[:1]) or [b""]
+    [stored] = shared().get_bytes(delivery.keys[:1]) or [b""]
     found = RecommendationList.from_bytes(stored)
     return (None if found is None or found.has_expired() else found), delivery
-
-
-def _read(keys: Sequence[str]) -> list[bytes]:
-    """The values; empty ones for those that are not there."""
-    names = [shared().make_and_validate_key(key) for key in keys]
-    found = shared().ask(lambda server: server.mget(names)) if names else None
-    return [value or b"" for value in cast("list[bytes | None]", found or [None] * len(keys))]
 
 
 def store(
@@ -246,7 +239,7 @@ def lists_of(user_id: int) -> Iterator[Mapping[str, Any]]:
     The last answer adds nothing that is the viewer's own.
     """
     keys = set(shared().keys_below(keys_of(user_id))) - {answer_key(user_id)}
-    for stored in filter(None, _read([*keys])):
+    for stored in filter(None, shared().get_bytes([*keys])):
         found = orjson.loads(_after_first_line(stored))
         if isinstance(found, dict):
             yield found
