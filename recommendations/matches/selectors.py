@@ -12,7 +12,9 @@ import numpy as np
 from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
+from numpy.typing import NDArray
 
+from cinema.database import prepared_cursor
 from recommendations.engine.viewer_similarity import PairSums
 from recommendations.interaction_weights import Evidence, latest_verdicts, weight_table
 from recommendations.matches.neighbours import current_measure
@@ -45,7 +47,7 @@ WHERE asked.id <> %(user)s AND NOT EXISTS (
 )
 """
 
-#: Plain SQL, as the ORM took longer to write it than Postgres to answer.
+#: Prepared, as Postgres took longer to plan it than to answer.
 VISIBLE = """
 SELECT other_id, name, similarity, shared, product_sum, own_square_sum, other_square_sum,
        matched_since IS NOT NULL
@@ -60,9 +62,10 @@ NEIGHBOURS = f"""
 UNION ALL
 ({VISIBLE} AND matched_since IS NULL ORDER BY similarity DESC, other_id LIMIT %(limit)s)
 """
+#: Prepared too: with the values in it, Postgres read the whole histories of all neighbours.
 EVIDENCE = """
 SELECT user_id, movie_id, kind, half_stars, (extract(epoch FROM updated_at) * 1000000)::bigint
-FROM recommendations_evidence WHERE user_id = ANY(%s) AND movie_id = ANY(%s)
+FROM recommendations_evidence WHERE user_id = ANY(%s::bigint[]) AND movie_id = ANY(%s::bigint[])
 """
 
 
@@ -139,10 +142,8 @@ def matches_for_movies(user_id: int, movie_ids: Sequence[int]) -> MovieMatches:
     neighbours = _neighbours(user_id) if movie_ids else []
     if not neighbours:
         return MovieMatches()
-    weights = _weights([each.id for each in neighbours], movie_ids)
-    matches = [each for each in neighbours if each.is_match]
-    others = [each for each in neighbours if not each.is_match]
-    return MovieMatches(_matched(matches, weights), _potential(others, weights))
+    verdicts = _verdicts(neighbours, movie_ids)
+    return MovieMatches(_matched(verdicts), _potential(verdicts))
 
 
 class _Neighbour(NamedTuple):
@@ -156,8 +157,20 @@ class _Neighbour(NamedTuple):
     is_match: bool
 
 
-#: By viewer and movie the weight of the latest verdict.
-Weights = Mapping[tuple[int, int], float]
+@dataclass(frozen=True, eq=False)
+class _Verdicts:
+    """The latest verdicts of neighbours on movies.
+
+    Attributes:
+        rows: (n,) indices of `neighbours`.
+        movie_ids: (n,) int64.
+        weights: (n,) float32.
+    """
+
+    neighbours: Sequence[_Neighbour]
+    rows: NDArray[np.intp]
+    movie_ids: NDArray[np.int64]
+    weights: NDArray[np.float32]
 
 
 def _neighbours(user_id: int) -> list[_Neighbour]:
@@ -167,56 +180,55 @@ def _neighbours(user_id: int) -> list[_Neighbour]:
         "threshold": settings.MATCH_THRESHOLD,
         "limit": MOST_NEIGHBOURS,
     }
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(NEIGHBOURS, parameters)
         return [_Neighbour._make(row) for row in cursor.fetchall()]
 
 
-def _weights(user_ids: Sequence[int], movie_ids: Sequence[int]) -> Weights:
-    with connection.cursor() as cursor:
-        cursor.execute(EVIDENCE, [list(user_ids), list(movie_ids)])
-        rows = np.array(cursor.fetchall(), dtype=np.int64).reshape(-1, 5)
-    users, movies, kinds, half_stars, microseconds = rows.T
+def _verdicts(neighbours: Sequence[_Neighbour], movie_ids: Sequence[int]) -> _Verdicts:
+    ids = np.array([each.id for each in neighbours])
+    with prepared_cursor() as cursor:
+        cursor.execute(EVIDENCE, [ids.tolist(), list(movie_ids)])
+        found = np.array(cursor.fetchall(), dtype=np.int64).reshape(-1, 5)
+    users, movies, kinds, half_stars, microseconds = found.T
     pairs = users * (movies.max(initial=0) + 1) + movies
     last = latest_verdicts(pairs, kinds, microseconds / 1e6)
-    weights = weight_table()[kinds[last], half_stars[last]].tolist()
-    keys = zip(users[last].tolist(), movies[last].tolist(), strict=True)
-    return dict(zip(keys, weights, strict=True))
+    order = np.argsort(ids)
+    rows = order[np.searchsorted(ids, users[last], sorter=order)]
+    weights = weight_table()[kinds[last], half_stars[last]]
+    return _Verdicts(neighbours, rows, movies[last], weights)
 
 
-def _matched(matches: Sequence[_Neighbour], weights: Weights) -> dict[int, list[Match]]:
+def _matched(verdicts: _Verdicts) -> dict[int, list[Match]]:
     """The matches whose verdict says more than that they have seen the movie, the nearest first."""
-    seen = weight_table()[Evidence.SEEN, 0]
     found: dict[int, list[Match]] = defaultdict(list)
-    order = {each.id: index for index, each in enumerate(matches)}
-    liked = ((order[pk], movie) for (pk, movie), w in weights.items() if w > seen and pk in order)
-    for index, movie_id in sorted(liked):
-        if len(found[movie_id]) < NAMED:
-            match = matches[index]
+    liked = verdicts.weights > weight_table()[Evidence.SEEN, 0]
+    movie_ids = verdicts.movie_ids[liked].tolist()
+    for row, movie_id in sorted(zip(verdicts.rows[liked].tolist(), movie_ids, strict=True)):
+        match = verdicts.neighbours[row]
+        if match.is_match and len(found[movie_id]) < NAMED:
             found[movie_id].append(Match(match.id, match.name, match.similarity))
     return found
 
 
-def _potential(others: Sequence[_Neighbour], weights: Weights) -> dict[int, list[PotentialMatch]]:
+def _potential(verdicts: _Verdicts) -> dict[int, list[PotentialMatch]]:
     """The viewers whose similarity would reach the threshold if the viewer liked the movie."""
-    by_id = {each.id: each for each in others}
-    pairs = [(by_id[pk], movie, w) for (pk, movie), w in weights.items() if pk in by_id]
     measure = current_measure()
-    if not pairs or measure is None:
+    is_other = np.array([not each.is_match for each in verdicts.neighbours])[verdicts.rows]
+    if measure is None or not is_other.any():
         return {}
-    centres = measure.centres_of(np.array([movie for _, movie, _ in pairs], dtype=np.int64))
-    sums = PairSums(
-        np.array([each.shared for each, *_ in pairs]),
-        np.array([each.products for each, *_ in pairs]),
-        np.array([each.own_squares for each, *_ in pairs]),
-        np.array([each.other_squares for each, *_ in pairs]),
-    )
-    theirs = np.array([weight for *_, weight in pairs]) - centres
+    rows, movie_ids = verdicts.rows[is_other], verdicts.movie_ids[is_other]
+    stored = [(n.shared, n.products, n.own_squares, n.other_squares) for n in verdicts.neighbours]
+    centres = measure.centres_of(movie_ids)
+    theirs = verdicts.weights[is_other] - centres
     like = weight_table()[Evidence.LIKE, 0] - centres
-    similarity = measure.rule.similarity(sums.with_one_more(like, theirs))
+    sums = PairSums(*np.array(stored)[rows].T).with_one_more(like, theirs)
+    similarity = measure.rule.similarity(sums)
+    nearest = np.argsort(-similarity, kind="stable")
+    nearest = nearest[similarity[nearest] >= measure.rule.threshold]
     found: dict[int, list[PotentialMatch]] = defaultdict(list)
-    for index in np.argsort(-similarity, kind="stable").tolist():
-        other, movie_id, _ = pairs[index]
-        if similarity[index] >= measure.rule.threshold and len(found[movie_id]) < NAMED:
+    for index in nearest.tolist():
+        other, movie_id = verdicts.neighbours[rows[index]], int(movie_ids[index])
+        if len(found[movie_id]) < NAMED:
             found[movie_id].append(PotentialMatch(other.id, CONDITION, float(similarity[index])))
     return found
