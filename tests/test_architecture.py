@@ -25,6 +25,7 @@ FOUNDATION = {
     "cinema.audit.triggers",
     "cinema.auth",
     "cinema.cache",
+    "cinema.database",
     "cinema.etags",
     "cinema.errors",
     "cinema.http",

@@ -282,11 +282,11 @@ def test_a_list_in_the_cache_that_cannot_be_read_is_made_anew(viewer: Client) ->
     [key] = [key for key in cached_keys() if key.endswith(":hybrid:0")]
     leftovers: list[object] = [{"list_id": "old"}, {"items": [{}]}, {"items": 4}, [], "list", 5]
     for left in leftovers:
-        for at in (key, key.replace("catalogue:hybrid:0", "answer")):
+        for at in (key, key.replace("list:catalogue:hybrid:0", "answer")):
             cache.set(at, left)
         assert viewer.get("/recommendations/next").status_code == 404
         assert ids(listed(viewer)) == ids(first)
-        cache.set(key.replace("catalogue:hybrid:0", "given"), left)
+        cache.set(key.replace("list:catalogue:hybrid:0", "given"), left)
         assert viewer.get("/recommendations/next").status_code == 404
         assert ids(listed(viewer)) == ids(first)
 

@@ -268,8 +268,9 @@ def keys_of(user_id: int) -> str:
 
 
 def key_of(user_id: int, query: ListQuery) -> str:
+    """Without "list" an earlier version of this program would fail on values with a first line."""
     days = query.days if query.scope == "programme" else 0
-    return f"{keys_of(user_id)}{query.scope}:{query.algorithm}:{days}"
+    return f"{keys_of(user_id)}list:{query.scope}:{query.algorithm}:{days}"
 
 
 def delivery_key(user_id: int) -> str:

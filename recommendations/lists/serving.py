@@ -33,8 +33,8 @@ from users.models import User
 class ListBatch:
     """The items of a list that a viewer gets at once.
 
-    The similarity scores and matches are no part of the list, which lives for hours: each rating
-    changes the scores, and a match may stop being visible at any moment.
+    The similarity scores and matches are no part of the list, which lives for hours: a further
+    batch shows those of its own time.
     """
 
     list: RecommendationList

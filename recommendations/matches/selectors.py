@@ -125,7 +125,7 @@ class PotentialMatch:
 
 @dataclass(frozen=True)
 class MovieMatches:
-    """Matches by movie. Each request makes them: they must not show a viewer who is now hidden."""
+    """Matches by movie; `users.preferences.VISIBILITY_KEY` outdates a kept answer that has them."""
 
     matched: Mapping[int, Sequence[Match]] = field(default_factory=dict)
     potential: Mapping[int, Sequence[PotentialMatch]] = field(default_factory=dict)

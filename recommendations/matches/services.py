@@ -168,7 +168,7 @@ def match_all() -> int:
     """Find the neighbours of all viewers; returns the number of rows.
 
     A viewer who has acted since the data were read keeps the stored rows: `renew_matches` has
-    brought them up to date, or will.
+    brought them up to date, or will after the viewer's next list.
     """
     versions = _taste_versions()
     dataset = load_dataset()
