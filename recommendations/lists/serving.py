@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import orjson
 from django.utils import timezone
 
+from cinema.cache import shared
 from movies import catalogue
 from movies.catalogue import Card, Snapshot
 from movies.similarity_scores import FIELD, SimilarityScores
@@ -195,11 +197,18 @@ def _deliver(
     """Store the delivery, the list and the answer, and note the impressions that are new."""
     given = batch.list
     delivery = before.then(key, given, batch.items, user.taste_version)
-    if delivery != before or answer is not None:
-        list_cache.store(user.pk, given, delivery, before=before, answer=answer)
+    store = partial(
+        list_cache.store,
+        user_id=user.pk,
+        given=given,
+        delivery=delivery,
+        before=before,
+        answer=answer,
+    )
     new = [item for item in batch.items if not before.has_shown(given.list_id, item)]
     if new:
         note_shown(
+            beside=store,
             user_id=user.pk,
             list_id=given.list_id,
             scope=given.scope,
@@ -218,6 +227,8 @@ def _deliver(
                 for item in new
             ],
         )
+    elif delivery != before or answer is not None:
+        shared().send(store)
 
 
 def with_matches(reasons: Sequence[Reason], n_matches: int) -> Sequence[Reason]:
