@@ -183,9 +183,9 @@ class Cached(NamedTuple):
         return RecommendationList.from_bytes(self.list) if is_current else None
 
 
-def read(user_id: int, query: ListQuery) -> Cached:
+def read(user_id: int, key: str) -> Cached:
     """Read everything in one command; nothing is found while the cache is away."""
-    keys = answer_key(user_id), key_of(user_id, query), delivery_key(user_id), VISIBILITY_KEY
+    keys = answer_key(user_id), key, delivery_key(user_id), VISIBILITY_KEY
     answer, stored, delivery, visibility = shared().get_bytes(keys)
     return Cached(answer, stored, Delivery.from_bytes(delivery), visibility)
 
