@@ -14,6 +14,7 @@ from django.core.cache import caches
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.cache.backends.redis import RedisCache, RedisCacheClient
 from redis import Redis
+from redis.client import Pipeline
 from redis.exceptions import RedisError
 
 log = logging.getLogger(__name__)
@@ -180,6 +181,17 @@ class ForgivingRedisCache(RedisCache):
             return {str(counter, "ascii"): int(amount) for counter, amount in found.items()}
 
         return self._forgive(run, None)
+
+    def send(self, add_commands: Callable[[Pipeline], object]) -> bool:
+        """Send commands in one round trip; return whether the server was there."""
+
+        def run(server: Redis) -> bool:
+            pipeline = server.pipeline(transaction=False)
+            add_commands(pipeline)
+            pipeline.execute()
+            return True
+
+        return bool(self.ask(run))
 
     def ask(self, operation: Callable[[Redis], T]) -> T | None:
         """Return the result of an operation on the server itself; None while it is away.

@@ -19,6 +19,7 @@ from django.db.models import QuerySet
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from cinema.database import prepared_cursor
 from movies.models import Movie
 from recommendations.engine.matrices import IdMap, ItemFeatures
 from recommendations.feature_builder import load_features
@@ -330,8 +331,17 @@ def _history(
     return History(movies[kept], weights, seconds[kept], kinds[kept], is_of_favourites)
 
 
+#: One value, for the same reason.
+RATINGS_QUERY = """
+SELECT string_agg(int8send(movie_id) || int8send(half_stars), '')
+FROM recommendations_interaction WHERE user_id = %s AND kind = %s
+"""
+
+
 def load_ratings(user_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The current ratings of one viewer: (n,) movie ids and (n,) half stars."""
-    rated = Interaction.objects.filter(user_id=user_id, kind=Interaction.Kind.RATING)
-    rows = np.array(rated.values_list("movie_id", "half_stars"), dtype=np.int64).reshape(-1, 2)
+    with prepared_cursor() as cursor:
+        cursor.execute(RATINGS_QUERY, [user_id, Interaction.Kind.RATING])
+        [ratings] = cursor.fetchone()
+    rows = np.frombuffer(ratings or b"", dtype=">i8").astype(np.int64).reshape(-1, 2)
     return rows[:, 0], rows[:, 1]

@@ -10,8 +10,8 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from recommendations.models import Experiment, Promotion
-from tests.audience import listed
-from tests.builders import Client, make_movie, make_user
+from tests.audience import ids, listed
+from tests.builders import Client, make_movie, make_screening, make_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_and_alone")]
 
@@ -66,3 +66,21 @@ def test_promotions_and_experiments_make_a_new_list_when_they_begin_and_end(
     assert len(set(made["hybrid"])) == 5
     assert made["hybrid"][0] == made["hybrid"][1]
     assert len(set(made["als"])) == 1
+
+
+def test_a_film_leaves_a_list_of_the_programme_when_its_last_screening_begins() -> None:
+    noon = datetime.fromisoformat("2026-12-03T12:00:00+01:00")
+    shown, lists = [], set()
+    with time_machine.travel(noon, tick=False) as clock:
+        user, films = make_user(), [make_movie() for _ in range(3)]
+        for film, minutes in zip([*films, films[0]], (5, 10, 300, 15), strict=True):
+            make_screening(film, starts_at=noon + timedelta(minutes=minutes))
+        for minutes in (0, 4, 5, 9, 10, 15):
+            clock.move_to(noon + timedelta(minutes=minutes))
+            given = listed(Client(user), scope="programme")
+            assert listed(Client(user), scope="programme") == given
+            shown.append(set(ids(given)))
+            lists.add(given["list_id"])
+    one, two, three = (film.pk for film in films)
+    assert shown == [{one, two, three}] * 4 + [{one, three}, {three}]
+    assert len(lists) == 1

@@ -19,6 +19,7 @@ from redis import Redis
 from cinema.cache import ForgivingRedisCache, shared
 from movies.models import Movie
 from recommendations.lists import list_cache, serving
+from recommendations.lists.list_builder import build_items
 from recommendations.models import Interaction
 from recommendations.releases import activate_release
 from tests.audience import body, ids, listed, make_audience, rate, say, sources, train_release
@@ -85,7 +86,6 @@ def test_a_list_made_from_less_than_the_last_word_is_no_current_one(
 ) -> None:
     """The viewer acts once more while the request computes."""
     films = [make_movie() for _ in range(4)]
-    build_items = serving.build_items
 
     def interrupted(*args: Any) -> Any:
         made = build_items(*args)
@@ -345,7 +345,7 @@ def test_a_cached_list_costs_one_query_and_one_command(
 
 
 def test_a_new_list_costs_three_queries_however_much_there_is(settings: Settings) -> None:
-    """The queries are for the viewer, the history and the matches. All else is in memory."""
+    """Who asks, what that viewer has done, and who is like that one. All else is in memory."""
     audience = make_audience(movies_each=16)
     for movie in audience.all_movies:
         make_screening(movie)

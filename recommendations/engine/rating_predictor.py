@@ -125,12 +125,12 @@ class RatingPredictor:
 
         A negative cosine counts as 0: two viewers who disagree say little about a third film.
         """
-        columns = [slice(self.starts[item], self.starts[item + 1]) for item in items]
-        raters = np.concatenate([self.raters[column] for column in columns]).astype(np.intp)
-        products = np.concatenate([
-            self.deviations[column] * deviation
-            for column, deviation in zip(columns, deviations, strict=True)
-        ])  # fmt: skip
+        lengths = self.starts[items + 1] - self.starts[items]
+        # The indices of the items' ratings: from each start as many as the item has.
+        before = np.cumsum(lengths) - lengths
+        ratings = np.arange(lengths.sum()) + np.repeat(self.starts[items] - before, lengths)
+        raters = self.raters[ratings]
+        products = self.deviations[ratings] * np.repeat(deviations, lengths)
         agreement = np.bincount(raters, weights=products, minlength=self.n_users)
         shared = np.bincount(raters, minlength=self.n_users)
         significance = np.minimum(shared, SHARED_ITEMS) / SHARED_ITEMS

@@ -7,12 +7,12 @@ away entries stay in this process, and are sent with the next ones.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple, cast
 
 import orjson
-from redis import Redis
+from redis.client import Pipeline
 from redis.typing import EncodableT
 
 from cinema.cache import shared
@@ -30,6 +30,7 @@ Kind = Literal["shown", "clicked"]
 Fields = Mapping[bytes, bytes]
 #: The type that redis-py takes; a dictionary's key type is invariant.
 Message = dict[EncodableT, EncodableT]
+Commands = Callable[[Pipeline], object]
 
 _held: deque[Message] = deque(maxlen=MOST_HELD)
 
@@ -47,11 +48,17 @@ class StreamEntry(NamedTuple):
     text: bytes
 
 
-def send(kind: Kind, *, user_id: int, entry: Mapping[str, object]) -> None:
-    """Add an entry, after those that could not be sent before."""
+def send(
+    kind: Kind, *, user_id: int, entry: Mapping[str, object], beside: Commands | None = None
+) -> None:
+    """Add an entry, after those that could not be sent before.
+
+    Args:
+        beside: Adds commands that are sent in the same round trip.
+    """
     _held.append({"kind": kind.encode(), "user": user_id, "text": orjson.dumps(entry)})
     entries = [*_taken()]
-    if not _add(entries):
+    if not _add(entries, beside):
         _held.extendleft(reversed(entries))
 
 
@@ -64,17 +71,16 @@ def _taken() -> Iterator[Message]:
             return
 
 
-def _add(entries: Sequence[Message]) -> bool:
+def _add(entries: Sequence[Message], beside: Commands | None = None) -> bool:
     key = stream_key()
 
-    def run(server: Redis) -> bool:
-        pipeline = server.pipeline(transaction=False)
+    def add(pipeline: Pipeline) -> None:
+        if beside:
+            beside(pipeline)
         for entry in entries:
             pipeline.xadd(key, entry, maxlen=MOST_WAITING, approximate=True)
-        pipeline.execute()
-        return True
 
-    return bool(shared().ask(run))
+    return shared().send(add)
 
 
 def put_back(entries: Sequence[StreamEntry]) -> bool:
@@ -150,6 +156,7 @@ def note_shown(
     release_id: int | None,
     shown_at: datetime,
     items: Sequence[ShownItem],
+    beside: Commands | None = None,
 ) -> None:
     """Send the impressions of a batch, or a part of it; of a repeated one the first counts."""
     entry = {
@@ -161,7 +168,7 @@ def note_shown(
         # Without names, which would be half of it; `storage.py` knows the order.
         "items": [tuple(item) for item in items],
     }
-    send("shown", user_id=user_id, entry=entry)
+    send("shown", user_id=user_id, entry=entry, beside=beside)
 
 
 def films_key(user_id: int, list_id: str) -> str:

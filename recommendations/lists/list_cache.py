@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Self
 
 import orjson
 from django.utils import timezone
-from redis import Redis
+from redis.client import Pipeline
 
 from cinema.cache import shared
 from movies.catalogue import Snapshot
@@ -183,9 +183,9 @@ class Cached(NamedTuple):
         return RecommendationList.from_bytes(self.list) if is_current else None
 
 
-def read(user_id: int, query: ListQuery) -> Cached:
+def read(user_id: int, key: str) -> Cached:
     """Read everything in one command; nothing is found while the cache is away."""
-    keys = answer_key(user_id), key_of(user_id, query), delivery_key(user_id), VISIBILITY_KEY
+    keys = answer_key(user_id), key, delivery_key(user_id), VISIBILITY_KEY
     answer, stored, delivery, visibility = shared().get_bytes(keys)
     return Cached(answer, stored, Delivery.from_bytes(delivery), visibility)
 
@@ -200,6 +200,7 @@ def read_last(user_id: int) -> tuple[RecommendationList | None, Delivery]:
 
 
 def store(
+    pipeline: Pipeline,
     user_id: int,
     given: RecommendationList,
     delivery: Delivery,
@@ -207,30 +208,22 @@ def store(
     before: Delivery,
     answer: bytes | None,
 ) -> None:
-    """Store what was given, and have the matches of a viewer who has acted renewed.
+    """Add the commands that store what was given, and those for the matches of who has acted.
 
     The list's movies have a key of their own, which clicks are checked by.
     """
     name, lifetime_s = shared().make_and_validate_key, given.lifetime_s()
-    values = {delivery_key(user_id): orjson.dumps(delivery)}
+    pipeline.set(name(delivery_key(user_id)), orjson.dumps(delivery), ex=lifetime_s)
     if delivery.list_id != before.list_id:
-        values[delivery.keys[0]] = given.to_bytes()
         films = orjson.dumps([item.movie_id for item in given.items])
-        values[films_key(user_id, given.list_id)] = films
-
-    def run(server: Redis) -> None:
-        pipeline = server.pipeline(transaction=False)
-        for key, value in values.items():
-            pipeline.set(name(key), value, ex=lifetime_s)
-        if answer is not None:
-            pipeline.set(name(answer_key(user_id)), answer, ex=ANSWER_KEPT_S)
-        if ended := set(before.keys) - set(delivery.keys):
-            pipeline.delete(*map(name, ended))
-        if delivery.taste_version != before.taste_version:
-            add_to_waiting(pipeline, user_id)
-        pipeline.execute()
-
-    shared().ask(run)
+        pipeline.set(name(films_key(user_id, given.list_id)), films, ex=lifetime_s)
+        pipeline.set(name(delivery.keys[0]), given.to_bytes(), ex=lifetime_s)
+    if answer is not None:
+        pipeline.set(name(answer_key(user_id)), answer, ex=ANSWER_KEPT_S)
+    if ended := set(before.keys) - set(delivery.keys):
+        pipeline.delete(*map(name, ended))
+    if delivery.taste_version != before.taste_version:
+        add_to_waiting(pipeline, user_id)
 
 
 def lists_of(user_id: int) -> Iterator[Mapping[str, Any]]:

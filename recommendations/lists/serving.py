@@ -8,7 +8,9 @@ from typing import Any, Self
 
 import orjson
 from django.utils import timezone
+from redis.client import Pipeline
 
+from cinema.cache import shared
 from movies import catalogue
 from movies.catalogue import Card, Snapshot
 from movies.similarity_scores import FIELD, SimilarityScores
@@ -78,37 +80,33 @@ class ListBatch:
 
 @dataclass(frozen=True)
 class _ListRequest:
-    """A request for a list, and the state in which it was made.
+    """A request for a list, and the state that was read before anything was made from it.
 
     The `taste_version` was read with the user, before the history, as `ListVersion` demands.
+
+    Attributes:
+        state: Everything that changes an answer, but for what may be ANSWER_KEPT_S old.
     """
 
     user: User
     query: ListQuery
+    key: str
     release: LoadedRelease
     snapshot: Snapshot
     version: ListVersion
     cached: Cached
+    state: Sequence[object]
 
     @classmethod
     def of(cls, user: User, query: ListQuery, limit: int) -> Self:
         release, snapshot = loaded_release(), catalogue.current().snapshot
         context = list_cache.context_key(user.pk, query, snapshot)
         version = ListVersion(user.taste_version, release.id, context, limit)
-        return cls(user, query, release, snapshot, version, list_cache.read(user.pk, query))
-
-    def answer_line(self, list_id: str, *, with_movies: bool) -> bytes:
-        """It changes with everything in an answer, but for what may be ANSWER_KEPT_S old."""
-        is_programme = self.query.scope == "programme"
-        return list_cache.first_line(
-            *self.version,
-            list_cache.key_of(self.user.pk, self.query),
-            list_id,
-            with_movies,
-            self.snapshot.version,
-            self.snapshot.next_start() if is_programme else None,
-            self.cached.visibility.decode(),
-        )
+        next_start = snapshot.next_start() if query.scope == "programme" else None
+        key = list_cache.key_of(user.pk, query)
+        cached = list_cache.read(user.pk, key)
+        state = *version, key, snapshot.version, next_start, cached.visibility.decode()
+        return cls(user, query, key, release, snapshot, version, cached, state)
 
     def first_batch(self, *, refresh: bool) -> ListBatch:
         found = None if refresh else self.cached.find_list(self.version)
@@ -117,10 +115,6 @@ class _ListRequest:
             found = RecommendationList.of(self.query, self.version, items)
         return _cut_batch(self.user, found, 1, self.snapshot, scores_by(self.release, self.user))
 
-    def deliver(self, batch: ListBatch, answer: bytes | None = None) -> None:
-        key = list_cache.key_of(self.user.pk, self.query)
-        _deliver(self.user, key, batch, self.cached.delivery, answer)
-
 
 def recommendations_json(
     *, user: User, scope: Scope, algorithm: str, limit: int, days: int, refresh: bool,
@@ -128,14 +122,14 @@ def recommendations_json(
 ) -> bytes:  # fmt: skip
     """The first batch of the viewer's list: the last answer if it still holds, or a new one."""
     request = _ListRequest.of(user, ListQuery(scope, algorithm, days), limit)
-    given = request.cached.delivery.list_id
-    line = request.answer_line(given, with_movies=with_movies)
+    before = request.cached.delivery
+    line = list_cache.first_line(*request.state, with_movies, before.list_id)
     answer = None if refresh else request.cached.find_answer(line)
     if answer is None:
         batch = request.first_batch(refresh=refresh)
         answer = batch.as_json(with_movies=with_movies)
-        line = request.answer_line(batch.list.list_id, with_movies=with_movies)
-        request.deliver(batch, line + answer)
+        line = list_cache.first_line(*request.state, with_movies, batch.list.list_id)
+        _deliver(user, request.key, batch, before, line + answer)
     return answer
 
 
@@ -145,7 +139,7 @@ def recommend(
     """The first batch of the viewer's cached list, or of a new one."""
     request = _ListRequest.of(user, ListQuery(scope, algorithm, days), limit)
     batch = request.first_batch(refresh=refresh)
-    request.deliver(batch)
+    _deliver(user, request.key, batch, request.cached.delivery)
     return batch
 
 
@@ -195,29 +189,35 @@ def _deliver(
     """Store the delivery, the list and the answer, and note the impressions that are new."""
     given = batch.list
     delivery = before.then(key, given, batch.items, user.taste_version)
-    if delivery != before or answer is not None:
-        list_cache.store(user.pk, given, delivery, before=before, answer=answer)
+
+    def store(pipeline: Pipeline) -> None:
+        list_cache.store(pipeline, user.pk, given, delivery, before=before, answer=answer)
+
     new = [item for item in batch.items if not before.has_shown(given.list_id, item)]
-    if new:
-        note_shown(
-            user_id=user.pk,
-            list_id=given.list_id,
-            scope=given.scope,
-            release_id=given.release,
-            shown_at=timezone.now(),
-            items=[
-                ShownItem(
-                    position=item.rank,
-                    movie_id=item.movie_id,
-                    algorithm=item.algorithm,
-                    source=item.source,
-                    is_fallback=item.is_fallback,
-                    experiment_id=item.experiment,
-                    team=item.team,
-                )
-                for item in new
-            ],
-        )
+    if not new:
+        if delivery != before or answer is not None:
+            shared().send(store)
+        return
+    note_shown(
+        user_id=user.pk,
+        list_id=given.list_id,
+        scope=given.scope,
+        release_id=given.release,
+        shown_at=timezone.now(),
+        items=[
+            ShownItem(
+                position=item.rank,
+                movie_id=item.movie_id,
+                algorithm=item.algorithm,
+                source=item.source,
+                is_fallback=item.is_fallback,
+                experiment_id=item.experiment,
+                team=item.team,
+            )
+            for item in new
+        ],
+        beside=store,
+    )
 
 
 def with_matches(reasons: Sequence[Reason], n_matches: int) -> Sequence[Reason]:
