@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import re
-import uuid
 from collections.abc import Callable
 from functools import lru_cache, partial
+from random import getrandbits
 
 from django.conf import settings
 from django.core.handlers.exception import response_for_exception
@@ -194,7 +194,7 @@ def _problem_document(response: HttpResponseBase) -> HttpResponseBase:
 
 def request_id_of(given: str) -> str:
     """The identifier of the client if it is usable, else a new one."""
-    return given if _usable_id.fullmatch(given) else uuid.uuid4().hex
+    return given if _usable_id.fullmatch(given) else f"{getrandbits(128):032x}"
 
 
 def one_path(request: HttpRequest) -> HttpResponse | None:
