@@ -78,7 +78,7 @@ def prepared_cursor() -> CursorWrapper:
     """
     connection = connections[DEFAULT_DB_ALIAS]
     connection.ensure_connection()
-    cursor = psycopg.Cursor(connection.connection)
+    cursor: Any = psycopg.Cursor(connection.connection)
     cursor.format = Format.BINARY
     if connection.queries_logged:
         return connection.make_debug_cursor(cursor)
