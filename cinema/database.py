@@ -77,11 +77,11 @@ def prepared_cursor() -> CursorWrapper:
     values as its documentation says, and not as Django does.
     """
     connection = connections[DEFAULT_DB_ALIAS]
+    if connection.queries_logged:  # the log has only statements that Django's cursor completes
+        return connection.cursor()
     connection.ensure_connection()
     cursor: Any = psycopg.Cursor(connection.connection)
     cursor.format = Format.BINARY
-    if connection.queries_logged:
-        return connection.make_debug_cursor(cursor)
     return connection.make_cursor(cursor)
 
 
