@@ -49,7 +49,7 @@ class SignedIn(HttpBearer):
         if user is None:
             raise Unauthorized("This access token is not valid, or no longer.")
         count_for_account(request, user)
-        request.user = user
+        request.user = user  # type: ignore[assignment]  # `users` defines the only class
         return user
 
 

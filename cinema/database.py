@@ -85,21 +85,6 @@ def prepared_cursor() -> CursorWrapper:
     return connection.make_cursor(cursor)
 
 
-def prepared_cursor() -> CursorWrapper:
-    """A cursor for statements of the hot path, which Postgres plans once for each connection.
-
-    The values are sent apart from the statement, and the rows are binary: psycopg converts their
-    values as its documentation says, and not as Django does.
-    """
-    connection = connections[DEFAULT_DB_ALIAS]
-    if connection.queries_logged:  # the log has only statements that Django's cursor completes
-        return connection.cursor()
-    connection.ensure_connection()
-    cursor: Any = psycopg.Cursor(connection.connection)
-    cursor.format = Format.BINARY
-    return connection.make_cursor(cursor)
-
-
 def database_settings(
     address: Mapping[str, Any], *, statement_timeout_s: int, pool_size: int
 ) -> dict[str, Any]:

@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 from functools import cached_property, wraps
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
 import orjson
 from django.conf import settings
-from django.core.exceptions import RequestDataTooBig
-from django.core.files.uploadhandler import FileUploadHandler
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.views.decorators.cache import cache_control
 from django.views.decorators.vary import vary_on_headers
@@ -193,38 +191,6 @@ def vary_on(response: HttpResponseBase, name: str) -> None:
         response.headers["Vary"] = f"{given}, {name}" if given else name
 
 
-# --- uploads
-
-MB = 1024 * 1024
-
-
-class LimitedUpload(FileUploadHandler):
-    """Refuses a form by the size that it says it has, before its files fill the disk.
-
-    Django reads forms before it knows who sent them, and limits only what is no file.
-    """
-
-    def handle_raw_input(
-        self,
-        input_data: IO[bytes],
-        META: dict[str, str],  # noqa: N803 - Django's name
-        content_length: int,
-        boundary: str,
-        encoding: str | None = None,
-    ) -> None:
-        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        if getattr(getattr(self.request, "user", None), "is_staff", False):
-            limit += (settings.POSTER_MAX_MB + settings.TRAILER_MAX_MB) * MB
-        if content_length > limit:
-            raise RequestDataTooBig(f"A form may have {limit // MB} MB.")
-
-    def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
-        return raw_data
-
-    def file_complete(self, file_size: int) -> None:
-        return None
-
-
 # --- query parameters
 
 JSON = "application/json"
@@ -278,10 +244,9 @@ def skip_parameter_parsing(
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def answer(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
-            if request.META.get("QUERY_STRING"):
-                return view(request, *args, **kwargs)
-            return respond(request)
+        def answer(request: HttpRequest, *args: object, **kwargs: object) -> Any:
+            has_parameters = bool(request.META.get("QUERY_STRING"))
+            return view(request, *args, **kwargs) if has_parameters else respond(request)
 
         return answer
 

@@ -216,7 +216,7 @@ GRAPHQL_INTROSPECTION = read("GRAPHQL_INTROSPECTION", boolean, "true")
 FILE_UPLOAD_PERMISSIONS = home.FILE_MODE
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = home.DIRECTORY_MODE
 FILE_UPLOAD_HANDLERS = [
-    "cinema.http.LimitedUpload",
+    "movies.media.uploads.LimitedUpload",
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]

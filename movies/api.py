@@ -11,7 +11,6 @@ from cinema.schemas import Line, Paginated
 from movies import cached_responses, selectors, services
 from movies.models import Movie
 from movies.schemas import (
-    GenreOut,
     GenrePageOut,
     MovieFilters,
     MovieForViewerOut,
@@ -23,7 +22,6 @@ from movies.schemas import (
 )
 
 router = Router(tags=["Movies"])
-FIRST_PAGE = Paginated.Input()
 
 
 @router.get("/movies", response={200: MoviePageForViewerOut, **problems(422)})
@@ -117,9 +115,7 @@ def delete_movie(
 
 
 @router.get("/genres", response={200: GenrePageOut, **problems(422)})
-@skip_parameter_parsing(lambda request: list_genres(request, FIRST_PAGE))
+@skip_parameter_parsing(cached_responses.genre_page)
 def list_genres(request: HttpRequest, paging: Query[Paginated.Input]) -> HttpResponse:
     """All genres, by name."""
-    return cached_responses.cached_page(
-        request, cached_responses.GENRES, selectors.list_genres, paging, GenreOut.of
-    )
+    return cached_responses.genre_page(request, paging)

@@ -23,7 +23,7 @@ from ninja import Schema
 from cinema.http import Document, document_response, edit_etag, vary_on
 from cinema.response_cache import DATABASE_AWAY, CacheKind, responses
 from cinema.schemas import Paginated, Pagination, page_rows
-from movies import catalogue
+from movies import catalogue, selectors
 from movies.models import Genre, Movie
 from movies.schemas import GenreOut, MovieOut
 from movies.similarity_scores import optional_viewer, personal_response
@@ -112,6 +112,13 @@ def cached_page(
 
     question = {**filters, **paging.model_dump()}
     return cached_response(request, kind, question, build, is_personal=is_personal)
+
+
+FIRST_PAGE = Paginated.Input.model_validate({})
+
+
+def genre_page(request: HttpRequest, paging: Paginated.Input = FIRST_PAGE) -> HttpResponse:
+    return cached_page(request, GENRES, selectors.list_genres, paging, GenreOut.of)
 
 
 def page_document(shown: Iterable[Schema], pagination: Pagination) -> Document:

@@ -19,7 +19,6 @@ from recommendations.models import Interaction
 from tests.admin_pages import fill_in, page
 from tests.builders import Client, interact, make_user
 from tests.matching import like, make_films, make_viewer, make_visible
-from tests.office import fill_in, page
 from tests.tastes import publish_release
 from users.erasure import erase
 from users.models import User

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache, lru_cache
 
+import jwt
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import DEFAULT_DB_ALIAS
@@ -13,7 +14,7 @@ from django.utils import timezone
 from cinema.database import prepared_cursor
 from cinema.errors import Unauthorized
 from users.models import User
-from users.tokens import AccessToken, InvalidAccessToken, read_access_token
+from users.tokens import AccessToken, read_access_token
 
 #: The caller of an operation for `anyone`.
 Reader = User | AnonymousUser
@@ -34,7 +35,7 @@ def token_user(token: str) -> User | None:
     """
     try:
         claims = _read_token(token, (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
-    except InvalidAccessToken:
+    except (jwt.PyJWTError, ValueError):
         return None
     now = timezone.now()
     if not claims.valid_from <= now.timestamp() < claims.valid_until:

@@ -119,27 +119,19 @@ class AccessToken:
     valid_until: int
 
 
-class InvalidAccessToken(Exception):
-    """It is malformed, expired, or not signed with one of our keys."""
-
-
 def read_access_token(token: str) -> AccessToken:
     """The claims of a token.
 
     Raises:
-        InvalidAccessToken: It is not valid.
+        jwt.PyJWTError, ValueError: It is malformed, expired, or not signed with one of our keys.
     """
     if len(token) > MAX_TOKEN_LENGTH:
-        raise InvalidAccessToken
-    try:
-        kid = jwt.get_unverified_header(token).get("kid")
-        key = next((key for key in all_keys() if key.id == kid), None)
-        claims = _read_claims(_verified(token, key.signing)) if key else None
-    except (jwt.PyJWTError, ValueError) as error:
-        raise InvalidAccessToken from error
-    if claims is None:
-        raise InvalidAccessToken
-    return claims
+        raise ValueError("the token is too long")
+    kid = jwt.get_unverified_header(token).get("kid")
+    for key in all_keys():
+        if key.id == kid:
+            return _read_claims(_verified(token, key.signing))
+    raise ValueError("no key has this id")
 
 
 def _verified(token: str, key: bytes) -> dict[str, Any]:
@@ -155,20 +147,16 @@ def _verified(token: str, key: bytes) -> dict[str, Any]:
     )
 
 
-def _read_claims(claims: dict[str, Any]) -> AccessToken | None:
+def _read_claims(claims: dict[str, Any]) -> AccessToken:
     """Check the types by hand: `int` would also take `True`, `7.5` and `"٧"`."""
     subject, session = claims["sub"], claims["sid"]
     if claims["kind"] != "access" or type(session) is not int:
-        return None
-    if not subject.isascii() or not subject.isdecimal():
-        return None
-    token = AccessToken(
-        int(subject),
-        session,
-        valid_from=int(claims["nbf"]) - LEEWAY_S,
-        valid_until=int(claims["exp"]) + LEEWAY_S,
-    )
-    return token if 0 < token.user_id <= MAX_ID and 0 < session <= MAX_ID else None
+        raise ValueError("not an access token")
+    is_number = subject.isascii() and subject.isdecimal()
+    if not is_number or not 0 < int(subject) <= MAX_ID or not 0 < session <= MAX_ID:
+        raise ValueError("no id")
+    begins, ends = int(claims["nbf"]) - LEEWAY_S, int(claims["exp"]) + LEEWAY_S
+    return AccessToken(int(subject), session, valid_from=begins, valid_until=ends)
 
 
 # --- refresh tokens

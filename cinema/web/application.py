@@ -14,7 +14,10 @@ from typing import Any
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cinema.settings")
 
 from django.conf import settings
+from django.core.cache import close_caches
+from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
+from django.db import close_old_connections, reset_queries
 from django.urls import get_resolver
 
 from cinema.home import keep_private
@@ -23,6 +26,12 @@ keep_private()
 _django = get_wsgi_application()
 # Otherwise the first request of each process waits for the imports of the URLs.
 get_resolver().url_patterns  # noqa: B018
+if not settings.DEBUG:
+    # They took a tenth of a response from memory, and nothing is left to do for them: the end of
+    # the request before has given its connection back, and our cache has nothing to close.
+    request_started.disconnect(close_old_connections)
+    request_started.disconnect(reset_queries)
+    request_finished.disconnect(close_caches)
 
 # These modules need Django's settings.
 from cinema.web import bridge  # noqa: E402

@@ -32,10 +32,12 @@ class _Job(Generic[T]):
             self.is_started = not self.is_given_up
             return self.is_started
 
-    def give_up(self) -> bool:
+    def give_up(self) -> None:
+        """Refuse the call, unless a thread has begun it."""
         with self.lock:
             self.is_given_up = not self.is_started
-            return self.is_given_up
+        if self.is_given_up and not self.done.done():
+            self.done.set_exception(TooBusy())
 
 
 class WebThreads:
@@ -62,8 +64,11 @@ class WebThreads:
         if self._pending >= self._limit:
             raise TooBusy
         self._pending += 1
-        job: _Job[T] = _Job(call, asyncio.get_running_loop().create_future())
-        must_wait = self._pending > self._threads
+        loop = asyncio.get_running_loop()
+        job: _Job[T] = _Job(call, loop.create_future())
+        waiting = None
+        if self._pending > self._threads:
+            waiting = loop.call_later(LONGEST_WAIT_S, job.give_up)
         try:
             self._queue.put(job)
             if self._started < min(self._pending, self._threads):
@@ -71,13 +76,11 @@ class WebThreads:
                 name = f"{self._name}-{self._started}"
                 # The end of the process does not wait for daemon threads.
                 threading.Thread(target=self._work, name=name, daemon=True).start()
-            if must_wait:
-                done, _ = await asyncio.wait({job.done}, timeout=LONGEST_WAIT_S)
-                if not done and job.give_up():
-                    raise TooBusy
             return await job.done
         finally:
             self._pending -= 1
+            if waiting:
+                waiting.cancel()
 
     def _work(self) -> None:
         while True:

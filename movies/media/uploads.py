@@ -1,4 +1,4 @@
-"""Receive the single file of a request, with a limit on its size."""
+"""Receive uploads, with limits on their sizes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from functools import wraps
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
 from django.http import HttpRequest, HttpResponse
@@ -17,6 +19,33 @@ from movies.media.files import MB
 
 #: The boundaries, headers and short fields of a form beside the file.
 FORM_BYTES = 64 * 1024
+
+
+class LimitedUpload(FileUploadHandler):
+    """Refuses a form by the size that it says it has, before its files fill the disk.
+
+    Django reads forms before it knows who sent them, and limits only what is no file.
+    """
+
+    def handle_raw_input(
+        self,
+        input_data: IO[bytes],
+        META: dict[str, str],  # noqa: N803 - Django's name
+        content_length: int,
+        boundary: str,
+        encoding: str | None = None,
+    ) -> None:
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if getattr(getattr(self.request, "user", None), "is_staff", False):
+            limit += (settings.POSTER_MAX_MB + settings.TRAILER_MAX_MB) * MB
+        if content_length > limit:
+            raise RequestDataTooBig(f"A form may have {limit // MB} MB.")
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
+        return raw_data
+
+    def file_complete(self, file_size: int) -> None:
+        return None
 
 
 class SingleFileHandler(FileUploadHandler):

@@ -6,11 +6,10 @@ from ninja import Query, Router
 from cinema.errors import problems
 from cinema.http import skip_parameter_parsing
 from movies.programme import calendar, feed, structured_data
-from movies.programme.document import build_programme, programme_response
+from movies.programme.document import build_programme, programme_response, this_week
 from movies.programme.selectors import ProgrammeFilters, ProgrammeOut, ProgrammeQuery
 
 router = Router(tags=["Programme"])
-NO_FILTERS = ProgrammeFilters()
 
 
 def _answers(content_type: str, example: object) -> dict[str, Any]:
@@ -29,21 +28,21 @@ FEED = _answers(feed.Feed.content_type, '<feed xmlns="http://www.w3.org/2005/Ato
 
 
 @router.get("/programme", response={200: ProgrammeOut, **problems(422, 503)}, by_alias=True)
-@skip_parameter_parsing(lambda request: get_programme(request, NO_FILTERS))
+@skip_parameter_parsing(this_week(build_programme))
 def get_programme(request: HttpRequest, filters: Query[ProgrammeFilters]) -> HttpResponse:
     """The programme by day. The small hours belong to the evening before."""
     return programme_response(build_programme, ProgrammeQuery.of(filters))
 
 
 @router.get("/programme.ics", response=problems(422, 503), openapi_extra=CALENDAR)
-@skip_parameter_parsing(lambda request: get_calendar(request, NO_FILTERS))
+@skip_parameter_parsing(this_week(calendar.build_calendar))
 def get_calendar(request: HttpRequest, filters: Query[ProgrammeFilters]) -> HttpResponse:
     """The programme as iCalendar. Subscribe with `days`, say of a `hall` or a `tag`."""
     return programme_response(calendar.build_calendar, ProgrammeQuery.of(filters))
 
 
 @router.get("/programme.jsonld", response=problems(422, 503), openapi_extra=STRUCTURED_DATA)
-@skip_parameter_parsing(lambda request: get_structured_data(request, NO_FILTERS))
+@skip_parameter_parsing(this_week(structured_data.build_structured_data))
 def get_structured_data(request: HttpRequest, filters: Query[ProgrammeFilters]) -> HttpResponse:
     """The programme as JSON-LD of schema.org. Safe to put into a page as it is."""
     return programme_response(structured_data.build_structured_data, ProgrammeQuery.of(filters))

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from functools import partial
 
 import orjson
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 
 from cinema.http import Document, document_response
 from cinema.response_cache import CacheKind, responses
@@ -18,7 +18,7 @@ from movies.catalogue import Snapshot
 from movies.days import cinema_day
 from movies.languages import NO_WORDS, language_filter
 from movies.models import Movie, Screening
-from movies.programme.selectors import ProgrammeQuery, list_programme_screenings
+from movies.programme.selectors import DEFAULT_DAYS, ProgrammeQuery, list_programme_screenings
 from movies.screenings.schemas import ScreeningOut
 from movies.selectors import given
 
@@ -93,9 +93,16 @@ PROGRAMME = CacheKind("programme", lambda: math.inf, memory_share=0.4, is_counte
 LINKED = CacheKind("linked programme", lambda: math.inf, entries=32, is_counted=False)
 
 
-def programme_response(build: Builder, query: ProgrammeQuery) -> HttpResponse:
+def programme_response(
+    build: Builder, query: ProgrammeQuery, kind: CacheKind | None = None
+) -> HttpResponse:
     """Return the document as a response, built once for each change and process."""
-    return snapshot_response(_kind(query), (build, query), partial(build, query))
+    return snapshot_response(kind or _kind(query), (build, query), partial(build, query))
+
+
+def this_week(build: Builder) -> Callable[[HttpRequest], HttpResponse]:
+    """Answer a request without parameters, for `skip_parameter_parsing`."""
+    return lambda request: programme_response(build, ProgrammeQuery.of_days(DEFAULT_DAYS), LINKED)
 
 
 def snapshot_response(
