@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import catalogue, crowd, journeys, models, peers, programme, startup, viewers
+from bench import catalogue, cpu, crowd, journeys, models, peers, programme, startup, viewers
 from bench.data import FULL, SMALL, DataSets
 
 BENCHMARKS = {
@@ -21,6 +21,7 @@ BENCHMARKS = {
     "recommendations": viewers.run_recommendations,
     "matching": models.run_matching,
     "hybrid": models.run_hybrid,
+    "cpu": cpu.run,
     "crowd": crowd.run,
     "endpoints": catalogue.run_endpoints,
     "accounts": viewers.run_accounts,

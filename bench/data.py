@@ -77,6 +77,7 @@ class Scale:
         catalogue_films: Of the large catalogue, with `catalogue_screenings`.
         list_rounds: How often each list is asked for.
         tokens: As how many viewers recommendations are asked for.
+        cpu_viewers: As how many viewers the CPU time of requests is measured.
         peer_sizes: Name, viewers, films and likes of the matrices that libraries are held against.
         orm_rows: How much of the table the ORM loads at most.
         crowd: So many viewers come at once, within `crowd_arriving_s`, for `crowd_seconds`.
@@ -93,6 +94,7 @@ class Scale:
     catalogue_screenings: int
     list_rounds: int
     tokens: int
+    cpu_viewers: int
     peer_sizes: tuple[tuple[str, int, int, int], ...]
     orm_rows: int
     crowd: int
@@ -112,6 +114,7 @@ FULL = Scale(
     catalogue_screenings=1_000_000,
     list_rounds=7,
     tokens=1000,
+    cpu_viewers=200,
     peer_sizes=(
         ("1 million", 6_040, 3_706, 1_000_000),
         ("20 million", 138_000, 27_000, 20_000_000),
@@ -134,6 +137,7 @@ SMALL = Scale(
     catalogue_screenings=20_000,
     list_rounds=2,
     tokens=100,
+    cpu_viewers=30,
     peer_sizes=(("100 thousand", 1000, 1700, 100_000),),
     orm_rows=50_000,
     crowd=50,
