@@ -14,7 +14,7 @@ import psutil
 from bench.data import MOVIELENS, DataSets
 from bench.homes import OURS, fetch
 from bench.load import Job, apply_load, get, post, put
-from bench.programme import BARE_PATH
+from bench.programme import BARE, BARE_APPLICATION, BARE_PATH, bare_web
 from bench.programme import PATH as PROGRAMME
 from bench.reporting import Cell, Report, Target
 from bench.viewers import LIST
@@ -22,7 +22,6 @@ from bench.viewers import LIST
 #: Requests of each viewer in a round. The kernel states CPU time in steps of 10 ms.
 FETCHES, CLICKS, RATINGS = 3, 5, 3
 CONNECTIONS = 8
-BARE = "a bare view in a bare project"
 CLICK = "POST clicks"
 #: Milliseconds of all programs before issue 14, and the goal of the issue.
 BEFORE_AND_GOAL = {
@@ -39,7 +38,7 @@ BEFORE_AND_GOAL = {
 #: Words of the command of each program.
 COMMANDS = {
     "web": OURS,
-    "bare": "bench.bare:application",
+    "bare": BARE_APPLICATION,
     "postgres": "postgres",
     "valkey": "valkey-server",
 }
@@ -53,10 +52,8 @@ def run(data: DataSets) -> Report:
         home.call("serving.train_hybrid")
         tokens = home.call("viewers.issue_tokens", at_most=data.scale.cpu_viewers)
         viewers = [{"Authorization": f"Bearer {token}"} for token in tokens]
-        with home.web(workers=1) as port:
-            (home.path / "programme.json").write_bytes(fetch(port, PROGRAMME)[0])
-            with home.web(COMMANDS["bare"], workers=1) as bare_port:
-                rounds = [_measure(port, bare_port, viewers) for _ in range(data.scale.rounds + 1)]
+        with home.web(workers=1) as port, bare_web(home, port, workers=1) as bare_port:
+            rounds = [_measure(port, bare_port, viewers) for _ in range(data.scale.rounds + 1)]
     return _report(rounds[1:], len(viewers))
 
 

@@ -80,7 +80,7 @@ class Scale:
         cpu_viewers: As how many viewers the CPU time of requests is measured.
         peer_sizes: Name, viewers, films and likes of the matrices that libraries are held against.
         orm_rows: How much of the table the ORM loads at most.
-        crowd: So many viewers come at once, within `crowd_arriving_s`, for `crowd_seconds`.
+        crowds: So many viewers come at once, within `crowd_arriving_s`, for `crowd_seconds`.
     """
 
     folder: str
@@ -97,7 +97,7 @@ class Scale:
     cpu_viewers: int
     peer_sizes: tuple[tuple[str, int, int, int], ...]
     orm_rows: int
-    crowd: int
+    crowds: tuple[int, ...]
     crowd_arriving_s: float
     crowd_seconds: float
 
@@ -120,7 +120,7 @@ FULL = Scale(
         ("20 million", 138_000, 27_000, 20_000_000),
     ),
     orm_rows=500_000,
-    crowd=1000,
+    crowds=(300, 1000),
     crowd_arriving_s=20,
     crowd_seconds=60,
 )
@@ -140,7 +140,7 @@ SMALL = Scale(
     cpu_viewers=30,
     peer_sizes=(("100 thousand", 1000, 1700, 100_000),),
     orm_rows=50_000,
-    crowd=50,
+    crowds=(20, 50),
     crowd_arriving_s=2,
     crowd_seconds=3,
 )

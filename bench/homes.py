@@ -80,7 +80,7 @@ class Home:
     def web(
         self,
         application: str = OURS,
-        settings: str = "bench.unlimited",
+        *,
         workers: int | None = None,
     ) -> Iterator[int]:
         """The port of a web server with the options of `make run`."""
@@ -92,7 +92,6 @@ class Home:
             environment={
                 **self.environment,
                 "PORT": str(port),
-                "DJANGO_SETTINGS_MODULE": settings,
                 **({"WEB_WORKERS": str(workers)} if workers else {}),
             },
             directory=REPOSITORY,
