@@ -80,6 +80,8 @@ class Scale:
         cpu_viewers: As how many viewers the CPU time of requests is measured.
         peer_sizes: Name, viewers, films and likes of the matrices that libraries are held against.
         orm_rows: How much of the table the ORM loads at most.
+        growing_crowds, growing_films: The sizes that the figure of growth has, with
+            `growing_ratings`.
         crowds: So many viewers come at once, within `crowd_arriving_s`, for `crowd_seconds`.
     """
 
@@ -97,6 +99,9 @@ class Scale:
     cpu_viewers: int
     peer_sizes: tuple[tuple[str, int, int, int], ...]
     orm_rows: int
+    growing_crowds: tuple[int, ...]
+    growing_films: tuple[int, ...]
+    growing_ratings: int
     crowds: tuple[int, ...]
     crowd_arriving_s: float
     crowd_seconds: float
@@ -120,6 +125,9 @@ FULL = Scale(
         ("20 million", 138_000, 27_000, 20_000_000),
     ),
     orm_rows=500_000,
+    growing_crowds=(50, 100, 200, 400, 800, 1600),
+    growing_films=(1_000, 3_000, 10_000, 30_000, 100_000),
+    growing_ratings=300_000,
     crowds=(300, 1000),
     crowd_arriving_s=20,
     crowd_seconds=60,
@@ -140,6 +148,9 @@ SMALL = Scale(
     cpu_viewers=30,
     peer_sizes=(("100 thousand", 1000, 1700, 100_000),),
     orm_rows=50_000,
+    growing_crowds=(10, 40),
+    growing_films=(500, 2000),
+    growing_ratings=20_000,
     crowds=(20, 50),
     crowd_arriving_s=2,
     crowd_seconds=3,
