@@ -198,7 +198,7 @@ def _silent(names: Sequence[str]) -> Iterator[str]:
 def ticks(top: float) -> list[float]:
     """Round figures from 0 to the top, at most nine of them."""
     magnitude = 10.0 ** math.floor(math.log10(top))
-    step = next(s * magnitude for s in (0.1, 0.2, 0.5, 1) if top / (s * magnitude) <= 8)
+    step = next(s * magnitude for s in (0.1, 0.2, 0.5, 1, 2) if top / (s * magnitude) <= 8)
     return [round(step * number, 6) for number in range(int(top / step) + 1)]
 
 
