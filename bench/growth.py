@@ -124,9 +124,6 @@ def _panel(title: str, rows: Sequence[Mapping[str, Cell]], x: str, y: str) -> It
     points = [(x_of(size), y_of(value)) for size, value in values]
     yield f'<path class="line" d="M{"L".join(f"{x:.1f} {y:.1f}" for x, y in points)}"/>'
     for (x_at, y_at), (_, value) in zip(points, values, strict=True):
+        shown = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
         yield f'<circle class="point" cx="{x_at:.1f}" cy="{y_at:.1f}" r="4"/>'
-        yield f'<text x="{x_at:.1f}" y="{y_at - 10:.1f}" text-anchor="middle">{_short(value)}</text>'
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+        yield f'<text x="{x_at:.1f}" y="{y_at - 10:.1f}" text-anchor="middle">{shown}</text>'
