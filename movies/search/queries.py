@@ -318,7 +318,11 @@ def find_movie_ids(text: str, movies: QuerySet[Movie], facets: str) -> list[int]
         at_most=AT_MOST,
         so_titled=SO_TITLED,
     )
-    tiers = (query.in_names, query.beginning_names, query.anywhere)
+    anywhere = query.anywhere
+    if anywhere == _any_of((query.words, query.beginning_names)):
+        # A single short word. The other films have been found by `beginning_names`.
+        anywhere = query.words
+    tiers = (query.in_names, query.beginning_names, anywhere)
     with connection.cursor() as cursor:
         cursor.execute(
             statement,
