@@ -38,7 +38,6 @@ BENCHMARKS = {
     "endpoints": catalogue.run_endpoints,
     "accounts": viewers.run_accounts,
     "importing": catalogue.run_importing,
-    "impressions": viewers.run_impressions,
     "journeys": journeys.run,
     "startup": startup.run,
 }
