@@ -8,7 +8,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import catalogue, crowd, journeys, models, peers, programme, startup, viewers
+from bench import (
+    catalogue,
+    cpu,
+    crowd,
+    growth,
+    journeys,
+    models,
+    peers,
+    programme,
+    startup,
+    viewers,
+)
 from bench.data import FULL, SMALL, DataSets
 
 BENCHMARKS = {
@@ -21,11 +32,12 @@ BENCHMARKS = {
     "recommendations": viewers.run_recommendations,
     "matching": models.run_matching,
     "hybrid": models.run_hybrid,
+    "cpu": cpu.run,
     "crowd": crowd.run,
+    "growth": growth.run,
     "endpoints": catalogue.run_endpoints,
     "accounts": viewers.run_accounts,
     "importing": catalogue.run_importing,
-    "impressions": viewers.run_impressions,
     "journeys": journeys.run,
     "startup": startup.run,
 }

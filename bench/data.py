@@ -77,9 +77,12 @@ class Scale:
         catalogue_films: Of the large catalogue, with `catalogue_screenings`.
         list_rounds: How often each list is asked for.
         tokens: As how many viewers recommendations are asked for.
+        cpu_viewers: As how many viewers the CPU time of requests is measured.
         peer_sizes: Name, viewers, films and likes of the matrices that libraries are held against.
         orm_rows: How much of the table the ORM loads at most.
-        crowd: So many viewers come at once, within `crowd_arriving_s`, for `crowd_seconds`.
+        growing_crowds, growing_films: The sizes that the figure of growth has, with
+            `growing_ratings`.
+        crowds: So many viewers come at once, within `crowd_arriving_s`, for `crowd_seconds`.
     """
 
     folder: str
@@ -93,9 +96,13 @@ class Scale:
     catalogue_screenings: int
     list_rounds: int
     tokens: int
+    cpu_viewers: int
     peer_sizes: tuple[tuple[str, int, int, int], ...]
     orm_rows: int
-    crowd: int
+    growing_crowds: tuple[int, ...]
+    growing_films: tuple[int, ...]
+    growing_ratings: int
+    crowds: tuple[int, ...]
     crowd_arriving_s: float
     crowd_seconds: float
 
@@ -112,12 +119,16 @@ FULL = Scale(
     catalogue_screenings=1_000_000,
     list_rounds=7,
     tokens=1000,
+    cpu_viewers=200,
     peer_sizes=(
         ("1 million", 6_040, 3_706, 1_000_000),
         ("20 million", 138_000, 27_000, 20_000_000),
     ),
     orm_rows=500_000,
-    crowd=1000,
+    growing_crowds=(50, 100, 200, 400, 800, 1600),
+    growing_films=(1_000, 3_000, 10_000, 30_000, 100_000),
+    growing_ratings=300_000,
+    crowds=(300, 1000),
     crowd_arriving_s=20,
     crowd_seconds=60,
 )
@@ -134,9 +145,13 @@ SMALL = Scale(
     catalogue_screenings=20_000,
     list_rounds=2,
     tokens=100,
+    cpu_viewers=30,
     peer_sizes=(("100 thousand", 1000, 1700, 100_000),),
     orm_rows=50_000,
-    crowd=50,
+    growing_crowds=(10, 40),
+    growing_films=(500, 2000),
+    growing_ratings=20_000,
+    crowds=(20, 50),
     crowd_arriving_s=2,
     crowd_seconds=3,
 )

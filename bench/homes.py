@@ -77,7 +77,12 @@ class Home:
         return done.stdout
 
     @contextmanager
-    def web(self, application: str = OURS, settings: str = "bench.unlimited") -> Iterator[int]:
+    def web(
+        self,
+        application: str = OURS,
+        *,
+        workers: int | None = None,
+    ) -> Iterator[int]:
         """The port of a web server with the options of `make run`."""
         port = free_port()
         child = Child(
@@ -87,7 +92,7 @@ class Home:
             environment={
                 **self.environment,
                 "PORT": str(port),
-                "DJANGO_SETTINGS_MODULE": settings,
+                **({"WEB_WORKERS": str(workers)} if workers else {}),
             },
             directory=REPOSITORY,
         )

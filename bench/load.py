@@ -128,8 +128,12 @@ def median_load(loads: Sequence[Load]) -> dict[str, float]:
 # --- the process
 
 
-class _Connection:
-    """One connection with one request under way."""
+class Connection:
+    """One connection with one request under way.
+
+    Attributes:
+        sent_at: Of the request, by `time.perf_counter`.
+    """
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection((HOST, port), timeout=SILENCE_S)
@@ -137,11 +141,13 @@ class _Connection:
         # Read only once the selector has seen data; a time-out would cost a poll for each read.
         self.socket.settimeout(None)
         self.sent_at = 0.0
-        self._begun = b""
+        self._parts: list[bytes] = []
         self._status = 0
         self._missing_bytes = 0
 
     def send(self, request: bytes) -> None:
+        self._parts.clear()
+        self._status = 0
         self.sent_at = time.perf_counter()
         self.socket.sendall(request)
 
@@ -150,27 +156,30 @@ class _Connection:
         data = self.socket.recv(RECEIVE_BYTES)
         if not data:
             raise ConnectionError("the server closed a connection")
+        self._parts.append(data)
         if self._status:
             self._missing_bytes -= len(data)
         else:
-            self._begun += data
             self._read_head()
-        if not self._status or self._missing_bytes > 0:
-            return None
-        status, self._status, self._begun = self._status, 0, b""
-        return status
+        return self._status if self._status and self._missing_bytes <= 0 else None
+
+    @property
+    def body(self) -> bytes:
+        """Of the answer that is whole."""
+        return b"".join(self._parts).partition(b"\r\n\r\n")[2]
 
     def _read_head(self) -> None:
-        end = self._begun.find(b"\r\n\r\n")
-        head = _head.match(self._begun)
+        begun = b"".join(self._parts)
+        end = begun.find(b"\r\n\r\n")
+        head = _head.match(begun)
         if end < 0 or not head:
             return
         self._status = int(head[1])
-        length = _length.search(self._begun, 0, end)
+        length = _length.search(begun, 0, end)
         if not length and self._status not in BODILESS:
             raise ConnectionError("the server does not say how long its answer is")
         body_bytes = int(length[1]) if length and self._status not in BODILESS else 0
-        self._missing_bytes = body_bytes - (len(self._begun) - end - 4)
+        self._missing_bytes = body_bytes - (len(begun) - end - 4)
 
 
 @dataclass
@@ -198,7 +207,7 @@ def generate(job: Job) -> Load:
     requests = itertools.cycle([request.encode() for request in job.requests])
     with selectors.DefaultSelector() as selector, ExitStack() as stack:
         for _ in range(job.connections):
-            connection = _Connection(job.port)
+            connection = Connection(job.port)
             stack.enter_context(connection.socket)
             selector.register(connection.socket, selectors.EVENT_READ, connection)
             connection.send(next(requests))
@@ -223,7 +232,7 @@ def _answers(
         if not ready:
             raise ConnectionError(f"the server was silent for {SILENCE_S:.0f} s")
         for key, _ in ready:
-            connection: _Connection = key.data
+            connection: Connection = key.data
             if status := connection.receive():
                 latency_s = time.perf_counter() - connection.sent_at
                 connection.send(next(requests))

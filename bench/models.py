@@ -160,7 +160,7 @@ def run_releases(data: DataSets) -> Report:
 
 RANK_AT_MOST_MS = {MOVIELENS: 8.0, SYNTHETIC: 20.0}
 LIST_AT_MOST_MS = {MOVIELENS: 15.0, SYNTHETIC: 40.0}
-LISTS_A_SECOND = 1000
+LISTS_A_SECOND = {"batch lists": 3000, "batch lists with reasons": 1500}
 
 
 def run_hybrid(data: DataSets) -> Report:
@@ -169,9 +169,9 @@ def run_hybrid(data: DataSets) -> Report:
     targets = []
     for name, of in found.items():
         one = {what: median(of["ms"][what]) for what in of["ms"]}
-        a_second = median(of["lists a second"])
+        a_second = {what: median(rounds) for what, rounds in of["lists a second"].items()}
         figures += [{"data": name, "what": what, "ms": ms} for what, ms in one.items()]
-        figures.append({"data": name, "what": "batch lists", "a second": a_second})
+        figures += [{"data": name, "what": what, "a second": n} for what, n in a_second.items()]
         targets += [
             Target(
                 f"{name}: fold in and rank, ms", one["ranked"], "at most", RANK_AT_MOST_MS[name]
@@ -182,8 +182,12 @@ def run_hybrid(data: DataSets) -> Report:
                 "at most",
                 LIST_AT_MOST_MS[name],
             ),
-            Target(f"{name}: batch lists a second", a_second, "at least", LISTS_A_SECOND),
         ]
+        if name == MOVIELENS:
+            targets += [
+                Target(f"{name}: {what} a second", a_second[what], "at least", limit)
+                for what, limit in LISTS_A_SECOND.items()
+            ]
     return Report(
         name="hybrid",
         figures=figures,
@@ -197,7 +201,7 @@ def run_hybrid(data: DataSets) -> Report:
         + [
             "`ranked` is without the query of the history, which is `history`; a whole list has "
             "its queries, and reasons that were tried out. Batch lists are of "
-            "10 films of the programme, with the query and without reasons."
+            "10 films of the programme, arranged, with their queries."
         ],
     )
 

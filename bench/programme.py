@@ -1,9 +1,10 @@
-"""`GET /programme` beside a view that does nothing: what the cinema's own code costs."""
+"""`GET /programme` beside a bare view in a bare project: what the cinema's own code costs."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from bench.data import PROGRAMME, DataSets
 from bench.homes import REPOSITORY, Home, fetch, free_port, serving
@@ -14,24 +15,26 @@ from cinema.development.processes import Child
 CONNECTIONS = 32
 PATH = "/api/v1/programme"
 BARE_PATH = "/bench/programme"
+BARE_APPLICATION = "bench.bare:application"
 
-OURS, OURS_304 = "GET /programme", "GET /programme, 304"
-BARE, BARE_PROJECT = "bare view, our middleware", "bare view, bare project"
+OURS, OURS_304, BARE = "GET /programme", "GET /programme, 304", "bare view, bare project"
+
+
+@contextmanager
+def bare_web(home: Home, port: int, workers: int | None = None) -> Iterator[int]:
+    """The port of a bare view that returns the bytes of the programme at the other port."""
+    body, _ = fetch(port, PATH)
+    (home.path / "programme.json").write_bytes(body)
+    with home.web(BARE_APPLICATION, workers=workers) as bare_port:
+        assert fetch(bare_port, BARE_PATH)[0] == body, "the bare view returns other bytes"
+        yield bare_port
 
 
 def run(data: DataSets) -> Report:
-    with (
-        data.opened(PROGRAMME) as home,
-        home.web(settings="bench.settings") as port,
-    ):
+    with data.opened(PROGRAMME) as home, home.web() as port, bare_web(home, port) as bare_port:
         body, headers = fetch(port, PATH)
-        (home.path / "programme.json").write_bytes(body)
-        with home.web("bench.bare:application") as bare_port:
-            for peer in (port, bare_port):
-                assert fetch(peer, BARE_PATH)[0] == body, "a bare view returns other bytes"
-            known = {"If-None-Match": headers["etag"]}
-            found = _measure(data, port, bare_port, known)
-            limit = _generator_limit(data, home, len(body))
+        found = _measure(data, port, bare_port, {"If-None-Match": headers["etag"]})
+        limit = _generator_limit(data, home, len(body))
     return _report(found, limit, len(body))
 
 
@@ -45,9 +48,8 @@ def _measure(
     return alternate(
         {
             OURS: lambda: ask(port, get(PATH)),
-            BARE: lambda: ask(port, get(BARE_PATH)),
             OURS_304: lambda: ask(port, get(PATH, known), 304),
-            BARE_PROJECT: lambda: ask(bare_port, get(BARE_PATH)),
+            BARE: lambda: ask(bare_port, get(BARE_PATH)),
         },
         rounds=data.scale.rounds,
     )
@@ -71,7 +73,6 @@ def _report(found: dict[str, list[Load]], limit: Load, body_bytes: int) -> Repor
         figures=[{"what": name, **median_load(rounds)} for name, rounds in loads.items()],
         ratios={
             f"{OURS} / {BARE}": ratio(OURS, BARE),
-            f"{OURS} / {BARE_PROJECT}": ratio(OURS, BARE_PROJECT),
             f"{OURS_304} / {OURS}": ratio(OURS_304, OURS),
         },
         targets=[

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -37,6 +37,7 @@ text { font: 11px system-ui, sans-serif; fill: #1f2328; }
 .title { font-size: 13px; font-weight: 600; }
 .quiet { fill: #59636e; }
 .grid { stroke: #d1d9e0; stroke-width: 1; }
+.line { stroke: #0969da; stroke-width: 1.5; fill: none; }
 .range { stroke: #0969da; stroke-width: 1.5; opacity: .35; }
 .point { fill: #0969da; }
 .lead { stroke: #59636e; stroke-width: .7; }
@@ -44,7 +45,7 @@ text { font: 11px system-ui, sans-serif; fill: #1f2328; }
   text { fill: #f0f6fc; }
   .quiet { fill: #9198a1; }
   .grid { stroke: #3d444d; }
-  .range { stroke: #4493f8; }
+  .line, .range { stroke: #4493f8; }
   .point { fill: #4493f8; }
   .lead { stroke: #9198a1; }
 }
@@ -98,20 +99,55 @@ def as_svg(document: Mapping[str, Any]) -> str:
         for one in split["algorithms"].values()
     ]
     decades = range(math.floor(math.log10(min(seconds))), math.ceil(math.log10(max(seconds))) + 1)
+    return figure(
+        f"NDCG@{document['k']} against seconds of fitting, {document['data']}",
+        [
+            _panel(TITLES.get(name, name), split["algorithms"], decades, document["k"])
+            for name, split in splits.items()
+        ],
+    )
+
+
+def figure(title: str, panels: Sequence[Iterable[str]]) -> str:
+    """An SVG document of panels side by side."""
     width = LEFT + RIGHT + PANEL_WIDTH
     height = TOP + PANEL_HEIGHT + BOTTOM
-    total = width * len(splits)
+    total = width * len(panels)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {total} {height}" '
         f'width="{total}" height="{height}" role="img">',
-        f"<title>NDCG@{document['k']} against seconds of fitting, {document['data']}</title>",
+        f"<title>{escape(title)}</title>",
         f"<style>{STYLE}</style>",
     ]
-    for place, (name, split) in enumerate(splits.items()):
+    for place, panel in enumerate(panels):
         lines.append(f'<g transform="translate({place * width + LEFT} {TOP})">')
-        lines += _panel(TITLES.get(name, name), split["algorithms"], decades, document["k"])
+        lines += panel
         lines.append("</g>")
     return "\n".join([*lines, "</svg>", ""])
+
+
+def axes(
+    title: str,
+    y_title: str,
+    x_title: str,
+    y_ticks: Mapping[str, float],
+    x_ticks: Mapping[str, float],
+) -> Iterator[str]:
+    """The frame of a panel; ticks are labels and their places."""
+    yield f'<text class="title" x="0" y="-34">{escape(title)}</text>'
+    yield f'<text class="quiet" x="0" y="-14">{escape(y_title)}</text>'
+    for label, y in y_ticks.items():
+        yield f'<path class="grid" d="M0 {y:.1f}H{PANEL_WIDTH}"/>'
+        yield f'<text class="quiet" x="-6" y="{y + 4:.1f}" text-anchor="end">{label}</text>'
+    for label, x in x_ticks.items():
+        yield (
+            f'<text class="quiet" x="{x:.1f}" y="{PANEL_HEIGHT + 18}" '
+            f'text-anchor="middle">{label}</text>'
+        )
+    yield (
+        f'<text class="quiet" x="{PANEL_WIDTH / 2}" y="{PANEL_HEIGHT + 38}" '
+        f'text-anchor="middle">{escape(x_title)}</text>'
+    )
 
 
 def _panel(title: str, algorithms: Mapping[str, Any], decades: range, k: int) -> Iterator[str]:
@@ -124,21 +160,12 @@ def _panel(title: str, algorithms: Mapping[str, Any], decades: range, k: int) ->
     def y_of(ndcg: float) -> float:
         return PANEL_HEIGHT * (1 - ndcg / top)
 
-    yield f'<text class="title" x="0" y="-34">{escape(title)}</text>'
-    yield f'<text class="quiet" x="0" y="-14">NDCG@{k}</text>'
-    for ndcg in _ticks(top):
-        y = y_of(ndcg)
-        yield f'<path class="grid" d="M0 {y:.1f}H{PANEL_WIDTH}"/>'
-        yield f'<text class="quiet" x="-6" y="{y + 4:.1f}" text-anchor="end">{ndcg:g}</text>'
-    for decade in decades:
-        x = x_of(10.0**decade)
-        yield (
-            f'<text class="quiet" x="{x:.1f}" y="{PANEL_HEIGHT + 18}" text-anchor="middle">'
-            f"{10.0**decade:g} s</text>"
-        )
-    yield (
-        f'<text class="quiet" x="{PANEL_WIDTH / 2}" y="{PANEL_HEIGHT + 38}" '
-        'text-anchor="middle">to fit</text>'
+    yield from axes(
+        title,
+        f"NDCG@{k}",
+        "to fit",
+        {f"{ndcg:g}": y_of(ndcg) for ndcg in ticks(top)},
+        {f"{10.0**decade:g} s": x_of(10.0**decade) for decade in decades},
     )
     points = [
         Point(
@@ -168,10 +195,11 @@ def _silent(names: Sequence[str]) -> Iterator[str]:
         yield f'<text class="quiet" x="8" y="{y}">{escape(line)}</text>'
 
 
-def _ticks(top: float) -> list[float]:
-    """Round figures, four to eight of them."""
-    step = next(s for s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if top / s <= 8)
-    return [round(step * number, 2) for number in range(int(top / step) + 1)]
+def ticks(top: float) -> list[float]:
+    """Round figures from 0 to the top, at most nine of them."""
+    magnitude = 10.0 ** math.floor(math.log10(top))
+    step = next(s * magnitude for s in (0.1, 0.2, 0.5, 1, 2) if top / (s * magnitude) <= 8)
+    return [round(step * number, 6) for number in range(int(top / step) + 1)]
 
 
 def _labels(points: Sequence[Point]) -> Iterator[str]:

@@ -276,6 +276,11 @@ class PolledValue(Generic[T]):
         finally:
             self._looking.release()
 
+    def latest(self) -> T:
+        """Return the value of the last look."""
+        value = self._value
+        return self.get() if value is None else value
+
     def expire(self) -> None:
         """Make the next request renew the value, and wait: this process has changed something.
 

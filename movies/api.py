@@ -39,7 +39,7 @@ def list_movies(
         cached_responses.SEARCH,
         rows,
         paging,
-        MovieOut.of,
+        cached_responses.movies_out,
         filters=asked,
         is_personal=similarity,
     )
@@ -62,7 +62,12 @@ def list_trending_movies(
     """Movies by ranking, without those whose run has finished."""
     rows = selectors.list_trending_movies
     return cached_responses.cached_page(
-        request, cached_responses.TRENDING, rows, paging, MovieOut.of, is_personal=similarity
+        request,
+        cached_responses.TRENDING,
+        rows,
+        paging,
+        cached_responses.movies_out,
+        is_personal=similarity,
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from functools import cache, partial
 from types import MappingProxyType
 from typing import Any
 
@@ -99,16 +99,16 @@ def cached_page(
     kind: CacheKind,
     rows: Callable[[], QuerySet[Movie] | QuerySet[Genre]],
     paging: Paginated.Input,
-    show: Callable[[Any], Schema],
+    show: Callable[[Iterable[Any]], Iterable[Schema]],
     *,
     filters: Mapping[str, object] = MappingProxyType({}),
     is_personal: bool = False,
 ) -> HttpResponse:
-    """Return a page of movies or genres, each in the form that `show` gives it."""
+    """Return a page of movies or genres, in the form that `show` gives them."""
 
     def build() -> Document:
         found, pagination = page_rows(rows(), paging)
-        return page_document(map(show, found), pagination)
+        return page_document(show(found), pagination)
 
     question = {**filters, **paging.model_dump()}
     return cached_response(request, kind, question, build, is_personal=is_personal)
@@ -118,7 +118,11 @@ FIRST_PAGE = Paginated.Input.model_validate({})
 
 
 def genre_page(request: HttpRequest, paging: Paginated.Input = FIRST_PAGE) -> HttpResponse:
-    return cached_page(request, GENRES, selectors.list_genres, paging, GenreOut.of)
+    return cached_page(request, GENRES, selectors.list_genres, paging, partial(map, GenreOut.of))
+
+
+def movies_out(movies: Iterable[Movie]) -> Iterable[MovieOut]:
+    return map(MovieOut.of, catalogue.set_genres(movies))
 
 
 def page_document(shown: Iterable[Schema], pagination: Pagination) -> Document:

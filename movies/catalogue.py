@@ -10,7 +10,7 @@ from __future__ import annotations
 import bisect
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -22,7 +22,7 @@ from django.utils import timezone
 from cinema.database import prepared_cursor
 from cinema.response_cache import DATABASE_AWAY, PolledValue
 from movies.days import cinema_day, start_of_cinema_day
-from movies.models import CatalogueVersion, Movie, Screening
+from movies.models import CatalogueVersion, Genre, Movie, Screening
 from movies.schemas import MovieOut
 
 #: A snapshot is renewed after so long: ratings do not change the version of the catalogue.
@@ -57,7 +57,7 @@ class Snapshot:
         return f"{self.version} {self.made_at}"
 
     def card(self, movie: Movie) -> Card:
-        """Return the movie's card; `genres` should be prefetched."""
+        """Return the movie's card; its genres should have been read."""
         if movie.pk not in self._cards:
             shown = MovieOut.of(movie).model_dump_json().encode()
             self._cards[movie.pk] = Card(movie.name, shown)
@@ -67,10 +67,14 @@ class Snapshot:
         """Return the cards of published movies by id, without the others."""
         wanted = list(movie_ids)
         if missing := [pk for pk in wanted if pk not in self._cards]:
-            found = Movie.objects.published().filter(pk__in=missing).prefetch_related("genres")
-            for movie in found:
+            for movie in set_genres(Movie.objects.published().filter(pk__in=missing)):
                 self.card(movie)
         return {pk: self._cards[pk] for pk in wanted if pk in self._cards}
+
+    @cached_property
+    def genres(self) -> Mapping[int, Genre]:
+        """All genres by id, in the order in which movies show them."""
+        return _read_genres()
 
     @cached_property
     def published(self) -> Sequence[int]:
@@ -142,6 +146,26 @@ current = _catalogue.get
 forget = _catalogue.forget
 #: Makes this process look at the version again. Other processes look several times a second.
 expire = _catalogue.expire
+
+
+def _read_genres() -> Mapping[int, Genre]:
+    return {genre.pk: genre for genre in Genre.objects.all()}
+
+
+def set_genres(movies: Iterable[Movie]) -> list[Movie]:
+    """Return the movies with their genres from memory, as `prefetch_related("genres")` reads them.
+
+    For a page of movies the query and its rows took a third of the time.
+    """
+    found = list(movies)
+    genres = _catalogue.latest().snapshot.genres
+    if not genres.keys() >= {pk for movie in found for pk in movie.genre_ids}:
+        genres = _read_genres()  # one of them is newer than the snapshot
+    for movie in found:
+        ids = movie.genre_ids
+        shown = [genre for pk, genre in genres.items() if pk in ids]
+        movie._prefetched_objects_cache = {"genres": shown}  # type: ignore[attr-defined]
+    return found
 
 
 def count_writes() -> int:

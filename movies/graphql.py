@@ -292,8 +292,7 @@ class MovieQuery:
             year_to=year_to,
             sort=sort.value if sort else None,
         )
-        # The optimizer fetches the genres itself, and only if they are selected.
-        return selectors.list_movies(filters).prefetch_related(None)  # type: ignore[return-value]
+        return selectors.list_movies(filters)  # type: ignore[return-value]
 
     @strawberry_django.field
     def movie(self, pk: int | None = None, slug: str | None = None) -> MovieNode | None:

@@ -61,7 +61,7 @@ def list_movies(filters: MovieFilters) -> QuerySet[Movie]:
         movies = Movie.objects.filter(queries.is_among(found))
         if filters.sort in (None, "relevance"):
             order = (queries.position_in(found),)
-    return movies.prefetch_related("genres").order_by(*order)
+    return movies.order_by(*order)
 
 
 def _narrowed(filters: MovieFilters, genre: int | None, person: str) -> tuple[QuerySet[Movie], str]:
@@ -92,7 +92,7 @@ def given(**conditions: object) -> Q:
 def list_trending_movies() -> QuerySet[Movie]:
     """Movies by ranking, without those whose run has finished."""
     movies = Movie.objects.published().exclude(status=Movie.Status.FINISHED)
-    return movies.prefetch_related("genres").order_by(*ORDERS["-ranking"])
+    return movies.order_by(*ORDERS["-ranking"])
 
 
 def without_movies(rows: QuerySet[M]) -> QuerySet[M]:

@@ -17,9 +17,8 @@ from django.utils import timezone
 from cinema.http import Document
 from cinema.response_cache import CacheKind, responses
 from cinema.schemas import Paginated, Pagination
-from movies.cached_responses import cached_response, page_document
+from movies.cached_responses import cached_response, movies_out, page_document
 from movies.models import Movie
-from movies.schemas import MovieOut
 from recommendations.dataset import HALF_STARS, weight_table
 
 POPULAR_LIFETIME_S = 3600
@@ -107,6 +106,6 @@ def _page(order: Sequence[int], paging: Paginated.Input) -> Document:
         first = max(0, paging.start - len(popular))
         last = paging.end - len(popular)
         wanted += others.values_list("pk", flat=True)[first:last]
-    films = published.prefetch_related("genres").in_bulk(wanted)
+    films = published.in_bulk(wanted)
     shown = [films[pk] for pk in wanted if pk in films]
-    return page_document(map(MovieOut.of, shown), pagination)
+    return page_document(movies_out(shown), pagination)

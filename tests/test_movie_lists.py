@@ -219,3 +219,14 @@ def test_a_public_read_is_answered_by_304_until_it_changes(anonymous: Client, pa
     Movie.objects.filter(pk=movie.pk).update(name="Changed")
     Genre.objects.update(name="Changed")
     assert anonymous.send("GET", path, headers=known).status_code == 200
+
+
+def test_a_genre_that_another_process_has_just_made_is_shown(viewer: Client, settings: Any) -> None:
+    settings.CATALOGUE_CHECK_INTERVAL_S = 60
+    make_movie(genres=["drama"])
+    viewer.get("/movies")
+    make_movie(name="Another", genres=["zither music", "drama"])
+    names = [
+        [genre["name"] for genre in film["genres"]] for film in viewer.get("/movies").json()["data"]
+    ]
+    assert names == [["Drama", "zither music"], ["Drama"]]

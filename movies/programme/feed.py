@@ -12,7 +12,7 @@ from django.utils.feedgenerator import Atom1Feed
 from django.utils.html import linebreaks
 
 from cinema.http import Document, absolute_url
-from movies.catalogue import Snapshot
+from movies.catalogue import Snapshot, set_genres
 from movies.models import Movie
 from movies.programme.document import LINKED, snapshot_response
 from movies.programme.texts import credit, plain
@@ -47,7 +47,7 @@ def build_feed(snapshot: Snapshot) -> Document:
     # Statuses are listed, so that an index serves: nearly all movies of an old cinema are finished.
     current = (Movie.Status.COMING_UP, Movie.Status.STARTING, Movie.Status.RUNNING)
     movies = Movie.objects.published().filter(status__in=current).order_by("-created_at", "-id")
-    for movie in movies.prefetch_related("genres")[:LENGTH]:
+    for movie in set_genres(movies[:LENGTH]):
         feed.add_item(
             title=plain(movie.name),
             link=absolute_url(f"/api/v1/movies/{movie.pk}"),

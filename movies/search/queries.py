@@ -201,8 +201,8 @@ def _combined(queries: Iterable[str], operator: str) -> str:
 AT_MOST, SO_TITLED = 400, 200
 
 # The CTEs are materialized, as the planner would otherwise trust a limit and scan the table until
-# it is reached. `anywhere` runs only if too few films match in names, and `beginning_names`, a part
-# of it, only if `anywhere` finds more than can be ranked.
+# it is reached. `beginning_names` runs only if too few films match in names, and `anywhere` only if
+# those are too few as well.
 # The first weight is that of D. A whole word counts twice. A title equal to the query comes first,
 # then titles that begin with it.
 FIND = """
@@ -217,16 +217,17 @@ WITH key AS (
     SELECT movie_id FROM movies_moviesearch WHERE document @@ %s::tsquery
 ), named AS MATERIALIZED (
     TABLE in_names LIMIT {at_most}
+), beginning_names AS MATERIALIZED (
+    SELECT movie_id FROM movies_moviesearch WHERE document @@ %s::tsquery
+      AND (SELECT count(*) FROM named) < {at_most}
+), almost AS MATERIALIZED (
+    TABLE beginning_names LIMIT {at_most}
 ), anywhere AS MATERIALIZED (
     SELECT movie_id FROM movies_moviesearch WHERE document @@ %s::tsquery
       AND (SELECT count(*) FROM named) < {at_most}
-), mentioned AS MATERIALIZED (
+      AND (SELECT count(*) FROM almost) < {at_most}
+), mentioned AS (
     TABLE anywhere LIMIT {at_most}
-), beginning_names AS MATERIALIZED (
-    SELECT movie_id FROM movies_moviesearch WHERE document @@ %s::tsquery
-      AND (SELECT count(*) FROM mentioned) = {at_most}
-), almost AS (
-    TABLE beginning_names LIMIT {at_most}
 ), in_turn AS (
     SELECT id, row_number() OVER () AS place FROM (
         TABLE titled UNION ALL TABLE named UNION ALL TABLE almost UNION ALL TABLE mentioned
@@ -301,7 +302,11 @@ def find_movie_ids(text: str, movies: QuerySet[Movie], facets: str) -> list[int]
         at_most=AT_MOST,
         so_titled=SO_TITLED,
     )
-    tiers = (query.in_names, query.anywhere, query.beginning_names)
+    anywhere = query.anywhere
+    if anywhere == _any_of((query.words, query.beginning_names)):
+        # A single short word. The other films have been found by `beginning_names`.
+        anywhere = query.words
+    tiers = (query.in_names, query.beginning_names, anywhere)
     with connection.cursor() as cursor:
         cursor.execute(
             statement,

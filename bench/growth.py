@@ -1,0 +1,129 @@
+"""How cost grows: answers over viewers and list time over films, and `docs/images/growth.svg`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+from bench.crowd import open_cinema, p99
+from bench.data import FULL, MOVIELENS, DataSets
+from bench.homes import REPOSITORY, Home
+from bench.load import Job, apply_load, get
+from bench.quality_figure import PANEL_HEIGHT, PANEL_WIDTH, axes, figure, ticks
+from bench.reporting import Cell, Report
+from bench.viewers import LIST
+
+FIGURE = REPOSITORY / "docs" / "images" / "growth.svg"
+SMALL_FIGURE = Path(__file__).parent / "results" / "small" / FIGURE.name
+#: Each viewer of the growing catalogue has rated about so many films.
+RATINGS_EACH = 100
+
+
+def run(data: DataSets) -> Report:
+    crowds = _measure_crowds(data)
+    lists = [_measure_lists(data, films) for films in data.scale.growing_films]
+    path = FIGURE if data.scale == FULL else SMALL_FIGURE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(as_svg(crowds, lists))
+    return Report(
+        name="growth",
+        figures=[*crowds, *lists],
+        targets=[],
+        notes=[
+            f"The crowd of `crowd`, on ml-latest-small. Lists: {data.scale.growing_ratings:,} "
+            "synthetic ratings; GET /recommendations?refresh=true and the kept list, over one "
+            f"connection. The figure: {path}."
+        ],
+    )
+
+
+def _measure_crowds(data: DataSets) -> list[dict[str, Cell]]:
+    scale = replace(
+        data.scale,
+        crowd_arriving_s=data.scale.crowd_arriving_s / 2,
+        crowd_seconds=data.scale.crowd_seconds / 2,
+    )
+    rows: list[dict[str, Cell]] = []
+    with (
+        data.opened(MOVIELENS) as home,
+        open_cinema(home, max(scale.growing_crowds)) as cinema,
+    ):
+        for viewers in scale.growing_crowds:
+            found = cinema.visit(scale, viewers)
+            rows.append(
+                {
+                    "viewers": viewers,
+                    "answers/s": found.per_second,
+                    "beside the bare view": found.ratio,
+                    "median ms": median(found.all_ms),
+                    "p99 ms": p99(found.all_ms),
+                    "errors": sum(found.visited.errors.values()),
+                }
+            )
+    return rows
+
+
+def _measure_lists(data: DataSets, films: int) -> dict[str, Cell]:
+    ratings = data.scale.growing_ratings
+    home = Home(data.root / f"growth-{films}")
+    with home.running():
+        home.manage("migrate", "--verbosity=0")
+        viewers = ratings // RATINGS_EACH
+        home.call("filling.fill_synthetic", viewers=viewers, films=films, ratings=ratings)
+        home.call("serving.train_hybrid")
+        tokens = home.call("viewers.issue_tokens", at_most=data.scale.cpu_viewers)
+        with home.web() as port:
+
+            def ask(path: str) -> float:
+                requests = [get(path, {"Authorization": f"Bearer {token}"}) for token in tokens]
+                job = Job(port, requests, 1, data.scale.seconds, ignored=len(requests))
+                return apply_load(job).median_ms
+
+            found: dict[str, Cell] = {
+                "films": films,
+                "list ms": ask(f"{LIST}?refresh=true"),
+                "kept list ms": ask(LIST),
+            }
+    home.remove()
+    return found
+
+
+def as_svg(crowds: Sequence[Mapping[str, Cell]], lists: Sequence[Mapping[str, Cell]]) -> str:
+    return figure(
+        "How cost grows with viewers and films",
+        [
+            _panel("Throughput", crowds, "viewers", "answers/s"),
+            _panel("Slowest of a hundred answers", crowds, "viewers", "p99 ms"),
+            _panel("A list that is computed", lists, "films", "list ms"),
+        ],
+    )
+
+
+def _panel(title: str, rows: Sequence[Mapping[str, Cell]], x: str, y: str) -> Iterator[str]:
+    """A line through the rows; `x` grows by powers, `y` from 0."""
+    values = [(float(row[x] or 0), float(row[y] or 0)) for row in rows]
+    first, last = math.log(values[0][0]), math.log(values[-1][0])
+    top = max(value for _, value in values) * 1.1
+
+    def x_of(size: float) -> float:
+        return (math.log(size) - first) / (last - first) * PANEL_WIDTH
+
+    def y_of(value: float) -> float:
+        return PANEL_HEIGHT * (1 - value / top)
+
+    yield from axes(
+        title,
+        y,
+        x,
+        {f"{value:g}": y_of(value) for value in ticks(top)},
+        {f"{size:,.0f}": x_of(size) for size, _ in values},
+    )
+    points = [(x_of(size), y_of(value)) for size, value in values]
+    yield f'<path class="line" d="M{"L".join(f"{x:.1f} {y:.1f}" for x, y in points)}"/>'
+    for (x_at, y_at), (_, value) in zip(points, values, strict=True):
+        shown = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+        yield f'<circle class="point" cx="{x_at:.1f}" cy="{y_at:.1f}" r="4"/>'
+        yield f'<text x="{x_at:.1f}" y="{y_at - 10:.1f}" text-anchor="middle">{shown}</text>'
