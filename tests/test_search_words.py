@@ -166,5 +166,6 @@ def test_without_a_letter_or_a_digit_there_is_no_query(text: str) -> None:
 def test_a_range_of_years_is_a_few_lexemes(
     first: int | None, last: int | None, lexemes: set[str]
 ) -> None:
-    query = queries.facet_query(MovieFilters(year_from=first, year_to=last), genre=None)
+    filters = MovieFilters.model_validate({"year_from": first, "year_to": last})
+    query = queries.facet_query(filters, genre=None)
     assert set(re.findall(r"\w+", query)) == lexemes

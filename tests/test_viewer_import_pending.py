@@ -159,7 +159,7 @@ def by_import(staff: Client) -> None:
 
 def by_file(staff: Client) -> None:
     film = {"name": TITLE, "protagonists": ["X"], "start_date": "2026-12-03", "release_year": 1962}
-    import_rows([validated(1, film)])  # type: ignore[list-item]
+    import_rows([validated(1, film)])
 
 
 def by_renaming(staff: Client) -> None:
