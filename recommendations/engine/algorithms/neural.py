@@ -161,7 +161,7 @@ class NeuralRecommender(ModelRecommender[NeuralModel]):
         return scores
 
     def to_arrays(self) -> dict[str, Array]:
-        model = self._learned()
+        model = self.learned()
         return {**vars(model.network), "known": model.known}
 
     @classmethod
