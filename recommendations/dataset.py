@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from django.conf import settings
@@ -23,6 +23,7 @@ from cinema.database import prepared_cursor
 from movies.models import Movie
 from recommendations.engine.matrices import IdMap, ItemFeatures
 from recommendations.feature_builder import load_features
+from recommendations.impressions.storage import UNOPENED, TimesShown, unopened_parameters
 from recommendations.models import Interaction
 from users.models import User
 
@@ -121,20 +122,17 @@ COPY (
 ) TO STDOUT (FORMAT BINARY)
 """
 
-#: Times are selected as numbers: parsing dates took most of the time.
-HISTORY_QUERY = """
-SELECT movie_id, kind, half_stars, (extract(epoch FROM updated_at) * 1000000)::bigint
-FROM recommendations_evidence
-WHERE user_id = %s
-"""
-
 #: One value for each viewer, because each row of a result costs the driver microseconds.
 HISTORIES_QUERY = """
-SELECT user_id, string_agg(
-    int8send(movie_id) || int2send(kind) || int2send(half_stars) || timestamptz_send(updated_at), ''
-)
-FROM recommendations_evidence WHERE user_id = ANY(%s) GROUP BY user_id
+SELECT viewer.id, (
+    SELECT string_agg(int8send(movie_id) || int2send(kind) || int2send(half_stars)
+        || timestamptz_send(updated_at), '')
+    FROM recommendations_evidence WHERE user_id = viewer.id
+), {unopened}
+FROM unnest(%(user_ids)s::bigint[]) AS viewer (id)
 """
+WITHOUT_UNOPENED = HISTORIES_QUERY.format(unopened="NULL")
+WITH_UNOPENED = HISTORIES_QUERY.format(unopened=UNOPENED)
 EVIDENCE = np.dtype([("movie", ">i8"), ("kind", ">i2"), ("half_stars", ">i2"), ("updated", ">i8")])
 
 
@@ -285,6 +283,7 @@ class History(NamedTuple):
         seconds: (n,) float64 Unix seconds.
         kinds: (n,) int64 `Evidence`.
         is_of_favourites: The viewer has no evidence except favourites, or none at all.
+        unopened: Movies that recent lists showed in vain, and how often; empty if not asked for.
     """
 
     movie_ids: NDArray[np.int64]
@@ -292,43 +291,38 @@ class History(NamedTuple):
     seconds: NDArray[np.float64]
     kinds: NDArray[np.int64]
     is_of_favourites: bool
+    unopened: TimesShown
 
 
 def load_history(user_id: int) -> History:
-    with connection.cursor() as cursor:
-        cursor.execute(HISTORY_QUERY, [user_id])
-        rows = np.array(cursor.fetchall(), dtype=np.int64).reshape(-1, 4)
-    movies, kinds, half_stars, microseconds = rows.T
-    return _history(movies, kinds, half_stars, microseconds / 1e6)
+    [history] = load_histories([user_id])
+    return history
 
 
-def load_histories(user_ids: Sequence[int]) -> list[History]:
+def load_histories(user_ids: Sequence[int], *, with_unopened: bool = False) -> list[History]:
     """The history of each viewer, in the given order, in one query."""
+    parameters: dict[str, Any] = {"user_ids": list(user_ids), **unopened_parameters()}
     with connection.cursor() as cursor:
-        cursor.execute(HISTORIES_QUERY, [list(user_ids)])
-        found = dict(cursor.fetchall())
-    return [_unpack(found.get(user_id, b"")) for user_id in user_ids]
+        cursor.execute(WITH_UNOPENED if with_unopened else WITHOUT_UNOPENED, parameters)
+        found = {user_id: columns for user_id, *columns in cursor.fetchall()}
+    return [_unpack(*(column or b"" for column in found[user_id])) for user_id in user_ids]
 
 
-def _unpack(evidence: bytes) -> History:
+def _unpack(evidence: bytes, unopened: bytes) -> History:
     rows = np.frombuffer(evidence, dtype=EVIDENCE)
     movies, kinds, half_stars, microseconds = (
         rows[name].astype(np.int64) for name in EVIDENCE.fields or ()
     )
     seconds = (microseconds + POSTGRES_EPOCH_S * 1_000_000) / 1e6
-    return _history(movies, kinds, half_stars, seconds)
-
-
-def _history(
-    movies: NDArray[np.int64],
-    kinds: NDArray[np.int64],
-    half_stars: NDArray[np.int64],
-    seconds: NDArray[np.float64],
-) -> History:
     kept = latest_verdicts(movies, kinds, seconds)
-    weights = weight_table()[kinds[kept], half_stars[kept]]
-    is_of_favourites = bool((kinds == Evidence.FAVOURITE).all())
-    return History(movies[kept], weights, seconds[kept], kinds[kept], is_of_favourites)
+    return History(
+        movies[kept],
+        weight_table()[kinds[kept], half_stars[kept]],
+        seconds[kept],
+        kinds[kept],
+        bool((kinds == Evidence.FAVOURITE).all()),
+        TimesShown.from_bytes(unopened),
+    )
 
 
 #: One value, for the same reason.

@@ -17,7 +17,7 @@ from scipy.sparse import csr_matrix
 from movies.models import Movie
 from recommendations.dataset import load_dataset
 from recommendations.engine.algorithms import ALGORITHMS
-from recommendations.engine.composite import Composite
+from recommendations.engine.algorithms.hybrid import Composite
 from recommendations.engine.evaluation.metrics import (
     Comparison,
     bootstrap_interval,

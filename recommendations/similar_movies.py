@@ -33,7 +33,7 @@ from recommendations.content_similarity import (
     weak_content_reasons,
 )
 from recommendations.engine.matrices import IdMap
-from recommendations.engine.ranking.candidates import top_items
+from recommendations.engine.ranking.reranking import top_items
 from recommendations.engine.ranking.similar_items import (
     LEAST_COSINE,
     SimilarItems,

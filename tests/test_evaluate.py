@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from recommendations import evaluation
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.engine.algorithms.ease import EaseRecommender
-from recommendations.engine.composite import Composite
+from recommendations.engine.algorithms.hybrid import Composite
 from recommendations.evaluation import SPLITS, CannotEvaluate, EvaluationData
 from tests.audience import make_audience
 from tests.builders import make_movie

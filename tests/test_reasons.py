@@ -23,9 +23,8 @@ from recommendations.engine.algorithms.hybrid import HybridRecommender
 from recommendations.engine.algorithms.popularity import PopularityRecommender
 from recommendations.engine.matrices import IdMap
 from recommendations.engine.ranking.explanations import (
-    candidate_entries,
+    Explainers,
     entries_to_test,
-    influences,
     strongest_entries,
 )
 from recommendations.lists.reasons import (
@@ -33,7 +32,6 @@ from recommendations.lists.reasons import (
     LIKED_HERE,
     POPULAR,
     STAFF,
-    ScoreOrigin,
     explain,
 )
 from recommendations.lists.scores import HistoryMatrices
@@ -125,8 +123,9 @@ def reason_for(viewer: Client, film: Movie, model: Sums, popular: PopularityReco
     ids = np.sort(np.array(list(Movie.objects.values_list("pk", flat=True)), dtype=np.int64))
     release = LoadedRelease(items=IdMap(ids), recommenders={"popularity": popular})
     past = HistoryMatrices.of([load_history(viewer.user.pk)], release)
-    ground = ScoreOrigin(model, model, int(np.searchsorted(ids, film.pk)))
-    [reasons] = explain([ground], past, release, snapshot)
+    explainers = Explainers(model, past.weights, past.times)
+    item = np.searchsorted(ids, [film.pk])
+    [reasons] = explain(explainers, item, [model.name], past, release, snapshot)
     [reason] = reasons or [Reason("none", "")]
     return reason
 
@@ -233,8 +232,10 @@ def test_reasons_hold_on_real_ratings() -> None:
         scores = hybrid.score(history, times)[0]
         unseen = np.setdiff1d(np.arange(len(scores)), history.indices)
         items = unseen[np.argsort(-scores[unseen])][:10]
-        entries = np.array(entries_to_test(candidate_entries(fitted[0], history, times, items)))
-        falls = influences(hybrid, history, times, entries=entries, items=items)["als"].falls
+        explainers = Explainers(hybrid, history, times)
+        likely = explainers.candidate_entries("als", np.ones(history.nnz, dtype=bool), items)
+        entries = np.array(entries_to_test(likely))
+        falls = explainers.influences(entries, items)["als"].falls
         for item, row in zip(items, strongest_entries(falls, at_most=1), strict=True):
             for entry in entries[row]:
                 without = history.copy()

@@ -11,8 +11,8 @@ from pytest_django import DjangoAssertNumQueries
 from pytest_django.fixtures import Settings
 
 from movies.models import Movie
+from recommendations.dataset import load_histories
 from recommendations.impressions import storage
-from recommendations.impressions.storage import shown_unopened
 from recommendations.lists.list_builder import ListQuery, build_lists
 from recommendations.models import Impression, Interaction
 from tests.audience import ids, listed, say, sources, train_release
@@ -46,6 +46,15 @@ def release_of(*films: Movie) -> list[int]:
     )
     train_release()
     return [film.pk for film in films]
+
+
+def shown_unopened(*viewers: User) -> list[dict[int, int]]:
+    """By movie id, for each viewer."""
+    histories = load_histories([viewer.pk for viewer in viewers], with_unopened=True)
+    return [
+        dict(zip(each.unopened.movies.ids.tolist(), each.unopened.times.tolist(), strict=False))
+        for each in histories
+    ]
 
 
 def show(viewer: User, *films: Movie, days_ago: int = 1, clicked: bool = False) -> None:
@@ -185,7 +194,7 @@ def test_what_was_opened_or_is_long_ago_was_not_shown_in_vain(viewer: Client) ->
     show(viewer.user, opened, worn, once)
     show(viewer.user, worn, old)
     show(viewer.user, old, worn, days_ago=15)
-    assert shown_unopened([viewer.user.pk]) == {viewer.user.pk: {worn.pk: 2, once.pk: 1, old.pk: 1}}
+    assert shown_unopened(viewer.user) == [{worn.pk: 2, once.pk: 1, old.pk: 1}]
 
 
 def test_of_a_viewer_who_fetches_endlessly_the_latest_lists_are_read(
@@ -195,7 +204,7 @@ def test_of_a_viewer_who_fetches_endlessly_the_latest_lists_are_read(
     early, late = make_film(), make_film()
     for film, days_ago in ((early, 3), (early, 3), (late, 2), (late, 1), (late, 1)):
         show(viewer.user, film, days_ago=days_ago)
-    assert shown_unopened([viewer.user.pk])[viewer.user.pk] == {late.pk: 3, early.pk: 1}
+    assert shown_unopened(viewer.user) == [{late.pk: 3, early.pk: 1}]
 
 
 def test_of_many_viewers_one_query_tells(
@@ -208,8 +217,8 @@ def test_of_many_viewers_one_query_tells(
     for _ in range(4):
         show(tired, films[0])
     with django_assert_num_queries(1):
-        found = shown_unopened([tired.pk, fresh.pk])
-    assert found == {tired.pk: {films[0].pk: 4}, fresh.pk: {}}
+        found = shown_unopened(tired, fresh)
+    assert found == [{films[0].pk: 4}, {}]
     question = ListQuery("catalogue", "hybrid", 7)
     lists = list(build_lists([tired.pk, nobody.pk, fresh.pk], question, limit=3))
     first = [found.items[0].movie_id for found in lists]

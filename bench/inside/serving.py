@@ -17,8 +17,7 @@ from django.utils import timezone
 
 from movies import catalogue
 from movies.models import Hall, Movie, Screening
-from recommendations.dataset import load_dataset, load_history
-from recommendations.impressions.storage import shown_unopened
+from recommendations.dataset import load_dataset, load_histories
 from recommendations.lists.list_builder import (
     LIST_LENGTH,
     ListBuilder,
@@ -104,13 +103,12 @@ def _time_one(user_id: int, release: LoadedRelease) -> tuple[dict[str, float], i
     """Milliseconds, the length of the history, and from where the list is."""
     snapshot = catalogue.current().snapshot
     films = candidates_for("catalogue", 7, snapshot, release)
-    in_history, history = _seconds(lambda: load_history(user_id))
+    in_history, [history] = _seconds(lambda: load_histories([user_id], with_unopened=True))
 
     def choose(*, with_reasons: bool) -> Any:
         models = ReleaseScorer(release, films, [history])
         stated = partial(stated_preferences_by_user, [user_id])
-        shown = partial(shown_unopened, [user_id])
-        choice = ListBuilder(user_id, 0, CATALOGUE, snapshot, models, stated, shown)
+        choice = ListBuilder(user_id, 0, CATALOGUE, snapshot, models, stated)
         return choice.items(with_reasons=with_reasons)
 
     ranked, items = _seconds(lambda: choose(with_reasons=False))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
@@ -30,6 +31,115 @@ class NotFittedError(RuntimeError):
     """A model was used before `fit`."""
 
 
+#: The share of the items, as 1 / MOST_IN_REACH, from which all of them are computed.
+MOST_IN_REACH = 4
+
+
+@dataclass(frozen=True, eq=False)
+class LeaveOneOut:
+    """The scores of one user, and of the same user without each one of m entries.
+
+    Attributes:
+        scores: (1 + m, n) of n items; the first row is with all entries. NaN for no opinion.
+        least, greatest: (1 + m,) of the scores of all items; inf and -inf without any.
+    """
+
+    scores: NDArray[np.floating]
+    least: NDArray[np.floating]
+    greatest: NDArray[np.floating]
+
+    @classmethod
+    def of(cls, scores: Scores, items: NDArray[np.integer]) -> Self:
+        """From the (1 + m, n_items) scores of the whole catalogue."""
+        return cls(scores[:, items], *extremes(scores))
+
+
+@dataclass(eq=False)
+class Explainer:
+    """Tells how the entries of one user's history bring about the scores of one model.
+
+    This one scores the history again; a model that can do better has a subclass.
+
+    Attributes:
+        history: (1, n_items) float32.
+        times: Unix seconds with the sparsity of `history`.
+        scores: (n_items,) as `recommender` gives them for this history.
+    """
+
+    recommender: Any
+    history: csr_matrix
+    times: Times
+    scores: Scores
+
+    @property
+    def model(self) -> Any:
+        """What a `ModelRecommender` has learned."""
+        return self.recommender.learned()
+
+    def contributions(self, items: NDArray[np.integer]) -> NDArray[np.floating] | None:
+        """How much each entry adds to the score of each item.
+
+        Args:
+            items: (n,) indices of items whose score is not NaN.
+
+        Returns:
+            (n, history.nnz) in the order of `history.indices`; None if the model cannot tell.
+        """
+        return None
+
+    def without(self, entries: NDArray[np.integer], items: NDArray[np.integer]) -> LeaveOneOut:
+        """The scores of (n,) items without each of (m,) unique positions in `history.indices`.
+
+        They equal the scores of these histories except for rounding.
+        """
+        if not self.recommender.is_personal:
+            same = LeaveOneOut.of(self.scores[None], items)
+            fields = (same.scores, same.least, same.greatest)
+            return LeaveOneOut(*(np.repeat(each, 1 + len(entries), axis=0) for each in fields))
+        later = None if self.times is None else without_each_entry(self.times, entries)
+        scores = self.recommender.score(without_each_entry(self.history, entries), later)
+        return LeaveOneOut.of(scores, items)
+
+    def leave_out(
+        self,
+        items: NDArray[np.integer],
+        scores: NDArray[np.floating],
+        bounds: tuple[NDArray[np.floating], NDArray[np.floating]],
+        falls: Callable[[Any], NDArray[np.floating]],
+    ) -> LeaveOneOut:
+        """`without`, where each entry takes something off each score.
+
+        For the range it computes only the items that may have the least or the greatest score.
+
+        Args:
+            scores: (n_items,) with all entries.
+            bounds: (n_items,) and (n_items,), what each score without any one entry lies between.
+            falls: Returns (n, m), what each of the m entries takes off the scores of n items.
+        """
+        ends = np.array([np.argmax(scores == end) for end in extremes(scores)])
+        known = np.concatenate([items, ends])
+        found = scores[known] - falls(known).T
+        least, greatest = found[:, -2:].T
+        in_reach = (bounds[0] <= extremes(least)[1]) | (bounds[1] >= extremes(greatest)[0])
+        reach: Any = np.flatnonzero(in_reach)
+        if MOST_IN_REACH * len(reach) > len(scores):
+            reach = slice(None)  # to copy so many rows would take longer
+        after = np.hstack([found[:, -2:], (scores[reach, None] - falls(reach)).T])
+        of_each = zip(extremes(scores), extremes(after), strict=True)
+        return LeaveOneOut(
+            np.vstack([scores[items], found[:, :-2]]),
+            *(np.append(whole, each) for whole, each in of_each),
+        )
+
+
+def extremes(scores: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The least and the greatest score of each row; inf and -inf in a row of NaN."""
+    return (
+        np.fmin.reduce(scores, axis=-1, initial=np.inf),
+        np.fmax.reduce(scores, axis=-1, initial=-np.inf),
+    )
+
+
 class Recommender(ABC):
     """One algorithm.
 
@@ -46,6 +156,7 @@ class Recommender(ABC):
     #: A release leaves the algorithm out if popularity ranks better. False for an algorithm that
     #: also scores items without interactions.
     must_beat_popularity: ClassVar[bool] = True
+    explainer_type: ClassVar[type[Explainer]] = Explainer
     #: `fit` calls it with the share done, 0 to 1, if it takes long.
     on_progress: Callable[[float], None] | None = None
 
@@ -89,41 +200,6 @@ class Recommender(ABC):
             HistoryShapeError: The columns do not match the fitted catalogue.
             NotFittedError: The model has not been fitted.
         """
-
-    def contributions(
-        self, history: csr_matrix, items: NDArray[np.integer]
-    ) -> NDArray[np.float64] | None:
-        """How much each entry of one user's history adds to the score of each item.
-
-        Args:
-            history: (1, n_items) float32.
-            items: (m,) indices of items for which `score` is not NaN.
-
-        Returns:
-            (m, history.nnz) float64 in the order of `history.indices`; None if the algorithm
-            cannot tell.
-        """
-        return None
-
-    def scores_without(
-        self, history: csr_matrix, entries: NDArray[np.integer], times: Times = None
-    ) -> Scores:
-        """Score one user, and the same user without each one of the entries.
-
-        Args:
-            history: (1, n_items) float32.
-            entries: (m,) positions in `history.indices`, unique.
-            times: Unix seconds with the sparsity of `history`.
-
-        Returns:
-            (1 + m, n_items) float32, perhaps read-only: the first row with all entries, then one
-            row without each. Equal to `score` of these histories except for rounding.
-        """
-        if not self.is_personal:
-            scores = self.score(history, times)
-            return np.broadcast_to(scores, (1 + len(entries), scores.shape[1]))
-        later = None if times is None else without_each_entry(times, entries)
-        return self.score(without_each_entry(history, entries), later)
 
     def similar_items(self, item: int) -> Scores | None:
         """How similar each item of the fitted catalogue is to the item with this index.
@@ -178,7 +254,7 @@ class ModelRecommender(Recommender, Generic[M]):
     model_type: ClassVar[type[Any]]
     _model: M | None = None
 
-    def _learned(self) -> M:
+    def learned(self) -> M:
         """The fitted model. Raises NotFittedError."""
         if self._model is None:
             raise NotFittedError(self.name)
@@ -186,12 +262,12 @@ class ModelRecommender(Recommender, Generic[M]):
 
     def _fitted_for(self, history: csr_matrix) -> M:
         """The fitted model. Raises NotFittedError or HistoryShapeError."""
-        model = self._learned()
+        model = self.learned()
         check_history(history, model.n_items)
         return model
 
     def to_arrays(self) -> dict[str, Array]:
-        return model_to_arrays(self._learned())
+        return model_to_arrays(self.learned())
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:

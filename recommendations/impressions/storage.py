@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any, NamedTuple, Self
 
+import numpy as np
 import orjson
 from django.db import DataError, IntegrityError, connection, transaction
 from django.utils import timezone
+from numpy.typing import NDArray
 from psycopg.errors import ForeignKeyViolation
 
 from cinema.locks import retry_on_deadlock
+from recommendations.engine.matrices import IdMap
 from recommendations.impressions import stream
 from recommendations.impressions.stream import StreamEntry
 from recommendations.models import Impression
@@ -143,36 +147,50 @@ def delete_old_impressions() -> int:
     return deleted
 
 
-#: By viewer and movie the number of lists that showed it.
-TimesShown = Mapping[int, Mapping[int, int]]
-
 #: Older impressions cause no fatigue.
 REMEMBERED_FOR = timedelta(days=14)
 #: The impressions that are read of each viewer: those of the last fifty lists.
 MOST_READ = 1000
 
-# The start of the latest rows comes from the index: a limit alone would sort all rows.
-UNOPENED = """
-SELECT shown.user_id, shown.movie_id, count(*)
-FROM unnest(%(user_ids)s::bigint[]) AS viewer (id)
-JOIN recommendations_impression AS shown ON shown.user_id = viewer.id
-  AND shown.shown_at >= %(since)s AND shown.shown_at >= coalesce(
-    (
-        SELECT shown_at FROM recommendations_impression
-        WHERE user_id = viewer.id ORDER BY shown_at DESC OFFSET %(at_most)s - 1 LIMIT 1
-    ),
-    '-infinity'
-  )
-GROUP BY shown.user_id, shown.movie_id HAVING count(shown.clicked_at) = 0
-"""
+#: The movies that recent lists showed to `viewer.id` and that were never opened, in the form of
+#: `TimesShown.from_bytes`. The start of the latest rows comes from the index: a limit alone would
+#: sort all rows.
+UNOPENED = """(
+    SELECT string_agg(int8send(movie_id) || int8send(times), '' ORDER BY movie_id) FROM (
+        SELECT movie_id, count(*) AS times FROM recommendations_impression
+        WHERE user_id = viewer.id AND shown_at >= %(since)s AND shown_at >= coalesce(
+            (
+                SELECT shown_at FROM recommendations_impression
+                WHERE user_id = viewer.id ORDER BY shown_at DESC OFFSET %(at_most)s - 1 LIMIT 1
+            ),
+            '-infinity'
+        )
+        GROUP BY movie_id HAVING count(clicked_at) = 0
+    ) AS unopened
+)"""
 
 
-def shown_unopened(user_ids: Sequence[int]) -> TimesShown:
-    """The movies of each viewer's recent lists that were never opened, in one query."""
-    since = timezone.now() - REMEMBERED_FOR
-    found: dict[int, dict[int, int]] = {user_id: {} for user_id in user_ids}
-    with connection.cursor() as cursor:
-        cursor.execute(UNOPENED, {"user_ids": list(user_ids), "since": since, "at_most": MOST_READ})
-        for user_id, movie_id, times in cursor.fetchall():
-            found[user_id][movie_id] = times
-    return found
+def unopened_parameters() -> dict[str, Any]:
+    return {"since": timezone.now() - REMEMBERED_FOR, "at_most": MOST_READ}
+
+
+class TimesShown(NamedTuple):
+    """How many lists showed each of some movies.
+
+    Attributes:
+        movies: The movies.
+        times: (n_movies + 1,) int64; 0 in the last row, which stands for any other movie.
+    """
+
+    movies: IdMap
+    times: NDArray[np.int64]
+
+    @classmethod
+    def from_bytes(cls, rows: bytes) -> Self:
+        """From big-endian pairs of movie id and number, by ascending id."""
+        movie_ids, times = np.frombuffer(rows, dtype=">i8").astype(np.int64).reshape(-1, 2).T
+        return cls(IdMap(movie_ids), np.append(times, 0))
+
+    def of(self, movie_ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(n,) the number for each movie."""
+        return self.times[self.movies.indices(movie_ids)]

@@ -68,8 +68,8 @@ def pinned_candidates(
         allowed: (n_movies,) True for a movie that may be listed; a pin does not overrule it.
     """
     pins = pinned_movies(snapshot, scope, timezone.now())
-    found = {place - 1: np.flatnonzero(candidates.ids == pk) for place, pk in pins.items()}
-    return {place: int(at[0]) for place, at in found.items() if len(at) and allowed[at[0]]}
+    found = {place - 1: candidates.places([pk]).tolist() for place, pk in pins.items()}
+    return {place: at[0] for place, at in found.items() if at and allowed[at[0]]}
 
 
 def with_pinned(listed: Sequence[int], pinned: Mapping[int, int]) -> list[int]:

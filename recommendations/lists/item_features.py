@@ -21,7 +21,7 @@ from movies.catalogue import Snapshot
 from movies.languages import is_in_range, primary_language
 from movies.metadata import series_keys
 from movies.models import Movie
-from recommendations.engine.matrices import IdMap, ItemFeatures, Scores, values_at
+from recommendations.engine.matrices import IdMap, ItemFeatures, Scores
 from recommendations.engine.ranking.exploration import sampled_order
 from recommendations.engine.ranking.reranking import diversity_vectors
 from recommendations.lists.scores import Candidates
@@ -76,6 +76,7 @@ class CatalogueFeatures:
         rankings: (n_movies,) float32.
         starts: (n_movies + 1,) int32 ordinals of the first day; 0 in the last row, which stands for
             an unknown movie.
+        names: The names of the movies.
         series: By movie id the key of its series; empty for none.
         vectors: (n_movies + 1, n_features) float32 of `diversity_vectors`; the last row is empty.
     """
@@ -87,6 +88,7 @@ class CatalogueFeatures:
     codes: Sequence[str]
     rankings: NDArray[np.float32]
     starts: NDArray[np.int32]
+    names: Sequence[str]
     series: dict[int, str]
     vectors: csr_matrix
 
@@ -142,6 +144,7 @@ def _read() -> CatalogueFeatures:
         codes=codes,
         rankings=np.array([movie.ranking for movie in movies], dtype=np.float32),
         starts=np.array([*(movie.start_date.toordinal() for movie in movies), 0], dtype=np.int32),
+        names=[movie.name for movie in movies],
         series=series_keys((movie.pk, movie.name, movie.series) for movie in movies),
         vectors=_vectors(movies),
     )
@@ -178,9 +181,11 @@ def is_wanted_language(code: str, languages: Sequence[str]) -> bool:
 # --- new movies
 
 
-@lru_cache(maxsize=2)
-def _new_movies(snapshot: Snapshot, release: LoadedRelease) -> tuple[IdMap, NDArray[np.float32]]:
-    """New movies with few interactions, and their rankings, (n_new,).
+@lru_cache(maxsize=8)
+def _new_movies(
+    candidates: Candidates, snapshot: Snapshot, release: LoadedRelease
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """The new movies among the candidates, ascending, and their rankings, (n_new,) each.
 
     They are read once for a version of the catalogue and a release: an interaction alone does not
     end the exploration of a movie at once.
@@ -194,9 +199,10 @@ def _new_movies(snapshot: Snapshot, release: LoadedRelease) -> tuple[IdMap, NDAr
     }
     with connection.cursor() as cursor:
         cursor.execute(NEW_MOVIES, parameters)
-        rows = np.array(cursor.fetchall(), dtype=np.int64).reshape(-1, 2)
-    ids, rankings = rows[np.argsort(rows[:, 0])].T
-    return IdMap(ids), rankings.astype(np.float32)
+        rankings = dict(cursor.fetchall())
+    places = np.sort(candidates.places(rankings))
+    found = [rankings[pk] for pk in candidates.ids[places].tolist()]
+    return places, np.array(found, dtype=np.float32)
 
 
 def exploration_order(
@@ -216,13 +222,11 @@ def exploration_order(
         allowed: (n_movies,) True for a movie that may be listed.
         scores: (n_movies,) each, the most trusted source first.
     """
-    new_movies, rankings = _new_movies(snapshot, release)
-    indices = new_movies.indices(candidates.ids)
-    new = np.flatnonzero(allowed & (indices >= 0))
+    new, best = _new_movies(candidates, snapshot, release)
+    new, best = new[allowed[new]], best[allowed[new]]
     if not len(new):
         return []
     source = np.full(len(new), len(scores))
-    best = values_at(indices[new], rankings)
     for number, of_source in reversed(list(enumerate(scores))):
         known = ~np.isnan(of_source[new])
         source[known], best[known] = number, of_source[new][known]

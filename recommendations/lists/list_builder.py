@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from itertools import islice
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from movies import catalogue
 from movies.catalogue import Snapshot
 from recommendations.content_similarity import Reason
 from recommendations.dataset import load_histories
-from recommendations.engine.ranking.candidates import Ranked
+from recommendations.engine.ranking.explanations import Explainers
 from recommendations.engine.ranking.exploration import (
     A,
     B,
@@ -25,7 +25,6 @@ from recommendations.engine.ranking.exploration import (
     insert_explored,
     team_draft,
 )
-from recommendations.impressions.storage import TimesShown, shown_unopened
 from recommendations.lists.campaigns import (
     PIN,
     ViewerExperiment,
@@ -54,8 +53,10 @@ from recommendations.lists.reasons import (
 from recommendations.lists.scores import (
     PREFERENCES,
     Candidates,
+    ModelScores,
     ReleaseScorer,
     Scope,
+    ViewerScores,
     candidates_for,
 )
 from recommendations.releases import LoadedRelease, loaded_release
@@ -65,7 +66,7 @@ from users.preferences import StatedPreferences, stated_preferences_by_user
 LIST_LENGTH = 40
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class ListItem:
     """A movie of a list.
 
@@ -95,31 +96,37 @@ class ListQuery:
     days: int
 
 
-@dataclass(frozen=True)
-class ListSlot:
+class ListSlot(NamedTuple):
     """A movie of a list that is being built.
 
     Attributes:
+        movie: The index of the candidate.
+        origin: The name of the source that has the score.
         ranking: The order that it comes from.
         mark: PIN or EXPLORATION for a movie that does not stand there by its rank.
     """
 
-    ranked: Ranked
+    movie: int
+    score: float
+    origin: str
     ranking: Ranking
     mark: str = ""
     team: str = ""
 
     @property
-    def movie(self) -> int:
-        return self.ranked.item
+    def scores(self) -> ViewerScores | None:
+        """The scores of the source; None if it has none, such as the order by date."""
+        return self.ranking.scores.get(self.origin)
 
     @property
     def source(self) -> str:
-        return self.mark or self.ranking.source(self.ranked)
+        """What is reported: the mark, a part of a model, or a fallback."""
+        found = self.scores
+        return self.mark or (found.source(self.movie) if found else self.origin)
 
     @property
     def is_fallback(self) -> bool:
-        return not self.mark and self.ranked.source != self.ranking.algorithm
+        return not self.mark and self.origin != self.ranking.algorithm
 
 
 @dataclass(eq=False)
@@ -128,9 +135,6 @@ class ListBuilder:
 
     Only the default algorithm has experiments, boosts, pins and exploration: a viewer who asks for
     another one gets its own order.
-
-    Attributes:
-        get_unopened: Returns by viewer and movie how many recent lists showed the movie in vain.
     """
 
     user_id: int
@@ -139,7 +143,6 @@ class ListBuilder:
     snapshot: Snapshot
     scorer: ReleaseScorer
     get_stated: Callable[[], Mapping[int, StatedPreferences]]
-    get_unopened: Callable[[], TimesShown]
 
     @property
     def candidates(self) -> Candidates:
@@ -169,11 +172,9 @@ class ListBuilder:
     @cached_property
     def allowed(self) -> NDArray[np.bool_]:
         """(n_movies,) False for the movies of the viewer's history."""
-        return ~np.isin(self.candidates.ids, self.scorer.histories[self.row].movie_ids)
-
-    @cached_property
-    def unopened(self) -> Mapping[int, int]:
-        return self.get_unopened()[self.user_id] if settings.FRESHNESS else {}
+        allowed = np.ones(len(self.candidates.ids), dtype=bool)
+        allowed[self.candidates.places(self.scorer.histories[self.row].movie_ids)] = False
+        return allowed
 
     def items(self, *, limit: int = LIST_LENGTH, with_reasons: bool = True) -> list[ListItem]:
         """The first `limit` items; a smaller limit does not change them."""
@@ -186,7 +187,7 @@ class ListBuilder:
             ListItem(
                 rank,
                 int(self.candidates.ids[slot.movie]),
-                slot.ranked.score,
+                slot.score,
                 slot.source,
                 why,
                 slot.ranking.algorithm,
@@ -200,12 +201,14 @@ class ListBuilder:
     def _reranked(self, ranking: Ranking) -> list[ListSlot]:
         if self.is_default:
             boosts = boosted_movies(self.snapshot, self.query.scope, timezone.now())
+            unopened = self.scorer.histories[self.row].unopened
             best = rerank_candidates(
-                ranking, self.allowed, LIST_LENGTH, boosts=boosts, unopened=self.unopened
+                ranking, self.allowed, LIST_LENGTH, boosts=boosts, unopened=unopened
             )
         else:
             best = ranking.best(self.allowed, LIST_LENGTH)
-        return [ListSlot(ranked, ranking) for ranked in best]
+        rows = zip(best.items.tolist(), best.scores.tolist(), best.sources.tolist(), strict=True)
+        return [ListSlot(item, score, best.names[source], ranking) for item, score, source in rows]
 
     def _interleaved(self) -> list[ListSlot]:
         """The lists of the experiment's two algorithms, interleaved by a team draft."""
@@ -218,7 +221,7 @@ class ListBuilder:
             # New and pinned movies get their scores from it, whatever the experiment compares.
             self.ranking.best(self.allowed, LIST_LENGTH)
         by_movie = {
-            team: {slot.movie: replace(slot, team=team) for slot in self._reranked(ranking)}
+            team: {slot.movie: slot._replace(team=team) for slot in self._reranked(ranking)}
             for team, ranking in teams.items()
         }
         rng = self.experiment.random_generator()
@@ -242,12 +245,14 @@ class ListBuilder:
 
     def _with_pins(self, slots: list[ListSlot]) -> list[ListSlot]:
         pinned = pinned_candidates(self.candidates, self.allowed, self.snapshot, self.query.scope)
+        if not pinned:
+            return slots
         by_movie = {slot.movie: slot for slot in slots}
         by_movie |= {movie: self._marked(movie, PIN) for movie in pinned.values()}
         return [by_movie[movie] for movie in with_pinned([slot.movie for slot in slots], pinned)]
 
     def _marked(self, movie: int, mark: str) -> ListSlot:
-        return ListSlot(self.ranking.ranked(movie), self.ranking, mark)
+        return ListSlot(movie, *self.ranking.score(movie), self.ranking, mark)
 
     def _with_series_separated(self, slots: list[ListSlot]) -> list[ListSlot]:
         movie_ids = self.candidates.ids[[slot.movie for slot in slots]].tolist()
@@ -256,19 +261,30 @@ class ListBuilder:
 
     def _reasons(self, slots: Sequence[ListSlot]) -> list[Sequence[Reason]]:
         past = self.scorer.past.viewer(self.row)
-        origins = [slot.ranking.origin(slot.ranked) for slot in slots]
-        by_models = explain(origins, past, self.scorer.release, self.snapshot)
-        return [self._reasons_of(slot, why) for slot, why in zip(slots, by_models, strict=True)]
+        by_model: dict[ModelScores, list[int]] = {}
+        for index, slot in enumerate(slots):
+            if (scores := slot.scores) and scores.by_model:
+                by_model.setdefault(scores.by_model, []).append(index)
+        reasons: list[Sequence[Reason]] = [[] for _ in slots]
+        for model, indices in by_model.items():
+            items = self.candidates.items[[slots[index].movie for index in indices]]
+            of_parts = {name: of_all[self.row] for name, of_all in model.by_part.items()}
+            parts = [model.part(self.row, slots[index].movie) for index in indices]
+            explainers = Explainers(model.model, past.weights, past.times, of_parts)
+            found = explain(explainers, items, parts, past, self.scorer.release, self.snapshot)
+            for index, why in zip(indices, found, strict=True):
+                reasons[index] = why
+        return [self._reasons_of(slot, why) for slot, why in zip(slots, reasons, strict=True)]
 
     def _reasons_of(self, slot: ListSlot, by_model: Sequence[Reason]) -> Sequence[Reason]:
         reasons = by_model
-        if slot.ranked.source == PREFERENCES:
+        if slot.origin == PREFERENCES:
             movie_id = int(self.candidates.ids[slot.movie])
             reasons = reasons_by_preferences(slot.ranking.stated, movie_id, self.snapshot)
         if slot.mark:
             first = STAFF if slot.mark == PIN else NEW
             return [first, *(each for each in reasons if each.kind != POPULAR.kind)][:REASONS_EACH]
-        if slot.ranked.source == PROGRAMME:
+        if slot.origin == PROGRAMME:
             if self.query.scope == "programme":
                 return [SHOWING]
             release = self.scorer.release
@@ -311,13 +327,14 @@ def build_lists(
     """
     release, snapshot = release or loaded_release(), catalogue.current().snapshot
     candidates = candidates_for(query.scope, query.days, snapshot, release)
+    with_unopened = query.algorithm == HYBRID and settings.FRESHNESS > 0
     viewers = iter(user_ids)
     while block := list(islice(viewers, viewers_at_once(release))):
-        scorer = ReleaseScorer(release, candidates, load_histories(block))
+        histories = load_histories(block, with_unopened=with_unopened)
+        scorer = ReleaseScorer(release, candidates, histories)
         stated = cache(partial(stated_preferences_by_user, block))
-        unopened = cache(partial(shown_unopened, block))
         for row, user_id in enumerate(block):
-            builder = ListBuilder(user_id, row, query, snapshot, scorer, stated, unopened)
+            builder = ListBuilder(user_id, row, query, snapshot, scorer, stated)
             items = builder.items(limit=limit, with_reasons=with_reasons)
             yield ViewerList(user_id, items, release.id)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -15,27 +15,25 @@ from scipy.sparse import csr_matrix
 from movies.catalogue import Snapshot
 from recommendations.engine.algorithms.als import AlsRecommender
 from recommendations.engine.matrices import Scores, values_at
-from recommendations.engine.ranking.candidates import (
-    Ranked,
-    percentile_ranks,
-    preference_scores,
-    rank_with_fallback,
-)
 from recommendations.engine.ranking.reranking import (
     POOL,
+    RankedItems,
     fatigue,
     newness,
     normalised_relevances,
     pairwise_similarities,
+    percentile_ranks,
+    preference_scores,
+    rank_with_fallback,
     rerank,
     separate_equal_keys,
 )
+from recommendations.impressions.storage import TimesShown
 from recommendations.lists.item_features import (
     CatalogueFeatures,
     catalogue_features,
     is_wanted_language,
 )
-from recommendations.lists.reasons import ScoreOrigin
 from recommendations.lists.scores import (
     POPULARITY,
     PREFERENCES,
@@ -74,18 +72,22 @@ class Ranking:
     def candidates(self) -> Candidates:
         return self.scorer.candidates
 
-    def best(self, allowed: NDArray[np.bool_], n: int, *, pool: int | None = None) -> list[Ranked]:
+    def best(self, allowed: NDArray[np.bool_], n: int, *, pool: int | None = None) -> RankedItems:
         """The first n allowed movies by the sources; movies that no source knows follow by date.
 
         Args:
             allowed: (n_movies,) True for a movie that may be listed.
             pool: Take up to so many, n or more, from the sources that n movies need.
         """
-        ranked = rank_with_fallback(self._ask(), candidates=allowed, n=n, pool=pool)
+        found = rank_with_fallback(self._ask(), candidates=allowed, n=n, pool=pool)
+        found = replace(found, names=(*found.names, PROGRAMME))
+        missing = n - len(found.items)
+        if missing <= 0:
+            return found
         left = allowed.copy()
-        left[[r.item for r in ranked]] = False
-        by_date = np.flatnonzero(left)[: max(0, n - len(ranked))].tolist()
-        return [*ranked, *(Ranked(movie, 0.0, PROGRAMME) for movie in by_date)]
+        left[found.items] = False
+        by_date = np.flatnonzero(left)[:missing]
+        return found.then(by_date, np.zeros(len(by_date)), [len(found.names) - 1] * len(by_date))
 
     def _ask(self) -> Iterator[tuple[str, Scores]]:
         for name in self._sources():
@@ -123,25 +125,12 @@ class Ranking:
         scores = score_by_preferences(self.stated, ids, self.snapshot, release)
         return ViewerScores(scores, source_name=PREFERENCES)
 
-    def source(self, ranked: Ranked) -> str:
-        """The source that put the movie there: a part of a model, or a fallback."""
-        found = self.scores.get(ranked.source)
-        return found.source(ranked.item) if found else ranked.source
-
-    def ranked(self, movie: int) -> Ranked:
-        """A movie that the ranking left out, with the score of the first source that has one."""
+    def score(self, movie: int) -> tuple[float, str]:
+        """The score of a movie that the ranking left out, by the first source that has one."""
         for name, found in self.scores.items():
             if (score := float(found.scores[movie])) == score:
-                return Ranked(movie, score, name)
-        return Ranked(movie, 0.0, PROGRAMME)
-
-    def origin(self, ranked: Ranked) -> ScoreOrigin | None:
-        """The model that put the movie there; None if no model did."""
-        found = self.scores.get(ranked.source)
-        part = found.part(ranked.item) if found else ""
-        if not found or not found.model or not part:
-            return None
-        return ScoreOrigin(found.model, found.parts[part], int(self.candidates.items[ranked.item]))
+                return score, name
+        return 0.0, PROGRAMME
 
 
 def rerank_candidates(
@@ -150,8 +139,8 @@ def rerank_candidates(
     n: int,
     *,
     boosts: Mapping[int, float],
-    unopened: Mapping[int, int],
-) -> list[Ranked]:
+    unopened: TimesShown,
+) -> RankedItems:
     """The first n movies by relevance and diversity; those ordered by date stay at the end.
 
     A less trusted source comes later, however relevant its movies are. Only a boost overrules
@@ -160,23 +149,26 @@ def rerank_candidates(
     Args:
         allowed: (n_movies,) True for a movie that may be listed.
         boosts: By movie id, added to the relevance, which goes from 0 to 1.
-        unopened: By movie id, the number of lists that showed the movie and it was not opened.
+        unopened: The movies that recent lists showed in vain.
     """
     best = ranking.best(allowed, n, pool=POOL)
-    by_source = [ranked for ranked in best if ranked.source != PROGRAMME]
-    pool = by_source + _boosted(ranking, allowed, boosts, {ranked.item for ranked in by_source})
-    ids = ranking.candidates.ids[[ranked.item for ranked in pool]]
-    strengths = np.array([boosts.get(pk, 0.0) for pk in ids.tolist()])
-    relevance, tiers = _relevance(by_source, strengths)
+    is_by_date = best.sources == len(best.names) - 1
+    pool = best.take(~is_by_date)
+    tiers = pool.sources - pool.sources.min(initial=len(best.names))
+    relevance = normalised_relevances(pool.scores.astype(np.float64), tiers)
+    if boosts:
+        pool, relevance, tiers = _boosted(ranking, allowed, boosts, pool, relevance, tiers)
+    ids = ranking.candidates.ids[pool.items]
     features = catalogue_features(ranking.snapshot)
     rows = features.movies.indices(ids)
     relevance += settings.FRESHNESS * _freshness(ids, rows, features, unopened)
-    similarities = pairwise_similarities(features.vectors[rows])
+    similarities = pairwise_similarities(features.vectors, rows)
     order = rerank(relevance, similarities, tiers=tiers, diversity=settings.DIVERSITY, n=n)
-    reranked = [pool[index] for index in order.tolist()]
-    listed = {ranked.item for ranked in reranked}
-    by_date = (ranked for ranked in best if ranked.source == PROGRAMME)
-    return [*reranked, *(ranked for ranked in by_date if ranked.item not in listed)][:n]
+    reranked = pool.take(order)
+    if not is_by_date.any():
+        return reranked
+    by_date = best.take(is_by_date & ~np.isin(best.items, reranked.items))
+    return reranked.then(by_date.items, by_date.scores, by_date.sources).take(slice(n))
 
 
 def separate_series(
@@ -196,42 +188,35 @@ def _boosted(
     ranking: Ranking,
     allowed: NDArray[np.bool_],
     boosts: Mapping[int, float],
-    ranked: Collection[int],
-) -> list[Ranked]:
-    """The boosted movies that are not among the ranked ones."""
-    if not boosts:
-        return []
-    movies = np.flatnonzero(allowed & np.isin(ranking.candidates.ids, list(boosts))).tolist()
-    return [ranking.ranked(movie) for movie in movies if movie not in ranked]
-
-
-def _relevance(
-    by_source: Sequence[Ranked], strengths: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """(m,) relevances and tiers; the movies behind those of `by_source` are boosted ones."""
-    sources = {
-        source: tier for tier, source in enumerate(dict.fromkeys(r.source for r in by_source))
-    }
-    relevance, tiers = np.zeros(len(strengths)), np.zeros(len(strengths), dtype=np.intp)
-    tiers[: len(by_source)] = [sources[ranked.source] for ranked in by_source]
-    scores = np.array([ranked.score for ranked in by_source])
-    relevance[: len(by_source)] = normalised_relevances(scores, tiers[: len(by_source)])
-    is_boosted = strengths > 0
-    relevance[is_boosted & (tiers > 0)] = 0
-    tiers[is_boosted] = 0
-    return relevance + strengths, tiers
+    pool: RankedItems,
+    relevance: NDArray[np.float64],
+    tiers: NDArray[np.intp],
+) -> tuple[RankedItems, NDArray[np.float64], NDArray[np.intp]]:
+    """The pool with all boosted movies in its first tier, the relevances and the tiers."""
+    ranked = set(pool.items.tolist())
+    boosted = sorted(ranking.candidates.places(boosts).tolist())
+    movies = [movie for movie in boosted if allowed[movie] and movie not in ranked]
+    found = [ranking.score(movie) for movie in movies]
+    sources = [pool.names.index(name) for _, name in found]
+    pool = pool.then(movies, [score for score, _ in found], sources)
+    relevance = np.append(relevance, np.zeros(len(movies)))
+    tiers = np.append(tiers, np.zeros(len(movies), dtype=np.intp))
+    ids = ranking.candidates.ids[pool.items].tolist()
+    strengths = np.array([boosts.get(pk, 0.0) for pk in ids])
+    relevance[(strengths > 0) & (tiers > 0)] = 0
+    tiers[strengths > 0] = 0
+    return pool, relevance + strengths, tiers
 
 
 def _freshness(
     ids: NDArray[np.int64],
     rows: NDArray[np.int32],
     features: CatalogueFeatures,
-    unopened: Mapping[int, int],
+    unopened: TimesShown,
 ) -> NDArray[np.float64]:
     """(m,) from -1 to 1; `rows` are those in `features`, -1 for a movie that has left."""
     days = features.starts[rows] - timezone.localdate().toordinal()
-    times = np.array([unopened.get(pk, 0) for pk in ids.tolist()])
-    return newness(days) - fatigue(times)
+    return newness(days) - fatigue(unopened.of(ids))
 
 
 def score_by_preferences(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Literal
@@ -13,10 +13,10 @@ from scipy.sparse import csr_matrix
 
 from movies.catalogue import Snapshot
 from recommendations.dataset import History
+from recommendations.engine.algorithms.hybrid import Composite
 from recommendations.engine.algorithms.popularity import PopularityRecommender
-from recommendations.engine.composite import Composite
-from recommendations.engine.matrices import Scores, values_at
-from recommendations.engine.recommender import Recommender
+from recommendations.engine.matrices import IdMap, Scores, values_at
+from recommendations.engine.recommender import Recommender, extremes
 from recommendations.releases import LoadedRelease
 
 Scope = Literal["catalogue", "programme"]
@@ -44,13 +44,24 @@ class Candidates:
         ids = np.array(movie_ids, dtype=np.int64)
         return cls(ids, release.items.indices(ids))
 
+    @cached_property
+    def _by_id(self) -> tuple[IdMap, NDArray[np.intp]]:
+        order = np.argsort(self.ids)
+        return IdMap(self.ids[order]), order
+
+    def places(self, movie_ids: Iterable[int] | NDArray[np.integer]) -> NDArray[np.intp]:
+        """The index of each movie that is among them, in the given order."""
+        known, order = self._by_id
+        found = known.indices(movie_ids)
+        return order[found[found >= 0]]
+
 
 def candidates_for(
     scope: Scope, days: int, snapshot: Snapshot, release: LoadedRelease
 ) -> Candidates:
     """Movies with a screening to come within the days, or all published ones."""
     if scope == "programme":
-        return Candidates.of(snapshot.showing(days), release)
+        return _showing(tuple(snapshot.showing(days)), release)
     return _published(snapshot, release)
 
 
@@ -59,51 +70,51 @@ def _published(snapshot: Snapshot, release: LoadedRelease) -> Candidates:
     return Candidates.of(snapshot.published, release)
 
 
+@lru_cache(maxsize=16)
+def _showing(movie_ids: tuple[int, ...], release: LoadedRelease) -> Candidates:
+    return Candidates.of(movie_ids, release)
+
+
 @dataclass(frozen=True, eq=False)
 class HistoryMatrices:
-    """Viewers' histories in the columns of a release: (n_viewers, n_items), of one sparsity.
+    """Viewers' histories in the columns of a release.
 
     Attributes:
-        weights: float32.
-        kinds: `Evidence`.
-        times: float64 Unix seconds.
+        weights: (n_viewers, n_items) float32.
+        times: float64 Unix seconds, with the sparsity of `weights`.
+        kinds: (nnz,) `Evidence`, in the order of the entries of `weights`.
     """
 
     weights: csr_matrix
-    kinds: csr_matrix
     times: csr_matrix
+    kinds: NDArray[np.int64]
 
     @classmethod
     def of(cls, histories: Sequence[History], release: LoadedRelease) -> HistoryMatrices:
         """The histories without the movies that the release does not know."""
-        movie_ids = np.concatenate([history.movie_ids for history in histories])
+        movie_ids, weights, seconds, kinds = (
+            np.concatenate(columns) for columns in list(zip(*histories, strict=True))[:4]
+        )
         indices = release.items.indices(movie_ids)
         known = indices >= 0
         ends = np.cumsum([0, *(len(history.movie_ids) for history in histories)])
         starts = np.append(0, np.cumsum(known))[ends]
-        shape = (len(histories), len(release.items))
-
-        def matrix(columns: list[NDArray[np.generic]]) -> csr_matrix:
-            return csr_matrix((np.concatenate(columns)[known], indices[known], starts), shape=shape)
-
+        shape, indices = (len(histories), len(release.items)), indices[known]
         return cls(
-            weights=matrix([history.weights for history in histories]),
-            kinds=matrix([history.kinds for history in histories]),
-            times=matrix([history.seconds for history in histories]),
+            csr_matrix((weights[known], indices, starts), shape=shape),
+            csr_matrix((seconds[known], indices, starts), shape=shape),
+            kinds[known],
         )
 
     def viewer(self, row: int) -> HistoryMatrices:
         """One viewer's history: (1, n_items) matrices."""
+        if self.weights.shape[0] == 1:
+            return self
         return HistoryMatrices(
-            *(_row(each, row) for each in (self.weights, self.kinds, self.times))
+            self.weights[row],
+            self.times[row],
+            self.kinds[slice(*self.weights.indptr[row : row + 2])],
         )
-
-
-def _row(matrix: csr_matrix, row: int) -> csr_matrix:
-    """Like `matrix[row]`, in a fifth of its time."""
-    start, end = matrix.indptr[row : row + 2]
-    entries = (matrix.data[start:end], matrix.indices[start:end], np.array([0, end - start]))
-    return csr_matrix(entries, shape=(1, matrix.shape[1]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,24 +123,20 @@ class ViewerScores:
 
     Attributes:
         scores: (n_movies,) float32; NaN where the source has no opinion.
-        leading: (n_movies,) int8, the index in `parts` of the part that did most for the score.
-        parts: The parts of the model by name; empty if no model made the scores.
+        by_model: The model's scores for all viewers; None if no model made the scores.
+        row: The viewer's row there.
         source_name: Reported as the source in place of the part.
-        model: The model that has the parts, or that is the only part.
     """
 
     scores: Scores
-    leading: NDArray[np.int8] | None = None
-    parts: Mapping[str, Recommender] = field(default_factory=dict)
+    by_model: ModelScores | None = None
+    row: int = 0
     source_name: str = ""
-    model: Recommender | None = None
-
-    def part(self, movie: int) -> str:
-        """The name of the part that did most for a movie; empty for none."""
-        return "" if self.leading is None else list(self.parts)[self.leading[movie]]
 
     def source(self, movie: int) -> str:
-        return self.source_name or self.part(movie)
+        if self.source_name or self.by_model is None:
+            return self.source_name
+        return self.by_model.part(self.row, movie)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,53 +144,60 @@ class ModelScores:
     """One model's scores for several viewers.
 
     Attributes:
+        model: The model.
+        by_part: (n_viewers, n_items) float32 by the name of the part, or of the model itself.
+        columns: (n_movies,) int32, the column of each candidate; -1 for an unknown movie.
         scores: (n_viewers, n_columns) float32; NaN where the model has no opinion.
         leading: (n_viewers, n_columns) int8, the index in `parts` of the part that did most; -1 for
             none.
-        parts: The parts of a composite model, or the model itself.
-        columns: (n_movies,) int32, the column of each candidate; -1 for an unknown movie.
-        model: The model.
     """
 
+    model: Recommender
+    by_part: Mapping[str, Scores]
+    columns: NDArray[np.int32]
     scores: Scores
     leading: NDArray[np.int8]
-    parts: Mapping[str, Recommender]
-    columns: NDArray[np.int32]
-    model: Recommender
 
     @classmethod
     def of(cls, model: Recommender, past: HistoryMatrices, candidates: Candidates) -> ModelScores:
-        """Score all items, or only the candidates if those are few: blending is not cheap."""
+        """Blend all items, or only the candidates if those are few: blending is not cheap."""
+        if not isinstance(model, Composite):
+            scores = model.score(past.weights, past.times)
+            leading = np.zeros(scores.shape, dtype=np.int8)
+            return cls(model, {model.name: scores}, candidates.items, scores, leading)
+        by_part = {name: part.score(past.weights, past.times) for name, part in model.parts.items()}
+        of_columns, shape, columns = by_part, past.weights.shape, candidates.items
+        ranges = {name: extremes(values) for name, values in by_part.items()}
         known = candidates.items >= 0
-        items, columns = None, candidates.items
-        if known.sum() * ITEMS_PER_CANDIDATE < past.weights.shape[1]:
+        if known.sum() * ITEMS_PER_CANDIDATE < shape[1]:
             items = candidates.items[known]
             columns = np.where(known, np.cumsum(known) - 1, -1).astype(np.int32)
-        if isinstance(model, Composite):
-            blend = model.blended(past.weights, past.times, items)
-            parts = {name: model.parts[name] for name in blend.parts}
-            return cls(blend.scores, blend.leading, parts, columns, model)
-        scores = model.score(past.weights, past.times)
-        scores = scores if items is None else scores[:, items]
-        leading = np.zeros(scores.shape, dtype=np.int8)
-        return cls(scores, leading, {model.name: model}, columns, model)
+            of_columns = {name: values[:, items] for name, values in by_part.items()}
+            shape = (shape[0], len(items))
+        blend = model.blended(of_columns, shape=shape, ranges=ranges)
+        return cls(model, by_part, columns, blend.scores, blend.leading)
+
+    @cached_property
+    def _parts(self) -> Sequence[str]:
+        return [*self.by_part]
+
+    def part(self, row: int, movie: int) -> str:
+        """The name of the part that did most for a movie."""
+        return self._parts[int(self.leading[row, self.columns[movie]])]
 
     def for_viewer(self, row: int) -> ViewerScores:
-        return self._for_viewer(self.scores[row], row)
+        return ViewerScores(values_at(self.columns, self.scores[row]), self, row)
 
     def from_favourites(self, row: int, source_name: str) -> ViewerScores:
         """The movies that a personal part lifts above the mean; popularity finds the others."""
-        is_personal = np.array([*(part.is_personal for part in self.parts.values()), False])
+        parts = self.model.parts if isinstance(self.model, Composite) else {"": self.model}
+        is_personal = np.array([*(part.is_personal for part in parts.values()), False])
         scores = self.scores[row]
         known = ~np.isnan(scores)
         found = known & is_personal[self.leading[row]]
         found &= scores > (scores[known].mean() if known.any() else 0)
-        return self._for_viewer(np.where(found, scores, np.float32(np.nan)), row, source_name)
-
-    def _for_viewer(self, scores: Scores, row: int, source_name: str = "") -> ViewerScores:
-        leading = np.append(self.leading[row], np.int8(-1))[self.columns]
-        scores = values_at(self.columns, scores)
-        return ViewerScores(scores, leading, self.parts, source_name, self.model)
+        scores = values_at(self.columns, np.where(found, scores, np.float32(np.nan)))
+        return ViewerScores(scores, self, row, source_name)
 
 
 @dataclass(eq=False)

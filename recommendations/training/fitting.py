@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 from recommendations.dataset import Dataset
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.engine.algorithms.ensemble import EnsembleRecommender, learn_weights
-from recommendations.engine.composite import Composite
+from recommendations.engine.algorithms.hybrid import Composite
 from recommendations.engine.evaluation.metrics import is_significantly_worse
 from recommendations.engine.evaluation.quality import EvaluatedLists, Quality, evaluate_lists
 from recommendations.engine.evaluation.splits import Split, split_by_time

@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 from recommendations.engine.evaluation.quality import Quality, evaluate_lists
 from recommendations.engine.evaluation.splits import Split
 from recommendations.engine.matrices import Array, Features, ItemFeatures, Scores, Times
-from recommendations.engine.recommender import Recommender
+from recommendations.engine.recommender import Explainer, Recommender
 
 R = TypeVar("R", bound=Recommender)
 
@@ -93,6 +93,11 @@ def liked(interactions: csr_matrix) -> Float64:
     dense = np.maximum(interactions.toarray(), 0).astype(np.float64)
     sizes: Float64 = np.sqrt(dense / dense[dense > 0].mean())
     return sizes
+
+
+def explainer(recommender: Recommender, history: csr_matrix, times: Times = None) -> Explainer:
+    scores = recommender.score(history, times)[0]
+    return recommender.explainer_type(recommender, history, times, scores)
 
 
 class Sums(Recommender):

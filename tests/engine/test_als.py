@@ -16,8 +16,13 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from recommendations.engine import artifacts
-from recommendations.engine.algorithms.als import AlsRecommender, FactorModel, fold_in, fold_in_all
-from tests.engine.camps import CAMP_ITEMS, N_ITEMS, Data, csr, data_of, two_camps
+from recommendations.engine.algorithms.als import (
+    AlsRecommender,
+    FactorModel,
+    FoldedIn,
+    fold_in_all,
+)
+from tests.engine.camps import CAMP_ITEMS, N_ITEMS, Data, csr, data_of, explainer, two_camps
 
 ROOT = Path(__file__).resolve().parents[2]
 UNTOUCHED = [2, 7]
@@ -64,7 +69,7 @@ def test_folding_in_equals_implicit(factors: int) -> None:
 def test_contributions_of_what_was_liked_sum_to_the_score(seed: int, user: int) -> None:
     history = csr_matrix(signed_matrix(seed=seed)[user])
     items = np.arange(history.shape[1])
-    parts = fitted().contributions(history, items)
+    parts = explainer(fitted(), history).contributions(items)
     scores = fitted().score(history)[0]
     if parts is None:
         assert np.isnan(scores).all()
@@ -77,8 +82,8 @@ def test_contributions_of_what_was_liked_sum_to_the_score(seed: int, user: int) 
 def test_contributions_are_of_the_items_asked_for_in_their_order() -> None:
     recommender = two_camps().fit(AlsRecommender())
     history = history_of({0: 3, 6: 1, 1: 2})
-    every = recommender.contributions(history, np.arange(N_ITEMS))
-    some = recommender.contributions(history, np.array([7, 2]))
+    every = explainer(recommender, history).contributions(np.arange(N_ITEMS))
+    some = explainer(recommender, history).contributions(np.array([7, 2]))
     assert every is not None
     assert some is not None
     np.testing.assert_allclose(some, every[[7, 2]])
@@ -93,7 +98,7 @@ def test_taking_the_strongest_contributor_away_lowers_the_score() -> None:
         scores = recommender.score(history)[0]
         unseen = np.setdiff1d(np.arange(interactions.shape[1]), history.indices)
         best = unseen[[scores[unseen].argmax()]]
-        parts = recommender.contributions(history, best)
+        parts = explainer(recommender, history).contributions(best)
         assert parts is not None
         without = history.copy()
         without.data[parts[0].argmax()] = 0
@@ -142,8 +147,10 @@ from recommendations.engine.algorithms import ALGORITHMS
 arrays, _ = artifacts.load(Path(sys.argv[1]))
 recommender = ALGORITHMS["als"].from_arrays(arrays)
 history = csr_matrix(np.eye(1, 10, dtype=np.float32))
-assert np.isfinite(recommender.score(history)).all()
-assert recommender.contributions(history, np.array([1])) is not None
+scores = recommender.score(history)
+assert np.isfinite(scores).all()
+explainer = recommender.explainer_type(recommender, history, None, scores[0])
+assert explainer.contributions(np.array([1])) is not None
 print(sorted({"implicit", "django"} & sys.modules.keys()))
 """
     done = subprocess.run(
@@ -256,15 +263,19 @@ def test_many_at_once_are_folded_in_as_each_alone(
     factors: int, history: NDArray[np.float32]
 ) -> None:
     """By whichever equations: with 64 factors all by as many as items, with 4 hardly any."""
-    rows = csr(history)
-    vectors = fold_in_all(MODELS[factors], rows)
+    model, rows = MODELS[factors], csr(history)
+    vectors = fold_in_all(model, rows)
     assert vectors.dtype == np.float32
     for row, vector in enumerate(vectors):
-        alone = fold_in(MODELS[factors], rows, row)
-        if alone is None:
+        own = FoldedIn.of(model, rows, row)
+        if own is None:
             assert np.isnan(vector).all()
-        else:
-            np.testing.assert_allclose(vector, alone.vector, rtol=1e-4, atol=1e-5)
+            continue
+        left = model.gram + (own.factors.T * own.beyond) @ own.factors
+        alone = np.linalg.solve(left, own.pull @ own.factors)
+        np.testing.assert_allclose(vector, alone, rtol=1e-4, atol=1e-5)
+        solved = np.linalg.solve(left, model.item_factors.T.astype(np.float64)).T
+        np.testing.assert_allclose(own.solved(np.arange(MODEL_ITEMS)), solved, atol=1e-8)
 
 
 def test_the_equations_hold() -> None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from recommendations.engine.matrices import Scores
-from recommendations.engine.ranking.candidates import (
-    Ranked,
+from recommendations.engine.ranking.reranking import (
+    RankedItems,
     percentile_ranks,
     preference_scores,
     rank_with_fallback,
@@ -77,32 +77,39 @@ def row(*values: float) -> Scores:
     return np.array(values, dtype=np.float32)
 
 
+def listed(ranked: RankedItems) -> list[tuple[int, float, str]]:
+    names = [ranked.names[source] for source in ranked.sources]
+    return list(zip(ranked.items.tolist(), ranked.scores.tolist(), names, strict=True))
+
+
 def test_the_first_models_order_comes_first_and_the_next_fills_up() -> None:
     ranked = rank_with_fallback(
         [("als", row(0.25, NAN, 0.5, NAN)), ("popularity", row(9, 7, 8, NAN))],
         candidates=EVERYTHING,
         n=4,
     )
-    assert ranked == [Ranked(2, 0.5, "als"), Ranked(0, 0.25, "als"), Ranked(1, 7, "popularity")]
+    assert listed(ranked) == [(2, 0.5, "als"), (0, 0.25, "als"), (1, 7, "popularity")]
 
 
 def test_only_candidates_are_listed_and_at_most_n() -> None:
     candidates = np.array([True, False, True, True])
     ranked = rank_with_fallback([("als", row(4, 3, 2, 1))], candidates=candidates, n=2)
-    assert [place.item for place in ranked] == [0, 2]
+    assert ranked.items.tolist() == [0, 2]
     assert candidates.tolist() == [True, False, True, True]
 
 
 def test_equal_scores_keep_the_order_of_the_items() -> None:
     ranked = rank_with_fallback([("popularity", row(1, 2, 1, 2))], candidates=EVERYTHING, n=4)
-    assert [place.item for place in ranked] == [1, 3, 0, 2]
+    assert ranked.items.tolist() == [1, 3, 0, 2]
 
 
 def test_without_models_or_without_candidates_there_is_nothing() -> None:
-    assert rank_with_fallback([], candidates=EVERYTHING, n=4) == []
-    assert rank_with_fallback([("als", row(1, 2, 3, 4))], candidates=~EVERYTHING, n=4) == []
-    assert rank_with_fallback([("als", row())], candidates=np.empty(0, dtype=bool), n=4) == []
-    assert rank_with_fallback([("als", row(1, 2, 3, 4))], candidates=EVERYTHING, n=0) == []
+    assert listed(rank_with_fallback([], candidates=EVERYTHING, n=4)) == []
+    assert listed(rank_with_fallback([("als", row(1, 2, 3, 4))], candidates=~EVERYTHING, n=4)) == []
+    assert (
+        listed(rank_with_fallback([("als", row())], candidates=np.empty(0, dtype=bool), n=4)) == []
+    )
+    assert listed(rank_with_fallback([("als", row(1, 2, 3, 4))], candidates=EVERYTHING, n=0)) == []
 
 
 @given(
@@ -116,12 +123,12 @@ def test_nothing_is_listed_twice_or_unasked_for(
 ) -> None:
     scores = {"first": row(*first), "second": row(*second)}
     ranked = rank_with_fallback(scores.items(), candidates=np.array(wanted), n=n)
-    items = [place.item for place in ranked]
+    items = ranked.items.tolist()
     known = ~np.isnan(scores["first"]) | ~np.isnan(scores["second"])
     assert len(items) == len(set(items)) == min(n, int((known & wanted).sum()))
     assert all(wanted[item] for item in items)
-    assert all(place.score == scores[place.source][place.item] for place in ranked)
-    sources = [place.source for place in ranked]
+    assert all(score == scores[source][item] for item, score, source in listed(ranked))
+    sources = [source for _, _, source in listed(ranked)]
     assert sources == sorted(sources)
 
 
@@ -134,7 +141,7 @@ def test_whom_one_asks_anyway_says_more_and_nobody_else_is_asked(
 ) -> None:
     scores = [("first", row(4, 3, NAN, 1)), ("second", row(1, 1, 1, 1))]
     ranked = rank_with_fallback(scores, candidates=EVERYTHING, n=n, pool=pool)
-    assert [place.item for place in ranked] == items
+    assert ranked.items.tolist() == items
 
 
 def test_the_next_is_asked_only_while_places_and_items_are_left() -> None:
@@ -147,6 +154,6 @@ def test_the_next_is_asked_only_while_places_and_items_are_left() -> None:
 
     for n, candidates in ((3, EVERYTHING), (4, row(1, 1, 0, 1) > 0)):
         asked.clear()
-        assert len(rank_with_fallback(opinions(), candidates=candidates, n=n)) == 3
+        assert len(rank_with_fallback(opinions(), candidates=candidates, n=n).items) == 3
         assert asked == ["first"]
-    assert len(rank_with_fallback(opinions(), candidates=EVERYTHING, n=4)) == 4
+    assert len(rank_with_fallback(opinions(), candidates=EVERYTHING, n=4).items) == 4

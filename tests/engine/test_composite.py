@@ -4,17 +4,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 from recommendations.engine import artifacts
 from recommendations.engine.algorithms.als import AlsRecommender
-from recommendations.engine.algorithms.hybrid import HybridRecommender
+from recommendations.engine.algorithms.hybrid import (
+    Blend,
+    Composite,
+    HybridRecommender,
+    blend,
+    min_max_normalised,
+)
 from recommendations.engine.algorithms.popularity import PopularityRecommender
-from recommendations.engine.composite import blend, min_max_normalised
 from recommendations.engine.matrices import Scores
-from recommendations.engine.recommender import NotFittedError
+from recommendations.engine.recommender import NotFittedError, extremes
 from tests.engine.camps import N_ITEMS, csr, data_of, two_camps
 
 NOBODY = csr(np.zeros((1, N_ITEMS)))
+
+
+def blended(model: Composite, history: csr_matrix) -> Blend:
+    scores = {name: part.score(history) for name, part in model.parts.items()}
+    return model.blended(scores, shape=history.shape)
 
 
 def test_by_itself_it_fits_its_parts() -> None:
@@ -56,7 +67,7 @@ def test_weights_decide_and_are_kept() -> None:
 
 def test_whom_nothing_is_known_of_popularity_alone_says_nothing() -> None:
     """The caller knows better what comes first then: what the viewer says to like."""
-    blend = two_camps().fit(HybridRecommender()).blended(NOBODY)
+    blend = blended(two_camps().fit(HybridRecommender()), NOBODY)
     assert np.isnan(blend.scores).all()
     assert (blend.leading == -1).all()
 
@@ -67,7 +78,7 @@ def test_each_item_has_the_part_that_did_most_for_it() -> None:
     likes[:, 9] = 0
     data = data_of(csr(likes))
     hybrid = data.fit(HybridRecommender(weights={"als": 0.0, "content": 0.5, "popularity": 0.5}))
-    blend = hybrid.blended(csr(np.eye(N_ITEMS)[5:6]))
+    blend = blended(hybrid, csr(np.eye(N_ITEMS)[5:6]))
     assert blend.parts[blend.leading[0, 9]] == "content"
     assert blend.scores[0, 9] > blend.scores[0, :5].max()
 
@@ -137,6 +148,8 @@ def test_some_items_alone_are_blended_as_among_all() -> None:
     scores = {"als": rows([1, 3, 2, 9]), "content": rows([40, 20, NAN, 30])}
     weights, items = {"als": 3.0, "content": 1.0}, np.array([2, 0])
     whole = blend(scores, weights, shape=(1, 4))
-    found = blend(scores, weights, shape=(1, 4), items=items)
+    some = {name: values[:, items] for name, values in scores.items()}
+    ranges = {name: extremes(values) for name, values in scores.items()}
+    found = blend(some, weights, shape=(1, 2), ranges=ranges)
     np.testing.assert_array_equal(found.scores, whole.scores[:, items])
     np.testing.assert_array_equal(found.leading, whole.leading[:, items])

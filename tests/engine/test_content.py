@@ -12,7 +12,7 @@ from recommendations.engine import artifacts
 from recommendations.engine.algorithms.content import BATCH, KINDS, ContentRecommender
 from recommendations.engine.feature_vectors import tfidf_vectors
 from recommendations.engine.matrices import Features, ItemFeatures
-from tests.engine.camps import csr, two_camps
+from tests.engine.camps import csr, explainer, two_camps
 
 NAMES = ("genre:drama", "genre:horror", "person:agnes varda")
 #: Drama; horror; drama by Varda; horror by Varda; nothing known.
@@ -38,7 +38,7 @@ def test_there_is_no_opinion_on_a_film_of_which_nothing_is_known() -> None:
     recommender = fitted()
     assert np.isnan(recommender.score(row({DRAMA: 1}))[0, UNKNOWN])
     assert np.isnan(recommender.score(row({UNKNOWN: 1}))).all()
-    assert recommender.contributions(row({UNKNOWN: 1}), np.array([DRAMA])) is None
+    assert explainer(recommender, row({UNKNOWN: 1})).contributions(np.array([DRAMA])) is None
     together = recommender.score(row({DRAMA: 1, UNKNOWN: 3}))
     np.testing.assert_array_equal(together, recommender.score(row({DRAMA: 1})))
 
@@ -68,7 +68,7 @@ def test_of_two_that_fit_alike_the_kind_with_more_viewers_comes_first() -> None:
 
 def test_a_reason_is_what_shares_a_feature() -> None:
     history = row({DRAMA: 1, HORROR: 2})
-    parts = fitted().contributions(history, np.array([VARDAS_DRAMA, VARDAS_HORROR]))
+    parts = explainer(fitted(), history).contributions(np.array([VARDAS_DRAMA, VARDAS_HORROR]))
     assert parts is not None
     np.testing.assert_array_equal(parts > 0, [[True, False], [False, True]])
 

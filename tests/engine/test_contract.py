@@ -16,11 +16,20 @@ from scipy.sparse import csr_matrix
 
 from recommendations.engine import artifacts
 from recommendations.engine.algorithms import ALGORITHMS
+from recommendations.engine.algorithms.hybrid import Composite
 from recommendations.engine.algorithms.neural import has_torch
-from recommendations.engine.composite import Composite
 from recommendations.engine.matrices import Scores
 from recommendations.engine.recommender import HistoryShapeError, NotFittedError, Recommender
-from tests.engine.camps import CAMP_ITEMS, N_ITEMS, N_USERS, csr, data_of, two_camps, withheld_item
+from tests.engine.camps import (
+    CAMP_ITEMS,
+    N_ITEMS,
+    N_USERS,
+    csr,
+    data_of,
+    explainer,
+    two_camps,
+    withheld_item,
+)
 
 
 def each(names: Iterable[str]) -> pytest.MarkDecorator:
@@ -111,7 +120,7 @@ def test_contributions_sum_to_the_score(name: str, history: NDArray[np.float32])
     """The contributions of an algorithm that can tell them."""
     recommender, items = fitted(name), np.arange(N_ITEMS)
     row = csr(history[:1])
-    parts = recommender.contributions(row, items)
+    parts = explainer(recommender, row).contributions(items)
     if parts is not None:
         assert parts.shape == (N_ITEMS, row.nnz)
         np.testing.assert_allclose(parts.sum(axis=1), recommender.score(row)[0], atol=1e-5)
@@ -127,9 +136,11 @@ def test_scores_without_an_entry_are_those_of_a_history_without_it(
     times = csr_matrix(
         (1.7e9 + 3600.0 * (7 * row.indices % N_ITEMS), row.indices, row.indptr), shape=row.shape
     )
-    found = recommender.scores_without(row, np.arange(row.nnz), times)
-    assert found.shape == (1 + row.nnz, N_ITEMS)
-    for without, scores in enumerate(found, start=-1):
+    items = np.array([7, 2, 3])
+    found = explainer(recommender, row, times).without(np.arange(row.nnz), items)
+    assert found.scores.shape == (1 + row.nnz, len(items))
+    assert found.least.shape == found.greatest.shape == (1 + row.nnz,)
+    for without, scores in enumerate(found.scores, start=-1):
         kept = np.arange(row.nnz) != without
         left, their_times = (
             csr_matrix((of.data[kept], row.indices[kept], [0, kept.sum()]), shape=row.shape)
@@ -137,7 +148,11 @@ def test_scores_without_an_entry_are_those_of_a_history_without_it(
         )
         atol = 5e-3 if isinstance(recommender, Composite) else 1e-5
         expected = recommender.score(left, their_times)[0]
-        np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=atol)
+        np.testing.assert_allclose(scores, expected[items], rtol=1e-4, atol=atol)
+        if not np.isnan(expected).all():
+            ends = found.least[1 + without], found.greatest[1 + without]
+            limits = np.nanmin(expected), np.nanmax(expected)
+            np.testing.assert_allclose(ends, limits, rtol=1e-4, atol=atol)
 
 
 @every

@@ -9,7 +9,7 @@ from scipy.linalg import LinAlgError
 from recommendations.engine import matrices
 from recommendations.engine.algorithms._item_weights import RARITY
 from recommendations.engine.algorithms.ease import EaseRecommender, gram, invert
-from tests.engine.camps import csr, liked, ratings
+from tests.engine.camps import csr, explainer, liked, ratings
 
 
 def test_the_scores_are_those_of_the_papers_formula() -> None:
@@ -74,7 +74,7 @@ def test_films_that_nobody_has_liked_change_nothing_for_the_others() -> None:
 def test_contributions_are_of_the_items_asked_for_in_their_order() -> None:
     ease = EaseRecommender().fit(ratings())
     history, items = ratings(seed=5)[2], np.array([9, 3, 3])
-    parts = ease.contributions(history, items)
+    parts = explainer(ease, history).contributions(items)
     assert parts is not None
     assert parts.shape == (3, history.nnz)
     assert not parts[:, history.data < 0].any()

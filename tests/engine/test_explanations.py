@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,17 +12,17 @@ from scipy.sparse import csr_matrix
 
 from recommendations.engine.algorithms.als import AlsRecommender
 from recommendations.engine.algorithms.content import ContentRecommender
-from recommendations.engine.algorithms.hybrid import HybridRecommender
-from recommendations.engine.composite import Composite
+from recommendations.engine.algorithms.hybrid import Composite, HybridRecommender
 from recommendations.engine.matrices import without_each_entry
 from recommendations.engine.ranking.explanations import (
     MOST_ENTRIES,
     NEWEST,
-    candidate_entries,
+    Explainers,
+    Influence,
     entries_to_test,
-    influences,
     strongest_entries,
 )
+from recommendations.engine.recommender import Recommender
 from tests.engine.camps import Sums, csr, data_of, ratings
 
 N_ITEMS = 25
@@ -43,6 +45,16 @@ def when(*values: float) -> csr_matrix:
 
 def every_entry(history: csr_matrix) -> NDArray[np.intp]:
     return np.arange(history.nnz)
+
+
+def influences(
+    model: Recommender,
+    history: csr_matrix,
+    *,
+    entries: NDArray[np.intp],
+    items: NDArray[np.intp],
+) -> Mapping[str, Influence]:
+    return Explainers(model, history).influences(entries, items)
 
 
 # --- which entries there are reasons in
@@ -74,18 +86,44 @@ def test_what_nothing_raised_has_no_reason() -> None:
 def test_the_newest_likes_are_looked_at_where_a_model_cannot_tell() -> None:
     model = Sums(np.zeros((4, 4), dtype=np.float32))
     history = csr([[1, -1, 3, 2]])
-    found = candidate_entries(model, history, when(30, 40, 10, 20), np.array([0, 1]))
+    explainers = Explainers(model, history, when(30, 40, 10, 20))
+    found = explainers.candidate_entries("sums", np.ones(4, dtype=bool), np.array([0, 1]))
     assert found == [[0, 3, 2]] * 2
-    long = csr(np.ones((1, NEWEST + 5)))
-    [found_in_long] = candidate_entries(model, long, when(*range(NEWEST + 5)), np.array([0]))
+    unnamed = np.array([True, True, True, False])
+    assert explainers.candidate_entries("sums", unnamed, np.array([0])) == [[0, 2]]
+    n = NEWEST + 5
+    model = Sums(np.zeros((n, n), dtype=np.float32))
+    explainers = Explainers(model, csr(np.ones((1, n))), when(*range(n)))
+    [found_in_long] = explainers.candidate_entries("sums", np.ones(n, dtype=bool), np.array([0]))
     assert found_in_long == list(range(NEWEST + 4, 4, -1))
 
 
 def test_disliked_items_are_not_looked_at_whatever_they_seem_to_do() -> None:
     history = csr(ratings(n_items=N_ITEMS)[0].toarray())
-    als = HYBRID.parts["als"]
-    for row in candidate_entries(als, history, when(*history.data), np.arange(N_ITEMS)):
-        assert (history.data[row] > 0).all()
+    explainers = Explainers(HYBRID, history)
+    usable = np.ones(history.nnz, dtype=bool)
+    for part in ("als", "content"):
+        for row in explainers.candidate_entries(part, usable, np.arange(N_ITEMS)):
+            assert (history.data[row] > 0).all()
+
+
+def test_explanations_are_by_the_leading_part_of_each_item() -> None:
+    history = csr(ratings(n_items=N_ITEMS)[0].toarray())
+    explainers, items = Explainers(HYBRID, history), np.array([3, 9, 4])
+    usable = np.ones(history.nnz, dtype=bool)
+    parts = ["als", "popularity", "content"]
+    found = explainers.explain(items, parts, usable=usable, n=2)
+    assert [each.part for each in found] == parts
+    tested = entries_to_test([list(each.likely) for each in found])
+    influences = explainers.influences(np.array(tested), items)
+    for row, each in enumerate(found):
+        falls = influences[each.part].falls[row]
+        assert all(falls[tested.index(entry)] > 0 for entry in each.strongest)
+        assert len(each.strongest) <= 2
+    assert (found[1].likely, found[1].strongest, found[1].fits) == ([], [], False)
+    assert explainers.explain(items, ["popularity"] * 3, usable=usable, n=2) == []
+    nothing = explainers.explain(items, parts, usable=~usable, n=2)
+    assert not any(each.likely or each.strongest for each in nothing)
 
 
 def test_the_likeliest_of_each_item_are_tried_before_any_second_one() -> None:

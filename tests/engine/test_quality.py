@@ -17,7 +17,7 @@ from recommendations.engine.evaluation import quality
 from recommendations.engine.evaluation.quality import Quality, evaluate_lists
 from recommendations.engine.evaluation.splits import Split
 from recommendations.engine.matrices import Array, Features, ItemFeatures, Scores, Times
-from recommendations.engine.ranking.candidates import top_items
+from recommendations.engine.ranking.reranking import top_items
 from recommendations.engine.recommender import Recommender
 from tests.engine.camps import csr, evaluate
 

@@ -119,7 +119,7 @@ def test_likeness_is_the_weighted_mean_of_the_kinds() -> None:
         "genre:comedy decade:1970 language:it",
         "",
     )
-    alike = pairwise_similarities(diversity_vectors(items))
+    alike = pairwise_similarities(diversity_vectors(items), np.array([0, 1, 2, -1]))
     assert alike[0, 1] == pytest.approx(0.5 / 2**0.5 + 0.2 + 0.1)
     assert alike[0, 0] == alike[1, 1] == pytest.approx(1)
     assert alike[2, 2] == pytest.approx(0.8)  # of an unknown director
@@ -128,16 +128,14 @@ def test_likeness_is_the_weighted_mean_of_the_kinds() -> None:
 
 
 def test_the_share_of_what_no_film_has_goes_to_the_rest() -> None:
-    alike = pairwise_similarities(
-        diversity_vectors(features("genre:war decade:1960", "genre:war decade:1970"))
-    )
+    vectors = diversity_vectors(features("genre:war decade:1960", "genre:war decade:1970"))
+    alike = pairwise_similarities(vectors, np.arange(2))
     assert alike[0, 1] == pytest.approx(0.5 / 0.7)
 
 
 def test_where_nothing_is_known_no_films_are_alike() -> None:
-    assert not pairwise_similarities(
-        diversity_vectors(features("keyword:paris", "keyword:paris"))
-    ).any()
+    vectors = diversity_vectors(features("keyword:paris", "keyword:paris"))
+    assert not pairwise_similarities(vectors, np.arange(2)).any()
 
 
 # --- as an evaluation sees it

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self, TypeAlias
 
 import numpy as np
@@ -19,9 +20,8 @@ from recommendations.engine.matrices import (
     mean_like,
     sparse_from_arrays,
     sparse_to_arrays,
-    without_each_entry,
 )
-from recommendations.engine.recommender import ModelRecommender
+from recommendations.engine.recommender import Explainer, LeaveOneOut, ModelRecommender
 
 #: (n_items, n_items) float32; row i is what a like of item i adds to the score of each item. Dense
 #: if most weights are not 0.
@@ -50,12 +50,40 @@ class ItemWeightsModel:
         return len(self.known)
 
 
+@dataclass(eq=False)
+class ItemWeightsExplainer(Explainer):
+    """A score is a sum over the history."""
+
+    @cached_property
+    def likes(self) -> NDArray[np.float32]:
+        """(nnz,) the size of each known like; 0 for another entry."""
+        known = self.model.known[self.history.indices]
+        return np.asarray(_sizes(self.history.data, self.model.mean) * known)
+
+    def contributions(self, items: NDArray[np.integer]) -> NDArray[np.floating] | None:
+        """As in `Explainer`; None without a liked item that the model knows."""
+        if not self.likes.any():
+            return None
+        weights = _dense(self.model.weights[np.ix_(self.history.indices, items)])
+        return np.asarray(weights.T * self.likes)
+
+    def without(self, entries: NDArray[np.integer], items: NDArray[np.integer]) -> LeaveOneOut:
+        weights = _dense(self.model.weights[self.history.indices[entries]])
+        less = self.scores - weights * self.likes[entries, None]
+        scores = np.vstack([self.scores, less])
+        if np.count_nonzero(self.likes) == 1:
+            scores[1:][self.likes[entries] > 0] = np.nan
+        return LeaveOneOut.of(scores, items)
+
+
 class ItemWeightsRecommender(ModelRecommender[ItemWeightsModel]):
     """Scores are `likes @ weights`; a subclass learns the weights.
 
     A like counts by sqrt(weight / mean weight). Dislikes are ignored: to subtract them, in whole
     or in part, made the lists worse.
     """
+
+    explainer_type = ItemWeightsExplainer
 
     @abstractmethod
     def _learn(self, likes: csr_matrix) -> Weights:
@@ -82,39 +110,13 @@ class ItemWeightsRecommender(ModelRecommender[ItemWeightsModel]):
     def score(self, history: csr_matrix, times: Times = None) -> Scores:
         model = self._fitted_for(history)
         likes = likes_of(history, model.mean)
-        sums = likes @ model.weights
-        scores: Scores = sums.toarray() if issparse(sums) else sums
+        scores = _dense(likes @ model.weights)
         scores[~has_known_likes(likes, model.known)] = np.nan
         scores[:, ~model.known] = np.nan
         return scores
 
-    def scores_without(
-        self, history: csr_matrix, entries: NDArray[np.integer], times: Times = None
-    ) -> Scores:
-        model = self._fitted_for(history)
-        all_likes = without_each_entry(history, entries)
-        scores = np.tile(self.score(history), (1 + len(entries), 1))
-        rows: Weights = model.weights[history.indices[entries]]
-        weights = rows.toarray() if issparse(rows) else rows
-        scores[1:] -= weights * _sizes(history.data[entries], model.mean)[:, None]
-        scores[~has_known_likes(likes_of(all_likes, model.mean), model.known)] = np.nan
-        return scores
-
-    def contributions(
-        self, history: csr_matrix, items: NDArray[np.integer]
-    ) -> NDArray[np.float64] | None:
-        """As in `Recommender`; None without a liked item that the model knows."""
-        model = self._fitted_for(history)
-        if not has_known_likes(likes_of(history, model.mean), model.known)[0]:
-            return None
-        rows = model.weights[history.indices][:, items]
-        weights = rows.toarray() if issparse(rows) else rows
-        sizes = _sizes(history.data, model.mean).astype(np.float64)
-        parts: NDArray[np.float64] = (weights * sizes[:, None]).T
-        return parts
-
     def to_arrays(self) -> dict[str, Array]:
-        model = self._learned()
+        model = self.learned()
         weights = model.weights
         return {
             **(sparse_to_arrays("weights", weights) if issparse(weights) else {"weights": weights}),
@@ -134,6 +136,10 @@ class ItemWeightsRecommender(ModelRecommender[ItemWeightsModel]):
         mean = float(np.asarray(arrays["mean"], dtype=np.float64)[0])
         recommender._model = ItemWeightsModel(weights, known, mean)
         return recommender
+
+
+def _dense(matrix: Weights) -> NDArray[np.float32]:
+    return np.asarray(matrix.toarray() if issparse(matrix) else matrix)
 
 
 def likes_of(interactions: csr_matrix, mean: float) -> csr_matrix:

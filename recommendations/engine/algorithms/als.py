@@ -14,13 +14,13 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, lu_factor, lu_solve
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from recommendations.engine.feature_vectors import predict_factors
 from recommendations.engine.matrices import Array, Features, Scores, Times, mean_like, one_thread
-from recommendations.engine.recommender import ModelRecommender
+from recommendations.engine.recommender import Explainer, LeaveOneOut, ModelRecommender
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -62,10 +62,19 @@ class FactorModel:
         return np.ascontiguousarray(cho_solve(cho_factor(self.gram), factors.T).T)
 
     @cached_property
+    def unknown(self) -> NDArray[np.intp]:
+        """The items without factors."""
+        return np.flatnonzero(~(self.known | self.cold))
+
+    @cached_property
+    def norms(self) -> Float32:
+        """(n_items,) lengths of the factors."""
+        return np.asarray(np.linalg.norm(self.item_factors, axis=1))
+
+    @cached_property
     def lengths(self) -> Float32:
-        """(n_items,) lengths of the factors; NaN for items that fewer than ENOUGH_VIEWERS like."""
-        lengths = np.linalg.norm(self.item_factors, axis=1)
-        return np.where(self.liked_by < ENOUGH_VIEWERS, np.nan, lengths).astype(np.float32)
+        """`norms`; NaN for items that fewer than ENOUGH_VIEWERS like."""
+        return np.where(self.liked_by < ENOUGH_VIEWERS, np.float32(np.nan), self.norms)
 
     def cosines_with(self, item: int) -> Scores:
         """(n_items,) from -1 to 1, between each item and this one; NaN where `lengths` is NaN."""
@@ -79,61 +88,115 @@ class FactorModel:
         return vectors
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FoldedIn:
-    """The factors of one user, with what is needed to leave entries out.
+    """One user's equations A x = Y'p, with A = G + Y'DY, and their solution.
+
+    A user with few items needs a system of that size only, by the matrix inversion lemma:
+    A⁻¹ = G⁻¹ - G⁻¹Y' (I + D Y G⁻¹ Y')⁻¹ D Y G⁻¹, and A⁻¹ Y'p = G⁻¹Y' (I + D Y G⁻¹ Y')⁻¹ p.
 
     Attributes:
-        vector: (k,) float64, the user's factors.
-        cholesky: The factorised left side of the user's equations.
-        entries: (m,) positions in the history of the items that have factors.
-        factors: (m, k) float64, the factors of these items.
-        pull, beyond: (m,) float64, as in `_Equations`.
-    """
-
-    vector: Float64
-    cholesky: tuple[Float64, bool]
-    entries: NDArray[np.intp]
-    factors: Float64
-    pull: Float64
-    beyond: Float64
-
-    def without(self, entries: NDArray[np.integer]) -> Float64:
-        """(1 + n, k) float64: the user's factors, then the factors without each of the n entries.
-
-        By the formula of Sherman and Morrison: (A − d·yy')⁻¹(b − p·y) = x − z·(p − d·y'x) / (1 −
-        d·y'z) with z = A⁻¹y, where p is the pull of the entry and d its `beyond`. NaN where no
-        liked item is left.
-        """
-        vectors = np.tile(self.vector, (1 + len(entries), 1))
-        places = np.searchsorted(self.entries, entries)
-        places[places == len(self.entries)] = 0
-        found = np.flatnonzero(self.entries[places] == entries)
-        places = places[found]
-        own, pull, beyond = self.factors[places], self.pull[places], self.beyond[places]
-        solved = cho_solve(self.cholesky, own.T, check_finite=False).T
-        sizes = (pull - beyond * (own @ self.vector)) / (1 - beyond * (own * solved).sum(axis=1))
-        vectors[1 + found] -= sizes[:, None] * solved
-        if np.count_nonzero(self.pull) == 1:
-            vectors[1 + found[pull > 0]] = np.nan
-        return vectors
-
-
-@dataclass(frozen=True)
-class _Equations:
-    """The terms of one user's equations.
-
-    Attributes:
+        model: With the factors Y and the matrix G, `gram`.
         entries: (m,) positions in the history of the items that have factors.
         items: (m,) these items.
-        pull: (m,) float64, the confidence of a positive entry; 0 for a negative one.
-        beyond: (m,) float64, the confidence minus the share of it that `gram` contains already.
+        pull: (m,) float64, p: the confidence of a positive entry; 0 for a negative one.
+        beyond: (m,) float64, D: the confidence minus the share of it that G contains already.
     """
 
+    model: FactorModel
     entries: NDArray[np.intp]
     items: NDArray[np.integer]
     pull: Float64
     beyond: Float64
+
+    @classmethod
+    def of(cls, model: FactorModel, history: csr_matrix, row: int = 0) -> Self | None:
+        """None if the history has no liked item with factors."""
+        start, end = history.indptr[row], history.indptr[row + 1]
+        items, weights = history.indices[start:end], history.data[start:end]
+        entries = np.flatnonzero(model.known[items] | model.cold[items])
+        confidence = model.scale * weights[entries].astype(np.float64)
+        pull = np.maximum(confidence, 0)
+        if not pull.any():
+            return None
+        items = items[entries]
+        # `gram` contains each known item with confidence 1, and no cold item.
+        return cls(model, entries, items, pull, np.abs(confidence) - model.known[items])
+
+    @cached_property
+    def factors(self) -> Float64:
+        """(m, k), Y."""
+        return np.asarray(self.model.item_factors[self.items], dtype=np.float64)
+
+    @property
+    def is_small(self) -> bool:
+        return len(self.items) <= len(self.model.gram) // 2
+
+    @cached_property
+    def _equations(self) -> Any:
+        """The factorised I + D Y G⁻¹ Y' of a small system, or A."""
+        if not self.is_small:
+            left = self.model.gram + (self.factors.T * self.beyond) @ self.factors
+            return cho_factor(left, lower=True, overwrite_a=True, check_finite=False)
+        left = self.beyond[:, None] * (self.factors @ self.model.solved_factors[self.items].T)
+        left.flat[:: len(left) + 1] += 1
+        return lu_factor(left, overwrite_a=True, check_finite=False)
+
+    @cached_property
+    def vector(self) -> Float64:
+        """(k,), x: the user's factors."""
+        if self.is_small:
+            shares = lu_solve(self._equations, self.pull, check_finite=False)
+            return np.asarray(shares @ self.model.solved_factors[self.items])
+        return np.asarray(cho_solve(self._equations, self.pull @ self.factors, check_finite=False))
+
+    def solved(self, items: NDArray[np.integer]) -> Float64:
+        """(n, k), A⁻¹y of the factors y of each item."""
+        if not self.is_small:
+            right = self.model.item_factors[items].T.astype(np.float64)
+            return np.asarray(cho_solve(self._equations, right, check_finite=False).T)
+        solved = self.model.solved_factors
+        right = self.beyond[:, None] * (self.factors @ solved[items].T)
+        shares = lu_solve(self._equations, right, overwrite_b=True, check_finite=False)
+        return np.asarray(solved[items] - shares.T @ solved[self.items])
+
+
+@dataclass(eq=False)
+class AlsExplainer(Explainer):
+    """The user is folded in once. An entry is left out by the formula of Sherman and Morrison:
+
+    (A - d·yy')⁻¹(b - p·y) = x - z·(p - d·y'x) / (1 - d·y'z) with z = A⁻¹y.
+    """
+
+    @cached_property
+    def folded(self) -> FoldedIn | None:
+        return FoldedIn.of(self.model, self.history)
+
+    def contributions(self, items: NDArray[np.integer]) -> Float64 | None:
+        """As in `Explainer`, by section 5 of the paper: a score is a sum over the history."""
+        if (own := self.folded) is None:
+            return None
+        parts = np.zeros((len(items), self.history.nnz))
+        parts[:, own.entries] = (own.solved(items) @ own.factors.T) * own.pull
+        return parts
+
+    def without(self, entries: NDArray[np.integer], items: NDArray[np.integer]) -> LeaveOneOut:
+        if (own := self.folded) is None or not len(entries):
+            return super().without(entries, items)
+        factors = self.model.item_factors
+        changes = np.zeros((len(entries), factors.shape[1]))
+        places = np.searchsorted(own.entries, entries).clip(max=len(own.entries) - 1)
+        found = np.flatnonzero(own.entries[places] == entries)
+        places = places[found]
+        y, pull, beyond = own.factors[places], own.pull[places], own.beyond[places]
+        solved = own.solved(own.items[places])
+        sizes = (pull - beyond * (y @ own.vector)) / (1 - beyond * (y * solved).sum(axis=1))
+        changes[found] = sizes[:, None] * solved
+        if np.count_nonzero(own.pull) == 1:  # nothing liked is left
+            changes[found[pull > 0]] = np.nan
+        most = self.model.norms * np.float32(np.fmax.reduce(np.linalg.norm(changes, axis=1)))
+        bounds, towards = (self.scores - most, self.scores + most), changes.T.astype(np.float32)
+        return self.leave_out(items, self.scores, bounds, lambda of: factors[of] @ towards)
 
 
 class AlsRecommender(ModelRecommender[FactorModel]):
@@ -153,6 +216,7 @@ class AlsRecommender(ModelRecommender[FactorModel]):
     """
 
     model_type = FactorModel
+    explainer_type = AlsExplainer
     name = "als"
     description = "Viewers and films as points in one space, learned from who liked what."
     search_space = {
@@ -270,41 +334,22 @@ class AlsRecommender(ModelRecommender[FactorModel]):
 
     def score(self, history: csr_matrix, times: Times = None) -> Scores:
         model = self._fitted_for(history)
-        return _scores(model, fold_in_all(model, history))
-
-    def scores_without(
-        self, history: csr_matrix, entries: NDArray[np.integer], times: Times = None
-    ) -> Scores:
-        model = self._fitted_for(history)
-        folded = fold_in(model, history, 0)
-        if folded is None:
-            return np.full((1 + len(entries), model.n_items), np.nan, dtype=np.float32)
-        return _scores(model, folded.without(entries).astype(np.float32))
-
-    def contributions(self, history: csr_matrix, items: NDArray[np.integer]) -> Float64 | None:
-        """As in `Recommender`, by section 5 of the paper: a score is a sum over the history."""
-        model = self._fitted_for(history)
-        folded = fold_in(model, history, 0)
-        if folded is None:
-            return None
-        wanted = model.item_factors[items].astype(np.float64)
-        towards_items = cho_solve(folded.cholesky, wanted.T, check_finite=False)
-        parts = np.zeros((len(wanted), history.nnz))
-        parts[:, folded.entries] = (folded.pull[:, None] * (folded.factors @ towards_items)).T
-        return parts
+        scores: Scores = fold_in_all(model, history) @ model.item_factors.T
+        scores[:, model.unknown] = np.nan
+        return scores
 
     def similar_items(self, item: int) -> Scores:
         """As in `Recommender`: the cosine of the factors."""
-        return self._learned().cosines_with(item)
+        return self.learned().cosines_with(item)
 
     def item_directions(self) -> Scores:
         """As in `Recommender`: the directions of the factors."""
-        return self._learned().unit_vectors()
+        return self.learned().unit_vectors()
 
     @property
     def cold(self) -> NDArray[np.bool_]:
         """(n_items,) items whose factors come from their features alone. Raises NotFittedError."""
-        return self._learned().cold
+        return self.learned().cold
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:
@@ -314,66 +359,14 @@ class AlsRecommender(ModelRecommender[FactorModel]):
         return super().from_arrays({**missing, **arrays})
 
 
-def _equations(model: FactorModel, history: csr_matrix, row: int) -> _Equations | None:
-    """None if the history has no liked item with factors."""
-    start, end = history.indptr[row], history.indptr[row + 1]
-    items, weights = history.indices[start:end], history.data[start:end]
-    entries = np.flatnonzero(model.known[items] | model.cold[items])
-    confidence = model.scale * weights[entries].astype(np.float64)
-    pull = np.maximum(confidence, 0)
-    if not pull.any():
-        return None
-    # `gram` contains each known item with confidence 1, and no cold item.
-    beyond = np.abs(confidence) - model.known[items[entries]]
-    return _Equations(entries, items[entries], pull, beyond)
-
-
-def fold_in(model: FactorModel, history: csr_matrix, row: int) -> FoldedIn | None:
-    """Solve for one user, as `implicit` does; None without a liked item with factors."""
-    own = _equations(model, history, row)
-    if own is None:
-        return None
-    factors = model.item_factors[own.items].astype(np.float64)
-    left = model.gram + (factors.T * own.beyond) @ factors
-    cholesky = cho_factor(left, lower=True, overwrite_a=True, check_finite=False)
-    vector = cho_solve(cholesky, own.pull @ factors, check_finite=False)
-    return FoldedIn(vector, cholesky, own.entries, factors, own.pull, own.beyond)
-
-
 def fold_in_all(model: FactorModel, history: csr_matrix) -> Float32:
-    """(n_rows, k) float32, the factors of each user; NaN without a liked item with factors.
-
-    Equal to `fold_in`. For a user with few items it solves a system of that size, by the matrix
-    inversion lemma: (G + Y'DY)⁻¹ Y'p = G⁻¹Y' (I + D Y G⁻¹ Y')⁻¹ p.
-    """
-    k = model.gram.shape[0]
-    vectors = np.full((history.shape[0], k), np.nan, dtype=np.float32)
+    """(n_rows, k) float32, the factors of each user; NaN without a liked item with factors."""
+    vectors = np.full((history.shape[0], len(model.gram)), np.nan, dtype=np.float32)
     with one_thread():
         for row in range(history.shape[0]):
-            own = _equations(model, history, row)
-            if own is None:
-                continue
-            if len(own.items) > k // 2:
-                folded = fold_in(model, history, row)
-                assert folded is not None
+            if (folded := FoldedIn.of(model, history, row)) is not None:
                 vectors[row] = folded.vector
-            else:
-                vectors[row] = _by_its_items(model, own)
     return vectors
-
-
-def _by_its_items(model: FactorModel, own: _Equations) -> Float64:
-    solved = model.solved_factors[own.items]
-    left = own.beyond[:, None] * (model.item_factors[own.items] @ solved.T)
-    left.flat[:: len(left) + 1] += 1
-    vector: Float64 = np.linalg.solve(left, own.pull) @ solved
-    return vector
-
-
-def _scores(model: FactorModel, vectors: Float32) -> Scores:
-    scores: Scores = vectors @ model.item_factors.T
-    scores[:, ~(model.known | model.cold)] = np.nan
-    return scores
 
 
 def _gram(item_factors: Float32, regularization: float) -> Float64:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -15,8 +16,17 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from recommendations.engine.feature_vectors import FeatureKind, row_lengths, tfidf_vectors
-from recommendations.engine.matrices import Array, Features, ItemFeatures, Scores, Times
-from recommendations.engine.recommender import ModelRecommender
+from recommendations.engine.matrices import (
+    Array,
+    Features,
+    ItemFeatures,
+    Scores,
+    Times,
+    row_entries,
+)
+from recommendations.engine.recommender import Explainer, LeaveOneOut, ModelRecommender
+
+Float32 = NDArray[np.float32]
 
 #: The weights of genre, decade and keyword are chosen on a validation split of cold films
 #: (ml-latest-small). No open data have the other kinds: they are set by analogy.
@@ -55,10 +65,64 @@ class ContentModel:
     def n_items(self) -> int:
         return len(self.lengths)
 
-    @property
-    def known(self) -> NDArray[np.bool_]:
-        """(n_items,) bool, the items with features."""
-        return self.lengths > 0
+    @cached_property
+    def unknown(self) -> NDArray[np.intp]:
+        """The items without features."""
+        return np.flatnonzero(self.lengths == 0)
+
+
+@dataclass(eq=False)
+class ContentExplainer(Explainer):
+    """The profile is a sum over the history, and so is a score times the profile's length."""
+
+    @cached_property
+    def shares(self) -> Float32:
+        return _shares(self.model, self.history)
+
+    @cached_property
+    def profile(self) -> tuple[Float32, np.float32]:
+        """(n_features,) and its length, which is NaN without a liked item."""
+        profiles, [length] = _profiles(self.model, self.history, self.shares, slice(0, 1))
+        return profiles[:, 0], length
+
+    def contributions(self, items: NDArray[np.integer]) -> Float32 | None:
+        _, length = self.profile
+        if np.isnan(length):
+            return None
+        products = self.model.vectors[self.history.indices] @ self._reaching(items)
+        return np.asarray(products.T * (self.shares / length))
+
+    def _reaching(self, items: NDArray[np.integer]) -> Float32:
+        """(n_features, n), the vector of each item with the reach of its features."""
+        values, features, counts = row_entries(self.model.vectors, items)
+        columns = np.zeros((len(self.model.reach), len(items)), dtype=np.float32)
+        columns[features, np.repeat(np.arange(len(items)), counts)] = (
+            values * self.model.reach[features]
+        )
+        return columns
+
+    def without(self, entries: NDArray[np.integer], items: NDArray[np.integer]) -> LeaveOneOut:
+        profile, length = self.profile
+        if np.isnan(length) or not len(entries):
+            return super().without(entries, items)
+        vectors, liked = self.model.vectors, self.history.indices[entries]
+        values, features, counts = row_entries(vectors, liked)
+        rows = np.repeat(np.arange(len(entries)), counts)
+        values = values * self.shares[entries[rows]].astype(np.float64)
+        # |p - v|² = |p|² - v·(2p - v)
+        less = np.bincount(rows, values * (2 * profile[features] - values), len(entries))
+        lengths = np.sqrt(np.maximum(length.astype(np.float64) ** 2 - less, 0))
+        if np.count_nonzero(self.shares) == 1:
+            lengths[self.shares[entries] > 0] = np.nan
+        lengths = np.append(length, lengths)
+        towards = self._reaching(liked) * self.shares[entries]
+        most = np.zeros(len(profile), dtype=np.float32)
+        np.maximum.at(most, features, towards[features, rows])
+        whole = self.scores * length
+        bounds = (whole - vectors @ most, whole)
+        sums = self.leave_out(items, whole, bounds, lambda of: vectors[of] @ towards)
+        scores = sums.scores / lengths[:, None]
+        return LeaveOneOut(scores, sums.least / lengths, sums.greatest / lengths)
 
 
 class ContentRecommender(ModelRecommender[ContentModel]):
@@ -74,6 +138,7 @@ class ContentRecommender(ModelRecommender[ContentModel]):
     name = "content"
     description = "Films made of the same as those you liked: genres, people, keywords, plot."
     must_beat_popularity = False
+    explainer_type = ContentExplainer
 
     def obstacle(
         self, interactions: csr_matrix, items: Features = None, times: Times = None
@@ -91,34 +156,20 @@ class ContentRecommender(ModelRecommender[ContentModel]):
 
     def score(self, history: csr_matrix, times: Times = None) -> Scores:
         model = self._fitted_for(history)
-        profiles, has_profile = _profiles(model, history)
-        profiles.data *= model.reach[profiles.indices]
         scores: Scores = np.empty(history.shape, dtype=np.float32)
+        shares = _shares(model, history)
         for start in range(0, history.shape[0], BATCH):
             rows = slice(start, start + BATCH)
-            scores[rows] = (model.vectors @ profiles[rows].T.toarray()).T
-        scores[:, ~model.known] = np.nan
-        scores[~has_profile] = np.nan
+            profiles, lengths = _profiles(model, history, shares, rows)
+            profiles *= model.reach[:, None]
+            np.divide((model.vectors @ profiles).T, lengths[:, None], out=scores[rows])
+        scores[:, model.unknown] = np.nan
         return scores
-
-    def contributions(
-        self, history: csr_matrix, items: NDArray[np.integer]
-    ) -> NDArray[np.float64] | None:
-        """As in `Recommender`: the profile is a sum over the history, and so is the score."""
-        model = self._fitted_for(history)
-        shares = _shares(model, history)
-        length = row_lengths(shares @ model.vectors)[0]
-        if not length:
-            return None
-        wanted = model.vectors[items]
-        wanted.data *= model.reach[wanted.indices]
-        products = (wanted @ model.vectors[history.indices].T).toarray()
-        return np.asarray(products * (shares.data / length), dtype=np.float64)
 
     def similar_items(self, item: int) -> Scores | None:
         """As in `Recommender`: the cosine of two items. None if no item has features."""
-        model = self._learned()
-        if not model.known.any():
+        model = self.learned()
+        if len(model.unknown) == model.n_items:
             return None
         products = model.vectors @ model.vectors[item].toarray().ravel()
         with np.errstate(invalid="ignore"):
@@ -126,7 +177,7 @@ class ContentRecommender(ModelRecommender[ContentModel]):
         return cosines.clip(-1, 1)
 
     def to_arrays(self) -> dict[str, Array]:
-        model = self._learned()
+        model = self.learned()
         return {
             "data": model.vectors.data,
             "indices": model.vectors.indices,
@@ -147,21 +198,31 @@ class ContentRecommender(ModelRecommender[ContentModel]):
         return recommender
 
 
-def _shares(model: ContentModel, history: csr_matrix) -> csr_matrix:
-    """(n_rows, n_items) float32 with the history's sparsity: each item's share in the profile."""
+def _shares(model: ContentModel, history: csr_matrix) -> Float32:
+    """(nnz,) the factor of each item in its profile; 0 if it is not liked or has no features."""
     lengths = model.lengths[history.indices]
     shares = np.zeros(history.nnz, dtype=np.float32)
     np.divide(np.maximum(history.data, 0), lengths, out=shares, where=lengths > 0)
-    return csr_matrix((shares, history.indices, history.indptr), shape=history.shape)
+    return shares
 
 
-def _profiles(model: ContentModel, history: csr_matrix) -> tuple[csr_matrix, NDArray[np.bool_]]:
-    """(n_rows, n_features) profiles of length 1, and (n_rows,) bool: which rows have one."""
-    profiles = _shares(model, history) @ model.vectors
-    lengths = row_lengths(profiles)
-    has_profile = lengths > 0
-    profiles.data /= np.repeat(lengths, np.diff(profiles.indptr))
-    return profiles, has_profile
+def _profiles(
+    model: ContentModel, history: csr_matrix, shares: Float32, rows: slice
+) -> tuple[Float32, Float32]:
+    """(n_features, n_rows) sums of the liked items, and their lengths; NaN for an empty profile."""
+    starts = history.indptr[rows.start : rows.stop + 1]
+    n_rows, entries = len(starts) - 1, slice(starts[0], starts[-1])
+    values, features, counts = row_entries(model.vectors, history.indices[entries])
+    owners = np.repeat(np.repeat(np.arange(n_rows), np.diff(starts)), counts)
+    sums = np.bincount(
+        features.astype(np.intp) * n_rows + owners,
+        weights=values * np.repeat(shares[entries], counts),
+        minlength=len(model.reach) * n_rows,
+    )
+    profiles = sums.reshape(len(model.reach), n_rows).astype(np.float32)
+    lengths = np.linalg.norm(profiles, axis=0)
+    lengths[lengths == 0] = np.nan
+    return profiles, lengths
 
 
 def _reach(vectors: csr_matrix, interactions: csr_matrix) -> NDArray[np.float32]:

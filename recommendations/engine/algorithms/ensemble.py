@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 
 from recommendations.engine.algorithms.als import AlsRecommender
 from recommendations.engine.algorithms.ease import EaseRecommender
-from recommendations.engine.composite import Composite, min_max_normalised
+from recommendations.engine.algorithms.hybrid import Composite, min_max_normalised
 from recommendations.engine.evaluation.splits import BATCH, Split, leave_last_out
 from recommendations.engine.evaluation.tuning import is_more_than_chance
 from recommendations.engine.matrices import Features, Scores, Times

@@ -326,7 +326,7 @@ class NeuralRecommender(ModelRecommender[NeuralModel]):
         return scores
 
     def to_arrays(self) -> dict[str, Array]:
-        model = self._learned()
+        model = self.learned()
         return {**vars(model.network), "known": model.known}
 
     @classmethod

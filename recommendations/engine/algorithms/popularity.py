@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -41,6 +42,11 @@ class PopularityRecommender(Recommender):
         liked = interactions.indices[interactions.data > 0]
         self.liked_by = np.bincount(liked, minlength=n_items).astype(np.int32)
         return self
+
+    @cached_property
+    def mean_liked_by(self) -> float:
+        """The mean number of users, of the items that users like."""
+        return float(self.liked_by.sum() / max(np.count_nonzero(self.liked_by), 1))
 
     def score(self, history: csr_matrix, times: Times = None) -> Scores:
         if self._popularity is None:

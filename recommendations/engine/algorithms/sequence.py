@@ -19,7 +19,7 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from recommendations.engine.matrices import Features, Scores, Times, row_numbers
-from recommendations.engine.recommender import ModelRecommender
+from recommendations.engine.recommender import Explainer, ModelRecommender
 
 #: A film with a smaller share in a feature is ignored in it.
 FORGOTTEN = 1e-4
@@ -91,6 +91,22 @@ class SequenceModel:
     scale: float
 
 
+@dataclass(eq=False)
+class SequenceExplainer(Explainer):
+    def contributions(self, items: NDArray[np.integer]) -> Float64 | None:
+        """As in `Explainer`, of the score without times."""
+        model: SequenceModel = self.model
+        known = _histories(self.history, None, model.columns)
+        if not len(known.items):
+            return None
+        targets = _places(model.columns, model.n_items)[items]
+        parts = np.zeros((len(targets), self.history.nnz))
+        for feature, share in enumerate(_shares(known, model.decays, ordered=False)):
+            weights = model.weights[np.ix_(known.items + feature * len(model.columns), targets)]
+            parts[:, known.entries] += (share[:, None] * model.scale * weights).T
+        return np.where(targets[:, None] < 0, np.nan, parts)
+
+
 class SequenceRecommender(ModelRecommender[SequenceModel]):
     """Ridge regression of the next film on decayed sums of those before it.
 
@@ -112,6 +128,7 @@ class SequenceRecommender(ModelRecommender[SequenceModel]):
     """
 
     model_type = SequenceModel
+    explainer_type = SequenceExplainer
     name = "sequence"
     description = "What usually comes next, from the order in which the last films were watched."
     search_space: ClassVar[Mapping[str, tuple[float, ...]]] = {
@@ -209,22 +226,6 @@ class SequenceRecommender(ModelRecommender[SequenceModel]):
         told = features[read] @ model.weights[used].astype(np.float32)
         scores[np.ix_(read, model.columns)] = told
         return scores
-
-    def contributions(self, history: csr_matrix, items: NDArray[np.integer]) -> Float64 | None:
-        """As in `Recommender`, of the score without times."""
-        model = self._fitted_for(history)
-        known = _histories(history, None, model.columns)
-        if not len(known.items):
-            return None
-        targets = _places(model.columns, model.n_items)[items]
-        told = np.zeros((len(known.items), len(targets)))
-        for feature, share in enumerate(_shares(known, model.decays, ordered=False)):
-            weights = model.weights[known.items + feature * len(model.columns)]
-            told += share[:, None] * model.scale * weights[:, targets].astype(np.float64)
-        told[:, targets < 0] = np.nan
-        parts = np.zeros((len(targets), history.nnz))
-        parts[:, known.entries] = told.T
-        return parts
 
 
 def _most_liked(interactions: csr_matrix, limit: int) -> NDArray[np.int32]:

@@ -140,7 +140,7 @@ class UserKnnRecommender(ModelRecommender[UserKnnModel]):
         return scores
 
     def to_arrays(self) -> dict[str, Array]:
-        model = self._learned()
+        model = self.learned()
         return {
             **sparse_to_arrays("likes", model.likes),
             **sparse_to_arrays("likers", model.likers),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from recommendations.engine.composite import Composite
+from recommendations.engine.algorithms.hybrid import Composite
 from recommendations.engine.matrices import Scores, Times
 from recommendations.engine.recommender import Recommender
 
@@ -41,39 +41,134 @@ class Influence:
     fits: NDArray[np.bool_]
 
 
-def influences(
-    recommender: Recommender,
-    history: csr_matrix,
-    times: Times = None,
-    *,
-    entries: NDArray[np.integer],
-    items: NDArray[np.integer],
-) -> Mapping[str, Influence]:
-    """The influence of the entries by name of the part, or of the model if it has no parts.
+@dataclass(frozen=True)
+class Explanation:
+    """Why one item has its score.
 
-    The history is scored again without each entry.
+    Attributes:
+        part: The part of the model that did most for it.
+        likely: The entries that were tested because they may have raised the score.
+        strongest: Those without which it falls, the strongest first.
+        fits: Whether a personal part scores the item above its mean.
+    """
+
+    part: str
+    likely: Sequence[int]
+    strongest: Sequence[int]
+    fits: bool
+
+
+class Explainers:
+    """The explainers of a model's parts, or of the model itself, for one user.
 
     Args:
         history: (1, n_items) float32.
         times: Unix seconds with the sparsity of `history`.
-        entries: (n_entries,) positions in `history.indices`, unique.
-        items: (n_items,) indices of items with a score.
+        scores: (n_items,) of each part by name; by default they are computed.
     """
-    if isinstance(recommender, Composite):
-        by_part = recommender.parts_without(history, entries, times)
-        shape = (1 + len(entries), history.shape[1])
-        whole = recommender.blended_from(by_part, shape=shape, items=items).scores
-    else:
-        scores = recommender.scores_without(history, entries, times)
-        by_part, whole = {recommender.name: scores}, scores[:, items]
-    falls = _falls(whole) > 0
-    return {
-        name: Influence(np.where(falls, _falls(scores[:, items]), 0), _fits(scores[0], items))
-        for name, scores in by_part.items()
-    }
+
+    def __init__(
+        self,
+        model: Recommender,
+        history: csr_matrix,
+        times: Times = None,
+        scores: Mapping[str, Scores] | None = None,
+    ) -> None:
+        self.model = model
+        parts = model.parts if isinstance(model, Composite) else {model.name: model}
+        scores = scores or {name: part.score(history, times)[0] for name, part in parts.items()}
+        self.by_part = {
+            name: part.explainer_type(part, history, times, scores[name])
+            for name, part in parts.items()
+        }
+
+    def explain(
+        self,
+        items: NDArray[np.integer],
+        parts: Sequence[str],
+        *,
+        usable: NDArray[np.bool_],
+        n: int,
+    ) -> list[Explanation]:
+        """Explain the score of each item by the part that did most for it.
+
+        Args:
+            items: (n_items,) indices of items with a score.
+            usable: (n_entries,) the entries that may be named.
+            n: Entries for each item.
+
+        Returns:
+            An explanation for each item; none at all if no part is personal.
+        """
+        rows_of = {name: [i for i, of in enumerate(parts) if of == name] for name in {*parts}}
+        likely: list[list[int]] = [[] for _ in parts]
+        personal = {name for name in rows_of if self.by_part[name].recommender.is_personal}
+        if not personal:
+            return []
+        for name in personal:
+            found = self.candidate_entries(name, usable, items[rows_of[name]])
+            for row, entries in zip(rows_of[name], found, strict=True):
+                likely[row] = entries
+        tested = entries_to_test(likely)
+        influences = self.influences(np.array(tested, dtype=np.intp), items)
+        explanations, places = {}, set(tested)
+        for name, rows in rows_of.items():
+            strongest = strongest_entries(influences[name].falls[rows], at_most=n)
+            for row, entries in zip(rows, strongest, strict=True):
+                explanations[row] = Explanation(
+                    name,
+                    [entry for entry in likely[row] if entry in places],
+                    [tested[entry] for entry in entries],
+                    name in personal and bool(influences[name].fits[row]),
+                )
+        return [explanations[row] for row in range(len(parts))]
+
+    def candidate_entries(
+        self, part: str, usable: NDArray[np.bool_], items: NDArray[np.integer]
+    ) -> list[list[int]]:
+        """For each item, the entries that may have raised its score, the likeliest first.
+
+        A contribution to a score is not its fall without the entry, because the other entries would
+        then count more. So these entries still have to be tested with `influences`.
+
+        Args:
+            usable: (n_entries,) the entries that may be named.
+        """
+        explainer = self.by_part[part]
+        usable = usable & (explainer.history.data > 0)
+        contributions = explainer.contributions(items)
+        if contributions is not None:
+            contributions = np.where(usable, contributions, 0)
+            return strongest_entries(contributions, at_most=LOOKED_AT, least_share=0)
+        order = np.flatnonzero(usable)
+        if explainer.times is not None:
+            order = order[np.argsort(-explainer.times.data[order], kind="stable")]
+        return [order[:NEWEST].tolist()] * len(items)
+
+    def influences(
+        self, entries: NDArray[np.integer], items: NDArray[np.integer]
+    ) -> Mapping[str, Influence]:
+        """The influence of the entries by name of the part.
+
+        Args:
+            entries: (n_entries,) positions in `history.indices`, unique.
+            items: (n_items,) indices of items with a score.
+        """
+        found = {name: each.without(entries, items) for name, each in self.by_part.items()}
+        scores = {name: each.scores for name, each in found.items()}
+        if isinstance(self.model, Composite):
+            ranges = {name: (each.least, each.greatest) for name, each in found.items()}
+            shape = (1 + len(entries), len(items))
+            falls = _falls(self.model.blended(scores, shape=shape, ranges=ranges).scores) > 0
+        else:
+            falls = _falls(scores[self.model.name]) > 0
+        return {
+            name: Influence(np.where(falls, _falls(scores[name]), 0), _fits(each.scores, items))
+            for name, each in self.by_part.items()
+        }
 
 
-def _falls(scores: Scores) -> NDArray[np.float64]:
+def _falls(scores: NDArray[np.floating]) -> NDArray[np.float64]:
     """(n_items, n_entries) from (1 + n_entries, n_items) scores; 0 where a score does not fall."""
     before, after = scores[0].astype(np.float64), scores[1:].astype(np.float64)
     falls = np.where(np.isnan(after) & ~np.isnan(before), GONE, before - after)
@@ -82,25 +177,9 @@ def _falls(scores: Scores) -> NDArray[np.float64]:
 
 
 def _fits(scores: Scores, items: NDArray[np.integer]) -> NDArray[np.bool_]:
-    known = scores[~np.isnan(scores)]
-    fits: NDArray[np.bool_] = scores[items] > (known.mean() if len(known) else 0)
-    return fits
-
-
-def candidate_entries(
-    part: Recommender, history: csr_matrix, times: csr_matrix, items: NDArray[np.integer]
-) -> list[list[int]]:
-    """For each item, the liked entries that may have raised its score, the likeliest first.
-
-    A contribution to a score is not its fall without the entry, because the other entries would
-    then count more. So these entries still have to be tested with `influences`.
-    """
-    liked = history.data > 0
-    parts = part.contributions(history, items)
-    if parts is None:
-        order = np.argsort(-times.data, kind="stable")
-        return [order[liked[order]][:NEWEST].tolist()] * len(items)
-    return strongest_entries(np.where(liked, parts, 0), at_most=LOOKED_AT, least_share=0)
+    known = ~np.isnan(scores)
+    mean = scores.sum(where=known) / max(known.sum(), 1)
+    return np.asarray(scores[items] > mean)
 
 
 def entries_to_test(rows: Iterable[list[int]]) -> list[int]:
@@ -111,7 +190,7 @@ def entries_to_test(rows: Iterable[list[int]]) -> list[int]:
 
 
 def strongest_entries(
-    contributions: NDArray[np.float64], *, at_most: int, least_share: float = LEAST_SHARE
+    contributions: NDArray[np.floating], *, at_most: int, least_share: float = LEAST_SHARE
 ) -> list[list[int]]:
     """For each item, the entries of the history that raise its score most, the strongest first.
 
@@ -119,13 +198,12 @@ def strongest_entries(
         contributions: (n_items, n_entries), as from `Recommender.contributions`.
         least_share: A contribution must exceed this share of the strongest one.
     """
-    n_items, n_entries = contributions.shape
-    n = min(at_most, n_entries)
-    if not n:
-        return [[] for _ in range(n_items)]
-    top = np.sort(np.argpartition(-contributions, n - 1, axis=1)[:, :n], axis=1)
+    left, rows = contributions.copy(), np.arange(len(contributions))
+    n = min(at_most, contributions.shape[1])
+    top = np.empty((len(rows), n), dtype=np.intp)
+    for place in range(n):
+        top[:, place] = left.argmax(axis=1)
+        left[rows, top[:, place]] = -np.inf
     parts = np.take_along_axis(contributions, top, axis=1)
-    order = np.argsort(-parts, axis=1, kind="stable")
-    top, parts = np.take_along_axis(top, order, axis=1), np.take_along_axis(parts, order, axis=1)
-    counts = parts > np.maximum(parts[:, :1] * least_share, 0)
-    return [row[kept].tolist() for row, kept in zip(top, counts, strict=True)]
+    counts = (parts > np.maximum(parts[:, :1] * least_share, 0)).sum(axis=1)
+    return [row[:count] for row, count in zip(top.tolist(), counts.tolist(), strict=True)]

@@ -1,16 +1,16 @@
-"""Re-ranking: the order of a list by relevance, diversity, newness and fatigue."""
+"""From scores to a list: the best items, fallbacks, and re-ranking for display."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix
 
 from recommendations.engine.feature_vectors import FeatureKind, tfidf_vectors
-from recommendations.engine.matrices import ItemFeatures
+from recommendations.engine.matrices import ItemFeatures, Scores, row_entries
 
 Float64 = NDArray[np.float64]
 
@@ -20,6 +20,118 @@ POOL = 120
 HALF_LIFE_DAYS = 14
 #: The share of each kind of feature in similarity. Kinds that no item has leave theirs to the rest.
 SHARES = {"genre": 0.5, "decade": 0.2, "director": 0.2, "language": 0.1}
+#: Beside 1 for each genre: the language alone ranks below any genre, and the standing only decides
+#: between films that match equally well.
+LANGUAGE = 0.5
+STANDING = 0.49
+
+
+@dataclass(frozen=True, eq=False)
+class RankedItems:
+    """Items in their order, and the model that placed each one there.
+
+    Attributes:
+        items: (m,) indices.
+        scores: (m,) float32.
+        sources: (m,) indices in `names`.
+        names: The models, the most trusted first.
+    """
+
+    items: NDArray[np.intp]
+    scores: Scores
+    sources: NDArray[np.intp]
+    names: tuple[str, ...]
+
+    def take(self, which: NDArray[np.intp] | NDArray[np.bool_] | slice) -> RankedItems:
+        return RankedItems(self.items[which], self.scores[which], self.sources[which], self.names)
+
+    def then(self, items: ArrayLike, scores: ArrayLike, sources: ArrayLike) -> RankedItems:
+        return RankedItems(
+            np.append(self.items, np.asarray(items, dtype=np.intp)),
+            np.append(self.scores, np.asarray(scores, dtype=np.float32)),
+            np.append(self.sources, np.asarray(sources, dtype=np.intp)),
+            self.names,
+        )
+
+
+def top_items(
+    scores: Scores, *, exclude: NDArray[np.integer] | NDArray[np.bool_], k: int
+) -> NDArray[np.intp]:
+    """The k best of (n_items,) scores, the best first, without NaN and without `exclude`."""
+    usable = np.where(np.isnan(scores), -np.inf, scores)
+    usable[exclude] = -np.inf
+    if k <= 0 or not len(usable):
+        return np.empty(0, dtype=np.intp)
+    place = max(len(usable) - k, 0)
+    least = np.partition(usable, place)[place]
+    best = np.flatnonzero((usable >= least) & (usable > -np.inf))
+    return best[np.argsort(-usable[best], kind="stable")[:k]]
+
+
+def rank_with_fallback(
+    scores: Iterable[tuple[str, Scores]],
+    *,
+    candidates: NDArray[np.bool_],
+    n: int,
+    pool: int | None = None,
+) -> RankedItems:
+    """Rank by the first model; append what only the next model scores; and so on.
+
+    Args:
+        scores: The name and the (n_items,) scores of each model, the most trusted first; NaN for
+            no opinion. The next model is read only while fewer than n items are ranked.
+        candidates: (n_items,) the items that may be listed.
+        pool: Take up to so many (n or more) from the models that are read.
+    """
+    at_most = n if pool is None else pool
+    left = candidates.copy()
+    names: list[str] = []
+    items, values, counts = [np.empty(0, dtype=np.intp)], [np.empty(0, dtype=np.float32)], [0]
+    for name, of_model in scores:
+        top = top_items(of_model, exclude=~left, k=at_most - sum(counts))
+        names.append(name)
+        items.append(top)
+        values.append(of_model[top])
+        counts.append(len(top))
+        left[top] = False
+        if sum(counts) >= n or not left.any():
+            break
+    places = np.repeat(np.arange(len(names)), counts[1:])
+    return RankedItems(np.concatenate(items), np.concatenate(values), places, tuple(names))
+
+
+def preference_scores(
+    genres: csr_matrix,
+    *,
+    wanted_genres: NDArray[np.integer],
+    in_wanted_language: NDArray[np.bool_],
+    standing: Scores,
+) -> Scores:
+    """Score films by stated preferences: by matching genres, then language, then standing.
+
+    Args:
+        genres: (n_films, n_genres) 1 where the film has the genre.
+        wanted_genres: Columns of `genres`.
+        in_wanted_language: (n_films,)
+        standing: (n_films,) 0 to 1, as from `percentile_ranks`.
+
+    Returns:
+        (n_films,) float32 above 0; NaN for a film that matches nothing.
+    """
+    wanted = np.zeros(genres.shape[1], dtype=np.float32)
+    wanted[wanted_genres] = 1
+    found = genres @ wanted + LANGUAGE * in_wanted_language
+    scores = found + STANDING * standing
+    return np.where(found > 0, scores, np.nan).astype(np.float32)
+
+
+def percentile_ranks(values: Scores) -> Scores:
+    """(n,) float32 from 0 to below 1: the share of values below each, to compare unlike figures."""
+    below = np.searchsorted(np.sort(values), values, side="left")
+    return (below / max(len(values), 1)).astype(np.float32)
+
+
+# --- re-ranking
 
 
 def diversity_vectors(items: ItemFeatures) -> csr_matrix:
@@ -40,10 +152,13 @@ def diversity_vectors(items: ItemFeatures) -> csr_matrix:
     return tfidf_vectors(ItemFeatures(matrix, names), of_length)
 
 
-def pairwise_similarities(vectors: csr_matrix) -> Float64:
-    """(m, m) float64, the products of all rows."""
-    found: Float64 = (vectors @ vectors.T).toarray().astype(np.float64)
-    return found
+def pairwise_similarities(vectors: csr_matrix, rows: NDArray[np.integer]) -> Float64:
+    """(m, m) float64, the products of (m,) rows; -1 is the last row."""
+    values, columns, counts = row_entries(vectors, rows % vectors.shape[0])
+    used, places = np.unique(columns, return_inverse=True)
+    dense = np.zeros((len(rows), len(used)), dtype=np.float32)
+    dense[np.repeat(np.arange(len(rows)), counts), places] = values
+    return np.asarray(dense @ dense.T, dtype=np.float64)
 
 
 def normalised_relevances(scores: Float64, tiers: NDArray[np.integer]) -> Float64:
@@ -59,9 +174,10 @@ def normalised_relevances(scores: Float64, tiers: NDArray[np.integer]) -> Float6
         (m,) float64.
     """
     found = np.empty(len(scores))
-    for tier in np.unique(tiers):
+    for tier in range(int(tiers.max(initial=-1)) + 1):
         mine = tiers == tier
-        values = scores[mine]
+        if not len(values := scores[mine]):
+            continue
         least, span = values.min(), np.ptp(values)
         by_place = 1 - np.arange(len(values)) / len(values)
         found[mine] = (values - least) / span if span > 0 else by_place
@@ -129,7 +245,7 @@ class DiversityReranker:
         for row, (pool, values) in enumerate(zip(pools, scores, strict=True)):
             items, tiers = pool[pool >= 0], np.zeros((pool >= 0).sum(), dtype=np.intp)
             relevance = normalised_relevances(values[pool >= 0].astype(np.float64), tiers)
-            alike = pairwise_similarities(self.vectors[items])
+            alike = pairwise_similarities(self.vectors, items)
             order = rerank(relevance, alike, tiers=tiers, diversity=self.diversity, n=k)
             lists[row, : len(order)] = items[order]
         return lists
@@ -148,6 +264,9 @@ def separate_equal_keys(keys: Sequence[str], *, fixed: Collection[int], first: i
     Returns:
         The old positions in the new order.
     """
+    beginning = [key for key in keys[:first] if key]
+    if len({*beginning}) == len(beginning):
+        return list(range(len(keys)))
     taken = {keys[place] for place in fixed if place < first}
     free = [place for place in range(len(keys)) if place not in fixed]
     n_first = sum(place < first for place in free)
