@@ -22,16 +22,9 @@ def database_refusing() -> Iterator[None]:
     pool: ConnectionPool[Any] = cast("Any", connection).pool
     patience, pool.timeout = pool.timeout, min(pool.timeout, 2)
     name = connection.settings_dict["NAME"]
-    parameters = {
-        **{key: value for key, value in connection.get_connection_params().items()
-           if key in ("user", "password", "host", "port") and value},
-        "dbname": "postgres",
-    }  # fmt: skip
-    with psycopg.connect(**parameters, autocommit=True) as server:
+    with _server() as server:
         server.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
-        server.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
-        )
+        _end_sessions(server)
         try:
             yield
         finally:
@@ -39,6 +32,29 @@ def database_refusing() -> Iterator[None]:
             connection.close()
             assert wait_for(_connects, timeout_s=60)  # the pool pauses between its attempts
             pool.timeout = patience
+
+
+def end_sessions() -> None:
+    """The server ends every session of the database, and lets others in."""
+    with _server() as server:
+        _end_sessions(server)
+
+
+def _server() -> psycopg.Connection[Any]:
+    """A session of another database of the server."""
+    parameters = {
+        **{key: value for key, value in connection.get_connection_params().items()
+           if key in ("user", "password", "host", "port") and value},
+        "dbname": "postgres",
+    }  # fmt: skip
+    return psycopg.connect(**parameters, autocommit=True)
+
+
+def _end_sessions(server: psycopg.Connection[Any]) -> None:
+    server.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+        [connection.settings_dict["NAME"]],
+    )
 
 
 def _connects() -> bool:

@@ -15,7 +15,7 @@ from django.utils import timezone
 from cinema.audit.models import AuditEntry
 from tests.admin_pages import fill_in, page
 from tests.builders import Client, access_token, make_user
-from tests.outages import database_refusing
+from tests.outages import database_refusing, end_sessions
 from tests.tokens import PASSWORD, bearer, refresh, sign_in, status_of
 from users.models import Session, User
 from users.services import change_password
@@ -115,6 +115,15 @@ def test_without_the_database_nobody_is_signed_in() -> None:
         for path in ("/users/me", "/users/me/sessions", "/screenings", "/audit", "/graphql"):
             assert bearer(access, path=path).status_code == 503
             connection.close()
+    assert status_of(access) == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_postgres_has_just_ended_fails_no_request() -> None:
+    access = access_token(make_user())
+    assert status_of(access) == 200
+    connection.close()  # back to the pool, as at the end of a request of the web process
+    end_sessions()
     assert status_of(access) == 200
 
 
