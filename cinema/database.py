@@ -21,7 +21,7 @@ GRACE_S = 2.0
 CHECK_S = 2.0
 #: A connection that was used so lately is checked without a round trip, which took 0.05 ms here and
 #: as much in Postgres.
-RECENT_S = 1.0
+RECENT_S = 0.1
 _INTERVAL_S = 0.1
 
 
