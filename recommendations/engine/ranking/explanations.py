@@ -195,7 +195,7 @@ def strongest_entries(
     """For each item, the entries of the history that raise its score most, the strongest first.
 
     Args:
-        contributions: (n_items, n_entries), as from `Recommender.contributions`.
+        contributions: (n_items, n_entries), as from `Explainer.contributions`.
         least_share: A contribution must exceed this share of the strongest one.
     """
     left, rows = contributions.copy(), np.arange(len(contributions))
