@@ -88,10 +88,6 @@ def latest_verdicts(
     return last
 
 
-def interaction_weight(interaction: Interaction) -> float:
-    return float(weight_table()[interaction.kind, interaction.half_stars])
-
-
 #: Bytes that are collected before NumPy parses them.
 BLOCK_BYTES = 4 * 1024 * 1024
 
@@ -302,7 +298,7 @@ def load_history(user_id: int) -> History:
 def load_histories(user_ids: Sequence[int], *, with_unopened: bool = False) -> list[History]:
     """The history of each viewer, in the given order, in one query."""
     parameters: dict[str, Any] = {"user_ids": list(user_ids), **unopened_parameters()}
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(WITH_UNOPENED if with_unopened else WITHOUT_UNOPENED, parameters)
         found = {user_id: columns for user_id, *columns in cursor.fetchall()}
     return [_unpack(*(column or b"" for column in found[user_id])) for user_id in user_ids]

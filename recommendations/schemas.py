@@ -12,7 +12,7 @@ from cinema.schemas import RowId
 from movies.programme.selectors import DEFAULT_DAYS, MAX_DAYS
 from movies.schemas import MovieForViewerOut, MovieOut, MovieReferenceOut
 from movies.types import LocalTime
-from recommendations.dataset import interaction_weight
+from recommendations.dataset import weight_table
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.lists.ranking import HYBRID
 from recommendations.models import Interaction, Release
@@ -74,7 +74,7 @@ class InteractionOut(Schema):
 
     @staticmethod
     def resolve_weight(interaction: Interaction) -> float:
-        return interaction_weight(interaction)
+        return float(weight_table()[interaction.kind, interaction.half_stars])
 
 
 class MatchOut(Schema):

@@ -38,6 +38,9 @@ RETURNING id, user_id, movie_id, kind, half_stars, created_at, updated_at, xmax 
 COLUMNS = [field.attname for field in Interaction._meta.concrete_fields]
 
 
+# The movie or the row may be deleted meanwhile; the next attempt sees that.
+@retry_at_once((IntegrityError, Interaction.DoesNotExist), attempts=5)
+@retry_on_deadlock
 def record_interaction(
     *, user: User, movie_id: int, kind: Interaction.Kind, stars: float | None = None
 ) -> tuple[Interaction, bool]:
@@ -53,7 +56,17 @@ def record_interaction(
         MovieNotFound: No published movie has this id.
     """
     half_stars = round(stars * 2) if stars is not None else 0
-    return _record(user, movie_id, kind, half_stars)
+    values = {"user_id": user.pk, "movie_id": movie_id, "kind": kind, "half_stars": half_stars}
+    with prepared_cursor() as cursor:
+        cursor.execute(RECORD, {**values, "now": timezone.now(), "seen": Kind.SEEN})
+        written = cursor.fetchone()
+    if written is None:  # there is nothing to change, or no such movie
+        movies.get_movie(movie_id)
+        row = Interaction.objects.get(user=user, movie_id=movie_id, kind=kind)
+        row.half_stars = half_stars  # another request may have changed it since
+        return row, False
+    *values_written, created = written
+    return Interaction.from_db(DEFAULT_DB_ALIAS, COLUMNS, values_written), created
 
 
 def record_and_match(
@@ -69,25 +82,6 @@ def record_and_match(
     if row.updated_at >= began:  # it changed something
         row.new_matches = find_new_matches(user_id=user.pk, movie_id=movie_id)
     return row, created
-
-
-# The movie or the row may be deleted meanwhile; the next attempt sees that.
-@retry_at_once((IntegrityError, Interaction.DoesNotExist), attempts=5)
-@retry_on_deadlock
-def _record(
-    user: User, movie_id: int, kind: Interaction.Kind, half_stars: int
-) -> tuple[Interaction, bool]:
-    values = {"user_id": user.pk, "movie_id": movie_id, "kind": kind, "half_stars": half_stars}
-    with prepared_cursor() as cursor:
-        cursor.execute(RECORD, {**values, "now": timezone.now(), "seen": Kind.SEEN})
-        written = cursor.fetchone()
-    if written is None:  # there is nothing to change, or no such movie
-        movies.get_movie(movie_id)
-        row = Interaction.objects.get(user=user, movie_id=movie_id, kind=kind)
-        row.half_stars = half_stars  # another request may have changed it since
-        return row, False
-    *values_written, created = written
-    return Interaction.from_db(DEFAULT_DB_ALIAS, COLUMNS, values_written), created
 
 
 def rate_movie(*, user: User, movie_id: int, stars: float) -> Interaction:
@@ -117,9 +111,7 @@ def delete_interaction(*, user: User, interaction_id: int) -> None:
     Raises:
         InteractionNotFound: It is not there, or not this viewer's.
     """
-    mine = Interaction.objects.filter(pk=interaction_id, user=user)
-    row = mine.first()
-    if row is None or not mine.delete()[0]:
+    if not Interaction.objects.filter(pk=interaction_id, user=user).delete()[0]:
         raise InteractionNotFound(interaction_id)
 
 
