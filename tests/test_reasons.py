@@ -195,6 +195,7 @@ def test_matches_come_second_and_two_reasons_are_enough() -> None:
     assert with_matches([STAFF, FITS], 0) == [STAFF, FITS]
 
 
+@pytest.mark.django_db(transaction=True)  # visibility changes after the commit
 def test_a_match_who_agreed_is_a_reason_while_that_lasts(settings: Settings) -> None:
     settings.MATCH_SHRINKAGE = 1
     films = make_films(6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import cache, lru_cache
 
 import jwt
@@ -37,12 +38,11 @@ def token_user(token: str) -> User | None:
         claims = _read_token(token, (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
     except (jwt.PyJWTError, ValueError):
         return None
-    now = timezone.now()
-    if not claims.valid_from <= now.timestamp() < claims.valid_until:
+    if not claims.valid_from <= time.time() < claims.valid_until:
         return None
     sql, names = _token_user_query()
     with prepared_cursor() as cursor:
-        cursor.execute(sql, [claims.session_id, claims.user_id, now])
+        cursor.execute(sql, [claims.session_id, claims.user_id, timezone.now()])
         row = cursor.fetchone()
     if row is None:
         return None
