@@ -314,7 +314,7 @@ def visit_all(crowd: Crowd) -> Visited:
                 if goes_on_at < tally.ends_at:
                     heapq.heappush(due, (goes_on_at, numbers[viewer], viewer))
     share = (time.process_time() - cpu_s) / (time.perf_counter() - now)
-    return Visited(tally.ms, tally.errors, share)
+    return Visited(tally.ms, dict(tally.errors), share)
 
 
 if __name__ == "__main__":
