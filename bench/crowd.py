@@ -165,7 +165,17 @@ def run(data: DataSets) -> Report:
             f"{viewers:,} viewers, answers / {BARE}": one.ratio for viewers, one in found.items()
         },
         targets=[target for viewers, one in found.items() for target in _targets(viewers, one)],
-        rounds={"stored": stored, **{str(viewers): asdict(one) for viewers, one in found.items()}},
+        rounds={
+            "stored": stored,
+            **{
+                str(viewers): {
+                    "errors": one.visited.errors,
+                    "generator_share": one.visited.generator_share,
+                    "bare_per_second": one.bare_per_second,
+                }
+                for viewers, one in found.items()
+            },
+        },
         notes=[
             f"Each viewer waits {THINK_S:.0f} s (give or take a half) after each answer, for "
             f"{scale.crowd_seconds:.0f} s; they came within {scale.crowd_arriving_s:.0f} s before. "

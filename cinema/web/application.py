@@ -44,6 +44,9 @@ log = logging.getLogger(__name__)
 #: The event loop answers these, so that they succeed while all threads are busy.
 LIVE_PATHS = {"/health/live", "/health/live/", "/api/v1/health/live", "/api/v1/health/live/"}
 HEALTH_PATHS = ("/health/", "/api/v1/health")
+#: Requests that wait for a thread in each process. A crowd of 1,000 viewers who think for a second
+#: keeps some 400 waiting; each waits for 10 s at most.
+LONGEST_QUEUE = 512
 #: Threads that read large uploads of staff during their arrival.
 UPLOAD_THREADS = 2
 
@@ -55,7 +58,7 @@ class Application:
         self._limits = Limits.from_settings()
         self._limits_writing = False
         threads = settings.WEB_THREADS
-        self._requests = WebThreads("request", threads, longest_queue=16 * threads)
+        self._requests = WebThreads("request", threads, longest_queue=LONGEST_QUEUE)
         self._uploads = WebThreads("upload", UPLOAD_THREADS, longest_queue=0)
         # For readiness while every other thread waits for a server that hangs. Several, as each
         # then waits for up to 2 s, and the supervisor asks too.
