@@ -20,6 +20,7 @@ from cinema.task_process import run_in_process
 from recommendations import selectors, viewer_figures
 from recommendations.importing import pending
 from recommendations.impressions import storage
+from recommendations.matches import queue
 from recommendations.models import TrainingRun
 from recommendations.training import requests
 
@@ -121,6 +122,8 @@ def resume_training() -> None:
 @shared_task(name="recommendations.renew_matches", ignore_result=True)
 def renew_matches() -> None:
     """Find the neighbours of viewers who have acted since their last list."""
+    if queue.is_empty():
+        return
     from recommendations.matches import services
 
     with _single_run("recommendations.renew_matches") as acquired:

@@ -28,7 +28,7 @@ from recommendations.lists.campaigns import experiment_key, promotions_key
 from recommendations.lists.list_builder import ListItem, ListQuery
 from recommendations.lists.ranking import HYBRID
 from recommendations.lists.scores import Scope
-from recommendations.matches.services import add_to_waiting
+from recommendations.matches import queue
 from users.preferences import VISIBILITY_KEPT_S, VISIBILITY_KEY
 
 #: Lists of one viewer; a further one replaces the one that was asked for longest ago.
@@ -223,7 +223,7 @@ def store(
     if ended := set(before.keys) - set(delivery.keys):
         pipeline.delete(*map(name, ended))
     if delivery.taste_version != before.taste_version:
-        add_to_waiting(pipeline, user_id)
+        queue.add_viewer(pipeline, user_id)
 
 
 def lists_of(user_id: int) -> Iterator[Mapping[str, Any]]:

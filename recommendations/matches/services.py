@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import cast
 
 import numpy as np
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 from numpy.typing import NDArray
-from redis.client import Pipeline
 
-from cinema.cache import shared
 from cinema.locks import retry_if_deleted, retry_on_deadlock
 from recommendations.dataset import History, load_dataset, load_histories, load_history
 from recommendations.engine.matrices import IdMap
 from recommendations.engine.viewer_pairs import SUMS, Pairs, matching_pairs
 from recommendations.engine.viewer_similarity import PairSums, deviations
+from recommendations.matches import queue
 from recommendations.matches.neighbours import (
     MOST_NEIGHBOURS,
     NeighbourRows,
@@ -40,9 +38,6 @@ MOST_LIKELY = 200
 MOST_NEW = 10
 #: The viewers whose rows are written in one transaction.
 PORTION = 2000
-#: Viewers who have acted since their matches were renewed. While no worker runs, the night does it.
-WAITING = "recommendations:waiting_for_matches"
-WAITING_KEPT_S = 3600
 #: A quarter of the time between two runs: one takes some 30 ms, and a crowd acts all the time.
 RUN_AT_MOST_S = 15.0
 LAST_ID = 2**63 - 1
@@ -144,19 +139,11 @@ def _write_in_transaction(rows: NeighbourRows, of: int | None) -> list[tuple[int
 # --- in the background
 
 
-def add_to_waiting(pipeline: Pipeline, user_id: int) -> None:
-    """Have `renew_waiting` renew the viewer's matches within about a minute."""
-    name = shared().make_and_validate_key(WAITING)
-    pipeline.sadd(name, user_id)
-    pipeline.expire(name, WAITING_KEPT_S)
-
-
 def renew_waiting() -> int:
     """Renew the matches of viewers who wait, in any order; returns how many there were."""
-    name, ends_at, n_viewers = shared().make_and_validate_key(WAITING), time.monotonic(), 0
-    ends_at += RUN_AT_MOST_S
-    while time.monotonic() < ends_at and (found := shared().ask(lambda server: server.spop(name))):
-        renew_matches(user_id=int(cast("bytes", found)))
+    ends_at, n_viewers = time.monotonic() + RUN_AT_MOST_S, 0
+    while time.monotonic() < ends_at and (user_id := queue.take_viewer()):
+        renew_matches(user_id=user_id)
         n_viewers += 1
     return n_viewers
 
