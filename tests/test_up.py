@@ -161,7 +161,7 @@ def test_health_answers_while_postgres_hangs(cinema: RunningCinema) -> None:
     for process in hanging:
         process.suspend()
     try:
-        for _ in range(6):
+        for _ in range(10):
             began_at = time.monotonic()
             assert ready(cinema)["database"]["state"] == "away"
             assert time.monotonic() - began_at < READY_WITHIN_S
@@ -170,8 +170,9 @@ def test_health_answers_while_postgres_hangs(cinema: RunningCinema) -> None:
     finally:
         for process in hanging:
             process.resume()
-    # Each check waits in one thread, however often it is asked for, in either web process.
-    assert threads[-1] - threads[0] <= 2 * 4
+    # In either web process four threads answer health requests, and the check waits in one more,
+    # however often it is asked for.
+    assert threads[-1] - threads[0] <= 2 * (4 + 1)
     assert heals(cinema), ready(cinema)
 
 
@@ -184,7 +185,8 @@ def test_an_idle_cinema_is_small(cinema: RunningCinema) -> None:
     for process in cinema.tree():
         with suppress(psutil.NoSuchProcess):  # one of PostgreSQL's that has just ended
             used[f"{process.pid} {' '.join(process.cmdline())[:60]}"] = _memory_mb(process)
-    assert sum(used.values()) < 600, used
+    # With matches the worker has NumPy: 23 MB. Under coverage each program is some MB larger.
+    assert sum(used.values()) < 640, used
     [beat] = cinema.processes("beat")
     assert _memory_mb(beat) < 75, used
 
