@@ -34,7 +34,7 @@ EXPECTED = {"fetch": 200, "click": 204, "rate": 200}
 #: A server that is silent for so long has failed.
 CROWD_SILENCE_S = 60.0
 P99_AT_MOST_MS = {300: 100, 1000: 500}
-#: Of all cores.
+#: The generator's limit, as a share of all cores.
 GENERATOR_AT_MOST = 0.1
 
 
@@ -97,7 +97,7 @@ class CrowdFound:
 
     @property
     def generator_share(self) -> float:
-        """Of all cores."""
+        """The generator's CPU as a share of all cores."""
         return self.visited.generator_share / (os.cpu_count() or 1)
 
 

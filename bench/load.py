@@ -165,7 +165,7 @@ class Connection:
 
     @property
     def body(self) -> bytes:
-        """Of the answer that is whole."""
+        """The body of the complete response."""
         return b"".join(self._parts).partition(b"\r\n\r\n")[2]
 
     def _read_head(self) -> None:

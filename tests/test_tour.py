@@ -108,7 +108,7 @@ def _route(block: Block) -> tuple[str, str]:
 
 
 def test_the_ratings_are_seen_by_the_next_list(cinema: RunningCinema) -> None:
-    """What a viewer rates leaves the list at once, and the next one goes by it."""
+    """A rated film leaves the list at once, and the next list uses the rating."""
     newcomer = {"email": "newcomer@example.org", "password": "a seat at the back"}
     cinema.post("/api/v1/auth/register", newcomer)
     access = cinema.post("/api/v1/auth/login", newcomer)["access"]

@@ -73,7 +73,7 @@ class Explainer:
 
     @property
     def model(self) -> Any:
-        """What a `ModelRecommender` has learned."""
+        """The fitted model, which a `ModelRecommender` has."""
         return self.recommender.learned()
 
     def contributions(self, items: NDArray[np.integer]) -> NDArray[np.floating] | None:

@@ -75,7 +75,7 @@ def hold_movies(movie_ids: Collection[int]) -> set[int]:
 
 
 class ViewerPlan:
-    """What a viewer has for some films already, and what statements about them add.
+    """The rows that a viewer has for some films, and those that statements about them add.
 
     Attributes:
         watchlist: The viewer's oldest private list of that name.

@@ -120,7 +120,7 @@ class ListSlot(NamedTuple):
 
     @property
     def source(self) -> str:
-        """What is reported: the mark, a part of a model, or a fallback."""
+        """The reported source: the mark, a part of a model, or a fallback."""
         found = self.scores
         return self.mark or (found.source(self.movie) if found else self.origin)
 
