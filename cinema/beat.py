@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from logging.config import dictConfig
 from typing import Any
 
@@ -11,6 +12,8 @@ from celery.beat import PersistentScheduler
 from celery.schedules import crontab
 from django.conf import settings
 from django.utils import timezone
+
+from cinema.metrics.tasks import publish_beats
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +34,7 @@ class ScheduleBeat(Beat):
 
 
 class ClockStepScheduler(PersistentScheduler):
-    """Celery's scheduler, which also survives a clock that is set back.
+    """Celery's scheduler, which also survives a clock that is set back, and tells what it sent.
 
     Celery computes the next run of an entry from its last one. If the clock steps back by a
     day, the last run is in the future and beat sends nothing for a day.
@@ -41,6 +44,19 @@ class ClockStepScheduler(PersistentScheduler):
         """Send what is due; returns the seconds until the next call."""
         self._forget_future_runs()
         return super().tick(*args, **kwargs)
+
+    def setup_schedule(self) -> None:
+        super().setup_schedule()
+        runs = {name: entry.last_run_at for name, entry in self.schedule.items()}
+        self._sent_at = {name: at.timestamp() for name, at in runs.items() if at}
+        publish_beats(self._sent_at)
+
+    def apply_async(self, entry: Any, *args: Any, **kwargs: Any) -> Any:
+        """Send an entry. All of them are published: Valkey may have lost those of a day ago."""
+        result = super().apply_async(entry, *args, **kwargs)
+        self._sent_at[entry.name] = time.time()
+        publish_beats(self._sent_at)
+        return result
 
     def _forget_future_runs(self) -> None:
         now = timezone.now()

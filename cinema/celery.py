@@ -24,6 +24,7 @@ from celery.signals import (
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
+import cinema.metrics.tasks  # noqa: F401 - connects its signals
 from cinema.home import keep_private
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cinema.settings")

@@ -22,6 +22,7 @@ from django.db import InterfaceError, OperationalError
 from cinema.cache import shared
 from cinema.cache_statistics import CacheOutcome, CacheTally, tally
 from cinema.http import Document
+from cinema.metrics.counters import count_cache_request
 
 T = TypeVar("T")
 
@@ -199,6 +200,7 @@ class ResponseCache:
         return self._counted(kind, "last_known", found.document) if found else None
 
     def _counted(self, kind: CacheKind, outcome: CacheOutcome, document: Document) -> Document:
+        count_cache_request(kind.name, outcome)
         if kind.is_counted:
             self.tally.count(kind.name, outcome)
         return document

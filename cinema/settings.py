@@ -96,6 +96,7 @@ DATABASES = {
         environ.Env.db_url_config(_database_url)
         if _database_url
         else {"NAME": EMBEDDED, "USER": EMBEDDED, "HOST": str(_sockets.postgres)},
+        name="cinema web" if _is_web else "cinema",
         statement_timeout_s=STATEMENT_TIMEOUT_S,
         pool_size=WEB_THREADS + 4,
     )
@@ -318,6 +319,7 @@ INSTALLED_APPS = [
     "recommendations",
 ]
 MIDDLEWARE = [
+    "cinema.metrics.requests.measure",
     "cinema.middleware.http",
     # The API does not get here.
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -8,6 +8,7 @@ from django.views.generic import RedirectView
 from cinema import health, pages
 from cinema.api import api, openapi_json, redoc
 from cinema.graphql import graphql
+from cinema.metrics.exposition import metrics
 from cinema.pages import welcome
 from movies.media.serving import serve_media
 from users.admin_sign_in import second_factor_page
@@ -27,6 +28,7 @@ urlpatterns = [
     path("health/live", health.live),
     path("health/ready", health.ready),
     path("health/db", health.db),
+    path("metrics", metrics),
     *(path(typed, RedirectView.as_view(url=DOCS)) for typed in ("api", "api/docs", "api/v1")),
     path("api/v1/redoc", redoc),
     path("api/v1/openapi.json", openapi_json),

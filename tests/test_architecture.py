@@ -29,6 +29,8 @@ FOUNDATION = {
     "cinema.errors",
     "cinema.http",
     "cinema.locks",
+    "cinema.metrics.counters",
+    "cinema.metrics.totals",
     "cinema.model_admin",
     "cinema.schemas",
     "cinema.task_process",

@@ -18,14 +18,16 @@ from ninja.throttling import BaseThrottle
 
 from cinema.errors import ApiError, database_away
 from cinema.http import bearer_token, json_body
+from cinema.metrics.counters import throttled_requests
 from cinema.schemas import CONTROLS
 from cinema.throttling import counters
 from cinema.throttling.counters import Rate, hidden_name, whole_seconds
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
-#: Health probes must get through. A page shows many posters at once, and media has its own limit.
-EXEMPT_PATHS = ("/health", "/api/v1/health", "/media/", "/static/")
+#: Health probes and Prometheus must get through. A page shows many posters at once, and media has
+#: its own limit.
+EXEMPT_PATHS = ("/health", "/api/v1/health", "/metrics", "/media/", "/static/")
 #: All callers without an address, such as those over a unix socket, count as one.
 UNKNOWN = "unknown"
 #: A household or a server gets a network of this size: who has one address of it has all.
@@ -79,6 +81,7 @@ def throttle(
         elif (wait_s := counters.requests.wait_s(rate, "address", address)) > 0:
             user = token_user(token)
             if user is None:
+                throttled_requests.labels("address").inc()
                 raise TooManyRequests(wait_s)
             count_for_account(request, user)
     except TooManyRequests as refusal:
@@ -114,6 +117,7 @@ def _counted_account(request: HttpRequest) -> str:
 
 def _count(rate: Rate, kind: str, caller: str) -> None:
     if (wait_s := counters.requests.take_in_batches(rate, kind, caller)) > 0:
+        throttled_requests.labels(kind).inc()
         raise TooManyRequests(wait_s)
 
 
@@ -150,6 +154,7 @@ class Limit(BaseThrottle):
         if account := _counted_account(request) or account_in_body(request):
             names.append(hidden_name(self._setting, "account", account))
         if (wait_s := counters.take(rate, names)) > 0:
+            throttled_requests.labels(self._setting.removeprefix("THROTTLE_").lower()).inc()
             raise TooManyRequests(wait_s)
 
     def allow_request(self, request: HttpRequest) -> bool:

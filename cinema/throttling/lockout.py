@@ -22,6 +22,7 @@ from django.conf import settings
 from redis.exceptions import WatchError
 
 from cinema.cache import shared
+from cinema.metrics.counters import sign_in_failures, throttled_requests
 from cinema.throttling.counters import CAPACITY, hidden_name
 from cinema.throttling.limits import TooManyRequests, account_of
 
@@ -46,6 +47,7 @@ class TooManyAttempts(TooManyRequests):
 
     def __init__(self, wait_s: float) -> None:
         super().__init__(wait_s, "wrong passwords")
+        throttled_requests.labels("wrong_passwords").inc()
 
 
 def check_sign_in(check: Callable[[], T], *, account: str, address: str) -> T:
@@ -74,7 +76,9 @@ def check_sign_in(check: Callable[[], T], *, account: str, address: str) -> T:
     attempt = _compare_and_set([names.known, names.pair, names.account, names.address], begin)
     if found := _finish(check, attempt):
         _trust(names)
-    elif attempt.name == names.account:
+        return found
+    sign_in_failures.labels("sign-in").inc()
+    if attempt.name == names.account:
         _update(names.address, _Failures.one_more)
     return found
 
@@ -91,6 +95,8 @@ def check_confirmation(check: Callable[[], T], *, viewer_id: int) -> T:
     )
     if found := _finish(check, attempt):
         _compare_and_set([name], lambda values: ({name: None}, None))
+    else:
+        sign_in_failures.labels("confirmation").inc()
     return found
 
 

@@ -21,8 +21,10 @@ from django.db import close_old_connections, reset_queries
 from django.urls import get_resolver
 
 from cinema.home import keep_private
+from cinema.metrics.files import keep_in_files
 
 keep_private()
+keep_in_files()
 _django = get_wsgi_application()
 # Otherwise the first request of each process waits for the imports of the URLs.
 get_resolver().url_patterns  # noqa: B018
@@ -33,7 +35,8 @@ if not settings.DEBUG:
     request_started.disconnect(reset_queries)
     request_finished.disconnect(close_caches)
 
-# These modules need Django's settings.
+# These modules need Django's settings, and the counters their files.
+from cinema.metrics.counters import refused_requests  # noqa: E402
 from cinema.web import bridge  # noqa: E402
 from cinema.web.bodies import NO_BODY, ArrivingBody, Body, BodyRefused, Limits, receive_body  # noqa: E402
 from cinema.web.bridge import BUSY, FAILED, LIVE, call_django, environ_of, send  # noqa: E402
@@ -44,6 +47,7 @@ log = logging.getLogger(__name__)
 #: The event loop answers these, so that they succeed while all threads are busy.
 LIVE_PATHS = {"/health/live", "/health/live/", "/api/v1/health/live", "/api/v1/health/live/"}
 HEALTH_PATHS = ("/health/", "/api/v1/health")
+METRICS_PATHS = {"/metrics", "/metrics/"}
 #: Requests that wait for a thread in each process. A crowd of 1,000 viewers who think for a second
 #: keeps some 400 waiting; each waits for 10 s at most.
 LONGEST_QUEUE = 512
@@ -63,6 +67,8 @@ class Application:
         # For readiness while every other thread waits for a server that hangs. Several, as each
         # then waits for up to 2 s, and the supervisor asks too.
         self._health = WebThreads("health", 4, longest_queue=8)
+        # One at a time: reading all counters keeps other threads of this process waiting.
+        self._metrics = WebThreads("metrics", 1, longest_queue=16)
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         if not self._limits_writing:
@@ -77,8 +83,10 @@ class Application:
             body = await receive_body(scope.headers, protocol, self._limits)
             await self._answer(scope, protocol, body)
         except BodyRefused as refused:
+            refused_requests.labels("body").inc()
             refused.response.send(scope, protocol)
         except TooBusy:
+            refused_requests.labels("busy").inc()
             BUSY.send(scope, protocol)
         except Exception:
             log.exception("%s %r failed outside of Django", scope.method, scope.path[:200])
@@ -98,6 +106,8 @@ class Application:
     def _threads_for(self, path: str, body: Body) -> WebThreads:
         if path.startswith(HEALTH_PATHS):
             return self._health
+        if path in METRICS_PATHS:
+            return self._metrics
         return self._uploads if isinstance(body, ArrivingBody) else self._requests
 
 

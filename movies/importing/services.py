@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from functools import partial
 from operator import attrgetter
 
 import orjson
@@ -12,6 +13,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 
 from cinema.locks import hold_exclusive, retry_on_deadlock
+from cinema.metrics.totals import count_rows
 from movies.errors import broken_constraint
 from movies.importing.files import RawRow
 from movies.importing.plan import ImportPlan, PlannedMovie
@@ -95,7 +97,10 @@ def import_rows(rows: Sequence[MovieRow | RefusedMovieRow]) -> list[Result]:
     with connection.cursor() as cursor:
         # A constraint that is checked at the commit could not refuse a single row.
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-    return _write_or_halve(rows, is_second_try=False)
+    results = _write_or_halve(rows, is_second_try=False)
+    counts = Counter(getattr(each, "outcome", "refused") for each in results)
+    transaction.on_commit(partial(count_rows, "films", counts))
+    return results
 
 
 def _write_or_halve(

@@ -22,6 +22,7 @@ import stamina
 from django.conf import settings
 from pydantic import ValidationError
 
+from cinema.metrics.totals import totals
 from movies.tmdb.errors import (
     TmdbAway,
     TmdbBusy,
@@ -225,14 +226,18 @@ class Client:
 
     def _exchange(self, request: httpx2.Request) -> tuple[httpx2.Response, bytes]:
         deadline = monotonic() + ATTEMPT_S
+        outcome = "unreachable"
         try:
             response = self._http.send(request, stream=True)
+            outcome = str(response.status_code)
             try:
                 return response, _read_body(response, deadline)
             finally:
                 response.close()
         except httpx2.HTTPError as error:
             failure = type(error).__name__
+        finally:
+            totals.add({("tmdb", outcome): 1})
         # Outside the handler: an error raised in it would keep the one that was handled.
         raise TmdbAway(f"cannot be reached ({failure})")
 

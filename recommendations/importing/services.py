@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from cinema.locks import hold_exclusive, retry_on_deadlock
+from cinema.metrics.totals import count_rows
 from movies.importing.matching import CatalogueFilm, FilmMatcher, WantedFilm
 from recommendations.importing.formats import StatementKind
 from recommendations.importing.pending import PendingPlan
@@ -57,7 +58,12 @@ def import_file(
     wanted = {row.film for row in upload.rows}
     matcher = FilmMatcher(wanted)
     found = {each: matcher.find(each) for each in wanted}
-    return _apply(user, upload, matcher, found, dry_run=dry_run)
+    report = _apply(user, upload, matcher, found, dry_run=dry_run)
+    if not dry_run:
+        counts = report.model_dump(include={"created", "updated", "unchanged"})
+        waiting = {"waiting": report.kept_for_later, "refused": report.refused_count}
+        count_rows("viewers", {**counts, **waiting})
+    return report
 
 
 @retry_on_deadlock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -11,6 +12,7 @@ from django.utils import timezone
 from redis.client import Pipeline
 
 from cinema.cache import shared
+from cinema.metrics.counters import count_cache_request, list_items
 from movies import catalogue
 from movies.catalogue import Card, Snapshot
 from movies.similarity_scores import FIELD, SimilarityScores
@@ -110,6 +112,7 @@ class _ListRequest:
 
     def first_batch(self, *, refresh: bool) -> ListBatch:
         found = None if refresh else self.cached.find_list(self.version)
+        count_cache_request("lists", "cache" if found else "made")
         if found is None:
             items = build_items(self.user.pk, self.query, self.release)
             found = RecommendationList.of(self.query, self.version, items)
@@ -125,7 +128,9 @@ def recommendations_json(
     before = request.cached.delivery
     line = list_cache.first_line(*request.state, with_movies, before.list_id)
     answer = None if refresh else request.cached.find_answer(line)
-    if answer is None:
+    if answer is not None:
+        count_cache_request("lists", "answer")
+    else:
         batch = request.first_batch(refresh=refresh)
         answer = batch.as_json(with_movies=with_movies)
         line = list_cache.first_line(*request.state, with_movies, batch.list.list_id)
@@ -198,6 +203,8 @@ def _deliver(
         if delivery != before or answer is not None:
             shared().send(store)
         return
+    for (source, is_fallback), n in Counter((i.source, i.is_fallback) for i in new).items():
+        list_items.labels(source, str(is_fallback).lower()).inc(n)
     note_shown(
         user_id=user.pk,
         list_id=given.list_id,

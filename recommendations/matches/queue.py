@@ -25,6 +25,11 @@ def is_empty() -> bool:
     return not shared().ask(lambda server: server.exists(name))
 
 
+def count_waiting(pipeline: Pipeline) -> None:
+    """Ask for the number of viewers who wait."""
+    pipeline.scard(shared().make_and_validate_key(_KEY))
+
+
 def take_viewer() -> int | None:
     """Take any viewer off the queue."""
     name = shared().make_and_validate_key(_KEY)

@@ -1,0 +1,5 @@
+"""What `/metrics` tells Prometheus. docs/metrics.md lists each metric.
+
+`counters` counts in the web processes, in files that outlive a process. `totals` counts what
+workers and commands do, in Valkey. `sources` reads the rest while Prometheus asks.
+"""
