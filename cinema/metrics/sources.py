@@ -25,7 +25,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from cinema.cache import shared
 from cinema.celery import app
-from cinema.metrics.tasks import BEATS, WORKER_GONE_S, WORKERS
+from cinema.metrics.tasks import BEATS, OUTCOMES, WORKER_GONE_S, WORKERS
 from cinema.metrics.totals import read_totals
 from recommendations.impressions.stream import stream_key
 from recommendations.matches.queue import count_waiting
@@ -226,7 +226,11 @@ def _totals(found: dict[tuple[str, ...], int]) -> Iterator[Metric]:
             "cinema_imported_rows", "Rows of imported files.", labels=["kind", "outcome"]
         ),
     }
-    for (name, *labels), amount in found.items():
+    # Known before the first failure, which `increase` of Prometheus would otherwise not see.
+    tasks = {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
+    tasks.update(labels[0] for name, *labels in found if name == "tasks")
+    zeros = {("tasks", task, outcome): 0 for task in tasks for outcome in OUTCOMES.values()}
+    for (name, *labels), amount in {**zeros, **found}.items():
         if name in families:  # another edition of the program may count more
             families[name].add_metric(labels, amount / 1000 if name == "task_ms" else amount)
     yield from families.values()
