@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 API = "/api/v1"
 #: Paths that are meant as they are; to others `API` is added.
-OUTSIDE = ("/account", "/api", "/graphql", "/health", "/media")
+OUTSIDE = ("/account", "/api", "/graphql", "/health", "/media", "/metrics")
 #: From where no title seems to count a series: "Movie 2" would be one with "Movie 3".
 _numbers = itertools.count(101)
 

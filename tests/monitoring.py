@@ -41,7 +41,9 @@ class Exported:
     def total(self, name: str, **labels: str) -> float:
         """The sum of all samples with these labels."""
         wanted = labels.items()
-        return sum(v for (n, given), v in self.samples.items() if n == name and wanted <= set(given))
+        return sum(
+            v for (n, given), v in self.samples.items() if n == name and wanted <= set(given)
+        )
 
     def has(self, name: str, **labels: str) -> bool:
         wanted = labels.items()

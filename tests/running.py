@@ -115,6 +115,9 @@ class RunningCinema:
         if self._process and self._process.poll() is None:
             self.signal(signal.SIGTERM)
         shutil.rmtree(self.home.parent, ignore_errors=True)
+        sockets = socket_paths(self.home).directory
+        for metrics in sockets.parent.glob(f"{sockets.name}-metrics-*"):
+            shutil.rmtree(metrics, ignore_errors=True)
 
     def tree(self) -> list[psutil.Process]:
         """The supervisor and all that it has started, PostgreSQL's own processes too."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from django.conf import settings
 from prometheus_client import values
-from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from cinema.home import socket_paths
 
@@ -91,8 +91,7 @@ def _take_slot(place: Path) -> int:
 def _reserve(file: Path) -> None:
     """Go on with the file, or make it if it is not there or cannot be read."""
     try:
-        for _ in MmapedDict.read_all_values_from_file(file):  # type: ignore[no-untyped-call]
-            pass
+        MultiProcessCollector.merge([str(file)])  # type: ignore[no-untyped-call]
     except Exception as error:  # noqa: BLE001 - damaged in any way, as after a power cut
         if not isinstance(error, FileNotFoundError):
             log.warning("%s is damaged: its counters start again", file)

@@ -1,0 +1,242 @@
+"""/metrics of a whole Cinema, while its processes are killed and stopped."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import psutil
+import pytest
+from django.conf import settings
+from django.utils.crypto import salted_hmac
+
+from cinema.development.processes import wait_for
+from cinema.home import socket_paths
+from tests.monitoring import Exported, documented
+from tests.running import RunningCinema
+
+HEALS_WITHIN_S = 120
+PROGRAMME = {"method": "GET", "route": "api/v1/programme", "status": "200"}
+COUNT = "cinema_request_seconds_count"
+#: Beat sends it every ten seconds.
+ENTRY = "recommendations.store_impressions"
+
+
+@pytest.fixture(scope="module")
+def cinema() -> Iterator[RunningCinema]:
+    running = RunningCinema().start()
+    yield running
+    running.stop()
+
+
+def read(cinema: RunningCinema) -> str:
+    secret = (cinema.home / "secret-key").read_text()
+    token = salted_hmac("cinema.metrics", "read", secret=secret, algorithm="sha256").hexdigest()
+    request = urllib.request.Request(  # noqa: S310
+        f"{cinema.url}/metrics", headers={"Authorization": f"Bearer {token}"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+        return str(answer.read(), "utf-8")
+
+
+def scrape(cinema: RunningCinema) -> Exported:
+    return Exported.of(read(cinema))
+
+
+def ask(cinema: RunningCinema, times: int) -> int:
+    """Ask for the programme, and return how many answers arrived."""
+    arrived = 0
+    for _ in range(times):
+        try:
+            cinema.get("/api/v1/programme")
+        except OSError:
+            continue
+        arrived += 1
+    return arrived
+
+
+def web_processes(cinema: RunningCinema) -> list[psutil.Process]:
+    [leader] = [
+        p for p in cinema.tree() if "granian" in p.cmdline() and p.parent() in cinema.tree()[:1]
+    ]
+    return leader.children()
+
+
+def task_runs(found: Exported) -> float:
+    return found.total("cinema_tasks_total", task=ENTRY, outcome="succeeded")
+
+
+@contextmanager
+def suspended(*processes: psutil.Process) -> Iterator[None]:
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.resume()
+
+
+def named(cinema: RunningCinema, *words: str) -> list[psutil.Process]:
+    return [p for p in cinema.tree() if set(words) <= set(p.cmdline())]
+
+
+def test_each_request_counts_whichever_process_answers_it(cinema: RunningCinema) -> None:
+    before = scrape(cinema)
+    with ThreadPoolExecutor(8) as threads:
+        assert sum(threads.map(lambda n: ask(cinema, 25), range(8))) == 200
+    after = scrape(cinema)
+    assert after.total("cinema_counters_shared") == 1
+    assert after.total(COUNT, **PROGRAMME) - before.total(COUNT, **PROGRAMME) == 200
+    assert (
+        after.total("cinema_cache_requests_total", cache="programme")
+        - before.total("cinema_cache_requests_total", cache="programme")
+        == 200
+    )
+
+
+def test_what_is_documented_is_what_the_server_exports(cinema: RunningCinema) -> None:
+    known = documented()
+
+    def tasks_are_known() -> bool:
+        return scrape(cinema).has("cinema_tasks_total")
+
+    token = sign_in(cinema)
+    cinema.get("/api/v1/recommendations", token)
+    cinema.post(
+        "/api/v1/movies/import", {"movies": [{"name": "Playtime"}]}, sign_in(cinema, "staff")
+    )
+    assert wait_for(tasks_are_known, timeout_s=HEALS_WITHIN_S, every_s=1)
+    found = scrape(cinema)
+    assert found.types == {name: type_ for name, (type_, _) in known.items()}
+    for name, labels in found.labels.items():
+        assert labels == known[name][1], name
+    without_samples = known.keys() - found.labels.keys()
+    # Events that have not happened, and tasks that are over.
+    assert without_samples <= {
+        "cinema_throttled_requests_total", "cinema_tmdb_requests_total",
+        "cinema_tasks_running", "cinema_tasks_waiting",
+    }  # fmt: skip
+
+
+def sign_in(cinema: RunningCinema, name: str = "viewer") -> str:
+    lines = [line for line in cinema.said().splitlines() if f"{name}@cinema.example / " in line]
+    email, _, password = lines[0].split(maxsplit=2)[-1].rpartition(" / ")
+    email = email.split()[-1]
+    answer = cinema.post("/api/v1/auth/login", {"email": email, "password": password})
+    return str(answer["access"])
+
+
+def test_the_state_of_the_site_is_shown(cinema: RunningCinema) -> None:
+    found = scrape(cinema)
+    for source in ("postgres", "valkey", "broker"):
+        assert found.total("cinema_source_up", source=source) == 1
+    assert found.total("cinema_training_runs", state="published") >= 0
+    assert 0 < found.total("cinema_release_age_seconds") < 3600
+    assert 0 < found.total("cinema_release_quality", algorithm="als", metric="ndcg") <= 1
+    assert found.total("cinema_database_connections", program="web") > 0
+    assert found.total("cinema_database_connections_max") == 100
+    assert found.total("cinema_database_pool_max") == 2 * (settings.WEB_THREADS + 4)
+    assert found.total("cinema_workers") == 1
+    assert found.has("cinema_queue_length", queue="training")
+    for entry in settings.CELERY_BEAT_SCHEDULE:
+        assert found.total("cinema_beat_age_seconds", entry=entry) < 3600
+
+
+def test_many_scrapes_at_once_are_answered_alike(cinema: RunningCinema) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        found = [*threads.map(lambda n: scrape(cinema), range(16))]
+    assert len({frozenset(each.types) for each in found}) == 1
+
+
+def test_a_killed_web_process_takes_no_count_with_it(cinema: RunningCinema) -> None:
+    before = scrape(cinema)
+    asked = arrived = 0
+    for _ in range(2):
+        asked, arrived = asked + 20, arrived + ask(cinema, 20)
+        killed = web_processes(cinema)[0]
+        killed.kill()
+        asked, arrived = asked + 20, arrived + ask(cinema, 20)
+        assert wait_for(
+            lambda: len(web_processes(cinema)) == 2, timeout_s=HEALS_WITHIN_S, every_s=0.5
+        )
+        asked, arrived = asked + 20, arrived + ask(cinema, 20)
+        counted = scrape(cinema).total(COUNT, **PROGRAMME) - before.total(COUNT, **PROGRAMME)
+        # A request can have been counted whose answer was lost.
+        assert arrived <= counted <= asked
+    after = scrape(cinema)
+    counters = [key for key in before.samples if key[0].endswith(("_total", "_count", "_bucket"))]
+    assert counters
+    for key in counters:
+        assert after.samples[key] >= before.samples[key], key
+    # The two files of a process that has gone belong to the one that came.
+    where = socket_paths(cinema.home).directory
+    [place] = where.parent.glob(f"{where.name}-metrics-{cinema.port}-*")
+    assert len([*place.glob("*.db")]) == 4
+
+
+def test_a_killed_worker_takes_no_count_with_it(cinema: RunningCinema) -> None:
+    assert wait_for(lambda: task_runs(scrape(cinema)) >= 1, timeout_s=HEALS_WITHIN_S, every_s=1)
+    before = scrape(cinema)
+    [worker] = named(cinema, "celery", "worker")
+    worker.kill()
+    assert wait_for(
+        lambda: task_runs(scrape(cinema)) > task_runs(before), timeout_s=HEALS_WITHIN_S, every_s=1
+    )
+    after = scrape(cinema)
+    for key, value in before.samples.items():
+        if key[0].startswith("cinema_task") and key[0].endswith("_total"):
+            assert after.samples[key] >= value, key
+    assert after.total("cinema_workers") == 1
+
+
+def test_a_worker_that_hangs_is_missed_and_its_tasks_wait(cinema: RunningCinema) -> None:
+    def is_missed() -> bool:
+        found = scrape(cinema)
+        return found.total("cinema_workers") == 0 and found.has("cinema_tasks_waiting")
+
+    with suspended(*named(cinema, "celery", "worker")):
+        assert wait_for(is_missed, timeout_s=HEALS_WITHIN_S, every_s=1)
+        found = scrape(cinema)
+        assert found.total("cinema_queue_length", queue="cinema") >= 1
+        assert not found.has("cinema_tasks_running")
+    assert wait_for(
+        lambda: scrape(cinema).total("cinema_workers") == 1, timeout_s=HEALS_WITHIN_S, every_s=1
+    )
+
+
+def test_a_missing_beat_is_visible_within_two_intervals(cinema: RunningCinema) -> None:
+    def intervals() -> float:
+        found = scrape(cinema)
+        age_s = found.total("cinema_beat_age_seconds", entry=ENTRY)
+        return age_s / found.total("cinema_beat_interval_seconds", entry=ENTRY)
+
+    assert wait_for(lambda: intervals() < 1, timeout_s=HEALS_WITHIN_S, every_s=0.5)
+    with suspended(*named(cinema, "celery", "beat")):
+        assert wait_for(lambda: intervals() > 2, timeout_s=HEALS_WITHIN_S, every_s=1)
+    assert wait_for(lambda: intervals() < 1, timeout_s=HEALS_WITHIN_S, every_s=0.5)
+
+
+def test_a_scrape_goes_on_while_valkey_hangs(cinema: RunningCinema) -> None:
+    [valkey] = [p for p in cinema.tree() if "valkey-server" in p.name()]
+
+    def is_said() -> bool:
+        found = scrape(cinema)
+        return all(found.total("cinema_source_up", source=s) == 0 for s in ("valkey", "broker"))
+
+    with suspended(valkey):
+        assert wait_for(is_said, timeout_s=HEALS_WITHIN_S, every_s=1)
+        found = scrape(cinema)
+        assert found.total("cinema_source_up", source="postgres") == 1
+        assert found.total(COUNT, **PROGRAMME) > 0
+    assert wait_for(
+        lambda: scrape(cinema).total("cinema_source_up") == 3, timeout_s=HEALS_WITHIN_S, every_s=1
+    )
+
+
+def test_without_the_token_it_is_closed(cinema: RunningCinema) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(f"{cinema.url}/metrics", timeout=30)  # noqa: S310
