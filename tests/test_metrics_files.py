@@ -76,7 +76,7 @@ def total(place: Path) -> tuple[float, float, float]:
     """What all processes together have counted: refusals, requests, those within 5 ms."""
     samples = {
         (sample.name, sample.labels.get("le", sample.labels.get("reason"))): sample.value
-        for family in MultiProcessCollector(None, str(place)).collect()
+        for family in MultiProcessCollector.merge([*map(str, place.glob("*.db"))])  # type: ignore[no-untyped-call]
         for sample in family.samples
     }
     return (

@@ -13,6 +13,7 @@ import pytest
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
+from cinema.development import STAFF, VIEWER, SignIn
 from cinema.development.processes import wait_for
 from cinema.home import socket_paths
 from tests.monitoring import Exported, documented
@@ -21,6 +22,7 @@ from tests.running import RunningCinema
 HEALS_WITHIN_S = 120
 PROGRAMME = {"method": "GET", "route": "api/v1/programme", "status": "200"}
 COUNT = "cinema_request_seconds_count"
+FILM = {"name": "Playtime", "protagonists": ["Jacques Tati"], "start_date": "2026-12-17"}
 #: Beat sends it every ten seconds.
 ENTRY = "recommendations.store_impressions"
 
@@ -58,11 +60,8 @@ def ask(cinema: RunningCinema, times: int) -> int:
     return arrived
 
 
-def web_processes(cinema: RunningCinema) -> list[psutil.Process]:
-    [leader] = [
-        p for p in cinema.tree() if "granian" in p.cmdline() and p.parent() in cinema.tree()[:1]
-    ]
-    return leader.children()
+def web_processes(web: psutil.Process) -> list[psutil.Process]:
+    return [each for each in web.children() if each.status() != psutil.STATUS_ZOMBIE]
 
 
 def task_runs(found: Exported) -> float:
@@ -92,8 +91,8 @@ def test_each_request_counts_whichever_process_answers_it(cinema: RunningCinema)
     assert after.total("cinema_counters_shared") == 1
     assert after.total(COUNT, **PROGRAMME) - before.total(COUNT, **PROGRAMME) == 200
     assert (
-        after.total("cinema_cache_requests_total", cache="programme")
-        - before.total("cinema_cache_requests_total", cache="programme")
+        after.total("cinema_cache_requests_total", cache="linked programme")
+        - before.total("cinema_cache_requests_total", cache="linked programme")
         == 200
     )
 
@@ -104,11 +103,9 @@ def test_what_is_documented_is_what_the_server_exports(cinema: RunningCinema) ->
     def tasks_are_known() -> bool:
         return scrape(cinema).has("cinema_tasks_total")
 
-    token = sign_in(cinema)
+    token = sign_in(cinema, VIEWER)
     cinema.get("/api/v1/recommendations", token)
-    cinema.post(
-        "/api/v1/movies/import", {"movies": [{"name": "Playtime"}]}, sign_in(cinema, "staff")
-    )
+    cinema.post("/api/v1/movies/import", {"movies": [FILM]}, sign_in(cinema, STAFF))
     assert wait_for(tasks_are_known, timeout_s=HEALS_WITHIN_S, every_s=1)
     found = scrape(cinema)
     assert found.types == {name: type_ for name, (type_, _) in known.items()}
@@ -122,11 +119,10 @@ def test_what_is_documented_is_what_the_server_exports(cinema: RunningCinema) ->
     }  # fmt: skip
 
 
-def sign_in(cinema: RunningCinema, name: str = "viewer") -> str:
-    lines = [line for line in cinema.said().splitlines() if f"{name}@cinema.example / " in line]
-    email, _, password = lines[0].split(maxsplit=2)[-1].rpartition(" / ")
-    email = email.split()[-1]
-    answer = cinema.post("/api/v1/auth/login", {"email": email, "password": password})
+def sign_in(cinema: RunningCinema, account: SignIn) -> str:
+    answer = cinema.post(
+        "/api/v1/auth/login", {"email": account.email, "password": account.password}
+    )
     return str(answer["access"])
 
 
@@ -154,15 +150,14 @@ def test_many_scrapes_at_once_are_answered_alike(cinema: RunningCinema) -> None:
 
 def test_a_killed_web_process_takes_no_count_with_it(cinema: RunningCinema) -> None:
     before = scrape(cinema)
+    [web] = [p for p in named(cinema, "granian") if p.parent() == cinema.tree()[0]]
     asked = arrived = 0
     for _ in range(2):
         asked, arrived = asked + 20, arrived + ask(cinema, 20)
-        killed = web_processes(cinema)[0]
+        killed = web_processes(web)[0]
         killed.kill()
         asked, arrived = asked + 20, arrived + ask(cinema, 20)
-        assert wait_for(
-            lambda: len(web_processes(cinema)) == 2, timeout_s=HEALS_WITHIN_S, every_s=0.5
-        )
+        assert wait_for(lambda: len(web_processes(web)) == 2, timeout_s=HEALS_WITHIN_S, every_s=0.5)
         asked, arrived = asked + 20, arrived + ask(cinema, 20)
         counted = scrape(cinema).total(COUNT, **PROGRAMME) - before.total(COUNT, **PROGRAMME)
         # A request can have been counted whose answer was lost.

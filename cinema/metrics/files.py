@@ -11,12 +11,15 @@ import fcntl
 import logging
 import os
 import stat
+import threading
 import zlib
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from django.conf import settings
 from prometheus_client import values
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from cinema.home import socket_paths
@@ -31,6 +34,8 @@ KINDS = ("counter", "histogram")
 
 #: Kept open: closing them would give up the locks.
 _locked: list[int] = []
+_files: dict[str, MmapedDict] = {}
+_adding = threading.Lock()
 
 
 def directory() -> Path:
@@ -55,12 +60,35 @@ def keep_in_files() -> None:
     except OSError as error:
         log.warning("the metrics are those of single processes: %s", error)
         return
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(place)
-    values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
+    for kind in KINDS:
+        _files[kind] = MmapedDict(str(place / f"{kind}_{slot}.db"))  # type: ignore[no-untyped-call]
+    values.ValueClass = FileValue
 
 
 def are_kept() -> bool:
     return bool(_locked)
+
+
+class FileValue:
+    """A number in a file. prometheus-client's own class takes four times as long to add to it."""
+
+    _multiprocess = True
+
+    def __init__(
+        self, typ: str, metric_name: str, name: str, labelnames: Sequence[str],
+        labelvalues: Sequence[str], help_text: str, **kwargs: object,
+    ) -> None:  # fmt: skip
+        key = mmap_key(metric_name, name, [*labelnames], [*labelvalues], help_text)
+        file = _files[typ]
+        with _adding:
+            file.read_value(key)  # type: ignore[no-untyped-call]  # makes it
+            # Of eight bytes each. The mapping stays valid when the file grows and gets a new one.
+            self._numbers = memoryview(file._m).cast("d")
+            self._index = file._positions[key] // 8
+
+    def inc(self, amount: float) -> None:
+        with _adding:
+            self._numbers[self._index] += amount
 
 
 def _take_slot(place: Path) -> int:

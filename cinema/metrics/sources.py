@@ -229,8 +229,10 @@ def _totals(found: dict[tuple[str, ...], int]) -> Iterator[Metric]:
     # Known before the first failure, which `increase` of Prometheus would otherwise not see.
     tasks = {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
     tasks.update(labels[0] for name, *labels in found if name == "tasks")
-    zeros = {("tasks", task, outcome): 0 for task in tasks for outcome in OUTCOMES.values()}
-    for (name, *labels), amount in {**zeros, **found}.items():
+    counts: dict[tuple[str, ...], int] = {
+        ("tasks", task, outcome): 0 for task in tasks for outcome in OUTCOMES.values()
+    }
+    for (name, *labels), amount in (counts | found).items():
         if name in families:  # another edition of the program may count more
             families[name].add_metric(labels, amount / 1000 if name == "task_ms" else amount)
     yield from families.values()
