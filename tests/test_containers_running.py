@@ -1,4 +1,4 @@
-"""The commands and the health checks of compose.yaml, run here as they are written."""
+"""The commands and the health checks of compose.yaml and of the units, run as they are written."""
 
 from __future__ import annotations
 
@@ -21,17 +21,16 @@ OURS = ("web", "worker", "trainer", "beat")
 
 @pytest.fixture(scope="module")
 def containers() -> Iterator[Containers]:
-    """All services, RabbitMQ among them where it is installed; else Valkey is the broker."""
+    """All services, with the overlay of RabbitMQ where that is installed."""
     found = Containers()
     ports = found.ports
     found.env_file = {
         "SECRET_KEY": "only for the tests",
         "POSTGRES_PASSWORD": PASSWORD,
         "REDIS_PASSWORD": PASSWORD,
-        "CELERY_BROKER_PASSWORD": PASSWORD,
         "DATABASE_URL": f"postgres://cinema@127.0.0.1:{ports['postgres']}/cinema",
         "REDIS_URL": f"redis://127.0.0.1:{ports['valkey']}/0",
-        "CELERY_BROKER_URL": f"amqp://cinema@127.0.0.1:{ports['rabbitmq']}//",
+        "CELERY_BROKER_URL": f"redis://127.0.0.1:{ports['valkey']}/1",
         "ALLOWED_HOSTS": ".cinema.example",
     }
     try:
@@ -45,10 +44,13 @@ def _start_all(containers: Containers) -> None:
     containers.start_postgres()
     containers.start("valkey")
     if RABBITMQ.exists():
+        containers.overlays = ("rabbitmq",)
+        containers.env_file |= {
+            "CELERY_BROKER_URL": f"amqp://cinema@127.0.0.1:{containers.ports['rabbitmq']}//",
+            "CELERY_BROKER_PASSWORD": PASSWORD,
+        }
         containers.start("rabbitmq")
         containers.wait_until_healthy("rabbitmq")
-    else:
-        containers.env_file["CELERY_BROKER_URL"] = containers.env_file["REDIS_URL"]
     containers.wait_until_healthy("postgres", "valkey")
     with psycopg.connect(
         host="127.0.0.1",
@@ -125,7 +127,7 @@ def test_a_health_check_fails_without_its_program(containers: Containers) -> Non
 
 def test_a_server_without_its_password_does_not_start() -> None:
     """It would else be open to every container of the network."""
-    containers = Containers(env_file={"REDIS_URL": "redis://127.0.0.1/0"})
+    containers = Containers({"REDIS_URL": "redis://127.0.0.1/0"}, overlays=("rabbitmq",))
     try:
         for name in ("valkey", "rabbitmq"):
             assert containers.run(name).returncode != 0
