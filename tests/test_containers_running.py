@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -13,8 +16,9 @@ import psycopg
 import pytest
 
 from cinema.development.processes import wait_for
-from tests import compose
-from tests.containers import PASSWORD, RABBITMQ, Containers
+from tests import compose, units
+from tests.containers import PASSWORD, RABBITMQ, UID, Containers
+from tests.running import ROOT, free_port, new_home
 
 OURS = ("web", "worker", "trainer", "beat")
 
@@ -123,6 +127,52 @@ def test_a_health_check_fails_without_its_program(containers: Containers) -> Non
     old = time.time() - 61
     os.utime(file, (old, old))
     assert "the last heartbeat is 61 s old" in containers.check("beat").stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a unit its file system")
+def test_the_units_run_on_a_read_only_file_system(containers: Containers) -> None:
+    """The four programs of deploy/systemd, on the servers of this module, after the containers."""
+    variables = containers.env_file | {"PORT": str(free_port())}
+    del variables["ALLOWED_HOSTS"]
+    home = new_home("units")
+    home.mkdir()
+    os.chown(home, UID, UID)
+    enter = units.in_its_file_system(home)
+    environments = {name: units.environment(name, variables) for name in units.NAMES}
+    running: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        done = subprocess.run(
+            [*enter, *units.command("prepare")],
+            env=environments["prepare"], capture_output=True, text=True, timeout=500,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        for name in OURS:
+            with (home.parent / f"{name}.out").open("wb") as output:
+                running[name] = subprocess.Popen(
+                    [*enter, *units.command(name)],
+                    env=environments[name], stdout=output, stderr=subprocess.STDOUT,
+                )  # fmt: skip
+        for name in OURS:
+            check = [*enter, *units.command("web")[:1], "-IS", "cinema/healthcheck.py", name]
+            said = (home.parent / f"{name}.out").read_text
+            assert wait_for(
+                lambda: subprocess.run(check, env=environments[name]).returncode == 0,  # noqa: B023
+                timeout_s=500,
+                every_s=3,
+            ), said()
+            assert "Read-only file system" not in said()
+            assert "Permission denied" not in said()
+        smoke = [sys.executable, "deploy/smoke_test.py", f"http://127.0.0.1:{variables['PORT']}"]
+        subprocess.run(smoke, cwd=ROOT, check=True, timeout=120)
+        for name, process in running.items():
+            process.terminate()
+            period_s = int(units.service(name)["TimeoutStopSec"][0])
+            assert process.wait(timeout=period_s) in {0, -15, 143}
+    finally:
+        for process in running.values():
+            process.kill()
+            process.wait()
+        shutil.rmtree(home.parent)
 
 
 def test_a_server_without_its_password_does_not_start() -> None:
