@@ -82,15 +82,26 @@ fuzz: .venv/.dev-ready ## thousands of requests made from the OpenAPI document
 	@.venv/bin/python -m tests.fuzz
 
 .PHONY: lint
-lint: .venv/.dev-ready ## ruff, mypy, migrations
+lint: .venv/.dev-ready ## ruff, mypy, migrations, GitHub's workflows
 	@.venv/bin/python -m ruff check .
 	@.venv/bin/python -m ruff format --check .
 	@.venv/bin/python -m mypy .
+	@.venv/bin/zizmor --offline --quiet --min-severity=medium .github/workflows
 	@CINEMA_HOME="$$(mktemp -d)" .venv/bin/python manage.py makemigrations --check --dry-run
 
 .PHONY: check
 check: WITH_COVERAGE = --cov --cov-report=term
 check: lint test ## everything that CI checks: lint, and the tests with their coverage
+
+.PHONY: sbom
+sbom: .venv/.dev-ready ## sbom.json: what the image installs, by the lock
+	@.venv/bin/python .ci/locked_requirements.py s3 | .venv/bin/cyclonedx-py requirements --output-reproducible --output-file sbom.json -
+
+.PHONY: audit
+audit: .venv/.dev-ready ## known faults of what the image installs; asks the internet
+	@$(POETRY) install --quiet --with audit $(EXTRAS)
+	@.venv/bin/python .ci/locked_requirements.py s3 > .venv/audited.txt
+	@.venv/bin/pip-audit --disable-pip --require-hashes --requirement .venv/audited.txt
 
 .PHONY: bench
 bench: .venv/.dev-ready ## the benchmarks; NAMES="programme loading" runs some

@@ -1,4 +1,4 @@
-"""compose.yaml as Docker reads it: variables filled in, commands as lists of words."""
+"""The files of compose as Docker reads them: merged, variables filled in, commands as words."""
 
 from __future__ import annotations
 
@@ -11,15 +11,32 @@ import yaml
 
 from tests.running import ROOT
 
-#: `$$`, `${NAME}`, `${NAME:-default}`.
-VARIABLE = re.compile(r"\$(?:(\$)|{(\w+)(?::-([^}]*))?})")
+#: `$$`, `${NAME}`, `${NAME:-default}`; a default may be another variable.
+VARIABLE = re.compile(r"\$(?:(\$)|{(\w+)(?::-((?:[^{}]|{[^{}]*})*))?})")
 
 
-def services(variables: Mapping[str, str]) -> dict[str, Any]:
+def document(*overlays: str) -> dict[str, Any]:
+    """compose.yaml, with deploy/compose.NAME.yaml of each overlay merged into it."""
+    merged: dict[str, Any] = {}
+    for file in ("compose.yaml", *(f"deploy/compose.{name}.yaml" for name in overlays)):
+        merged = _merge(merged, yaml.safe_load((ROOT / file).read_text()))
+    return merged
+
+
+def _merge(below: Any, above: Any) -> Any:
+    if isinstance(below, dict) and isinstance(above, dict):
+        common = {key: _merge(below[key], above[key]) for key in below.keys() & above.keys()}
+        return below | above | common
+    return above
+
+
+def services(variables: Mapping[str, str], *overlays: str) -> dict[str, Any]:
     """The services, interpolated with these variables."""
 
     def fill(match: re.Match[str]) -> str:
-        return "$" if match[1] else variables.get(match[2]) or match[3] or ""
+        if match[1]:
+            return "$"
+        return variables.get(match[2]) or VARIABLE.sub(fill, match[3] or "")
 
     def filled(value: Any) -> Any:
         if isinstance(value, str):
@@ -28,7 +45,7 @@ def services(variables: Mapping[str, str]) -> dict[str, Any]:
             return {key: filled(inner) for key, inner in value.items()}
         return [filled(inner) for inner in value] if isinstance(value, list) else value
 
-    found: dict[str, Any] = filled(yaml.safe_load((ROOT / "compose.yaml").read_text()))["services"]
+    found: dict[str, Any] = filled(document(*overlays)["services"])
     return found
 
 

@@ -45,6 +45,7 @@ def as_account(uid: int = UID) -> list[str]:
 @dataclass
 class Containers:
     env_file: dict[str, str] = field(default_factory=dict)
+    overlays: tuple[str, ...] = ()
     home: Path = field(default_factory=lambda: new_home("data"))
     postgres_programs: Path = Path()
     ports: dict[str, int] = field(default_factory=dict)
@@ -71,6 +72,10 @@ class Containers:
 
     def _put(self, name: str, script: str) -> None:
         (self.home / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
+
+    def service(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = compose.services(self.env_file, *self.overlays)[name]
+        return found
 
     def environment(self, service: dict[str, Any]) -> dict[str, str]:
         """The variables of the service, with the folders and ports of this machine."""
@@ -101,12 +106,12 @@ class Containers:
 
     def run(self, name: str) -> subprocess.CompletedProcess[str]:
         """A command that ends by itself."""
-        service = compose.services(self.env_file)[name]
+        service = self.service(name)
         return self._call(compose.command(service), service, timeout_s=500)
 
     def check(self, name: str) -> subprocess.CompletedProcess[str]:
         """The health check."""
-        service = compose.services(self.env_file)[name]
+        service = self.service(name)
         command = compose.health_command(service)
         try:
             return self._call(command, service, timeout_s=60)
@@ -126,7 +131,7 @@ class Containers:
         )
 
     def start(self, name: str) -> None:
-        service = compose.services(self.env_file)[name]
+        service = self.service(name)
         with (self.home / f"{name}.out").open("wb") as output:
             self.running[name] = subprocess.Popen(
                 [*as_account(), *compose.command(service)],
@@ -182,7 +187,7 @@ class Containers:
         Raises:
             TimeoutExpired: It still runs after its stop period, when Docker kills it.
         """
-        period = compose.services(self.env_file)[name].get("stop_grace_period", "10s")
+        period = self.service(name).get("stop_grace_period", "10s")
         self.running[name].terminate()
         return self.running[name].wait(timeout=compose.seconds(period))
 

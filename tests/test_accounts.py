@@ -12,7 +12,7 @@ from django.db import connection
 from tests.builders import Client
 from users.models import User
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.every_python]
 
 PASSWORD = "cleo from 5 to 7"
 

@@ -1,7 +1,8 @@
-"""compose.yaml: what reaches the containers, and what they may do."""
+"""compose.yaml and its overlays: what reaches the containers, and what they may do."""
 
 from __future__ import annotations
 
+import itertools
 import re
 import tomllib
 
@@ -15,6 +16,7 @@ OURS = ("web", "worker", "trainer", "beat")
 #: A container sets these itself: its folders and ports, and the addresses of the others.
 FIXED = {"CINEMA_HOME", "HOST", "PORT", "STATIC_ROOT"}
 UID = 999
+OVERLAYS = ("rabbitmq", "tls")
 
 
 def test_every_setting_reaches_every_container_of_ours() -> None:
@@ -22,8 +24,8 @@ def test_every_setting_reaches_every_container_of_ours() -> None:
     documented = set(re.findall(r"^#?([A-Z_0-9]+)=", example, flags=re.MULTILINE))
     assert documented >= VARIABLES
     given = {name: f"{name} of .env" for name in documented}
-    for name in (*OURS, "prepare"):
-        service = compose.services(given)[name]
+    for overlays, name in itertools.product(((), ("rabbitmq",)), (*OURS, "prepare")):
+        service = compose.services(given, *overlays)[name]
         assert service["env_file"] == ".env"
         # `environment` goes before `env_file`.
         reached = given | service["environment"]
@@ -33,7 +35,8 @@ def test_every_setting_reaches_every_container_of_ours() -> None:
 
 def test_a_secret_of_the_servers_is_one_of_the_settings() -> None:
     """So that one line of `.env` sets it for the server and for Cinema."""
-    text = (ROOT / "compose.yaml").read_text()
+    files = (ROOT / "compose.yaml", *(ROOT / "deploy").glob("compose.*.yaml"))
+    text = "".join(file.read_text() for file in files)
     secrets = set(re.findall(r"\${(\w+_PASSWORD)\b", text))
     assert secrets == {"POSTGRES_PASSWORD", "REDIS_PASSWORD", "CELERY_BROKER_PASSWORD"}
     assert secrets <= VARIABLES
@@ -58,15 +61,13 @@ def test_the_image_has_no_embedded_servers() -> None:
 
 
 def test_every_service_that_stays_has_a_health_check() -> None:
-    services = compose.services({})
-    assert [name for name, service in services.items() if "healthcheck" not in service] == [
-        "prepare"
-    ]
+    for name, service in compose.services({}, *OVERLAYS).items():
+        assert ("test" in service["healthcheck"]) == (name != "prepare")
 
 
 def test_stop_periods_are_those_of_the_docs() -> None:
     docs = (ROOT / "docs/operations.md").read_text()
-    services = compose.services({})
+    services = compose.services({}, *OVERLAYS)
     documented = dict(re.findall(r"^\| `(\w+)` \| (\d+) s \|", docs, flags=re.MULTILINE))
     assert documented == {
         name: str(compose.seconds(service["stop_grace_period"]))
@@ -77,7 +78,27 @@ def test_stop_periods_are_those_of_the_docs() -> None:
 
 
 def test_only_the_proxy_is_reached_from_other_machines() -> None:
-    services = compose.services({})
+    services = compose.services({}, *OVERLAYS)
     ports = {name: service["ports"] for name, service in services.items() if "ports" in service}
     assert ports.keys() == {"web", "proxy"}
     assert ports["web"] == ["127.0.0.1:8000:8000"]
+
+
+def test_each_container_keeps_a_bounded_log() -> None:
+    for service in compose.services({}, *OVERLAYS).values():
+        assert service["logging"] == {"driver": "local"}
+
+
+def test_the_small_house_needs_one_password_for_cache_and_queue() -> None:
+    web = compose.services({"REDIS_PASSWORD": "only-one"})["web"]
+    assert web["environment"]["CELERY_BROKER_URL"] == "redis://valkey:6379/1"
+    assert web["environment"]["CELERY_BROKER_PASSWORD"] == "only-one"
+    web = compose.services({"REDIS_PASSWORD": "only-one"}, "rabbitmq")["web"]
+    assert web["environment"]["CELERY_BROKER_URL"] == "amqp://cinema@rabbitmq:5672//"
+    assert web["environment"]["CELERY_BROKER_PASSWORD"] == ""
+
+
+def test_the_web_behind_the_proxy_believes_it() -> None:
+    web = compose.services({}, "tls")["web"]
+    assert web["environment"]["BEHIND_TLS_PROXY"] == "true"
+    assert web["environment"]["NUM_PROXIES"] == "1"

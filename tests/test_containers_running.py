@@ -1,9 +1,12 @@
-"""The commands and the health checks of compose.yaml, run here as they are written."""
+"""The commands and the health checks of compose.yaml and of the units, run as they are written."""
 
 from __future__ import annotations
 
 import os
 import resource
+import shutil
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -13,25 +16,25 @@ import psycopg
 import pytest
 
 from cinema.development.processes import wait_for
-from tests import compose
-from tests.containers import PASSWORD, RABBITMQ, Containers
+from tests import compose, units
+from tests.containers import PASSWORD, RABBITMQ, UID, Containers
+from tests.running import ROOT, free_port, new_home
 
 OURS = ("web", "worker", "trainer", "beat")
 
 
 @pytest.fixture(scope="module")
 def containers() -> Iterator[Containers]:
-    """All services, RabbitMQ among them where it is installed; else Valkey is the broker."""
+    """All services, with the overlay of RabbitMQ where that is installed."""
     found = Containers()
     ports = found.ports
     found.env_file = {
         "SECRET_KEY": "only for the tests",
         "POSTGRES_PASSWORD": PASSWORD,
         "REDIS_PASSWORD": PASSWORD,
-        "CELERY_BROKER_PASSWORD": PASSWORD,
         "DATABASE_URL": f"postgres://cinema@127.0.0.1:{ports['postgres']}/cinema",
         "REDIS_URL": f"redis://127.0.0.1:{ports['valkey']}/0",
-        "CELERY_BROKER_URL": f"amqp://cinema@127.0.0.1:{ports['rabbitmq']}//",
+        "CELERY_BROKER_URL": f"redis://127.0.0.1:{ports['valkey']}/1",
         "ALLOWED_HOSTS": ".cinema.example",
     }
     try:
@@ -45,10 +48,13 @@ def _start_all(containers: Containers) -> None:
     containers.start_postgres()
     containers.start("valkey")
     if RABBITMQ.exists():
+        containers.overlays = ("rabbitmq",)
+        containers.env_file |= {
+            "CELERY_BROKER_URL": f"amqp://cinema@127.0.0.1:{containers.ports['rabbitmq']}//",
+            "CELERY_BROKER_PASSWORD": PASSWORD,
+        }
         containers.start("rabbitmq")
         containers.wait_until_healthy("rabbitmq")
-    else:
-        containers.env_file["CELERY_BROKER_URL"] = containers.env_file["REDIS_URL"]
     containers.wait_until_healthy("postgres", "valkey")
     with psycopg.connect(
         host="127.0.0.1",
@@ -123,9 +129,55 @@ def test_a_health_check_fails_without_its_program(containers: Containers) -> Non
     assert "the last heartbeat is 61 s old" in containers.check("beat").stderr
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a unit its file system")
+def test_the_units_run_on_a_read_only_file_system(containers: Containers) -> None:
+    """The four programs of deploy/systemd, on the servers of this module, after the containers."""
+    variables = containers.env_file | {"PORT": str(free_port())}
+    del variables["ALLOWED_HOSTS"]
+    home = new_home("units")
+    home.mkdir()
+    os.chown(home, UID, UID)
+    enter = units.in_its_file_system(home)
+    environments = {name: units.environment(name, variables) for name in units.NAMES}
+    running: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        done = subprocess.run(
+            [*enter, *units.command("prepare")],
+            env=environments["prepare"], capture_output=True, text=True, timeout=500,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        for name in OURS:
+            with (home.parent / f"{name}.out").open("wb") as output:
+                running[name] = subprocess.Popen(
+                    [*enter, *units.command(name)],
+                    env=environments[name], stdout=output, stderr=subprocess.STDOUT,
+                )  # fmt: skip
+        for name in OURS:
+            check = [*enter, *units.command("web")[:1], "-IS", "cinema/healthcheck.py", name]
+            said = (home.parent / f"{name}.out").read_text
+            assert wait_for(
+                lambda: subprocess.run(check, env=environments[name]).returncode == 0,  # noqa: B023
+                timeout_s=500,
+                every_s=3,
+            ), said()
+            assert "Read-only file system" not in said()
+            assert "Permission denied" not in said()
+        smoke = [sys.executable, "deploy/smoke_test.py", f"http://127.0.0.1:{variables['PORT']}"]
+        subprocess.run(smoke, cwd=ROOT, check=True, timeout=120)
+        for name, process in running.items():
+            process.terminate()
+            period_s = int(units.service(name)["TimeoutStopSec"][0])
+            assert process.wait(timeout=period_s) in {0, -15, 143}
+    finally:
+        for process in running.values():
+            process.kill()
+            process.wait()
+        shutil.rmtree(home.parent)
+
+
 def test_a_server_without_its_password_does_not_start() -> None:
     """It would else be open to every container of the network."""
-    containers = Containers(env_file={"REDIS_URL": "redis://127.0.0.1/0"})
+    containers = Containers({"REDIS_URL": "redis://127.0.0.1/0"}, overlays=("rabbitmq",))
     try:
         for name in ("valkey", "rabbitmq"):
             assert containers.run(name).returncode != 0

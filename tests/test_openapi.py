@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from tests.builders import Client
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.every_python]
 
 
 def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from movies.days import cinema_day
 from tests.builders import Client, at, make_movie, make_screening
 from tests.catalogue import programme, refused_fields, shown
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.every_python]
 
 #: Thursday.
 DAY = date(2026, 12, 3)

@@ -15,7 +15,11 @@ from recommendations.schemas import ReasonOut, RecommendationListOut, Recommenda
 from tests.audience import ids, listed, make_audience, rate, say, sources, train_release
 from tests.builders import Client, interact, make_movie, make_user
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_and_alone")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.usefixtures("fresh_and_alone"),
+    pytest.mark.every_python,
+]
 
 
 # --- what puts a movie in the list

@@ -15,6 +15,8 @@ import pytest
 from cinema.variables import FORMER_VARIABLES, host_name, local_url, site_url, words
 from tests.running import ROOT
 
+pytestmark = pytest.mark.every_python
+
 SETTINGS = (ROOT / "cinema/settings.py").read_text()
 ADDRESSES = re.findall(r'read_address\("([A-Z_]+)", \w+, "([A-Z_]+)"\)', SETTINGS)
 VARIABLES = {*re.findall(r'read\(\s*"([A-Z_]+)"', SETTINGS), *chain.from_iterable(ADDRESSES)}

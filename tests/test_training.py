@@ -28,7 +28,7 @@ from tests.audience import (
 )
 from tests.builders import Client, change_movie, interact, make_movie, make_user
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("home")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("home"), pytest.mark.every_python]
 State = TrainingRun.State
 
 

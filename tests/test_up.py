@@ -23,6 +23,7 @@ from cinema.development.processes import wait_for
 from cinema.home import socket_paths
 from tests.running import ROOT, RunningCinema
 
+pytestmark = pytest.mark.every_python
 HEALS_WITHIN_S = 90
 #: The time limit of health, with some more for a busy machine.
 READY_WITHIN_S = 3

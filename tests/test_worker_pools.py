@@ -22,7 +22,7 @@ from tests.audience import make_audience
 from tests.running import database_of_this_test
 from tests.shared_servers import training_queue
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.every_python]
 
 ROOT = Path(__file__).resolve().parent.parent
 State = TrainingRun.State

@@ -31,6 +31,8 @@ from tests.engine.camps import (
     withheld_item,
 )
 
+pytestmark = pytest.mark.every_python
+
 
 def each(names: Iterable[str]) -> pytest.MarkDecorator:
     """Skips, and says so, what cannot be trained here."""
