@@ -5,9 +5,11 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
+from cinema.home import unfinished_restore
 from cinema.locks import single_run
 from recommendations.models import Interaction
 from recommendations.selectors import current_release
@@ -24,6 +26,11 @@ class Command(BaseCommand):
         parser.add_argument("--demonstrate", action="store_true", help="fill an empty database")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if unfinished_restore(settings.CINEMA_HOME).exists():
+            raise CommandError(
+                "A restore was interrupted. Repeat `manage.py restore FILE` with the same file, or"
+                " remove this CINEMA_HOME and its database."
+            )
         with single_run("cinema.prepare") as acquired:
             if not acquired:
                 self.stdout.write("Another process is preparing the database.")
