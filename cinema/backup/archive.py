@@ -200,16 +200,16 @@ class Archive:
         named = set(self._infos) - {MANIFEST}
         if named != set(parts) or SECRET not in parts:
             raise BackupRefused("The archive does not consist of the parts that it lists.")
-        if {name for name in parts if name.startswith("tables/")} != {
-            f"tables/{table}" for table in self.manifest.tables
-        }:
-            raise BackupRefused("The archive does not have the tables that it lists.")
         for name, part in parts.items():
             info = self._infos[name]
             if not PART_NAME.fullmatch(name) or not _is_plain(info):
                 raise BackupRefused(f"The archive has a part that no backup has: {name!r}.")
             if info.file_size != part.size or _is_bomb(info):
                 raise BackupRefused(f"{name} does not have the size that the archive lists.")
+        if {name for name in parts if name.startswith("tables/")} != {
+            f"tables/{table}" for table in self.manifest.tables
+        }:
+            raise BackupRefused("The archive does not have the tables that it lists.")
         if sum(info.compress_size for info in self._infos.values()) > size:
             raise BackupRefused("Parts of the archive overlap.")
 
