@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -15,6 +16,8 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
+        # It would repeat each second that a server is away.
+        logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
         faults = 0
         for finding in examine([(each.email, each.password) for each in (STAFF, VIEWER)]):
             faults += finding.is_fault
