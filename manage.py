@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 #: Commands that make files for other accounts: those that a web server reads, and source code.
 FOR_OTHERS = {"collectstatic", "makemigrations", "startapp", "startproject"}
-WITHOUT_SERVERS = {"up", "help", "version", "--help", "--version", "-h", "collectstatic"}
+WITHOUT_SERVERS = {"up", "help", "version", "--help", "--version", "-h", "collectstatic", "doctor"}
 
 
 def servers_for(command: str) -> AbstractContextManager[None]:

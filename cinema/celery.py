@@ -25,6 +25,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 import cinema.metrics.tasks  # noqa: F401 - connects its signals
+from cinema import __version__
 from cinema.home import keep_private
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cinema.settings")
@@ -116,8 +117,9 @@ def lower_priority_of_worker(sender: Any, **kwargs: object) -> None:
 
 # --- heartbeats: a file for each worker and for beat, touched while they work
 #
-# `cinema/healthcheck.py` looks at its age. The check needs no connection, and a worker one system
-# call every two seconds. To ask a worker by a message would need a process that imports Celery.
+# `cinema/healthcheck.py` looks at its age, and `manage.py doctor` also at the version in it. The
+# check needs no connection, and a worker few system calls every two seconds. To ask a worker by a
+# message would need a process that imports Celery.
 
 
 def _heartbeat_file(name: str) -> Path:
@@ -129,7 +131,7 @@ def touch_heartbeat(name: str) -> None:
     file = _heartbeat_file(name)
     with suppress(OSError):
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file.touch()
+        file.write_text(__version__)
 
 
 @heartbeat_sent.connect

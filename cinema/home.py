@@ -62,6 +62,11 @@ def make_home(home: Path) -> None:
     home.mkdir(mode=home_mode(), parents=True, exist_ok=True)
 
 
+def unfinished_restore(home: Path) -> Path:
+    """A file that exists from the first to the last write of a restore, with the backup's id."""
+    return home / "restore-unfinished"
+
+
 def secret_key_of(home: Path) -> str:
     """The secret of this home, which is made once.
 

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -17,8 +18,9 @@ from cinema.model_admin import (
     StaffPermissions,
     label_column,
 )
+from movies.admin.actions import apply_to_each
 from movies.admin.forms import FORMFIELD_OVERRIDES, SchemaForm
-from recommendations import experiments, promotions
+from recommendations import experiments, promotions, releases
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.experiments import ExperimentIn, ExperimentPatch
 from recommendations.models import Experiment, Interaction, Promotion, Release, TrainingRun
@@ -46,11 +48,37 @@ class ReleaseAdmin(ReadOnlyPermissions, StaffPermissions[Release], CinemaModelAd
         "id",
         "created_at",
         "is_current",
+        "is_held",
         "users",
         "items",
         "interactions",
         "training_s",
     )
+    actions = ("activate", "hold", "lift_hold")
+
+    @admin.action(description="Serve (an older one is held)")
+    def activate(self, request: HttpRequest, chosen: QuerySet[Release]) -> None:
+        self._write(request, chosen, releases.activate_release, "served")
+
+    @admin.action(description="Hold: publish no training over it")
+    def hold(self, request: HttpRequest, chosen: QuerySet[Release]) -> None:
+        self._write(request, chosen, releases.hold_release, "held")
+
+    @admin.action(description="Lift the hold")
+    def lift_hold(self, request: HttpRequest, chosen: QuerySet[Release]) -> None:
+        self._write(request, chosen, releases.lift_hold, "no longer held")
+
+    def _write(
+        self,
+        request: HttpRequest,
+        chosen: QuerySet[Release],
+        write: Callable[..., object],
+        did: str,
+    ) -> None:
+        if len(chosen) > 1:
+            messages.error(request, "One release is served: select one.")
+            return
+        apply_to_each(request, chosen, lambda release: write(release_id=release.pk), did)
 
 
 @admin.register(TrainingRun)

@@ -211,8 +211,35 @@ def get_training_run(request: HttpRequest, run_id: int) -> TrainingRun:
     tags=RELEASES,
 )
 def activate_release(request: HttpRequest, release_id: int) -> Release:
-    """Serve this release, such as the one before a release that disappoints."""
+    """Serve this release, such as the one before a release that disappoints.
+
+    If there is a newer one, the release is held: trainings are not published over it. Activating
+    the newest release, or `DELETE /releases/{id}/hold`, lifts the hold.
+    """
     return releases.activate_release(release_id=release_id)
+
+
+@router.put(
+    "/releases/{int:release_id}/hold",
+    auth=staff,
+    response={200: ReleaseOut, **problems(401, 403, 404, 409)},
+    tags=RELEASES,
+)
+def hold_release(request: HttpRequest, release_id: int) -> Release:
+    """Keep the current release: trainings are not published over it."""
+    return releases.hold_release(release_id=release_id)
+
+
+@router.delete(
+    "/releases/{int:release_id}/hold",
+    auth=staff,
+    response={204: None, **problems(401, 403, 404)},
+    tags=RELEASES,
+)
+def lift_hold(request: HttpRequest, release_id: int) -> Status[None]:
+    """Let trainings be published again."""
+    releases.lift_hold(release_id=release_id)
+    return Status(204, None)
 
 
 @router.post(

@@ -27,6 +27,16 @@ class NotRecommended(NotFound):
         super().__init__(f"You were given no list {list_id} with movie {movie_id}.")
 
 
+class ReleaseNotCurrent(Conflict):
+    def __init__(self, release_id: int) -> None:
+        super().__init__(f"Release {release_id} is not served. Activate it first.")
+
+
+class NoHold(NotFound):
+    def __init__(self, release_id: int) -> None:
+        super().__init__(f"Release {release_id} is not held.")
+
+
 class ReleaseUnusable(Conflict):
     def __init__(self, release_id: int, reason: str) -> None:
         super().__init__(f"Release {release_id} cannot be served: {reason}")

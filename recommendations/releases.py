@@ -22,7 +22,7 @@ from recommendations.engine.matrices import IdMap
 from recommendations.engine.rating_predictor import RatingPredictor
 from recommendations.engine.recommender import Recommender
 from recommendations.engine.viewer_similarity import Deviations
-from recommendations.errors import ReleaseUnusable
+from recommendations.errors import NoHold, ReleaseNotCurrent, ReleaseUnusable
 from recommendations.models import Release
 
 RELEASES_KEPT = 3
@@ -33,7 +33,7 @@ def releases_root() -> Path:
 
 
 def activate_release(*, release_id: int) -> Release:
-    """Make this release the current one.
+    """Make this release the current one. One that is not the newest is held: it stays current.
 
     Raises:
         NotFound: There is none with this id.
@@ -46,29 +46,74 @@ def activate_release(*, release_id: int) -> Release:
         artifacts.load(release.path)
     except ArtifactError as error:
         raise ReleaseUnusable(release_id, str(error)) from error
-    return make_current(release)
+    return make_current(release, hold=selectors.list_releases().first() != release)
 
 
 @transaction.atomic
-def make_current(release: Release) -> Release:
+def make_current(release: Release, *, hold: bool = False) -> Release:
     """Move the pointer. Processes that serve see it within RELEASE_CHECK_INTERVAL_S."""
     # Two writers at once would wait for each other's rows, or both set the flag.
     lock_table(Release)
     old = Release.objects.filter(is_current=True).first()
     if old is not None and old != release:
-        old.is_current = False
-        old.save(update_fields=["is_current"])
-        _record_pointer(old)
-    release.is_current = True
-    release.save()
-    if old != release:
-        _record_pointer(release)
+        _change(old, is_current=False, is_held=False)
+    if release.pk is None:  # of a training
+        release.save()
+    _change(release, is_current=True, is_held=hold)
     return release
 
 
-def _record_pointer(release: Release) -> None:
-    before, after = {"is_current": not release.is_current}, {"is_current": release.is_current}
-    record("update", "release", release.pk, before=before, after=after)
+@transaction.atomic
+def publish_release(release: Release) -> Release:
+    """Make a new release the current one, unless the current one is held: then only store it."""
+    lock_table(Release)
+    if Release.objects.filter(is_current=True, is_held=True).exists():
+        release.save()
+        return release
+    return make_current(release)
+
+
+@transaction.atomic
+def hold_release(*, release_id: int) -> Release:
+    """Keep the current release: newer trainings are not published over it.
+
+    Raises:
+        NotFound: There is none with this id.
+        ReleaseNotCurrent: It is not served.
+    """
+    lock_table(Release)
+    release = selectors.get_release(release_id)
+    if not release.is_current:
+        raise ReleaseNotCurrent(release_id)
+    _change(release, is_held=True)
+    return release
+
+
+@transaction.atomic
+def lift_hold(*, release_id: int) -> None:
+    """Let the next training be published again.
+
+    Raises:
+        NotFound: There is none with this id, or it is not held.
+    """
+    lock_table(Release)
+    release = selectors.get_release(release_id)
+    if not release.is_held:
+        raise NoHold(release_id)
+    _change(release, is_held=False)
+
+
+def _change(release: Release, **flags: bool) -> None:
+    """Save and record the flags that change."""
+    before = {
+        name: getattr(release, name) for name in flags if getattr(release, name) != flags[name]
+    }
+    if before:
+        after = {name: flags[name] for name in before}
+        for name, value in after.items():
+            setattr(release, name, value)
+        release.save(update_fields=[*after])
+        record("update", "release", release.pk, before=before, after=after)
 
 
 def remove_old_releases() -> None:

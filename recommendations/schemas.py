@@ -196,6 +196,7 @@ class ReleaseOut(Schema):
     id: int = Field(examples=[3])
     created_at: LocalTime
     is_current: bool
+    is_held: bool = Field(description="Newer trainings are not published over it.")
     can_be_activated: bool
     users: int
     items: int

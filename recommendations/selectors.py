@@ -127,9 +127,12 @@ def longest_waiting_run() -> TrainingRun | None:
 
 
 def was_trained_on(fingerprint: str) -> bool:
-    """Whether the current release or the last rejected training was made from these data."""
+    """Whether the current release or the last rejected training was made from these data.
+
+    A release that is held counts as made from any data.
+    """
     current = current_release()
-    if current and current.is_of(fingerprint):
+    if current and (current.is_held or current.is_of(fingerprint)):
         return True
     last = TrainingRun.objects.exclude(state__in=TrainingRun.UNFINISHED).first()
     return bool(

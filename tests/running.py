@@ -59,6 +59,8 @@ class RunningCinema:
     port: int = field(default_factory=free_port)
     arguments: Sequence[str] = ()
     settings: str = "cinema.settings"
+    #: The directory of the code.
+    code: Path = ROOT
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -83,7 +85,7 @@ class RunningCinema:
         with self.output.open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "manage.py", "up", *self.arguments],
-                cwd=ROOT,
+                cwd=self.code,
                 env=self.environment(),
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -146,6 +146,8 @@ GET    /releases                                   401    403   403   200       
 POST   /releases/train                             401    403   403   202         401     401
 GET    /releases/runs/{run_id}                     401    403   403   200         401     401
 POST   /releases/{release_id}/activate             401    403   403   409         401     401
+PUT    /releases/{release_id}/hold                 401    403   403   409         401     401
+DELETE /releases/{release_id}/hold                 401    403   403   404         401     401
 GET    /promotions                                 401    403   403   200         401     401
 POST   /promotions                                 401    403   403   201         401     401
 GET    /promotions/{promotion_id}                  401    403   403   200         401     401

@@ -5,13 +5,25 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.test import Client as Browser
+from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
-from recommendations import releases
+from recommendations import releases, selectors
 from recommendations.models import Release, TrainingRun
-from tests.audience import current, directories, make_audience, train_release
+from recommendations.training import fitting, runs
+from recommendations.training.fitting import TrainedModels
+from tests.audience import (
+    change_something,
+    current,
+    directories,
+    make_audience,
+    train,
+    train_release,
+)
 from tests.builders import Client
 from tests.concurrency import at_once
 
@@ -134,3 +146,88 @@ def test_releases_are_listed_with_a_fixed_number_of_queries(
     ids = [row["id"] for row in body["data"]]
     assert ids == sorted(ids, reverse=True)
     assert [row["is_current"] for row in body["data"]] == [True, False, False]
+
+
+# --- hold
+
+
+def states(staff: Client) -> dict[int, tuple[bool, bool]]:
+    """Whether each release is current, and whether it is held."""
+    rows = staff.get("/releases").json()["data"]
+    return {row["id"]: (row["is_current"], row["is_held"]) for row in rows}
+
+
+def test_a_training_is_not_published_over_a_release_that_staff_went_back_to(
+    staff: Client,
+) -> None:
+    make_audience(viewers_each=4, movies_each=5)
+    old, new = train_release(), train_release(force=True)
+    answer = staff.post(f"/releases/{old.pk}/activate").json()
+    assert (answer["is_current"], answer["is_held"]) == (True, True)
+    change_something()
+    assert selectors.was_trained_on(selectors.fingerprint())  # beat asks for no training
+    run = train(force=True)
+    assert run.state == TrainingRun.State.REJECTED
+    assert run.message == f"release {old.pk} is held: lift its hold, and train again."
+    assert states(staff) == {old.pk: (True, True), new.pk: (False, False)}
+    assert staff.delete(f"/releases/{old.pk}/hold").status_code == 204
+    assert staff.delete(f"/releases/{old.pk}/hold").status_code == 404
+    newest = train_release()
+    assert states(staff)[newest.pk] == (True, False)
+
+
+def test_a_release_that_is_held_during_a_training_stays(
+    staff: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_audience(viewers_each=4, movies_each=5)
+    held = train_release()
+
+    def train_all_and_hold(*args: Any, **options: Any) -> TrainedModels:
+        trained = fitting.train_all(*args, **options)
+        assert staff.put(f"/releases/{held.pk}/hold").status_code == 200
+        return trained
+
+    monkeypatch.setattr(runs, "train_all", train_all_and_hold)
+    run = train(force=True)
+    assert run.state == TrainingRun.State.REJECTED
+    assert run.release
+    assert states(staff) == {held.pk: (True, True), run.release.pk: (False, False)}
+    # The training is not lost: staff may serve it, which is the newest and so not held.
+    assert staff.post(f"/releases/{run.release.pk}/activate").status_code == 200
+    assert states(staff) == {held.pk: (False, False), run.release.pk: (True, False)}
+
+
+def test_only_the_current_release_is_held_and_both_changes_are_recorded(staff: Client) -> None:
+    make_audience(viewers_each=4, movies_each=5)
+    old, new = train_release(), train_release(force=True)
+    assert staff.put(f"/releases/{old.pk}/hold").status_code == 409
+    assert staff.put("/releases/999/hold").status_code == 404
+    for _ in range(2):  # the second changes nothing
+        assert staff.put(f"/releases/{new.pk}/hold").json()["is_held"] is True
+    staff.delete(f"/releases/{new.pk}/hold")
+    entries = staff.get("/audit", model="release").json()["data"]
+    assert [(each["object_id"], each["after"]) for each in entries] == [
+        (new.pk, {"is_held": False}),
+        (new.pk, {"is_held": True}),
+    ]
+
+
+def test_staff_hold_and_lift_in_the_admin_site(staff: Client) -> None:
+    make_audience(viewers_each=4, movies_each=5)
+    old, new = train_release(), train_release(force=True)
+    browser = Browser()
+    browser.force_login(staff.user, "django.contrib.auth.backends.ModelBackend")
+    address = reverse("admin:recommendations_release_changelist")
+
+    def act(action: str, *chosen: Release) -> str:
+        form = {"action": action, "_selected_action": [release.pk for release in chosen]}
+        return browser.post(address, form, follow=True).content.decode()
+
+    assert "1 served" in act("activate", old)
+    assert states(staff) == {old.pk: (True, True), new.pk: (False, False)}
+    assert "1 no longer held" in act("lift_hold", old)
+    assert states(staff)[old.pk] == (True, False)
+    assert "1 held" in act("hold", old)
+    assert "is not served. Activate it first." in act("hold", new)
+    assert "select one" in act("activate", old, new)
+    assert states(staff) == {old.pk: (True, True), new.pk: (False, False)}

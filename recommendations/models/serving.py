@@ -23,6 +23,8 @@ class Release(models.Model):
 
     created_at = models.DateTimeField(default=timezone.now)
     is_current = models.BooleanField(default=False)
+    #: If it is current, newer trainings are not published over it until staff lift the hold.
+    is_held = models.BooleanField(default=False, db_default=False)
     #: A directory below CINEMA_HOME/releases; empty once the files are deleted.
     directory = models.CharField(max_length=60, blank=True)
     users = models.PositiveIntegerField()

@@ -33,7 +33,7 @@ from recommendations.releases import (
     MATCHING,
     PREDICTOR,
     load_release,
-    make_current,
+    publish_release,
     remove_old_releases,
     remove_unknown_directories,
 )
@@ -47,6 +47,8 @@ from recommendations.training.fitting import (
 
 #: A release whose NDCG is lower by more than this share is not published.
 GATE_MARGIN = 0.1
+
+HELD = "{} is held: lift its hold, and train again."
 
 log = logging.getLogger(__name__)
 
@@ -121,6 +123,8 @@ def run_training(
     try:
         run.fingerprint = selectors.fingerprint()
         current = selectors.current_release()
+        if current and current.is_held:
+            raise ReleaseRejected(HELD.format(current))
         if current and current.is_of(run.fingerprint) and not force:
             return _finish(run, State.UNCHANGED, f"Nothing has changed since {current}.")
         release = _train_and_publish(
@@ -132,6 +136,8 @@ def run_training(
         _finish(run, State.FAILED, f"{type(error).__name__}: {error}")
         raise
     run.release = release
+    if not release.is_current:  # staff have rolled back meanwhile
+        return _finish(run, State.REJECTED, HELD.format(selectors.current_release()))
     return _finish(run, State.PUBLISHED, "")
 
 
@@ -257,7 +263,7 @@ def publish(release: Release, trained: TrainedModels, dataset: Dataset) -> Relea
             "created_at": release.created_at.isoformat(),
         },
     )
-    make_current(release)
+    publish_release(release)
     remove_old_releases()
     return release
 

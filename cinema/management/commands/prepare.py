@@ -5,15 +5,39 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 from typing import Any
 
+import stamina
+from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError, connection
+from psycopg.errors import LockNotAvailable
 
+from cinema.home import unfinished_restore
 from cinema.locks import single_run
 from recommendations.models import Interaction
 from recommendations.selectors import current_release
 from recommendations.tasks import match_viewers, relate_films
 
 log = logging.getLogger(__name__)
+
+#: Requests of the running version queue behind a migration that waits for a lock.
+LOCK_TIMEOUT_S = 2
+LOCK_RETRIES = 60
+
+
+def _is_locked(error: Exception) -> bool:
+    return isinstance(error, OperationalError) and isinstance(error.__cause__, LockNotAvailable)
+
+
+@stamina.retry(on=_is_locked, attempts=LOCK_RETRIES, timeout=None, wait_initial=1, wait_max=5)
+def _migrate() -> None:
+    """Migrate while another version serves: give way to its transactions, and try again."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = '{LOCK_TIMEOUT_S}s'")
+        try:
+            call_command("migrate", verbosity=0, interactive=False)
+        finally:
+            cursor.execute("RESET lock_timeout")
 
 
 class Command(BaseCommand):
@@ -24,11 +48,16 @@ class Command(BaseCommand):
         parser.add_argument("--demonstrate", action="store_true", help="fill an empty database")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if unfinished_restore(settings.CINEMA_HOME).exists():
+            raise CommandError(
+                "A restore was interrupted. Repeat `manage.py restore FILE` with the same file, or"
+                " remove this CINEMA_HOME and its database."
+            )
         with single_run("cinema.prepare") as acquired:
             if not acquired:
                 self.stdout.write("Another process is preparing the database.")
                 return
-            call_command("migrate", verbosity=0, interactive=False)
+            _migrate()
             if options["demonstrate"]:
                 self._demonstrate()
             if current_release() is None and Interaction.objects.exists():

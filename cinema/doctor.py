@@ -1,0 +1,310 @@
+"""What is wrong or unwise with this installation, in plain words, and what to do about it.
+
+`manage.py doctor` prints it. A check that needs a server which is away is left out.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shutil
+import stat
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import redis
+from django.conf import settings
+from django.core.checks import run_checks
+from django.db import connection
+from django.db.migrations.loader import MigrationLoader
+from django.utils import timezone
+
+from cinema import __version__
+from cinema.backup.backups import last_backup
+from cinema.health import look_at
+from cinema.healthcheck import STALE_AFTER_S
+from cinema.home import UMASK, unfinished_restore
+from recommendations import selectors
+from recommendations.models import Interaction, TrainingRun
+from users.models import User
+
+BACKUP_TOO_OLD = timedelta(days=8)
+RELEASE_TOO_OLD = timedelta(days=7)
+CLOCKS_DIFFER_S = 2.0
+LITTLE_SPACE_BYTES, NO_SPACE_BYTES = 2_000_000_000, 300_000_000
+SHORT_SECRET = 32
+#: Passwords of examples.
+WELL_KNOWN = {"password", "postgres", "cinema", "secret", "changeme", "guest"}
+#: Django's deployment checks that are about TLS. A proxy provides it: `check_public_port`.
+ABOUT_TLS = {f"security.W{number:03}" for number in (4, 5, 8, 12, 16, 21)}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A fault, or something unwise, with what to do about it."""
+
+    is_fault: bool
+    what: str
+    do: str
+
+
+Findings = Iterator[Finding]
+
+
+def fault(what: str, do: str) -> Finding:
+    return Finding(True, what, do)
+
+
+def unwise(what: str, do: str) -> Finding:
+    return Finding(False, what, do)
+
+
+def examine(sign_ins: Iterable[tuple[str, str]]) -> Findings:
+    """All findings, those of missing servers first.
+
+    Args:
+        sign_ins: Addresses and passwords that everybody knows.
+    """
+    states = look_at("database", "cache", "broker")
+    away = {name for name, found in states.items() if found["state"] != "ok"}
+    yield from check_servers(away)
+    checks: list[Callable[[], Findings]] = [
+        check_web, check_public_port, check_settings, check_secrets, check_modes, check_space,
+        check_backup, check_programs,
+    ]  # fmt: skip
+    if "cache" not in away:
+        checks.append(check_cache_clock)
+    if "broker" not in away and settings.ENABLE_BACKGROUND_JOBS:
+        checks.append(check_queues)
+    if "database" not in away:
+        checks.append(check_database_clock)
+        missing = [*check_migrations()]
+        yield from missing
+        if not missing:  # the tables are those of this version
+            checks += [check_release, check_training, lambda: check_accounts(sign_ins)]
+    for check in checks:
+        yield from check()
+
+
+def check_servers(away: Iterable[str]) -> Findings:
+    names = {"database": "Postgres", "cache": "Valkey", "broker": "The broker of tasks"}
+    for name in sorted(away):
+        embedded = settings.EMBEDDED_POSTGRES if name == "database" else settings.EMBEDDED_VALKEY
+        do = "Start Cinema: `make run`." if embedded else "Start it, or correct its address."
+        yield fault(f"{names[name]} does not answer; checks that need it are left out.", do)
+
+
+def check_web() -> Findings:
+    host = next((name.lstrip(".") for name in settings.ALLOWED_HOSTS if name != "*"), "localhost")
+    try:
+        here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.HOST, settings.HOST)  # noqa: S104
+        web = http.client.HTTPConnection(here, settings.PORT, timeout=5)
+        web.request("GET", "/health/live", headers={"Host": host})
+        web.getresponse()
+    except (OSError, http.client.HTTPException) as error:
+        yield fault(
+            f"The web does not answer at {settings.LOCAL_URL} ({type(error).__name__}).",
+            "Start it and read its log. Ignore this if it runs on another machine.",
+        )
+
+
+def check_migrations() -> Findings:
+    loader = MigrationLoader(connection)
+    known = {*loader.graph.nodes, *loader.replacements, *loader.disk_migrations}
+    for migration in loader.replacements.values():
+        known |= {*migration.replaces}
+    applied = {key for key in loader.applied_migrations if key[0] in loader.migrated_apps}
+    if newer := applied - known:
+        yield fault(
+            f"The database has {len(newer)} migrations of a newer version than {__version__}.",
+            "Install that version here too.",
+        )
+    if missing := {*loader.graph.nodes} - applied:
+        yield fault(
+            f"{len(missing)} migrations of version {__version__} are not applied.",
+            "Run `manage.py prepare`.",
+        )
+
+
+def check_queues() -> Findings:
+    found = look_at("workers")["workers"]
+    missing = found.get("missing")
+    for queue in missing if isinstance(missing, list) else []:
+        yield fault(
+            f"No worker serves the queue {queue}: its tasks wait.",
+            "Start a worker: `python -m cinema.programs worker`, and read its log.",
+        )
+
+
+def check_programs() -> Findings:
+    """Heartbeats of beat and the workers, which have their versions."""
+    if not settings.ENABLE_BACKGROUND_JOBS:
+        yield unwise(
+            "Background jobs are off: statuses, rankings, matches and models stay as they are.",
+            "Set ENABLE_BACKGROUND_JOBS=true, unless another machine does this work.",
+        )
+        return
+    files = [*(Path(settings.CINEMA_HOME) / "heartbeats").glob("*@*")]
+    alive = [file for file in files if abs(time.time() - file.stat().st_mtime) < STALE_AFTER_S]
+    if not any(file.name.startswith("beat@") for file in alive):
+        yield fault(
+            f"Beat has sent nothing for {STALE_AFTER_S} s: no scheduled task runs.",
+            "Start `python -m cinema.programs beat`. It needs this CINEMA_HOME and the broker.",
+        )
+    for file in alive:
+        version = file.read_text()
+        if version != __version__:
+            running = version or "before 0.2.0"
+            yield fault(
+                f"{file.name} runs version {running}, and {__version__} is installed.",
+                "Restart it.",
+            )
+
+
+def check_training() -> Findings:
+    waits = look_at("training")["training"]
+    if waits["state"] == "waiting":
+        yield fault(f"Training {waits['run']} waits for a worker.", "Read the worker's log.")
+    last = TrainingRun.objects.exclude(state__in=TrainingRun.UNFINISHED).first()
+    if last and last.state == TrainingRun.State.FAILED:
+        yield fault(f"{last}: {last.message}", "Correct the cause; then `manage.py train`.")
+
+
+def check_release() -> Findings:
+    current = selectors.current_release()
+    if current is None:
+        if Interaction.objects.exists():
+            yield unwise("No models are trained: lists show what is popular.", "`manage.py train`")
+        return
+    if look_at("release")["release"]["state"] == "refused":
+        yield fault(
+            f"The files of {current} are missing or damaged.",
+            "`manage.py train --force`, or activate another release.",
+        )
+    if current.is_held:
+        yield unwise(
+            f"{current} is held: newer trainings are not published.",
+            f"When it need not be kept: DELETE /api/v1/releases/{current.pk}/hold.",
+        )
+    elif current.age_s > RELEASE_TOO_OLD.total_seconds() and not current.is_of(
+        selectors.fingerprint()
+    ):
+        yield unwise(
+            f"{current} is {current.age_s / 86400:.0f} days old, and viewers have acted since.",
+            "Look at the latest trainings in the admin site.",
+        )
+    for name, reason in current.left_out.items():
+        yield unwise(f"The algorithm {name} is off: {reason}.", "docs/recommender.md explains it.")
+
+
+def check_database_clock() -> Findings:
+    before = time.time()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
+        yield from _compared("Postgres", float(cursor.fetchone()[0]), before)
+
+
+def check_cache_clock() -> Findings:
+    before = time.time()
+    with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2) as client:
+        seconds, microseconds = client.time()
+    yield from _compared("Valkey", seconds + microseconds / 1e6, before)
+
+
+def _compared(name: str, there: float, before: float) -> Findings:
+    """The difference, as far as the time of the question does not explain it."""
+    now = time.time()
+    if (off_s := max(before - there, there - now)) > CLOCKS_DIFFER_S:
+        yield fault(
+            f"The clock of {name} and that of this machine differ by {off_s:.0f} s.",
+            "Set both by NTP: tokens, screenings and schedules go by them.",
+        )
+
+
+def check_space() -> Findings:
+    for directory in {Path(settings.CINEMA_HOME), Path(settings.MEDIA_ROOT), Path("/tmp")}:  # noqa: S108
+        if not directory.is_dir():
+            continue
+        free = shutil.disk_usage(directory).free
+        if free < LITTLE_SPACE_BYTES:
+            yield Finding(
+                free < NO_SPACE_BYTES,
+                f"{directory} has only {free / 1e6:,.0f} MB free.",
+                "Free some, or use a larger disk: a full one stops Postgres.",
+            )
+
+
+def check_public_port() -> Findings:
+    try:
+        is_local = ip_address(settings.HOST).is_loopback
+    except ValueError:
+        is_local = settings.HOST == "localhost"
+    if not is_local and settings.SECURE_PROXY_SSL_HEADER is None:
+        yield unwise(
+            f"Port {settings.PORT} is open on {settings.HOST} without TLS: others can read"
+            " passwords on their way.",
+            "Use HOST=127.0.0.1 behind a proxy with TLS, and set BEHIND_TLS_PROXY=true.",
+        )
+
+
+def check_settings() -> Findings:
+    """Django's own checks for a deployment."""
+    for message in run_checks(include_deployment_checks=True):
+        if message.is_silenced() or message.id in ABOUT_TLS:
+            continue
+        yield Finding(message.is_serious(), message.msg, message.hint or f"See {message.id}.")
+
+
+def check_secrets() -> Findings:
+    if len(settings.SECRET_KEY) < SHORT_SECRET:
+        yield fault(
+            "SECRET_KEY is short: sign-ins can be forged.",
+            "Make one with `python -c 'import secrets; print(secrets.token_urlsafe(50))'`.",
+        )
+    if settings.DATABASES["default"].get("PASSWORD") in WELL_KNOWN:
+        yield fault("The password of the database is one of examples.", "Choose another one.")
+    env = Path(settings.BASE_DIR) / ".env"
+    if env.exists() and stat.S_IMODE(env.stat().st_mode) & stat.S_IRWXO:
+        yield unwise(f"Other users of this machine can read {env}.", f"chmod 600 {env}")
+
+
+def check_accounts(sign_ins: Iterable[tuple[str, str]]) -> Findings:
+    for email, password in sign_ins:
+        user = User.objects.filter(email=email, is_active=True).first()
+        if user and user.check_password(password):
+            yield Finding(
+                user.is_staff and settings.PUBLIC_URL != settings.LOCAL_URL,
+                f"Everybody knows the password of {email}, an account of the demonstration.",
+                "Change the password or delete the account before others can reach this server.",
+            )
+
+
+def check_modes() -> Findings:
+    """Files of the home that other users of the machine can read."""
+    home = Path(settings.CINEMA_HOME)
+    open_files = [path for path in _files(home) if stat.S_IMODE(path.lstat().st_mode) & UMASK]
+    for path in open_files[:3]:
+        yield fault(f"Others may read {path}.", f"chmod -R go= {path}, and look at its owner.")
+    if len(open_files) > 3:
+        yield fault(f"So they may {len(open_files) - 3} further files.", "The same.")
+    if unfinished_restore(home).exists():
+        yield fault("A restore was interrupted.", "Repeat `manage.py restore` with its file.")
+
+
+def _files(home: Path) -> Sequence[Path]:
+    found = []
+    for directory, names, files in os.walk(home):
+        names[:] = [name for name in names if not name.startswith("postgres")]
+        found += [Path(directory) / name for name in files]
+    return [path for path in found if not path.is_symlink()]
+
+
+def check_backup() -> Findings:
+    made_at = last_backup()
+    if made_at is None or timezone.now() - made_at > BACKUP_TOO_OLD:
+        when = "No backup was made from this home" if made_at is None else f"Backup: {made_at:%F}"
+        yield unwise(f"{when}.", "`manage.py backup FILE`, each night by cron, to another machine.")
