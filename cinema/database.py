@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+import threading
 import time
 from collections.abc import Mapping
 from datetime import UTC
@@ -23,6 +24,16 @@ CHECK_S = 2.0
 #: as much in Postgres.
 RECENT_S = 0.1
 _INTERVAL_S = 0.1
+
+
+class StatementCount(threading.local):
+    """The statements of this thread, and the seconds that it has waited for their results."""
+
+    count = 0
+    seconds = 0.0
+
+
+statements = StatementCount()
 
 
 class TimestampLoader:
@@ -74,6 +85,10 @@ class BoundedConnection(psycopg.Connection[Any]):
             raise psycopg.OperationalError(
                 f"the database has not answered for {limit_s:.0f} s"
             ) from error
+        finally:
+            if not self._longest_wait_s:  # not the check of the pool
+                statements.count += 1
+                statements.seconds += time.monotonic() - self._used_at
 
     def execute(self, query: Any, *args: Any, **options: Any) -> psycopg.Cursor[Any]:
         if query != "":  # the pool's check: psycopg_pool.ConnectionPool.check_connection
