@@ -8,11 +8,13 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
 import orjson
 
+IS_JSON = not sys.stderr.isatty()
 NO_REQUEST = "-"
 request_id_variable: ContextVar[str] = ContextVar("request_id", default=NO_REQUEST)
 
@@ -87,7 +89,9 @@ def current_request_id() -> str:
     return request_id_variable.get()
 
 
-def json_line(created: float, level: str, logger: str, message: str, **more: object) -> bytes:
+def json_line(
+    created: float, level: str, logger: str, message: str, more: Mapping[str, object]
+) -> bytes:
     """A line of the log.
 
     Args:
@@ -133,7 +137,7 @@ class JsonFormatter(LineFormatter):
         more = {}
         if record.exc_info:
             more["exception"] = shortened(self.formatException(record.exc_info), MAX_RECORD)
-        line = json_line(record.created, record.levelname, record.name, message, **more)
+        line = json_line(record.created, record.levelname, record.name, message, more)
         return line.decode()
 
 
@@ -143,12 +147,8 @@ def _omit_needless_traceback(record: logging.LogRecord) -> None:
         record.exc_info = record.exc_text = None
 
 
-def writes_json() -> bool:
-    return not sys.stderr.isatty()
-
-
 def log_formatter() -> logging.Formatter:
     """The formatter of every program, granian and Celery among them."""
-    if writes_json():
+    if IS_JSON:
         return JsonFormatter()
     return LineFormatter("%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s")

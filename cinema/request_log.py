@@ -16,7 +16,7 @@ from django.utils.crypto import salted_hmac
 from django.utils.functional import SimpleLazyObject
 
 from cinema.database import statements
-from cinema.logs import current_request_id, json_line, shortened, writes_json
+from cinema.logs import IS_JSON, current_request_id, json_line, shortened
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +81,8 @@ def write_request_line(
         "queries": queries,
         "viewer": viewer,
     }
-    if writes_json():
-        line = json_line(time.time(), level, "cinema.requests", message, **fields)
+    if IS_JSON:
+        line = json_line(time.time(), level, "cinema.requests", message, fields)
     else:
         shown = " ".join(f"{name}={value}" for name, value in fields.items())
         clock = time.strftime("%Y-%m-%d %H:%M:%S")
