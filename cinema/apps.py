@@ -1,3 +1,5 @@
+import logging
+
 import django_stubs_ext
 from django.apps import AppConfig
 from django.contrib.admin.apps import SimpleAdminConfig
@@ -24,6 +26,7 @@ class CinemaConfig(AppConfig):
         from cinema.request_log import watch_statements
         from cinema.tracing import start_tracing
 
+        logging.captureWarnings(True)
         connection_created.connect(watch_statements)
         start_tracing()
         start_error_reports()

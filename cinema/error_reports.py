@@ -61,10 +61,12 @@ def start_error_reports() -> None:
 
 def _clean(event: Event, hint: Hint) -> Event | None:
     """A new event with what may leave this server."""
-    if isinstance(hint.get("exc_info", (None, None))[1], FunctionFailed):
-        return None  # its own process has sent the error
     given: dict[str, Any] = {**event}
     record: logging.LogRecord = hint["log_record"]
+    error = record.exc_info[1] if record.exc_info else None
+    # The error of a process, and the error behind a response, have been sent already.
+    if isinstance(error, FunctionFailed) or (record.name == "django.request" and not error):
+        return None
     cleaned: Any = {name: given[name] for name in _KEPT if name in given}
     request = getattr(record, "request", None)
     if request is None:

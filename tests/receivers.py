@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import brotli
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
@@ -61,11 +62,10 @@ def _events(envelope: bytes) -> Iterator[dict[str, Any]]:
     _, _, rest = envelope.partition(b"\n")
     while rest:
         header, _, rest = rest.partition(b"\n")
-        if not header:
-            return
         item = json.loads(header)
-        payload = rest[: item["length"]]
-        rest = rest[item["length"] :].removeprefix(b"\n")
+        # Without a length the item ends with its line.
+        end = item.get("length", rest.find(b"\n") if b"\n" in rest else len(rest))
+        payload, rest = rest[:end], rest[end + 1 :]
         if item["type"] == "event":
             yield json.loads(payload)
 
@@ -77,8 +77,8 @@ def receiving() -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            if self.headers.get("Content-Encoding") == "gzip":
-                body = gzip.decompress(body)
+            encoding = self.headers.get("Content-Encoding", "")
+            body = {"gzip": gzip.decompress, "br": brotli.decompress}.get(encoding, bytes)(body)
             receiver.receive(self.path, body)
             self.send_response(200)
             self.send_header("Content-Length", "0")
