@@ -1,5 +1,3 @@
-import logging
-
 import django_stubs_ext
 from django.apps import AppConfig
 from django.contrib.admin.apps import SimpleAdminConfig
@@ -26,7 +24,6 @@ class CinemaConfig(AppConfig):
         from cinema.request_log import watch_statements
         from cinema.tracing import start_tracing
 
-        logging.captureWarnings(True)
         connection_created.connect(watch_statements)
         start_tracing()
         start_error_reports()
