@@ -46,6 +46,10 @@ s3: .venv/.main-ready ## install what keeps uploads in a bucket (MEDIA_BUCKET)
 neural: .venv/.main-ready ## install what trains the algorithm "neural" (PyTorch)
 	@$(ADD_EXTRA)
 
+.PHONY: telemetry
+telemetry: .venv/.main-ready ## install what sends traces (OTEL_*) and errors (SENTRY_DSN)
+	@$(ADD_EXTRA)
+
 .PHONY: lock
 lock: .tools/.ready
 	@$(POETRY) lock

@@ -206,7 +206,7 @@ def on_refused_write(request: HttpRequest, error: DatabaseError) -> HttpResponse
 
 @api.exception_handler(Exception)
 def on_fault(request: HttpRequest, error: Exception) -> HttpResponse:
-    log.exception("%s %s failed", request.method, request.path)
+    log.exception("%s %s failed", request.method, request.path, extra={"request": request})
     return problem(500, "The server made an error. It is logged under this X-Request-ID.")
 
 

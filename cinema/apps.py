@@ -1,6 +1,7 @@
 import django_stubs_ext
 from django.apps import AppConfig
 from django.contrib.admin.apps import SimpleAdminConfig
+from django.db.backends.signals import connection_created
 
 # Makes `ModelAdmin[Movie]` possible at run time. Not in the settings, which beat and the supervisor
 # read too: it imports the admin.
@@ -11,11 +12,21 @@ class CinemaConfig(AppConfig):
     name = "cinema"
 
     def ready(self) -> None:
-        """Make our Celery application the one to which tasks are sent.
+        """Make our Celery application the one to which tasks are sent, and begin to watch.
 
-        Most projects do it in `cinema/__init__.py`, but the supervisor needs no Celery.
+        Most projects do the former in `cinema/__init__.py`, but the supervisor needs no Celery.
+
+        Raises:
+            ImproperlyConfigured: Traces or errors cannot be sent as the variables say.
         """
         from cinema import celery  # noqa: F401
+        from cinema.error_reports import start_error_reports
+        from cinema.request_log import watch_statements
+        from cinema.tracing import start_tracing
+
+        connection_created.connect(watch_statements)
+        start_tracing()
+        start_error_reports()
 
 
 class CinemaAdminConfig(SimpleAdminConfig):

@@ -17,6 +17,8 @@ from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import RedisError
 
+from cinema.tracing import span
+
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -77,7 +79,8 @@ class ForgivingRedisCache(RedisCache):
 
     def _attempt(self, operation: Callable[[], T], otherwise: T) -> T:
         try:
-            result = operation()
+            with span("cache", "CLIENT"):
+                result = operation()
         except (RedisError, OSError) as error:
             ForgivingRedisCache._away_until = time.monotonic() + PAUSE_S
             log.warning("the cache is away: %s", type(error).__name__)

@@ -15,8 +15,10 @@ from celery import Celery, Task
 from celery.signals import (
     after_task_publish,
     beat_init,
+    before_task_publish,
     celeryd_init,
     heartbeat_sent,
+    task_prerun,
     worker_process_init,
     worker_ready,
     worker_shutdown,
@@ -27,6 +29,7 @@ from django.db import InterfaceError, OperationalError
 import cinema.metrics.tasks  # noqa: F401 - connects its signals
 from cinema import __version__
 from cinema.home import keep_private
+from cinema.logs import NO_REQUEST, current_request_id, request_id_variable
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cinema.settings")
 # Django's system checks import the URLs, and with them the API, GraphQL and the admin: twice the
@@ -73,6 +76,21 @@ app.autodiscover_tasks()
 @beat_init.connect
 def keep_files_private(**kwargs: object) -> None:
     keep_private()
+
+
+# --- the id of the request that led to a task, for its lines in the log
+
+
+@before_task_publish.connect
+def send_request_id(headers: dict[str, Any], **kwargs: object) -> None:
+    if (identifier := current_request_id()) != NO_REQUEST:
+        headers["request_id"] = identifier
+
+
+@task_prerun.connect
+def take_request_id(task_id: str, task: Any, **kwargs: object) -> None:
+    """Beat's tasks have no request. The id of the task is on all their lines instead."""
+    request_id_variable.set(task.request.get("request_id") or task_id)
 
 
 # --- priority: viewers who wait for a response go before tasks

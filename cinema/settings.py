@@ -80,6 +80,8 @@ CACHE_SIZE = read("CACHE_SIZE", whole(0, 65_536), "64")
 LOG_LEVEL = read(
     "LOG_LEVEL", matching("DEBUG|INFO|WARNING|ERROR", "DEBUG, INFO, WARNING or ERROR"), "INFO"
 )
+REQUEST_LOG = read("REQUEST_LOG", boolean, "true")
+SENTRY_DSN = read("SENTRY_DSN", str, "")
 
 # --- servers: an address, or the embedded server when there is none
 
@@ -319,7 +321,10 @@ INSTALLED_APPS = [
     "recommendations",
 ]
 MIDDLEWARE = [
+    # The outermost: it sets the count of statements to zero.
     "cinema.metrics.requests.measure",
+    "cinema.tracing.trace_requests",
+    "cinema.request_log.log_requests",
     "cinema.middleware.http",
     # The API does not get here.
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -363,17 +368,10 @@ UNFOLD = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "cinema.logs.RequestIdFilter"}},
-    "formatters": {
-        "line": {
-            "()": "cinema.logs.LineFormatter",
-            "format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s",
-        }
-    },
+    "formatters": {"line": {"()": "cinema.logs.log_formatter"}},
     "handlers": {
         "stderr": {
             "class": "logging.StreamHandler",
-            "filters": ["request_id"],
             "formatter": "line",
             "stream": sys.stderr,
         }

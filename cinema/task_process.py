@@ -23,8 +23,9 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from cinema.celery import SERVER_AWAY, lower_priority
-from cinema.logs import without_values
+from cinema.logs import current_request_id, request_id_variable, without_values
 from cinema.programs import die_with_parent
+from cinema.tracing import context_headers, span
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,11 @@ FAILED = 1
 
 
 class ProcessFailed(Exception):
-    """The function raised an error, or the process ended without an answer."""
+    """The function raised an error, or its process ended without an answer."""
+
+
+class FunctionFailed(ProcessFailed):
+    """The function raised an error, which its process has logged."""
 
 
 class ProcessLost(ConnectionError):
@@ -53,7 +58,8 @@ def run_in_process(function: str, *arguments: Any, time_limit_s: float) -> Any:
     Raises:
         TimeLimitExceeded: It took longer; the process is killed.
         ProcessLost: The process was killed, or a server that the function needs is away.
-        ProcessFailed: The function raised another error, which the process has logged.
+        ProcessFailed: The process ended without an answer.
+        FunctionFailed: The function raised another error, which the process has logged.
     """
     if not current_task or current_task.request.called_directly or current_task.request.is_eager:
         return import_string(function)(*arguments)
@@ -62,7 +68,8 @@ def run_in_process(function: str, *arguments: Any, time_limit_s: float) -> Any:
 
 
 def _run(function: str, arguments: tuple[Any, ...], time_limit_s: float) -> Any:
-    call = [function, json.dumps(arguments), str(os.getpid())]
+    carrier = {"request_id": current_request_id(), **context_headers()}
+    call = [function, json.dumps(arguments), json.dumps(carrier), str(os.getpid())]
     process = subprocess.Popen(
         [sys.executable, "-m", "cinema.task_process", *call],
         cwd=settings.BASE_DIR,
@@ -88,22 +95,25 @@ def _result(function: str, status: int, answer: bytes) -> Any:
         raise ProcessFailed(f"The process of {function} ended with status {status}.")
     outcome = json.loads(answer)
     if status == FAILED:
-        raise (ProcessLost if outcome["is_server_away"] else ProcessFailed)(outcome["error"])
+        raise (ProcessLost if outcome["is_server_away"] else FunctionFailed)(outcome["error"])
     return outcome["result"]
 
 
 def main() -> None:
-    function, arguments, parent = sys.argv[1:]
+    function, arguments, carried, parent = sys.argv[1:]
     if die := die_with_parent(signal.SIGKILL, int(parent)):
         die()
     # Ctrl-C reaches all processes of a terminal, and the worker waits for its task before it ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as answer:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # for the output of libraries
+        carrier = json.loads(carried)
+        request_id_variable.set(carrier["request_id"])
         django.setup()
         call = import_string(function)
         lower_priority()  # only now: at a low priority the imports take a minute on a busy machine
-        status, outcome = _outcome(call, json.loads(arguments))
+        with span(function, "INTERNAL", carrier=carrier):
+            status, outcome = _outcome(call, json.loads(arguments))
         json.dump(outcome, answer)
     sys.exit(status)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import stat
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 from cinema.development import processes
 from cinema.development.processes import Child, stop, wait_for
-from cinema.logs import MAX_RECORD, LineFormatter
+from cinema.logs import MAX_RECORD, JsonFormatter, LineFormatter
 from tests.builders import Client
 
 
@@ -38,6 +39,16 @@ def test_a_giant_traceback_keeps_its_beginning_and_its_end() -> None:
     assert len(text) < MAX_RECORD + 100
     assert text.startswith("ERROR cinema it failed\nTraceback")
     assert text.endswith("the end")
+
+
+def test_a_giant_json_line_is_cut_and_stays_json() -> None:
+    error = raised("x" * 5_000_000 + " the end")
+    record = logging.LogRecord(
+        "cinema", logging.ERROR, __file__, 1, "y" * 5_000_000, (), (ValueError, error, None)
+    )
+    line = JsonFormatter().format(record)
+    assert len(line) < MAX_RECORD + 1_500
+    assert json.loads(line)["exception"].endswith("the end")
 
 
 def test_a_suspicious_request_is_one_line() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 from django.core import mail
@@ -14,7 +17,7 @@ from django.utils import timezone
 from django_celery_results.models import TaskResult
 
 from cinema.celery import app
-from cinema.logs import LineFormatter, without_values
+from cinema.logs import JsonFormatter, LineFormatter, without_values
 from tests.builders import Client, make_movie
 from tests.environment import HOME
 from tests.mails import token_in
@@ -160,12 +163,18 @@ def break_a_rule() -> None:
         User.objects.create(email=EMAIL.upper(), name=NAME, password=LAST)
 
 
-def test_what_postgres_says_of_a_row_gets_into_no_log() -> None:
+@pytest.fixture(params=[LineFormatter, JsonFormatter])
+def formatter(request: pytest.FixtureRequest) -> logging.Formatter:
+    """Each formatter of the log."""
+    made: logging.Formatter = request.param("%(message)s")
+    return made
+
+
+def test_what_postgres_says_of_a_row_gets_into_no_log(formatter: logging.Formatter) -> None:
     """A fault of ours is told with its traceback, but not with the row."""
     with pytest.raises(IntegrityError, match=EMAIL.upper()) as caught:
         break_a_rule()
     error = caught.value
-    formatter = LineFormatter("%(message)s")
     record = logging.LogRecord("x", logging.ERROR, "x", 1, "failed: %s %r", (error, error), None)
     record.exc_info = (type(error), error, error.__traceback__)
     assert record.getMessage().count(EMAIL.upper()) == 2
@@ -190,19 +199,64 @@ def test_what_postgres_says_of_a_row_gets_into_no_record_of_a_task() -> None:
 
 
 def test_the_configured_log_is_written_so(settings: Settings) -> None:
-    assert settings.LOGGING["formatters"]["line"]["()"] == "cinema.logs.LineFormatter"
+    assert settings.LOGGING["formatters"]["line"]["()"] == "cinema.logs.log_formatter"
     [handler] = [h for h in logging.root.handlers if h.get_name() == "stderr"]
     assert isinstance(handler.formatter, LineFormatter)
+    assert isinstance(handler.formatter, JsonFormatter) is not sys.stderr.isatty()
 
 
-def test_nobody_writes_lines_of_the_log(anonymous: Client, log: pytest.LogCaptureFixture) -> None:
+def test_nobody_writes_lines_of_the_log(
+    anonymous: Client, log: pytest.LogCaptureFixture, formatter: logging.Formatter
+) -> None:
     anonymous.get("/nothing%0A2026-11-20 ERROR forged%0D%0A")
-    formatter = LineFormatter("%(message)s")
     lines = [formatter.format(record) for record in log.records]
     assert [line for line in lines if "forged" in line]
     assert not [line for line in lines if "\n" in line or "\r" in line]
     record = logging.LogRecord("x", logging.ERROR, "x", 1, "%s failed", ("/a\nforged",), None)
-    assert formatter.format(record) == "/a\\nforged failed"
+    assert message_of(formatter.format(record)) == "/a\\nforged failed"
+
+
+def message_of(line: str) -> str:
+    """The message of a line that `formatter` has written."""
+    return str(json.loads(line)["message"]) if line.startswith("{") else line
+
+
+#: Ends of lines as any program reads them, commands to terminals, and reversed text.
+FORGING = [
+    "\r", "\n", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029",
+    "\x1b[2J", "\x1b]0;title\x07", "\x9b2J", "\x00", "\x08", "\x7f", "\u202e", "\u2066", "\ud800",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("forging", FORGING, ids=ascii)
+def test_no_character_forges_or_hides_a_line(forging: str, formatter: logging.Formatter) -> None:
+    value = f"/a{forging}2026-11-30 ERROR forged"
+    error = ValueError(value)
+    info = (ValueError, error, None)
+    record = logging.LogRecord("x", logging.ERROR, "x", 1, "%s failed", (value,), info)
+    written = formatter.format(record)
+    written.encode()  # without halves of characters
+    assert set(written).isdisjoint(set(forging) - set("\n[2J]0;title"))
+    lines = written.splitlines()
+    assert not [line for line in lines if line.startswith("2026")]
+    if isinstance(formatter, JsonFormatter):
+        assert len(lines) == 1
+        assert len(message_of(written).splitlines()) == 1
+
+
+@pytest.mark.parametrize("forging", FORGING[:-1], ids=ascii)
+def test_a_path_or_a_header_forges_no_line(
+    forging: str, anonymous: Client, capfd: pytest.CaptureFixture[str]
+) -> None:
+    given = f"{forging}2026-11-30 ERROR forged"
+    headers = {"X-Request-ID": given, "User-Agent": given, "Host": given, "Traceparent": given}
+    anonymous.send("GET", f"/nothing{quote(given)}", headers=headers)
+    anonymous.send(f"GET{forging}", "/genres", headers=headers)
+    lines = capfd.readouterr().err.removesuffix("\n").split("\n")
+    assert len(lines) >= 2
+    for line in lines:
+        assert set(line).isdisjoint(set(forging) - set("[2J]0;title"))
+        assert json.loads(line)["level"] in {"INFO", "WARNING", "ERROR"}
 
 
 def test_mails_wait_without_saying_to_whom(log: pytest.LogCaptureFixture) -> None:

@@ -13,10 +13,10 @@ from prometheus_client import Counter, Histogram
 
 from cinema.database import statements
 from cinema.metrics import counters
+from cinema.request_log import METHODS
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
-METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 #: The server has some 150 routes. More combinations than this count as one route.
 MOST_SERIES = 1000
 OTHER = "other"

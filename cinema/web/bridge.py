@@ -16,9 +16,12 @@ from tempfile import TemporaryFile
 from typing import IO, Any, Protocol
 
 import orjson
+from django.conf import settings
 
 from cinema.errors import CONTENT_TYPE
+from cinema.logs import request_id_variable
 from cinema.middleware import request_id_of
+from cinema.request_log import write_request_line
 
 #: A smaller file is sent from memory. granian reads a larger one while it sends it.
 IN_MEMORY_BYTES = 256 * 1024
@@ -192,12 +195,16 @@ class DirectResponse:
         return cls(status, orjson.dumps(document), CONTENT_TYPE, headers or {})
 
     def send(self, scope: Any, protocol: Any) -> None:
+        identifier = request_id_of(scope.headers.get("x-request-id", ""))
+        if self.status >= 400 and settings.REQUEST_LOG:
+            request_id_variable.set(identifier)
+            write_request_line(scope.method, self.status)
         headers = [
             ("content-type", self.content_type),
             ("content-length", str(len(self.body))),
             ("cache-control", "no-store"),
             ("x-content-type-options", "nosniff"),
-            ("x-request-id", request_id_of(scope.headers.get("x-request-id", ""))),
+            ("x-request-id", identifier),
             *self.headers.items(),
         ]
         if scope.method == "HEAD":
