@@ -68,6 +68,8 @@ sign_in_failures = Counter(
 # Known before the first event, which `increase` of Prometheus would otherwise not see.
 for _reason in ("busy", "body"):
     refused_requests.labels(_reason)
+for _limit in ("address", "account", "wrong_passwords"):
+    throttled_requests.labels(_limit)
 for _kind in ("sign-in", "confirmation"):
     sign_in_failures.labels(_kind)
 
