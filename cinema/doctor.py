@@ -23,9 +23,8 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
-from cinema import __version__
+from cinema import __version__, health
 from cinema.backup.backups import last_backup
-from cinema.health import look_at
 from cinema.healthcheck import STALE_AFTER_S
 from cinema.home import UMASK, unfinished_restore
 from recommendations import selectors
@@ -69,7 +68,7 @@ def examine(sign_ins: Iterable[tuple[str, str]]) -> Findings:
     Args:
         sign_ins: Addresses and passwords that everybody knows.
     """
-    states = look_at("database", "cache", "broker")
+    states = health.look_at("database", "cache", "broker")
     away = {name for name, found in states.items() if found["state"] != "ok"}
     yield from check_servers(away)
     checks: list[Callable[[], Findings]] = [
@@ -131,8 +130,7 @@ def check_migrations() -> Findings:
 
 
 def check_queues() -> Findings:
-    found = look_at("workers")["workers"]
-    missing = found.get("missing")
+    missing = health.check_workers().get("missing")
     for queue in missing if isinstance(missing, list) else []:
         yield fault(
             f"No worker serves the queue {queue}: its tasks wait.",
@@ -166,8 +164,8 @@ def check_programs() -> Findings:
 
 
 def check_training() -> Findings:
-    waits = look_at("training")["training"]
-    if waits["state"] == "waiting":
+    waits = health.check_training()
+    if waits:
         yield fault(f"Training {waits['run']} waits for a worker.", "Read the worker's log.")
     last = TrainingRun.objects.exclude(state__in=TrainingRun.UNFINISHED).first()
     if last and last.state == TrainingRun.State.FAILED:
@@ -180,7 +178,7 @@ def check_release() -> Findings:
         if Interaction.objects.exists():
             yield unwise("No models are trained: lists show what is popular.", "`manage.py train`")
         return
-    if look_at("release")["release"]["state"] == "refused":
+    if health.check_release().get("state") == "refused":
         yield fault(
             f"The files of {current} are missing or damaged.",
             "`manage.py train --force`, or activate another release.",

@@ -58,5 +58,6 @@ def test_a_released_database_takes_the_squashed_migrations_for_applied() -> None
         ("movies", "0002_triggers"),
         ("recommendations", "0002_triggers"),
         ("recommendations", "0003_counts_in_three_statements"),
+        ("recommendations", "0004_release_hold"),
         ("users", "0002_triggers"),
     ]
