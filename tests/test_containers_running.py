@@ -24,8 +24,8 @@ OURS = ("web", "worker", "trainer", "beat")
 
 
 @pytest.fixture(scope="module")
-def containers() -> Iterator[Containers]:
-    """All services, with the overlay of RabbitMQ where that is installed."""
+def servers() -> Iterator[Containers]:
+    """PostgreSQL, Valkey, and the overlay of RabbitMQ where that is installed; a database."""
     found = Containers()
     ports = found.ports
     found.env_file = {
@@ -38,13 +38,24 @@ def containers() -> Iterator[Containers]:
         "ALLOWED_HOSTS": ".cinema.example",
     }
     try:
-        _start_all(found)
+        _start_servers(found)
         yield found
     finally:
         found.stop()
 
 
-def _start_all(containers: Containers) -> None:
+@pytest.fixture(scope="module")
+def containers(servers: Containers) -> Containers:
+    """All services."""
+    prepared = servers.run("prepare")
+    assert prepared.returncode == 0, prepared.stderr
+    for name in OURS:
+        servers.start(name)
+    servers.wait_until_healthy(*OURS)
+    return servers
+
+
+def _start_servers(containers: Containers) -> None:
     containers.start_postgres()
     containers.start("valkey")
     if RABBITMQ.exists():
@@ -65,11 +76,6 @@ def _start_all(containers: Containers) -> None:
         autocommit=True,
     ) as connection:
         connection.execute("CREATE DATABASE cinema")
-    prepared = containers.run("prepare")
-    assert prepared.returncode == 0, prepared.stderr
-    for name in OURS:
-        containers.start(name)
-    containers.wait_until_healthy(*OURS)
 
 
 def test_each_program_is_healthy(containers: Containers) -> None:
@@ -130,9 +136,9 @@ def test_a_health_check_fails_without_its_program(containers: Containers) -> Non
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a unit its file system")
-def test_the_units_run_on_a_read_only_file_system(containers: Containers) -> None:
-    """The four programs of deploy/systemd, on the servers of this module, after the containers."""
-    variables = containers.env_file | {"PORT": str(free_port())}
+def test_the_units_run_on_a_read_only_file_system(servers: Containers) -> None:
+    """The programs of deploy/systemd, as the account of the units."""
+    variables = servers.env_file | {"PORT": str(free_port())}
     del variables["ALLOWED_HOSTS"]
     home = new_home("units")
     home.mkdir()
@@ -169,9 +175,10 @@ def test_the_units_run_on_a_read_only_file_system(containers: Containers) -> Non
             period_s = int(units.service(name)["TimeoutStopSec"][0])
             assert process.wait(timeout=period_s) in {0, -15, 143}
     finally:
+        # Not killed: the web's own processes would stay.
         for process in running.values():
-            process.kill()
-            process.wait()
+            process.terminate()
+            process.wait(timeout=60)
         shutil.rmtree(home.parent)
 
 

@@ -173,7 +173,12 @@ def operation(**schema: Any) -> dict[str, Any]:
 def compare(old: dict[str, Any], new: dict[str, Any], folder: Path) -> str:
     for name, document in {"old": old, "new": new}.items():
         (folder / name).write_text(json.dumps(document))
-    command = [sys.executable, ".ci/openapi_difference.py", folder / "old", folder / "new"]
+    command = [
+        sys.executable,
+        ".ci/openapi_difference.py",
+        str(folder / "old"),
+        str(folder / "new"),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (done.returncode == 0) == (done.stdout == "No breaking change.\n"), done.stderr
     return done.stderr

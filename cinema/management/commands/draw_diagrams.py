@@ -95,7 +95,8 @@ def _scheduled_tasks() -> Iterator[str]:
 def _when(schedule: crontab | float) -> str:
     if isinstance(schedule, crontab):
         # The fields as they were written: minute, hour, day of the month, month, day of the week.
-        return f"`{schedule._orig_minute} {schedule._orig_hour} * * *`"
+        fields: Any = schedule
+        return f"`{fields._orig_minute} {fields._orig_hour} * * *`"
     units = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
     length, unit = next(each for each in units if schedule % each[0] == 0)
     return f"every {int(schedule // length)} {unit}"
