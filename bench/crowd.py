@@ -9,6 +9,7 @@ import heapq
 import json
 import os
 import random
+import re
 import selectors
 import subprocess
 import sys
@@ -19,8 +20,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import chain
 from statistics import fmean, median
-
-import orjson
 
 from bench.data import MOVIELENS, DataSets, Scale
 from bench.homes import Home
@@ -215,16 +214,20 @@ def _targets(viewers: int, found: CrowdFound) -> list[Target]:
     ]
     if viewers == 1000:
         targets += [
-            Target(f"{name}, answers a second", found.per_second, "at least", 800),
+            Target(f"{name}, answers a second", found.per_second, "at least", 800, "rate"),
             Target(f"{name}, answers beside the bare view", found.ratio, "at least", 0.1),
         ]
     if viewers in P99_AT_MOST_MS:
         limit = P99_AT_MOST_MS[viewers]
-        targets.append(Target(f"{name}, p99 ms", p99(found.all_ms), "at most", limit))
+        targets.append(Target(f"{name}, p99 ms", p99(found.all_ms), "at most", limit, "time"))
     return targets
 
 
 # --- the generator
+
+# To parse a list of 20 KB takes twice as long as to find these in it.
+_list_id = re.compile(rb'"list_id":"([^"]+)"')
+_films = re.compile(rb'"movie":\{"id":(\d+)')
 
 
 @dataclass
@@ -273,13 +276,13 @@ class _Viewer:
         while True:
             yield "fetch", get(LIST, headers)
             assert self._connection
-            found = orjson.loads(self._connection.body)
-            films = [item["movie"]["id"] for item in found.get("items", ())]
-            if len(films) < 2:
+            body = self._connection.body
+            list_id, films = _list_id.search(body), _films.findall(body)
+            if not list_id or len(films) < 2:
                 self._tally.errors["fetch: an empty list"] += 1
                 continue
-            opened, rated = self._luck.sample(films, 2)
-            clicks = f"{LIST}/{found['list_id']}/clicks"
+            opened, rated = map(int, self._luck.sample(films, 2))
+            clicks = f"{LIST}/{list_id[1].decode()}/clicks"
             yield "click", post(clicks, {"movie_id": opened}, headers)
             stars = {"stars": self._luck.randint(1, 10) / 2}
             yield "rate", put(f"/api/v1/movies/{rated}/rating", stars, headers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +21,15 @@ RATINGS = (MOVIELENS, SYNTHETIC)
 
 @dataclass(frozen=True)
 class DataSets:
-    """Homes below `root`, filled when they are first opened."""
+    """Homes below `root`, filled when they are first opened.
+
+    Attributes:
+        rated: The data sets with ratings that are measured, of `RATINGS`.
+    """
 
     root: Path
     scale: Scale
+    rated: Sequence[str] = RATINGS
 
     @contextmanager
     def opened(self, name: str) -> Iterator[Home]:
