@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from numpy.typing import NDArray
 
-from bench.inside.filling import GENRES_OF_FILMS, without_indexes, without_triggers
+from bench.inside.filling import FILMS, GENRES_OF_FILMS, without_indexes, without_triggers
 from cinema.development.simulated_programme import DemonstrationFilm, load_films
 from movies import services
 from movies.models import Genre, Hall, Movie
@@ -64,7 +64,7 @@ HALLS, SHOWS_A_DAY, DAYS_TO_COME, RUN_DAYS = 10, 6, 14, 28
 #: Films are announced so far ahead.
 ANNOUNCED_DAYS = 120
 
-FILMS, SCREENINGS = "movies_movie", "movies_screening"
+SCREENINGS = "movies_screening"
 MOVIE_COLUMNS = (
     "name, slug, protagonists, overview, keywords, start_date, end_date, status, "
     "status_is_manual, ranking, original_language, release_year, runtime_minutes, "

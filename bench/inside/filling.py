@@ -18,7 +18,12 @@ from recommendations.dataset import POSTGRES_EPOCH_S
 from recommendations.models import Interaction
 
 TABLE = "recommendations_interaction"
-VIEWERS, GENRES_OF_FILMS = "users_user", "movies_movie_genres"
+VIEWERS, FILMS, GENRES_OF_FILMS = "users_user", "movies_movie", "movies_movie_genres"
+FILM_COLUMNS = (
+    "name, slug, protagonists, directors, keywords, overview, start_date, status, "
+    "status_is_manual, ranking, original_language, release_year, rating_count, rating_sum, "
+    "created_at, updated_at, genre_ids"
+)
 COLUMNS = {
     "user_id": ">i8",
     "movie_id": ">i8",
@@ -67,10 +72,10 @@ def fill_synthetic(*, viewers: int, films: int, ratings: int) -> dict[str, float
     with (
         transaction.atomic(),
         without_triggers(TABLE, GENRES_OF_FILMS),
-        without_indexes(TABLE),
+        without_indexes(TABLE, FILMS),
     ):
         user_ids = _copy_viewers(made, viewers)
-        movie_ids = _insert_films(made, films)
+        movie_ids = _copy_films(made, films)
         steps["viewers and films"] = time.perf_counter()
         _copy(made, user_ids, movie_ids)
         steps["copy"] = time.perf_counter()
@@ -88,58 +93,57 @@ def _copy_viewers(made: Ratings, count: int) -> NDArray[np.int64]:
     joined_at = timezone.now()
     has_rated = np.bincount(made.viewers, minlength=count) > 0
     columns = "email, password, name, is_staff, is_superuser, is_active, date_joined, taste_version"
-    with connection.cursor() as cursor:
-        with cursor.copy(f"COPY {VIEWERS} ({columns}) FROM STDIN") as copy:
-            for number, rated in enumerate(has_rated.tolist()):
-                email = f"viewer-{number}@cinema.invalid"
-                copy.write_row((email, "!", "", False, False, True, joined_at, int(rated)))
-        cursor.execute(f"SELECT id FROM {VIEWERS} ORDER BY id DESC LIMIT %s", [count])
-        return np.array([pk for (pk,) in cursor.fetchall()][::-1])
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(f"COPY {VIEWERS} ({columns}) FROM STDIN") as copy,
+    ):
+        for number, rated in enumerate(has_rated.tolist()):
+            email = f"viewer-{number}@cinema.invalid"
+            copy.write_row((email, "!", "", False, False, True, joined_at, int(rated)))
+    return _last_ids(VIEWERS, count)
 
 
-def _insert_films(made: Ratings, count: int, *, seed: int = 1895) -> NDArray[np.int64]:
-    """Returns their ids. The columns that triggers maintain are as those would leave them."""
+def _copy_films(made: Ratings, count: int, *, seed: int = 1895) -> NDArray[np.int64]:
+    """Returns their ids. The columns that triggers maintain are as those would leave them.
+
+    People, keywords and genres are of unequal fame.
+    """
+    rng = np.random.default_rng(seed)
+    people = _drawn(rng, count, each=3, of=max(3, count // 2)).tolist()
+    keywords = _drawn(rng, count, each=KEYWORDS_EACH, of=KEYWORDS).tolist()
+    own_genres = [sorted(set(own)) for own in _drawn(rng, count, each=2, of=GENRES).tolist()]
+    counts = np.bincount(made.films, minlength=count).tolist()
+    sums = (np.bincount(made.films, made.half_stars, minlength=count) / 2).tolist()
     genres = Genre.objects.bulk_create(
         [Genre(name=f"Genre {n}", slug=f"genre-{n}") for n in range(GENRES)]
     )
-    genre_ids = np.array([genre.pk for genre in genres])
-    drawn = genre_ids[_drawn(np.random.default_rng(seed), count, each=2, of=GENRES)].tolist()
-    movies = _films(count)
-    counts = np.bincount(made.films, minlength=count).tolist()
-    sums = (np.bincount(made.films, made.half_stars, minlength=count) / 2).tolist()
-    for movie, own, rating_count, rating_sum in zip(movies, drawn, counts, sums, strict=True):
-        movie.genre_ids = sorted(set(own))
-        movie.rating_count, movie.rating_sum = rating_count, rating_sum
-    Movie.objects.bulk_create(movies, batch_size=10_000)
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(f"COPY {GENRES_OF_FILMS} (movie_id, genre_id) FROM STDIN") as copy,
-    ):
-        for movie in movies:
-            for genre in movie.genre_ids:
-                copy.write_row((movie.pk, genre))
-    return np.array([movie.pk for movie in movies])
+    now = timezone.now()
+    with connection.cursor() as cursor:
+        with cursor.copy(f"COPY {FILMS} ({FILM_COLUMNS}) FROM STDIN") as copy:
+            for number in range(count):
+                copy.write_row((
+                    f"Film {number}", f"film-{number}",
+                    [f"Actor {person}" for person in people[number]],
+                    [f"Director {people[number][0] // 4}"],
+                    [f"keyword {keyword}" for keyword in sorted(set(keywords[number]))],
+                    "", date(2020, 1, 1), Movie.Status.RUNNING.value, False, 0,
+                    LANGUAGES[number % len(LANGUAGES)], 1930 + number % 90,
+                    counts[number], sums[number], now, now,
+                    [genres[genre].pk for genre in own_genres[number]],
+                ))  # fmt: skip
+        ids = _last_ids(FILMS, count)
+        with cursor.copy(f"COPY {GENRES_OF_FILMS} (movie_id, genre_id) FROM STDIN") as copy:
+            for movie_id, own in zip(ids.tolist(), own_genres, strict=True):
+                for genre in own:
+                    copy.write_row((movie_id, genres[genre].pk))
+    return ids
 
 
-def _films(count: int, *, seed: int = 1895) -> list[Movie]:
-    """With people and keywords of unequal fame."""
-    rng = np.random.default_rng(seed)
-    people = _drawn(rng, count, each=3, of=max(3, count // 2))
-    keywords = _drawn(rng, count, each=KEYWORDS_EACH, of=KEYWORDS)
-    return [
-        Movie(
-            name=f"Film {number}",
-            slug=f"film-{number}",
-            protagonists=[f"Actor {person}" for person in people[number]],
-            directors=[f"Director {people[number, 0] // 4}"],
-            keywords=[f"keyword {keyword}" for keyword in np.unique(keywords[number])],
-            start_date=date(2020, 1, 1),
-            status=Movie.Status.RUNNING,
-            original_language=LANGUAGES[number % len(LANGUAGES)],
-            release_year=1930 + number % 90,
-        )
-        for number in range(count)
-    ]
+def _last_ids(table: str, count: int) -> NDArray[np.int64]:
+    """The ids of the rows that were written last, in ascending order."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT id FROM {table} ORDER BY id DESC LIMIT %s", [count])
+        return np.array([pk for (pk,) in cursor.fetchall()][::-1])
 
 
 def _drawn(rng: np.random.Generator, count: int, *, each: int, of: int) -> NDArray[np.intp]:
