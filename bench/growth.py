@@ -74,7 +74,7 @@ def _measure_lists(data: DataSets, films: int) -> dict[str, Cell]:
         home.manage("migrate", "--verbosity=0")
         viewers = ratings // RATINGS_EACH
         home.call("filling.fill_synthetic", viewers=viewers, films=films, ratings=ratings)
-        home.call("serving.train_hybrid")
+        home.call("serving.train_hybrid", gated=False)
         tokens = home.call("viewers.issue_tokens", at_most=data.scale.cpu_viewers)
         with home.web() as port:
 
