@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 from statistics import fmean
 
 from bench.data import PROGRAMME, DataSets
 from bench.homes import Home
 from bench.load import Job, apply_load, get
 from bench.programme import BARE, BARE_APPLICATION, BARE_PATH, CONNECTIONS, bare_web
-from bench.reporting import Cell, Report, Target
+from bench.reporting import Cell, Report
 
 #: Answers of the bare view when the limits of issue 14 were set.
 BARE_PER_SECOND = 7_993
@@ -33,11 +35,10 @@ def summary(reports: Sequence[Report], bare: Sequence[float]) -> Report:
         bare: Answers a second of the bare view before the first report and after each.
     """
     rows: list[dict[str, Cell]] = []
-    targets: list[Target] = []
-    for report, before, after in zip(reports, bare, bare[1:], strict=True):
-        speed = fmean([before, after]) / BARE_PER_SECOND
+    for report, around in zip(reports, pairwise(bare), strict=True):
+        speed = fmean(around) / BARE_PER_SECOND
         for target in report.targets:
-            limit = target.limit_at(speed)
+            scaled = replace(target, limit=target.limit_at(speed))
             rows.append(
                 {
                     "target": f"{report.name}: {target.what}",
@@ -45,16 +46,14 @@ def summary(reports: Sequence[Report], bare: Sequence[float]) -> Report:
                     "": target.bound,
                     "limit": target.limit,
                     "machine": speed,
-                    "limit there": limit,
+                    "limit there": scaled.limit,
+                    " ": "met" if scaled.met else "MISSED",
                 }
-            )
-            targets.append(
-                Target(f"{report.name}: {target.what}", target.measured, target.bound, limit)
             )
     return Report(
         name="targets",
         figures=rows,
-        targets=targets,
+        targets=[],
         rounds={f"{BARE}, answers/s": bare},
         notes=[
             f"`machine` is the speed of the {BARE} before and after each benchmark, as a part of "
