@@ -69,7 +69,7 @@ def _distinct(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     """
     numbers.sort()
     is_new = np.concatenate([[True], numbers[1:] != numbers[:-1]])
-    return numbers[is_new]
+    return np.asarray(numbers[is_new])
 
 
 def _blocks(ratings: int) -> int:
