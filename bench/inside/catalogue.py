@@ -153,9 +153,9 @@ def _copy_movies(rng: np.random.Generator, start_dates: Sequence[date]) -> list[
         connection.cursor() as cursor,
         cursor.copy(_copy(GENRES_OF_FILMS, "movie_id, genre_id")) as copy,
     ):
-        for movie, own in zip(ids, genres, strict=True):
-            for genre in own:
-                copy.write_row((movie, genre))
+        for movie_id, own in zip(ids, genres, strict=True):
+            for genre_id in own:
+                copy.write_row((movie_id, genre_id))
     return ids
 
 

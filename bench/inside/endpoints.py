@@ -151,7 +151,7 @@ A_MOMENTS_ROWS = 5_000
 
 def measure_lists(*, rounds: int) -> list[dict[str, Any]]:
     """Milliseconds of each round, number of queries, and the plans' nodes of each combination."""
-    found = []
+    found: list[dict[str, Any]] = []
     for name, filters in FILTERS.items():
         for q in QUERIES:
             for sort in SORTS:
