@@ -1,4 +1,4 @@
-"""Every list of films: each filter with each order and each query, on a large catalogue."""
+"""Every list of films and screenings: each filter with each order and query, at scale."""
 
 from __future__ import annotations
 
@@ -24,12 +24,15 @@ def run_lists(data: DataSets) -> Report:
         name="lists",
         figures=_figures(found),
         targets=[
-            Target("the slowest combination, ms", worst["median"], "at most", LIST_AT_MOST_MS),
+            Target(
+                "the slowest combination, ms", worst["median"], "at most", LIST_AT_MOST_MS, "time"
+            ),
             Target(
                 "the median combination, ms",
                 median(each["median"] for each in found),
                 "at most",
                 LIST_AT_MOST_MS,
+                "time",
             ),
             Target(
                 "combinations that read a table to its end",
@@ -38,18 +41,20 @@ def run_lists(data: DataSets) -> Report:
                 0,
             ),
         ],
-        rounds={_name(each): {k: each[k] for k in ("ms", "queries", "plans")} for each in found},
+        rounds={_name(each): {k: each[k] for k in ("ms", "first ms", "plans")} for each in found},
         notes=[
             f"The slowest: {_name(worst)}.",
-            "GET /api/v1/movies within the process, 20 films a page, no kept answers. The columns "
-            "are orders, in ms; `last` is the last page; `rounds` has what the plans read.",
+            "GET /api/v1/movies and /screenings within the process, 20 a page, no kept answers. "
+            "The columns are orders, in ms; `rounds` has what the plans read. `first ms` is the "
+            "longest of the requests after a change of the catalogue, which count the rows anew; "
+            "others know the number.",
         ],
     )
 
 
 def _figures(found: list[dict[str, Any]]) -> list[dict[str, Cell]]:
     """A row for each filter and query, a column for each order."""
-    rows: dict[tuple[str, str, str], dict[str, Cell]] = {}
+    rows: dict[tuple[str, str, str], dict[str, Any]] = {}
     for each in found:
         key = (each["filter"], each["q"], each["page"])
         row = rows.setdefault(
@@ -58,11 +63,13 @@ def _figures(found: list[dict[str, Any]]) -> list[dict[str, Cell]]:
                 "filter": each["filter"],
                 "q": each["q"],
                 "page": each["page"],
-                "films": each["total"],
+                "rows": each["total"],
                 "queries": each["queries"],
+                "first ms": 0.0,
             },
         )
         row[each["sort"]] = each["median"]
+        row["first ms"] = max(row["first ms"], each["first ms"])
     return list(rows.values())
 
 
@@ -92,7 +99,7 @@ def run_endpoints(data: DataSets) -> Report:
             for each in found
         ],
         targets=[
-            Target(f"{path} made anew, median ms", anew[path], "at most", limit)
+            Target(f"{path} made anew, median ms", anew[path], "at most", limit, "time")
             for path, limit in ENDPOINT_TARGETS.items()
         ],
         rounds={each["GET"]: {"anew": each["anew"], "kept": each["kept"]} for each in found},

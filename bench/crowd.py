@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import heapq
 import json
+import math
 import os
 import random
+import re
 import selectors
 import subprocess
 import sys
@@ -19,8 +21,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import chain
 from statistics import fmean, median
-
-import orjson
 
 from bench.data import MOVIELENS, DataSets, Scale
 from bench.homes import Home
@@ -92,6 +92,15 @@ class CrowdFound:
         return len(self.all_ms) / self.seconds
 
     @property
+    def median_ms(self) -> float | None:
+        """None if no answer came in time."""
+        return median(self.all_ms) if self.all_ms else None
+
+    @property
+    def p99_ms(self) -> float | None:
+        return p99(self.all_ms) if self.all_ms else None
+
+    @property
     def ratio(self) -> float:
         return self.per_second / self.bare_per_second
 
@@ -160,6 +169,7 @@ def run(data: DataSets) -> Report:
             _figure(viewers, kind, ms, one.seconds)
             for viewers, one in found.items()
             for kind, ms in {**one.visited.ms, "all": one.all_ms}.items()
+            if ms
         ],
         ratios={
             f"{viewers:,} viewers, answers / {BARE}": one.ratio for viewers, one in found.items()
@@ -215,16 +225,21 @@ def _targets(viewers: int, found: CrowdFound) -> list[Target]:
     ]
     if viewers == 1000:
         targets += [
-            Target(f"{name}, answers a second", found.per_second, "at least", 800),
+            Target(f"{name}, answers a second", found.per_second, "at least", 800, "rate"),
             Target(f"{name}, answers beside the bare view", found.ratio, "at least", 0.1),
         ]
     if viewers in P99_AT_MOST_MS:
         limit = P99_AT_MOST_MS[viewers]
-        targets.append(Target(f"{name}, p99 ms", p99(found.all_ms), "at most", limit))
+        slow = math.inf if found.p99_ms is None else found.p99_ms
+        targets.append(Target(f"{name}, p99 ms", slow, "at most", limit, "time"))
     return targets
 
 
 # --- the generator
+
+# To parse a list of 20 KB takes twice as long as to find these in it.
+_list_id = re.compile(rb'"list_id":"([^"]+)"')
+_films = re.compile(rb'"movie":\{"id":(\d+)')
 
 
 @dataclass
@@ -273,13 +288,13 @@ class _Viewer:
         while True:
             yield "fetch", get(LIST, headers)
             assert self._connection
-            found = orjson.loads(self._connection.body)
-            films = [item["movie"]["id"] for item in found.get("items", ())]
-            if len(films) < 2:
+            body = self._connection.body
+            list_id, films = _list_id.search(body), _films.findall(body)
+            if not list_id or len(films) < 2:
                 self._tally.errors["fetch: an empty list"] += 1
                 continue
-            opened, rated = self._luck.sample(films, 2)
-            clicks = f"{LIST}/{found['list_id']}/clicks"
+            opened, rated = map(int, self._luck.sample(films, 2))
+            clicks = f"{LIST}/{list_id[1].decode()}/clicks"
             yield "click", post(clicks, {"movie_id": opened}, headers)
             stars = {"stars": self._luck.randint(1, 10) / 2}
             yield "rate", put(f"/api/v1/movies/{rated}/rating", stars, headers)

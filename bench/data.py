@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +21,15 @@ RATINGS = (MOVIELENS, SYNTHETIC)
 
 @dataclass(frozen=True)
 class DataSets:
-    """Homes below `root`, filled when they are first opened."""
+    """Homes below `root`, filled when they are first opened.
+
+    Attributes:
+        rated: The data sets with ratings that are measured, of `RATINGS`.
+    """
 
     root: Path
     scale: Scale
+    rated: Sequence[str] = RATINGS
 
     @contextmanager
     def opened(self, name: str) -> Iterator[Home]:
@@ -81,7 +86,8 @@ class Scale:
         peer_sizes: Name, viewers, films and likes of the matrices that libraries are held against.
         orm_rows: How much of the table the ORM loads at most.
         growing_crowds, growing_films: The sizes that the figure of growth has, with
-            `growing_ratings`.
+            `growing_ratings`. Each crowd comes within `growing_arriving_s` and counts for
+            `growing_s`.
         crowds: So many viewers come at once, within `crowd_arriving_s`, for `crowd_seconds`.
     """
 
@@ -102,6 +108,8 @@ class Scale:
     growing_crowds: tuple[int, ...]
     growing_films: tuple[int, ...]
     growing_ratings: int
+    growing_arriving_s: float
+    growing_s: float
     crowds: tuple[int, ...]
     crowd_arriving_s: float
     crowd_seconds: float
@@ -126,8 +134,10 @@ FULL = Scale(
     ),
     orm_rows=500_000,
     growing_crowds=(50, 100, 200, 400, 800, 1600),
-    growing_films=(1_000, 3_000, 10_000, 30_000, 100_000),
+    growing_films=(1_000, 10_000, 30_000, 100_000),
     growing_ratings=300_000,
+    growing_arriving_s=5,
+    growing_s=25,
     crowds=(300, 1000),
     crowd_arriving_s=20,
     crowd_seconds=60,
@@ -151,6 +161,8 @@ SMALL = Scale(
     growing_crowds=(10, 40),
     growing_films=(500, 2000),
     growing_ratings=20_000,
+    growing_arriving_s=2,
+    growing_s=8,
     crowds=(20, 50),
     crowd_arriving_s=2,
     crowd_seconds=3,

@@ -6,9 +6,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
 
-from bench.crowd import open_cinema, p99
+from bench.crowd import open_cinema
 from bench.data import FULL, MOVIELENS, DataSets
 from bench.homes import REPOSITORY, Home
 from bench.load import Job, apply_load, get
@@ -35,7 +34,7 @@ def run(data: DataSets) -> Report:
         notes=[
             f"The crowd of `crowd`, on ml-latest-small. Lists: {data.scale.growing_ratings:,} "
             "synthetic ratings; GET /recommendations?refresh=true and the kept list, over one "
-            f"connection. The figure: {path}."
+            f"connection. The figure: {path}. `generator` is its share of all cores."
         ],
     )
 
@@ -43,8 +42,8 @@ def run(data: DataSets) -> Report:
 def _measure_crowds(data: DataSets) -> list[dict[str, Cell]]:
     scale = replace(
         data.scale,
-        crowd_arriving_s=data.scale.crowd_arriving_s / 2,
-        crowd_seconds=data.scale.crowd_seconds / 2,
+        crowd_arriving_s=data.scale.growing_arriving_s,
+        crowd_seconds=data.scale.growing_s,
     )
     rows: list[dict[str, Cell]] = []
     with (
@@ -57,10 +56,12 @@ def _measure_crowds(data: DataSets) -> list[dict[str, Cell]]:
                 {
                     "viewers": viewers,
                     "answers/s": found.per_second,
+                    "bare view/s": found.bare_per_second,
                     "beside the bare view": found.ratio,
-                    "median ms": median(found.all_ms),
-                    "p99 ms": p99(found.all_ms),
+                    "median ms": found.median_ms,
+                    "p99 ms": found.p99_ms,
                     "errors": sum(found.visited.errors.values()),
+                    "generator": found.generator_share,
                 }
             )
     return rows
@@ -73,7 +74,7 @@ def _measure_lists(data: DataSets, films: int) -> dict[str, Cell]:
         home.manage("migrate", "--verbosity=0")
         viewers = ratings // RATINGS_EACH
         home.call("filling.fill_synthetic", viewers=viewers, films=films, ratings=ratings)
-        home.call("serving.train_hybrid")
+        home.call("serving.train_hybrid", gated=False)
         tokens = home.call("viewers.issue_tokens", at_most=data.scale.cpu_viewers)
         with home.web() as port:
 

@@ -20,7 +20,7 @@ from cinema.development.embedded_servers import Servers, lock_file, servers_lock
 from cinema.development.processes import Child, stop, wait_for
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-STARTS_WITHIN_S = 60
+STARTS_WITHIN_S = 180
 OURS = "cinema.web.application:application"
 #: An empty variable counts as unset, and stands against one in `.env`.
 OWN_SERVERS = dict.fromkeys(("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY"), "")
@@ -128,8 +128,10 @@ def serving(child: Child, port: int) -> Iterator[None]:
     """Run a web server until the block ends."""
     try:
         child.start()
-        wait_for(lambda: not child.is_running() or _accepts(port), timeout_s=STARTS_WITHIN_S)
-        if not child.is_running():
+        answers = wait_for(
+            lambda: not child.is_running() or _accepts(port), timeout_s=STARTS_WITHIN_S
+        )
+        if not answers or not child.is_running():
             raise RuntimeError(f"{child.name} did not start:\n{child.last_lines()}")
         fetch(port, "/health/live")
         yield

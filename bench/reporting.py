@@ -21,12 +21,21 @@ Cell = str | float | int | None
 
 @dataclass(frozen=True)
 class Target:
-    """A limit, and the measured value."""
+    """A limit, and the measured value.
+
+    Attributes:
+        kind: What a machine of another speed changes: a time, or a number in some time.
+    """
 
     what: str
     measured: float
     bound: Literal["at least", "at most"]
     limit: float
+    kind: Literal["time", "rate", ""] = ""
+
+    def limit_at(self, speed: float) -> float:
+        """The limit on a machine that is `speed` times as fast."""
+        return self.limit * {"time": 1 / speed, "rate": speed, "": 1}[self.kind]
 
     @property
     def met(self) -> bool:

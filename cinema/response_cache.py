@@ -278,6 +278,11 @@ class PolledValue(Generic[T]):
         finally:
             self._looking.release()
 
+    def fresh(self) -> T:
+        """Renew the value now, and return it."""
+        with self._looking:
+            return self._look()
+
     def latest(self) -> T:
         """Return the value of the last look."""
         value = self._value

@@ -67,9 +67,16 @@ class Paginated(PaginationBase):
         return {"data": data, "pagination": shown}
 
 
-def page_rows(queryset: QuerySet[Any], asked: Paginated.Input) -> tuple[Iterable[Any], Pagination]:
-    """The rows of a page, and the numbers of the page and of all pages."""
-    total = queryset.count()
+def page_rows(
+    queryset: QuerySet[Any], asked: Paginated.Input, total: int | None = None
+) -> tuple[Iterable[Any], Pagination]:
+    """The rows of a page, and the numbers of the page and of all pages.
+
+    Args:
+        total: The number of rows, if the caller knows it.
+    """
+    if total is None:
+        total = queryset.count()
     rows = _rows(queryset, asked, total) if asked.start < total else []
     return rows, Pagination.of(asked, total)
 

@@ -42,6 +42,7 @@ def list_movies(
         cached_responses.movies_out,
         filters=asked,
         is_personal=similarity,
+        page=cached_responses.long_page,
     )
 
 

@@ -28,6 +28,9 @@ from movies.models import Genre, Movie
 from movies.schemas import GenreOut, MovieOut
 from movies.similarity_scores import optional_viewer, personal_response
 
+#: The rows of a page, and the numbers of the page and of all pages.
+Page = tuple[Iterable[Any], Pagination]
+
 TRENDING = CacheKind("trending", lambda: 1800, memory_share=0.05, places=64)
 GENRES = CacheKind("genres", lambda: 86_400, memory_share=0.05, places=16)
 SEARCH = CacheKind("search", lambda: 300, memory_share=0.2, places=512)
@@ -94,6 +97,15 @@ def _schemas_checksum() -> int:
     return zlib.crc32(json.dumps(schemas).encode())
 
 
+def short_page(rows: QuerySet[Any], asked: Paginated.Input) -> Page:
+    """A page of a list that is read quickly to any place."""
+    return rows[asked.start : asked.end], Pagination.of(asked, rows.count())
+
+
+def long_page(rows: QuerySet[Any], asked: Paginated.Input) -> Page:
+    return page_rows(rows, asked, catalogue.kept(rows, catalogue.count_rows))
+
+
 def cached_page(
     request: HttpRequest,
     kind: CacheKind,
@@ -103,11 +115,12 @@ def cached_page(
     *,
     filters: Mapping[str, object] = MappingProxyType({}),
     is_personal: bool = False,
+    page: Callable[[QuerySet[Any], Paginated.Input], Page] = short_page,
 ) -> HttpResponse:
     """Return a page of movies or genres, in the form that `show` gives them."""
 
     def build() -> Document:
-        found, pagination = page_rows(rows(), paging)
+        found, pagination = page(rows(), paging)
         return page_document(show(found), pagination)
 
     question = {**filters, **paging.model_dump()}

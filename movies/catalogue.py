@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import bisect
 import logging
+import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any, TypeVar
 
+from cachetools import LRUCache
 from django.conf import settings
-from django.db.models import F
+from django.core.exceptions import EmptyResultSet
+from django.db.models import F, Model, QuerySet
 from django.utils import timezone
 
 from cinema.database import prepared_cursor
@@ -27,6 +31,11 @@ from movies.schemas import MovieOut
 
 #: A snapshot is renewed after so long: ratings do not change the version of the catalogue.
 CATALOGUE_MAX_AGE_S = 300.0
+#: Numbers of rows that a process keeps, one for each list that was asked for.
+MAX_KEPT = 64
+
+M = TypeVar("M", bound=Model)
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +55,8 @@ class Snapshot:
     version: int
     made_at: float = field(default_factory=time.monotonic)
     _cards: dict[int, Card] = field(default_factory=dict)
+    _kept: LRUCache[Hashable, Any] = field(default_factory=lambda: LRUCache(MAX_KEPT))
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def is_old(self) -> bool:
         """Ratings raise no version, or every click would end everything: they show in minutes."""
@@ -70,6 +81,17 @@ class Snapshot:
             for movie in set_genres(Movie.objects.published().filter(pk__in=missing)):
                 self.card(movie)
         return {pk: self._cards[pk] for pk in wanted if pk in self._cards}
+
+    def kept(self, key: Hashable, read: Callable[[], T]) -> T:
+        """Return what `read` returned for this key before, or call it."""
+        with self._lock:
+            if key in self._kept:
+                value: T = self._kept[key]
+                return value
+        value = read()
+        with self._lock:
+            self._kept[key] = value
+        return value
 
     @cached_property
     def genres(self) -> Mapping[int, Genre]:
@@ -143,6 +165,8 @@ def _renew(old: Catalogue | None) -> Catalogue:
 
 _catalogue = PolledValue(_renew, lambda: settings.CATALOGUE_CHECK_INTERVAL_S)
 current = _catalogue.get
+#: The catalogue as the database has it now.
+fresh = _catalogue.fresh
 forget = _catalogue.forget
 #: Makes this process look at the version again. Other processes look several times a second.
 expire = _catalogue.expire
@@ -166,6 +190,25 @@ def set_genres(movies: Iterable[Movie]) -> list[Movie]:
         shown = [genre for pk, genre in genres.items() if pk in ids]
         movie._prefetched_objects_cache = {"genres": shown}  # type: ignore[attr-defined]
     return found
+
+
+def kept(rows: QuerySet[M], read: Callable[[QuerySet[M]], T]) -> T:
+    """Return `read(rows)`, the number of the rows or the like, kept until the catalogue changes.
+
+    To count a large list takes much longer than to read a page of it. The version is read before
+    the rows, so the result can be newer than the version, never older.
+    """
+    rows = rows.order_by()
+    try:
+        key = (read, repr(rows.query.sql_with_params()))
+    except EmptyResultSet:
+        return read(rows)
+    return fresh().snapshot.kept(key, partial(read, rows))
+
+
+def count_rows(rows: QuerySet[Any]) -> int:
+    """The number of the rows, for `kept`."""
+    return rows.count()
 
 
 def count_writes() -> int:

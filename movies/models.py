@@ -190,6 +190,9 @@ class Movie(models.Model):
                 name="movie_by_trend",
             ),
             models.Index(fields=["status", "start_date"], name="movie_by_status"),
+            models.Index(
+                fields=["id"], condition=Q(withdrawn_at__isnull=False), name="movie_withdrawn"
+            ),
             # For LIKE, which finds `zh-Hant` by its prefix.
             models.Index(
                 fields=["original_language"],
@@ -283,8 +286,12 @@ class Screening(models.Model):
     uid = models.UUIDField(default=uuid4, db_default=RandomUUID(), unique=True, editable=False)
     #: RFC 5545, 3.8.7.4: counts the changes: `triggers.SCREENING_FOLLOWERS`.
     sequence = models.PositiveIntegerField(default=0, db_default=0, editable=False)
-    movie = models.ForeignKey(Movie, on_delete=models.PROTECT, related_name="screenings")
-    hall = models.ForeignKey(Hall, on_delete=models.PROTECT, related_name="screenings")
+    movie = models.ForeignKey(
+        Movie, on_delete=models.PROTECT, related_name="screenings", db_index=False
+    )
+    hall = models.ForeignKey(
+        Hall, on_delete=models.PROTECT, related_name="screenings", db_index=False
+    )
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
     version = models.CharField(max_length=10, choices=Version.choices, default=Version.ORIGINAL)

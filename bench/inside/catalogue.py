@@ -7,17 +7,18 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from datetime import time as time_of_day
-from itertools import product
+from itertools import compress
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import orjson
+from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 from numpy.typing import NDArray
 
-from bench.inside.filling import without_indexes, without_triggers
+from bench.inside.filling import FILMS, GENRES_OF_FILMS, without_indexes, without_triggers
 from cinema.development.simulated_programme import DemonstrationFilm, load_films
 from movies import services
 from movies.models import Genre, Hall, Movie
@@ -67,11 +68,27 @@ SCREENINGS = "movies_screening"
 MOVIE_COLUMNS = (
     "name, slug, protagonists, overview, keywords, start_date, end_date, status, "
     "status_is_manual, ranking, original_language, release_year, runtime_minutes, "
-    "rating_count, rating_sum, created_at, updated_at"
+    "rating_count, rating_sum, created_at, updated_at, genre_ids"
 )
-SCREENING_COLUMNS = (
-    "movie_id, hall_id, starts_at, ends_at, version, language, tags, state, created_at, updated_at"
+INSERT_SCREENINGS = """
+WITH days (first, films, day) AS (
+    SELECT * FROM unnest(%(first)s::bigint[], %(films)s::bigint[]) WITH ORDINALITY AS days
+), shows AS (
+    SELECT first, films, hall, row_number() OVER (ORDER BY day, slot, hall) AS show,
+           (%(first_day)s + day::int - 1 + time '11:00' + slot * interval '2 hours')
+               AT TIME ZONE %(zone)s AS starts_at
+    FROM days, generate_series(0, %(shows)s - 1) AS slot, unnest(%(halls)s::bigint[]) AS hall
+), lists (versions, tags, states) AS (
+    VALUES (%(versions)s::text[], %(tags)s::text[], %(states)s::text[])
 )
+INSERT INTO movies_screening
+    (movie_id, hall_id, starts_at, ends_at, version, language, tags, state, created_at, updated_at)
+SELECT %(first_movie)s + first + show * 7 %% films, hall, starts_at,
+       starts_at + interval '110 minutes', versions[1 + show %% cardinality(versions)], 'en',
+       CASE show %% 5 WHEN 0 THEN ARRAY[tags[1 + show %% cardinality(tags)]] ELSE '{}' END,
+       states[1 + show %% cardinality(states)], now(), now()
+FROM shows, lists
+"""
 VERSIONS = ("original", "subtitled", "dubbed")
 STATES = ("sold-out", "cancelled", "hidden", *["scheduled"] * 47)
 
@@ -84,11 +101,16 @@ def fill_catalogue(*, films: int, screenings: int) -> dict[str, float]:
     rng = np.random.default_rng(SEED)
     # In the order in which they are posted, as a cinema would, long before they start.
     starts = np.sort(rng.integers(0, days - DAYS_TO_COME + ANNOUNCED_DAYS, films))
-    with transaction.atomic(), without_triggers(SCREENINGS), without_indexes(SCREENINGS):
+    with (
+        transaction.atomic(),
+        without_triggers(SCREENINGS, GENRES_OF_FILMS),
+        without_indexes(SCREENINGS, FILMS, GENRES_OF_FILMS),
+    ):
         movie_ids = _copy_movies(rng, [first_day + timedelta(days=int(day)) for day in starts])
         steps["films"] = time.perf_counter()
-        _copy_screenings(first_day, days, movie_ids, starts)
+        _insert_screenings(first_day, days, movie_ids, starts)
         steps["screenings"] = time.perf_counter()
+    steps["indexes"] = time.perf_counter()
     with without_indexes("movies_moviesearch"):
         index_stale_movies()
     steps["search"] = time.perf_counter()
@@ -104,12 +126,13 @@ def _copy_movies(rng: np.random.Generator, start_dates: Sequence[date]) -> list[
     """The ids in the order of the dates."""
     texts = _Texts(rng)
     count = len(start_dates)
+    genres = _draw_genres(rng, count)
     real = dict(zip(rng.permutation(count).tolist(), load_films(), strict=False))
     languages = _draw(rng, LANGUAGES, count)
     years = (2026 - rng.exponential(18, count)).clip(1900, 2026).astype(int)
     ratings = (rng.pareto(1.1, count) * 3).astype(int).clip(0, 5000)
     now = timezone.now()
-    with connection.cursor() as cursor, cursor.copy(_copy("movies_movie", MOVIE_COLUMNS)) as copy:
+    with connection.cursor() as cursor, cursor.copy(_copy(FILMS, MOVIE_COLUMNS)) as copy:
         for number, start_date in enumerate(start_dates):
             film = real.get(number)
             end_date = start_date + timedelta(days=RUN_DAYS)
@@ -123,48 +146,51 @@ def _copy_movies(rng: np.random.Generator, start_dates: Sequence[date]) -> list[
                 film.language if film else languages[number],
                 film.release_year if film else int(years[number]),
                 90, int(ratings[number]), int(ratings[number]) * rng.uniform(2, 4.5), now, now,
+                genres[number],
             ))  # fmt: skip
     ids = list(Movie.objects.order_by("pk").values_list("pk", flat=True))
-    _copy_genres(rng, ids)
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(_copy(GENRES_OF_FILMS, "movie_id, genre_id")) as copy,
+    ):
+        for movie_id, own in zip(ids, genres, strict=True):
+            for genre_id in own:
+                copy.write_row((movie_id, genre_id))
     return ids
 
 
-def _copy_genres(rng: np.random.Generator, movie_ids: Sequence[int]) -> None:
-    genres = [Genre.objects.create(slug=slug, name=slug.capitalize()) for slug in GENRES]
+def _draw_genres(rng: np.random.Generator, films: int) -> list[list[int]]:
+    """The ids of each film's genres, in ascending order."""
+    ids = sorted(Genre.objects.create(slug=slug, name=slug.capitalize()).pk for slug in GENRES)
     chances = np.array(list(GENRES.values())) / 100
-    has = rng.random((len(movie_ids), len(genres))) < chances
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(_copy("movies_movie_genres", "movie_id, genre_id")) as copy,
-    ):
-        for movie, genre in zip(*np.nonzero(has), strict=True):
-            copy.write_row((movie_ids[movie], genres[genre].pk))
+    has = rng.random((films, len(ids))) < chances
+    return [list(compress(ids, own)) for own in has.tolist()]
 
 
-def _copy_screenings(
+def _insert_screenings(
     first_day: date, days: int, movie_ids: Sequence[int], starts: NDArray[np.int64]
 ) -> None:
+    """Every hall shows films of the last weeks, one after another, each day at the same hours."""
+    assert movie_ids[-1] - movie_ids[0] == len(movie_ids) - 1, "the statement adds to the first id"
     halls = [Hall.objects.create(name=f"Hall {number + 1}").pk for number in range(HALLS)]
-    now = timezone.now()
-    show = 0
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(_copy(SCREENINGS, SCREENING_COLUMNS)) as copy,
-    ):
-        for day in range(days):
-            first, last = np.searchsorted(starts, [day - RUN_DAYS, day], side="right")
-            midnight = timezone.make_aware(
-                datetime.combine(first_day + timedelta(days=day), time_of_day())
-            )
-            for slot, hall in product(range(SHOWS_A_DAY), halls):
-                show += 1
-                starts_at = midnight + timedelta(hours=11 + 2 * slot)
-                copy.write_row((
-                    movie_ids[first + show * 7 % max(1, last - first)], hall, starts_at,
-                    starts_at + timedelta(minutes=110), VERSIONS[show % 3], "en",
-                    [TAGS[show % len(TAGS)]] if show % 5 == 0 else [],
-                    STATES[show % len(STATES)], now, now,
-                ))  # fmt: skip
+    last = np.searchsorted(starts, np.arange(days), side="right")
+    first = np.searchsorted(starts, np.arange(days) - RUN_DAYS, side="right")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            INSERT_SCREENINGS,
+            {
+                "first": first.tolist(),
+                "films": np.maximum(1, last - first).tolist(),
+                "first_day": first_day,
+                "first_movie": movie_ids[0],
+                "shows": SHOWS_A_DAY,
+                "halls": halls,
+                "zone": settings.TIME_ZONE,
+                "versions": list(VERSIONS),
+                "tags": list(TAGS),
+                "states": list(STATES),
+            },
+        )
 
 
 class _Texts:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 
 import numpy as np
 from django.db import connection, transaction
+from django.utils import timezone
 from numpy.typing import NDArray
 
 from bench.inside.synthetic import Ratings, make_ratings
 from movies.models import Genre, Movie
 from recommendations.dataset import POSTGRES_EPOCH_S
 from recommendations.models import Interaction
-from users.models import User
 
 TABLE = "recommendations_interaction"
+VIEWERS, FILMS, GENRES_OF_FILMS = "users_user", "movies_movie", "movies_movie_genres"
+FILM_COLUMNS = (
+    "name, slug, protagonists, directors, keywords, overview, start_date, status, "
+    "status_is_manual, ranking, original_language, release_year, rating_count, rating_sum, "
+    "created_at, updated_at, genre_ids"
+)
 COLUMNS = {
     "user_id": ">i8",
     "movie_id": ">i8",
@@ -63,19 +69,17 @@ def fill_synthetic(*, viewers: int, films: int, ratings: int) -> dict[str, float
     steps = {"start": time.perf_counter()}
     made = make_ratings(viewers=viewers, films=films, ratings=ratings)
     steps["make"] = time.perf_counter()
-    users = User.objects.bulk_create(
-        [User(email=f"viewer-{n}@cinema.invalid", password="!") for n in range(viewers)],  # noqa: S106
-        batch_size=10_000,
-    )
-    movies = Movie.objects.bulk_create(_films(films), batch_size=10_000)
-    _set_genres(movies)
-    steps["viewers and films"] = time.perf_counter()
-    user_ids = np.array([user.pk for user in users])
-    movie_ids = np.array([movie.pk for movie in movies])
-    with transaction.atomic(), without_triggers(TABLE):
+    with (
+        transaction.atomic(),
+        without_triggers(TABLE, GENRES_OF_FILMS),
+        without_indexes(TABLE, FILMS),
+    ):
+        user_ids = _copy_viewers(made, viewers)
+        movie_ids = _copy_films(made, films)
+        steps["viewers and films"] = time.perf_counter()
         _copy(made, user_ids, movie_ids)
-        _count()
-    steps["copy"] = time.perf_counter()
+        steps["copy"] = time.perf_counter()
+    steps["indexes"] = time.perf_counter()
     with connection.cursor() as cursor:  # as autovacuum would, which must not run meanwhile
         cursor.execute("VACUUM ANALYZE")
         cursor.execute("CHECKPOINT")
@@ -84,46 +88,67 @@ def fill_synthetic(*, viewers: int, films: int, ratings: int) -> dict[str, float
     return dict(zip(list(steps)[1:], np.diff(times).tolist(), strict=True))
 
 
-def _films(count: int, *, seed: int = 1895) -> list[Movie]:
-    """With people and keywords of unequal fame."""
+def _copy_viewers(made: Ratings, count: int) -> NDArray[np.int64]:
+    """Returns their ids. `taste_version` is as the trigger of `Interaction` would leave it."""
+    joined_at = timezone.now()
+    has_rated = np.bincount(made.viewers, minlength=count) > 0
+    columns = "email, password, name, is_staff, is_superuser, is_active, date_joined, taste_version"
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(f"COPY {VIEWERS} ({columns}) FROM STDIN") as copy,
+    ):
+        for number, rated in enumerate(has_rated.tolist()):
+            email = f"viewer-{number}@cinema.invalid"
+            copy.write_row((email, "!", "", False, False, True, joined_at, int(rated)))
+    return _last_ids(VIEWERS, count)
+
+
+def _copy_films(made: Ratings, count: int, *, seed: int = 1895) -> NDArray[np.int64]:
+    """Returns their ids. The columns that triggers maintain are as those would leave them.
+
+    People, keywords and genres are of unequal fame.
+    """
     rng = np.random.default_rng(seed)
-    people = _drawn(rng, count, each=3, of=max(3, count // 2))
-    keywords = _drawn(rng, count, each=KEYWORDS_EACH, of=KEYWORDS)
-    return [
-        Movie(
-            name=f"Film {number}",
-            slug=f"film-{number}",
-            protagonists=[f"Actor {person}" for person in people[number]],
-            directors=[f"Director {people[number, 0] // 4}"],
-            keywords=[f"keyword {keyword}" for keyword in np.unique(keywords[number])],
-            start_date=date(2020, 1, 1),
-            status=Movie.Status.RUNNING,
-            original_language=LANGUAGES[number % len(LANGUAGES)],
-            release_year=1930 + number % 90,
-        )
-        for number in range(count)
-    ]
+    people = _drawn(rng, count, each=3, of=max(3, count // 2)).tolist()
+    keywords = _drawn(rng, count, each=KEYWORDS_EACH, of=KEYWORDS).tolist()
+    own_genres = [sorted(set(own)) for own in _drawn(rng, count, each=2, of=GENRES).tolist()]
+    counts = np.bincount(made.films, minlength=count).tolist()
+    sums = (np.bincount(made.films, made.half_stars, minlength=count) / 2).tolist()
+    genres = Genre.objects.bulk_create(
+        [Genre(name=f"Genre {n}", slug=f"genre-{n}") for n in range(GENRES)]
+    )
+    now = timezone.now()
+    with connection.cursor() as cursor:
+        with cursor.copy(f"COPY {FILMS} ({FILM_COLUMNS}) FROM STDIN") as copy:
+            for number in range(count):
+                copy.write_row((
+                    f"Film {number}", f"film-{number}",
+                    [f"Actor {person}" for person in people[number]],
+                    [f"Director {people[number][0] // 4}"],
+                    [f"keyword {keyword}" for keyword in sorted(set(keywords[number]))],
+                    "", date(2020, 1, 1), Movie.Status.RUNNING.value, False, 0,
+                    LANGUAGES[number % len(LANGUAGES)], 1930 + number % 90,
+                    counts[number], sums[number], now, now,
+                    [genres[genre].pk for genre in own_genres[number]],
+                ))  # fmt: skip
+        ids = _last_ids(FILMS, count)
+        with cursor.copy(f"COPY {GENRES_OF_FILMS} (movie_id, genre_id) FROM STDIN") as copy:
+            for movie_id, own in zip(ids.tolist(), own_genres, strict=True):
+                for genre in own:
+                    copy.write_row((movie_id, genres[genre].pk))
+    return ids
+
+
+def _last_ids(table: str, count: int) -> NDArray[np.int64]:
+    """The ids of the rows that were written last, in ascending order."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT id FROM {table} ORDER BY id DESC LIMIT %s", [count])
+        return np.array([pk for (pk,) in cursor.fetchall()][::-1])
 
 
 def _drawn(rng: np.random.Generator, count: int, *, each: int, of: int) -> NDArray[np.intp]:
     """(count, each) from 0 to below `of`, the low ones often."""
     return (of * rng.random((count, each)) ** 2).astype(np.intp)
-
-
-def _set_genres(movies: Sequence[Movie], *, seed: int = 1895) -> None:
-    genres = Genre.objects.bulk_create(
-        [Genre(name=f"Genre {n}", slug=f"genre-{n}") for n in range(GENRES)]
-    )
-    drawn = _drawn(np.random.default_rng(seed), len(movies), each=2, of=GENRES)
-    of_films = Movie.genres.through
-    of_films.objects.bulk_create(
-        [
-            of_films(movie_id=movie.pk, genre_id=genres[genre].pk)
-            for movie, some in zip(movies, drawn, strict=True)
-            for genre in np.unique(some)
-        ],
-        batch_size=10_000,
-    )
 
 
 @contextmanager
@@ -141,6 +166,7 @@ def without_triggers(*tables: str) -> Iterator[None]:
 def without_indexes(*tables: str) -> Iterator[None]:
     """Drop all indexes except primary keys, and create them again at the end."""
     with connection.cursor() as cursor:
+        cursor.execute("SET maintenance_work_mem = '512MB'")
         cursor.execute(FIND_INDEXES, [list(tables)])
         found = cursor.fetchall()
         for drop, _ in found:
@@ -177,14 +203,3 @@ def _rows(**columns: NDArray[np.integer] | int) -> bytes:
         rows[f"{name}_length"] = ROW[name].itemsize
         rows[name] = values
     return rows.tobytes()
-
-
-def _count() -> None:
-    """Set the counts that the triggers maintain."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE movies_movie SET rating_count = n, rating_sum = s FROM ("
-            f"  SELECT movie_id, count(*) n, sum(half_stars) / 2.0 s FROM {TABLE} GROUP BY movie_id"
-            ") counted WHERE id = movie_id"
-        )
-        cursor.execute("UPDATE users_user SET taste_version = 1")

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable
 from datetime import date, timedelta
 from functools import partial
+from typing import Any
 
 import orjson
 from django.http import HttpRequest, HttpResponse
@@ -17,21 +18,31 @@ from movies import catalogue
 from movies.catalogue import Snapshot
 from movies.days import cinema_day, local_isoformat
 from movies.languages import NO_WORDS, language_filter
-from movies.models import Movie, Screening
-from movies.programme.selectors import DEFAULT_DAYS, ProgrammeQuery, list_programme_screenings
+from movies.models import Movie
+from movies.programme.selectors import DEFAULT_DAYS, ProgrammeQuery, programme_screenings
 from movies.screenings.schemas import ScreeningOut
 from movies.selectors import given
 
 MAX_COMING_UP = 100
+#: The fields of `ScreeningOut` as columns.
+COLUMNS = ["hall__name" if name == "hall" else name for name in ScreeningOut.model_fields]
+#: A screening as `ScreeningOut` shows it.
+_Shown = dict[str, Any]
 
 
 def build_programme(query: ProgrammeQuery, snapshot: Snapshot) -> Document:
     """Two queries for the screenings and their movies, one for what is coming up."""
-    days: dict[date, dict[int, list[Screening]]] = defaultdict(lambda: defaultdict(list))
-    movies: dict[int, Movie] = {}
-    for screening in list_programme_screenings(query):
-        movies[screening.movie_id] = screening.movie
-        days[cinema_day(screening.starts_at)][screening.movie_id].append(screening)
+    days: dict[date, dict[int, list[_Shown]]] = defaultdict(lambda: defaultdict(list))
+    movies = set[int]()
+    # Model objects of the screenings and their halls took a fifth of the time.
+    for row in programme_screenings(query).values_list(*COLUMNS):
+        shown = dict(zip(ScreeningOut.model_fields, row, strict=True))
+        movies.add(shown["movie_id"])
+        day = cinema_day(shown["starts_at"])
+        shown["starts_at"] = local_isoformat(shown["starts_at"])
+        shown["ends_at"] = local_isoformat(shown["ends_at"])
+        days[day][shown["movie_id"]].append(shown)
+    cards = snapshot.cards(movies)
     body = orjson.dumps(
         {
             "from": query.first,
@@ -40,8 +51,9 @@ def build_programme(query: ProgrammeQuery, snapshot: Snapshot) -> Document:
                 {
                     "date": day,
                     "movies": [
-                        _with_screenings(snapshot.card(movies[movie_id]).json, screenings)
+                        _with_screenings(cards[movie_id].json, screenings)
                         for movie_id, screenings in days[day].items()
+                        if movie_id in cards  # else it was withdrawn between the queries
                     ],
                 }
                 for day in (
@@ -55,19 +67,8 @@ def build_programme(query: ProgrammeQuery, snapshot: Snapshot) -> Document:
     return Document(body)
 
 
-def _with_screenings(movie: bytes, screenings: list[Screening]) -> orjson.Fragment:
-    shown = orjson.dumps([_shown(screening) for screening in screenings])
-    return orjson.Fragment(b'%b,"screenings":%b}' % (movie[:-1], shown))
-
-
-def _shown(screening: Screening) -> dict[str, object]:
-    """The screening as `ScreeningOut` shows it, in a third of the time."""
-    return {
-        **{name: getattr(screening, name) for name in ScreeningOut.model_fields},
-        "hall": screening.hall.name,
-        "starts_at": local_isoformat(screening.starts_at),
-        "ends_at": local_isoformat(screening.ends_at),
-    }
+def _with_screenings(movie: bytes, screenings: list[_Shown]) -> orjson.Fragment:
+    return orjson.Fragment(b'%b,"screenings":%b}' % (movie[:-1], orjson.dumps(screenings)))
 
 
 def coming_up(query: ProgrammeQuery) -> list[Movie]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
+from django.db.models import QuerySet
 from django.utils import timezone
 from ninja import Field, Schema
 
@@ -76,8 +77,8 @@ class ProgrammeQuery:
         return days in (DEFAULT_DAYS, SUBSCRIBED_DAYS) and self == self.of_days(days)
 
 
-def list_programme_screenings(query: ProgrammeQuery) -> list[Screening]:
-    """Two queries: the screenings with their halls, in order, and the movies."""
+def programme_screenings(query: ProgrammeQuery) -> QuerySet[Screening]:
+    """The screenings of the programme, in order."""
     screenings = (
         Screening.objects.filter(
             movie__withdrawn_at=None,
@@ -85,7 +86,6 @@ def list_programme_screenings(query: ProgrammeQuery) -> list[Screening]:
             starts_at__lt=start_of_cinema_day(query.last + timedelta(days=1)),
         )
         .exclude(state=Screening.State.HIDDEN)
-        .select_related("hall")
         .order_by("starts_at", "id")
     )
     screenings = screenings.filter(
@@ -99,7 +99,12 @@ def list_programme_screenings(query: ProgrammeQuery) -> list[Screening]:
     )
     if query.hall is not None:
         screenings = screenings.filter(hall__in=halls_named(query.hall))
-    found = list(screenings)
+    return screenings
+
+
+def list_programme_screenings(query: ProgrammeQuery) -> list[Screening]:
+    """Two queries: the screenings with their halls, in order, and the movies."""
+    found = list(programme_screenings(query).select_related("hall"))
     # A join would build a movie for each of its screenings, in half the time of a programme.
     movies = Movie.objects.in_bulk({screening.movie_id for screening in found})
     catalogue.set_genres(movies.values())

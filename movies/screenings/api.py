@@ -7,10 +7,10 @@ from ninja.responses import Status
 from cinema.auth import anyone, is_staff, staff
 from cinema.errors import problems
 from cinema.http import IfMatch, editable, public_by_reader, show_edit
-from cinema.schemas import Paginated
 from movies.models import Screening
 from movies.screenings import batches, selectors, services
 from movies.screenings.batches import Placed
+from movies.screenings.pages import ScreeningPages
 from movies.screenings.schemas import (
     HallsTakenProblem,
     HallTakenProblem,
@@ -29,7 +29,7 @@ PLACED = {200: PlacedOut, 201: PlacedOut, 409: HallsTakenProblem, **problems(401
 
 @router.get("/screenings", auth=anyone, response={200: list[ScreeningOut], **problems(401, 422)})
 @public_by_reader
-@paginate(Paginated)
+@paginate(ScreeningPages)
 def list_screenings(request: HttpRequest, filters: Query[ScreeningFilters]) -> QuerySet[Screening]:
     """Screenings by their start. Staff see the hidden ones too."""
     return selectors.list_screenings(filters, for_staff=is_staff(request))

@@ -105,7 +105,9 @@ def halls_named(name: str) -> QuerySet[Hall]:
 
 
 def _screenings(*, for_staff: bool) -> QuerySet[Screening]:
-    screenings = Screening.objects.filter(movie__withdrawn_at=None).select_related("hall")
+    # The few withdrawn movies, as a join with all movies takes longer than all the rest.
+    withdrawn = Movie.objects.exclude(withdrawn_at=None)
+    screenings = Screening.objects.exclude(movie__in=withdrawn).select_related("hall")
     return screenings if for_staff else screenings.exclude(state=Screening.State.HIDDEN)
 
 
