@@ -169,7 +169,7 @@ def set_genres(movies: Iterable[Movie]) -> list[Movie]:
 
 
 def count_writes() -> int:
-    """Return the number of requests through this process that may have written."""
+    """Return the number of requests of staff through this process that may have written."""
     return _catalogue.changes
 
 
