@@ -24,6 +24,8 @@ from tests.uploads import video
 EACH = 100
 #: On a quiet machine each takes some hundredths of a second.
 ANSWERED_WITHIN_S = 5.0
+#: Those who sign in shortly before a film begins.
+AUDIENCE = 24
 LOOKED_AT = ("/health/live", "/health/ready", "/api/v1/programme")
 #: Each process makes it once, in a second or more. Other requests for it wait for that.
 OPENAPI = "/api/v1/openapi.json"
@@ -281,6 +283,22 @@ def hanging_database(cinema: RunningCinema) -> Iterator[None]:
                 continue
 
 
+def test_many_who_sign_in_at_once_are_all_served_and_keep_no_other_waiting(
+    cinema: RunningCinema,
+) -> None:
+    account = json.dumps({"email": STAFF.email, "password": STAFF.password}).encode()
+    fields = ("Content-Type: application/json", f"Content-Length: {len(account)}")
+    request = head("POST", "/api/v1/auth/login", "Connection: close", *fields) + account
+    with sending(cinema, [request] * AUDIENCE) as connections:
+        for path in LOOKED_AT:
+            assert status(cinema, path)[0] == 200
+        connections[-1].setblocking(False)
+        with pytest.raises(BlockingIOError):  # the hashes are not made yet
+            connections[-1].recv(1)
+        answers = [response(connection) for connection in connections]
+    assert {answer[:13] for answer in answers} == {b"HTTP/1.1 200 "}
+
+
 def test_a_database_that_hangs_is_not_waited_for(cinema: RunningCinema) -> None:
     paths = [f"/api/v1/screenings?per_page={size}" for size in range(1, 31)]
     assert status(cinema, paths[0])[0] == 200
@@ -289,6 +307,8 @@ def test_a_database_that_hangs_is_not_waited_for(cinema: RunningCinema) -> None:
             asked = [threads.submit(status, cinema, path, 60) for path in paths]
             for _ in range(5):
                 assert status(cinema, "/health/live")[1] < ANSWERED_WITHIN_S
+                found, seconds, _ = status(cinema, "/api/v1/programme")
+                assert (found, seconds < ANSWERED_WITHIN_S) == (200, True)
             answers = [each.result() for each in asked]
         assert {found for found, _, _ in answers} == {503}
         assert max(seconds for _, seconds, _ in answers) < 30

@@ -16,6 +16,8 @@ from typing import Any, Generic, TypeVar
 
 from django.db import connection
 
+from cinema.database import release_connection
+
 T = TypeVar("T")
 
 #: A request that has waited longer for a thread is refused: most such clients are gone.
@@ -157,6 +159,7 @@ class _WebThread(threading.Thread):
             loop.call_soon_threadsafe(_fail, job.done, error)
         else:
             loop.call_soon_threadsafe(_succeed, job.done, result)
+        release_connection(keep=not self._is_aside and not self._pool.queue.empty())
 
 
 def _succeed(done: asyncio.Future[Any], result: object) -> None:
