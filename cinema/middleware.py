@@ -76,8 +76,9 @@ def record_writes(get_response: GetResponse) -> GetResponse:
             return get_response(request)
         with recording(lambda: request_author(request)):
             response = get_response(request)
-        # The transactions of the request are committed. Only staff change the catalogue.
-        if request_author(request):
+        # The transactions of the request are committed.
+        catalogue.note_write()
+        if request_author(request):  # only staff change the catalogue
             catalogue.expire()
         return response
 

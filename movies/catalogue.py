@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 import logging
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -168,9 +169,20 @@ def set_genres(movies: Iterable[Movie]) -> list[Movie]:
     return found
 
 
+_writes = 0
+_counting = threading.Lock()
+
+
+def note_write() -> None:
+    """Count a request that may have written something, such as a rating."""
+    global _writes
+    with _counting:
+        _writes += 1
+
+
 def count_writes() -> int:
-    """Return the number of requests of staff through this process that may have written."""
-    return _catalogue.changes
+    """Return the number of requests through this process that may have written."""
+    return _writes
 
 
 def raise_version() -> None:
