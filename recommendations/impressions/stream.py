@@ -216,5 +216,5 @@ def withdraw_click(click: NotedClick) -> None:
 
     One that is held stays: without an impression it counts for nothing.
     """
-    if click.entry_id:
-        shared().ask(lambda server: server.xdel(stream_key(), click.entry_id))
+    if (entry_id := click.entry_id) is not None:
+        shared().ask(lambda server: server.xdel(stream_key(), entry_id))
