@@ -88,7 +88,7 @@ class BoundedConnection(psycopg.Connection[Any]):
 
     def is_fresh(self) -> bool:
         """Whether it was used lately, and the server has sent nothing since, such as its end."""
-        if time.monotonic() - self._used_at >= RECENT_S:
+        if self.closed or time.monotonic() - self._used_at >= RECENT_S:
             return False
         poll = select.poll()
         poll.register(self.pgconn.socket, select.POLLIN)

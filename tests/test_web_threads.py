@@ -118,6 +118,21 @@ def test_a_request_that_waits_too_long_is_refused(monkeypatch: pytest.MonkeyPatc
     run(main)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_fails_after_a_request_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*, keep: bool) -> None:
+        raise RuntimeError
+
+    async def main(pool: WebThreads) -> None:
+        monkeypatch.setattr(threads, "release_connection", fail)
+        for number in range(2 * FEW):
+            assert await pool.run(lambda number=number: number) == number
+            while pool.serving:
+                await asyncio.sleep(0.01)
+
+    run(main)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_thread_that_gives_way_keeps_its_connection_only_in_a_transaction() -> None:
     def is_connected_after(*, atomic: bool) -> bool:

@@ -144,9 +144,14 @@ class _WebThread(threading.Thread):
         successor.start()
 
     def run(self) -> None:
-        while not self._is_aside:
-            self._serve_one()
-        self._pool.aside.release()
+        try:
+            while not self._is_aside:
+                self._serve_one()
+        finally:
+            if self._is_aside:
+                self._pool.aside.release()
+            else:  # an error outside of the request: the next request starts another thread
+                self._pool.serving.remove(self)
 
     def _serve_one(self) -> None:
         job = self._pool.queue.get()
