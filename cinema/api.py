@@ -31,6 +31,7 @@ from cinema.http import (
     refuse_wrong_parameters,
 )
 from cinema.openapi import polish
+from cinema.web.threads import give_way
 from movies.api import router as movies
 from movies.importing.api import router as importing
 from movies.media.api import router as media
@@ -129,6 +130,8 @@ class ScriptedRedoc(Redoc):
 @require_safe
 def openapi_json(request: HttpRequest) -> HttpResponse:
     """The description of the API, which takes a second to make and never changes."""
+    if not _openapi_document.cache_info().currsize:
+        give_way()
     with _making_openapi:
         document = _openapi_document()
     return document_response(document, stale=False)

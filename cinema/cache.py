@@ -185,16 +185,15 @@ class ForgivingRedisCache(RedisCache):
 
         return self._forgive(run, None)
 
-    def send(self, add_commands: Callable[[Pipeline], object]) -> bool:
-        """Send commands in one round trip; return whether the server was there."""
+    def send(self, add_commands: Callable[[Pipeline], object]) -> list[Any] | None:
+        """Send commands in one round trip; return their results, or None while it is away."""
 
-        def run(server: Redis) -> bool:
+        def run(server: Redis) -> list[Any]:
             pipeline = server.pipeline(transaction=False)
             add_commands(pipeline)
-            pipeline.execute()
-            return True
+            return pipeline.execute()
 
-        return bool(self.ask(run))
+        return self.ask(run)
 
     def ask(self, operation: Callable[[Redis], T]) -> T | None:
         """Return the result of an operation on the server itself; None while it is away.

@@ -77,7 +77,9 @@ def record_writes(get_response: GetResponse) -> GetResponse:
         with recording(lambda: request_author(request)):
             response = get_response(request)
         # The transactions of the request are committed.
-        catalogue.expire()
+        catalogue.note_write()
+        if request_author(request):  # only staff change the catalogue
+            catalogue.expire()
         return response
 
     return middleware

@@ -71,10 +71,11 @@ ALLOWED_HOSTS = read(
 # A proxy may change the host or the scheme that the admin's forms are sent to.
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 CORS_ALLOWED_ORIGINS = read("CORS_ALLOWED_ORIGINS", origins, "*")
-# Each process takes about 150 MB and WEB_THREADS + 4 connections; Postgres allows 100 by default.
+# Each process takes about 150 MB and WEB_THREADS + 10 connections; Postgres allows 100 by default.
 _cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 WEB_WORKERS = read("WEB_WORKERS", whole(1, 64), str(min(max(2, _cores), 4)))
-WEB_THREADS = read("WEB_THREADS", whole(1, 128), "8")
+# More threads only compete for the interpreter: one that waits gets a successor.
+WEB_THREADS = read("WEB_THREADS", whole(1, 128), "2")
 ENABLE_BACKGROUND_JOBS = read("ENABLE_BACKGROUND_JOBS", boolean, "true")
 CACHE_SIZE = read("CACHE_SIZE", whole(0, 65_536), "64")
 LOG_LEVEL = read(
@@ -100,7 +101,7 @@ DATABASES = {
         else {"NAME": EMBEDDED, "USER": EMBEDDED, "HOST": str(_sockets.postgres)},
         name="cinema web" if _is_web else "cinema",
         statement_timeout_s=STATEMENT_TIMEOUT_S,
-        pool_size=WEB_THREADS + 4,
+        pool_size=WEB_THREADS + 10,
     )
 }
 REDIS_URL = _redis_url or f"unix://{_sockets.valkey}?db=0"

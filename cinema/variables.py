@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable
 from datetime import time
 from email.utils import parseaddr
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 from urllib.parse import quote, unquote, urlsplit
@@ -174,9 +174,9 @@ def origins(text: str) -> frozenset[str]:
     return frozenset(words(text))
 
 
-def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+def networks(text: str) -> tuple[str, ...]:
     """`127.0.0.0/8,::1` as networks, `off` as none."""
-    return tuple(ip_network(part) for part in words(text) if text.lower() != "off")
+    return tuple(str(ip_network(part)) for part in words(text) if text.lower() != "off")
 
 
 def url_of(*schemes: str) -> Callable[[str], str]:

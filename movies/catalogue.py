@@ -211,9 +211,20 @@ def count_rows(rows: QuerySet[Any]) -> int:
     return rows.count()
 
 
+_writes = 0
+_counting = threading.Lock()
+
+
+def note_write() -> None:
+    """Count a request that may have written something, such as a rating."""
+    global _writes
+    with _counting:
+        _writes += 1
+
+
 def count_writes() -> int:
     """Return the number of requests through this process that may have written."""
-    return _catalogue.changes
+    return _writes
 
 
 def raise_version() -> None:

@@ -2,15 +2,15 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import orjson
 from django.db import DEFAULT_DB_ALIAS, IntegrityError
 from django.utils import timezone
 
-from cinema.cache import shared
 from cinema.database import prepared_cursor
 from cinema.locks import retry_at_once, retry_on_deadlock
 from movies import selectors as movies
 from recommendations.errors import InteractionNotFound, NotRecommended, RatingNotFound
-from recommendations.impressions.stream import films_key, note_click
+from recommendations.impressions.stream import NotedClick, note_click, withdraw_click
 from recommendations.matches.services import find_new_matches
 from recommendations.models import Impression, Interaction
 from users.models import User
@@ -121,20 +121,22 @@ def record_click(*, user: User, list_id: UUID, movie_id: int) -> None:
     Raises:
         NotRecommended: The viewer was given no such list, or the film is not in it.
     """
-    if not _may_be_in(user, str(list_id), movie_id):
+    click = note_click(
+        user_id=user.pk, list_id=str(list_id), movie_id=movie_id, clicked_at=timezone.now()
+    )
+    if not _may_be_in(user, list_id, movie_id, click):
+        withdraw_click(click)
         raise NotRecommended(list_id, movie_id)
-    note_click(user_id=user.pk, list_id=str(list_id), movie_id=movie_id, clicked_at=timezone.now())
 
 
-def _may_be_in(user: User, list_id: str, movie_id: int) -> bool:
+def _may_be_in(user: User, list_id: UUID, movie_id: int, click: NotedClick) -> bool:
     """Whether the movie is in the viewer's list, or that is unknown.
 
     It is unknown while the cache is away and the list is not stored yet. Such a click counts only
     if its impression comes.
     """
-    key = films_key(user.pk, list_id)
-    found = shared().find([key])
-    if found and isinstance(films := found[key], list):
-        return movie_id in films
+    if click.films:
+        return movie_id in orjson.loads(click.films)
     shown = Impression.objects.filter(list_id=list_id, user=user)
-    return shown.filter(movie_id=movie_id).exists() or (found is None and not shown.exists())
+    is_away = click.entry_id is None
+    return shown.filter(movie_id=movie_id).exists() or (is_away and not shown.exists())

@@ -37,6 +37,7 @@ FOUNDATION = {
     "cinema.task_queue",
     "cinema.throttling.limits",
     "cinema.throttling.lockout",
+    "cinema.web.threads",
 }
 MAY_IMPORT = {
     "users": {"users", "movies"},

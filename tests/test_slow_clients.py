@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import select
 import socket
 import struct
 import time
@@ -24,7 +25,10 @@ from tests.uploads import video
 EACH = 100
 #: On a quiet machine each takes some hundredths of a second.
 ANSWERED_WITHIN_S = 5.0
-LOOKED_AT = ("/health/live", "/health/ready", "/api/v1/programme")
+#: More than both processes hash and serve at once: those who come shortly before a film.
+AUDIENCE = 12
+PROGRAMME = "/api/v1/programme"
+LOOKED_AT = ("/health/live", "/health/ready", PROGRAMME)
 #: Each process makes it once, in a second or more. Other requests for it wait for that.
 OPENAPI = "/api/v1/openapi.json"
 #: Each is read by other code.
@@ -109,6 +113,12 @@ def assert_served(cinema: RunningCinema) -> None:
         found, seconds, body = status(cinema, path)
         assert found == 200, (path, body)
         assert seconds < ANSWERED_WITHIN_S, path
+
+
+def keep_programme(cinema: RunningCinema) -> None:
+    """Let both processes make it."""
+    for _ in range(20):
+        assert status(cinema, PROGRAMME)[0] == 200
 
 
 def test_slow_clients_do_not_keep_others_waiting(cinema: RunningCinema) -> None:
@@ -279,14 +289,38 @@ def hanging_database(cinema: RunningCinema) -> Iterator[None]:
                 continue
 
 
+@pytest.mark.parametrize(("operation", "expected"), [("register", 201), ("login", 200)])
+def test_an_audience_that_comes_at_once_is_served_and_keeps_no_other_waiting(
+    cinema: RunningCinema, operation: str, expected: int
+) -> None:
+    keep_programme(cinema)
+    with sending(cinema, [with_password(operation, n) for n in range(AUDIENCE)]) as connections:
+        for path in ("/health/live", PROGRAMME):
+            assert status(cinema, path)[0] == 200, path
+        answered, _, _ = select.select(connections, [], [], 0)
+        assert len(answered) < AUDIENCE  # not all hashes are made yet
+        answers = [response(connection) for connection in connections]
+    assert {answer[:13] for answer in answers} == {b"HTTP/1.1 %d " % expected}
+
+
+def with_password(operation: str, number: int) -> bytes:
+    """A request of one of the audience, which takes the hash of a password."""
+    account = {"email": f"audience-{number}@example.com", "password": "cleo from 5 to 7"}
+    body = json.dumps(account).encode()
+    fields = ("Content-Type: application/json", f"Content-Length: {len(body)}")
+    return head("POST", f"/api/v1/auth/{operation}", "Connection: close", *fields) + body
+
+
 def test_a_database_that_hangs_is_not_waited_for(cinema: RunningCinema) -> None:
     paths = [f"/api/v1/screenings?per_page={size}" for size in range(1, 31)]
     assert status(cinema, paths[0])[0] == 200
+    keep_programme(cinema)
     with hanging_database(cinema):
         with ThreadPoolExecutor(len(paths)) as threads:
             asked = [threads.submit(status, cinema, path, 60) for path in paths]
             for _ in range(5):
                 assert status(cinema, "/health/live")[1] < ANSWERED_WITHIN_S
+                assert status(cinema, PROGRAMME, 60)[0] == 200
             answers = [each.result() for each in asked]
         assert {found for found, _, _ in answers} == {503}
         assert max(seconds for _, seconds, _ in answers) < 30

@@ -7,6 +7,7 @@ from ninja.responses import Status
 
 from cinema.auth import signed_in
 from cinema.errors import problems
+from cinema.http import json_response
 from cinema.schemas import Paginated
 from cinema.throttling.limits import Limit, account_in_body, client_address
 from users import erasure, services, sessions
@@ -27,6 +28,7 @@ from users.schemas import (
     TokenPairOut,
     UserOut,
     VerifyIn,
+    user_fields,
 )
 
 router = Router(tags=["Accounts"])
@@ -49,9 +51,9 @@ def register(request: HttpRequest, payload: RegisterIn, response: HttpResponse) 
 
 
 @router.get("/users/me", auth=signed_in, response={200: UserOut, **problems(401)})
-def get_me(request: AuthedRequest) -> User:
+def get_me(request: AuthedRequest) -> HttpResponse:
     """The signed-in user."""
-    return request.auth
+    return json_response(user_fields(request.auth))
 
 
 @router.patch(

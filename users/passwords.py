@@ -14,13 +14,15 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 
 from cinema.throttling.lockout import check_confirmation
+from cinema.web.threads import give_way
 from users.errors import TooManyPasswords, WeakPassword, WrongPassword
 from users.models import User
 
 #: Hashes computed at once by one process.
 AT_ONCE = 2
-#: Threads that may wait for a turn. The other threads serve other requests.
-WAITING = max(1, settings.WEB_THREADS // 2)
+#: Threads that may wait for a turn, such as those of an audience that signs in before a film. Each
+#: has a successor, which serves other requests.
+WAITING = 48
 
 _turns = BoundedSemaphore(AT_ONCE)
 _places = BoundedSemaphore(AT_ONCE + WAITING)
@@ -28,7 +30,7 @@ _places = BoundedSemaphore(AT_ONCE + WAITING)
 
 @contextmanager
 def _turn() -> Iterator[None]:
-    """Wait for one of `AT_ONCE` turns.
+    """Wait for one of `AT_ONCE` turns, without holding a web thread or a connection to Postgres.
 
     Raises:
         TooManyPasswords: `WAITING` threads wait already.
@@ -36,6 +38,7 @@ def _turn() -> Iterator[None]:
     if not _places.acquire(blocking=False):
         raise TooManyPasswords
     try:
+        give_way()
         with _turns:
             yield
     finally:

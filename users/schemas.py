@@ -52,6 +52,13 @@ class UserOut(Schema):
         return user.email_verified_at is not None
 
 
+def user_fields(user: User) -> dict[str, object]:
+    """In the form of `UserOut`, without the checks of its values, which come from our table."""
+    names = ("id", "email", "name", "is_staff", "date_joined")
+    fields = {name: getattr(user, name) for name in names}
+    return {**fields, "email_verified": UserOut.resolve_email_verified(user)}
+
+
 _TOKEN = Field(
     min_length=1, max_length=200, description="From the link.", examples=["6fVw0pJmNn1sHc…"]
 )

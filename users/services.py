@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pgtrigger
 from django.conf import settings
@@ -20,7 +21,6 @@ from users.sessions import end_other_sessions
 from users.tokens import Purpose, mark_used, read_mailed_token
 
 
-@transaction.atomic
 def register_user(*, email: str, password: str, name: str = "") -> User:
     """Open a viewer's account, and mail a link to verify the address.
 
@@ -31,8 +31,11 @@ def register_user(*, email: str, password: str, name: str = "") -> User:
     """
     if not settings.REGISTRATION_OPEN:
         raise RegistrationClosed
-    user = open_account(email=email, password=password, name=name)
-    request_mail(Kind.VERIFY_EMAIL, email=user.email, user=user)
+    # The password is hashed before the transaction, which would hold a connection meanwhile.
+    user = _new_user(email=email, password=password, name=name)
+    with transaction.atomic():
+        _save_address(user)
+        request_mail(Kind.VERIFY_EMAIL, email=user.email, user=user)
     return user
 
 
@@ -45,9 +48,16 @@ def open_account(
         ValueError: `email` is not an address.
         WeakPassword, EmailTaken: As in `register_user`.
     """
-    user = User(email=normal_email(email), name=name, is_staff=is_staff, is_superuser=is_superuser)
-    set_password(user, password)
+    user = _new_user(
+        email=email, password=password, name=name, is_staff=is_staff, is_superuser=is_superuser
+    )
     _save_address(user)
+    return user
+
+
+def _new_user(*, email: str, password: str, **fields: Any) -> User:
+    user = User(email=normal_email(email), **fields)
+    set_password(user, password)
     return user
 
 

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -208,11 +208,14 @@ def is_exempt(address: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _is_within(address: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+def _is_within(address: str, networks: tuple[str, ...]) -> bool:
     if address == UNKNOWN:
         return False
     network = ip_network(address)
-    return any(network.version == each.version and network.overlaps(each) for each in networks)
+    return any(
+        network.version == each.version and network.overlaps(each)
+        for each in map(ip_network, networks)
+    )
 
 
 def _normal(text: str) -> str:

@@ -29,9 +29,10 @@ _django = get_wsgi_application()
 # Otherwise the first request of each process waits for the imports of the URLs.
 get_resolver().url_patterns  # noqa: B018
 if not settings.DEBUG:
-    # They took a tenth of a response from memory, and nothing is left to do for them: the end of
-    # the request before has given its connection back, and our cache has nothing to close.
+    # They took a tenth of a response from memory, and nothing is left to do for them: a thread
+    # gives its connection back itself, and our cache has nothing to close.
     request_started.disconnect(close_old_connections)
+    request_finished.disconnect(close_old_connections)
     request_started.disconnect(reset_queries)
     request_finished.disconnect(close_caches)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import orjson
 from redis.client import Pipeline
@@ -50,16 +50,23 @@ class StreamEntry(NamedTuple):
 
 def send(
     kind: Kind, *, user_id: int, entry: Mapping[str, object], beside: Commands | None = None
-) -> None:
+) -> list[Any] | None:
     """Add an entry, after those that could not be sent before.
 
     Args:
         beside: Adds commands that are sent in the same round trip.
+
+    Returns:
+        The results of the commands, the last one the id of the entry. None while Valkey is away:
+        the entry is held.
     """
-    _held.append({"kind": kind.encode(), "user": user_id, "text": orjson.dumps(entry)})
-    entries = [*_taken()]
-    if not _add(entries, beside):
-        _held.extendleft(reversed(entries))
+    message: Message = {"kind": kind.encode(), "user": user_id, "text": orjson.dumps(entry)}
+    before = [*_taken()]
+    results = _add([*before, message], beside)
+    if results is None:
+        _held.extendleft(reversed(before))
+        _held.append(message)
+    return results
 
 
 def _taken() -> Iterator[Message]:
@@ -71,7 +78,7 @@ def _taken() -> Iterator[Message]:
             return
 
 
-def _add(entries: Sequence[Message], beside: Commands | None = None) -> bool:
+def _add(entries: Sequence[Message], beside: Commands | None = None) -> list[Any] | None:
     key = stream_key()
 
     def add(pipeline: Pipeline) -> None:
@@ -88,7 +95,7 @@ def put_back(entries: Sequence[StreamEntry]) -> bool:
     again: list[Message] = [
         {"kind": entry.kind, "user": entry.user_id, "text": entry.text} for entry in entries
     ]
-    return not again or _add(again)
+    return not again or _add(again) is not None
 
 
 def blocks() -> Iterator[list[StreamEntry]]:
@@ -179,11 +186,35 @@ def films_key(user_id: int, list_id: str) -> str:
     return f"recommendations:{user_id}:films:{list_id}"
 
 
-def note_click(*, user_id: int, list_id: str, movie_id: int, clicked_at: datetime) -> None:
+class NotedClick(NamedTuple):
+    """A click on its way to Postgres.
+
+    Attributes:
+        entry_id: None while Valkey is away.
+        films: The ids of the list's movies, as JSON; None if they are not kept.
+    """
+
+    entry_id: bytes | None
+    films: bytes | None
+
+
+def note_click(*, user_id: int, list_id: str, movie_id: int, clicked_at: datetime) -> NotedClick:
+    """Send a click, and read in the same round trip which movies the list has."""
     entry = {
         "list_id": list_id,
         "user_id": user_id,
         "movie_id": movie_id,
         "clicked_at": clicked_at,
     }
-    send("clicked", user_id=user_id, entry=entry)
+    films = shared().make_and_validate_key(films_key(user_id, list_id))
+    results = send("clicked", user_id=user_id, entry=entry, beside=lambda given: given.get(films))
+    return NotedClick(results[-1], results[0]) if results else NotedClick(None, None)
+
+
+def withdraw_click(click: NotedClick) -> None:
+    """Take back a click on a movie that the list does not have.
+
+    One that is held stays: without an impression it counts for nothing.
+    """
+    if (entry_id := click.entry_id) is not None:
+        shared().ask(lambda server: server.xdel(stream_key(), entry_id))
