@@ -260,7 +260,7 @@ class ListBuilder:
         return [slots[i] for i in separate_series(movie_ids, self.snapshot, fixed=pinned)]
 
     def _reasons(self, slots: Sequence[ListSlot]) -> list[Sequence[Reason]]:
-        past = self.scorer.past.viewer(self.row)
+        kinds = self.scorer.past.kinds_of(self.row)
         by_model: dict[ModelScores, list[int]] = {}
         for index, slot in enumerate(slots):
             if (scores := slot.scores) and scores.by_model:
@@ -268,10 +268,9 @@ class ListBuilder:
         reasons: list[Sequence[Reason]] = [[] for _ in slots]
         for model, indices in by_model.items():
             items = self.candidates.items[[slots[index].movie for index in indices]]
-            of_parts = {name: of_all[self.row] for name, of_all in model.by_part.items()}
             parts = [model.part(self.row, slots[index].movie) for index in indices]
-            explainers = Explainers(model.model, past.weights, past.times, of_parts)
-            found = explain(explainers, items, parts, past, self.scorer.release, self.snapshot)
+            explainers = Explainers(model.model, model.by_part, self.row)
+            found = explain(explainers, items, parts, kinds, self.scorer.release, self.snapshot)
             for index, why in zip(indices, found, strict=True):
                 reasons[index] = why
         return [self._reasons_of(slot, why) for slot, why in zip(slots, reasons, strict=True)]
