@@ -22,6 +22,7 @@ from recommendations.lists.list_builder import (
     LIST_LENGTH,
     ListBuilder,
     ListQuery,
+    Rankings,
     build_items,
     build_lists,
 )
@@ -35,7 +36,6 @@ from recommendations.training import runs
 from recommendations.training.fitting import TrainedModels
 from recommendations.training.runs import run_training
 from users.models import Preferences, User
-from users.preferences import stated_preferences_by_user
 
 SHOWING = 60
 APART = timedelta(hours=2, minutes=30)
@@ -107,8 +107,7 @@ def _time_one(user_id: int, release: LoadedRelease) -> tuple[dict[str, float], i
 
     def choose(*, with_reasons: bool) -> Any:
         models = ReleaseScorer(release, films, [history])
-        stated = partial(stated_preferences_by_user, [user_id])
-        choice = ListBuilder(user_id, 0, CATALOGUE, snapshot, models, stated)
+        choice = ListBuilder(Rankings([user_id], CATALOGUE, snapshot, models), 0)
         return choice.items(with_reasons=with_reasons)
 
     ranked, items = _seconds(lambda: choose(with_reasons=False))

@@ -56,6 +56,16 @@ class Candidates:
         found = known.indices(movie_ids)
         return order[found[found >= 0]]
 
+    def not_in(self, histories: Sequence[History]) -> NDArray[np.bool_]:
+        """(n_viewers, n_movies) False for the movies of the viewer's history."""
+        known, order = self._by_id
+        allowed = np.ones((len(histories), len(self.ids)), dtype=bool)
+        found = known.indices(np.concatenate([history.movie_ids for history in histories]))
+        rows = np.repeat(np.arange(len(histories)), [len(each.movie_ids) for each in histories])
+        is_known = found >= 0
+        allowed[rows[is_known], order[found[is_known]]] = False
+        return allowed
+
 
 def candidates_for(
     scope: Scope, days: int, snapshot: Snapshot, release: LoadedRelease
@@ -181,19 +191,26 @@ class ModelScores:
         """The name of the part that did most for a movie."""
         return self._parts[int(self.leading[row, self.columns[movie]])]
 
-    def for_viewer(self, row: int) -> ViewerScores:
-        return ViewerScores(values_at(self.columns, self.scores[row]), self, row)
+    def of_candidates(self, rows: NDArray[np.intp]) -> Scores:
+        """(n_rows, n_movies) for the viewers in these rows; NaN where the model has no opinion."""
+        if not self.scores.shape[1]:
+            return np.full((len(rows), len(self.columns)), np.nan, dtype=np.float32)
+        found: Scores = self.scores[rows[:, None], self.columns]
+        found[:, self.columns < 0] = np.nan
+        return found
 
-    def from_favourites(self, row: int, source_name: str) -> ViewerScores:
-        """The movies that a personal part lifts above the mean; popularity finds the others."""
+    def from_favourites(self, row: int) -> Scores:
+        """(n_movies,) of the movies that a personal part lifts above the mean.
+
+        Popularity finds the others.
+        """
         parts = self.model.parts if isinstance(self.model, Composite) else {"": self.model}
         is_personal = np.array([*(part.is_personal for part in parts.values()), False])
         scores = self.scores[row]
         known = ~np.isnan(scores)
         found = known & is_personal[self.leading[row]]
         found &= scores > (scores[known].mean() if known.any() else 0)
-        scores = values_at(self.columns, np.where(found, scores, np.float32(np.nan)))
-        return ViewerScores(scores, self, row, source_name)
+        return values_at(self.columns, np.where(found, scores, np.float32(np.nan)))
 
 
 @dataclass(eq=False)
@@ -204,6 +221,11 @@ class ReleaseScorer:
     candidates: Candidates
     histories: Sequence[History]
     _scores: dict[str, ModelScores] = field(default_factory=dict)
+
+    @cached_property
+    def allowed(self) -> NDArray[np.bool_]:
+        """(n_viewers, n_movies) False for the movies of the viewer's history."""
+        return self.candidates.not_in(self.histories)
 
     @cached_property
     def past(self) -> HistoryMatrices:
