@@ -201,7 +201,8 @@ def run_hybrid(data: DataSets) -> Report:
         + [
             "`ranked` is without the query of the history, which is `history`; a whole list has "
             "its queries, and reasons that were tried out. Batch lists are of "
-            "10 films of the programme, arranged, with their queries."
+            "10 films of the programme, arranged, with their queries. All are CPU time of the "
+            "process, without that of Postgres."
         ],
     )
 

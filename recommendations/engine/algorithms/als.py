@@ -141,12 +141,10 @@ class FoldedIn:
         factors = self.factors
         if not self.is_small:
             left = self.model.gram + (factors.T * self.beyond) @ factors
-            lower, _ = dpotrf(left.T, lower=True, clean=False, overwrite_a=True)
-            return lower
+            return dpotrf(left.T, lower=True, clean=False, overwrite_a=True)[0]
         left = self.model.solved_factors[self.items] @ factors.T * self.beyond
         left.flat[:: len(left) + 1] += 1
-        factorised, pivots, _ = dgetrf(left.T, overwrite_a=True)
-        return factorised, pivots
+        return dgetrf(left.T, overwrite_a=True)[:2]
 
     def _solve(self, right: Float64) -> Float64:
         """Solve the equations for the columns of `right`, which is overwritten."""
@@ -193,21 +191,18 @@ class AlsExplainer(Explainer):
     (A - d·yy')⁻¹(b - p·y) = x - z·(p - d·y'x) / (1 - d·y'z) with z = A⁻¹y.
     """
 
-    @property
-    def folded(self) -> FoldedIn | None:
-        folded: FoldedIn | None = self.scoring.folded[self.row]
-        return folded
-
     def contributions(self, items: NDArray[np.integer]) -> Float64 | None:
         """As in `Explainer`, by section 5 of the paper: a score is a sum over the history."""
-        if (own := self.folded) is None:
+        own: FoldedIn | None = self.scoring.folded[self.row]
+        if own is None:
             return None
         parts = np.zeros((len(items), len(self.items)))
         parts[:, own.entries] = (own.solved(items) @ own.factors.T) * own.pull
         return parts
 
     def without(self, entries: NDArray[np.integer], items: NDArray[np.integer]) -> LeaveOneOut:
-        if (own := self.folded) is None or not len(entries):
+        own: FoldedIn | None = self.scoring.folded[self.row]
+        if own is None or not len(entries):
             return super().without(entries, items)
         factors = self.model.item_factors
         changes = np.zeros((len(entries), factors.shape[1]))

@@ -80,8 +80,8 @@ class ContentExplainer(Explainer):
         model: ContentModel = self.model
         self.shares = _shares(model, self.items, self.weights)
         values, features, counts = row_entries(model.vectors, self.items)
-        values *= np.repeat(self.shares, counts)
-        self.profile = np.bincount(features, values, len(model.reach)).astype(np.float32)
+        parts = values * np.repeat(self.shares, counts)
+        self.profile = np.bincount(features, parts, len(model.reach)).astype(np.float32)
         self.length = np.sqrt(self.profile @ self.profile)
 
     def contributions(self, items: NDArray[np.integer]) -> Float32 | None:

@@ -45,10 +45,9 @@ class RankedItems:
 
     def take(self, places: NDArray[np.intp]) -> RankedItems:
         """The (n_rows, k) items at these places; -1 for no item."""
-        items, scores, sources = (
-            np.take_along_axis(of, places, axis=1) for of in (self.items, self.scores, self.sources)
-        )
-        return RankedItems(np.where(places < 0, -1, items), scores, sources, self.names)
+        rows = np.arange(len(places))[:, None]
+        items = np.where(places < 0, -1, self.items[rows, places])
+        return RankedItems(items, self.scores[rows, places], self.sources[rows, places], self.names)
 
     def then(self, items: ArrayLike, scores: ArrayLike, sources: ArrayLike) -> RankedItems:
         """With (n_rows, k) further items; -1 for no item."""
@@ -93,30 +92,30 @@ def rank_with_fallback(
         candidates: (n_rows, n_items) the items that may be listed.
         pool: Take up to so many (n or more) from the models that are asked.
     """
-    at_most, left = n if pool is None else pool, candidates.copy()
+    at_most, left = n if pool is None else pool, candidates
     waiting, counts = np.arange(len(left)), np.zeros(len(left), dtype=np.intp)
     names: list[str] = []
-    found = [(waiting[:0], waiting[:0], waiting[:0], np.empty(0, dtype=np.float32), waiting[:0])]
+    items = np.full((len(left), at_most), -1, dtype=np.intp)
+    scores, sources = np.zeros(items.shape, dtype=np.float32), np.zeros_like(items)
     for name, opinions in models:
-        scores = opinions(waiting)
-        usable = np.where(left[waiting] & ~np.isnan(scores), scores, np.float32(-np.inf))
-        rows, items, places = _best_of_rows(usable, at_most - counts[waiting])
-        values, rows = scores[rows, items], waiting[rows]
-        found.append((rows, counts[rows] + places, items, values, np.full(len(rows), len(names))))
+        found = opinions(waiting)
+        usable = np.where(left[waiting], np.fmax(found, np.float32(-np.inf)), -np.inf)
+        rows, best, places = _best_of_rows(usable, at_most - counts[waiting])
+        values, rows = found[rows, best], waiting[rows]
+        places += counts[rows]
+        items[rows, places], scores[rows, places], sources[rows, places] = best, values, len(names)
         names.append(name)
         counts += np.bincount(rows, minlength=len(counts))
-        left[rows, items] = False
-        waiting = waiting[(counts[waiting] < n) & left[waiting].any(axis=1)]
+        waiting = np.flatnonzero(counts < n)
         if not len(waiting):
             break
-    rows, places, *columns = (np.concatenate(of) for of in zip(*found, strict=True))
-    shape = len(left), int(counts.max(initial=0))
-    padded = (np.full(shape, -1, dtype=of.dtype) for of in columns)
-    filled = []
-    for target, of in zip(padded, columns, strict=True):
-        target[rows, places] = of
-        filled.append(target)
-    return RankedItems(*filled, tuple(names))
+        left = left.copy()
+        left[rows, best] = False
+        waiting = waiting[left[waiting].any(axis=1)]
+        if not len(waiting):
+            break
+    used = slice(int(counts.max(initial=0)))
+    return RankedItems(items[:, used], scores[:, used], sources[:, used], tuple(names))
 
 
 def _best_of_rows(
@@ -128,11 +127,11 @@ def _best_of_rows(
         usable: (n_rows, n_items); -inf for an item that must not be taken.
         k: (n_rows,).
     """
-    most, is_good = int(k.max(initial=0)), usable > -np.inf
+    least, most = np.finfo(np.float32).min, int(k.max(initial=0))
     if most < usable.shape[1]:
         place = usable.shape[1] - max(most, 1)
-        is_good &= usable >= np.partition(usable, place, axis=1)[:, place, None]
-    rows, items = np.nonzero(is_good)
+        least = np.maximum(least, np.partition(usable, place, axis=1)[:, place, None])
+    rows, items = np.nonzero(usable >= least)
     order = np.lexsort((-usable[rows, items], rows))
     rows, items = rows[order], items[order]
     places = np.arange(len(rows)) - np.searchsorted(rows, rows)
@@ -253,29 +252,32 @@ def rerank(
     Returns:
         (n_rows, min(n, m)) indices of the chosen items, in their order; -1 behind the last one.
     """
-    is_item = relevance > -np.inf
-    (n_rows, m), worth = relevance.shape, (1 - diversity) * np.where(is_item, relevance, 0)
-    if not m or not n:
-        return np.empty((n_rows, 0), dtype=np.intp)
-    # A tier weighs more than any difference within a tier.
-    worth -= tiers * (np.ptp(worth, axis=1, keepdims=True) + diversity + 1)
-    worth[~is_item] = -np.inf
-    # With k items chosen, `gains` is k times the current worth, so a choice only adds its row.
-    steps = np.empty((n_rows, m, m))
+    chosen = np.full((len(relevance), min(n, relevance.shape[1])), -1, dtype=np.intp)
     for row, similarities in enumerate(alike):
-        np.multiply(similarities, -diversity, out=steps[row], dtype=np.float64)
-    steps += worth[:, None]
-    steps = steps.reshape(n_rows * m, m)
-    gains, best = np.zeros_like(worth), worth.argmax(axis=1)
-    flat, starts = gains.reshape(-1), np.arange(n_rows) * m
-    chosen = np.empty((n_rows, min(n, m)), dtype=np.intp)
-    for place in range(chosen.shape[1]):
-        chosen[:, place] = best
-        best += starts
+        [items] = np.nonzero(relevance[row] > -np.inf)
+        if len(items) < len(similarities):
+            similarities = similarities[np.ix_(items, items)]
+        worth = (1 - diversity) * relevance[row, items]
+        # A tier weighs more than any difference within a tier.
+        worth -= tiers[row, items] * (np.ptp(worth) + diversity + 1 if len(items) else 0)
+        order = _choose(worth, similarities, diversity, chosen.shape[1])
+        chosen[row, : len(order)] = items[order]
+    return chosen
+
+
+def _choose(worth: Float64, alike: NDArray[np.floating], diversity: float, n: int) -> list[int]:
+    """The chosen items of one row. The loop over rows is as fast as one over places."""
+    if not len(worth):
+        return []
+    # With k items chosen, `gains` is k times the current worth, so a choice only adds its row.
+    steps = worth - diversity * alike.astype(np.float64)
+    gains, best = np.zeros_like(worth), int(worth.argmax())
+    chosen = []
+    for _ in range(min(n, len(worth))):
+        chosen.append(best)
         gains += steps[best]
-        flat[best] = -np.inf  # stays -inf
-        best = gains.argmax(axis=1)
-    chosen[np.arange(chosen.shape[1]) >= is_item.sum(axis=1)[:, None]] = -1
+        gains[best] = -np.inf  # stays -inf
+        best = int(gains.argmax())
     return chosen
 
 
