@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -127,7 +128,8 @@ def _best_of_rows(
         usable: (n_rows, n_items); -inf for an item that must not be taken.
         k: (n_rows,).
     """
-    least, most = np.finfo(np.float32).min, int(k.max(initial=0))
+    least: Any = np.finfo(np.float32).min
+    most = int(k.max(initial=0))
     if most < usable.shape[1]:
         place = usable.shape[1] - max(most, 1)
         least = np.maximum(least, np.partition(usable, place, axis=1)[:, place, None])
