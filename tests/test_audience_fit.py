@@ -53,7 +53,8 @@ def suits(user: User, movies: list[Movie]) -> set[int]:
     films = Candidates.of([movie.pk for movie in movies], release)
     said = ReleaseScorer(release, films, [history]).scores("hybrid")
     assert said
-    scores = dict(zip(films.ids.tolist(), said.for_viewer(0).scores.tolist(), strict=True))
+    [of_viewer] = said.of_candidates(np.array([0])).tolist()
+    scores = dict(zip(films.ids.tolist(), of_viewer, strict=True))
     left = sorted(
         ((score, pk) for pk, score in scores.items() if pk not in set(history.movie_ids.tolist())),
         reverse=True,

@@ -25,6 +25,7 @@ from recommendations.engine.matrices import IdMap
 from recommendations.engine.ranking.explanations import (
     Explainers,
     entries_to_test,
+    score_parts,
     strongest_entries,
 )
 from recommendations.lists.reasons import (
@@ -123,9 +124,9 @@ def reason_for(viewer: Client, film: Movie, model: Sums, popular: PopularityReco
     ids = np.sort(np.array(list(Movie.objects.values_list("pk", flat=True)), dtype=np.int64))
     release = LoadedRelease(items=IdMap(ids), recommenders={"popularity": popular})
     past = HistoryMatrices.of([load_history(viewer.user.pk)], release)
-    explainers = Explainers(model, past.weights, past.times)
+    explainers = Explainers(model, score_parts(model, past.weights, past.times))
     item = np.searchsorted(ids, [film.pk])
-    [reasons] = explain(explainers, item, [model.name], past, release, snapshot)
+    [reasons] = explain(explainers, item, [model.name], past.kinds, release, snapshot)
     [reason] = reasons or [Reason("none", "")]
     return reason
 
@@ -233,7 +234,7 @@ def test_reasons_hold_on_real_ratings() -> None:
         scores = hybrid.score(history, times)[0]
         unseen = np.setdiff1d(np.arange(len(scores)), history.indices)
         items = unseen[np.argsort(-scores[unseen])][:10]
-        explainers = Explainers(hybrid, history, times)
+        explainers = Explainers(hybrid, score_parts(hybrid, history, times))
         likely = explainers.candidate_entries("als", np.ones(history.nnz, dtype=bool), items)
         entries = np.array(entries_to_test(likely))
         falls = explainers.influences(entries, items)["als"].falls

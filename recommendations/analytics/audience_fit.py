@@ -221,12 +221,13 @@ def _count(
     indices_of, at_once = IdMap(candidates.ids), viewers_at_once(release)
     for start in range(0, len(members), at_once):
         histories = load_histories(members[start : start + at_once].tolist())
-        scores = ReleaseScorer(release, candidates, histories).scores(algorithm)
-        assert scores
-        for row, history in enumerate(histories):
+        by_model = ReleaseScorer(release, candidates, histories).scores(algorithm)
+        assert by_model
+        scores = by_model.of_candidates(np.arange(len(histories)))
+        for history, of_viewer in zip(histories, scores, strict=True):
             past = indices_of.indices(history.movie_ids)
             had = past[(past >= 0) & (history.kinds != Evidence.HIDE)]
-            counts.ask(scores.for_viewer(row).scores, past=past[past >= 0], had=had)
+            counts.ask(of_viewer, past=past[past >= 0], had=had)
 
 
 def _best_first(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
@@ -55,26 +56,74 @@ class LeaveOneOut:
 
 
 @dataclass(eq=False)
+class Scoring:
+    """The histories of several users and their scores by one model.
+
+    An algorithm whose explanations use steps of the scores has a subclass.
+
+    Attributes:
+        history: (n_users, n_items) float32.
+        times: Unix seconds with the sparsity of `history`.
+    """
+
+    recommender: Any
+    history: csr_matrix
+    times: Times = None
+
+    @cached_property
+    def scores(self) -> Scores:
+        """(n_users, n_items), as from `Recommender.score`."""
+        scores: Scores = self.recommender.score(self.history, self.times)
+        return scores
+
+    @cached_property
+    def range(self) -> tuple[Scores, Scores]:
+        """(n_users,) each, the least and the greatest score."""
+        return extremes(self.scores)
+
+    def explainer(self, row: int = 0) -> Explainer:
+        explainer: Explainer = self.recommender.explainer_type(self, row)
+        return explainer
+
+
+@dataclass(eq=False)
 class Explainer:
     """Tells how the entries of one user's history bring about the scores of one model.
 
     This one scores the history again; a model that can do better has a subclass.
 
     Attributes:
-        history: (1, n_items) float32.
-        times: Unix seconds with the sparsity of `history`.
-        scores: (n_items,) as `recommender` gives them for this history.
+        scoring: The histories of several users.
+        row: The user's row in them.
+        items, weights: (n_entries,) the entries of the history.
+        scores: (n_items,) the user's scores.
     """
 
-    recommender: Any
-    history: csr_matrix
-    times: Times
-    scores: Scores
+    scoring: Any
+    row: int
+    items: NDArray[np.integer] = field(init=False)
+    weights: NDArray[np.float32] = field(init=False)
+    scores: Scores = field(init=False)
+
+    def __post_init__(self) -> None:
+        history, entries = self.scoring.history, self._entries
+        self.items, self.weights = history.indices[entries], history.data[entries]
+        self.scores = self.scoring.scores[self.row]
+
+    @property
+    def _entries(self) -> slice:
+        return slice(*self.scoring.history.indptr[self.row : self.row + 2])
+
+    @property
+    def times(self) -> NDArray[np.float64] | None:
+        """(n_entries,) Unix seconds."""
+        times = self.scoring.times
+        return None if times is None else times.data[self._entries]
 
     @property
     def model(self) -> Any:
         """The fitted model, which a `ModelRecommender` has."""
-        return self.recommender.learned()
+        return self.scoring.recommender.learned()
 
     def contributions(self, items: NDArray[np.integer]) -> NDArray[np.floating] | None:
         """How much each entry adds to the score of each item.
@@ -83,22 +132,24 @@ class Explainer:
             items: (n,) indices of items whose score is not NaN.
 
         Returns:
-            (n, history.nnz) in the order of `history.indices`; None if the model cannot tell.
+            (n, n_entries); None if the model cannot tell.
         """
         return None
 
     def without(self, entries: NDArray[np.integer], items: NDArray[np.integer]) -> LeaveOneOut:
-        """The scores of (n,) items without each of (m,) unique positions in `history.indices`.
+        """The scores of (n,) items without each of (m,) unique entries.
 
         They equal the scores of these histories except for rounding.
         """
-        if not self.recommender.is_personal:
-            same = LeaveOneOut.of(self.scores[None], items)
-            fields = (same.scores, same.least, same.greatest)
-            return LeaveOneOut(*(np.repeat(each, 1 + len(entries), axis=0) for each in fields))
-        later = None if self.times is None else without_each_entry(self.times, entries)
-        scores = self.recommender.score(without_each_entry(self.history, entries), later)
-        return LeaveOneOut.of(scores, items)
+        scoring, n_rows = self.scoring, 1 + len(entries)
+        if not scoring.recommender.is_personal:
+            least, greatest = (np.full(n_rows, end[self.row]) for end in scoring.range)
+            return LeaveOneOut(np.tile(self.scores[items], (n_rows, 1)), least, greatest)
+        later = scoring.times
+        if later is not None:
+            later = without_each_entry(later[self.row], entries)
+        history = without_each_entry(scoring.history[self.row], entries)
+        return LeaveOneOut.of(scoring.recommender.score(history, later), items)
 
     def leave_out(
         self,
@@ -112,23 +163,26 @@ class Explainer:
         For the range it computes only the items that may have the least or the greatest score.
 
         Args:
-            scores: (n_items,) with all entries.
+            scores: (n_items,) with all entries, in the order of the user's scores.
             bounds: (n_items,) and (n_items,), what each score without any one entry lies between.
             falls: Returns (n, m), what each of the m entries takes off the scores of n items.
         """
-        ends = np.array([np.argmax(scores == end) for end in extremes(scores)])
-        known = np.concatenate([items, ends])
-        found = scores[known] - falls(known).T
-        least, greatest = found[:, -2:].T
-        in_reach = (bounds[0] <= extremes(least)[1]) | (bounds[1] >= extremes(greatest)[0])
+        ends = [int((self.scores == end[self.row]).argmax()) for end in self.scoring.range]
+        known = np.array([*items.tolist(), *ends])
+        found = scores[known, None] - falls(known)
+        least, greatest = found[-2:]
+        in_reach = bounds[0] <= np.fmax.reduce(least, initial=-np.inf)
+        in_reach |= bounds[1] >= np.fmin.reduce(greatest, initial=np.inf)
         reach: Any = np.flatnonzero(in_reach)
         if MOST_IN_REACH * len(reach) > len(scores):
             reach = slice(None)  # to copy so many rows would take longer
-        after = np.hstack([found[:, -2:], (scores[reach, None] - falls(reach)).T])
-        of_each = zip(extremes(scores), extremes(after), strict=True)
+        after = scores[reach, None] - falls(reach)
+        least = np.fmin(least, np.fmin.reduce(after, axis=0, initial=np.inf))
+        greatest = np.fmax(greatest, np.fmax.reduce(after, axis=0, initial=-np.inf))
         return LeaveOneOut(
-            np.vstack([scores[items], found[:, :-2]]),
-            *(np.append(whole, each) for whole, each in of_each),
+            np.vstack([scores[items], found[:-2].T]),
+            np.append(scores[ends[0]], least),
+            np.append(scores[ends[1]], greatest),
         )
 
 
@@ -156,6 +210,7 @@ class Recommender(ABC):
     #: A release leaves the algorithm out if popularity ranks better. False for an algorithm that
     #: also scores items without interactions.
     must_beat_popularity: ClassVar[bool] = True
+    scoring_type: ClassVar[type[Scoring]] = Scoring
     explainer_type: ClassVar[type[Explainer]] = Explainer
     #: `fit` calls it with the share done, 0 to 1, if it takes long.
     on_progress: Callable[[float], None] | None = None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache, cached_property, partial
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from typing import NamedTuple
 
@@ -25,10 +25,10 @@ from recommendations.engine.ranking.exploration import (
     insert_explored,
     team_draft,
 )
+from recommendations.engine.ranking.reranking import RankedItems
 from recommendations.lists.campaigns import (
     PIN,
     ViewerExperiment,
-    boosted_movies,
     experiment_for,
     pinned_candidates,
     with_pinned,
@@ -38,7 +38,7 @@ from recommendations.lists.ranking import (
     HYBRID,
     PROGRAMME,
     Ranking,
-    rerank_candidates,
+    score_by_first,
     separate_series,
 )
 from recommendations.lists.reasons import (
@@ -102,47 +102,84 @@ class ListSlot(NamedTuple):
     Attributes:
         movie: The index of the candidate.
         origin: The name of the source that has the score.
-        ranking: The order that it comes from.
+        algorithm: The one whose order it comes from.
+        scores: The scores of the source; None if it has none, such as the order by date.
         mark: PIN or EXPLORATION for a movie that does not stand there by its rank.
     """
 
     movie: int
     score: float
     origin: str
-    ranking: Ranking
+    algorithm: str
+    scores: ViewerScores | None
     mark: str = ""
     team: str = ""
 
     @property
-    def scores(self) -> ViewerScores | None:
-        """The scores of the source; None if it has none, such as the order by date."""
-        return self.ranking.scores.get(self.origin)
-
-    @property
     def source(self) -> str:
         """The reported source: the mark, a part of a model, or a fallback."""
-        found = self.scores
-        return self.mark or (found.source(self.movie) if found else self.origin)
+        return self.mark or (self.scores.source(self.movie) if self.scores else self.origin)
 
     @property
     def is_fallback(self) -> bool:
-        return not self.mark and self.origin != self.ranking.algorithm
+        return not self.mark and self.origin != self.algorithm
+
+
+@dataclass(eq=False)
+class Rankings:
+    """The orders by each algorithm for several viewers, which are made when one is asked for."""
+
+    user_ids: Sequence[int]
+    query: ListQuery
+    snapshot: Snapshot
+    scorer: ReleaseScorer
+    _best: dict[str, tuple[Ranking, RankedItems]] = field(default_factory=dict)
+
+    @cached_property
+    def _stated(self) -> Mapping[int, StatedPreferences]:
+        return stated_preferences_by_user(self.user_ids)
+
+    def stated_of(self, row: int) -> StatedPreferences:
+        return self._stated.get(self.user_ids[row], StatedPreferences())
+
+    def by(self, algorithm: str) -> tuple[Ranking, RankedItems]:
+        """The ranking, and the first LIST_LENGTH movies of each viewer."""
+        if algorithm not in self._best:
+            query = self.query
+            is_reranked = query.algorithm == HYBRID
+            ranking = Ranking(
+                algorithm, query.scope, is_reranked, self.snapshot, self.scorer, self.stated_of
+            )
+            self._best[algorithm] = ranking, ranking.best(LIST_LENGTH)
+        return self._best[algorithm]
 
 
 @dataclass(eq=False)
 class ListBuilder:
-    """Builds the list of the viewer whose history has index `row` in `scorer`.
+    """Builds the list of the viewer in the given row.
 
     Only the default algorithm has experiments, boosts, pins and exploration: a viewer who asks for
     another one gets its own order.
     """
 
-    user_id: int
+    rankings: Rankings
     row: int
-    query: ListQuery
-    snapshot: Snapshot
-    scorer: ReleaseScorer
-    get_stated: Callable[[], Mapping[int, StatedPreferences]]
+
+    @property
+    def user_id(self) -> int:
+        return self.rankings.user_ids[self.row]
+
+    @property
+    def query(self) -> ListQuery:
+        return self.rankings.query
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self.rankings.snapshot
+
+    @property
+    def scorer(self) -> ReleaseScorer:
+        return self.rankings.scorer
 
     @property
     def candidates(self) -> Candidates:
@@ -152,15 +189,17 @@ class ListBuilder:
     def is_default(self) -> bool:
         return self.query.algorithm == HYBRID
 
+    @property
+    def allowed(self) -> NDArray[np.bool_]:
+        """(n_movies,) False for the movies of the viewer's history."""
+        allowed: NDArray[np.bool_] = self.scorer.allowed[self.row]
+        return allowed
+
     @cached_property
-    def ranking(self) -> Ranking:
-        return self._ranking_by(self.query.algorithm)
-
-    def _ranking_by(self, algorithm: str) -> Ranking:
-        return Ranking(algorithm, self.row, self.snapshot, self.scorer, self._stated)
-
-    def _stated(self) -> StatedPreferences:
-        return self.get_stated().get(self.user_id, StatedPreferences())
+    def scores(self) -> Mapping[str, ViewerScores]:
+        """By source what the algorithm of the query asked for."""
+        ranking, _ = self.rankings.by(self.query.algorithm)
+        return ranking.scores_of(self.row)
 
     @cached_property
     def experiment(self) -> ViewerExperiment | None:
@@ -169,60 +208,45 @@ class ListBuilder:
         known = self.scorer.release.recommenders
         return experiment_for(self.snapshot, self.user_id, timezone.now(), known)
 
-    @cached_property
-    def allowed(self) -> NDArray[np.bool_]:
-        """(n_movies,) False for the movies of the viewer's history."""
-        allowed = np.ones(len(self.candidates.ids), dtype=bool)
-        allowed[self.candidates.places(self.scorer.histories[self.row].movie_ids)] = False
-        return allowed
-
     def items(self, *, limit: int = LIST_LENGTH, with_reasons: bool = True) -> list[ListItem]:
         """The first `limit` items; a smaller limit does not change them."""
-        slots = self._interleaved() if self.experiment else self._reranked(self.ranking)
+        slots = self._interleaved() if self.experiment else self._ranked(self.query.algorithm)
         if self.is_default:
             slots = self._with_pins(self._with_new(slots))
         slots = self._with_series_separated(slots)[:limit]
         reasons = self._reasons(slots) if with_reasons else [[] for _ in slots]
+        ids = self.candidates.ids[[slot.movie for slot in slots]].tolist()
         return [
             ListItem(
                 rank,
-                int(self.candidates.ids[slot.movie]),
+                movie_id,
                 slot.score,
                 slot.source,
                 why,
-                slot.ranking.algorithm,
+                slot.algorithm,
                 slot.is_fallback,
                 slot.team,
                 self.experiment.experiment_id if self.experiment and slot.team else None,
             )
-            for rank, (slot, why) in enumerate(zip(slots, reasons, strict=True), start=1)
+            for rank, (movie_id, slot, why) in enumerate(zip(ids, slots, reasons, strict=True), 1)
         ]
 
-    def _reranked(self, ranking: Ranking) -> list[ListSlot]:
-        if self.is_default:
-            boosts = boosted_movies(self.snapshot, self.query.scope, timezone.now())
-            unopened = self.scorer.histories[self.row].unopened
-            best = rerank_candidates(
-                ranking, self.allowed, LIST_LENGTH, boosts=boosts, unopened=unopened
-            )
-        else:
-            best = ranking.best(self.allowed, LIST_LENGTH)
-        rows = zip(best.items.tolist(), best.scores.tolist(), best.sources.tolist(), strict=True)
-        return [ListSlot(item, score, best.names[source], ranking) for item, score, source in rows]
+    def _ranked(self, algorithm: str, team: str = "") -> list[ListSlot]:
+        ranking, best = self.rankings.by(algorithm)
+        scores = self.scores if algorithm == self.query.algorithm else ranking.scores_of(self.row)
+        columns = (of[self.row].tolist() for of in (best.items, best.scores, best.sources))
+        return [
+            ListSlot(item, score, name, algorithm, scores.get(name), team=team)
+            for item, score, source in zip(*columns, strict=True)
+            if item >= 0 and (name := best.names[source])
+        ]
 
     def _interleaved(self) -> list[ListSlot]:
         """The lists of the experiment's two algorithms, interleaved by a team draft."""
         assert self.experiment
-        teams = {
-            team: self.ranking if algorithm == HYBRID else self._ranking_by(algorithm)
-            for team, algorithm in self.experiment.algorithms.items()
-        }
-        if self.ranking not in teams.values():
-            # New and pinned movies get their scores from it, whatever the experiment compares.
-            self.ranking.best(self.allowed, LIST_LENGTH)
         by_movie = {
-            team: {slot.movie: slot._replace(team=team) for slot in self._reranked(ranking)}
-            for team, ranking in teams.items()
+            team: {slot.movie: slot for slot in self._ranked(algorithm, team)}
+            for team, algorithm in self.experiment.algorithms.items()
         }
         rng = self.experiment.random_generator()
         drafted = team_draft([*by_movie[A]], [*by_movie[B]], LIST_LENGTH, rng)
@@ -234,7 +258,7 @@ class ListBuilder:
         new_ones = exploration_slots(settings.EXPLORATION_SHARE, len(slots))
         if not new_ones or release.id is None:
             return slots
-        scores = [found.scores for found in self.ranking.scores.values()]
+        scores = [found.scores for found in self.scores.values()]
         new_movies = exploration_order(
             self.user_id, self.candidates, self.allowed, scores, self.snapshot, release
         )
@@ -252,7 +276,9 @@ class ListBuilder:
         return [by_movie[movie] for movie in with_pinned([slot.movie for slot in slots], pinned)]
 
     def _marked(self, movie: int, mark: str) -> ListSlot:
-        return ListSlot(movie, *self.ranking.score(movie), self.ranking, mark)
+        score, origin = score_by_first(self.scores, movie)
+        algorithm, scores = self.query.algorithm, self.scores.get(origin)
+        return ListSlot(movie, score, origin, algorithm, scores, mark)
 
     def _with_series_separated(self, slots: list[ListSlot]) -> list[ListSlot]:
         movie_ids = self.candidates.ids[[slot.movie for slot in slots]].tolist()
@@ -260,7 +286,7 @@ class ListBuilder:
         return [slots[i] for i in separate_series(movie_ids, self.snapshot, fixed=pinned)]
 
     def _reasons(self, slots: Sequence[ListSlot]) -> list[Sequence[Reason]]:
-        past = self.scorer.past.viewer(self.row)
+        kinds = self.scorer.past.kinds_of(self.row)
         by_model: dict[ModelScores, list[int]] = {}
         for index, slot in enumerate(slots):
             if (scores := slot.scores) and scores.by_model:
@@ -268,10 +294,9 @@ class ListBuilder:
         reasons: list[Sequence[Reason]] = [[] for _ in slots]
         for model, indices in by_model.items():
             items = self.candidates.items[[slots[index].movie for index in indices]]
-            of_parts = {name: of_all[self.row] for name, of_all in model.by_part.items()}
             parts = [model.part(self.row, slots[index].movie) for index in indices]
-            explainers = Explainers(model.model, past.weights, past.times, of_parts)
-            found = explain(explainers, items, parts, past, self.scorer.release, self.snapshot)
+            explainers = Explainers(model.model, model.by_part, self.row)
+            found = explain(explainers, items, parts, kinds, self.scorer.release, self.snapshot)
             for index, why in zip(indices, found, strict=True):
                 reasons[index] = why
         return [self._reasons_of(slot, why) for slot, why in zip(slots, reasons, strict=True)]
@@ -280,7 +305,8 @@ class ListBuilder:
         reasons = by_model
         if slot.origin == PREFERENCES:
             movie_id = int(self.candidates.ids[slot.movie])
-            reasons = reasons_by_preferences(slot.ranking.stated, movie_id, self.snapshot)
+            stated = self.rankings.stated_of(self.row)
+            reasons = reasons_by_preferences(stated, movie_id, self.snapshot)
         if slot.mark:
             first = STAFF if slot.mark == PIN else NEW
             return [first, *(each for each in reasons if each.kind != POPULAR.kind)][:REASONS_EACH]
@@ -332,10 +358,9 @@ def build_lists(
     while block := list(islice(viewers, viewers_at_once(release))):
         histories = load_histories(block, with_unopened=with_unopened)
         scorer = ReleaseScorer(release, candidates, histories)
-        stated = cache(partial(stated_preferences_by_user, block))
+        rankings = Rankings(block, query, snapshot, scorer)
         for row, user_id in enumerate(block):
-            builder = ListBuilder(user_id, row, query, snapshot, scorer, stated)
-            items = builder.items(limit=limit, with_reasons=with_reasons)
+            items = ListBuilder(rankings, row).items(limit=limit, with_reasons=with_reasons)
             yield ViewerList(user_id, items, release.id)
 
 

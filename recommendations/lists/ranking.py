@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from django.conf import settings
@@ -17,6 +17,7 @@ from recommendations.engine.algorithms.als import AlsRecommender
 from recommendations.engine.matrices import Scores, values_at
 from recommendations.engine.ranking.reranking import (
     POOL,
+    Opinions,
     RankedItems,
     fatigue,
     newness,
@@ -28,7 +29,7 @@ from recommendations.engine.ranking.reranking import (
     rerank,
     separate_equal_keys,
 )
-from recommendations.impressions.storage import TimesShown
+from recommendations.lists.campaigns import boosted_movies
 from recommendations.lists.item_features import (
     CatalogueFeatures,
     catalogue_features,
@@ -38,7 +39,9 @@ from recommendations.lists.scores import (
     POPULARITY,
     PREFERENCES,
     Candidates,
+    ModelScores,
     ReleaseScorer,
+    Scope,
     ViewerScores,
 )
 from recommendations.releases import LoadedRelease
@@ -47,128 +50,244 @@ from users.preferences import StatedPreferences
 HYBRID = "hybrid"
 FAVOURITES = "favourites"
 PROGRAMME = "programme"
-#: Sources for viewers who have only favourites, in this order; the rest is ordered by date.
-FOR_NEWCOMERS = (PREFERENCES, FAVOURITES, POPULARITY)
+#: Sources that are no models of a release.
+NOT_MODELS = (PREFERENCES, FAVOURITES)
 #: Used where a release has no `hybrid`.
 FALLBACK_ALGORITHM = AlsRecommender.name
 #: The movies at the top of a list that all belong to different series.
 DISTINCT_SERIES = 5
 
 
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """The scores of the candidates by one source.
+
+    Attributes:
+        rows: (n_viewers,) the row of each viewer in `scores`; -1 if the source was not asked.
+        scores: (k, n_movies) float32; NaN where the source has no opinion.
+        model: The model that made them, if one did.
+    """
+
+    rows: NDArray[np.intp]
+    scores: Scores
+    model: ModelScores | None
+
+
 @dataclass(eq=False)
 class Ranking:
-    """One algorithm's order of the candidates, for the viewer whose history has index `row`."""
+    """One algorithm's order of the candidates, for the viewers of `scorer`.
+
+    Attributes:
+        is_reranked: Whether the list is diverse and fresh, and shows what is promoted.
+        stated_of: Returns the stated preferences of the viewer in a row.
+        asked: By source what it was asked for, in this order.
+    """
 
     algorithm: str
-    row: int
+    scope: Scope
+    is_reranked: bool
     snapshot: Snapshot
     scorer: ReleaseScorer
-    get_stated: Callable[[], StatedPreferences]
-    #: By source the scores that were asked for, in this order.
-    scores: dict[str, ViewerScores] = field(default_factory=dict)
-    stated: StatedPreferences = field(default_factory=StatedPreferences)
+    stated_of: Callable[[int], StatedPreferences]
+    asked: dict[str, Asked] = field(default_factory=dict)
 
     @property
     def candidates(self) -> Candidates:
         return self.scorer.candidates
 
-    def best(self, allowed: NDArray[np.bool_], n: int, *, pool: int | None = None) -> RankedItems:
-        """The first n allowed movies by the sources; movies that no source knows follow by date.
+    def best(self, n: int) -> RankedItems:
+        """The first n movies of each viewer."""
+        if not self.is_reranked:
+            return self._by_sources(n)
+        return self._reranked(self._by_sources(n, pool=POOL), n)
+
+    def _by_sources(self, n: int, *, pool: int | None = None) -> RankedItems:
+        """The first n movies by the sources; movies that no source knows follow by date.
 
         Args:
-            allowed: (n_movies,) True for a movie that may be listed.
             pool: Take up to so many, n or more, from the sources that n movies need.
         """
-        found = rank_with_fallback(self._ask(), candidates=allowed, n=n, pool=pool)
-        found = replace(found, names=(*found.names, PROGRAMME))
-        missing = n - len(found.items)
-        if missing <= 0:
+        allowed = self.scorer.allowed
+        found = rank_with_fallback(self._sources(), candidates=allowed, n=n, pool=pool)
+        names = (*found.names, PROGRAMME)
+        found = replace(found, names=names)
+        missing = n - (found.items >= 0).sum(axis=1)
+        if (missing <= 0).all():
             return found
-        left = allowed.copy()
-        left[found.items] = False
-        by_date = np.flatnonzero(left)[:missing]
-        return found.then(by_date, np.zeros(len(by_date)), [len(found.names) - 1] * len(by_date))
+        by_date = np.full((len(allowed), min(n, allowed.shape[1])), -1, dtype=np.intp)
+        for row in np.flatnonzero(missing > 0).tolist():
+            left = allowed[row].copy()
+            left[found.items[row][found.items[row] >= 0]] = False
+            movies = np.flatnonzero(left)[: missing[row]]
+            by_date[row, : len(movies)] = movies
+        return found.then(by_date, np.zeros(by_date.shape), np.full(by_date.shape, len(names) - 1))
 
-    def _ask(self) -> Iterator[tuple[str, Scores]]:
-        for name in self._sources():
-            if found := self._scores_of(name):
-                self.scores[name] = found
-                yield name, found.scores
-
-    def _sources(self) -> Sequence[str]:
+    def _sources(self) -> Iterator[tuple[str, Opinions]]:
         """The algorithm that was asked for, or else the hybrid, and its fallbacks."""
-        known = self.scorer.release.recommenders
+        known, every = self.scorer.release.recommenders, np.ones(len(self.scorer.allowed), bool)
         if self.algorithm == POPULARITY:
-            return (POPULARITY,)
-        if self.algorithm != HYBRID and self.algorithm in known:
-            return (self.algorithm, PREFERENCES, POPULARITY)
-        if self.scorer.histories[self.row].is_of_favourites:
-            return FOR_NEWCOMERS
-        return (HYBRID if HYBRID in known else FALLBACK_ALGORITHM, PREFERENCES, POPULARITY)
+            sources = {POPULARITY: every}
+        elif self.algorithm != HYBRID and self.algorithm in known:
+            sources = {self.algorithm: every, PREFERENCES: every, POPULARITY: every}
+        else:
+            is_newcomer = np.array([each.is_of_favourites for each in self.scorer.histories])
+            model = HYBRID if HYBRID in known else FALLBACK_ALGORITHM
+            # Newcomers have only favourites.
+            sources = {
+                model: ~is_newcomer,
+                PREFERENCES: every,
+                FAVOURITES: is_newcomer,
+                POPULARITY: every,
+            }
+        for name, who in sources.items():
+            if who.any() and (name in known or name in NOT_MODELS):
+                yield name, partial(self._opinions, name, who)
 
-    def _scores_of(self, name: str) -> ViewerScores | None:
+    def _opinions(self, name: str, who: NDArray[np.bool_], rows: NDArray[np.intp]) -> Scores:
+        """The (k, n_movies) scores for the viewers in these rows, of whom the source knows some."""
+        asked = rows[who[rows]]
+        model: ModelScores | None = None
         if name == PREFERENCES:
-            return self._by_preferences()
-        if name == FAVOURITES:
-            if not len(self.scorer.histories[self.row].movie_ids):
-                return None
-            by_model = self.scorer.scores(HYBRID) or self.scorer.scores(FALLBACK_ALGORITHM)
-            return by_model.from_favourites(self.row, FAVOURITES) if by_model else None
-        by_model = self.scorer.scores(name)
-        return by_model.for_viewer(self.row) if by_model else None
+            asked, scores = self._by_row(asked, self._by_preferences)
+        elif name == FAVOURITES:
+            model = self.scorer.scores(HYBRID) or self.scorer.scores(FALLBACK_ALGORITHM)
+            asked, scores = self._by_row(asked, partial(self._by_favourites, model))
+        elif model := self.scorer.scores(name):
+            scores = model.of_candidates(asked)
+        places = np.full(len(who), -1, dtype=np.intp)
+        places[asked] = np.arange(len(asked))
+        self.asked[name] = Asked(places, scores, model)
+        if len(asked) == len(rows):
+            return scores
+        found = np.full((len(rows), len(self.candidates.ids)), np.nan, dtype=np.float32)
+        found[places[rows] >= 0] = scores
+        return found
 
-    def _by_preferences(self) -> ViewerScores | None:
-        self.stated = self.get_stated()
-        if not self.stated.genres and not self.stated.languages:
+    def _by_row(
+        self, rows: NDArray[np.intp], score: Callable[[int], Scores | None]
+    ) -> tuple[NDArray[np.intp], Scores]:
+        """The rows that have scores, and the scores."""
+        by_row = {row: found for row in rows.tolist() if (found := score(row)) is not None}
+        scores = np.empty((len(by_row), len(self.candidates.ids)), dtype=np.float32)
+        for place, found in enumerate(by_row.values()):
+            scores[place] = found
+        return np.array([*by_row], dtype=np.intp), scores
+
+    def _by_preferences(self, row: int) -> Scores | None:
+        stated = self.stated_of(row)
+        if not stated.genres and not stated.languages:
             return None
         ids, release = self.candidates.ids, self.scorer.release
-        scores = score_by_preferences(self.stated, ids, self.snapshot, release)
-        return ViewerScores(scores, source_name=PREFERENCES)
+        return score_by_preferences(stated, ids, self.snapshot, release)
 
-    def score(self, movie: int) -> tuple[float, str]:
-        """The score of a movie that the ranking left out, by the first source that has one."""
-        for name, found in self.scores.items():
-            if (score := float(found.scores[movie])) == score:
-                return score, name
-        return 0.0, PROGRAMME
+    def _by_favourites(self, model: ModelScores | None, row: int) -> Scores | None:
+        if model is None or not len(self.scorer.histories[row].movie_ids):
+            return None
+        return model.from_favourites(row)
+
+    def scores_of(self, row: int) -> dict[str, ViewerScores]:
+        """One viewer's scores by the sources that were asked, in this order."""
+        return {
+            name: ViewerScores(
+                asked.scores[place], asked.model, row, name if name in NOT_MODELS else ""
+            )
+            for name, asked in self.asked.items()
+            if (place := asked.rows[row]) >= 0
+        }
+
+    def _reranked(self, best: RankedItems, n: int) -> RankedItems:
+        """The first n movies by relevance and diversity; those ordered by date stay at the end.
+
+        A less trusted source comes later, however relevant its movies are. Only a boost overrules
+        that: a boosted movie is ranked among those of the most trusted source.
+        """
+        is_item = best.items >= 0
+        is_by_date = is_item & (best.sources == len(best.names) - 1)
+        pool = replace(best, items=np.where(is_by_date, -1, best.items))
+        tiers = np.where(is_item & ~is_by_date, pool.sources, -1)
+        relevance = normalised_relevances(pool.scores, tiers)
+        if boosts := boosted_movies(self.snapshot, self.scope, timezone.now()):
+            pool, relevance, tiers = self._boosted(boosts, pool, relevance, tiers)
+        features = catalogue_features(self.snapshot)
+        ids = np.where(pool.items < 0, -1, self.candidates.ids[pool.items])
+        rows = features.movies.indices(ids.ravel()).reshape(ids.shape)
+        relevance += settings.FRESHNESS * self._freshness(ids, features.starts[rows])
+        alike = (pairwise_similarities(features.vectors, each) for each in rows)
+        order = rerank(relevance, alike, tiers=tiers, diversity=settings.DIVERSITY, n=n)
+        reranked = pool.take(order)
+        return _with_dated(reranked, best, is_by_date, n) if is_by_date.any() else reranked
+
+    def _boosted(
+        self,
+        boosts: Mapping[int, float],
+        pool: RankedItems,
+        relevance: NDArray[np.float64],
+        tiers: NDArray[np.intp],
+    ) -> tuple[RankedItems, NDArray[np.float64], NDArray[np.intp]]:
+        """The pool with all boosted movies in its first tier, the relevances and the tiers.
+
+        Args:
+            boosts: By movie id, added to the relevance, which goes from 0 to 1.
+        """
+        boosted = np.sort(self.candidates.places(boosts))
+        shape = len(pool.items), len(boosted)
+        movies, sources = np.full(shape, -1, np.intp), np.zeros(shape, np.intp)
+        scores = np.zeros(shape, np.float32)
+        is_missing = self.scorer.allowed[:, boosted]
+        is_missing &= ~(pool.items[:, :, None] == boosted).any(axis=1)
+        for row, place in zip(*np.nonzero(is_missing), strict=True):
+            score, name = score_by_first(self.scores_of(row), boosted[place])
+            movies[row, place] = boosted[place]
+            scores[row, place], sources[row, place] = score, pool.names.index(name)
+        pool = pool.then(movies, scores, sources)
+        strengths = np.zeros(len(self.candidates.ids))
+        strengths[boosted] = [boosts[pk] for pk in self.candidates.ids[boosted].tolist()]
+        relevance = np.hstack([relevance, np.where(movies < 0, -np.inf, 0)])
+        # The first tier of a row, which need not be that of the first source.
+        first = np.where(tiers < 0, len(pool.names), tiers).min(axis=1, initial=len(pool.names))
+        tiers = np.hstack([tiers, np.where(movies < 0, -1, first[:, None])])
+        added = np.where(pool.items < 0, 0, strengths[pool.items])
+        relevance[(added > 0) & (tiers > first[:, None])] = 0
+        tiers = np.where(added > 0, first[:, None], tiers)
+        return pool, relevance + added, tiers
+
+    def _freshness(self, ids: NDArray[np.int64], starts: NDArray[np.int32]) -> NDArray[np.float64]:
+        """(n_viewers, m) from -1 to 1, for movies with these ordinals of the first day."""
+        fresh = newness(starts - timezone.localdate().toordinal())
+        for row, history in enumerate(self.scorer.histories):
+            if len(history.unopened.movies):
+                fresh[row] -= fatigue(history.unopened.of(ids[row]))
+        return fresh
 
 
-def rerank_candidates(
-    ranking: Ranking,
-    allowed: NDArray[np.bool_],
-    n: int,
-    *,
-    boosts: Mapping[int, float],
-    unopened: TimesShown,
+def _with_dated(
+    ranked: RankedItems, best: RankedItems, is_by_date: NDArray[np.bool_], n: int
 ) -> RankedItems:
-    """The first n movies by relevance and diversity; those ordered by date stay at the end.
+    """The ranked movies; those ordered by date, which are not among them, fill up the rest."""
+    source = len(best.names) - 1
+    shape = len(ranked.items), n
+    found = replace(
+        ranked,
+        items=np.full(shape, -1, np.intp),
+        scores=np.zeros(shape, np.float32),
+        sources=np.full(shape, source),
+    )
+    for row, items in enumerate(ranked.items):
+        size = int((items >= 0).sum())
+        for name in ("items", "scores", "sources"):
+            getattr(found, name)[row, :size] = getattr(ranked, name)[row, :size]
+        dated = best.items[row][is_by_date[row]]
+        dated = dated[~np.isin(dated, items[:size])][: n - size]
+        found.items[row, size : size + len(dated)] = dated
+    return found
 
-    A less trusted source comes later, however relevant its movies are. Only a boost overrules
-    that: a boosted movie is ranked among those of the most trusted source.
 
-    Args:
-        allowed: (n_movies,) True for a movie that may be listed.
-        boosts: By movie id, added to the relevance, which goes from 0 to 1.
-        unopened: The movies that recent lists showed in vain.
-    """
-    best = ranking.best(allowed, n, pool=POOL)
-    is_by_date = best.sources == len(best.names) - 1
-    pool = best.take(~is_by_date)
-    tiers = pool.sources - pool.sources.min(initial=len(best.names))
-    relevance = normalised_relevances(pool.scores.astype(np.float64), tiers)
-    if boosts:
-        pool, relevance, tiers = _boosted(ranking, allowed, boosts, pool, relevance, tiers)
-    ids = ranking.candidates.ids[pool.items]
-    features = catalogue_features(ranking.snapshot)
-    rows = features.movies.indices(ids)
-    relevance += settings.FRESHNESS * _freshness(ids, rows, features, unopened)
-    similarities = pairwise_similarities(features.vectors, rows)
-    order = rerank(relevance, similarities, tiers=tiers, diversity=settings.DIVERSITY, n=n)
-    reranked = pool.take(order)
-    if not is_by_date.any():
-        return reranked
-    by_date = best.take(is_by_date & ~np.isin(best.items, reranked.items))
-    return reranked.then(by_date.items, by_date.scores, by_date.sources).take(slice(n))
+def score_by_first(scores: Mapping[str, ViewerScores], movie: int) -> tuple[float, str]:
+    """The score of a movie that the ranking left out, by the first source that has one."""
+    for name, found in scores.items():
+        if (score := float(found.scores[movie])) == score:
+            return score, name
+    return 0.0, PROGRAMME
 
 
 def separate_series(
@@ -182,41 +301,6 @@ def separate_series(
     series = catalogue_features(snapshot).series
     keys = [series.get(pk, "") for pk in movie_ids]
     return separate_equal_keys(keys, fixed=fixed, first=DISTINCT_SERIES)
-
-
-def _boosted(
-    ranking: Ranking,
-    allowed: NDArray[np.bool_],
-    boosts: Mapping[int, float],
-    pool: RankedItems,
-    relevance: NDArray[np.float64],
-    tiers: NDArray[np.intp],
-) -> tuple[RankedItems, NDArray[np.float64], NDArray[np.intp]]:
-    """The pool with all boosted movies in its first tier, the relevances and the tiers."""
-    ranked = set(pool.items.tolist())
-    boosted = sorted(ranking.candidates.places(boosts).tolist())
-    movies = [movie for movie in boosted if allowed[movie] and movie not in ranked]
-    found = [ranking.score(movie) for movie in movies]
-    sources = [pool.names.index(name) for _, name in found]
-    pool = pool.then(movies, [score for score, _ in found], sources)
-    relevance = np.append(relevance, np.zeros(len(movies)))
-    tiers = np.append(tiers, np.zeros(len(movies), dtype=np.intp))
-    ids = ranking.candidates.ids[pool.items].tolist()
-    strengths = np.array([boosts.get(pk, 0.0) for pk in ids])
-    relevance[(strengths > 0) & (tiers > 0)] = 0
-    tiers[strengths > 0] = 0
-    return pool, relevance + strengths, tiers
-
-
-def _freshness(
-    ids: NDArray[np.int64],
-    rows: NDArray[np.int32],
-    features: CatalogueFeatures,
-    unopened: TimesShown,
-) -> NDArray[np.float64]:
-    """(m,) from -1 to 1; `rows` are those in `features`, -1 for a movie that has left."""
-    days = features.starts[rows] - timezone.localdate().toordinal()
-    return newness(days) - fatigue(unopened.of(ids))
 
 
 def score_by_preferences(

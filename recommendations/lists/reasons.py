@@ -20,7 +20,7 @@ from recommendations.lists.item_features import (
     catalogue_features,
     is_wanted_language,
 )
-from recommendations.lists.scores import POPULARITY, HistoryMatrices
+from recommendations.lists.scores import POPULARITY
 from recommendations.releases import LoadedRelease
 from recommendations.selectors import UNKNOWN_PEOPLE, is_licensed
 from users.preferences import StatedPreferences
@@ -70,7 +70,7 @@ def explain(
     explainers: Explainers,
     items: NDArray[np.integer],
     parts: Sequence[str],
-    past: HistoryMatrices,
+    kinds: NDArray[np.integer],
     release: LoadedRelease,
     snapshot: Snapshot,
 ) -> list[list[Reason]]:
@@ -82,10 +82,10 @@ def explain(
     Args:
         items: (n,) the movies' columns in the release.
         parts: For each movie the part of the model that did most for its score.
-        past: (1, n_items) each.
+        kinds: (n_entries,) `Evidence` of the viewer's history.
     """
     popular = _by_popularity(release, items)
-    names = HistoryNames(past, release, snapshot)
+    names = HistoryNames(explainers, kinds, release, snapshot)
     found = explainers.explain(items, parts, usable=names.is_published, n=REASONS_EACH)
     if not found:
         return popular
@@ -139,9 +139,16 @@ def _by_popularity(release: LoadedRelease, items: NDArray[np.integer]) -> list[l
 class HistoryNames:
     """The names of movies in one viewer's history, by entry; unpublished movies have none."""
 
-    def __init__(self, past: HistoryMatrices, release: LoadedRelease, snapshot: Snapshot) -> None:
-        self._past, self._features = past, catalogue_features(snapshot)
-        self._rows = self._features.movies.indices(release.items.ids[past.weights.indices])
+    def __init__(
+        self,
+        explainers: Explainers,
+        kinds: NDArray[np.integer],
+        release: LoadedRelease,
+        snapshot: Snapshot,
+    ) -> None:
+        self._weights, self._kinds = explainers.weights, kinds
+        self._features = catalogue_features(snapshot)
+        self._rows = self._features.movies.indices(release.items.ids[explainers.history])
         self.is_published = self._rows >= 0
         self._reasons: dict[tuple[int, str], Reason] = {}
 
@@ -161,12 +168,12 @@ class HistoryNames:
 
     def _because(self, name: str, entry: int) -> tuple[str, str]:
         """A viewer who only marked a movie as seen need not have liked it."""
-        evidence = int(self._past.kinds[entry])
+        evidence = int(self._kinds[entry])
         if evidence == Evidence.CHECK_IN:
             return "watched", f"Because you watched {name} here"
         if evidence == Evidence.FAVOURITE:
             return "favourite", f"Because {name} is a favourite of yours"
-        if self._past.weights.data[entry] > weight_table()[Evidence.SEEN, 0]:
+        if self._weights[entry] > weight_table()[Evidence.SEEN, 0]:
             return "liked", f"Because you liked {name}"
         return "seen", f"Because you saw {name}"
 

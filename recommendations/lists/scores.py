@@ -16,7 +16,8 @@ from recommendations.dataset import History
 from recommendations.engine.algorithms.hybrid import Composite
 from recommendations.engine.algorithms.popularity import PopularityRecommender
 from recommendations.engine.matrices import IdMap, Scores, values_at
-from recommendations.engine.recommender import Recommender, extremes
+from recommendations.engine.ranking.explanations import score_parts
+from recommendations.engine.recommender import Recommender, Scoring
 from recommendations.releases import LoadedRelease
 
 Scope = Literal["catalogue", "programme"]
@@ -54,6 +55,16 @@ class Candidates:
         known, order = self._by_id
         found = known.indices(movie_ids)
         return order[found[found >= 0]]
+
+    def not_in(self, histories: Sequence[History]) -> NDArray[np.bool_]:
+        """(n_viewers, n_movies) False for the movies of the viewer's history."""
+        known, order = self._by_id
+        allowed = np.ones((len(histories), len(self.ids)), dtype=bool)
+        found = known.indices(np.concatenate([history.movie_ids for history in histories]))
+        rows = np.repeat(np.arange(len(histories)), [len(each.movie_ids) for each in histories])
+        is_known = found >= 0
+        allowed[rows[is_known], order[found[is_known]]] = False
+        return allowed
 
 
 def candidates_for(
@@ -106,15 +117,9 @@ class HistoryMatrices:
             kinds[known],
         )
 
-    def viewer(self, row: int) -> HistoryMatrices:
-        """One viewer's history: (1, n_items) matrices."""
-        if self.weights.shape[0] == 1:
-            return self
-        return HistoryMatrices(
-            self.weights[row],
-            self.times[row],
-            self.kinds[slice(*self.weights.indptr[row : row + 2])],
-        )
+    def kinds_of(self, row: int) -> NDArray[np.int64]:
+        """Those of one viewer."""
+        return self.kinds[slice(*self.weights.indptr[row : row + 2])]
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +150,7 @@ class ModelScores:
 
     Attributes:
         model: The model.
-        by_part: (n_viewers, n_items) float32 by the name of the part, or of the model itself.
+        by_part: The scores of all items by the name of the part, or of the model itself.
         columns: (n_movies,) int32, the column of each candidate; -1 for an unknown movie.
         scores: (n_viewers, n_columns) float32; NaN where the model has no opinion.
         leading: (n_viewers, n_columns) int8, the index in `parts` of the part that did most; -1 for
@@ -153,7 +158,7 @@ class ModelScores:
     """
 
     model: Recommender
-    by_part: Mapping[str, Scores]
+    by_part: Mapping[str, Scoring]
     columns: NDArray[np.int32]
     scores: Scores
     leading: NDArray[np.int8]
@@ -161,18 +166,19 @@ class ModelScores:
     @classmethod
     def of(cls, model: Recommender, past: HistoryMatrices, candidates: Candidates) -> ModelScores:
         """Blend all items, or only the candidates if those are few: blending is not cheap."""
+        by_part = score_parts(model, past.weights, past.times)
         if not isinstance(model, Composite):
-            scores = model.score(past.weights, past.times)
+            scores = by_part[model.name].scores
             leading = np.zeros(scores.shape, dtype=np.int8)
-            return cls(model, {model.name: scores}, candidates.items, scores, leading)
-        by_part = {name: part.score(past.weights, past.times) for name, part in model.parts.items()}
-        of_columns, shape, columns = by_part, past.weights.shape, candidates.items
-        ranges = {name: extremes(values) for name, values in by_part.items()}
+            return cls(model, by_part, candidates.items, scores, leading)
+        of_columns = {name: part.scores for name, part in by_part.items()}
+        ranges = {name: part.range for name, part in by_part.items()}
+        shape, columns = past.weights.shape, candidates.items
         known = candidates.items >= 0
         if known.sum() * ITEMS_PER_CANDIDATE < shape[1]:
             items = candidates.items[known]
             columns = np.where(known, np.cumsum(known) - 1, -1).astype(np.int32)
-            of_columns = {name: values[:, items] for name, values in by_part.items()}
+            of_columns = {name: values[:, items] for name, values in of_columns.items()}
             shape = (shape[0], len(items))
         blend = model.blended(of_columns, shape=shape, ranges=ranges)
         return cls(model, by_part, columns, blend.scores, blend.leading)
@@ -185,19 +191,26 @@ class ModelScores:
         """The name of the part that did most for a movie."""
         return self._parts[int(self.leading[row, self.columns[movie]])]
 
-    def for_viewer(self, row: int) -> ViewerScores:
-        return ViewerScores(values_at(self.columns, self.scores[row]), self, row)
+    def of_candidates(self, rows: NDArray[np.intp]) -> Scores:
+        """(n_rows, n_movies) for the viewers in these rows; NaN where the model has no opinion."""
+        if not self.scores.shape[1]:
+            return np.full((len(rows), len(self.columns)), np.nan, dtype=np.float32)
+        found: Scores = self.scores[rows[:, None], self.columns]
+        found[:, self.columns < 0] = np.nan
+        return found
 
-    def from_favourites(self, row: int, source_name: str) -> ViewerScores:
-        """The movies that a personal part lifts above the mean; popularity finds the others."""
+    def from_favourites(self, row: int) -> Scores:
+        """(n_movies,) of the movies that a personal part lifts above the mean.
+
+        Popularity finds the others.
+        """
         parts = self.model.parts if isinstance(self.model, Composite) else {"": self.model}
         is_personal = np.array([*(part.is_personal for part in parts.values()), False])
         scores = self.scores[row]
         known = ~np.isnan(scores)
         found = known & is_personal[self.leading[row]]
         found &= scores > (scores[known].mean() if known.any() else 0)
-        scores = values_at(self.columns, np.where(found, scores, np.float32(np.nan)))
-        return ViewerScores(scores, self, row, source_name)
+        return values_at(self.columns, np.where(found, scores, np.float32(np.nan)))
 
 
 @dataclass(eq=False)
@@ -208,6 +221,11 @@ class ReleaseScorer:
     candidates: Candidates
     histories: Sequence[History]
     _scores: dict[str, ModelScores] = field(default_factory=dict)
+
+    @cached_property
+    def allowed(self) -> NDArray[np.bool_]:
+        """(n_viewers, n_movies) False for the movies of the viewer's history."""
+        return self.candidates.not_in(self.histories)
 
     @cached_property
     def past(self) -> HistoryMatrices:

@@ -96,8 +96,7 @@ def liked(interactions: csr_matrix) -> Float64:
 
 
 def explainer(recommender: Recommender, history: csr_matrix, times: Times = None) -> Explainer:
-    scores = recommender.score(history, times)[0]
-    return recommender.explainer_type(recommender, history, times, scores)
+    return recommender.scoring_type(recommender, history, times).explainer()
 
 
 class Sums(Recommender):

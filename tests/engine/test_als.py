@@ -21,6 +21,7 @@ from recommendations.engine.algorithms.als import (
     FactorModel,
     FoldedIn,
     fold_in_all,
+    user_vectors,
 )
 from tests.engine.camps import CAMP_ITEMS, N_ITEMS, Data, csr, data_of, explainer, two_camps
 
@@ -149,7 +150,7 @@ recommender = ALGORITHMS["als"].from_arrays(arrays)
 history = csr_matrix(np.eye(1, 10, dtype=np.float32))
 scores = recommender.score(history)
 assert np.isfinite(scores).all()
-explainer = recommender.explainer_type(recommender, history, None, scores[0])
+explainer = recommender.scoring_type(recommender, history).explainer()
 assert explainer.contributions(np.array([1])) is not None
 print(sorted({"implicit", "django"} & sys.modules.keys()))
 """
@@ -264,7 +265,7 @@ def test_many_at_once_are_folded_in_as_each_alone(
 ) -> None:
     """By whichever equations: with 64 factors all by as many as items, with 4 hardly any."""
     model, rows = MODELS[factors], csr(history)
-    vectors = fold_in_all(model, rows)
+    vectors = user_vectors(model, fold_in_all(model, rows))
     assert vectors.dtype == np.float32
     for row, vector in enumerate(vectors):
         own = FoldedIn.of(model, rows, row)
@@ -284,7 +285,7 @@ def test_the_equations_hold() -> None:
     of = MODELS[4]
     history = np.zeros((1, MODEL_ITEMS), dtype=np.float32)
     history[0, [like, dislike]] = 1, -2
-    [x] = fold_in_all(of, csr(history)).astype(np.float64)
+    [x] = user_vectors(of, fold_in_all(of, csr(history))).astype(np.float64)
     y = of.item_factors.astype(np.float64)
     left = of.gram + 3 * np.outer(y[like], y[like]) + 7 * np.outer(y[dislike], y[dislike])
     np.testing.assert_allclose(left @ x, 4 * y[like], rtol=1e-5)

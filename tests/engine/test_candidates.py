@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from recommendations.engine.matrices import Scores
 from recommendations.engine.ranking.reranking import (
+    Opinions,
     RankedItems,
     percentile_ranks,
     preference_scores,
@@ -70,66 +73,104 @@ def test_shares_are_of_those_below() -> None:
     assert percentile_ranks(values[:0]).tolist() == []
 
 
-EVERYTHING = np.ones(4, dtype=bool)
+EVERYTHING = np.ones((1, 4), dtype=bool)
 
 
 def row(*values: float) -> Scores:
-    return np.array(values, dtype=np.float32)
+    return np.array([values], dtype=np.float32)
 
 
-def listed(ranked: RankedItems) -> list[tuple[int, float, str]]:
-    names = [ranked.names[source] for source in ranked.sources]
-    return list(zip(ranked.items.tolist(), ranked.scores.tolist(), names, strict=True))
+def opinions_of(*models: tuple[str, Scores]) -> Iterator[tuple[str, Opinions]]:
+    """The (n_rows, n_items) scores of each model."""
+    return ((name, scores.__getitem__) for name, scores in models)
+
+
+def listed(ranked: RankedItems, user: int = 0) -> list[tuple[int, float, str]]:
+    columns = zip(ranked.items[user], ranked.scores[user], ranked.sources[user], strict=True)
+    return [
+        (int(item), float(score), ranked.names[source])
+        for item, score, source in columns
+        if item >= 0
+    ]
+
+
+def items_of(ranked: RankedItems) -> list[int]:
+    return [item for item, *_ in listed(ranked)]
 
 
 def test_the_first_models_order_comes_first_and_the_next_fills_up() -> None:
-    ranked = rank_with_fallback(
-        [("als", row(0.25, NAN, 0.5, NAN)), ("popularity", row(9, 7, 8, NAN))],
-        candidates=EVERYTHING,
-        n=4,
-    )
+    models = opinions_of(("als", row(0.25, NAN, 0.5, NAN)), ("popularity", row(9, 7, 8, NAN)))
+    ranked = rank_with_fallback(models, candidates=EVERYTHING, n=4)
     assert listed(ranked) == [(2, 0.5, "als"), (0, 0.25, "als"), (1, 7, "popularity")]
 
 
 def test_only_candidates_are_listed_and_at_most_n() -> None:
-    candidates = np.array([True, False, True, True])
-    ranked = rank_with_fallback([("als", row(4, 3, 2, 1))], candidates=candidates, n=2)
-    assert ranked.items.tolist() == [0, 2]
-    assert candidates.tolist() == [True, False, True, True]
+    candidates = np.array([[True, False, True, True]])
+    models = opinions_of(("als", row(4, 3, 2, 1)))
+    ranked = rank_with_fallback(models, candidates=candidates, n=2)
+    assert items_of(ranked) == [0, 2]
+    assert candidates.tolist() == [[True, False, True, True]]
 
 
 def test_equal_scores_keep_the_order_of_the_items() -> None:
-    ranked = rank_with_fallback([("popularity", row(1, 2, 1, 2))], candidates=EVERYTHING, n=4)
-    assert ranked.items.tolist() == [1, 3, 0, 2]
+    models = opinions_of(("popularity", row(1, 2, 1, 2)))
+    assert items_of(rank_with_fallback(models, candidates=EVERYTHING, n=4)) == [1, 3, 0, 2]
+    models = opinions_of(("popularity", row(1, 2, 1, 1)))
+    assert items_of(rank_with_fallback(models, candidates=EVERYTHING, n=2)) == [1, 0]
 
 
 def test_without_models_or_without_candidates_there_is_nothing() -> None:
-    assert listed(rank_with_fallback([], candidates=EVERYTHING, n=4)) == []
-    assert listed(rank_with_fallback([("als", row(1, 2, 3, 4))], candidates=~EVERYTHING, n=4)) == []
-    assert (
-        listed(rank_with_fallback([("als", row())], candidates=np.empty(0, dtype=bool), n=4)) == []
-    )
-    assert listed(rank_with_fallback([("als", row(1, 2, 3, 4))], candidates=EVERYTHING, n=0)) == []
+    some = ("als", row(1, 2, 3, 4))
+    for models, candidates, n in (
+        ([], EVERYTHING, 4),
+        ([some], ~EVERYTHING, 4),
+        ([("als", row())], np.empty((1, 0), dtype=bool), 4),
+        ([some], EVERYTHING, 0),
+    ):
+        ranked = rank_with_fallback(opinions_of(*models), candidates=candidates, n=n)
+        assert listed(ranked) == []
+
+
+def plainly(
+    models: Mapping[str, Scores], user: int, wanted: Sequence[bool], n: int, pool: int
+) -> list[tuple[int, float, str]]:
+    """The list of one user: the sorted items of one model after the other, until there are n."""
+    found: list[tuple[int, float, str]] = []
+    for name, scores in models.items():
+        taken = {item for item, *_ in found}
+        of_model = [
+            (item, float(score), name)
+            for item, score in enumerate(scores[user])
+            if wanted[item] and item not in taken and score == score
+        ]
+        found += sorted(of_model, key=lambda one: -one[1])[: pool - len(found)]
+        if len(found) >= n:
+            break
+    return found
 
 
 @given(
-    first=opinions,
-    second=opinions,
-    wanted=st.lists(st.booleans(), min_size=6, max_size=6),
+    first=st.lists(opinions, min_size=3, max_size=3),
+    second=st.lists(opinions, min_size=3, max_size=3),
+    wanted=st.lists(st.lists(st.booleans(), min_size=6, max_size=6), min_size=3, max_size=3),
     n=st.integers(0, 8),
+    more=st.integers(0, 3),
 )
-def test_nothing_is_listed_twice_or_unasked_for(
-    first: list[float], second: list[float], wanted: list[bool], n: int
+def test_each_user_has_the_list_that_one_model_after_the_other_makes(
+    first: list[list[float]],
+    second: list[list[float]],
+    wanted: list[list[bool]],
+    n: int,
+    more: int,
 ) -> None:
-    scores = {"first": row(*first), "second": row(*second)}
-    ranked = rank_with_fallback(scores.items(), candidates=np.array(wanted), n=n)
-    items = ranked.items.tolist()
-    known = ~np.isnan(scores["first"]) | ~np.isnan(scores["second"])
-    assert len(items) == len(set(items)) == min(n, int((known & wanted).sum()))
-    assert all(wanted[item] for item in items)
-    assert all(score == scores[source][item] for item, score, source in listed(ranked))
-    sources = [source for _, _, source in listed(ranked)]
-    assert sources == sorted(sources)
+    scores = {
+        "first": np.array(first, dtype=np.float32),
+        "second": np.array(second, dtype=np.float32),
+    }
+    models, candidates = opinions_of(*scores.items()), np.array(wanted)
+    ranked = rank_with_fallback(models, candidates=candidates, n=n, pool=n + more)
+    for user in range(3):
+        assert listed(ranked, user) == plainly(scores, user, wanted[user], n, n + more)
 
 
 @pytest.mark.parametrize(
@@ -139,21 +180,32 @@ def test_nothing_is_listed_twice_or_unasked_for(
 def test_whom_one_asks_anyway_says_more_and_nobody_else_is_asked(
     n: int, pool: int | None, items: list[int]
 ) -> None:
-    scores = [("first", row(4, 3, NAN, 1)), ("second", row(1, 1, 1, 1))]
-    ranked = rank_with_fallback(scores, candidates=EVERYTHING, n=n, pool=pool)
-    assert ranked.items.tolist() == items
+    models = opinions_of(("first", row(4, 3, NAN, 1)), ("second", row(1, 1, 1, 1)))
+    ranked = rank_with_fallback(models, candidates=EVERYTHING, n=n, pool=pool)
+    assert items_of(ranked) == items
 
 
-def test_the_next_is_asked_only_while_places_and_items_are_left() -> None:
-    asked: list[str] = []
+def test_the_next_is_asked_only_about_users_with_places_and_items_left() -> None:
+    asked: dict[str, list[int]] = {}
+    scores = {
+        "first": np.vstack([row(4, 3, NAN, 1), row(4, 3, 2, 1)]),
+        "second": np.ones((2, 4), dtype=np.float32),
+    }
 
-    def opinions() -> Iterator[tuple[str, Scores]]:
-        for name, scores in (("first", row(4, 3, NAN, 1)), ("second", row(1, 1, 1, 1))):
-            asked.append(name)
-            yield name, scores
+    def ask(name: str, rows: NDArray[np.intp]) -> Scores:
+        asked[name] = rows.tolist()
+        return scores[name][rows]
 
-    for n, candidates in ((3, EVERYTHING), (4, row(1, 1, 0, 1) > 0)):
+    def ranked(n: int, candidates: NDArray[np.bool_]) -> RankedItems:
         asked.clear()
-        assert len(rank_with_fallback(opinions(), candidates=candidates, n=n).items) == 3
-        assert asked == ["first"]
-    assert len(rank_with_fallback(opinions(), candidates=EVERYTHING, n=4).items) == 4
+        models = ((name, partial(ask, name)) for name in scores)
+        return rank_with_fallback(models, candidates=candidates, n=n)
+
+    both = np.ones((2, 4), dtype=bool)
+    assert [len(listed(ranked(3, both), user)) for user in (0, 1)] == [3, 3]
+    assert asked == {"first": [0, 1]}
+    without_unknown = both & (np.arange(4) != 2)
+    assert [len(listed(ranked(4, without_unknown), user)) for user in (0, 1)] == [3, 3]
+    assert asked == {"first": [0, 1]}
+    assert [len(listed(ranked(4, both), user)) for user in (0, 1)] == [4, 4]
+    assert asked == {"first": [0, 1], "second": [0]}

@@ -20,6 +20,7 @@ from recommendations.engine.ranking.explanations import (
     Explainers,
     Influence,
     entries_to_test,
+    score_parts,
     strongest_entries,
 )
 from recommendations.engine.recommender import Recommender
@@ -47,6 +48,12 @@ def every_entry(history: csr_matrix) -> NDArray[np.intp]:
     return np.arange(history.nnz)
 
 
+def explainers_of(
+    model: Recommender, history: csr_matrix, times: csr_matrix | None = None
+) -> Explainers:
+    return Explainers(model, score_parts(model, history, times))
+
+
 def influences(
     model: Recommender,
     history: csr_matrix,
@@ -54,7 +61,7 @@ def influences(
     entries: NDArray[np.intp],
     items: NDArray[np.intp],
 ) -> Mapping[str, Influence]:
-    return Explainers(model, history).influences(entries, items)
+    return explainers_of(model, history).influences(entries, items)
 
 
 # --- which entries there are reasons in
@@ -86,21 +93,21 @@ def test_what_nothing_raised_has_no_reason() -> None:
 def test_the_newest_likes_are_looked_at_where_a_model_cannot_tell() -> None:
     model = Sums(np.zeros((4, 4), dtype=np.float32))
     history = csr([[1, -1, 3, 2]])
-    explainers = Explainers(model, history, when(30, 40, 10, 20))
+    explainers = explainers_of(model, history, when(30, 40, 10, 20))
     found = explainers.candidate_entries("sums", np.ones(4, dtype=bool), np.array([0, 1]))
     assert found == [[0, 3, 2]] * 2
     unnamed = np.array([True, True, True, False])
     assert explainers.candidate_entries("sums", unnamed, np.array([0])) == [[0, 2]]
     n = NEWEST + 5
     model = Sums(np.zeros((n, n), dtype=np.float32))
-    explainers = Explainers(model, csr(np.ones((1, n))), when(*range(n)))
+    explainers = explainers_of(model, csr(np.ones((1, n))), when(*range(n)))
     [found_in_long] = explainers.candidate_entries("sums", np.ones(n, dtype=bool), np.array([0]))
     assert found_in_long == list(range(NEWEST + 4, 4, -1))
 
 
 def test_disliked_items_are_not_looked_at_whatever_they_seem_to_do() -> None:
     history = csr(ratings(n_items=N_ITEMS)[0].toarray())
-    explainers = Explainers(HYBRID, history)
+    explainers = explainers_of(HYBRID, history)
     usable = np.ones(history.nnz, dtype=bool)
     for part in ("als", "content"):
         for row in explainers.candidate_entries(part, usable, np.arange(N_ITEMS)):
@@ -109,7 +116,7 @@ def test_disliked_items_are_not_looked_at_whatever_they_seem_to_do() -> None:
 
 def test_explanations_are_by_the_leading_part_of_each_item() -> None:
     history = csr(ratings(n_items=N_ITEMS)[0].toarray())
-    explainers, items = Explainers(HYBRID, history), np.array([3, 9, 4])
+    explainers, items = explainers_of(HYBRID, history), np.array([3, 9, 4])
     usable = np.ones(history.nnz, dtype=bool)
     parts = ["als", "popularity", "content"]
     found = explainers.explain(items, parts, usable=usable, n=2)

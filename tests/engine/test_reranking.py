@@ -28,8 +28,13 @@ ALIKE = np.array(
 
 
 def order(diversity: float, *, tiers: NDArray[np.intp] = NO_TIERS, n: int = 4) -> list[int]:
-    found = rerank(RELEVANCE, ALIKE, tiers=tiers, diversity=diversity, n=n)
+    [found] = rerank(RELEVANCE[None], [ALIKE], tiers=tiers[None], diversity=diversity, n=n)
     return [int(place) for place in found]
+
+
+def relevances(scores: list[float], tiers: list[int]) -> list[float]:
+    [found] = normalised_relevances(np.array([scores], dtype=np.float32), np.array([tiers]))
+    return [float(relevance) for relevance in found]
 
 
 def features(*films: str) -> ItemFeatures:
@@ -81,32 +86,47 @@ def test_a_later_tier_never_comes_first(diversity: float) -> None:
 
 
 def test_nothing_makes_an_empty_list() -> None:
-    nothing = np.empty(0)
-    chosen = rerank(nothing, np.empty((0, 0)), tiers=nothing.astype(np.intp), diversity=0.3, n=4)
-    assert chosen.tolist() == normalised_relevances(nothing, nothing.astype(np.intp)).tolist() == []
+    nothing = np.empty((2, 0))
+    no_tiers = nothing.astype(np.intp)
+    alike = [np.empty((0, 0))] * 2
+    assert rerank(nothing, alike, tiers=no_tiers, diversity=0.3, n=4).tolist() == [[], []]
+    assert normalised_relevances(nothing.astype(np.float32), no_tiers).tolist() == [[], []]
 
 
 @pytest.mark.parametrize("diversity", [0.05, 0.3, 0.7, 1.0])
 def test_it_is_what_the_formula_says(diversity: float) -> None:
+    """For rows of different lengths, with items that are missing anywhere."""
     random = np.random.default_rng(4)
-    for _ in range(20):
-        relevance = random.normal(size=30)
-        sides = random.random((30, 30))
-        alike = (sides + sides.T) / 2
-        tiers = np.zeros(30, dtype=np.intp)
-        chosen = rerank(relevance, alike, tiers=tiers, diversity=diversity, n=12)
-        if diversity == 1:
-            assert chosen[0] == 0  # all are worth the same, and the first counts
-        assert chosen.tolist() == plainly(relevance, alike, diversity, 12)
+    relevance = random.normal(size=(20, 30))
+    relevance[random.random((20, 30)) < 0.3] = -np.inf
+    relevance[0], relevance[1] = -np.inf, 0
+    sides = random.random((20, 30, 30))
+    alike = (sides + sides.swapaxes(1, 2)) / 2
+    tiers = np.where(np.isneginf(relevance), -1, 0)
+    chosen = rerank(relevance, alike, tiers=tiers, diversity=diversity, n=12)
+    assert chosen.shape == (20, 12)
+    for row, of_row in enumerate(chosen):
+        [items] = np.nonzero(tiers[row] == 0)
+        of_items = relevance[row, items], alike[row][np.ix_(items, items)]
+        expected = items[plainly(*of_items, diversity, min(12, len(items)))]
+        assert of_row.tolist() == [*expected, *[-1] * (12 - len(expected))]
+        if diversity == 1 and len(items):
+            assert of_row[0] == items[0]  # all are worth the same, and the first counts
 
 
 def test_each_tier_has_a_scale_of_its_own() -> None:
-    scores, tiers = np.array([9.0, 7.0, 5.0, 0.2, 0.1]), np.array([0, 0, 0, 1, 1])
-    assert normalised_relevances(scores, tiers).tolist() == [1, 0.5, 0, 1, 0]
+    assert relevances([9.0, 7.0, 5.0, 0.25, 0.125], [0, 0, 0, 1, 1]) == [1, 0.5, 0, 1, 0]
 
 
 def test_among_equal_scores_the_order_counts() -> None:
-    assert normalised_relevances(np.zeros(4), NO_TIERS).tolist() == [1, 0.75, 0.5, 0.25]
+    assert relevances([0, 0, 0, 0], [0, 0, 0, 0]) == [1, 0.75, 0.5, 0.25]
+    assert relevances([3, 0, 1, 0], [2, 1, 2, 1]) == [1, 1, 0, 0.5]
+
+
+def test_a_row_without_an_item_of_a_tier_has_no_relevance_there() -> None:
+    scores = np.array([[4, 2, 9], [7, 7, 1]], dtype=np.float32)
+    found = normalised_relevances(scores, np.array([[0, 0, -1], [1, -1, 1]]))
+    assert found.tolist() == [[1, 0, -np.inf], [1, -np.inf, 0]]
 
 
 # --- how alike films are

@@ -57,18 +57,18 @@ class ItemWeightsExplainer(Explainer):
     @cached_property
     def likes(self) -> NDArray[np.float32]:
         """(nnz,) the size of each known like; 0 for another entry."""
-        known = self.model.known[self.history.indices]
-        return np.asarray(_sizes(self.history.data, self.model.mean) * known)
+        known = self.model.known[self.items]
+        return np.asarray(_sizes(self.weights, self.model.mean) * known)
 
     def contributions(self, items: NDArray[np.integer]) -> NDArray[np.floating] | None:
         """As in `Explainer`; None without a liked item that the model knows."""
         if not self.likes.any():
             return None
-        weights = _dense(self.model.weights[np.ix_(self.history.indices, items)])
+        weights = _dense(self.model.weights[np.ix_(self.items, items)])
         return np.asarray(weights.T * self.likes)
 
     def without(self, entries: NDArray[np.integer], items: NDArray[np.integer]) -> LeaveOneOut:
-        weights = _dense(self.model.weights[self.history.indices[entries]])
+        weights = _dense(self.model.weights[self.items[entries]])
         less = self.scores - weights * self.likes[entries, None]
         scores = np.vstack([self.scores, less])
         if np.count_nonzero(self.likes) == 1:

@@ -7,20 +7,21 @@ that only serves never imports `implicit`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, lu_factor, lu_solve
+from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg.lapack import dgetrf, dgetrs, dpotrf, dpotrs
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from recommendations.engine.feature_vectors import predict_factors
 from recommendations.engine.matrices import Array, Features, Scores, Times, mean_like, one_thread
-from recommendations.engine.recommender import Explainer, LeaveOneOut, ModelRecommender
+from recommendations.engine.recommender import Explainer, LeaveOneOut, ModelRecommender, Scoring
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -123,7 +124,7 @@ class FoldedIn:
         # `gram` contains each known item with confidence 1, and no cold item.
         return cls(model, entries, items, pull, np.abs(confidence) - model.known[items])
 
-    @cached_property
+    @property
     def factors(self) -> Float64:
         """(m, k), Y."""
         return np.asarray(self.model.item_factors[self.items], dtype=np.float64)
@@ -132,69 +133,90 @@ class FoldedIn:
     def is_small(self) -> bool:
         return len(self.items) <= len(self.model.gram) // 2
 
+    # LAPACK is called directly: SciPy's functions take as long as these equations. A transposed
+    # array is in LAPACK's order, and is overwritten in place of a copy.
     @cached_property
     def _equations(self) -> Any:
         """The factorised I + D Y G⁻¹ Y' of a small system, or A."""
+        factors = self.factors
         if not self.is_small:
-            left = self.model.gram + (self.factors.T * self.beyond) @ self.factors
-            return cho_factor(left, lower=True, overwrite_a=True, check_finite=False)
-        left = self.beyond[:, None] * (self.factors @ self.model.solved_factors[self.items].T)
+            left = self.model.gram + (factors.T * self.beyond) @ factors
+            return dpotrf(left.T, lower=True, clean=False, overwrite_a=True)[0]
+        left = self.model.solved_factors[self.items] @ factors.T * self.beyond
         left.flat[:: len(left) + 1] += 1
-        return lu_factor(left, overwrite_a=True, check_finite=False)
+        return dgetrf(left.T, overwrite_a=True)[:2]
+
+    def _solve(self, right: Float64) -> Float64:
+        """Solve the equations for the columns of `right`, which is overwritten."""
+        if self.is_small:
+            return np.asarray(dgetrs(*self._equations, right, overwrite_b=True)[0])
+        return np.asarray(dpotrs(self._equations, right, lower=True, overwrite_b=True)[0])
 
     @cached_property
     def vector(self) -> Float64:
         """(k,), x: the user's factors."""
         if self.is_small:
-            shares = lu_solve(self._equations, self.pull, check_finite=False)
-            return np.asarray(shares @ self.model.solved_factors[self.items])
-        return np.asarray(cho_solve(self._equations, self.pull @ self.factors, check_finite=False))
+            return np.asarray(self._solve(self.pull.copy()) @ self.model.solved_factors[self.items])
+        return self._solve(self.pull @ self.factors)
 
     def solved(self, items: NDArray[np.integer]) -> Float64:
         """(n, k), A⁻¹y of the factors y of each item."""
         if not self.is_small:
-            right = self.model.item_factors[items].T.astype(np.float64)
-            return np.asarray(cho_solve(self._equations, right, check_finite=False).T)
+            return self._solve(self.model.item_factors[items].astype(np.float64).T).T
         solved = self.model.solved_factors
-        right = self.beyond[:, None] * (self.factors @ solved[items].T)
-        shares = lu_solve(self._equations, right, overwrite_b=True, check_finite=False)
+        shares = self._solve((solved[items] @ self.factors.T * self.beyond).T)
         return np.asarray(solved[items] - shares.T @ solved[self.items])
 
 
 @dataclass(eq=False)
+class AlsScoring(Scoring):
+    """Each user is folded in once, for the scores and for the explanations."""
+
+    @cached_property
+    def folded(self) -> Sequence[FoldedIn | None]:
+        return fold_in_all(self.recommender.learned(), self.history)
+
+    @cached_property
+    def scores(self) -> Scores:
+        model: FactorModel = self.recommender.learned()
+        scores: Scores = user_vectors(model, self.folded) @ model.item_factors.T
+        scores[:, model.unknown] = np.nan
+        return scores
+
+
+@dataclass(eq=False)
 class AlsExplainer(Explainer):
-    """The user is folded in once. An entry is left out by the formula of Sherman and Morrison:
+    """An entry is left out by the formula of Sherman and Morrison:
 
     (A - d·yy')⁻¹(b - p·y) = x - z·(p - d·y'x) / (1 - d·y'z) with z = A⁻¹y.
     """
 
-    @cached_property
-    def folded(self) -> FoldedIn | None:
-        return FoldedIn.of(self.model, self.history)
-
     def contributions(self, items: NDArray[np.integer]) -> Float64 | None:
         """As in `Explainer`, by section 5 of the paper: a score is a sum over the history."""
-        if (own := self.folded) is None:
+        own: FoldedIn | None = self.scoring.folded[self.row]
+        if own is None:
             return None
-        parts = np.zeros((len(items), self.history.nnz))
+        parts = np.zeros((len(items), len(self.items)))
         parts[:, own.entries] = (own.solved(items) @ own.factors.T) * own.pull
         return parts
 
     def without(self, entries: NDArray[np.integer], items: NDArray[np.integer]) -> LeaveOneOut:
-        if (own := self.folded) is None or not len(entries):
+        own: FoldedIn | None = self.scoring.folded[self.row]
+        if own is None or not len(entries):
             return super().without(entries, items)
         factors = self.model.item_factors
         changes = np.zeros((len(entries), factors.shape[1]))
         places = np.searchsorted(own.entries, entries).clip(max=len(own.entries) - 1)
         found = np.flatnonzero(own.entries[places] == entries)
         places = places[found]
-        y, pull, beyond = own.factors[places], own.pull[places], own.beyond[places]
-        solved = own.solved(own.items[places])
+        left_out, pull, beyond = own.items[places], own.pull[places], own.beyond[places]
+        y, solved = factors[left_out].astype(np.float64), own.solved(left_out)
         sizes = (pull - beyond * (y @ own.vector)) / (1 - beyond * (y * solved).sum(axis=1))
         changes[found] = sizes[:, None] * solved
         if np.count_nonzero(own.pull) == 1:  # nothing liked is left
             changes[found[pull > 0]] = np.nan
-        most = self.model.norms * np.float32(np.fmax.reduce(np.linalg.norm(changes, axis=1)))
+        furthest = np.sqrt(np.fmax.reduce((changes**2).sum(axis=1)))
+        most = self.model.norms * np.float32(furthest)
         bounds, towards = (self.scores - most, self.scores + most), changes.T.astype(np.float32)
         return self.leave_out(items, self.scores, bounds, lambda of: factors[of] @ towards)
 
@@ -216,6 +238,7 @@ class AlsRecommender(ModelRecommender[FactorModel]):
     """
 
     model_type = FactorModel
+    scoring_type = AlsScoring
     explainer_type = AlsExplainer
     name = "als"
     description = "Viewers and films as points in one space, learned from who liked what."
@@ -333,10 +356,8 @@ class AlsRecommender(ModelRecommender[FactorModel]):
         return min(80.0, max(0.1, math.sqrt(n_interactions) / 8))
 
     def score(self, history: csr_matrix, times: Times = None) -> Scores:
-        model = self._fitted_for(history)
-        scores: Scores = fold_in_all(model, history) @ model.item_factors.T
-        scores[:, model.unknown] = np.nan
-        return scores
+        self._fitted_for(history)
+        return AlsScoring(self, history, times).scores
 
     def similar_items(self, item: int) -> Scores:
         """As in `Recommender`: the cosine of the factors."""
@@ -359,13 +380,18 @@ class AlsRecommender(ModelRecommender[FactorModel]):
         return super().from_arrays({**missing, **arrays})
 
 
-def fold_in_all(model: FactorModel, history: csr_matrix) -> Float32:
-    """(n_rows, k) float32, the factors of each user; NaN without a liked item with factors."""
-    vectors = np.full((history.shape[0], len(model.gram)), np.nan, dtype=np.float32)
+def fold_in_all(model: FactorModel, history: csr_matrix) -> list[FoldedIn | None]:
+    """None for a user without a liked item with factors."""
+    return [FoldedIn.of(model, history, row) for row in range(history.shape[0])]
+
+
+def user_vectors(model: FactorModel, folded: Sequence[FoldedIn | None]) -> Float32:
+    """(n_rows, k) float32, the factors of each user; NaN for None."""
+    vectors = np.full((len(folded), len(model.gram)), np.nan, dtype=np.float32)
     with one_thread():
-        for row in range(history.shape[0]):
-            if (folded := FoldedIn.of(model, history, row)) is not None:
-                vectors[row] = folded.vector
+        for row, own in enumerate(folded):
+            if own is not None:
+                vectors[row] = own.vector
     return vectors
 
 

@@ -75,22 +75,20 @@ class ContentModel:
 class ContentExplainer(Explainer):
     """The profile is a sum over the history, and so is a score times the profile's length."""
 
-    @cached_property
-    def shares(self) -> Float32:
-        return _shares(self.model, self.history)
-
-    @cached_property
-    def profile(self) -> tuple[Float32, np.float32]:
-        """(n_features,) and its length, which is NaN without a liked item."""
-        profiles, [length] = _profiles(self.model, self.history, self.shares, slice(0, 1))
-        return profiles[:, 0], length
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        model: ContentModel = self.model
+        self.shares = _shares(model, self.items, self.weights)
+        values, features, counts = row_entries(model.vectors, self.items)
+        parts = values * np.repeat(self.shares, counts)
+        self.profile = np.bincount(features, parts, len(model.reach)).astype(np.float32)
+        self.length = np.sqrt(self.profile @ self.profile)
 
     def contributions(self, items: NDArray[np.integer]) -> Float32 | None:
-        _, length = self.profile
-        if np.isnan(length):
+        if not self.length:
             return None
-        products = self.model.vectors[self.history.indices] @ self._reaching(items)
-        return np.asarray(products.T * (self.shares / length))
+        products = self.model.vectors[self.items] @ self._reaching(items)
+        return np.asarray(products.T * (self.shares / self.length))
 
     def _reaching(self, items: NDArray[np.integer]) -> Float32:
         """(n_features, n), the vector of each item with the reach of its features."""
@@ -102,23 +100,23 @@ class ContentExplainer(Explainer):
         return columns
 
     def without(self, entries: NDArray[np.integer], items: NDArray[np.integer]) -> LeaveOneOut:
-        profile, length = self.profile
-        if np.isnan(length) or not len(entries):
+        if not self.length or not len(entries):
             return super().without(entries, items)
-        vectors, liked = self.model.vectors, self.history.indices[entries]
+        vectors, liked, shares = self.model.vectors, self.items[entries], self.shares[entries]
         values, features, counts = row_entries(vectors, liked)
         rows = np.repeat(np.arange(len(entries)), counts)
-        values = values * self.shares[entries[rows]].astype(np.float64)
+        values = values * shares[rows].astype(np.float64)
         # |p - v|² = |p|² - v·(2p - v)
-        less = np.bincount(rows, values * (2 * profile[features] - values), len(entries))
-        lengths = np.sqrt(np.maximum(length.astype(np.float64) ** 2 - less, 0))
+        less = np.bincount(rows, values * (2 * self.profile[features] - values), len(entries))
+        length = np.float64(self.length)
+        lengths = np.sqrt(np.maximum(length**2 - less, 0))
         if np.count_nonzero(self.shares) == 1:
-            lengths[self.shares[entries] > 0] = np.nan
+            lengths[shares > 0] = np.nan
         lengths = np.append(length, lengths)
-        towards = self._reaching(liked) * self.shares[entries]
-        most = np.zeros(len(profile), dtype=np.float32)
+        towards = self._reaching(liked) * shares
+        most = np.zeros(len(self.profile), dtype=np.float32)
         np.maximum.at(most, features, towards[features, rows])
-        whole = self.scores * length
+        whole = self.scores * self.length
         bounds = (whole - vectors @ most, whole)
         sums = self.leave_out(items, whole, bounds, lambda of: vectors[of] @ towards)
         scores = sums.scores / lengths[:, None]
@@ -157,7 +155,7 @@ class ContentRecommender(ModelRecommender[ContentModel]):
     def score(self, history: csr_matrix, times: Times = None) -> Scores:
         model = self._fitted_for(history)
         scores: Scores = np.empty(history.shape, dtype=np.float32)
-        shares = _shares(model, history)
+        shares = _shares(model, history.indices, history.data)
         for start in range(0, history.shape[0], BATCH):
             rows = slice(start, start + BATCH)
             profiles, lengths = _profiles(model, history, shares, rows)
@@ -198,11 +196,13 @@ class ContentRecommender(ModelRecommender[ContentModel]):
         return recommender
 
 
-def _shares(model: ContentModel, history: csr_matrix) -> Float32:
-    """(nnz,) the factor of each item in its profile; 0 if it is not liked or has no features."""
-    lengths = model.lengths[history.indices]
-    shares = np.zeros(history.nnz, dtype=np.float32)
-    np.divide(np.maximum(history.data, 0), lengths, out=shares, where=lengths > 0)
+def _shares(
+    model: ContentModel, items: NDArray[np.integer], weights: NDArray[np.float32]
+) -> Float32:
+    """The factor of each entry in a profile; 0 if it is not liked or has no features."""
+    lengths = model.lengths[items]
+    shares = np.zeros(len(items), dtype=np.float32)
+    np.divide(np.maximum(weights, 0), lengths, out=shares, where=lengths > 0)
     return shares
 
 

@@ -96,11 +96,11 @@ class SequenceExplainer(Explainer):
     def contributions(self, items: NDArray[np.integer]) -> Float64 | None:
         """As in `Explainer`, of the score without times."""
         model: SequenceModel = self.model
-        known = _histories(self.history, None, model.columns)
+        known = _histories(self.scoring.history[self.row], None, model.columns)
         if not len(known.items):
             return None
         targets = _places(model.columns, model.n_items)[items]
-        parts = np.zeros((len(targets), self.history.nnz))
+        parts = np.zeros((len(targets), len(self.items)))
         for feature, share in enumerate(_shares(known, model.decays, ordered=False)):
             weights = model.weights[np.ix_(known.items + feature * len(model.columns), targets)]
             parts[:, known.entries] += (share[:, None] * model.scale * weights).T

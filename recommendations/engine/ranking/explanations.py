@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 
 from recommendations.engine.algorithms.hybrid import Composite
 from recommendations.engine.matrices import Scores, Times
-from recommendations.engine.recommender import Recommender
+from recommendations.engine.recommender import Recommender, Scoring
 
 #: The least share of the strongest entry's contribution.
 LEAST_SHARE = 0.25
@@ -58,29 +58,33 @@ class Explanation:
     fits: bool
 
 
-class Explainers:
-    """The explainers of a model's parts, or of the model itself, for one user.
+def score_parts(model: Recommender, history: csr_matrix, times: Times = None) -> dict[str, Scoring]:
+    """The scores by the model's parts, or by the model itself, by name.
 
     Args:
-        history: (1, n_items) float32.
+        history: (n_users, n_items) float32.
         times: Unix seconds with the sparsity of `history`.
-        scores: (n_items,) of each part by name; by default they are computed.
+    """
+    parts = model.parts if isinstance(model, Composite) else {model.name: model}
+    return {name: part.scoring_type(part, history, times) for name, part in parts.items()}
+
+
+class Explainers:
+    """The explainers of a model's parts for one user.
+
+    Args:
+        parts: As from `score_parts`.
+        row: The user's row there.
+
+    Attributes:
+        history, weights: (n_entries,) the items of the history and their weights.
     """
 
-    def __init__(
-        self,
-        model: Recommender,
-        history: csr_matrix,
-        times: Times = None,
-        scores: Mapping[str, Scores] | None = None,
-    ) -> None:
+    def __init__(self, model: Recommender, parts: Mapping[str, Scoring], row: int = 0) -> None:
         self.model = model
-        parts = model.parts if isinstance(model, Composite) else {model.name: model}
-        scores = scores or {name: part.score(history, times)[0] for name, part in parts.items()}
-        self.by_part = {
-            name: part.explainer_type(part, history, times, scores[name])
-            for name, part in parts.items()
-        }
+        self.by_part = {name: scoring.explainer(row) for name, scoring in parts.items()}
+        one = next(iter(self.by_part.values()))
+        self.history, self.weights = one.items, one.weights
 
     def explain(
         self,
@@ -102,7 +106,7 @@ class Explainers:
         """
         rows_of = {name: [i for i, of in enumerate(parts) if of == name] for name in {*parts}}
         likely: list[list[int]] = [[] for _ in parts]
-        personal = {name for name in rows_of if self.by_part[name].recommender.is_personal}
+        personal = {name for name in rows_of if self.by_part[name].scoring.recommender.is_personal}
         if not personal:
             return []
         for name in personal:
@@ -135,14 +139,14 @@ class Explainers:
             usable: (n_entries,) the entries that may be named.
         """
         explainer = self.by_part[part]
-        usable = usable & (explainer.history.data > 0)
+        usable = usable & (explainer.weights > 0)
         contributions = explainer.contributions(items)
         if contributions is not None:
             contributions = np.where(usable, contributions, 0)
             return strongest_entries(contributions, at_most=LOOKED_AT, least_share=0)
         order = np.flatnonzero(usable)
-        if explainer.times is not None:
-            order = order[np.argsort(-explainer.times.data[order], kind="stable")]
+        if (times := explainer.times) is not None:
+            order = order[np.argsort(-times[order], kind="stable")]
         return [order[:NEWEST].tolist()] * len(items)
 
     def influences(
@@ -151,7 +155,7 @@ class Explainers:
         """The influence of the entries by name of the part.
 
         Args:
-            entries: (n_entries,) positions in `history.indices`, unique.
+            entries: (n_entries,) unique entries of the history.
             items: (n_items,) indices of items with a score.
         """
         found = {name: each.without(entries, items) for name, each in self.by_part.items()}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,12 +29,13 @@ STANDING = 0.49
 
 @dataclass(frozen=True, eq=False)
 class RankedItems:
-    """Items in their order, and the model that placed each one there.
+    """Items of several users in their order, and the model that placed each one there.
 
     Attributes:
-        items: (m,) indices.
-        scores: (m,) float32.
-        sources: (m,) indices in `names`.
+        items: (n_rows, m) indices; -1 where a row has no item. The other attributes are undefined
+            there.
+        scores: (n_rows, m) float32.
+        sources: (n_rows, m) indices in `names`.
         names: The models, the most trusted first.
     """
 
@@ -42,14 +44,18 @@ class RankedItems:
     sources: NDArray[np.intp]
     names: tuple[str, ...]
 
-    def take(self, which: NDArray[np.intp] | NDArray[np.bool_] | slice) -> RankedItems:
-        return RankedItems(self.items[which], self.scores[which], self.sources[which], self.names)
+    def take(self, places: NDArray[np.intp]) -> RankedItems:
+        """The (n_rows, k) items at these places; -1 for no item."""
+        rows = np.arange(len(places))[:, None]
+        items = np.where(places < 0, -1, self.items[rows, places])
+        return RankedItems(items, self.scores[rows, places], self.sources[rows, places], self.names)
 
     def then(self, items: ArrayLike, scores: ArrayLike, sources: ArrayLike) -> RankedItems:
+        """With (n_rows, k) further items; -1 for no item."""
         return RankedItems(
-            np.append(self.items, np.asarray(items, dtype=np.intp)),
-            np.append(self.scores, np.asarray(scores, dtype=np.float32)),
-            np.append(self.sources, np.asarray(sources, dtype=np.intp)),
+            np.hstack([self.items, np.asarray(items, dtype=np.intp)]),
+            np.hstack([self.scores, np.asarray(scores, dtype=np.float32)]),
+            np.hstack([self.sources, np.asarray(sources, dtype=np.intp)]),
             self.names,
         )
 
@@ -68,8 +74,12 @@ def top_items(
     return best[np.argsort(-usable[best], kind="stable")[:k]]
 
 
+#: Takes (k,) rows; returns the (k, n_items) scores of these users, NaN for no opinion.
+Opinions = Callable[[NDArray[np.intp]], Scores]
+
+
 def rank_with_fallback(
-    scores: Iterable[tuple[str, Scores]],
+    models: Iterable[tuple[str, Opinions]],
     *,
     candidates: NDArray[np.bool_],
     n: int,
@@ -78,26 +88,57 @@ def rank_with_fallback(
     """Rank by the first model; append what only the next model scores; and so on.
 
     Args:
-        scores: The name and the (n_items,) scores of each model, the most trusted first; NaN for
-            no opinion. The next model is read only while fewer than n items are ranked.
-        candidates: (n_items,) the items that may be listed.
-        pool: Take up to so many (n or more) from the models that are read.
+        models: By name, the most trusted first. The next model is asked about the users who have
+            fewer than n items so far.
+        candidates: (n_rows, n_items) the items that may be listed.
+        pool: Take up to so many (n or more) from the models that are asked.
     """
-    at_most = n if pool is None else pool
-    left = candidates.copy()
+    at_most, left = n if pool is None else pool, candidates
+    waiting, counts = np.arange(len(left)), np.zeros(len(left), dtype=np.intp)
     names: list[str] = []
-    items, values, counts = [np.empty(0, dtype=np.intp)], [np.empty(0, dtype=np.float32)], [0]
-    for name, of_model in scores:
-        top = top_items(of_model, exclude=~left, k=at_most - sum(counts))
+    items = np.full((len(left), at_most), -1, dtype=np.intp)
+    scores, sources = np.zeros(items.shape, dtype=np.float32), np.zeros_like(items)
+    for name, opinions in models:
+        found = opinions(waiting)
+        usable = np.where(left[waiting], np.fmax(found, np.float32(-np.inf)), -np.inf)
+        rows, best, places = _best_of_rows(usable, at_most - counts[waiting])
+        values, rows = found[rows, best], waiting[rows]
+        places += counts[rows]
+        items[rows, places], scores[rows, places], sources[rows, places] = best, values, len(names)
         names.append(name)
-        items.append(top)
-        values.append(of_model[top])
-        counts.append(len(top))
-        left[top] = False
-        if sum(counts) >= n or not left.any():
+        counts += np.bincount(rows, minlength=len(counts))
+        waiting = np.flatnonzero(counts < n)
+        if not len(waiting):
             break
-    places = np.repeat(np.arange(len(names)), counts[1:])
-    return RankedItems(np.concatenate(items), np.concatenate(values), places, tuple(names))
+        left = left.copy()
+        left[rows, best] = False
+        waiting = waiting[left[waiting].any(axis=1)]
+        if not len(waiting):
+            break
+    used = slice(int(counts.max(initial=0)))
+    return RankedItems(items[:, used], scores[:, used], sources[:, used], tuple(names))
+
+
+def _best_of_rows(
+    usable: Scores, k: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """The rows, the items and the places of the k best items of each row.
+
+    Args:
+        usable: (n_rows, n_items); -inf for an item that must not be taken.
+        k: (n_rows,).
+    """
+    least: Any = np.finfo(np.float32).min
+    most = int(k.max(initial=0))
+    if most < usable.shape[1]:
+        place = usable.shape[1] - max(most, 1)
+        least = np.maximum(least, np.partition(usable, place, axis=1)[:, place, None])
+    rows, items = np.nonzero(usable >= least)
+    order = np.lexsort((-usable[rows, items], rows))
+    rows, items = rows[order], items[order]
+    places = np.arange(len(rows)) - np.searchsorted(rows, rows)
+    taken = places < k[rows]
+    return rows[taken], items[taken], places[taken]
 
 
 def preference_scores(
@@ -152,40 +193,51 @@ def diversity_vectors(items: ItemFeatures) -> csr_matrix:
     return tfidf_vectors(ItemFeatures(matrix, names), of_length)
 
 
-def pairwise_similarities(vectors: csr_matrix, rows: NDArray[np.integer]) -> Float64:
-    """(m, m) float64, the products of (m,) rows; -1 is the last row."""
+def pairwise_similarities(vectors: csr_matrix, rows: NDArray[np.integer]) -> NDArray[np.float32]:
+    """(m, m) float32, the products of (m,) rows; -1 is the last row."""
     values, columns, counts = row_entries(vectors, rows % vectors.shape[0])
-    used, places = np.unique(columns, return_inverse=True)
+    used = np.flatnonzero(np.bincount(columns, minlength=vectors.shape[1]))
+    places = np.empty(vectors.shape[1], dtype=np.intp)
+    places[used] = np.arange(len(used))
     dense = np.zeros((len(rows), len(used)), dtype=np.float32)
-    dense[np.repeat(np.arange(len(rows)), counts), places] = values
-    return np.asarray(dense @ dense.T, dtype=np.float64)
+    dense[np.repeat(np.arange(len(rows)), counts), places[columns]] = values
+    return dense @ dense.T
 
 
-def normalised_relevances(scores: Float64, tiers: NDArray[np.integer]) -> Float64:
+def normalised_relevances(scores: Scores, tiers: NDArray[np.integer]) -> Float64:
     """Scale the scores of each tier to 0 to 1, because different models have different scales.
 
     If all scores of a tier are equal, the relevance falls with the position.
 
     Args:
-        scores: (m,) finite.
-        tiers: (m,) the position of the model that ranked the item, 0 for the most trusted.
+        scores: (n_rows, m) finite.
+        tiers: (n_rows, m) the position of the model that ranked the item, 0 for the most trusted;
+            -1 for no item.
 
     Returns:
-        (m,) float64.
+        (n_rows, m) float64; -inf for no item.
     """
-    found = np.empty(len(scores))
-    for tier in range(int(tiers.max(initial=-1)) + 1):
+    found, wide = np.full(scores.shape, -np.inf), scores.astype(np.float64)
+    for tier in np.unique(tiers[tiers >= 0]).tolist():
         mine = tiers == tier
-        if not len(values := scores[mine]):
-            continue
-        least, span = values.min(), np.ptp(values)
-        by_place = 1 - np.arange(len(values)) / len(values)
-        found[mine] = (values - least) / span if span > 0 else by_place
+        least = np.where(mine, wide, np.inf).min(axis=1, keepdims=True)
+        span = np.where(mine, wide, -np.inf).max(axis=1, keepdims=True) - least
+        with np.errstate(divide="ignore", invalid="ignore"):
+            relevance = (wide - least) / span
+        if not (span > 0).all():
+            sizes = np.maximum(mine.sum(axis=1, keepdims=True), 1)
+            relevance = np.where(span > 0, relevance, 1 - (mine.cumsum(axis=1) - 1) / sizes)
+        np.copyto(found, relevance, where=mine)
     return found
 
 
 def rerank(
-    relevance: Float64, alike: Float64, *, tiers: NDArray[np.integer], diversity: float, n: int
+    relevance: Float64,
+    alike: Iterable[NDArray[np.floating]],
+    *,
+    tiers: NDArray[np.integer],
+    diversity: float,
+    n: int,
 ) -> NDArray[np.intp]:
     """Choose n of m items in turn by relevance minus the mean similarity to those chosen before.
 
@@ -194,25 +246,37 @@ def rerank(
     Items of a later tier follow all items of the earlier ones.
 
     Args:
-        relevance: (m,) finite.
-        alike: (m, m) similarities, 0 to 1.
-        tiers: (m,) not negative.
+        relevance: (n_rows, m); -inf for no item.
+        alike: For each row (m, m) similarities, 0 to 1.
+        tiers: (n_rows, m) not negative for an item.
         diversity: The weight of similarity, 0 to 1. The first of equal items wins.
 
     Returns:
-        (min(n, m),) indices of the chosen items, in their order.
+        (n_rows, min(n, m)) indices of the chosen items, in their order; -1 behind the last one.
     """
-    worth = (1 - diversity) * relevance
+    chosen = np.full((len(relevance), min(n, relevance.shape[1])), -1, dtype=np.intp)
+    for row, similarities in enumerate(alike):
+        [items] = np.nonzero(relevance[row] > -np.inf)
+        if len(items) < len(similarities):
+            similarities = similarities[np.ix_(items, items)]
+        worth = (1 - diversity) * relevance[row, items]
+        # A tier weighs more than any difference within a tier.
+        worth -= tiers[row, items] * (np.ptp(worth) + diversity + 1 if len(items) else 0)
+        order = _choose(worth, similarities, diversity, chosen.shape[1])
+        chosen[row, : len(order)] = items[order]
+    return chosen
+
+
+def _choose(worth: Float64, alike: NDArray[np.floating], diversity: float, n: int) -> list[int]:
+    """The chosen items of one row. The loop over rows is as fast as one over places."""
     if not len(worth):
-        return np.empty(0, dtype=np.intp)
-    # A tier weighs more than any difference within a tier.
-    worth = worth - tiers * (np.ptp(worth) + diversity + 1)
+        return []
     # With k items chosen, `gains` is k times the current worth, so a choice only adds its row.
-    steps = worth - diversity * alike
+    steps = worth - diversity * alike.astype(np.float64)
     gains, best = np.zeros_like(worth), int(worth.argmax())
-    chosen = np.empty(min(n, len(worth)), dtype=np.intp)
-    for place in range(len(chosen)):
-        chosen[place] = best
+    chosen = []
+    for _ in range(min(n, len(worth))):
+        chosen.append(best)
         gains += steps[best]
         gains[best] = -np.inf  # stays -inf
         best = int(gains.argmax())
@@ -241,13 +305,13 @@ class DiversityReranker:
             pools: (n_rows, m) items, the best first; -1 behind the last one.
             scores: (n_rows, m) the scores of these items.
         """
+        tiers = np.where(pools >= 0, 0, -1)
+        alike = (pairwise_similarities(self.vectors, pool) for pool in pools)
+        relevance = normalised_relevances(scores, tiers)
+        order = rerank(relevance, alike, tiers=tiers, diversity=self.diversity, n=k)
         lists = np.full((len(pools), k), -1, dtype=np.intp)
-        for row, (pool, values) in enumerate(zip(pools, scores, strict=True)):
-            items, tiers = pool[pool >= 0], np.zeros((pool >= 0).sum(), dtype=np.intp)
-            relevance = normalised_relevances(values[pool >= 0].astype(np.float64), tiers)
-            alike = pairwise_similarities(self.vectors, items)
-            order = rerank(relevance, alike, tiers=tiers, diversity=self.diversity, n=k)
-            lists[row, : len(order)] = items[order]
+        chosen = np.take_along_axis(pools, order, axis=1)
+        lists[:, : order.shape[1]] = np.where(order >= 0, chosen, -1)
         return lists
 
 
