@@ -115,9 +115,7 @@ def test_slow_clients_do_not_keep_others_waiting(cinema: RunningCinema) -> None:
     """And are sent away after a while, each in its way."""
     for path in (*LOOKED_AT, OPENAPI) * 4:  # both processes have made what they keep
         status(cinema, path)
-    readers = [head("GET", OPENAPI)] * (EACH // 2) + [head("GET", TRAILER)] * (
-        EACH // 2
-    )
+    readers = [head("GET", OPENAPI)] * (EACH // 2) + [head("GET", TRAILER)] * (EACH // 2)
     with (
         sending(cinema, stalled_bodies()) as bodies,
         sending(cinema, [b"GET / HTTP/1.1\r\nHost: l", b""] * (EACH // 2)) as heads,

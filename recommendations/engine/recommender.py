@@ -201,6 +201,14 @@ class Recommender(ABC):
             NotFittedError: The model has not been fitted.
         """
 
+    def known_items(self) -> NDArray[np.bool_] | None:
+        """(n_items,) whether the item says something of a user who likes it; None: each does.
+
+        Raises:
+            NotFittedError: The model has not been fitted.
+        """
+        return None
+
     def similar_items(self, item: int) -> Scores | None:
         """How similar each item of the fitted catalogue is to the item with this index.
 

@@ -174,7 +174,8 @@ class ModelScores:
             columns = np.where(known, np.cumsum(known) - 1, -1).astype(np.int32)
             of_columns = {name: values[:, items] for name, values in by_part.items()}
             shape = (shape[0], len(items))
-        blend = model.blended(of_columns, shape=shape, ranges=ranges)
+        likes = model.like_counts(past.weights)
+        blend = model.blended(of_columns, shape=shape, ranges=ranges, likes=likes)
         return cls(model, by_part, columns, blend.scores, blend.leading)
 
     @cached_property

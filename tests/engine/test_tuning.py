@@ -249,7 +249,7 @@ def test_what_is_searched_can_be_set_and_has_a_default(name: str) -> None:
 
 def test_time_is_divided_by_what_there_is_to_search() -> None:
     seconds = divide_budget(
-        60, {"lottery": Lottery, "ensemble": ALGORITHMS["ensemble"], "dial": Dial}
+        60, {"lottery": Lottery, "content": ALGORITHMS["content"], "dial": Dial}
     )
     assert list(seconds.items()) == [("lottery", 30), ("dial", 30)]
     assert list(divide_budget(60, {"als": AlsRecommender, "dial": Dial})) == ["als", "dial"]

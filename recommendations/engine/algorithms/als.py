@@ -338,6 +338,10 @@ class AlsRecommender(ModelRecommender[FactorModel]):
         scores[:, model.unknown] = np.nan
         return scores
 
+    def known_items(self) -> NDArray[np.bool_]:
+        model = self.learned()
+        return model.known | model.cold
+
     def similar_items(self, item: int) -> Scores:
         """As in `Recommender`: the cosine of the factors."""
         return self.learned().cosines_with(item)

@@ -74,7 +74,7 @@ class Explainers:
         times: Times = None,
         scores: Mapping[str, Scores] | None = None,
     ) -> None:
-        self.model = model
+        self.model, self.history = model, history
         parts = model.parts if isinstance(model, Composite) else {model.name: model}
         scores = scores or {name: part.score(history, times)[0] for name, part in parts.items()}
         self.by_part = {
@@ -158,8 +158,10 @@ class Explainers:
         scores = {name: each.scores for name, each in found.items()}
         if isinstance(self.model, Composite):
             ranges = {name: (each.least, each.greatest) for name, each in found.items()}
-            shape = (1 + len(entries), len(items))
-            falls = _falls(self.model.blended(scores, shape=shape, ranges=ranges).scores) > 0
+            shape, is_like = (1 + len(entries), len(items)), self.model.is_like(self.history)
+            likes = is_like.sum() - np.append(0, is_like[entries])
+            blend = self.model.blended(scores, shape=shape, ranges=ranges, likes=likes)
+            falls = _falls(blend.scores) > 0
         else:
             falls = _falls(scores[self.model.name]) > 0
         return {
