@@ -27,6 +27,14 @@ class NotRecommended(NotFound):
         super().__init__(f"You were given no list {list_id} with movie {movie_id}.")
 
 
+class AlgorithmUnavailable(Conflict):
+    def __init__(self, algorithm: str, reason: str) -> None:
+        super().__init__(
+            f"The release that is served has no {algorithm}. {reason} Leave `algorithm` out, or "
+            "choose one that GET /recommendations/algorithms lists as available."
+        )
+
+
 class ReleaseUnusable(Conflict):
     def __init__(self, release_id: int, reason: str) -> None:
         super().__init__(f"Release {release_id} cannot be served: {reason}")

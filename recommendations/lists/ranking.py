@@ -96,11 +96,11 @@ class Ranking:
                 yield name, found.scores
 
     def _sources(self) -> Sequence[str]:
-        """The algorithm that was asked for, or else the hybrid, and its fallbacks."""
+        """The algorithm that was asked for, and its fallbacks."""
         known = self.scorer.release.recommenders
         if self.algorithm == POPULARITY:
             return (POPULARITY,)
-        if self.algorithm != HYBRID and self.algorithm in known:
+        if self.algorithm != HYBRID:
             return (self.algorithm, PREFERENCES, POPULARITY)
         if self.scorer.histories[self.row].is_of_favourites:
             return FOR_NEWCOMERS
