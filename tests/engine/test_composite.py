@@ -78,7 +78,7 @@ def weights_for(likes: list[int], *names: str, **settings: float) -> dict[str, l
 def test_the_weights_follow_the_length_of_the_history() -> None:
     """With 2 likes popularity has half of the rest of content, with 10 EASE half of its most."""
     found = weights_for(
-        [2, 10], *("als", "ease", "content", "popularity"), popularity=2, ease=0.8, content=0.5
+        [2, 10], *("als", "ease", "content", "popularity"), popularity=2, ease=10, content=0.5
     )
     assert found["content"] == pytest.approx([0.2, 0.3846], abs=1e-4)  # 0.5 · 2 / 5, 0.5 · 10 / 13
     assert found["popularity"] == pytest.approx(
@@ -113,9 +113,9 @@ def test_each_row_is_blended_by_its_own_likes() -> None:
 
 
 def test_settings_are_kept_with_the_model() -> None:
-    hybrid = two_camps().fit(HybridRecommender(popularity=3.0, ease=0.4, content=0.05))
+    hybrid = two_camps().fit(HybridRecommender(popularity=3.0, ease=5.0, content=0.05))
     copy = HybridRecommender.from_arrays(hybrid.to_arrays())
-    expected = {"popularity": 3.0, "ease": 0.4, "content": 0.05}
+    expected = {"popularity": 3.0, "ease": 5.0, "content": 0.05}
     assert copy.blend_settings() == hybrid.blend_settings() == expected
 
 

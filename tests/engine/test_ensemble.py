@@ -28,9 +28,9 @@ def four_camps(*, n_users: int = N_USERS, seed: int = 3) -> Data:
 
 
 def test_the_share_of_ease_grows_with_the_likes() -> None:
-    weights = EnsembleRecommender(ease=0.6).part_weights(np.array([0, 10, 30], dtype=np.float32))
-    np.testing.assert_allclose(weights["ease"], [0, 0.3, 0.45])  # 0.6 · h / (h + 10)
-    np.testing.assert_allclose(weights["als"], [1, 0.7, 0.55])
+    weights = EnsembleRecommender(ease=5.0).part_weights(np.array([0, 5, 20], dtype=np.float32))
+    np.testing.assert_allclose(weights["ease"], [0, 0.4, 0.64], rtol=1e-6)  # 0.8 · h / (h + 5)
+    np.testing.assert_allclose(weights["als"], [1, 0.6, 0.36], rtol=1e-6)
 
 
 def test_it_beats_popularity_and_blends_the_scores_of_its_parts() -> None:
@@ -89,6 +89,6 @@ def test_an_ensemble_that_was_stored_with_slim_loads_without_it() -> None:
 
 
 def test_the_largest_share_is_part_of_the_model() -> None:
-    ensemble = four_camps().fit(EnsembleRecommender(ease=0.4))
+    ensemble = four_camps().fit(EnsembleRecommender(ease=5.0))
     copy = EnsembleRecommender.from_arrays(ensemble.to_arrays())
-    assert copy.blend_settings() == ensemble.blend_settings() == {"ease": 0.4}
+    assert copy.blend_settings() == ensemble.blend_settings() == {"ease": 5.0}

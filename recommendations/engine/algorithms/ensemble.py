@@ -14,16 +14,16 @@ class EnsembleRecommender(Composite):
     """A weighted mean of the normalised scores of ALS and EASE.
 
     Args:
-        ease: The largest share of EASE, as in `ease_share`.
+        ease: Likes with which EASE has half of its largest share.
         weights: Fixed weights of the parts, for any history.
     """
 
     name = "ensemble"
     description = "Two ways to learn from who liked what, weighed by the length of the history."
     part_types = {part.name: part for part in (AlsRecommender, EaseRecommender)}
-    search_space: ClassVar[Mapping[str, Sequence[Any]]] = {"ease": (0.4, 0.6, 0.8, 1.0)}
+    search_space: ClassVar[Mapping[str, Sequence[Any]]] = {"ease": (2.0, 5.0, 10.0, 20.0)}
 
-    def __init__(self, *, ease: float = 0.8, weights: Mapping[str, float] | None = None) -> None:
+    def __init__(self, *, ease: float = 10.0, weights: Mapping[str, float] | None = None) -> None:
         super().__init__(weights=weights)
         self.ease = ease
 

@@ -25,8 +25,8 @@ from recommendations.engine.recommender import NotFittedError, Recommender, extr
 #: The names of fixed weights, and of the settings, among the arrays of the parts.
 WEIGHTS = "weights"
 BLEND = "blend"
-#: Likes with which EASE has half of its largest share.
-EASE_HALF = 10
+#: The largest share of EASE beside ALS, which alone of the two knows new films.
+EASE_MOST = np.float32(0.8)
 #: Likes with which content has half of its largest share.
 CONTENT_HALF = 3
 #: The likes of a long history, for which the weights hardly change.
@@ -257,9 +257,13 @@ class Composite(Recommender):
         })  # fmt: skip
 
 
-def ease_share(likes: Float32, most: float) -> Float32:
-    """The share of EASE beside ALS: with few likes ALS is better, with many EASE."""
-    return np.float32(most) * likes / (likes + EASE_HALF)
+def ease_share(likes: Float32, half: float) -> Float32:
+    """The share of EASE beside ALS: with few likes ALS is better, with many EASE.
+
+    Args:
+        half: Likes with which it is half of EASE_MOST.
+    """
+    return EASE_MOST * likes / (likes + np.float32(half))
 
 
 class HybridRecommender(Composite):
@@ -268,13 +272,14 @@ class HybridRecommender(Composite):
     With h likes of the viewer:
 
     - popularity is a prior, with p² / (p² + h²) of what content leaves: half at p likes;
-    - ALS and EASE share the rest, EASE with `ease` h / (h + 10) of it;
+    - ALS and EASE share the rest, EASE with 0.8 h / (h + `ease`) of it;
     - content has `content` h / (h + 3). On a film without interactions neither EASE nor popularity
       has an opinion, so content and ALS, which then reads features too, decide.
 
     Args:
         popularity: p.
-        ease, content: The largest shares.
+        ease: Likes with which EASE has half of its largest share.
+        content: The largest share.
         weights: Fixed weights of the parts, for any history.
     """
 
@@ -287,7 +292,7 @@ class HybridRecommender(Composite):
     #: Within these bounds a new film can reach each list, and a new viewer's list is not empty.
     search_space: ClassVar[Mapping[str, Sequence[Any]]] = {
         "popularity": (1.0, 1.5, 2.0, 3.0),
-        "ease": (0.4, 0.6, 0.8, 1.0),
+        "ease": (2.0, 5.0, 10.0, 20.0),
         "content": (0.05, 0.1, 0.2),
     }
 
@@ -295,7 +300,7 @@ class HybridRecommender(Composite):
         self,
         *,
         popularity: float = 1.5,
-        ease: float = 0.8,
+        ease: float = 10.0,
         content: float = 0.1,
         weights: Mapping[str, float] | None = None,
     ) -> None:
