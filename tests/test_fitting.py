@@ -76,7 +76,8 @@ def test_the_options_of_an_algorithm_reach_its_model(
     make_audience()
     arrays, _ = artifacts.load(train_release().path)
     assert arrays["als.item_factors"].shape[1] == 7
-    assert sorted(arrays["hybrid.weights"].tolist()) == [0.0, 0.25, 0.75]
+    stored = dict(zip(HybridRecommender.part_types, arrays["hybrid.weights"].tolist(), strict=True))
+    assert stored == {**weights, "ease": 0.0}
 
 
 def test_without_a_search_the_default_has_its_constants(settings: Settings) -> None:

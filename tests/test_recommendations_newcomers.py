@@ -110,7 +110,7 @@ def test_from_the_first_word_on_the_viewer_is_folded_in(
     else:
         say(viewer, other, act)
     answer = listed(viewer, limit=40)
-    assert set(sources(answer)) <= {"als", "content", "popularity"}
+    assert set(sources(answer)) <= {"als", "ease", "content", "popularity"}
     assert "als" in sources(answer)
     assert audience.camp_of(ids(answer)[0]) == 1
 

@@ -26,7 +26,7 @@ def test_the_hybrid_says_of_each_film_which_part_did_most(viewer: Client) -> Non
         rate(viewer, movie, 5)
     items = listed(viewer, limit=40)["items"]
     parts = {item["source"] for item in items}
-    assert parts <= {"als", "content", "popularity"}
+    assert parts <= {"als", "ease", "content", "popularity"}
     assert {"als", "popularity"} <= parts
     liked = {movie.pk for movie in audience.movies[0][:3]}
     for item in items:

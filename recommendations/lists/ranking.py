@@ -112,7 +112,8 @@ class Ranking:
         if name == FAVOURITES:
             if not len(self.scorer.histories[self.row].movie_ids):
                 return None
-            by_model = self.scorer.scores(HYBRID) or self.scorer.scores(FALLBACK_ALGORITHM)
+            ask = self.scorer.personal_scores
+            by_model = ask(HYBRID) or ask(FALLBACK_ALGORITHM)
             return by_model.from_favourites(self.row, FAVOURITES) if by_model else None
         by_model = self.scorer.scores(name)
         return by_model.for_viewer(self.row) if by_model else None

@@ -159,13 +159,25 @@ class ModelScores:
     leading: NDArray[np.int8]
 
     @classmethod
-    def of(cls, model: Recommender, past: HistoryMatrices, candidates: Candidates) -> ModelScores:
-        """Blend all items, or only the candidates if those are few: blending is not cheap."""
+    def of(
+        cls,
+        model: Recommender,
+        past: HistoryMatrices,
+        candidates: Candidates,
+        by_part: Mapping[str, Scores] | None = None,
+    ) -> ModelScores:
+        """Blend all items, or only the candidates if those are few: blending is not cheap.
+
+        Args:
+            by_part: The scores of the parts; by default they are computed.
+        """
         if not isinstance(model, Composite):
             scores = model.score(past.weights, past.times)
             leading = np.zeros(scores.shape, dtype=np.int8)
             return cls(model, {model.name: scores}, candidates.items, scores, leading)
-        by_part = {name: part.score(past.weights, past.times) for name, part in model.parts.items()}
+        by_part = by_part or {
+            name: part.score(past.weights, past.times) for name, part in model.parts.items()
+        }
         of_columns, shape, columns = by_part, past.weights.shape, candidates.items
         ranges = {name: extremes(values) for name, values in by_part.items()}
         known = candidates.items >= 0
@@ -190,7 +202,10 @@ class ModelScores:
         return ViewerScores(values_at(self.columns, self.scores[row]), self, row)
 
     def from_favourites(self, row: int, source_name: str) -> ViewerScores:
-        """The movies that a personal part lifts above the mean; popularity finds the others."""
+        """The movies that a personal part lifts above the mean; popularity finds the others.
+
+        Of `ReleaseScorer.personal_scores`.
+        """
         parts = self.model.parts if isinstance(self.model, Composite) else {"": self.model}
         is_personal = np.array([*(part.is_personal for part in parts.values()), False])
         scores = self.scores[row]
@@ -222,3 +237,18 @@ class ReleaseScorer:
                 return None
             self._scores[name] = ModelScores.of(model, self.past, self.candidates)
         return self._scores[name]
+
+    def personal_scores(self, name: str) -> ModelScores | None:
+        """As `scores`, by the personal parts alone: after few likes popularity would cover them."""
+        found, key = self.scores(name), f"{name} by personal parts"
+        if found is None or not isinstance(found.model, Composite):
+            return found
+        if key not in self._scores:
+            by_part = {
+                part: values
+                if found.model.parts[part].is_personal
+                else np.full_like(values, np.nan)
+                for part, values in found.by_part.items()
+            }
+            self._scores[key] = ModelScores.of(found.model, self.past, self.candidates, by_part)
+        return self._scores[key]

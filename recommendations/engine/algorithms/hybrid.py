@@ -172,15 +172,16 @@ class Composite(Recommender):
         found = [each for each in known if each is not None]
         return np.logical_or.reduce(found) if found and len(found) == len(known) else None
 
-    def is_like(self, history: csr_matrix) -> NDArray[np.bool_]:
-        """(nnz,) whether the entry is a like, of an item that a part knows."""
-        liked = history.data > 0
+    def is_like(
+        self, items: NDArray[np.integer], weights: NDArray[np.floating]
+    ) -> NDArray[np.bool_]:
+        """(n,) whether the entry of a history is a like, of an item that a part knows."""
         known = self._known_items
-        return liked if known is None else liked & known[history.indices]
+        return weights > 0 if known is None else (weights > 0) & known[items]
 
     def like_counts(self, history: csr_matrix) -> NDArray[np.intp]:
         """(n_rows,) the number of such likes in each history."""
-        ends = np.concatenate(([0], np.cumsum(self.is_like(history))))
+        ends = np.concatenate(([0], np.cumsum(self.is_like(history.indices, history.data))))
         return np.diff(ends[history.indptr])
 
     def part_weights(self, likes: Float32) -> PartWeights:

@@ -158,7 +158,8 @@ class Explainers:
         scores = {name: each.scores for name, each in found.items()}
         if isinstance(self.model, Composite):
             ranges = {name: (each.least, each.greatest) for name, each in found.items()}
-            shape, is_like = (1 + len(entries), len(items)), self.model.is_like(self.history)
+            shape = (1 + len(entries), len(items))
+            is_like = self.model.is_like(self.history.indices, self.history.data)
             likes = is_like.sum() - np.append(0, is_like[entries])
             blend = self.model.blended(scores, shape=shape, ranges=ranges, likes=likes)
             falls = _falls(blend.scores) > 0
