@@ -281,7 +281,7 @@ _algorithms = sorted((BASE_DIR / "recommendations/engine/algorithms").glob("[a-z
 TRAINING_ALGORITHMS = read("TRAINING_ALGORITHMS", some_of(*(file.stem for file in _algorithms)), "")
 TUNING_BUDGET_S = read("TUNING_BUDGET_S", whole(0, 3300), "60")
 EXPLORATION_SHARE = read("EXPLORATION_SHARE", fraction, "0.1")
-DIVERSITY = read("DIVERSITY", fraction, "0.5")
+DIVERSITY = read("DIVERSITY", fraction, "0.6")
 # Films that start about now move up by this, and films that a viewer was shown often and never
 # opened move down by it; 0 for not at all.
 FRESHNESS = 0.1

@@ -85,7 +85,7 @@ def test_without_a_search_the_default_has_its_constants(settings: Settings) -> N
     make_audience()
     release = train_release()
     blends = manifest_of(release)["blends"]
-    assert blends == {"hybrid": {"popularity": 1.5, "ease": 10.0, "content": 0.1}}
+    assert blends == {"hybrid": {"popularity": 1.0, "ease": 10.0}}
     assert release.tuned_settings == {}
 
 

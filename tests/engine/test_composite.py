@@ -77,17 +77,14 @@ def weights_for(likes: list[int], *names: str, **settings: float) -> dict[str, l
 
 def test_the_weights_follow_the_length_of_the_history() -> None:
     """With 2 likes popularity has half of the rest of content, with 10 EASE half of its most."""
-    found = weights_for(
-        [2, 10], *("als", "ease", "content", "popularity"), popularity=2, ease=10, content=0.5
-    )
-    assert found["content"] == pytest.approx([0.2, 0.3846], abs=1e-4)  # 0.5 · 2 / 5, 0.5 · 10 / 13
-    assert found["popularity"] == pytest.approx(
-        [0.4, 0.0237], abs=1e-4
-    )  # 0.8 / 2, 0.6154 · 4 / 104
-    assert found["ease"] == pytest.approx(
-        [0.0533, 0.2367], abs=1e-4
-    )  # 0.4 · 0.8 · 2 / 12, 0.6154 · 100 / 104 · 0.4
-    assert found["als"] == pytest.approx([0.3467, 0.355], abs=1e-4)
+    found = weights_for([2, 10], *("als", "ease", "content", "popularity"), popularity=2, ease=10)
+    # 0.1 · 2 / 5, 0.1 · 10 / 13
+    assert found["content"] == pytest.approx([0.04, 0.0769], abs=1e-4)
+    # 0.96 / 2, 0.9231 · 4 / 104
+    assert found["popularity"] == pytest.approx([0.48, 0.0355], abs=1e-4)
+    # 0.48 · 0.8 · 2 / 12, 0.9231 · 100 / 104 · 0.4
+    assert found["ease"] == pytest.approx([0.064, 0.355], abs=1e-4)
+    assert found["als"] == pytest.approx([0.416, 0.5325], abs=1e-4)
 
 
 def test_without_ease_als_has_its_share_and_without_als_ease() -> None:
@@ -113,9 +110,9 @@ def test_each_row_is_blended_by_its_own_likes() -> None:
 
 
 def test_settings_are_kept_with_the_model() -> None:
-    hybrid = two_camps().fit(HybridRecommender(popularity=3.0, ease=5.0, content=0.05))
+    hybrid = two_camps().fit(HybridRecommender(popularity=3.0, ease=5.0))
     copy = HybridRecommender.from_arrays(hybrid.to_arrays())
-    expected = {"popularity": 3.0, "ease": 5.0, "content": 0.05}
+    expected = {"popularity": 3.0, "ease": 5.0}
     assert copy.blend_settings() == hybrid.blend_settings() == expected
 
 

@@ -27,8 +27,8 @@ WEIGHTS = "weights"
 BLEND = "blend"
 #: The largest share of EASE beside ALS, which alone of the two knows new films.
 EASE_MOST = np.float32(0.8)
-#: Likes with which content has half of its largest share.
-CONTENT_HALF = 3
+#: The largest share of content, and the likes with which it has half of that.
+CONTENT_MOST, CONTENT_HALF = np.float32(0.1), 3
 #: The likes of a long history, for which the weights hardly change.
 LONG = 1000
 
@@ -274,13 +274,12 @@ class HybridRecommender(Composite):
 
     - popularity is a prior, with p² / (p² + h²) of what content leaves: half at p likes;
     - ALS and EASE share the rest, EASE with 0.8 h / (h + `ease`) of it;
-    - content has `content` h / (h + 3). On a film without interactions neither EASE nor popularity
+    - content has 0.1 h / (h + 3). On a film without interactions neither EASE nor popularity
       has an opinion, so content and ALS, which then reads features too, decide.
 
     Args:
         popularity: p.
         ease: Likes with which EASE has half of its largest share.
-        content: The largest share.
         weights: Fixed weights of the parts, for any history.
     """
 
@@ -290,28 +289,26 @@ class HybridRecommender(Composite):
         part.name: part
         for part in (AlsRecommender, ContentRecommender, PopularityRecommender, EaseRecommender)
     }
-    #: Within these bounds a new film can reach each list, and a new viewer's list is not empty.
+    #: Within these bounds new films keep their place, and a viewer's first like counts.
     search_space: ClassVar[Mapping[str, Sequence[Any]]] = {
-        "popularity": (1.0, 1.5, 2.0, 3.0),
+        "popularity": (0.5, 1.0, 1.5, 2.0),
         "ease": (2.0, 5.0, 10.0, 20.0),
-        "content": (0.05, 0.1, 0.2),
     }
 
     def __init__(
         self,
         *,
-        popularity: float = 1.5,
+        popularity: float = 1.0,
         ease: float = 10.0,
-        content: float = 0.1,
         weights: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(weights=weights)
-        self.popularity, self.ease, self.content = popularity, ease, content
+        self.popularity, self.ease = popularity, ease
 
     def part_weights(self, likes: Float32) -> PartWeights:
         prior = np.float32(self.popularity) ** 2
         popular = prior / (prior + likes**2)
-        content = np.float32(self.content) * likes / (likes + CONTENT_HALF)
+        content = CONTENT_MOST * likes / (likes + CONTENT_HALF)
         by_taste = (1 - popular) * (1 - content)
         ease: float | Float32 = ease_share(likes, self.ease)
         if not {AlsRecommender.name, EaseRecommender.name} <= self.parts.keys():
