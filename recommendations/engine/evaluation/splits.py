@@ -181,10 +181,10 @@ def with_short_histories(split: Split) -> Split:
     nobody = csr_matrix(split.train.shape, dtype=split.train.dtype)
 
     def stacked(matrix: csr_matrix) -> csr_matrix:
-        return vstack([matrix, *(_keep(matrix, steps_back < n) for n in SHORT)], format="csr")
+        return csr_matrix(vstack([matrix, *(_keep(matrix, steps_back < n) for n in SHORT)]))
 
     def extended(matrix: csr_matrix) -> csr_matrix:
-        return vstack([matrix, *[nobody] * len(SHORT)], format="csr")
+        return csr_matrix(vstack([matrix, *[nobody] * len(SHORT)]))
 
     return replace(
         split,
@@ -192,7 +192,7 @@ def with_short_histories(split: Split) -> Split:
         train_times=extended(split.train_times),
         history=stacked(split.history),
         history_times=stacked(split.history_times),
-        test=vstack([split.test] * (1 + len(SHORT)), format="csr"),
+        test=csr_matrix(vstack([split.test] * (1 + len(SHORT)))),
     )
 
 
