@@ -252,7 +252,7 @@ def check_available(algorithm: str, release: LoadedRelease) -> None:
     """
     if algorithm == HYBRID or algorithm in release.recommenders:
         return
-    stored = Release.objects.filter(pk=release.id).first()
+    stored = Release.objects.filter(pk=release.id).first() if release.id else None
     reason = stored.left_out.get(algorithm, "") if stored else "Nothing has been trained yet."
     raise AlgorithmUnavailable(algorithm, reason)
 

@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 
 from recommendations.dataset import Dataset
 from recommendations.engine.algorithms import ALGORITHMS
-from recommendations.engine.algorithms.hybrid import Composite
+from recommendations.engine.algorithms.hybrid import Composite, HybridRecommender
 from recommendations.engine.evaluation.metrics import is_significantly_worse
 from recommendations.engine.evaluation.quality import EvaluatedLists, Quality, evaluate_lists
 from recommendations.engine.evaluation.splits import (
@@ -119,7 +119,7 @@ def make_recommender(name: str, found: Settings | None = None) -> Recommender:
     """The algorithm with the settings that a search has found for it, or HYBRID_WEIGHTS."""
     if name == DEFAULT and settings.HYBRID_WEIGHTS:
         weights = {PARTS[role]: weight for role, weight in settings.HYBRID_WEIGHTS.items()}
-        return ALGORITHMS[name](weights=weights)
+        return HybridRecommender(weights=weights)
     return ALGORITHMS[name](**(found or {}).get(name, {}))
 
 

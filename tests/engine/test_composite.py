@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,13 +67,13 @@ def test_weights_decide_and_are_kept() -> None:
     assert {*popular.parts} == {*copy.parts} == {"als", "content", "popularity"}
 
 
-def weights_for(likes: list[int], *names: str, **settings: float) -> dict[str, list[float]]:
+def weights_for(likes: list[int], *names: str, **settings: Any) -> dict[str, list[float]]:
     """The weights of the parts with these names, as shares of their sum."""
     fitted = two_camps().fit(HybridRecommender())
     hybrid = HybridRecommender(**settings).compose({name: fitted.parts[name] for name in names})
     found = hybrid.part_weights(np.array(likes, dtype=np.float32))
     whole = sum(np.broadcast_to(found[name], len(likes)) for name in names)
-    return {name: (found[name] / whole).tolist() for name in names}
+    return {name: np.asarray(found[name] / whole).tolist() for name in names}
 
 
 def test_the_weights_follow_the_length_of_the_history() -> None:
