@@ -42,6 +42,7 @@ from cinema.variables import (
     page_url,
     read,
     read_address,
+    shares_of,
     site_url,
     some_of,
     time_of_day,
@@ -275,6 +276,7 @@ INTERACTION_WEIGHTS = read(
     ),
     "check-in=4,favourite=3,superlike=3,like=2,seen=0.5,dislike=-2,hide=-3,5=3,4=2,3=1,2=-1,1=-2",
 )
+HYBRID_WEIGHTS = read("HYBRID_WEIGHTS", shares_of("collaborative", "content", "popularity"), "")
 RECOMMENDATIONS_PER_REQUEST = read("RECOMMENDATIONS_PER_REQUEST", whole(1, 40), "20")
 TRAINING_INTERVAL_S = read("TRAINING_INTERVAL_S", whole(10), "3600")
 TRAINING_TIME_LIMIT_S = read("TRAINING_TIME_LIMIT_S", whole(10, 3300), "1500")
@@ -283,7 +285,7 @@ _algorithms = sorted((BASE_DIR / "recommendations/engine/algorithms").glob("[a-z
 TRAINING_ALGORITHMS = read("TRAINING_ALGORITHMS", some_of(*(file.stem for file in _algorithms)), "")
 TUNING_BUDGET_S = read("TUNING_BUDGET_S", whole(0, 3300), "60")
 EXPLORATION_SHARE = read("EXPLORATION_SHARE", fraction, "0.1")
-DIVERSITY = read("DIVERSITY", fraction, "0.3")
+DIVERSITY = read("DIVERSITY", fraction, "0.6")
 # Films that start about now move up by this, and films that a viewer was shown often and never
 # opened move down by it; 0 for not at all.
 FRESHNESS = 0.1

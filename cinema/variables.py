@@ -14,6 +14,7 @@ from collections.abc import Callable
 from datetime import time
 from email.utils import parseaddr
 from ipaddress import ip_network
+from math import inf
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 from urllib.parse import quote, unquote, urlsplit
@@ -27,7 +28,7 @@ FORMER_VARIABLES = (
     "ACCESS_TOKEN_LIFETIME_S, CACHE_TIMEOUT_S, CATALOGUE_CHECK_INTERVAL_S, CATALOGUE_MAX_AGE_S, "
     "CSRF_TRUSTED_ORIGINS, DATABASE_POOL_SIZE, DATABASE_TIMEOUT_S, DETAILS_LIFETIME_S, "
     "EASE_MAX_ITEMS, EMAIL_TIMEOUT_S, FRESHNESS, GENRES_LIFETIME_S, GRAPHQL_MAX_ALIASES, "
-    "GRAPHQL_MAX_COST, GRAPHQL_MAX_DEPTH, GRAPHQL_MAX_TOKENS, HYBRID_WEIGHTS, "
+    "GRAPHQL_MAX_COST, GRAPHQL_MAX_DEPTH, GRAPHQL_MAX_TOKENS, "
     "IMPRESSIONS_KEPT_DAYS, ITEM_KNN_WEIGHTING, LOCKOUT_ATTEMPTS, LOCKOUT_FIRST_PAUSE_S, "
     "LOCKOUT_FORGET_S, LOCKOUT_LONGEST_PAUSE_S, MATCH_SHRINKAGE, MAX_SESSIONS, MEDIA_KEPT_S, "
     "POPULAR_HALF_LIFE_DAYS, POPULAR_LIFETIME_S, POSTER_MAX_MB, POSTER_MAX_MEGAPIXELS, "
@@ -164,6 +165,16 @@ def weight_table(*names: str) -> Callable[[str], dict[str, float]]:
         return table
 
     return cast
+
+
+def shares_of(*names: str) -> Callable[[str], dict[str, float]]:
+    """A table of weights from 0, not all 0; an empty text is an empty table."""
+    table = checked(
+        weight_table(*names),
+        lambda found: all(share >= 0 for share in found.values()) and 0 < sum(found.values()) < inf,
+        "numbers from 0, not all of them 0",
+    )
+    return lambda text: table(text) if text else {}
 
 
 def origins(text: str) -> frozenset[str]:

@@ -101,7 +101,7 @@ def delete_interaction(request: AuthedRequest, interaction_id: int) -> Status[No
     "/recommendations",
     auth=signed_in,
     throttle=REFRESHING,
-    response={200: RecommendationListOut, **problems(401, 422)},
+    response={200: RecommendationListOut, **problems(401, 409, 422)},
     tags=RECOMMENDATIONS,
 )
 def get_recommendations(
@@ -109,7 +109,10 @@ def get_recommendations(
     filters: Query[RecommendationFilters],
     include_movie_details: MovieDetails = True,
 ) -> HttpResponse:
-    """Recommendations with reasons. A film that you acted on leaves the list at once."""
+    """Recommendations with reasons. A film that you acted on leaves the list at once.
+
+    409 for an algorithm that the current release does not have.
+    """
     given = {"with_movies": include_movie_details, **filters.model_dump()}
     return _private_json(serving.recommendations_json(user=request.auth, **given))
 

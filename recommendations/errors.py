@@ -37,6 +37,14 @@ class NoHold(NotFound):
         super().__init__(f"Release {release_id} is not held.")
 
 
+class AlgorithmUnavailable(Conflict):
+    def __init__(self, algorithm: str, reason: str) -> None:
+        super().__init__(
+            f"The release that is served has no {algorithm}. {reason} Leave `algorithm` out, or "
+            "choose one that GET /recommendations/algorithms lists as available."
+        )
+
+
 class ReleaseUnusable(Conflict):
     def __init__(self, release_id: int, reason: str) -> None:
         super().__init__(f"Release {release_id} cannot be served: {reason}")

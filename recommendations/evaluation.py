@@ -170,8 +170,7 @@ def measure(
 ) -> dict[str, AlgorithmResult]:
     """Fit and evaluate the algorithms in this order.
 
-    A composite uses its parts if all of them have been fitted before, unless it learns more than
-    its parts do.
+    A composite uses its parts if all of them have been fitted before.
     """
     fitted: dict[str, Recommender] = {}
     measured: dict[str, AlgorithmResult] = {}
@@ -184,7 +183,7 @@ def measure(
         began_at = time.perf_counter()
         model = make_recommender(name)
         model.on_progress = fitting
-        parts = _parts_at_hand(model, fitted)
+        parts = _parts_at_hand(model, fitted, (split.train, items, split.train_times))
         if parts and isinstance(model, Composite):
             model.compose(parts)
         else:
@@ -233,13 +232,13 @@ def measure_diversity(
 
 
 def _parts_at_hand(
-    model: Recommender, fitted: Mapping[str, Recommender]
+    model: Recommender,
+    fitted: Mapping[str, Recommender],
+    past: tuple[csr_matrix, ItemFeatures, csr_matrix],
 ) -> Mapping[str, Recommender]:
-    """The fitted parts of a composite; empty if it needs more, or if a part is missing."""
-    if not isinstance(model, Composite) or type(model).fit is not Composite.fit:
-        return {}
-    parts = {name: fitted[name] for name in model.part_types if name in fitted}
-    return parts if len(parts) == len(model.part_types) else {}
+    """The fitted parts of a composite; empty if a part is missing."""
+    names = model.parts_for(*past) if isinstance(model, Composite) else []
+    return {name: fitted[name] for name in names} if {*names} <= fitted.keys() else {}
 
 
 def best_algorithm(measured: Mapping[str, AlgorithmResult]) -> str:

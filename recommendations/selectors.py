@@ -86,6 +86,7 @@ def _hash(*columns: Expression | F | str) -> Func:
 
 #: Settings that training depends on.
 SETTINGS = (
+    "HYBRID_WEIGHTS",
     "INTERACTION_WEIGHTS",
     "TRAINING_ALGORITHMS",
     "TMDB_USE_FOR_TRAINING",

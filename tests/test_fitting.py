@@ -10,8 +10,10 @@ from pytest_django.fixtures import Settings
 from recommendations.engine import artifacts
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.engine.algorithms.ease import EaseRecommender
-from recommendations.engine.recommender import Recommender
+from recommendations.engine.algorithms.hybrid import HybridRecommender
+from recommendations.engine.recommender import FitCost, Recommender
 from recommendations.models import Release
+from recommendations.releases import load_release
 from tests.audience import change_something, make_audience, set_options, train, train_release
 from tests.builders import Client, make_user
 
@@ -44,15 +46,14 @@ def test_a_composite_brings_its_parts_and_popularity_is_always_there(settings: S
     assert {"popularity", "als", "ease", "ensemble"} <= {*release.metrics}
 
 
-def test_beyond_the_limit_ease_is_left_out_and_says_so(
+def test_what_would_take_too_long_is_left_out_and_says_so(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.TRAINING_ALGORITHMS = ["ease", "als"]
-    set_options(monkeypatch, "ease", max_items=23)
+    monkeypatch.setattr(EaseRecommender, "fit_cost", lambda *_: FitCost(seconds=121))
     make_audience()
     release = train_release()
-    assert "24" in release.left_out["ease"]
-    assert "23" in release.left_out["ease"]
+    assert release.left_out["ease"] == "Fitting would take about 121 s, longer than 120 s."
     assert "ease" not in release.metrics
 
 
@@ -60,7 +61,7 @@ def test_with_a_part_alone_a_composite_is_none(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.TRAINING_ALGORITHMS = ["ensemble"]
-    set_options(monkeypatch, "ease", max_items=0)
+    monkeypatch.setattr(EaseRecommender, "fit_cost", lambda *_: FitCost(seconds=121))
     make_audience(viewers_each=6)
     assert train_release().left_out["ensemble"] == "Of its parts the release has als."
 
@@ -75,7 +76,35 @@ def test_the_options_of_an_algorithm_reach_its_model(
     make_audience()
     arrays, _ = artifacts.load(train_release().path)
     assert arrays["als.item_factors"].shape[1] == 7
-    assert sorted(arrays["hybrid.weights"].tolist()) == [0.0, 0.25, 0.75]
+    stored = dict(zip(HybridRecommender.part_types, arrays["hybrid.weights"].tolist(), strict=True))
+    assert stored == {**weights, "ease": 0.0}
+
+
+def test_without_a_search_the_default_has_its_constants(settings: Settings) -> None:
+    settings.TRAINING_ALGORITHMS = ["als", "ease", "content", "hybrid"]
+    make_audience()
+    release = train_release()
+    blends = manifest_of(release)["blends"]
+    assert blends == {"hybrid": {"popularity": 1.0, "ease": 10.0}}
+    assert release.tuned_settings == {}
+
+
+def test_fixed_weights_are_those_of_als_content_and_popularity(settings: Settings) -> None:
+    settings.TRAINING_ALGORITHMS = ["als", "ease", "content", "hybrid"]
+    settings.HYBRID_WEIGHTS = {"collaborative": 0.5, "content": 0.3, "popularity": 0.2}
+    settings.TUNING_BUDGET_S = 1
+    make_audience()
+    release = train_release()
+    weights = {"als": 0.5, "content": 0.3, "popularity": 0.2}
+    manifest = manifest_of(release)
+    assert manifest["blends"] == {"hybrid": {"weights": weights}}
+    tuning = manifest["tuning"]
+    assert isinstance(tuning, dict)
+    assert "hybrid" not in tuning
+    hybrid = load_release(release).recommenders["hybrid"]
+    assert isinstance(hybrid, HybridRecommender)
+    assert hybrid.weights == {**weights, "ease": 0.0}
+    assert {*hybrid.parts} == {"als", "content", "popularity"}
 
 
 def test_a_search_is_recorded_and_the_next_one_goes_on_from_it(settings: Settings) -> None:
@@ -90,7 +119,10 @@ def test_a_search_is_recorded_and_the_next_one_goes_on_from_it(settings: Setting
     assert tuning["als"]["trials"]
     assert {"settings", "ndcg", "seconds"} <= tuning["als"]["trials"][0].keys()
     assert found == release.tuned_settings
-    assert sum(found["ensemble"]["weights"].values()) == pytest.approx(1)
+    assert tuning["ensemble"]["trials"][0]["settings"] == {"ease": 10.0}
+    blends = manifest["blends"]
+    assert isinstance(blends, dict)
+    assert blends["ensemble"] == {"ease": 10.0} | found["ensemble"]
 
     settings.TUNING_BUDGET_S = 0
     change_something()

@@ -245,7 +245,7 @@ def test_algorithms_are_described_with_what_was_measured(anonymous: Client) -> N
 
 
 def test_what_the_release_is_without_says_why(viewer: Client, settings: Settings) -> None:
-    """And a question for it is answered as if it were for the default, of which `source` tells."""
+    """The default is answered by its fallbacks, of which `source` tells."""
     settings.TRAINING_ALGORITHMS = ["als"]
     audience = make_audience()
     release = train_release()

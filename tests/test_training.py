@@ -179,6 +179,7 @@ def test_the_fingerprint_costs_no_look_at_the_interactions(
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("HYBRID_WEIGHTS", {"collaborative": 1.0, "content": 0.0, "popularity": 0.0}),
         ("TRAINING_ALGORITHMS", ("als",)),
         ("TMDB_USE_FOR_TRAINING", True),
         ("INTERACTION_WEIGHTS", {"like": 1}),

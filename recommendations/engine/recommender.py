@@ -18,6 +18,7 @@ from recommendations.engine.matrices import (
     IdMap,
     Scores,
     Times,
+    machine_bytes,
     model_from_arrays,
     model_to_arrays,
     without_each_entry,
@@ -194,6 +195,35 @@ def extremes(scores: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     )
 
 
+#: The share of the machine's memory that one fit may take.
+FIT_MEMORY = 0.5
+
+
+@dataclass(frozen=True)
+class FitCost:
+    """An estimate of what one fit takes.
+
+    Attributes:
+        seconds: On two cores.
+        bytes: Of memory beyond the data, including the model that it replaces.
+    """
+
+    seconds: float = 0.0
+    bytes: float = 0.0
+
+    def obstacle(self, *, longest_s: float) -> str | None:
+        """Why a fit should not start; None if it fits."""
+        most = FIT_MEMORY * machine_bytes()
+        if self.seconds > longest_s:
+            return f"Fitting would take about {self.seconds:.0f} s, longer than {longest_s:.0f} s."
+        if self.bytes > most:
+            return (
+                f"Fitting would take about {self.bytes / 1e9:.1f} GB of memory, "
+                f"more than the {most / 1e9:.1f} GB that one fit may take on this machine."
+            )
+        return None
+
+
 class Recommender(ABC):
     """One algorithm.
 
@@ -212,6 +242,8 @@ class Recommender(ABC):
     must_beat_popularity: ClassVar[bool] = True
     scoring_type: ClassVar[type[Scoring]] = Scoring
     explainer_type: ClassVar[type[Explainer]] = Explainer
+    #: A release leaves the algorithm out if one fit takes more seconds.
+    longest_fit_s: ClassVar[float] = 120.0
     #: `fit` calls it with the share done, 0 to 1, if it takes long.
     on_progress: Callable[[float], None] | None = None
 
@@ -222,8 +254,12 @@ class Recommender(ABC):
     def obstacle(
         self, interactions: csr_matrix, items: Features = None, times: Times = None
     ) -> str | None:
-        """Why a release should leave the algorithm out, such as too many items; or None."""
-        return None
+        """Why a release should leave the algorithm out, such as too long a fit; or None."""
+        return self.fit_cost(interactions).obstacle(longest_s=self.longest_fit_s)
+
+    def fit_cost(self, interactions: csr_matrix) -> FitCost:
+        """An estimate of what `fit` takes; zeros if it is always little."""
+        return FitCost()
 
     @abstractmethod
     def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
@@ -255,6 +291,14 @@ class Recommender(ABC):
             HistoryShapeError: The columns do not match the fitted catalogue.
             NotFittedError: The model has not been fitted.
         """
+
+    def known_items(self) -> NDArray[np.bool_] | None:
+        """(n_items,) whether the item says something of a user who likes it; None: each does.
+
+        Raises:
+            NotFittedError: The model has not been fitted.
+        """
+        return None
 
     def similar_items(self, item: int) -> Scores | None:
         """How similar each item of the fitted catalogue is to the item with this index.

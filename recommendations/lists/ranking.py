@@ -123,11 +123,11 @@ class Ranking:
         return found.then(by_date, np.zeros(by_date.shape), np.full(by_date.shape, len(names) - 1))
 
     def _sources(self) -> Iterator[tuple[str, Opinions]]:
-        """The algorithm that was asked for, or else the hybrid, and its fallbacks."""
+        """The algorithm that was asked for, and its fallbacks."""
         known, every = self.scorer.release.recommenders, np.ones(len(self.scorer.allowed), bool)
         if self.algorithm == POPULARITY:
             sources = {POPULARITY: every}
-        elif self.algorithm != HYBRID and self.algorithm in known:
+        elif self.algorithm != HYBRID:
             sources = {self.algorithm: every, PREFERENCES: every, POPULARITY: every}
         else:
             is_newcomer = np.array([each.is_of_favourites for each in self.scorer.histories])
@@ -150,7 +150,8 @@ class Ranking:
         if name == PREFERENCES:
             asked, scores = self._by_row(asked, self._by_preferences)
         elif name == FAVOURITES:
-            model = self.scorer.scores(HYBRID) or self.scorer.scores(FALLBACK_ALGORITHM)
+            ask = self.scorer.personal_scores
+            model = ask(HYBRID) or ask(FALLBACK_ALGORITHM)
             asked, scores = self._by_row(asked, partial(self._by_favourites, model))
         elif model := self.scorer.scores(name):
             scores = model.of_candidates(asked)

@@ -164,9 +164,19 @@ class ModelScores:
     leading: NDArray[np.int8]
 
     @classmethod
-    def of(cls, model: Recommender, past: HistoryMatrices, candidates: Candidates) -> ModelScores:
-        """Blend all items, or only the candidates if those are few: blending is not cheap."""
-        by_part = score_parts(model, past.weights, past.times)
+    def of(
+        cls,
+        model: Recommender,
+        past: HistoryMatrices,
+        candidates: Candidates,
+        by_part: Mapping[str, Scoring] | None = None,
+    ) -> ModelScores:
+        """Blend all items, or only the candidates if those are few: blending is not cheap.
+
+        Args:
+            by_part: The parts that are blended; by default all of them.
+        """
+        by_part = score_parts(model, past.weights, past.times) if by_part is None else by_part
         if not isinstance(model, Composite):
             scores = by_part[model.name].scores
             leading = np.zeros(scores.shape, dtype=np.int8)
@@ -180,7 +190,8 @@ class ModelScores:
             columns = np.where(known, np.cumsum(known) - 1, -1).astype(np.int32)
             of_columns = {name: values[:, items] for name, values in of_columns.items()}
             shape = (shape[0], len(items))
-        blend = model.blended(of_columns, shape=shape, ranges=ranges)
+        likes = model.like_counts(past.weights)
+        blend = model.blended(of_columns, shape=shape, ranges=ranges, likes=likes)
         return cls(model, by_part, columns, blend.scores, blend.leading)
 
     @cached_property
@@ -200,16 +211,13 @@ class ModelScores:
         return found
 
     def from_favourites(self, row: int) -> Scores:
-        """(n_movies,) of the movies that a personal part lifts above the mean.
+        """(n_movies,) of the movies above the mean, by `ReleaseScorer.personal_scores`.
 
         Popularity finds the others.
         """
-        parts = self.model.parts if isinstance(self.model, Composite) else {"": self.model}
-        is_personal = np.array([*(part.is_personal for part in parts.values()), False])
         scores = self.scores[row]
         known = ~np.isnan(scores)
-        found = known & is_personal[self.leading[row]]
-        found &= scores > (scores[known].mean() if known.any() else 0)
+        found = known & (scores > (scores[known].mean() if known.any() else 0))
         return values_at(self.columns, np.where(found, scores, np.float32(np.nan)))
 
 
@@ -239,3 +247,17 @@ class ReleaseScorer:
                 return None
             self._scores[name] = ModelScores.of(model, self.past, self.candidates)
         return self._scores[name]
+
+    def personal_scores(self, name: str) -> ModelScores | None:
+        """As `scores`, by the personal parts alone: after few likes popularity would cover them."""
+        found, key = self.scores(name), f"{name} by personal parts"
+        if found is None or not isinstance(model := found.model, Composite):
+            return found
+        if key not in self._scores:
+            personal = {
+                part: scores
+                for part, scores in found.by_part.items()
+                if model.parts[part].is_personal
+            }
+            self._scores[key] = ModelScores.of(model, self.past, self.candidates, personal)
+        return self._scores[key]

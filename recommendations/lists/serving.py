@@ -20,14 +20,16 @@ from recommendations import selectors
 from recommendations.content_similarity import Reason
 from recommendations.dataset import load_history
 from recommendations.engine.algorithms import ALGORITHMS
-from recommendations.errors import NoMoreRecommendations
+from recommendations.errors import AlgorithmUnavailable, NoMoreRecommendations
 from recommendations.impressions.stream import ShownItem, note_shown
 from recommendations.lists import list_cache
 from recommendations.lists.list_builder import ListItem, ListQuery, build_items
 from recommendations.lists.list_cache import Cached, Delivery, ListVersion, RecommendationList
+from recommendations.lists.ranking import HYBRID
 from recommendations.lists.reasons import REASONS_EACH
 from recommendations.lists.scores import Scope
 from recommendations.matches.selectors import MovieMatches, matches_for_movies
+from recommendations.models import Release
 from recommendations.releases import LoadedRelease, loaded_release
 from recommendations.similarity_scores import scores_by, scores_for
 from users.models import User
@@ -101,7 +103,9 @@ class _ListRequest:
 
     @classmethod
     def of(cls, user: User, query: ListQuery, limit: int) -> Self:
+        """Raises AlgorithmUnavailable."""
         release, snapshot = loaded_release(), catalogue.current().snapshot
+        check_available(query.algorithm, release)
         context = list_cache.context_key(user.pk, query, snapshot)
         version = ListVersion(user.taste_version, release.id, context, limit)
         next_start = snapshot.next_start() if query.scope == "programme" else None
@@ -123,7 +127,11 @@ def recommendations_json(
     *, user: User, scope: Scope, algorithm: str, limit: int, days: int, refresh: bool,
     with_movies: bool,
 ) -> bytes:  # fmt: skip
-    """The first batch of the viewer's list: the last answer if it still holds, or a new one."""
+    """The first batch of the viewer's list: the last answer if it still holds, or a new one.
+
+    Raises:
+        AlgorithmUnavailable: The release does not have the algorithm.
+    """
     request = _ListRequest.of(user, ListQuery(scope, algorithm, days), limit)
     before = request.cached.delivery
     line = list_cache.first_line(*request.state, with_movies, before.list_id)
@@ -141,7 +149,11 @@ def recommendations_json(
 def recommend(
     *, user: User, scope: Scope, algorithm: str, limit: int, days: int, refresh: bool
 ) -> ListBatch:
-    """The first batch of the viewer's cached list, or of a new one."""
+    """The first batch of the viewer's cached list, or of a new one.
+
+    Raises:
+        AlgorithmUnavailable: The release does not have the algorithm.
+    """
     request = _ListRequest.of(user, ListQuery(scope, algorithm, days), limit)
     batch = request.first_batch(refresh=refresh)
     _deliver(user, request.key, batch, request.cached.delivery)
@@ -237,6 +249,19 @@ def with_matches(reasons: Sequence[Reason], n_matches: int) -> Sequence[Reason]:
     some = "A viewer" if n_matches == 1 else f"{n_matches} viewers"
     liked = Reason("matches", f"{some} of your taste like{'s' if n_matches == 1 else ''} it")
     return [*reasons[:1], liked, *reasons[1:]][:REASONS_EACH]
+
+
+def check_available(algorithm: str, release: LoadedRelease) -> None:
+    """Check that lists can be made by the algorithm; the default has fallbacks.
+
+    Raises:
+        AlgorithmUnavailable: The release does not have it.
+    """
+    if algorithm == HYBRID or algorithm in release.recommenders:
+        return
+    stored = Release.objects.filter(pk=release.id).first() if release.id else None
+    reason = stored.left_out.get(algorithm, "") if stored else "Nothing has been trained yet."
+    raise AlgorithmUnavailable(algorithm, reason)
 
 
 def describe_algorithms() -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -14,12 +14,15 @@ from scipy.sparse import csr_matrix
 
 from recommendations.dataset import Dataset
 from recommendations.engine.algorithms import ALGORITHMS
-from recommendations.engine.algorithms.ensemble import EnsembleRecommender, learn_weights
-from recommendations.engine.algorithms.hybrid import Composite
+from recommendations.engine.algorithms.hybrid import Composite, HybridRecommender
 from recommendations.engine.evaluation.metrics import is_significantly_worse
 from recommendations.engine.evaluation.quality import EvaluatedLists, Quality, evaluate_lists
-from recommendations.engine.evaluation.splits import Split, split_by_time
-from recommendations.engine.evaluation.tuning import TuningResult, divide_budget, tune
+from recommendations.engine.evaluation.splits import (
+    Split,
+    split_by_time,
+    with_short_histories,
+)
+from recommendations.engine.evaluation.tuning import divide_budget, tune
 from recommendations.engine.matrices import Features
 from recommendations.engine.recommender import Recommender
 
@@ -28,6 +31,8 @@ log = logging.getLogger(__name__)
 BASELINE = "popularity"
 #: The algorithm of a viewer's list unless the request names another.
 DEFAULT = "hybrid"
+#: The part of the default for each role that HYBRID_WEIGHTS names.
+PARTS = {"collaborative": "als", "content": "content", "popularity": "popularity"}
 #: With fewer evaluated viewers a difference between two algorithms is chance.
 ENOUGH_USERS = 20
 
@@ -53,7 +58,7 @@ class TrainedModels:
         recommenders: The models by name.
         quality: The measured quality of all fitted models, including those left out.
         left_out: A sentence on each algorithm that the release does not have.
-        settings: The searched or learned settings.
+        settings: The searched settings.
         tuning: The trials of the search, for the manifest.
         seconds: The time of fitting on the past.
     """
@@ -111,7 +116,10 @@ def _left_out_if_it_fails(name: str, left_out: dict[str, str]) -> Iterator[None]
 
 
 def make_recommender(name: str, found: Settings | None = None) -> Recommender:
-    """The algorithm with the settings that a search has found for it."""
+    """The algorithm with the settings that a search has found for it, or HYBRID_WEIGHTS."""
+    if name == DEFAULT and settings.HYBRID_WEIGHTS:
+        weights = {PARTS[role]: weight for role, weight in settings.HYBRID_WEIGHTS.items()}
+        return HybridRecommender(weights=weights)
     return ALGORITHMS[name](**(found or {}).get(name, {}))
 
 
@@ -122,9 +130,8 @@ def _suitable(material: TrainingData) -> tuple[list[str], dict[str, str]]:
     """
     named = settings.TRAINING_ALGORITHMS or list(ALGORITHMS)
     wanted = {BASELINE, *named}
-    for name in named:
-        if issubclass(algorithm := ALGORITHMS[name], Composite):
-            wanted |= algorithm.part_types.keys()
+    for composite in _composites(named):
+        wanted |= composite.part_types.keys()
     left_out = {}
     for name in ALGORITHMS:
         if name not in wanted:
@@ -132,7 +139,7 @@ def _suitable(material: TrainingData) -> tuple[list[str], dict[str, str]]:
         elif reason := make_recommender(name).obstacle(*material):
             left_out[name] = reason
     names = [name for name in ALGORITHMS if name not in left_out]
-    names.sort(key=lambda name: (name != BASELINE, issubclass(ALGORITHMS[name], Composite)))
+    names.sort(key=lambda name: (name != BASELINE, _is_composite(name)))
     return names, left_out
 
 
@@ -150,54 +157,62 @@ def _search(
     if not budget_s or not past.interactions.nnz:
         return found, {}
     inner = split_by_time(past.interactions, past.times)
-    trials: dict[str, TuningResult] = {}
+    parts = _PartModels(TrainingData(inner.train, past.items, inner.train_times), names, found)
+    trials: dict[str, Any] = {}
     left = {name: ALGORITHMS[name] for name in names}
+    if settings.HYBRID_WEIGHTS:
+        left.pop(DEFAULT, None)
     ends_at = time.monotonic() + budget_s
     while seconds := divide_budget(ends_at - time.monotonic(), left):
-        name = next(iter(seconds))
-        report = part(f"tuning {name}", *_span(2, 25, len(trials), len(trials) + len(seconds)))
-        trials[name] = tune(
+        # Composites come last: they are made of the best models of their parts.
+        name = min(seconds, key=_is_composite)
+        report = part(f"tuning {name}", *_span(2, 30, len(trials), len(trials) + len(seconds)))
+        tuned = tune(
             left.pop(name),
-            inner,
+            with_short_histories(inner) if _is_composite(name) else inner,
             budget_s=seconds[name],
             clock=time.monotonic,
             starts=[found[name]] if name in found else [],
             items=past.items,
             on_progress=report,
+            fit=parts.compose if _is_composite(name) else None,
         )
-        if trials[name].trials:
-            found[name] = trials[name].settings
-    if EnsembleRecommender.name in names:
-        weights = _learn_weights(names, found, inner, past.items, part)
-        found[EnsembleRecommender.name] = {"weights": weights}
-    return found, {name: tuned.manifest() for name, tuned in trials.items()}
+        trials[name] = tuned.manifest()
+        if tuned.trials:
+            found[name] = tuned.settings
+        if tuned.model and any(name in of.part_types for of in _composites(left)):
+            parts.fitted[name] = tuned.model
+    return found, trials
+
+
+@dataclass
+class _PartModels:
+    """The parts of composites, fitted on the past of the search; each is fitted once."""
+
+    past: TrainingData
+    names: Sequence[str]
+    found: Settings
+    fitted: dict[str, Recommender] = field(default_factory=dict)
+
+    def compose(self, model: Composite) -> Composite:
+        for name in model.part_types:
+            if name in self.names and name not in self.fitted:
+                self.fitted[name] = make_recommender(name, self.found).fit(*self.past)
+        return model.compose(self.fitted)
+
+
+def _is_composite(name: str) -> bool:
+    return issubclass(ALGORITHMS[name], Composite)
+
+
+def _composites(names: Iterable[str]) -> list[type[Composite]]:
+    return [of for name in names if issubclass(of := ALGORITHMS[name], Composite)]
 
 
 def _has_known_settings(name: str, before: Settings) -> bool:
     """Whether `before` has settings of the algorithm, and none that only another version knew."""
-    algorithm, own = ALGORITHMS[name], before.get(name)
-    if own is None:
-        return False
-    if issubclass(algorithm, Composite):
-        return bool(own.get("weights", {}).keys() <= algorithm.part_types.keys())
-    return own.keys() <= algorithm.search_space.keys()
-
-
-def _learn_weights(
-    names: Sequence[str],
-    found: Settings,
-    inner: Split,
-    items: Features,
-    part: Part,
-) -> Mapping[str, float]:
-    report = part(f"weighing {EnsembleRecommender.name}", 25, 30)
-    parts = {}
-    for name in (name for name in EnsembleRecommender.part_types if name in names):
-        report(0)
-        model = make_recommender(name, found)
-        with _left_out_if_it_fails(name, {}):
-            parts[name] = model.fit(inner.train, items, inner.train_times)
-    return learn_weights(parts, inner)
+    own = before.get(name)
+    return own is not None and own.keys() <= ALGORITHMS[name].search_space.keys()
 
 
 @dataclass

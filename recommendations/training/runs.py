@@ -16,6 +16,7 @@ from django.utils import timezone
 from recommendations import selectors
 from recommendations.dataset import Dataset, load_dataset
 from recommendations.engine import artifacts
+from recommendations.engine.algorithms.hybrid import Composite
 from recommendations.engine.artifacts import ArtifactError
 from recommendations.engine.evaluation.quality import (
     EvaluatedLists,
@@ -254,6 +255,11 @@ def publish(release: Release, trained: TrainedModels, dataset: Dataset) -> Relea
             "algorithms": list(trained.recommenders),
             "left_out": release.left_out,
             "settings": release.tuned_settings,
+            "blends": {
+                name: model.blend_settings()
+                for name, model in trained.recommenders.items()
+                if isinstance(model, Composite)
+            },
             "tuning": trained.tuning,
             "seconds": trained.seconds,
             "metrics": release.metrics,

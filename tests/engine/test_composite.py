@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def blended(model: Composite, history: csr_matrix) -> Blend:
 def test_by_itself_it_fits_its_parts() -> None:
     data = two_camps()
     hybrid = data.fit(HybridRecommender())
-    assert list(hybrid.parts) == ["als", "content", "popularity"]
+    assert {*hybrid.parts} == {"als", "ease", "content", "popularity"}
     alone = data.fit(AlsRecommender()).score(data.interactions)
     np.testing.assert_array_equal(hybrid.parts["als"].score(data.interactions), alone)
 
@@ -62,7 +63,68 @@ def test_weights_decide_and_are_kept() -> None:
         np.argsort(-alone[0], kind="stable"),
     )
     copy = HybridRecommender.from_arrays(popular.to_arrays())
-    assert copy.weights == {"als": 0, "content": 0, "popularity": 1}
+    assert copy.weights == {"als": 0, "content": 0, "popularity": 1, "ease": 0}
+    assert {*popular.parts} == {*copy.parts} == {"als", "content", "popularity"}
+
+
+def weights_for(likes: list[int], *names: str, **settings: Any) -> dict[str, list[float]]:
+    """The weights of the parts with these names, as shares of their sum."""
+    fitted = two_camps().fit(HybridRecommender())
+    hybrid = HybridRecommender(**settings).compose({name: fitted.parts[name] for name in names})
+    found = hybrid.part_weights(np.array(likes, dtype=np.float32))
+    whole = sum(np.broadcast_to(found[name], len(likes)) for name in names)
+    return {name: np.asarray(found[name] / whole).tolist() for name in names}
+
+
+def test_the_weights_follow_the_length_of_the_history() -> None:
+    """With 2 likes popularity has half of the rest of content, with 10 EASE half of its most."""
+    found = weights_for([2, 10], *("als", "ease", "content", "popularity"), popularity=2, ease=10)
+    # 0.1 · 2 / 5, 0.1 · 10 / 13
+    assert found["content"] == pytest.approx([0.04, 0.0769], abs=1e-4)
+    # 0.96 / 2, 0.9231 · 4 / 104
+    assert found["popularity"] == pytest.approx([0.48, 0.0355], abs=1e-4)
+    # 0.48 · 0.8 · 2 / 12, 0.9231 · 100 / 104 · 0.4
+    assert found["ease"] == pytest.approx([0.064, 0.355], abs=1e-4)
+    assert found["als"] == pytest.approx([0.416, 0.5325], abs=1e-4)
+
+
+def test_without_ease_als_has_its_share_and_without_als_ease() -> None:
+    whole = weights_for([7], "als", "ease", "content", "popularity")
+    for name in ("als", "ease"):
+        alone = weights_for([7], name, "content", "popularity")
+        assert alone["content"] == pytest.approx(whole["content"])
+        assert alone["popularity"] == pytest.approx(whole["popularity"])
+
+
+def test_each_row_is_blended_by_its_own_likes() -> None:
+    """A dislike is no like, and does not change the weights."""
+    data = two_camps()
+    hybrid = data.fit(HybridRecommender())
+    history = csr([[1, 0, 0, 0, 0, 0, 0, 0, 0, 0], [1, 1, 1, 0, 0, -2, 0, 0, 0, 0]])
+    scores = {name: part.score(history) for name, part in hybrid.parts.items()}
+    together = hybrid.score(history)
+    for row, likes in enumerate([1, 3]):
+        own = {name: values[row : row + 1] for name, values in scores.items()}
+        weights = hybrid.part_weights(np.array([likes], dtype=np.float32))
+        expected = blend(own, weights, shape=(1, N_ITEMS)).scores[0]
+        np.testing.assert_allclose(together[row], expected, rtol=1e-6)
+
+
+def test_settings_are_kept_with_the_model() -> None:
+    hybrid = two_camps().fit(HybridRecommender(popularity=3.0, ease=5.0))
+    copy = HybridRecommender.from_arrays(hybrid.to_arrays())
+    expected = {"popularity": 3.0, "ease": 5.0}
+    assert copy.blend_settings() == hybrid.blend_settings() == expected
+
+
+def test_a_hybrid_of_a_release_before_the_learned_weights_keeps_its_fixed_ones() -> None:
+    data = two_camps()
+    weights = {"als": 0.5, "content": 0.3, "popularity": 0.2}
+    hybrid = data.fit(HybridRecommender(weights=weights))
+    stored = {**hybrid.to_arrays(), "weights": np.array([0.5, 0.3, 0.2])}
+    copy = HybridRecommender.from_arrays(stored)
+    assert copy.weights == copy.blend_settings()["weights"] == weights
+    np.testing.assert_array_equal(copy.score(data.interactions), hybrid.score(data.interactions))
 
 
 def test_whom_nothing_is_known_of_popularity_alone_says_nothing() -> None:

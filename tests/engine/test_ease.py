@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.linalg import LinAlgError
+from scipy.sparse import csr_matrix, hstack
 
-from recommendations.engine import matrices
+from recommendations.engine import matrices, recommender
 from recommendations.engine.algorithms._item_weights import RARITY
 from recommendations.engine.algorithms.ease import EaseRecommender, gram, invert
 from tests.engine.camps import csr, explainer, liked, ratings
@@ -89,10 +90,41 @@ def test_the_regularization_grows_with_the_root_of_the_likes() -> None:
     assert given == {"regularization": 7, "damping": 0.2}
 
 
-def test_more_films_than_the_limit_are_an_obstacle_that_is_named() -> None:
-    ease = EaseRecommender(max_items=24)
-    assert ease.obstacle(ratings(n_items=24)) is None
-    assert ease.obstacle(ratings()) == ("It takes at most 24 films, and here are 25.")
+def likes_of_a_size(*, films: int, viewers: int, each: int) -> csr_matrix:
+    """Each viewer likes so many films in a row; each film has a viewer."""
+    starts = np.linspace(0, films - each, viewers).astype(np.int64)
+    items = (starts[:, None] + np.arange(each)).ravel().astype(np.int32)
+    ends = np.arange(viewers + 1) * each
+    return csr_matrix((np.ones(len(items), np.float32), items, ends), shape=(viewers, films))
+
+
+def test_the_cost_is_estimated_from_likes_and_films() -> None:
+    """A film site with 12,779 films and 6.9 million likes takes seconds, and less than 2 GB."""
+    cost = EaseRecommender().fit_cost(likes_of_a_size(films=12_779, viewers=40_640, each=170))
+    # 12,779³ / 100e9 + 40,640 · 170² · 5e-9
+    assert cost.seconds == pytest.approx(20.87 + 5.87, abs=0.1)
+    assert cost.bytes == 3 * 4 * 12_779**2
+    likes = likes_of_a_size(films=100, viewers=10, each=10)
+    half = csr_matrix(hstack([likes, csr(np.zeros((10, 100)))]))
+    assert EaseRecommender().fit_cost(half).seconds == EaseRecommender().fit_cost(likes).seconds
+    assert EaseRecommender().fit_cost(half).bytes == 4 * EaseRecommender().fit_cost(likes).bytes
+
+
+def test_12779_films_are_no_obstacle_and_more_seconds_or_memory_are_one_that_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    site = likes_of_a_size(films=12_779, viewers=40_640, each=170)
+    monkeypatch.setattr(recommender, "machine_bytes", lambda: 8e9)
+    assert EaseRecommender().obstacle(site) is None
+    monkeypatch.setattr(recommender, "machine_bytes", lambda: 3e9)
+    assert EaseRecommender().obstacle(site) == (
+        "Fitting would take about 2.0 GB of memory, "
+        "more than the 1.5 GB that one fit may take on this machine."
+    )
+    large = likes_of_a_size(films=25_000, viewers=5_000, each=10)
+    assert EaseRecommender().obstacle(large) == (
+        "Fitting would take about 156 s, longer than 120 s."
+    )
 
 
 def test_weights_that_were_saved_are_not_copied() -> None:

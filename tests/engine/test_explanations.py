@@ -12,6 +12,7 @@ from scipy.sparse import csr_matrix
 
 from recommendations.engine.algorithms.als import AlsRecommender
 from recommendations.engine.algorithms.content import ContentRecommender
+from recommendations.engine.algorithms.ease import EaseRecommender
 from recommendations.engine.algorithms.hybrid import Composite, HybridRecommender
 from recommendations.engine.matrices import without_each_entry
 from recommendations.engine.ranking.explanations import (
@@ -208,7 +209,7 @@ def test_influences_are_what_scoring_each_history_anew_says(history: NDArray[np.
     row, items = csr(history), np.arange(N_ITEMS)
     found = influences(HYBRID, row, entries=every_entry(row), items=items)
     whole = HYBRID.score(row)[0]
-    for part in (AlsRecommender.name, ContentRecommender.name):
+    for part in (AlsRecommender.name, EaseRecommender.name, ContentRecommender.name):
         before = HYBRID.parts[part].score(row)[0]
         for entry, item in enumerate(row.indices):
             less = history.copy()
@@ -222,7 +223,31 @@ def test_influences_are_what_scoring_each_history_anew_says(history: NDArray[np.
             assert not falls[higher].any()
 
 
-@pytest.mark.parametrize("part", ["als", "content", "popularity"])
+def test_the_whole_score_without_an_entry_has_the_weights_of_the_shorter_history() -> None:
+    """The entry of the other camp is nothing to item 1; without it popularity counts for more."""
+    popular = np.array([[0, 0, 0, 1]] * 3 + [[1, 1, 0, 1]] * 9)
+    data = data_of(csr(np.vstack([popular, np.eye(4)])))
+    hybrid = data.fit(HybridRecommender(popularity=3.0))
+    history, items = csr([[0, 0, 1, 1]]), np.array([0, 1])
+    explainers = Explainers(hybrid, history)
+    found = {name: each.without(np.arange(2), items) for name, each in explainers.by_part.items()}
+    blend = hybrid.blended(
+        {name: each.scores for name, each in found.items()},
+        shape=(3, 2),
+        ranges={name: (each.least, each.greatest) for name, each in found.items()},
+        likes=np.array([2, 1, 1]),
+    )
+    for row, left in enumerate([[0, 0, 1, 1], [0, 0, 0, 1], [0, 0, 1, 0]]):
+        expected = hybrid.score(csr([left]))[0, items]
+        np.testing.assert_allclose(blend.scores[row], expected, atol=1e-4)
+    falls = explainers.influences(np.arange(2), items)["als"].falls
+    really = hybrid.score(history)[0, items] > [
+        hybrid.score(csr([left]))[0, items] for left in ([0, 0, 0, 1], [0, 0, 1, 0])
+    ]
+    assert not falls[~really.T].any()
+
+
+@pytest.mark.parametrize("part", ["als", "ease", "content", "popularity"])
 def test_parts_have_influences_by_name(part: str) -> None:
     history = csr(np.eye(1, N_ITEMS))
     found = influences(HYBRID, history, entries=every_entry(history), items=np.arange(2))

@@ -101,7 +101,7 @@ def test_too_much_data_are_an_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())  # with PyTorch
     movielens_1m, movielens_20m = csr_matrix((6_040, 3_706)), csr_matrix((138_000, 27_000))
     assert NeuralRecommender().obstacle(movielens_1m) is None
-    assert "138,000 viewers" in (NeuralRecommender().obstacle(movielens_20m) or "")
+    assert "longer than 120 s" in (NeuralRecommender().obstacle(movielens_20m) or "")
     assert NeuralRecommender(epochs=1).obstacle(csr_matrix((50_000, 9_000))) is None
     assert NeuralRecommender(epochs=9).obstacle(csr_matrix((50_000, 9_000))) is not None
 

@@ -17,6 +17,7 @@ from recommendations.engine.evaluation.splits import (
     leave_one_out,
     split_by_time,
     strong_generalisation,
+    with_short_histories,
 )
 from tests.engine.camps import csr
 
@@ -237,6 +238,26 @@ def test_which_films_are_folded_in_is_drawn() -> None:
     interactions = csr(np.ones((30, 10)))
     split = strong_generalisation(interactions, interactions.astype(np.float64), users_share=1)
     assert len(np.unique(split.test.indices)) == 10
+
+
+# --- short histories
+
+
+def test_each_viewer_is_judged_again_by_the_last_films_of_the_history() -> None:
+    n_films = 16
+    interactions = csr([[*range(1, n_films + 1)], [0, 5, *[0] * 14]])
+    times = interactions.astype(np.float64)
+    split = leave_last_out(interactions, times)
+    found = with_short_histories(split)
+    whole = [*range(1, n_films)]  # the last one is the test
+    of_first = [found.history[row].data.tolist() for row in (0, 2, 4, 6)]
+    assert of_first == [whole, whole[-1:], whole[-3:], whole[-10:]]
+    assert [found.history_times[row].data.tolist() for row in (0, 2, 4, 6)] == of_first
+    assert [found.history[row].data.tolist() for row in (1, 3, 5, 7)] == [[5]] * 4
+    assert dense(found.test) == dense(split.test) * 4
+    assert dense(found.train[:2]) == dense(split.train)
+    assert found.train.shape == found.train_times.shape == (8, n_films)
+    assert found.train.nnz == split.train.nnz
 
 
 # --- cold films

@@ -189,6 +189,20 @@ def test_a_value_between_those_of_the_list_steps_to_its_neighbours(clock: Clock)
     assert [trial.settings["level"] for trial in tuned.trials[:3]] == [3, 4.4, 5]
 
 
+def test_a_trial_may_take_its_model_from_elsewhere_and_the_best_one_is_kept(clock: Clock) -> None:
+    fitted: list[Dial] = []
+
+    def fit(dial: Dial) -> Dial:
+        fitted.append(dial)
+        return dial.fit(csr(np.zeros((0, 0))))
+
+    tuned = tune(Dial, split_of(N_USERS), budget_s=1000, clock=clock, fit=fit)
+    assert len(fitted) == len(tuned.trials)
+    assert tuned.model in fitted
+    assert isinstance(tuned.model, Dial)
+    assert tuned.model.settings_for(csr(np.eye(1))) == {"level": 5, "width": 3}
+
+
 def test_the_record_is_json(clock: Clock) -> None:
     Dial.broken = (5,)
     tuned = tune(
@@ -249,7 +263,7 @@ def test_what_is_searched_can_be_set_and_has_a_default(name: str) -> None:
 
 def test_time_is_divided_by_what_there_is_to_search() -> None:
     seconds = divide_budget(
-        60, {"lottery": Lottery, "ensemble": ALGORITHMS["ensemble"], "dial": Dial}
+        60, {"lottery": Lottery, "content": ALGORITHMS["content"], "dial": Dial}
     )
     assert list(seconds.items()) == [("lottery", 30), ("dial", 30)]
     assert list(divide_budget(60, {"als": AlsRecommender, "dial": Dial})) == ["als", "dial"]

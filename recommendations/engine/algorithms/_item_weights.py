@@ -115,6 +115,9 @@ class ItemWeightsRecommender(ModelRecommender[ItemWeightsModel]):
         scores[:, ~model.known] = np.nan
         return scores
 
+    def known_items(self) -> NDArray[np.bool_]:
+        return self.learned().known
+
     def to_arrays(self) -> dict[str, Array]:
         model = self.learned()
         weights = model.weights

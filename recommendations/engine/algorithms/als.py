@@ -359,6 +359,10 @@ class AlsRecommender(ModelRecommender[FactorModel]):
         self._fitted_for(history)
         return AlsScoring(self, history, times).scores
 
+    def known_items(self) -> NDArray[np.bool_]:
+        model = self.learned()
+        return model.known | model.cold
+
     def similar_items(self, item: int) -> Scores:
         """As in `Recommender`: the cosine of the factors."""
         return self.learned().cosines_with(item)

@@ -164,6 +164,9 @@ class ContentRecommender(ModelRecommender[ContentModel]):
         scores[:, model.unknown] = np.nan
         return scores
 
+    def known_items(self) -> NDArray[np.bool_]:
+        return self.learned().lengths > 0
+
     def similar_items(self, item: int) -> Scores | None:
         """As in `Recommender`: the cosine of two items. None if no item has features."""
         model = self.learned()

@@ -26,7 +26,7 @@ from recommendations.engine.matrices import (
     Times,
     model_from_arrays,
 )
-from recommendations.engine.recommender import ModelRecommender
+from recommendations.engine.recommender import FitCost, ModelRecommender
 
 if TYPE_CHECKING:
     import torch
@@ -36,8 +36,10 @@ Float32: TypeAlias = NDArray[np.float32]
 WITHOUT_TORCH = (
     "PyTorch is not installed: `make neural`, or `poetry install --extras neural`, installs it."
 )
-#: Pairs of a viewer and a film that two cores process in about two minutes.
-MOST_COMPARISONS = 800_000_000
+#: Pairs of a viewer and a film that two cores process in a second.
+COMPARISONS_PER_S = 800_000_000 / 120
+#: Memory of PyTorch and of a step: 459 MB on ml-latest-small, less the weights.
+TORCH_BYTES = 430e6
 #: Adam updates all weights in each step: a film that is not compared costs this share of another.
 SHARE_OF_THE_OTHERS = 0.1
 #: With fewer steps the towers stay untrained even on small data.
@@ -249,15 +251,16 @@ class NeuralRecommender(ModelRecommender[NeuralModel]):
     ) -> str | None:
         if not has_torch():
             return WITHOUT_TORCH
+        return super().obstacle(interactions, items, times)
+
+    def fit_cost(self, interactions: csr_matrix) -> FitCost:
         n_users, n_items = interactions.shape
         compared = min(n_items, CANDIDATES)
         of_a_viewer = compared + SHARE_OF_THE_OTHERS * (n_items - compared)
-        if self._epochs(n_users) * n_users * of_a_viewer <= MOST_COMPARISONS:
-            return None
-        return (
-            f"{n_users:,} viewers and {n_items:,} films are more than PyTorch trains with "
-            "in two minutes on two cores."
-        )
+        seconds = self._epochs(n_users) * n_users * of_a_viewer / COMPARISONS_PER_S
+        # Adam keeps four numbers for each weight.
+        weights = 4 * 4.0 * n_items * 2 * (self.factors + HIDDEN[0])
+        return FitCost(seconds, TORCH_BYTES + weights)
 
     def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         if not has_torch():

@@ -19,12 +19,10 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from recommendations.engine.matrices import Features, Scores, Times, row_numbers
-from recommendations.engine.recommender import Explainer, ModelRecommender
+from recommendations.engine.recommender import Explainer, FitCost, ModelRecommender
 
 #: A film with a smaller share in a feature is ignored in it.
 FORGOTTEN = 1e-4
-#: The most that a release may spend on fitting, on two cores.
-LONGEST_FIT_S = 20.0
 #: Seconds per float product while solving, and per pair of a viewer's films, measured on two cores.
 SOLVING_S, PAIR_S = 1 / 100e9, 12e-9
 #: Pairs of films that are counted at once, at least those of one user: about 300 MB.
@@ -127,6 +125,7 @@ class SequenceRecommender(ModelRecommender[SequenceModel]):
         threads: BLAS threads.
     """
 
+    longest_fit_s = 20.0
     model_type = SequenceModel
     explainer_type = SequenceExplainer
     name = "sequence"
@@ -165,20 +164,19 @@ class SequenceRecommender(ModelRecommender[SequenceModel]):
     def obstacle(
         self, interactions: csr_matrix, items: Features = None, times: Times = None
     ) -> str | None:
-        """As in `Recommender`: there are no times, or fitting would take too long."""
+        """As in `Recommender`: there are no times, or fitting would take too much."""
         if times is None or not times.nnz:
             return "There are no times, and so no order to learn from."
-        seconds = self._fit_s(interactions)
-        if seconds <= LONGEST_FIT_S:
-            return None
-        return f"Fitting would take about {seconds:.0f} s, longer than {LONGEST_FIT_S:.0f} s."
+        return super().obstacle(interactions, items, times)
 
-    def _fit_s(self, interactions: csr_matrix) -> float:
-        """An estimate of the seconds that `fit` takes on two cores."""
+    def fit_cost(self, interactions: csr_matrix) -> FitCost:
         lengths = np.minimum(np.diff(interactions.indptr), self.longest).astype(np.float64)
         k = float(min(self.max_items, (np.bincount(interactions.indices) > 0).sum()))
         s = len(self.scales)
-        return s * PAIR_S * float((lengths**2).sum()) + SOLVING_S * k**3 * (s**3 / 3 + 2 * s**2)
+        seconds = SOLVING_S * k**3 * (s**3 / 3 + 2 * s**2)
+        seconds += s * PAIR_S * float((lengths**2).sum())
+        # The normal equations, and the weights four times.
+        return FitCost(seconds, 4.0 * k**2 * (s**2 + 4 * s))
 
     def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         """As in `Recommender`. Without times the order within a history is random."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 
 from recommendations.engine.matrices import row_numbers
 
@@ -18,6 +18,8 @@ NEGATIVES = 99
 #: Rows of random numbers that are drawn at once.
 BATCH = 256
 SEED = 1895
+#: The lengths of the histories that `with_short_histories` adds.
+SHORT = (1, 3, 10)
 
 Mask = NDArray[np.bool_]
 
@@ -164,6 +166,34 @@ def cold_items(
     is_cold = cold[interactions.indices]
     split = _split(interactions, times, train=~is_cold, history=~is_cold, test=is_cold)
     return replace(split, candidates=cold)
+
+
+def with_short_histories(split: Split) -> Split:
+    """Add each user again with the last 1, 3 and 10 interactions of the history alone.
+
+    The test stays. Users with long histories then also tell what suits those with short ones, who
+    are rare in a test. The added users have no training data. For splits without negatives.
+    """
+    places = _in_order(split.history, split.history_times.data, np.arange(split.history.nnz))
+    place, count = _place_in_row(row_numbers(split.history)[places])
+    steps_back = np.empty(split.history.nnz, dtype=np.intp)
+    steps_back[places] = count - 1 - place
+    nobody = csr_matrix(split.train.shape, dtype=split.train.dtype)
+
+    def stacked(matrix: csr_matrix) -> csr_matrix:
+        return csr_matrix(vstack([matrix, *(_keep(matrix, steps_back < n) for n in SHORT)]))
+
+    def extended(matrix: csr_matrix) -> csr_matrix:
+        return csr_matrix(vstack([matrix, *[nobody] * len(SHORT)]))
+
+    return replace(
+        split,
+        train=extended(split.train),
+        train_times=extended(split.train_times),
+        history=stacked(split.history),
+        history_times=stacked(split.history_times),
+        test=csr_matrix(vstack([split.test] * (1 + len(SHORT)))),
+    )
 
 
 def _split(

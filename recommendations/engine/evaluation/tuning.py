@@ -58,12 +58,14 @@ class TuningResult:
         ndcg: The best NDCG@10; NaN without trials.
         users: Number of evaluated users.
         trials: All trials in order, the first with the defaults.
+        model: The model of the best trial; None without one.
     """
 
     settings: dict[str, Any]
     ndcg: float
     users: int
     trials: tuple[Trial, ...] = ()
+    model: Recommender | None = None
 
     def manifest(self) -> dict[str, Any]:
         """The result as JSON, with None for NaN."""
@@ -87,6 +89,7 @@ def tune(
     items: Features = None,
     clock: Callable[[], float],
     on_progress: Callable[[float], None] | None = None,
+    fit: Callable[[Any], Recommender] | None = None,
 ) -> TuningResult:
     """Search the algorithm's `search_space` for the best NDCG@10 on the test of `split`.
 
@@ -98,12 +101,14 @@ def tune(
         starts: Settings to try after the defaults, such as those of the current release.
         clock: A monotonic clock in seconds.
         on_progress: Called with the share done, 0 to 1.
+        fit: Takes the recommender of a trial; by default it is fitted on `split.train`.
     """
     users = len(evaluable_users(split))
     if budget_s <= 0 or not make.search_space or users < ENOUGH_USERS:
         return TuningResult({}, math.nan, users)
     defaults = make().settings_for(split.train)
-    search = _Search(make, split, items, budget_s, clock, on_progress)
+    fit = fit or (lambda model: model.fit(split.train, items, split.train_times))
+    search = _Search(make, split, fit, budget_s, clock, on_progress)
     search.improves(defaults)
     for start in starts:
         search.improves({**defaults, **start})
@@ -116,6 +121,7 @@ def tune(
         search.best_ndcg,
         len(search.gains),
         tuple(search.trials),
+        search.model,
     )
 
 
@@ -125,23 +131,25 @@ class _Search:
     Attributes:
         best: The settings of the best trial; empty until a trial has succeeded.
         gains: (m,) its NDCG for each evaluated user.
+        model: Its model.
     """
 
     def __init__(
         self,
         make: type[Recommender],
         split: Split,
-        items: Features,
+        fit: Callable[[Any], Recommender],
         budget_s: float,
         clock: Callable[[], float],
         on_progress: Callable[[float], None] | None,
     ) -> None:
-        self.make, self.split, self.items = make, split, items
+        self.make, self.split, self.fit = make, split, fit
         self.budget_s, self.clock, self.on_progress = budget_s, clock, on_progress
         self.began_at = clock()
         self.trials: list[Trial] = []
         self.best: Settings = {}
         self.gains: Gains = np.empty(0)
+        self.model: Recommender | None = None
 
     @property
     def best_ndcg(self) -> float:
@@ -171,7 +179,8 @@ class _Search:
         began_at = self.clock()
         failure, gains = "", None
         try:
-            gains = self._gains(settings)
+            model = self.fit(self.make(**settings))
+            gains = evaluate_lists(model, self.split).by_user["ndcg"]
         except Exception as error:  # noqa: BLE001 - any error disqualifies the settings
             failure = f"{type(error).__name__}: {error}".splitlines()[0]
         now = self.clock()
@@ -185,18 +194,13 @@ class _Search:
             or (len(self.gains) and not is_more_than_chance(gains - self.gains))
         ):
             return False
-        self.best, self.gains = settings, gains
+        self.best, self.gains, self.model = settings, gains, model
         return True
 
     def _has_time(self) -> bool:
         left = self.began_at + self.budget_s - self.clock()
         expected = max((trial.seconds for trial in self.trials[-LAST_TRIALS:]), default=0.0)
         return left > 0 and expected <= left
-
-    def _gains(self, settings: Settings) -> Gains:
-        model = self.make(**settings)
-        model.fit(self.split.train, self.items, self.split.train_times)
-        return evaluate_lists(model, self.split).by_user["ndcg"]
 
 
 def divide_budget(budget_s: float, makes: Mapping[str, type[Recommender]]) -> dict[str, float]:

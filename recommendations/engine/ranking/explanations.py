@@ -163,7 +163,10 @@ class Explainers:
         if isinstance(self.model, Composite):
             ranges = {name: (each.least, each.greatest) for name, each in found.items()}
             shape = (1 + len(entries), len(items))
-            falls = _falls(self.model.blended(scores, shape=shape, ranges=ranges).scores) > 0
+            is_like = self.model.is_like(self.history, self.weights)
+            likes = is_like.sum() - np.append(0, is_like[entries])
+            blend = self.model.blended(scores, shape=shape, ranges=ranges, likes=likes)
+            falls = _falls(blend.scores) > 0
         else:
             falls = _falls(scores[self.model.name]) > 0
         return {

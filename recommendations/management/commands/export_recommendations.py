@@ -14,6 +14,7 @@ from tqdm import tqdm
 from movies import catalogue
 from movies.programme.selectors import DEFAULT_DAYS, MAX_DAYS
 from recommendations.engine.algorithms import ALGORITHMS
+from recommendations.errors import AlgorithmUnavailable
 from recommendations.lists.list_builder import (
     LIST_LENGTH,
     ListQuery,
@@ -23,6 +24,8 @@ from recommendations.lists.list_builder import (
 )
 from recommendations.lists.ranking import HYBRID
 from recommendations.lists.scores import Scope
+from recommendations.lists.serving import check_available
+from recommendations.releases import loaded_release
 from users.models import User
 
 STDOUT = "-"
@@ -51,6 +54,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         output: str = options["output"]
         question = ListQuery(options["scope"], options["algorithm"], options["days"])
+        try:
+            check_available(question.algorithm, loaded_release())
+        except AlgorithmUnavailable as error:
+            raise CommandError(str(error)) from error
         lists = build_lists(
             active_viewers(), question, limit=options["limit"], with_reasons=options["reasons"]
         )
