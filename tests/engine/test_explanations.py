@@ -229,7 +229,7 @@ def test_the_whole_score_without_an_entry_has_the_weights_of_the_shorter_history
     data = data_of(csr(np.vstack([popular, np.eye(4)])))
     hybrid = data.fit(HybridRecommender(popularity=3.0))
     history, items = csr([[0, 0, 1, 1]]), np.array([0, 1])
-    explainers = Explainers(hybrid, history)
+    explainers = Explainers(hybrid, score_parts(hybrid, history))
     found = {name: each.without(np.arange(2), items) for name, each in explainers.by_part.items()}
     blend = hybrid.blended(
         {name: each.scores for name, each in found.items()},
