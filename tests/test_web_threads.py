@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import pytest
@@ -126,7 +127,7 @@ def test_a_thread_that_fails_after_a_request_is_replaced(monkeypatch: pytest.Mon
     async def main(pool: WebThreads) -> None:
         monkeypatch.setattr(threads, "release_connection", fail)
         for number in range(2 * FEW):
-            assert await pool.run(lambda number=number: number) == number
+            assert await pool.run(partial(abs, number)) == number
             while pool.serving:
                 await asyncio.sleep(0.01)
 
