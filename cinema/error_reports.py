@@ -47,7 +47,6 @@ def start_error_reports() -> None:
             default_integrations=False,
             # What waits at the end of a process is sent, without words about it.
             integrations=[AtexitIntegration(callback=lambda *_: None), DedupeIntegration()],
-            send_default_pii=False,
             include_local_variables=False,
             max_breadcrumbs=0,
             before_send=_clean,

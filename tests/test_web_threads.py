@@ -119,19 +119,22 @@ def test_a_request_that_waits_too_long_is_refused(monkeypatch: pytest.MonkeyPatc
     run(main)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_thread_that_fails_after_a_request_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed: list[object] = []
+
     def fail(*, keep: bool) -> None:
         raise RuntimeError
 
     async def main(pool: WebThreads) -> None:
         monkeypatch.setattr(threads, "release_connection", fail)
+        monkeypatch.setattr(threading, "excepthook", lambda error: failed.append(error.exc_type))
         for number in range(2 * FEW):
-            assert await pool.run(partial(int, number)) == number
-            while pool.serving:
+            assert await pool.run(partial(abs, number)) == number
+            while len(failed) == number:
                 await asyncio.sleep(0.01)
 
     run(main)
+    assert failed == [RuntimeError] * 2 * FEW
 
 
 @pytest.mark.django_db(transaction=True)

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from recommendations.engine import artifacts
-from recommendations.engine.algorithms.als import (
-    AlsRecommender,
+from recommendations.engine.algorithms._factor_model import (
     FactorModel,
     FoldedIn,
     fold_in_all,
     user_vectors,
 )
+from recommendations.engine.algorithms.als import AlsRecommender
 from tests.engine.camps import CAMP_ITEMS, N_ITEMS, Data, csr, data_of, explainer, two_camps
 
 ROOT = Path(__file__).resolve().parents[2]
