@@ -11,7 +11,8 @@ from recommendations.engine import artifacts
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.engine.algorithms.ease import EaseRecommender
 from recommendations.engine.algorithms.hybrid import HybridRecommender
-from recommendations.engine.recommender import FitCost, Recommender
+from recommendations.engine.fit_cost import FitCost
+from recommendations.engine.recommender import Recommender
 from recommendations.models import Release
 from recommendations.releases import load_release
 from tests.audience import change_something, make_audience, set_options, train, train_release

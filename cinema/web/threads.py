@@ -117,7 +117,7 @@ class WebThreads:
         self._is_watching = not self.queue.empty()
         if not self._is_watching:
             return
-        if self._ended == ended:
+        if self._ended == ended and self.serving:
             self.serving[0].step_aside()
         asyncio.get_running_loop().call_later(STUCK_S, self._watch, self._ended)
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
 from functools import cache
-from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, get_type_hints
 
 import numpy as np
@@ -159,14 +158,6 @@ def sparse_from_arrays(name: str, arrays: Mapping[str, Array], *, n_columns: int
 def core_count() -> int | None:
     """The cores of this process, which in a container may be fewer than those of the machine."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-
-
-def machine_bytes() -> int:
-    """The memory of this machine, or of the container if that has less."""
-    found = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limit = Path("/sys/fs/cgroup/memory.max")
-    text = limit.read_text().strip() if limit.exists() else ""
-    return min(found, int(text)) if text.isdecimal() else found
 
 
 def one_thread() -> AbstractContextManager[object]:

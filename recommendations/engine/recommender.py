@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from recommendations.engine.fit_cost import FitCost
 from recommendations.engine.matrices import (
     Array,
     Features,
     IdMap,
     Scores,
     Times,
-    machine_bytes,
     model_from_arrays,
     model_to_arrays,
     without_each_entry,
@@ -193,35 +193,6 @@ def extremes(scores: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         np.fmin.reduce(scores, axis=-1, initial=np.inf),
         np.fmax.reduce(scores, axis=-1, initial=-np.inf),
     )
-
-
-#: The share of the machine's memory that one fit may take.
-FIT_MEMORY = 0.5
-
-
-@dataclass(frozen=True)
-class FitCost:
-    """An estimate of what one fit takes.
-
-    Attributes:
-        seconds: On two cores.
-        bytes: Of memory beyond the data, including the model that it replaces.
-    """
-
-    seconds: float = 0.0
-    bytes: float = 0.0
-
-    def obstacle(self, *, longest_s: float) -> str | None:
-        """Why a fit should not start; None if it fits."""
-        most = FIT_MEMORY * machine_bytes()
-        if self.seconds > longest_s:
-            return f"Fitting would take about {self.seconds:.0f} s, longer than {longest_s:.0f} s."
-        if self.bytes > most:
-            return (
-                f"Fitting would take about {self.bytes / 1e9:.1f} GB of memory, "
-                f"more than the {most / 1e9:.1f} GB that one fit may take on this machine."
-            )
-        return None
 
 
 class Recommender(ABC):

@@ -7,7 +7,7 @@ import pytest
 from scipy.linalg import LinAlgError
 from scipy.sparse import csr_matrix, hstack
 
-from recommendations.engine import matrices, recommender
+from recommendations.engine import fit_cost, matrices
 from recommendations.engine.algorithms._item_weights import RARITY
 from recommendations.engine.algorithms.ease import EaseRecommender, gram, invert
 from tests.engine.camps import csr, explainer, liked, ratings
@@ -114,9 +114,9 @@ def test_12779_films_are_no_obstacle_and_more_seconds_or_memory_are_one_that_is_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     site = likes_of_a_size(films=12_779, viewers=40_640, each=170)
-    monkeypatch.setattr(recommender, "machine_bytes", lambda: 8e9)
+    monkeypatch.setattr(fit_cost, "machine_bytes", lambda: 8e9)
     assert EaseRecommender().obstacle(site) is None
-    monkeypatch.setattr(recommender, "machine_bytes", lambda: 3e9)
+    monkeypatch.setattr(fit_cost, "machine_bytes", lambda: 3e9)
     assert EaseRecommender().obstacle(site) == (
         "Fitting would take about 2.0 GB of memory, "
         "more than the 1.5 GB that one fit may take on this machine."

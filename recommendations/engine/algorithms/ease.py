@@ -14,8 +14,8 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from recommendations.engine.algorithms._item_weights import ItemWeightsRecommender, Weights, damping
+from recommendations.engine.fit_cost import FitCost
 from recommendations.engine.matrices import blocks, core_count
-from recommendations.engine.recommender import FitCost
 
 Float32 = NDArray[np.float32]
 

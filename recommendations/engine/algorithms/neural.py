@@ -19,6 +19,7 @@ from scipy.sparse import csr_matrix, diags_array
 from scipy.sparse.linalg import svds
 from threadpoolctl import threadpool_limits
 
+from recommendations.engine.fit_cost import FitCost
 from recommendations.engine.matrices import (
     Array,
     Features,
@@ -26,7 +27,7 @@ from recommendations.engine.matrices import (
     Times,
     model_from_arrays,
 )
-from recommendations.engine.recommender import FitCost, ModelRecommender
+from recommendations.engine.recommender import ModelRecommender
 
 if TYPE_CHECKING:
     import torch

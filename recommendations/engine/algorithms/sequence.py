@@ -18,8 +18,9 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
+from recommendations.engine.fit_cost import FitCost
 from recommendations.engine.matrices import Features, Scores, Times, row_numbers
-from recommendations.engine.recommender import Explainer, FitCost, ModelRecommender
+from recommendations.engine.recommender import Explainer, ModelRecommender
 
 #: A film with a smaller share in a feature is ignored in it.
 FORGOTTEN = 1e-4
