@@ -254,7 +254,7 @@ class PolledValue(Generic[T]):
         self._renew = renew
         self._interval_s = interval_s
         self._value: T | None = None
-        self._looked_at = 0.0
+        self._began_at = self._looked_at = 0.0
         self._looking = threading.Lock()
         self._counting = threading.Lock()
         self._changes_seen = 0
@@ -279,8 +279,11 @@ class PolledValue(Generic[T]):
             self._looking.release()
 
     def fresh(self) -> T:
-        """Renew the value now, and return it."""
+        """Renew the value, and return it. Callers that wait for a look share the next one."""
+        called_at = time.monotonic()
         with self._looking:
+            if self._value is not None and self._began_at > called_at:
+                return self._value
             return self._look()
 
     def latest(self) -> T:
@@ -302,7 +305,7 @@ class PolledValue(Generic[T]):
 
     def _look(self) -> T:
         """Renew the value. A failed or slow look counts too, or each request would wait for one."""
-        changes = self.changes
+        changes, self._began_at = self.changes, time.monotonic()
         try:
             self._value = value = self._renew(self._value)
         finally:

@@ -54,6 +54,8 @@ def make_current(release: Release, *, hold: bool = False) -> Release:
     """Move the pointer. Processes that serve see it within RELEASE_CHECK_INTERVAL_S."""
     # Two writers at once would wait for each other's rows, or both set the flag.
     lock_table(Release)
+    if release.pk is not None:
+        release.refresh_from_db(fields=["is_current", "is_held"])  # as the writer before left them
     old = Release.objects.filter(is_current=True).first()
     if old is not None and old != release:
         _change(old, is_current=False, is_held=False)

@@ -24,7 +24,7 @@ from cinema.development.processes import MARK, wait_for
 from cinema.home import socket_paths
 
 ROOT = Path(__file__).resolve().parent.parent
-STARTED_WITHIN_S = 120
+STARTED_WITHIN_S = 240
 
 
 def free_port() -> int:
@@ -99,8 +99,10 @@ class RunningCinema:
             timeout_s=STARTED_WITHIN_S,
             every_s=0.1,
         )
-        assert up, self.said()
-        assert process.poll() is None, self.said()
+        said = self.said()
+        if not up or process.poll() is not None:
+            self.stop()
+            raise AssertionError(said)
         return self
 
     def said(self) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from movies.models import Movie
 from recommendations.dataset import load_dataset
+from recommendations.engine.algorithms.popularity import PopularityRecommender
 from recommendations.models import Interaction, Release
 from recommendations.training.fitting import TrainedModels
 from recommendations.training.runs import publish
@@ -54,6 +55,16 @@ def publish_release() -> Release:
         users=1, items=1, interactions=1, metrics={}, fingerprint="today", training_s=0
     )
     return publish(release, TrainedModels({}, {}), load_dataset())
+
+
+def publish_popularity() -> Release:
+    """Publish a release of today's ratings that has popularity alone."""
+    dataset = load_dataset()
+    popularity = PopularityRecommender().fit(dataset.interactions, times=dataset.times)
+    release = Release(
+        users=1, items=1, interactions=1, metrics={}, fingerprint="today", training_s=0
+    )
+    return publish(release, TrainedModels({popularity.name: popularity}, {}), dataset)
 
 
 def rate_as_camp(client: Client, camps: Camps, count: int) -> None:

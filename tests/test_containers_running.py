@@ -102,7 +102,7 @@ def _is_ready(port: int) -> bool:
 
 @pytest.mark.skipif(not RABBITMQ.exists(), reason="RabbitMQ is not installed here")
 def test_the_broker_is_rabbitmq(containers: Containers) -> None:
-    assert "amqp://cinema:**@127.0.0.1" in containers.said("worker")
+    assert "Connected to amqp://" in containers.said("worker")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can run them as another account")

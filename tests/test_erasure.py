@@ -30,6 +30,7 @@ from tests.belongings import (
     tables_that_say,
 )
 from tests.builders import Client, interact, make_movie, make_user
+from tests.tastes import publish_popularity
 from users.erasure import erase
 from users.models import Favourite, Playlist, PlaylistEntry, User
 from users.sessions import open_session
@@ -189,6 +190,7 @@ def test_the_address_can_be_registered_again_and_is_somebody_new(anonymous: Clie
 def test_cached_lists_go_after_the_commit() -> None:
     viewer = Client(make_user(password=PASSWORD))
     film, user_id = make_movie(), viewer.user.pk
+    publish_popularity()
     for query in ({}, {"scope": "programme", "days": 92}, {"algorithm": "popularity"}):
         assert viewer.get("/recommendations", **query).status_code == 200
     prefix = f"recommendations:{user_id}"

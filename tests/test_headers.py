@@ -150,5 +150,5 @@ def test_every_address_is_known() -> None:
         "", "health", "health/live", "health/ready", "health/db", "api", "api/docs", "api/v1",
         "api/v1/redoc", "api/v1/", "api/v1/openapi.json", "graphql", "admin/",
         "admin/second-factor/", "media/<path:name>", "account/verify-email",
-        "account/reset-password",
+        "account/reset-password", "metrics",
     }  # fmt: skip

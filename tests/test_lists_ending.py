@@ -12,6 +12,7 @@ from pytest_django.fixtures import Settings
 from recommendations.models import Experiment, Promotion
 from tests.audience import ids, listed
 from tests.builders import Client, make_movie, make_screening, make_user
+from tests.tastes import publish_popularity
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_and_alone")]
 
@@ -53,7 +54,11 @@ def test_promotions_and_experiments_make_a_new_list_when_they_begin_and_end(
 ) -> None:
     film, now = make_movie(), timezone.now()
     times = {"starts_at": now + timedelta(minutes=2), "ends_at": now + timedelta(minutes=4)}
-    lists = {"hybrid": [listed(viewer)], "als": [listed(viewer, algorithm="als")]}
+    publish_popularity()
+    lists = {
+        "hybrid": [listed(viewer)],
+        "popularity": [listed(viewer, algorithm="popularity")],
+    }
     Promotion.objects.create(movie=film, kind="boost", strength=0.5, **times)
     later = {name: moment + timedelta(minutes=4) for name, moment in times.items()}
     Experiment.objects.create(name="x", algorithm_a="als", algorithm_b="content", **later)
@@ -65,7 +70,7 @@ def test_promotions_and_experiments_make_a_new_list_when_they_begin_and_end(
     made = {algorithm: [each["list_id"] for each in given] for algorithm, given in lists.items()}
     assert len(set(made["hybrid"])) == 5
     assert made["hybrid"][0] == made["hybrid"][1]
-    assert len(set(made["als"])) == 1
+    assert len(set(made["popularity"])) == 1
 
 
 def test_a_film_leaves_a_list_of_the_programme_when_its_last_screening_begins() -> None:

@@ -100,13 +100,14 @@ def test_each_request_counts_whichever_process_answers_it(cinema: RunningCinema)
 def test_what_is_documented_is_what_the_server_exports(cinema: RunningCinema) -> None:
     known = documented()
 
-    def tasks_are_known() -> bool:
-        return scrape(cinema).has("cinema_tasks_total")
+    def tasks_and_imports_are_known() -> bool:
+        found = scrape(cinema)
+        return found.has("cinema_tasks_total") and found.has("cinema_imported_rows_total")
 
     token = sign_in(cinema, VIEWER)
     cinema.get("/api/v1/recommendations", token)
     cinema.post("/api/v1/movies/import", {"movies": [FILM]}, sign_in(cinema, STAFF))
-    assert wait_for(tasks_are_known, timeout_s=HEALS_WITHIN_S, every_s=1)
+    assert wait_for(tasks_and_imports_are_known, timeout_s=HEALS_WITHIN_S, every_s=1)
     found = scrape(cinema)
     assert found.types == {name: type_ for name, (type_, _) in known.items()}
     for name, labels in found.labels.items():
@@ -135,7 +136,7 @@ def test_the_state_of_the_site_is_shown(cinema: RunningCinema) -> None:
     assert 0 < found.total("cinema_release_quality", algorithm="als", metric="ndcg") <= 1
     assert found.total("cinema_database_connections", program="web") > 0
     assert found.total("cinema_database_connections_max") == 100
-    assert found.total("cinema_database_pool_max") == 2 * (settings.WEB_THREADS + 4)
+    assert found.total("cinema_database_pool_max") == 2 * (settings.WEB_THREADS + 10)
     assert found.total("cinema_workers") == 1
     assert found.has("cinema_queue_length", queue="training")
     for entry in settings.CELERY_BEAT_SCHEDULE:
@@ -220,6 +221,7 @@ def test_a_scrape_goes_on_while_valkey_hangs(cinema: RunningCinema) -> None:
         found = scrape(cinema)
         return all(found.total("cinema_source_up", source=s) == 0 for s in ("valkey", "broker"))
 
+    cinema.get("/api/v1/programme")
     with suspended(valkey):
         assert wait_for(is_said, timeout_s=HEALS_WITHIN_S, every_s=1)
         found = scrape(cinema)

@@ -15,6 +15,7 @@ from movies.days import cinema_day, local_time, moment_of, start_of_cinema_day
 from movies.models import Movie
 from tests.audience import ids, listed
 from tests.builders import Client, make_movie, make_screening, make_user
+from tests.tastes import publish_popularity
 from tests.test_graphql import ask
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_and_alone")]
@@ -100,6 +101,7 @@ def test_the_next_cinema_day_makes_a_new_list_with_its_films(algorithm: str) -> 
         viewer = make_user()
         make_screening(movie := make_movie(), starts_at=tomorrow + timedelta(days=6))
         make_screening(other := make_movie(), starts_at=tomorrow + timedelta(days=5))
+        publish_popularity()
         before = listed(Client(viewer), scope="programme", algorithm=algorithm)
         assert ids(before) == [other.pk]
         clock.move_to(tomorrow - timedelta(seconds=1))

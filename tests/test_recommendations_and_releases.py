@@ -78,7 +78,7 @@ def test_a_release_with_algorithms_that_are_gone_is_served_without_them(viewer: 
     )
     assert listed(viewer)["release"] == release.pk
     assert releases.load_release(release).recommenders.keys() == {
-        "popularity", "als", "content", "hybrid",
+        "popularity", "als", "content", "ease", "hybrid",
     }  # fmt: skip
 
 

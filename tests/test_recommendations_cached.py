@@ -25,6 +25,7 @@ from recommendations.releases import activate_release
 from tests.audience import body, ids, listed, make_audience, rate, say, sources, train_release
 from tests.builders import Client, make_movie, make_screening, make_user
 from tests.settings import RUN
+from tests.tastes import publish_popularity
 
 if TYPE_CHECKING:
     from django.test.client import _MonkeyPatchedWSGIResponse as Response
@@ -105,6 +106,7 @@ def test_the_last_answer_is_of_what_is_asked(viewer: Client) -> None:
     """It is used for the same question alone, while the list is the one that was given last."""
     for _ in range(6):
         make_screening()
+    publish_popularity()
     questions: list[dict[str, Any]] = [
         {"limit": 2},
         {"limit": 3},
@@ -166,6 +168,7 @@ def test_refresh_makes_a_new_list(viewer: Client) -> None:
 
 def test_each_question_has_a_list_of_its_own(viewer: Client) -> None:
     make_screening()
+    publish_popularity()
     questions: list[dict[str, Any]] = [
         {},
         {"algorithm": "popularity"},

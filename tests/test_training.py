@@ -49,11 +49,11 @@ def test_training_publishes_a_release(home: Path) -> None:
     assert directories(home) == {release.directory}
     directory = home / "releases" / release.directory
     manifest = orjson.loads((directory / "manifest.json").read_bytes())
-    assert manifest["algorithms"] == ["popularity", "als", "content", "hybrid"]
+    assert manifest["algorithms"] == ["popularity", "als", "content", "ease", "hybrid"]
     assert manifest["metrics"] == release.metrics
     assert manifest["users"] == release.users
     assert manifest["left_out"] == release.left_out
-    assert release.left_out["ease"] == "TRAINING_ALGORITHMS does not name it."
+    assert release.left_out["user_knn"] == "TRAINING_ALGORITHMS does not name it."
     arrays, _ = artifacts.load(directory)
     assert {path.stem for path in directory.glob("*.npy")} < arrays.keys()
     assert arrays["item_ids"].tolist() == [movie.pk for movie in audience.all_movies]
@@ -231,7 +231,7 @@ def test_progress_can_be_read_while_it_lasts() -> None:
     assert percents == sorted(percents)
     assert (percents[0], percents[-1]) == (0, 98)
     phases = list(dict.fromkeys(phase for phase, _ in seen))
-    names = ("popularity", "als", "content", "hybrid")
+    names = ("popularity", "als", "content", "ease", "hybrid")
     assert phases == [
         "loading",
         *(f"{doing} {name}" for name in names for doing in ("fitting", "evaluating")),

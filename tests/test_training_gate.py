@@ -66,7 +66,7 @@ def test_an_algorithm_that_is_worse_than_popularity_is_left_out(home: Path) -> N
         == (f"NDCG@10 {ndcg['als']:.4f}, below {ndcg['popularity']:.4f} of popularity.")
     )
     # An algorithm for films without interactions stays, and the default does without als.
-    assert manifest["algorithms"] == ["popularity", "content", "hybrid"]
+    assert manifest["algorithms"] == ["popularity", "content", "ease", "hybrid"]
     assert not any("hybrid.als" in name for name in artifacts.load(directory)[0])
 
 

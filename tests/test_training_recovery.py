@@ -174,7 +174,9 @@ tasks.train(int(run_id))
 
 
 @over_connections
-@pytest.mark.parametrize("where", ["training.fitting.evaluate_lists", "training.runs.make_current"])
+@pytest.mark.parametrize(
+    "where", ["training.fitting.evaluate_lists", "training.runs.publish_release"]
+)
 def test_a_training_that_is_killed_is_carried_out_again(
     home: Path, sent: list[int], where: str
 ) -> None:

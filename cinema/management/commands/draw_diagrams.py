@@ -54,7 +54,7 @@ def _queues() -> dict[str, list[str]]:
     app.loader.import_default_modules()
     found: dict[str, list[str]] = defaultdict(list)
     for name in sorted(app.tasks):
-        if not name.startswith("celery."):
+        if name.partition(".")[0] in apps.app_configs:  # not Celery's own
             route = settings.CELERY_TASK_ROUTES.get(name, {})
             found[route.get("queue", settings.CELERY_TASK_DEFAULT_QUEUE)].append(name)
     return dict(sorted(found.items()))
