@@ -189,8 +189,9 @@ def test_an_idle_cinema_is_small(cinema: RunningCinema) -> None:
     for process in cinema.tree():
         with suppress(psutil.NoSuchProcess):  # one of PostgreSQL's that has just ended
             used[f"{process.pid} {' '.join(process.cmdline())[:60]}"] = _memory_mb(process)
-    # With matches the worker has NumPy: 23 MB. Under coverage each program is some MB larger.
-    assert sum(used.values()) < 640, used
+    # With matches the worker has NumPy: 23 MB. Under coverage each program is some MB larger. The
+    # counters of the metrics take some 5 MB in each web process.
+    assert sum(used.values()) < 680, used
     [beat] = cinema.processes("beat")
     assert _memory_mb(beat) < 75, used
 
