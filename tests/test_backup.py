@@ -161,7 +161,11 @@ def test_a_backup_replaces_no_file_and_one_is_made_at_a_time(archive: Path) -> N
         back_up(archive, Bar())
 
 
-def test_a_disk_that_is_full_is_named_and_leaves_nothing(archive: Path) -> None:
+def test_a_disk_that_is_full_is_named_and_leaves_nothing(
+    archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Python would cut off the bytecode of a module that is imported meanwhile, for good.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         # The kernel refuses to write more, as on a full disk.
