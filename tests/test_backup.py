@@ -6,6 +6,7 @@ import resource
 import shutil
 import signal
 import stat
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
