@@ -1,4 +1,4 @@
-"""What is wrong or unwise with this installation, in plain words, and what to do about it.
+"""Checks of this installation: its faults, unwise settings, and how to correct them.
 
 `manage.py doctor` prints it. A check that needs a server which is away is left out.
 """

@@ -45,7 +45,7 @@ def start_error_reports() -> None:
         sentry_sdk.init(
             dsn=settings.SENTRY_DSN,
             default_integrations=False,
-            # What waits at the end of a process is sent, without words about it.
+            # The first one sends waiting events at the end of a process, and prints nothing.
             integrations=[AtexitIntegration(callback=lambda *_: None), DedupeIntegration()],
             include_local_variables=False,
             max_breadcrumbs=0,

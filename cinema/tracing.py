@@ -89,7 +89,7 @@ def span(
 
 
 def context_headers() -> dict[str, str]:
-    """What another process needs in order to continue the current trace."""
+    """The headers by which another process continues the current trace."""
     headers: dict[str, str] = {}
     if _tracer:
         from opentelemetry.propagate import inject

@@ -28,7 +28,7 @@ PATHS = {
 
 
 def fault_of(url: str, path: str, key: str) -> str:
-    """What is wrong with the answer; empty if nothing is."""
+    """The fault of the answer; empty if there is none."""
     try:
         with urllib.request.urlopen(url + path, timeout=TIMEOUT_S) as answer:  # noqa: S310
             body = answer.read()

@@ -69,7 +69,7 @@ class Sequence(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a backup consists of.
+    """The contents of a backup.
 
     Attributes:
         cinema: The version that made the backup.

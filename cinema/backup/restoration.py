@@ -140,7 +140,7 @@ def _write_private(file: Path, chunks: Iterable[bytes]) -> None:
 
 
 def _notes(manifest: Manifest) -> list[str]:
-    """What the operator must know of the files."""
+    """Sentences for the operator about files that are missing or elsewhere."""
     notes = [f"{name} was missing when the backup was made." for name in manifest.missing]
     if manifest.elsewhere and not settings.MEDIA_BUCKET:
         notes.append("Posters and trailers are in the bucket of the old server: set MEDIA_BUCKET.")

@@ -82,7 +82,7 @@ class FileValue:
         file = _files[typ]
         with _adding:
             file.read_value(key)  # type: ignore[no-untyped-call]  # makes it
-            # Of eight bytes each. The mapping stays valid when the file grows and gets a new one.
+            # Numbers have eight bytes. This mapping stays valid when the file grows.
             self._numbers = memoryview(file._m).cast("d")
             self._index = file._positions[key] // 8
 

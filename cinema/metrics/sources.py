@@ -1,4 +1,4 @@
-"""What is read from Postgres, Valkey and the broker when Prometheus asks, one query of each.
+"""Metrics that Postgres, Valkey and the broker are asked for when Prometheus asks.
 
 Each source is read in a thread of its own. One that is away or slow has no samples then, and the
 metric `cinema_source_up` is 0: a scrape neither fails nor waits for it.

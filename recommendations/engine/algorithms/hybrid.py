@@ -223,7 +223,7 @@ class Composite(Recommender):
         return self.blended(scores, shape=history.shape, likes=self.like_counts(history)).scores
 
     def blend_settings(self) -> dict[str, Any]:
-        """What the weights depend on: fixed weights, or the searched settings. JSON."""
+        """The fixed weights, or the searched settings that decide the weights, as JSON."""
         if self.weights is not None:
             return {WEIGHTS: dict(self.weights)}
         return {name: getattr(self, name) for name in self.search_space}
