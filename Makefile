@@ -39,11 +39,15 @@ help:
 	@touch $@
 
 .PHONY: s3
-s3: .venv/.main-ready ## install what keeps uploads in a bucket (MEDIA_BUCKET)
+s3: .venv/.main-ready ## install what keeps uploads and releases in a bucket (MEDIA_BUCKET, RELEASES_URL)
 	@$(ADD_EXTRA)
 
 .PHONY: neural
 neural: .venv/.main-ready ## install what trains the algorithm "neural" (PyTorch)
+	@$(ADD_EXTRA)
+
+.PHONY: spark
+spark: .venv/.main-ready ## install what trains on a Spark cluster (TRAINING_ENGINE=spark); it needs Java 17
 	@$(ADD_EXTRA)
 
 .PHONY: telemetry
@@ -64,6 +68,12 @@ TEST_PROCESSES = $(shell getconf _NPROCESSORS_ONLN | awk '{print ($$1 < 3) ? $$1
 .PHONY: test
 test: .venv/.dev-ready ## run all tests on embedded servers of their own, on each core at once
 	@.venv/bin/python -m pytest -n $(TEST_PROCESSES) --durations=20 $(WITH_COVERAGE) $(TESTS)
+
+# Spark's packages take half a gigabyte, so that only these tests install them.
+.PHONY: test-scale
+test-scale: .venv/.dev-ready ## run the tests of several hosts and of clusters; TESTS=tests/test_spark.py names some
+	@$(MAKE) spark
+	@.venv/bin/python -m pytest -m scale --durations=20 $(TESTS)
 
 # The servers of the machine, by their usual addresses; each can be overridden. Tests delete the
 # keys, queues and databases that they make there, and nothing else.
@@ -93,9 +103,15 @@ lint: .venv/.dev-ready ## ruff, mypy, migrations, GitHub's workflows
 	@.venv/bin/zizmor --offline --quiet --min-severity=medium .github/workflows
 	@CINEMA_HOME="$$(mktemp -d)" .venv/bin/python manage.py makemigrations --check --dry-run
 
+# Measuring slows the tests down, so it has a target of its own. CI's workflow runs it.
+.PHONY: coverage
+coverage: WITH_COVERAGE = --cov --cov-report=term
+coverage: test ## the tests, and the share of the code that they run: below 90 % it fails
+
+# mypy runs on one core, and some tests wait: they run side by side.
 .PHONY: check
-check: WITH_COVERAGE = --cov --cov-report=term
-check: lint test ## everything that CI checks: lint, and the tests with their coverage
+check: .venv/.dev-ready ## lint and all tests
+	@$(MAKE) -j2 lint test
 
 .PHONY: sbom
 sbom: .venv/.dev-ready ## sbom.json: what the image installs, by the lock
@@ -112,5 +128,5 @@ bench: .venv/.dev-ready ## the benchmarks; NAMES="programme loading" runs some
 	@.venv/bin/python -m bench $(NAMES)
 
 .PHONY: bench-quality
-bench-quality: .venv/.dev-ready ## how good each algorithm is, and docs/images/quality.svg; ten minutes
+bench-quality: .venv/.dev-ready ## how good each algorithm is, and the figures of docs/images; ten minutes
 	@.venv/bin/python -m bench.quality $(NAMES)

@@ -46,7 +46,7 @@ class CinemaAdminSite(AdminSite):
         return super().password_change(request, extra_context)
 
     def search(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """Not offered: it caches objects, and the cache takes nothing but JSON."""
+        """Refuse a search: Unfold caches its objects, and the cache takes JSON alone."""
         raise Http404
 
 

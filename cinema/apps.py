@@ -1,7 +1,6 @@
 import django_stubs_ext
 from django.apps import AppConfig
 from django.contrib.admin.apps import SimpleAdminConfig
-from django.db.backends.signals import connection_created
 
 # Makes `ModelAdmin[Movie]` possible at run time. Not in the settings, which beat and the supervisor
 # read too: it imports the admin.
@@ -21,10 +20,8 @@ class CinemaConfig(AppConfig):
         """
         from cinema import celery  # noqa: F401
         from cinema.error_reports import start_error_reports
-        from cinema.request_log import watch_statements
         from cinema.tracing import start_tracing
 
-        connection_created.connect(watch_statements)
         start_tracing()
         start_error_reports()
 

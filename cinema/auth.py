@@ -47,7 +47,7 @@ class SignedIn(HttpBearer):
     def authenticate(self, request: HttpRequest, token: str) -> AbstractBaseUser | None:
         user = token_user(token)
         if user is None:
-            raise Unauthorized("This access token is not valid, or no longer.")
+            raise Unauthorized("This access token is invalid or has expired.")
         count_for_account(request, user)
         request.user = user  # type: ignore[assignment]  # `users` defines the only class
         return user

@@ -18,6 +18,7 @@ from redis.client import Pipeline
 from redis.exceptions import RedisError
 
 from cinema.tracing import span
+from cinema.valkey import connect
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,10 @@ class _Client(RedisCacheClient):
 
     @cached_property
     def _redis(self) -> Redis:
-        return super().get_client(write=True)
+        client: Any = self
+        options = {**client._pool_options}
+        url = ",".join(client._servers)  # Django divides it, also where it names several Sentinels
+        return connect(url, timeout_s=options.pop("socket_timeout"), **options)
 
 
 class ForgivingRedisCache(RedisCache):

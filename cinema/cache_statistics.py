@@ -41,9 +41,14 @@ class CacheTally:
         self._counts: Counter[str] = Counter()
         self._flushed_at = time.monotonic()
 
-    def count(self, kind: str, outcome: CacheOutcome) -> None:
+    def add(self, kind: str, outcome: CacheOutcome) -> None:
+        """Count; a later `count` sends it to Valkey."""
         with self._lock:
             self._counts[f"{kind}:{outcome}"] += 1
+
+    def count(self, kind: str, outcome: CacheOutcome) -> None:
+        self.add(kind, outcome)
+        with self._lock:
             is_due = time.monotonic() - self._flushed_at > FLUSH_EVERY_S
             if is_due:  # within the lock, so that one thread flushes
                 self._flushed_at = time.monotonic()
@@ -87,19 +92,19 @@ class AnswersOut(Schema):
     """Counts of one kind by origin. The first four are hits, the next two are misses."""
 
     kind: str = Field(examples=["trending"])
-    memory: int = Field(description="In the memory of the process that was asked.")
-    cache: int = Field(description="In Valkey.")
-    stale: int = Field(description="Too old, while another request made it anew.")
-    last_known: int = Field(description="As it was before Postgres went away.")
-    waited: int = Field(description="Waited for another request that was making it.")
-    made: int = Field(description="Made from Postgres.")
-    fresh: int = Field(description="Of signed-in callers, who always get it from Postgres.")
-    hit_rate: float | None = Field(description="Hits among hits and misses.", examples=[0.97])
+    memory: int = Field(description="Responses from the memory of the process.")
+    cache: int = Field(description="Responses from Valkey.")
+    stale: int = Field(description="Expired ones, while another request built a new one.")
+    last_known: int = Field(description="Responses served while Postgres was unavailable.")
+    waited: int = Field(description="Requests that waited for another one to build the response.")
+    made: int = Field(description="Responses built from Postgres.")
+    fresh: int = Field(description="Responses to signed-in callers, always built from Postgres.")
+    hit_rate: float | None = Field(description="Hits as a share of all.", examples=[0.97])
 
 
 class CacheStatisticsOut(Schema):
     days: int
-    all_processes: bool = Field(description="False while Valkey is away: of one process alone.")
+    all_processes: bool = Field(description="False while Valkey is away: one process counts.")
     answers: list[AnswersOut]
 
 

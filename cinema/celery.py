@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +26,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 import cinema.metrics.tasks  # noqa: F401 - connects its signals
-from cinema import __version__
+from cinema.heartbeats import beat_name, heartbeat_file, touch_heartbeat
 from cinema.home import keep_private
 from cinema.logs import NO_REQUEST, current_request_id, request_id_variable
 
@@ -66,6 +65,15 @@ class CinemaCelery(Celery):
         beat: Any = "cinema.beat:ScheduleBeat"
         return self.subclass_with_self(beat)
 
+    def _connection(self, url: str, *args: Any, **options: Any) -> Any:
+        """Connect to the address in the settings.
+
+        Celery reads CELERY_BROKER_URL itself, before its settings. It would miss the password, and
+        it divides several hosts in another way.
+        """
+        connect: Any = Celery._connection  # type: ignore[attr-defined]
+        return connect(self, settings.CELERY_BROKER_URL, *args, **options)
+
 
 app = CinemaCelery("cinema", task_cls=ReliableTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -73,7 +81,6 @@ app.autodiscover_tasks()
 
 
 @celeryd_init.connect
-@beat_init.connect
 def keep_files_private(**kwargs: object) -> None:
     keep_private()
 
@@ -133,23 +140,7 @@ def lower_priority_of_worker(sender: Any, **kwargs: object) -> None:
         lower_priority()
 
 
-# --- heartbeats: a file for each worker and for beat, touched while they work
-#
-# `cinema/healthcheck.py` looks at its age, and `manage.py doctor` also at the version in it. The
-# check needs no connection, and a worker few system calls every two seconds. To ask a worker by a
-# message would need a process that imports Celery.
-
-
-def _heartbeat_file(name: str) -> Path:
-    return Path(settings.CINEMA_HOME) / "heartbeats" / name
-
-
-def touch_heartbeat(name: str) -> None:
-    """Touch the file. One that cannot be written grows old, and the health check then fails."""
-    file = _heartbeat_file(name)
-    with suppress(OSError):
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file.write_text(__version__)
+# --- heartbeats
 
 
 @heartbeat_sent.connect
@@ -161,7 +152,7 @@ def touch_worker_heartbeat(sender: Any, **kwargs: object) -> None:
 @worker_shutdown.connect
 def delete_worker_heartbeat(sender: Any, **kwargs: object) -> None:
     with suppress(OSError):
-        _heartbeat_file(sender.hostname).unlink(missing_ok=True)
+        heartbeat_file(sender.hostname).unlink(missing_ok=True)
 
 
 @beat_init.connect
@@ -171,4 +162,4 @@ def watch_beat(**kwargs: object) -> None:
 
 def touch_beat_heartbeat(**kwargs: object) -> None:
     """Beat sends a task at least every ten seconds, and this signal only if the broker takes it."""
-    touch_heartbeat(f"beat@{socket.gethostname()}")
+    touch_heartbeat(beat_name())

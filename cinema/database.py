@@ -60,6 +60,7 @@ class BoundedConnection(psycopg.Connection[Any]):
     """
 
     _longest_wait_s: float | None = None
+    _statement_timeout_s: float | None = None
     _used_at = 0.0
 
     @classmethod
@@ -68,12 +69,19 @@ class BoundedConnection(psycopg.Connection[Any]):
         connection.adapters.register_loader("timestamptz", TimestampLoader)
         return connection
 
+    def set_autocommit(self, value: bool) -> None:
+        # Django sets it on each connection that it takes from the pool.
+        if value != self.autocommit:
+            super().set_autocommit(value)
+
     def wait(
         self, gen: PQGen[Any], interval: float = _INTERVAL_S, timeout: float | None = None
     ) -> Any:
         if timeout is not None:
             return super().wait(gen, interval, timeout)
-        limit_s = self._longest_wait_s or settings.STATEMENT_TIMEOUT_S + GRACE_S
+        limit_s = self._longest_wait_s or (
+            (self._statement_timeout_s or settings.STATEMENT_TIMEOUT_S) + GRACE_S
+        )
         self._used_at = time.monotonic()
         deadline = self._used_at + limit_s
         try:
@@ -110,13 +118,27 @@ class BoundedConnection(psycopg.Connection[Any]):
         return not poll.poll(0)
 
 
-def prepared_cursor() -> CursorWrapper:
+class ReplicaConnection(BoundedConnection):
+    """A connection of the web to a replica. What takes longer there is left to the primary."""
+
+    _statement_timeout_s = 5
+
+
+def connect_for_checks(alias: str) -> BoundedConnection:
+    """A connection outside the pool, each statement of which may take CHECK_S."""
+    parameters = connections[alias].get_connection_params()
+    connection = BoundedConnection.connect(**parameters, autocommit=True)
+    connection._longest_wait_s = CHECK_S
+    return connection
+
+
+def prepared_cursor(alias: str = DEFAULT_DB_ALIAS) -> CursorWrapper:
     """A cursor for statements of the hot path, which Postgres plans once for each connection.
 
     The values are sent apart from the statement, and the rows are binary: psycopg converts their
     values as its documentation says, and not as Django does.
     """
-    connection = connections[DEFAULT_DB_ALIAS]
+    connection = connections[alias]
     if connection.queries_logged:  # the log has only statements that Django's cursor completes
         return connection.cursor()
     connection.ensure_connection()
@@ -129,20 +151,32 @@ def release_connection(*, keep: bool) -> None:
     """Give the connection of this thread back to the pool, after a request.
 
     Args:
-        keep: Another request follows at once. To give back and take again takes a third of the time
-            of signing in, so a sound connection that was just used stays with the thread.
+        keep: A sound connection stays with the thread. To give it back and take one again takes a
+            third of the time of signing in.
     """
     connection = connections[DEFAULT_DB_ALIAS]
-    driver = connection.connection
-    if driver is None:
+    if connection.connection is not None:
+        is_sound = not connection.errors_occurred and connection.get_autocommit()
+        if not (keep and is_sound):
+            connection.close()
+
+
+def release_old_connection() -> None:
+    """Give a connection back outside a transaction, unless it was just used. The pool checks it."""
+    connection = connections[DEFAULT_DB_ALIAS]
+    if connection.connection is None or connection.in_atomic_block:
         return
-    is_sound = not connection.errors_occurred and connection.get_autocommit()
-    if not (keep and is_sound and driver.is_fresh()):
+    if not connection.connection.is_fresh():
         connection.close()
 
 
 def database_settings(
-    address: Mapping[str, Any], *, name: str, statement_timeout_s: int, pool_size: int
+    address: Mapping[str, Any],
+    *,
+    name: str,
+    statement_timeout_s: int,
+    pool_size: int,
+    connection_class: type[BoundedConnection] = BoundedConnection,
 ) -> dict[str, Any]:
     """The entry of `DATABASES` for the address of a database.
 
@@ -152,6 +186,9 @@ def database_settings(
     given = address.get("OPTIONS", {})  # such as sslmode
     # With parallel workers a statement costs more CPU, which other requests wait for.
     options = "-c max_parallel_workers_per_gather=0"
+    # For `prepared_cursor`. Otherwise Postgres plans a history each time, because it estimates the
+    # array in the statement: four times the CPU of reading it, and more with partitions.
+    options += " -c plan_cache_mode=force_generic_plan"
     options += f" -c statement_timeout={statement_timeout_s}s {given.get('options', '')}"
     return {
         **address,
@@ -173,7 +210,7 @@ def database_settings(
             **given,
             "options": options,
             "pool": {
-                "connection_class": BoundedConnection,
+                "connection_class": connection_class,
                 "min_size": 1,
                 # A connection costs Postgres about 3 MB, so those of a rush are closed soon.
                 "max_idle": 60,

@@ -7,28 +7,37 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import shutil
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from http import HTTPStatus
 from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import redis
 from django.conf import settings
 from django.core.checks import run_checks
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
-from cinema import __version__, health
+from cinema import __version__, health, replicas
+from cinema.audit.models import AuditEntry
 from cinema.backup.backups import last_backup
 from cinema.healthcheck import STALE_AFTER_S
-from cinema.home import UMASK, unfinished_restore
-from recommendations import selectors
-from recommendations.models import Interaction, TrainingRun
+from cinema.home import ADDRESS_FILE, UMASK, unfinished_restore
+from cinema.metrics.exposition import metrics_token
+from cinema.metrics.tasks import read_beats
+from cinema.partitions import missing_months
+from cinema.valkey import connect
+from recommendations import release_bucket, selectors
+from recommendations.engine.artifacts import ArtifactError
+from recommendations.models import Impression, Interaction, TrainingRun
 from users.models import User
 
 BACKUP_TOO_OLD = timedelta(days=8)
@@ -80,11 +89,12 @@ def examine(sign_ins: Iterable[tuple[str, str]]) -> Findings:
     if "broker" not in away and settings.ENABLE_BACKGROUND_JOBS:
         checks.append(check_queues)
     if "database" not in away:
-        checks.append(check_database_clock)
+        checks += [check_database_clock, check_replicas]
         missing = [*check_migrations()]
         yield from missing
         if not missing:  # the tables are those of this version
-            checks += [check_release, check_training, lambda: check_accounts(sign_ins)]
+            checks += [check_release, check_training, check_months]
+            checks.append(lambda: check_accounts(sign_ins))
     for check in checks:
         yield from check()
 
@@ -97,17 +107,44 @@ def check_servers(away: Iterable[str]) -> Findings:
         yield fault(f"{names[name]} does not answer; checks that need it are left out.", do)
 
 
+def web_address() -> str:
+    """The address of the web on this host. `make run` may have been given another PORT."""
+    with suppress(OSError):
+        return (settings.CINEMA_HOME / ADDRESS_FILE).read_text()
+    return str(settings.LOCAL_URL)
+
+
 def check_web() -> Findings:
-    host = next((name.lstrip(".") for name in settings.ALLOWED_HOSTS if name != "*"), "localhost")
+    address = web_address()
+    parts = urlsplit(address)
+    web = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
     try:
-        here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.HOST, settings.HOST)  # noqa: S104
-        web = http.client.HTTPConnection(here, settings.PORT, timeout=5)
-        web.request("GET", "/health/live", headers={"Host": host})
-        web.getresponse()
+        web.request("GET", "/metrics", headers={"Authorization": f"Bearer {metrics_token()}"})
+        answer = web.getresponse()
+        text = answer.read().decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:
         yield fault(
-            f"The web does not answer at {settings.LOCAL_URL} ({type(error).__name__}).",
+            f"The web does not answer at {address} ({type(error).__name__}).",
             "Start it and read its log. Ignore this if it runs on another machine.",
+        )
+        return
+    finally:
+        web.close()
+    if answer.status == HTTPStatus.UNAUTHORIZED:
+        yield fault(
+            f"The web at {address} has another SECRET_KEY than this command.",
+            "Give all programs the same SECRET_KEY, and restart them.",
+        )
+        return
+    found = re.search(r'^cinema_info{version="([^"]*)"}', text, re.MULTILINE)
+    yield from _compared_version("The web", found[1] if found else "")
+
+
+def _compared_version(program: str, version: str) -> Findings:
+    if version != __version__:
+        running = version or "before 0.2.0"
+        yield fault(
+            f"{program} runs version {running}, and {__version__} is installed.", "Restart it."
         )
 
 
@@ -148,19 +185,16 @@ def check_programs() -> Findings:
         return
     files = [*(Path(settings.CINEMA_HOME) / "heartbeats").glob("*@*")]
     alive = [file for file in files if abs(time.time() - file.stat().st_mtime) < STALE_AFTER_S]
-    if not any(file.name.startswith("beat@") for file in alive):
+    is_beat_here = any(file.name.startswith("beat@") for file in alive)
+    # Valkey knows the beats of all hosts.
+    sent_at = max((read_beats() or {}).values(), default=0.0)
+    if not is_beat_here and abs(time.time() - sent_at) > STALE_AFTER_S:
         yield fault(
             f"Beat has sent nothing for {STALE_AFTER_S} s: no scheduled task runs.",
-            "Start `python -m cinema.programs beat`. It needs this CINEMA_HOME and the broker.",
+            "Start `python -m cinema.programs beat`. It needs Postgres and the broker.",
         )
     for file in alive:
-        version = file.read_text()
-        if version != __version__:
-            running = version or "before 0.2.0"
-            yield fault(
-                f"{file.name} runs version {running}, and {__version__} is installed.",
-                "Restart it.",
-            )
+        yield from _compared_version(file.name, file.read_text())
 
 
 def check_training() -> Findings:
@@ -178,6 +212,15 @@ def check_release() -> Findings:
         if Interaction.objects.exists():
             yield unwise("No models are trained: lists show what is popular.", "`manage.py train`")
         return
+    if settings.RELEASES_URL:
+        try:
+            release_bucket.check(current.directory)
+        except ArtifactError as error:
+            yield fault(
+                f"{error}.",
+                "Correct RELEASES_URL, MEDIA_ENDPOINT_URL or the keys. `manage.py prepare` uploads"
+                " what this host has.",
+            )
     if health.check_release().get("state") == "refused":
         yield fault(
             f"The files of {current} are missing or damaged.",
@@ -196,7 +239,18 @@ def check_release() -> Findings:
             "Look at the latest trainings in the admin site.",
         )
     for name, reason in current.left_out.items():
-        yield unwise(f"The algorithm {name} is off: {reason}.", "docs/recommender.md explains it.")
+        why = reason.removesuffix(".")
+        yield unwise(f"The algorithm {name} is off: {why}.", "docs/recommender.md explains it.")
+
+
+def check_months() -> Findings:
+    for table in (AuditEntry.MONTHS, Impression.MONTHS):
+        if months := missing_months(table):
+            yield fault(
+                f"{table.name} has no partition for {months[0]:%B %Y}.",
+                "A worker makes it, and beat asks for it each day: look at both. Until then rows"
+                f" go to {table.other}.",
+            )
 
 
 def check_database_clock() -> Findings:
@@ -206,9 +260,24 @@ def check_database_clock() -> Findings:
         yield from _compared("Postgres", float(cursor.fetchone()[0]), before)
 
 
+def check_replicas() -> Findings:
+    for replica in replicas.REPLICAS:
+        # A replica may lack the last moment, but not the primary's rows of LONGEST_LAG_S ago.
+        deadline = time.monotonic() + replicas.LONGEST_LAG_S + replicas.INTERVAL_S
+        replica.look()
+        while replica.problem and time.monotonic() < deadline:
+            time.sleep(replicas.INTERVAL_S)
+            replica.look()
+        if replica.problem:
+            yield fault(
+                f"Nothing is read from {replica.alias}: {replica.problem}.",
+                "Correct DATABASE_REPLICA_URLS or the replication. The primary answers meanwhile.",
+            )
+
+
 def check_cache_clock() -> Findings:
     before = time.time()
-    with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2) as client:
+    with connect(settings.REDIS_URL, timeout_s=2) as client:
         seconds, microseconds = client.time()
     yield from _compared("Valkey", seconds + microseconds / 1e6, before)
 
@@ -263,8 +332,14 @@ def check_secrets() -> Findings:
             "SECRET_KEY is short: sign-ins can be forged.",
             "Make one with `python -c 'import secrets; print(secrets.token_urlsafe(50))'`.",
         )
-    if settings.DATABASES["default"].get("PASSWORD") in WELL_KNOWN:
-        yield fault("The password of the database is one of examples.", "Choose another one.")
+    passwords = {
+        "database": settings.DATABASES["default"].get("PASSWORD"),
+        "cache": urlsplit(settings.REDIS_URL).password,
+        "broker": urlsplit(settings.CELERY_BROKER_URL).password,
+    }
+    for name, password in passwords.items():
+        if password in WELL_KNOWN:
+            yield fault(f"The password of the {name} is one of examples.", "Choose another one.")
     env = Path(settings.BASE_DIR) / ".env"
     if env.exists() and stat.S_IMODE(env.stat().st_mode) & stat.S_IRWXO:
         yield unwise(f"Other users of this machine can read {env}.", f"chmod 600 {env}")

@@ -19,9 +19,9 @@ from cinema.tracing import TELEMETRY_MISSING
 if TYPE_CHECKING:
     from sentry_sdk.types import Event, Hint
 
-#: E-mail addresses and signed tokens, for messages of errors that repeat what they could not read.
+#: E-mail addresses and signed tokens, which errors can repeat in their messages.
 _PERSONAL = re.compile(r"[\w.+%-]+@[\w-]+\.[\w.-]+|\beyJ[\w-]+\.[\w-]+\.[\w-]*")
-#: The parts of an event that say nothing of anybody.
+#: The parts of an event without personal data.
 _KEPT = ("event_id", "timestamp", "platform", "level", "logger", "release", "environment", "sdk")
 
 
@@ -59,7 +59,7 @@ def start_error_reports() -> None:
 
 
 def _clean(event: Event, hint: Hint) -> Event | None:
-    """A new event with what may leave this server."""
+    """A new event with the parts that may leave this server; None for an event to drop."""
     given: dict[str, Any] = {**event}
     record: logging.LogRecord = hint["log_record"]
     error = record.exc_info[1] if record.exc_info else None

@@ -88,7 +88,7 @@ class PreconditionFailed(ApiError):
     """The row was edited since the caller read it."""
 
     status = 412
-    detail = "It was edited meanwhile. Read it again, then change it."
+    detail = "The object was edited meanwhile. Read it again, then change it."
 
 
 class Unprocessable(ApiError):

@@ -13,7 +13,6 @@ from concurrent.futures import Future
 from contextlib import nullcontext
 from typing import Any, Literal
 
-import redis
 from django.conf import settings
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
@@ -21,11 +20,10 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 from ninja import Field, Router, Schema
 from pydantic import ConfigDict
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from cinema.celery import app
 from cinema.locks import is_held
+from cinema.valkey import connect
 from recommendations import selectors
 from recommendations.releases import loaded_release
 from recommendations.tasks import MATCHING_LOCK as MATCHING
@@ -35,6 +33,9 @@ from recommendations.tasks import RELATING_LOCK as RELATING
 CHECKED_WITHIN_S = 1.8
 #: A server or a worker has this long to answer.
 ANSWER_WITHIN_S = 1
+#: A worker that answered so lately counts as there: it yields to the web, so on a busy machine some
+#: of its answers come late.
+SEEN_FOR_S = 30.0
 #: On a busy machine the process of a training takes a minute to start. A lost message is sent again
 #: after another minute.
 TRAINING_WAITS_AT_MOST_S = 180
@@ -67,7 +68,7 @@ def _report(components: dict[str, Found], required: Sequence[str]) -> JsonRespon
     is_fit = all(components[name]["state"] == "ok" for name in required)
     document = {"status": "ok" if is_fit else "unavailable", "components": components}
     response = JsonResponse(document, status=200 if is_fit else 503)
-    # Otherwise Django logs each 503 as an error: a line for each question of a load balancer.
+    # Django would log each 503 as an error: a line for each request of a load balancer.
     response._has_been_logged = True  # type: ignore[attr-defined]
     return response
 
@@ -103,7 +104,7 @@ def _start(name: str) -> Future[Found]:
         if standing is not None and not standing.done():
             return standing
         check = _running[name] = Future()
-        # Not of an executor, whose threads the end of the process waits for.
+        # The end of the process would wait for the threads of an executor.
         threading.Thread(target=_carry_out, args=(name, check), daemon=True).start()
         return check
 
@@ -131,13 +132,7 @@ def check_database() -> Found:
 
 
 def check_cache() -> Found:
-    client = redis.Redis.from_url(
-        settings.REDIS_URL,
-        socket_timeout=ANSWER_WITHIN_S,
-        socket_connect_timeout=ANSWER_WITHIN_S,
-        retry=Retry(NoBackoff(), 0),
-    )
-    with client:
+    with connect(settings.REDIS_URL, timeout_s=ANSWER_WITHIN_S) as client:
         client.ping()
     return {}
 
@@ -158,13 +153,18 @@ def check_migrations() -> Found:
     return {"state": "missing", "count": len(missing)} if missing else {}
 
 
+#: Monotonic seconds of the last answer of a worker, by queue.
+_seen_at: dict[str, float] = {}
+
+
 def check_workers() -> Found:
     """Whether each queue has a worker."""
     missing = {queue.name for queue in settings.CELERY_TASK_QUEUES}
 
     def remove(reply: Mapping[str, Any]) -> None:
-        for queues in reply.values():
-            missing.difference_update(queue["name"] for queue in queues or ())
+        served = {queue["name"] for queues in reply.values() for queue in queues or ()}
+        _seen_at.update(dict.fromkeys(served, time.monotonic()))
+        missing.difference_update(served)
         if not missing:
             raise _AllConsumed
 
@@ -172,7 +172,9 @@ def check_workers() -> Found:
         app.control.broadcast("active_queues", reply=True, timeout=ANSWER_WITHIN_S, callback=remove)
     except _AllConsumed:
         return {}
-    return {"state": "missing", "missing": sorted(missing)}
+    since = time.monotonic() - SEEN_FOR_S
+    missing = {name for name in missing if _seen_at.get(name, since) <= since}
+    return {"state": "missing", "missing": sorted(missing)} if missing else {}
 
 
 class _AllConsumed(Exception):

@@ -23,11 +23,13 @@ FILE_MODE, DIRECTORY_MODE = 0o600, 0o700
 PASSABLE_MODE = 0o711
 #: The name of the embedded database and of its user.
 EMBEDDED_DATABASE = "cinema"
+#: The file with the address of the web while `manage.py up` runs.
+ADDRESS_FILE = "address"
 
 
 @dataclass(frozen=True)
 class Sockets:
-    """Where the embedded servers listen. A socket's path may have about 100 bytes, hence /tmp."""
+    """The sockets of the embedded servers. They are in /tmp, as a path may have about 100 bytes."""
 
     directory: Path
 

@@ -86,14 +86,20 @@ class Document:
 
 
 class DocumentResponse(HttpResponse):
-    """A document as a response, which `cinema.compression` compresses once."""
+    """A document as a response, which `cinema.compression` compresses once.
+
+    Attributes:
+        repeatable: A `cinema.response_cache.Repeatable`, if it may be sent again.
+    """
+
+    repeatable: object = None
 
     def __init__(self, document: Document) -> None:
         super().__init__(document.body, content_type=document.content_type)
         self.document = document
 
 
-def document_response(document: Document, stale: bool) -> HttpResponse:
+def document_response(document: Document, stale: bool) -> DocumentResponse:
     """The document as a response.
 
     While the database is away, the last known bytes are served and marked as stale: by `Warning`

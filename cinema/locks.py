@@ -11,7 +11,7 @@ import psycopg
 import stamina
 from django.db import IntegrityError, OperationalError, connection
 from django.db.models import Model
-from psycopg.errors import DeadlockDetected
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 
 from cinema.database import BoundedConnection
 
@@ -82,6 +82,11 @@ def lock_table(model: type[Model]) -> None:
         cursor.execute(f"LOCK TABLE {model._meta.db_table} IN SHARE ROW EXCLUSIVE MODE")
 
 
+def is_lock_timeout(error: Exception) -> bool:
+    """Whether a statement gave up waiting for a lock, after `lock_timeout`."""
+    return isinstance(error, OperationalError) and isinstance(error.__cause__, LockNotAvailable)
+
+
 def _is_deadlock(error: Exception) -> bool:
     return isinstance(error, OperationalError) and isinstance(error.__cause__, DeadlockDetected)
 
@@ -96,10 +101,10 @@ def retry_at_once(
     )
 
 
-#: For a transaction that Postgres ended to resolve a deadlock. Status changes, ratings and imports
-#: lock many movies, each in an order of its own.
+#: Repeats a transaction that Postgres ended to resolve a deadlock. Status changes, ratings and
+#: imports lock many movies, each in an order of its own.
 retry_on_deadlock = retry_at_once(_is_deadlock)
 
-#: For a transaction that refers to a row which was deleted before the commit. The next attempt
-#: does not find the row and raises the error for that.
+#: Repeats a transaction that refers to a row which was deleted before the commit. The next attempt
+#: does not find the row, and raises the error of a missing one.
 retry_if_deleted = retry_at_once(IntegrityError)

@@ -39,7 +39,7 @@ _QUOTED = re.compile(
 _PORT = re.compile(r"\bport(:? )\d+")
 _PEER = re.compile(r"(connecting to )\S+?(?=[.,]?(?:\s|$))")
 _URL = re.compile(
-    r"\b((?:amqps?|rediss?|redis\+socket|unix|postgres(?:ql)?|smtp[+a-z]*)://)[^\s'\"]+"
+    r"\b((?:amqps?|rediss?(?:\+[a-z]+)?|sentinel|unix|postgres(?:ql)?|smtp[+a-z]*)://)[^\s'\"]+"
 )
 
 
@@ -119,7 +119,7 @@ class LineFormatter(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         record.message = shortened(record.message, MAX_MESSAGE)
         record.request_id = current_request_id()
-        # Otherwise a path with an end of line in it writes lines of its own.
+        # A path with an end of line in it would write lines of its own.
         return visible(without_values(super().formatMessage(record)))
 
     def formatException(self, ei: object) -> str:  # noqa: N802

@@ -20,6 +20,7 @@ from django.http.response import HttpResponseNotAllowed
 from django.urls import ResolverMatch, get_resolver
 from django.utils.cache import get_conditional_response
 
+from cinema import replicas
 from cinema.audit.recording import recording, request_author
 from cinema.auth import token_user
 from cinema.compression import compress
@@ -34,8 +35,11 @@ log = logging.getLogger(__name__)
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 #: Responses below these paths are for programs: an error there is never HTML.
-API_PATHS = ("/api", "/graphql", "/health", "/media")
-#: In the form in which Django's responses store them: set one by one they took 8 µs.
+API_PATHS = ("/api", "/graphql", "/health", "/media", "/metrics")
+#: Prometheus asks each server by its own address, which ALLOWED_HOSTS does not name. No browser has
+#: the token of this path.
+ANY_HOST = "/metrics"
+#: The headers as Django's responses store them: setting them one by one took 8 µs.
 SECURITY_HEADERS = {
     "x-content-type-options": ("X-Content-Type-Options", "nosniff"),
     "referrer-policy": ("Referrer-Policy", "same-origin"),
@@ -47,12 +51,12 @@ _usable_id = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
 
 def http(get_response: GetResponse) -> GetResponse:
     """Answer a request to the API here; the middleware after this one is for pages alone."""
-    call_api = record_writes(_call_view)
+    call_api = record_writes(replicas.routed(_call_view))
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         identifier = request_id_of(request.META.get("HTTP_X_REQUEST_ID", ""))
-        # It is not reset: Django logs the status after the middleware, and the next request of this
-        # thread sets its own.
+        # The variable is not reset: Django logs the status after the middleware, and the next
+        # request of this thread sets its own.
         request_id_variable.set(identifier)
         response: HttpResponseBase | None = one_path(request)
         if response is None and request.path.startswith(API_PATHS):
@@ -80,7 +84,7 @@ def record_writes(get_response: GetResponse) -> GetResponse:
         catalogue.note_write()
         if request_author(request):  # only staff change the catalogue
             catalogue.expire()
-        return response
+        return replicas.keep_position(request, response) if replicas.REPLICAS else response
 
     return middleware
 
@@ -91,7 +95,8 @@ def record_writes(get_response: GetResponse) -> GetResponse:
 def _call_view(request: HttpRequest) -> HttpResponseBase:
     """Do what Django does after its last middleware."""
     try:
-        request.get_host()  # raises DisallowedHost
+        if request.path_info != ANY_HOST:
+            request.get_host()  # raises DisallowedHost
         # A longer path is no address of a hot path, and would fill the memory.
         find = _route if len(request.path_info) <= 200 else _route.__wrapped__
         request.resolver_match = route = find(settings.ROOT_URLCONF, request.path_info)
@@ -156,7 +161,7 @@ def _revalidated(request: HttpRequest, response: HttpResponseBase) -> HttpRespon
     if not etag:
         etag = response.headers["ETag"] = body_etag(response.content)
     if request.META.get("HTTP_IF_NONE_MATCH") == etag:
-        # In place. Django's function makes a second response, and 304 took longer than 200.
+        # Django's function makes a second response: with it 304 took longer than 200.
         response.status_code, response.content = 304, b""
         kept = stored.keys() & NOT_MODIFIED_HEADERS
         response.headers._store = {name: stored[name] for name in kept}

@@ -85,7 +85,7 @@ def _by_start(movies: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _languages(screening: dict[str, Any], movie: dict[str, Any]) -> str:
-    """Such as "subtitled, French, English subtitles". The original version is not named."""
+    """A text such as "subtitled, French, English subtitles", without the original version."""
     shown = Movie(original_language=movie["original_language"])
     spoken = screening["language"] or shown.language_of(screening["version"])
     facts = [

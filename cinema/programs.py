@@ -32,14 +32,17 @@ def commands() -> dict[str, list[str]]:
             "--workers-kill-timeout=2", "--no-ws",
             # With HTTP/2, granian waits without limit for the first byte of a connection.
             "--http=1", "--http1-header-read-timeout=15000",
+            # Connections of a process, also idle ones: with 512, the default for two processes, the
+            # last of a thousand viewers waited until others left. The queue of requests is ours.
+            "--backpressure=4096",
             f"--log-config={settings.BASE_DIR / 'cinema/web/logging.json'}",
             "cinema.web.application:application",
         ],
-        # It serves both queues: a training runs in a process of its own (cinema/task_process.py).
+        # It serves both queues, as a training runs in its own process (cinema/task_process.py).
         "worker": [
             "celery", "--quiet", "--app=cinema", "worker", "--pool=gevent", "--concurrency=20",
             "--hostname=worker@%h",
-            # Workers need nothing of each other. This saves a second at the start.
+            # Workers do not use each other's state. This saves a second at the start.
             "--without-mingle", "--without-gossip", log_level,
         ],
         "beat": ["celery", "--quiet", "--app=cinema", "beat", "--pidfile=", log_level],

@@ -9,9 +9,9 @@ from __future__ import annotations
 import threading
 import time
 import zlib
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -19,8 +19,10 @@ from cachetools import LRUCache
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
+from cinema import replicas
 from cinema.cache import shared
 from cinema.cache_statistics import CacheOutcome, CacheTally, tally
+from cinema.database import release_old_connection
 from cinema.http import Document
 from cinema.metrics.counters import count_cache_request
 
@@ -100,6 +102,18 @@ class _Wanted:
         return self.kind, self.question, self.version
 
 
+@dataclass(frozen=True)
+class Repeatable:
+    """An attribute of responses that the web server may send again (`cinema.web.repetition`).
+
+    Attributes:
+        is_current: Whether the same request would have the same response now. It asks no server.
+    """
+
+    kind: CacheKind
+    is_current: Callable[[], bool]
+
+
 class ResponseCache:
     """The responses of one process."""
 
@@ -151,8 +165,15 @@ class ResponseCache:
         try:
             document = building.result(timeout=kind.patience_s)
         except TimeoutError:
+            release_old_connection()  # it was kept during the wait
             return self._build(wanted)
         return self._counted(kind, "waited", document)
+
+    def count_again(self, kind: CacheKind) -> None:
+        """Count a response that is sent again, without asking a server."""
+        count_cache_request(kind.name, "memory")
+        if kind.is_counted:
+            self.tally.add(kind.name, "memory")
 
     def forget(self) -> None:
         """Start again with nothing, like a process that has just started."""
@@ -265,7 +286,7 @@ class PolledValue(Generic[T]):
         """Return the value. Whatever `renew` raises passes through."""
         value = self._value
         if value is None or self._changes_seen != self.changes:
-            with self._looking:
+            with self._turn():
                 if self._value is None or self._changes_seen != self.changes:
                     return self._look()
                 return self._value
@@ -278,10 +299,18 @@ class PolledValue(Generic[T]):
         finally:
             self._looking.release()
 
+    def is_current(self, value: T) -> bool:
+        """Whether `get` would return this object without a look."""
+        return (
+            value is self._value
+            and self._changes_seen == self.changes
+            and time.monotonic() - self._looked_at < self._interval_s()
+        )
+
     def fresh(self) -> T:
         """Renew the value, and return it. Callers that wait for a look share the next one."""
         called_at = time.monotonic()
-        with self._looking:
+        with self._turn():
             if self._value is not None and self._began_at > called_at:
                 return self._value
             return self._look()
@@ -303,11 +332,28 @@ class PolledValue(Generic[T]):
         """Start again with nothing, like a process that has just started."""
         self._value = None
 
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait for the look of another thread, and keep others from looking."""
+        if not self._looking.acquire(blocking=False):
+            self._looking.acquire()
+            # The database may hang by now. The pool checks a connection that this thread kept;
+            # else the look would wait for the time-out once more, and all other threads with it.
+            release_old_connection()
+        try:
+            yield
+        finally:
+            self._looking.release()
+
     def _look(self) -> T:
         """Renew the value. A failed or slow look counts too, or each request would wait for one."""
         changes, self._began_at = self.changes, time.monotonic()
         try:
-            self._value = value = self._renew(self._value)
+            if replicas.REPLICAS:
+                value = replicas.renewed(self._renew, self._value)
+            else:
+                value = self._renew(self._value)
+            self._value = value
         finally:
             self._looked_at = time.monotonic()
             self._changes_seen = changes

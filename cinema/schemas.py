@@ -99,7 +99,7 @@ def _rows(queryset: QuerySet[Any], asked: Paginated.Input, total: int) -> QueryS
 RowId = Annotated[int, Field(ge=1, le=2**63 - 1, strict=True)]
 
 SURROGATES = re.compile(r"[\ud800-\udfff]")
-#: Without those that are white space.
+#: The control characters except white space.
 CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
 
 
@@ -121,14 +121,14 @@ def _not_blank(text: str) -> str:
     return text
 
 
-#: One line of text, cleaned.
+#: A text of one line, cleaned.
 Line = Annotated[
     str,
     StringConstraints(max_length=500),
     AfterValidator(_clean),
     StringConstraints(max_length=500),  # NFC can make a text longer.
 ]
-#: One line of text that is not blank.
+#: A text of one line that is not blank.
 Name = Annotated[Line, AfterValidator(_not_blank)]
 
 

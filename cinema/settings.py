@@ -17,11 +17,10 @@ from zoneinfo import ZoneInfo
 import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
-from kombu import Exchange, Queue
 
-from cinema import bucket, home
+from cinema import broker, bucket, home
 from cinema.beat import beat_schedule
-from cinema.database import database_settings
+from cinema.database import BoundedConnection, ReplicaConnection, database_settings
 from cinema.home import EMBEDDED_DATABASE as EMBEDDED
 from cinema.throttling.counters import rate
 from cinema.variables import (
@@ -29,6 +28,7 @@ from cinema.variables import (
     ENCODED,
     POSTGRES,
     REDIS,
+    all_of,
     boolean,
     fraction,
     host_name,
@@ -42,6 +42,7 @@ from cinema.variables import (
     page_url,
     read,
     read_address,
+    server_url,
     shares_of,
     site_url,
     some_of,
@@ -50,6 +51,7 @@ from cinema.variables import (
     warn_of_former_variables,
     weight_table,
     whole,
+    with_password,
     words,
 )
 
@@ -105,6 +107,21 @@ DATABASES = {
         pool_size=WEB_THREADS + 10,
     )
 }
+_replica_urls = read(
+    "DATABASE_REPLICA_URLS",
+    all_of(server_url(*POSTGRES.schemes)),
+    "",
+    form=f"{POSTGRES.example}, several divided by commas; {ENCODED}, and , as %2C",
+)
+for _number, _url in enumerate(_replica_urls, start=1):
+    DATABASES[f"replica {_number}"] = database_settings(
+        environ.Env.db_url_config(with_password(_url, read("POSTGRES_PASSWORD", str, ""))),
+        name="cinema web" if _is_web else "cinema",
+        statement_timeout_s=STATEMENT_TIMEOUT_S,
+        pool_size=WEB_THREADS + 10,
+        connection_class=ReplicaConnection if _is_web else BoundedConnection,
+    )
+DATABASE_ROUTERS = ["cinema.replicas.Router"] if _replica_urls else []
 REDIS_URL = _redis_url or f"unix://{_sockets.valkey}?db=0"
 CACHES: dict[str, dict[str, Any]] = {
     "default": {
@@ -119,15 +136,15 @@ CACHES: dict[str, dict[str, Any]] = {
         },
     }
 }
-CELERY_BROKER_URL = read_address("CELERY_BROKER_URL", BROKER, "CELERY_BROKER_PASSWORD")
-if CELERY_BROKER_URL:
-    # Celery reads this variable itself, before its settings, and would miss the password.
+_broker_url = (
+    read_address("CELERY_BROKER_URL", BROKER, "CELERY_BROKER_PASSWORD")
+    or _redis_url.replace("unix://", "redis+socket://")
+    or f"redis+socket://{_sockets.valkey}?virtual_host=1"
+)
+CELERY_BROKER_URL, CELERY_BROKER_TRANSPORT_OPTIONS = broker.celery_address(_broker_url)
+if broker.is_amqp(CELERY_BROKER_URL):
+    # A worker reads this variable itself when it makes the queues of delayed tasks.
     os.environ["CELERY_BROKER_URL"] = CELERY_BROKER_URL
-else:
-    CELERY_BROKER_URL = (
-        _redis_url.replace("unix://", "redis+socket://")
-        or f"redis+socket://{_sockets.valkey}?virtual_host=1"
-    )
 
 # --- secrets and accounts
 
@@ -215,7 +232,7 @@ RANKING_INTERVAL_S = read("RANKING_INTERVAL_S", whole(1), "300")
 STARTING_DAYS = read("STARTING_DAYS", whole(0, 3650), "7")
 # The interval at which a process looks for a new version of the catalogue.
 CATALOGUE_CHECK_INTERVAL_S = 0.5
-AUDIT_KEEP_DAYS = read("AUDIT_KEEP_DAYS", whole(1, 36_500), "180")
+AUDIT_KEEP_DAYS = read("AUDIT_KEEP_DAYS", whole(1, 36_500), "150")
 GRAPHQL_INTROSPECTION = read("GRAPHQL_INTROSPECTION", boolean, "true")
 
 # --- uploads
@@ -232,15 +249,16 @@ POSTER_MAX_MB = VIEWER_IMPORT_MAX_MB = 10
 TRAILER_MAX_MB = read("TRAILER_MAX_MB", whole(1, 100_000), "200")
 MEDIA_ROOT = CINEMA_HOME / "media"
 MEDIA_BUCKET = read("MEDIA_BUCKET", str, "")
-_endpoint = read("MEDIA_ENDPOINT_URL", url_of("http", "https"), "").rstrip("/")
-_region = read("MEDIA_REGION", str, "us-east-1")
+MEDIA_ENDPOINT_URL = read("MEDIA_ENDPOINT_URL", url_of("http", "https"), "").rstrip("/")
 _media_url = read("MEDIA_PUBLIC_URL", url_of("http", "https"), "").rstrip("/")
 MEDIA_URL = _media_url or (
-    bucket.bucket_url(MEDIA_BUCKET, _endpoint, _region) if MEDIA_BUCKET else "/media"
+    bucket.bucket_url(MEDIA_BUCKET, MEDIA_ENDPOINT_URL, bucket.region())
+    if MEDIA_BUCKET
+    else "/media"
 )
 MEDIA_URL += "/"
 STORAGES = {
-    "default": bucket.bucket_storage(MEDIA_BUCKET, MEDIA_URL, _endpoint, _region)
+    "default": bucket.bucket_storage(MEDIA_BUCKET, MEDIA_URL, MEDIA_ENDPOINT_URL, bucket.region())
     if MEDIA_BUCKET
     else {"BACKEND": "movies.media.files.MediaFiles", "OPTIONS": {"allow_overwrite": True}},
     "staticfiles": {
@@ -252,7 +270,7 @@ STORAGES = {
 # `movies.media` has forms read after it has found out who sends them.
 NINJA_FIX_REQUEST_FILES_METHODS: set[str] = set()
 STATIC_URL = "/static/"
-# Without a directory of collected files the packages' own are served in place.
+# The packages' own files are served if there is no directory of collected files.
 STATIC_ROOT = read("STATIC_ROOT", str, "") or None
 WHITENOISE_USE_FINDERS = STATIC_ROOT is None
 WHITENOISE_AUTOREFRESH = DEBUG
@@ -283,17 +301,39 @@ TRAINING_TIME_LIMIT_S = read("TRAINING_TIME_LIMIT_S", whole(10, 3300), "1500")
 # Each algorithm is a file, and has its name.
 _algorithms = sorted((BASE_DIR / "recommendations/engine/algorithms").glob("[a-z]*.py"))
 TRAINING_ALGORITHMS = read("TRAINING_ALGORITHMS", some_of(*(file.stem for file in _algorithms)), "")
-TUNING_BUDGET_S = read("TUNING_BUDGET_S", whole(0, 3300), "60")
+TRAINING_ENGINE = read("TRAINING_ENGINE", matching("local|spark", "local or spark"), "local")
+SPARK_MASTER = read(
+    "SPARK_MASTER",
+    matching(r"(spark|k8s)://\S+|yarn|local.*", "an address such as spark://host:7077"),
+    "local[*]",
+)
+TUNING_BUDGET_S = read("TUNING_BUDGET_S", whole(0, 3300), "20")
 EXPLORATION_SHARE = read("EXPLORATION_SHARE", fraction, "0.1")
-DIVERSITY = read("DIVERSITY", fraction, "0.6")
+DIVERSITY = read("DIVERSITY", fraction, "0.2")
 # Films that start about now move up by this, and films that a viewer was shown often and never
 # opened move down by it; 0 for not at all.
 FRESHNESS = 0.1
 MATCH_THRESHOLD = read("MATCH_THRESHOLD", fraction, "0.8")
-# This number of shared films halves the trust in a match.
+# The number of shared films at which the trust in a match is halved.
 MATCH_SHRINKAGE = 5
 # The interval at which a process looks for a new release.
 RELEASE_CHECK_INTERVAL_S = 1.0
+RELEASES_URL = read(
+    "RELEASES_URL",
+    matching(
+        r"(s3://[a-z0-9][a-z0-9.-]+(/[\w.-]+)*/?)?", "an address such as s3://bucket/releases"
+    ),
+    "",
+).rstrip("/")
+if RELEASES_URL:
+    bucket.require_packages("RELEASES_URL")
+    if urlsplit(RELEASES_URL).netloc == MEDIA_BUCKET:
+        raise ImproperlyConfigured(
+            "RELEASES_URL has the bucket of MEDIA_BUCKET, which everyone may read. Releases contain"
+            " ratings: use another one."
+        )
+# A process without any release waits this long for the first one from the bucket. Requests do not.
+FIRST_RELEASE_PATIENCE_S = 0 if _is_web else 120
 
 # --- Django
 
@@ -325,9 +365,8 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     # The outermost: it sets the count of statements to zero.
-    "cinema.metrics.requests.measure",
-    "cinema.tracing.trace_requests",
-    "cinema.request_log.log_requests",
+    "cinema.observation.observe",
+    "cinema.tracing.trace_requests",  # only if a collector is named
     "cinema.middleware.http",
     # The API does not get here.
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -359,7 +398,7 @@ APPEND_SLASH = False  # cinema.middleware.one_path does it without losing a body
 LOGIN_REDIRECT_URL = "admin:index"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 UNFOLD = {
-    # Not the text itself: Unfold looks for a module where one has a point in it.
+    # A function, because Unfold takes a text with a point in it for the path of a module.
     "SITE_TITLE": lambda request: CINEMA_NAME,
     "SITE_HEADER": lambda request: CINEMA_NAME,
     "SITE_SYMBOL": "theaters",
@@ -380,8 +419,8 @@ LOGGING = {
         }
     },
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    # A line for each request to TMDb, with what staff search for.
-    "loggers": {name: {"level": "WARNING"} for name in ("httpx2", "httpcore2")},
+    # A line for each request to TMDb, with what staff search for; one for each use of a bucket.
+    "loggers": {name: {"level": "WARNING"} for name in ("httpx2", "httpcore2", "botocore", "py4j")},
 }
 
 # --- health and Celery
@@ -400,9 +439,7 @@ CELERY_TASK_TIME_LIMIT = 300
 CELERY_TASK_TRACK_STARTED = True
 CELERY_TASK_DEFAULT_QUEUE = "cinema"
 # A worker that is started without --queues serves both.
-CELERY_TASK_QUEUES = [
-    Queue(name, Exchange(name), routing_key=name) for name in ("cinema", "training")
-]
+CELERY_TASK_QUEUES = broker.task_queues("cinema", "training", url=CELERY_BROKER_URL)
 _by_the_trainer = ("train", "match_viewers", "relate_films")
 CELERY_TASK_ROUTES = {f"recommendations.{name}": {"queue": "training"} for name in _by_the_trainer}
 CELERY_RESULT_BACKEND = "cinema.results:ForgivingDatabaseBackend"
@@ -411,16 +448,12 @@ CELERY_RESULT_EXPIRES = 30 * 24 * 3600
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# RabbitMQ's own default is 60: a worker would notice after two minutes that its node has gone.
+CELERY_BROKER_HEARTBEAT = 30
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 2, "interval_start": 0, "interval_step": 0.2}
-# A time limit of any task must stay below the visibility timeout, or Redis hands it out twice.
-CELERY_BROKER_TRANSPORT_OPTIONS = (
-    {"visibility_timeout": 3600, "socket_timeout": 10, "socket_connect_timeout": 2}
-    if "redis" in CELERY_BROKER_URL.partition("://")[0]
-    else {}
-)
 # Django forked after OpenMP has run would hang in training.
 CELERY_WORKER_POOL_START_METHOD = "spawn"
-CELERY_BEAT_SCHEDULER = "cinema.beat:ClockStepScheduler"
+CELERY_BEAT_SCHEDULER = "cinema.beat:LeaderScheduler"
 # A spawned child imports everything first. On a busy machine that took 51 s, and Celery kills a
 # child that has not reported after 4 s by default.
 CELERY_WORKER_PROC_ALIVE_TIMEOUT = 600

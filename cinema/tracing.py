@@ -63,6 +63,10 @@ def start_tracing() -> None:
     task_postrun.connect(_end_task)
 
 
+def is_tracing() -> bool:
+    return _tracer is not None
+
+
 def span(
     name: str, kind: str, *, carrier: Mapping[str, str] | None = None
 ) -> AbstractContextManager[Any]:
@@ -139,7 +143,8 @@ def trace_requests(
 
 def _trace_statements(connection: Any, **kwargs: object) -> None:
     if _trace_statement not in connection.execute_wrappers:
-        connection.execute_wrappers.append(_trace_statement)
+        # The first: the end of Django's `execute_wrapper` removes the last one, whichever it is.
+        connection.execute_wrappers.insert(0, _trace_statement)
 
 
 def _trace_statement(

@@ -41,7 +41,8 @@ class Trigger(pgtrigger.Trigger):
 
 
 AUTHOR = "COALESCE(NULLIF(current_setting('cinema.audit', true), ''), '{}')"
-#: True while `cinema.audit.recording` has named an author for the transaction.
+#: True while `cinema.audit.recording` has named an author for the transaction. False or, on a
+#: connection on which it never has, NULL: negate it by IS NOT TRUE.
 IS_RECORDED = "current_setting('cinema.audit', true) <> ''"
 
 RECORD = """

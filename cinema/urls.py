@@ -23,7 +23,7 @@ urlpatterns = [
     path("", welcome, name="welcome"),
     path("account/verify-email", pages.verify_email),
     path("account/reset-password", pages.reset_password),
-    # For load balancers, without the base path. The API has the same below it.
+    # Load balancers ask for health without the base path. The API has the same below it.
     path("health", health.ready),
     path("health/live", health.live),
     path("health/ready", health.ready),

@@ -10,20 +10,22 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from datetime import time
 from email.utils import parseaddr
 from ipaddress import ip_network
 from math import inf
 from pathlib import Path
 from typing import NamedTuple, TypeVar
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from cinema.valkey import SENTINEL_PARAMETERS
+
 T = TypeVar("T")
 
-#: Variables of earlier versions, which are fixed now.
+#: Variables of earlier versions: fixed now, and MEDIA_REGION is AWS_DEFAULT_REGION.
 FORMER_VARIABLES = (
     "ACCESS_TOKEN_LIFETIME_S, CACHE_TIMEOUT_S, CATALOGUE_CHECK_INTERVAL_S, CATALOGUE_MAX_AGE_S, "
     "CSRF_TRUSTED_ORIGINS, DATABASE_POOL_SIZE, DATABASE_TIMEOUT_S, DETAILS_LIFETIME_S, "
@@ -31,7 +33,8 @@ FORMER_VARIABLES = (
     "GRAPHQL_MAX_COST, GRAPHQL_MAX_DEPTH, GRAPHQL_MAX_TOKENS, "
     "IMPRESSIONS_KEPT_DAYS, ITEM_KNN_WEIGHTING, LOCKOUT_ATTEMPTS, LOCKOUT_FIRST_PAUSE_S, "
     "LOCKOUT_FORGET_S, LOCKOUT_LONGEST_PAUSE_S, MATCH_SHRINKAGE, MAX_SESSIONS, MEDIA_KEPT_S, "
-    "POPULAR_HALF_LIFE_DAYS, POPULAR_LIFETIME_S, POSTER_MAX_MB, POSTER_MAX_MEGAPIXELS, "
+    "MEDIA_REGION, POPULAR_HALF_LIFE_DAYS, POPULAR_LIFETIME_S, POSTER_MAX_MB, "
+    "POSTER_MAX_MEGAPIXELS, "
     "RATING_PRIOR_COUNT, REFRESH_GRACE_S, REFRESH_TOKEN_LIFETIME_S, RELEASES_KEPT, "
     "RELEASE_CHECK_INTERVAL_S, RESET_PASSWORD_LIFETIME_S, SEARCH_LIFETIME_S, SESSIONS_KEPT_DAYS, "
     "SESSION_LIFETIME_DAYS, SIMILAR_CONTENT_SHARE, SIMILAR_LIFETIME_S, THROTTLE_GRAPHQL, "
@@ -48,11 +51,18 @@ class Address(NamedTuple):
 
 
 POSTGRES = Address(("postgres", "postgresql"), "postgres://user:password@host:5432/name")
-REDIS = Address(("redis", "rediss", "unix"), "redis://:password@host:6379/0")
-BROKER = Address(
-    ("redis", "rediss", "redis+socket", "amqp", "amqps"),
-    "amqp://user:password@host:5672// or redis://:password@host:6379/1",
+REDIS = Address(
+    ("redis", "rediss", "unix", *SENTINEL_PARAMETERS),
+    "redis://:password@host:6379/0 or redis+sentinel://:password@host,host,host/mymaster/0",
 )
+BROKER = Address(
+    ("redis", "rediss", "redis+socket", *SENTINEL_PARAMETERS, "amqp", "amqps"),
+    "amqp://user:password@host:5672//, redis://:password@host:6379/1 or "
+    "redis+sentinel://:password@host,host,host/mymaster/1",
+)
+
+#: Schemes whose addresses cannot have several hosts, divided by commas.
+SINGLE_HOST = {"redis", "rediss", "unix", "redis+socket"}
 
 
 def read(name: str, cast: Callable[[str], T], default: str, *, form: str = "") -> T:
@@ -148,10 +158,15 @@ def matching(pattern: str, expected: str) -> Callable[[str], str]:
 def some_of(*choices: str) -> Callable[[str], list[str]]:
     def cast(text: str) -> list[str]:
         if unknown := set(words(text)) - set(choices):
-            raise ValueError(f"{', '.join(sorted(unknown))} is none of {', '.join(choices)}")
+            raise ValueError(f"{', '.join(sorted(unknown))} is not one of {', '.join(choices)}")
         return words(text)
 
     return cast
+
+
+def all_of(cast: Callable[[str], T]) -> Callable[[str], list[T]]:
+    """A cast of several values divided by commas."""
+    return lambda text: [cast(word) for word in words(text)]
 
 
 def weight_table(*names: str) -> Callable[[str], dict[str, float]]:
@@ -204,21 +219,54 @@ def server_url(*schemes: str) -> Callable[[str], str]:
     """
 
     def cast(text: str) -> str:
+        if text.startswith("amqp") and ";" in text:  # as `cinema.broker` writes it
+            return ";".join(map(cast, text.split(";")))
         parts = urlsplit(url_of(*schemes)(text))
         behind_host = parts.path + parts.query
         if parts.fragment or "@" in behind_host or re.search(r"\s", text):
             raise ValueError("a character of the password is not percent-encoded")
-        if "," not in parts.netloc:  # several hosts: libpq reads the ports
+        if "," not in parts.netloc:
             _ = parts.port  # raises ValueError
+        elif parts.scheme in SINGLE_HOST:
+            raise ValueError("expected one host")
+        else:
+            _check_hosts(parts.netloc.rpartition("@")[2].split(","), parts.scheme)
         if parts.scheme in {"postgres", "postgresql"} and not re.fullmatch(
             r"/[^/:]+|//.+", parts.path
         ):
             raise ValueError("expected one name of a database")
         if parts.scheme in {"redis", "rediss"} and not re.fullmatch(r"(/\d*)?", parts.path):
             raise ValueError("expected the number of a database")
+        if parts.scheme in SENTINEL_PARAMETERS:
+            _check_sentinels(parts, SENTINEL_PARAMETERS[parts.scheme])
         return text
 
     return cast
+
+
+def _check_hosts(hosts: list[str], scheme: str) -> None:
+    """Check several hosts. libpq gives a port that stands alone to all of them.
+
+    Raises:
+        ValueError: A host is missing, or only some of them have a port.
+    """
+    if "" in hosts:
+        raise ValueError("expected a host on both sides of each comma")
+    with_port = [bool(re.search(r":\d+$", host)) for host in hosts]
+    if scheme in {"postgres", "postgresql"} and len({*with_port}) > 1:
+        raise ValueError("expected a port for each host, or for none")
+
+
+def _check_sentinels(parts: SplitResult, parameters: Set[str]) -> None:
+    """Check the path and the parameters of an address of Sentinels.
+
+    Raises:
+        ValueError: They are others than `cinema.valkey` reads.
+    """
+    if not re.fullmatch(r"/[\w.-]+(/\d+)?", parts.path):
+        raise ValueError("expected the name of the group, and perhaps the number of a database")
+    if not dict(parse_qsl(parts.query, keep_blank_values=True)).keys() <= parameters:
+        raise ValueError(f"expected parameters out of {', '.join(sorted(parameters))}")
 
 
 def with_password(url: str, password: str) -> str:

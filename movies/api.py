@@ -101,7 +101,7 @@ def update_movie(
     response: HttpResponse,
     if_match: IfMatch = None,
 ) -> Movie:
-    """Change a movie. What is left out stays."""
+    """Change a movie. Omitted fields keep their values."""
     movie = services.update_movie(movie_id=movie_id, changes=payload, if_match=if_match)
     show_edit(response, movie.updated_at)
     return movie

@@ -20,8 +20,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from ninja import Schema
 
+from cinema import replicas
 from cinema.http import Document, document_response, edit_etag, vary_on
-from cinema.response_cache import DATABASE_AWAY, CacheKind, responses
+from cinema.response_cache import DATABASE_AWAY, CacheKind, Repeatable, responses
 from cinema.schemas import Paginated, Pagination, page_rows
 from movies import catalogue, selectors
 from movies.models import Genre, Movie
@@ -44,7 +45,7 @@ def cached_response(
     question: Mapping[str, object],
     build: Callable[[], Document],
     *,
-    depends_on: Callable[[], object] = lambda: "",
+    depends_on: Callable[[], object] | None = None,
     is_personal: bool = False,
 ) -> HttpResponse:
     """Return a cached response, or build it.
@@ -57,32 +58,46 @@ def cached_response(
         depends_on: What the response depends on besides the catalogue, such as the release.
         is_personal: Whether the viewer's own scores are added. They are never cached.
     """
-    version = _version(depends_on)
+    current = _current()
+    version = _version(current, depends_on) if current else None
     viewer: AbstractBaseUser | None = None
     if version is not None and "HTTP_AUTHORIZATION" in request.META:
         responses.tally.count(kind.name, "fresh")
+        if replicas.REPLICAS:
+            optional_viewer(request)  # reading the token tells which writes the replica must have
         document, is_stale = build(), False
         viewer = optional_viewer(request) if is_personal else None
     else:
-        # Not orjson, which refuses 10**20.
+        # orjson would refuse 10**20.
         text = json.dumps(question, sort_keys=True, ensure_ascii=False)
         document, is_stale = responses.get(kind, text, version, build)
-    response = (
-        personal_response(document, viewer) if viewer else document_response(document, is_stale)
-    )
+    response: HttpResponse
+    if viewer:
+        response = personal_response(document, viewer)
+    else:
+        response = shown = document_response(document, is_stale)
+        if current and depends_on is None:
+            shown.repeatable = Repeatable(kind, partial(catalogue.is_current, current))
     vary_on(response, "Authorization")
     return response
 
 
-def _version(depends_on: Callable[[], object]) -> str | None:
-    """Return the version of the data and of the program; None while Postgres is away."""
+def _current() -> catalogue.Catalogue | None:
+    """Return the catalogue; None while Postgres is away."""
     try:
-        current = catalogue.current()
-        if current.stale:
-            return None
-        return f"{current.snapshot.version}:{depends_on()}:{_program_version()}"
+        found = catalogue.current()
     except DATABASE_AWAY:
         return None
+    return None if found.stale else found
+
+
+def _version(current: catalogue.Catalogue, depends_on: Callable[[], object] | None) -> str | None:
+    """Return the version of the data and of the program; None while Postgres is away."""
+    try:
+        more = depends_on() if depends_on else ""
+    except DATABASE_AWAY:
+        return None
+    return f"{current.snapshot.version}:{more}:{_program_version()}"
 
 
 def _program_version() -> int:

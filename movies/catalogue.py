@@ -7,13 +7,11 @@ transaction of the change itself: no message can get lost, and Valkey has no par
 
 from __future__ import annotations
 
-import bisect
 import logging
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
@@ -21,13 +19,12 @@ from cachetools import LRUCache
 from django.conf import settings
 from django.core.exceptions import EmptyResultSet
 from django.db.models import F, Model, QuerySet
-from django.utils import timezone
 
 from cinema.database import prepared_cursor
 from cinema.response_cache import DATABASE_AWAY, PolledValue
-from movies.days import cinema_day, start_of_cinema_day
-from movies.models import CatalogueVersion, Genre, Movie, Screening
+from movies.models import CatalogueVersion, Genre, Movie
 from movies.schemas import MovieOut
+from movies.screenings.upcoming import UpcomingScreenings
 
 #: A snapshot is renewed after so long: ratings do not change the version of the catalogue.
 CATALOGUE_MAX_AGE_S = 300.0
@@ -105,32 +102,8 @@ class Snapshot:
         return list(movies.values_list("pk", flat=True))
 
     @cached_property
-    def _screenings_to_come(self) -> tuple[list[datetime], list[int]]:
-        """The starts in order, and the movie of each."""
-        screenings = (
-            Screening.objects.filter(starts_at__gt=timezone.now(), movie__withdrawn_at=None)
-            .exclude(state__in=[Screening.State.CANCELLED, Screening.State.HIDDEN])
-            .order_by("starts_at")
-            .values_list("starts_at", "movie_id")
-        )
-        rows = list(screenings)
-        return [starts_at for starts_at, _ in rows], [movie_id for _, movie_id in rows]
-
-    def showing(self, days: int) -> list[int]:
-        """Return the movies with a screening still to come in these cinema days, the next first.
-
-        The first day is today, as in the programme.
-        """
-        starts, movie_ids = self._screenings_to_come
-        now = timezone.now()
-        end = start_of_cinema_day(cinema_day(now) + timedelta(days=days))
-        first, last = bisect.bisect_right(starts, now), bisect.bisect_left(starts, end)
-        return list(dict.fromkeys(movie_ids[first:last]))
-
-    def next_start(self) -> datetime | None:
-        """When the next screening begins, after which `showing` may return fewer movies."""
-        starts, _ = self._screenings_to_come
-        return next(iter(starts[bisect.bisect_right(starts, timezone.now()) :]), None)
+    def upcoming(self) -> UpcomingScreenings:
+        return UpcomingScreenings.read()
 
 
 @dataclass(frozen=True)
@@ -165,6 +138,7 @@ def _renew(old: Catalogue | None) -> Catalogue:
 
 _catalogue = PolledValue(_renew, lambda: settings.CATALOGUE_CHECK_INTERVAL_S)
 current = _catalogue.get
+is_current = _catalogue.is_current
 #: The catalogue as the database has it now.
 fresh = _catalogue.fresh
 forget = _catalogue.forget

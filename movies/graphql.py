@@ -76,18 +76,18 @@ class GenreNode(relay.Node):
 
 @strawberry_django.filter_type(Screening, name="ScreeningsOfMovieFilter")
 class ScreeningsOfMovieFilter:
-    @strawberry_django.filter_field(description="Starts at or after.")
+    @strawberry_django.filter_field(description="Start at this time or later.")
     def starts_from(self, value: datetime, prefix: str) -> Q:
         return Q(**{f"{prefix}starts_at__gte": value})
 
-    @strawberry_django.filter_field(description="Starts before.")
+    @strawberry_django.filter_field(description="Start before this time.")
     def starts_before(self, value: datetime, prefix: str) -> Q:
         return Q(**{f"{prefix}starts_at__lt": value})
 
 
 @strawberry_django.type(Screening, name="Screening")
 class ScreeningNode(relay.Node):
-    pk: int = strawberry_django.field(field_name="id", description="As in the REST API.")
+    pk: int = strawberry_django.field(field_name="id", description="The id in the REST API.")
     movie: MovieNode
     hall: str = strawberry_django.field(field_name="hall__name")
     starts_at: datetime = local_time_field("starts_at")
@@ -115,7 +115,7 @@ TRAILER = ["trailer", "trailer_upload"]
 
 @strawberry.type(name="PosterSources")
 class PosterSourcesNode:
-    """By format, the value of the attribute `srcset`: each file with its width."""
+    """The value of the attribute `srcset` for each format."""
 
     webp: str
     jpeg: str
@@ -123,7 +123,7 @@ class PosterSourcesNode:
 
 @strawberry_django.type(Movie, name="Movie")
 class MovieNode(relay.Node):
-    pk: int = strawberry_django.field(field_name="id", description="As in the REST API.")
+    pk: int = strawberry_django.field(field_name="id", description="The id in the REST API.")
     name: strawberry.auto
     slug: strawberry.auto
     protagonists: list[str]
@@ -149,12 +149,12 @@ class MovieNode(relay.Node):
     community_score: float | None = field_of(
         ["community_score"],
         lambda movie: two_digits(movie.community_score),
-        description="Mean of the stars, drawn towards that of all films the fewer have rated.",
+        description="Mean of the stars; with few ratings, near the mean of all films.",
     )
     created_at: datetime = local_time_field("created_at")
     updated_at: datetime = local_time_field("updated_at")
     screenings: DjangoListConnection[ScreeningNode] = strawberry_django.connection(
-        filters=ScreeningsOfMovieFilter, description="By their start."
+        filters=ScreeningsOfMovieFilter, description="Ordered by start."
     )
 
     @classmethod
@@ -163,15 +163,15 @@ class MovieNode(relay.Node):
     ) -> QuerySet[Movie]:
         return queryset.filter(withdrawn_at=None)
 
-    @strawberry_django.field(only=POSTER, description="Null unless it was uploaded.")
+    @strawberry_django.field(only=POSTER, description="Null unless the poster was uploaded.")
     def poster_srcset(self, root: strawberry.Parent[Movie]) -> PosterSourcesNode | None:
         sources = poster_srcset(root)
         return PosterSourcesNode(**sources) if sources else None
 
     @strawberry_django.field(
         only=["id"],
-        description="For who has signed in: the rating predicted from viewers of similar taste, "
-        "from 0 to 100. Null where there is too little to say.",
+        description="For signed-in viewers: the rating predicted from viewers of similar taste, "
+        "from 0 to 100. Null without enough evidence.",
     )
     def similarity_score(self, root: strawberry.Parent[Movie], info: Info) -> int | None:
         return scores_for_request(info.context.request)([root.pk]).get(root.pk)
@@ -266,7 +266,7 @@ def programme_of(query: ProgrammeQuery) -> Programme:
 
 @strawberry.type
 class MovieQuery:
-    node: relay.Node | None = strawberry_django.node(description="Anything that has a global id.")
+    node: relay.Node | None = strawberry_django.node(description="Any object with a global id.")
 
     @strawberry_django.connection(DjangoListConnection[MovieNode])
     def movies(

@@ -64,7 +64,7 @@ FILLING = frozenset({"the", "and"})
 @lru_cache(maxsize=REMEMBERED)
 def series_key(name: str, series: str = "") -> str:
     """A key that films of one series share; "" if the title has no words."""
-    return _spelled(_article_gone(fold(series))) or _of_title(fold(name))
+    return _spelled(_without_article(fold(series))) or _of_title(fold(name))
 
 
 def series_keys(films: Iterable[tuple[int, str, str]]) -> dict[int, str]:
@@ -91,18 +91,18 @@ def _of_title(title: str) -> str:
     """The key of the first name that looks like a sequel's, else of the whole title."""
     main = ALTERNATIVE.sub("", title)
     others = (KNOWN_AS.sub("", other) for other in ALTERNATIVE.findall(title))
-    names = [_article_gone(name) for name in (main, *others)]
-    stems = (stem for name in names if (stem := _beginning(name)) != name)
+    names = [_without_article(name) for name in (main, *others)]
+    stems = (stem for name in names if (stem := _series_stem(name)) != name)
     return _spelled(next(stems, names[0]))
 
 
-def _article_gone(name: str) -> str:
+def _without_article(name: str) -> str:
     """Remove the article. Leading German and French ones stay: "die" is an English word too."""
     return LEADING_ARTICLE.sub("", ARTICLE_LAST.sub(r"\2 \1", name))
 
 
-def _beginning(name: str) -> str:
-    return HERO.sub(r"\1", NUMBERED.sub("", _article_gone(SUBTITLE.sub("", name))))
+def _series_stem(name: str) -> str:
+    return HERO.sub(r"\1", NUMBERED.sub("", _without_article(SUBTITLE.sub("", name))))
 
 
 def _spelled(text: str) -> str:

@@ -52,7 +52,7 @@ class MovieQuerySet(models.QuerySet["Movie"]):
 
 class Movie(models.Model):
     class Status(models.TextChoices):
-        """In the order in which the clock moves a movie through them."""
+        """The statuses, in the order in which the clock moves a movie through them."""
 
         COMING_UP = "coming-up", "coming up"
         STARTING = "starting", "starting"
@@ -193,7 +193,7 @@ class Movie(models.Model):
             models.Index(
                 fields=["id"], condition=Q(withdrawn_at__isnull=False), name="movie_withdrawn"
             ),
-            # For LIKE, which finds `zh-Hant` by its prefix.
+            # LIKE finds `zh-Hant` by its prefix with this index.
             models.Index(
                 fields=["original_language"],
                 opclasses=["varchar_pattern_ops"],

@@ -28,7 +28,7 @@ STATUS_ORDER = list(Movie.Status)
 MIN_PRIOR_CHANGE = 0.01
 #: Movies locked at once: each locked row delays the viewers who rate the movie.
 SCORES_PER_BATCH = 500
-# In the order of the ids, as writers that rate several movies lock them. Rows are compared again
+# It locks movies in the order of their ids, as all writers of ratings do. Rows are compared again
 # after they are locked, as a viewer may have rated meanwhile.
 RENEW_SCORES = """
 WITH outdated AS (

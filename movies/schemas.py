@@ -26,14 +26,14 @@ STEM = "http://127.0.0.1:8000/media/posters/0f3c9a52d1b84e6f7a90c1d2e3f4a5b6"
 
 
 class PosterSources(Schema):
-    """The value of the attribute `srcset` by format: each file with its width."""
+    """The value of the attribute `srcset` for each format."""
 
     webp: str = Field(examples=[f"{STEM}-320.webp 320w, {STEM}-640.webp 640w"])
     jpeg: str = Field(examples=[f"{STEM}-320.jpg 320w, {STEM}-640.jpg 640w"])
 
 
 class PosterOut(Schema):
-    poster: str = Field(description="The widest, as JPEG.", examples=[f"{STEM}-640.jpg"])
+    poster: str = Field(description="The widest image, as JPEG.", examples=[f"{STEM}-640.jpg"])
     srcset: PosterSources
 
     @staticmethod
@@ -96,7 +96,7 @@ Protagonists = Annotated[
 
 
 class MoviePatch(StrictSchema):
-    """Changes by staff. Fields that are left out stay; with `status: null` the dates decide."""
+    """Changes by staff. Omitted fields keep their values; with `status: null` the dates decide."""
 
     name: Title = Field(UNSET, examples=["Cléo from 5 to 7"])
     slug: Slug = Field(UNSET, description="Default: made from the name.", examples=["cleo"])
@@ -108,7 +108,7 @@ class MoviePatch(StrictSchema):
     trailer: WebAddress | None = None
     start_date: Day = Field(UNSET, examples=["2026-12-03"])
     end_date: Day | None = Field(None, examples=["2026-12-30"])
-    status: Status | None = Field(None, description="Set by hand. The clock moves it only forward.")
+    status: Status | None = Field(None, description="Set by staff; the clock moves it forward.")
     original_language: Language | None = Field(
         None,
         description="A tag of BCP 47, also as an older or longer code (`fra`), or TMDb's: `fra` is "
@@ -153,7 +153,7 @@ class MovieOut(Schema):
     directors: list[str] = Field(examples=[["Agnès Varda"]])
     overview: str
     genres: list[GenreOut]
-    poster: str | None = Field(description="The widest file of an uploaded one, or an address.")
+    poster: str | None = Field(description="URL of the widest uploaded image, or the given URL.")
     poster_srcset: PosterSources | None = Field(description="Null unless the poster was uploaded.")
     trailer: str | None
     start_date: date
@@ -242,7 +242,7 @@ MovieDetails = Annotated[
 
 
 class MovieReferenceOut(Schema):
-    """Replaces a movie with `include_movie_details=false`."""
+    """The movie with `include_movie_details=false`."""
 
     movie_id: int = Field(examples=[42])
 

@@ -96,7 +96,7 @@ def list_trending_movies() -> QuerySet[Movie]:
 
 
 def without_movies(rows: QuerySet[M]) -> QuerySet[M]:
-    """The same rows, read without their movies."""
+    """Read the rows without their movies."""
     return rows.select_related(None).prefetch_related(None)
 
 

@@ -44,7 +44,7 @@ class RaiseCatalogueVersion(Trigger):
 
 def staff_audit(model: str, columns: Sequence[str], *, movie_column: str = "") -> Audit:
     """Raise the catalogue's version and record the change, for a small table that staff write."""
-    prelude = f"{RAISE_CATALOGUE_VERSION} IF NOT ({IS_RECORDED}) THEN RETURN NULL; END IF;"
+    prelude = f"{RAISE_CATALOGUE_VERSION} IF ({IS_RECORDED}) IS NOT TRUE THEN RETURN NULL; END IF;"
     return Audit(
         model,
         columns,
@@ -170,7 +170,7 @@ class FollowGenres(Trigger):
         }[operation]
         tables = [table for table in (transition.old, transition.new) if table]
         changed = " UNION ".join(f"SELECT movie_id FROM {table}" for table in tables)
-        # In the order of the ids: two statements that change several films must not meet.
+        # Locked in the order of ids: two statements that change several films cannot deadlock.
         super().__init__(
             name=f"genre_ids_{str(operation).lower()}",
             operation=operation,

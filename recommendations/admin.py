@@ -100,7 +100,7 @@ class ScheduledForm(SchemaForm):
         cleaned = super().clean()
         ends_at = cleaned.get("ends_at")
         if not self.instance.pk and ends_at and ends_at <= timezone.now():
-            self.add_error("ends_at", "It would be over by now.")
+            self.add_error("ends_at", "It would have ended already.")
         return cleaned
 
 

@@ -16,6 +16,7 @@ from movies.schemas import MovieDetails, MoviePageForViewerOut, Similarity
 from recommendations import releases, selectors, services
 from recommendations.lists import serving
 from recommendations.models import Interaction, Release, TrainingRun
+from recommendations.onboarding import onboarding_json
 from recommendations.popular import popular_page
 from recommendations.schemas import (
     AlgorithmOut,
@@ -24,6 +25,8 @@ from recommendations.schemas import (
     InteractionIn,
     InteractionOut,
     NewInteractionOut,
+    OnboardingLimit,
+    OnboardingListOut,
     RatingIn,
     RecommendationFilters,
     RecommendationListOut,
@@ -111,10 +114,17 @@ def get_recommendations(
 ) -> HttpResponse:
     """Recommendations with reasons. A film that you acted on leaves the list at once.
 
+    The filters apply before films are ranked: the list has as many films as match, up to 40.
     409 for an algorithm that the current release does not have.
     """
-    given = {"with_movies": include_movie_details, **filters.model_dump()}
-    return _private_json(serving.recommendations_json(user=request.auth, **given))
+    found = serving.recommendations_json(
+        user=request.auth,
+        query=filters.query(),
+        limit=filters.limit,
+        refresh=filters.refresh,
+        with_movies=include_movie_details,
+    )
+    return _private_json(found)
 
 
 @router.get(
@@ -129,6 +139,21 @@ def get_next_recommendations(
     """The next batch of the list that you were given last. 404 at its end."""
     found = serving.recommend_next(user=request.auth, number=batch)
     return _private_json(found.as_json(with_movies=include_movie_details))
+
+
+@router.get(
+    "/recommendations/onboarding",
+    auth=signed_in,
+    response={200: OnboardingListOut, **problems(401, 422)},
+    tags=RECOMMENDATIONS,
+)
+def list_onboarding_movies(request: AuthedRequest, limit: OnboardingLimit = 5) -> HttpResponse:
+    """Films to ask a new viewer about: well known, and informative.
+
+    A film that you have rated, liked, disliked, hidden, seen or made a favourite is not asked
+    about again.
+    """
+    return _private_json(onboarding_json(user=request.auth, limit=limit))
 
 
 def _private_json(body: bytes) -> HttpResponse:
@@ -240,7 +265,7 @@ def hold_release(request: HttpRequest, release_id: int) -> Release:
     tags=RELEASES,
 )
 def lift_hold(request: HttpRequest, release_id: int) -> Status[None]:
-    """Let trainings be published again."""
+    """Lift the hold: trainings are published again."""
     releases.lift_hold(release_id=release_id)
     return Status(204, None)
 

@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 from django.db.backends.utils import CursorWrapper
 from django.db.models import QuerySet
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from cinema import replicas
 from cinema.database import prepared_cursor
 from movies.models import Movie
 from recommendations.engine.matrices import IdMap, ItemFeatures
@@ -115,10 +116,11 @@ HEADER_BYTES = 19
 QUERY = """
 COPY (
     SELECT user_id, movie_id, kind, half_stars, updated_at FROM recommendations_evidence
+    WHERE {which}
 ) TO STDOUT (FORMAT BINARY)
 """
 
-#: One value for each viewer, because each row of a result costs the driver microseconds.
+#: It returns one row for each viewer, because each row costs the driver microseconds.
 HISTORIES_QUERY = """
 SELECT viewer.id, (
     SELECT string_agg(int8send(movie_id) || int2send(kind) || int2send(half_stars)
@@ -157,29 +159,29 @@ def load_dataset() -> Dataset:
     Beyond the matrices the peak is about 18 bytes for each interaction: a key, a code, the sort
     order, and a second copy of the column that is being sorted.
     """
+    return replicas.read_everything(_load_dataset)
+
+
+def _load_dataset() -> Dataset:
     alone = not connection.in_atomic_block
-    with transaction.atomic(), connection.cursor() as cursor:
+    database = replicas.alias()
+    with transaction.atomic(using=database), connections[database].cursor() as cursor:
         if alone:  # one snapshot, or a user who joins in between would have no row
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        users = _ids(User.objects.filter(is_active=True))
-        items = _ids(Movie.objects.published())
+        users = load_ids(User.objects.filter(is_active=True))
+        items = load_ids(Movie.objects.published())
         features = load_features(items)
-        rows = _read(cursor, users, items, _count(cursor))
-    return _to_dataset(users, items, rows, features)
+        rows = read_evidence(cursor, users, items)
+    return to_dataset(users, items, rows, features)
 
 
-def _count(cursor: CursorWrapper) -> int:
-    cursor.execute("SELECT count(*) FROM recommendations_evidence")
-    return int(cursor.fetchone()[0])
-
-
-def _ids(rows: QuerySet[User] | QuerySet[Movie]) -> IdMap:
+def load_ids(rows: QuerySet[User] | QuerySet[Movie]) -> IdMap:
     ids = rows.order_by("pk").values_list("pk", flat=True)
     return IdMap(np.fromiter(ids.iterator(chunk_size=50_000), dtype=np.int64))
 
 
 @dataclass
-class _Rows:
+class EvidenceRows:
     """Evidence as columns.
 
     Attributes:
@@ -199,15 +201,23 @@ class _Rows:
         self.codes = self.codes[which]
 
 
-def _read(cursor: CursorWrapper, users: IdMap, items: IdMap, count: int) -> _Rows:
-    """Read all rows whose user and movie are in the maps; there are at most `count`."""
-    rows = _Rows(
+def read_evidence(
+    cursor: CursorWrapper, users: IdMap, items: IdMap, *, which: str = "true"
+) -> EvidenceRows:
+    """Read the rows whose user and movie are in the maps.
+
+    Args:
+        which: A condition in SQL.
+    """
+    cursor.execute(f"SELECT count(*) FROM recommendations_evidence WHERE {which}")  # noqa: S608
+    count = int(cursor.fetchone()[0])
+    rows = EvidenceRows(
         np.empty(count, dtype=np.int64),
         np.empty(count, dtype=np.float64),
         np.empty(count, dtype=np.uint8),
     )
     filled = 0
-    with cursor.copy(QUERY) as copy:
+    with cursor.copy(QUERY.format(which=which)) as copy:
         buffer, to_skip = bytearray(), HEADER_BYTES
         for data in copy:
             if len(buffer) >= BLOCK_BYTES:  # checked before the trailer can be in the buffer
@@ -221,7 +231,7 @@ def _read(cursor: CursorWrapper, users: IdMap, items: IdMap, count: int) -> _Row
     return rows
 
 
-def _parse(data: bytes, users: IdMap, items: IdMap, into: _Rows, start: int) -> int:
+def _parse(data: bytes, users: IdMap, items: IdMap, into: EvidenceRows, start: int) -> int:
     """Decode whole rows into `into` from index `start`; return the number of usable rows."""
     rows = np.frombuffer(data, dtype=ROW)
     user, item = users.indices(rows["user"]), items.indices(rows["movie"])
@@ -234,12 +244,12 @@ def _parse(data: bytes, users: IdMap, items: IdMap, into: _Rows, start: int) -> 
     return target.stop - start
 
 
-def _to_dataset(users: IdMap, items: IdMap, rows: _Rows, features: ItemFeatures) -> Dataset:
+def to_dataset(users: IdMap, items: IdMap, rows: EvidenceRows, features: ItemFeatures) -> Dataset:
     rows.keep(np.argsort(rows.keys))
     is_rating = rows.codes // HALF_STARS == Evidence.RATING
     half_stars = rows.codes[is_rating] - Evidence.RATING * HALF_STARS
     ratings = _matrix(users, items, rows.keys[is_rating], half_stars)
-    rows.keep(_counting(rows))
+    rows.keep(counting(rows))
     interactions = _matrix(users, items, rows.keys, weight_table().ravel()[rows.codes])
     places = (rows.seconds, interactions.indices, interactions.indptr)
     times = csr_matrix(places, shape=interactions.shape)
@@ -256,7 +266,7 @@ def _matrix(
     return csr_matrix((values, indices, indptr), shape=(len(users), len(items)))
 
 
-def _counting(rows: _Rows) -> NDArray[np.bool_] | slice:
+def counting(rows: EvidenceRows) -> NDArray[np.bool_] | slice:
     """The rows that count, ordered by key: the latest verdict of each key."""
     again = rows.keys[1:] == rows.keys[:-1]
     if not again.any():
@@ -265,9 +275,9 @@ def _counting(rows: _Rows) -> NDArray[np.bool_] | slice:
     shared = np.append(again, False) | np.insert(again, 0, False)
     kinds = rows.codes[shared] // HALF_STARS
     last = latest_verdicts(rows.keys[shared], kinds, rows.seconds[shared])
-    counting: NDArray[np.bool_] = ~shared
-    counting[np.flatnonzero(shared)[last]] = True
-    return counting
+    counts: NDArray[np.bool_] = ~shared
+    counts[np.flatnonzero(shared)[last]] = True
+    return counts
 
 
 class History(NamedTuple):
@@ -279,7 +289,7 @@ class History(NamedTuple):
         seconds: (n,) float64 Unix seconds.
         kinds: (n,) int64 `Evidence`.
         is_of_favourites: The viewer has no evidence except favourites, or none at all.
-        unopened: Movies that recent lists showed in vain, and how often; empty if not asked for.
+        unopened: Movies that recent lists showed without a click, and how often; or empty.
     """
 
     movie_ids: NDArray[np.int64]
@@ -298,7 +308,7 @@ def load_history(user_id: int) -> History:
 def load_histories(user_ids: Sequence[int], *, with_unopened: bool = False) -> list[History]:
     """The history of each viewer, in the given order, in one query."""
     parameters: dict[str, Any] = {"user_ids": list(user_ids), **unopened_parameters()}
-    with prepared_cursor() as cursor:
+    with prepared_cursor(replicas.alias()) as cursor:
         cursor.execute(WITH_UNOPENED if with_unopened else WITHOUT_UNOPENED, parameters)
         found = {user_id: columns for user_id, *columns in cursor.fetchall()}
     return [_unpack(*(column or b"" for column in found[user_id])) for user_id in user_ids]
@@ -321,7 +331,7 @@ def _unpack(evidence: bytes, unopened: bytes) -> History:
     )
 
 
-#: One value, for the same reason.
+#: It returns one value, as HISTORIES_QUERY.
 RATINGS_QUERY = """
 SELECT string_agg(int8send(movie_id) || int8send(half_stars), '')
 FROM recommendations_interaction WHERE user_id = %s AND kind = %s
@@ -330,7 +340,7 @@ FROM recommendations_interaction WHERE user_id = %s AND kind = %s
 
 def load_ratings(user_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The current ratings of one viewer: (n,) movie ids and (n,) half stars."""
-    with prepared_cursor() as cursor:
+    with prepared_cursor(replicas.alias()) as cursor:
         cursor.execute(RATINGS_QUERY, [user_id, Interaction.Kind.RATING])
         [ratings] = cursor.fetchone()
     rows = np.frombuffer(ratings or b"", dtype=">i8").astype(np.int64).reshape(-1, 2)

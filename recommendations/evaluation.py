@@ -1,14 +1,12 @@
-"""Compares algorithms on withheld interactions, and writes the results as tables and as JSON."""
+"""Compares algorithms on withheld interactions."""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +18,17 @@ from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.engine.algorithms.hybrid import Composite
 from recommendations.engine.evaluation.metrics import (
     Comparison,
-    bootstrap_interval,
+    is_significantly_worse,
     paired_test,
 )
 from recommendations.engine.evaluation.quality import (
     EvaluatedLists,
     Quality,
+    Reranker,
     evaluable_users,
     evaluate_lists,
+    genre_columns,
+    mean,
 )
 from recommendations.engine.evaluation.splits import (
     Split,
@@ -38,6 +39,7 @@ from recommendations.engine.evaluation.splits import (
     strong_generalisation,
 )
 from recommendations.engine.matrices import ItemFeatures
+from recommendations.engine.ranking.calibration import CalibratedReranker, genre_shares
 from recommendations.engine.ranking.reranking import DiversityReranker, diversity_vectors
 from recommendations.engine.recommender import Recommender
 from recommendations.movielens.matrices import read_matrices
@@ -48,8 +50,10 @@ Report = Callable[[str, float], None]
 
 #: The share of fitting in the time of an algorithm, for the progress bar.
 FITTING = 0.8
-#: The compared values of the setting DIVERSITY.
-DIVERSITIES = tuple(tenth / 10 for tenth in range(11))
+#: The compared weights of diversity or calibration beside relevance.
+WEIGHTS = tuple(tenth / 10 for tenth in range(11))
+#: The share of the NDCG that diversity may cost.
+MOST_LOST = 0.02
 
 
 class CannotEvaluate(Exception):
@@ -135,6 +139,12 @@ def split_data(data: EvaluationData, split: str, *, seed: int) -> Split:
     return parts
 
 
+def past_of(data: EvaluationData, split: Split) -> EvaluationData:
+    """The training data of a split, to choose settings on a split of them."""
+    users = np.flatnonzero(np.diff(split.train.indptr))
+    return replace(data, interactions=split.train[users], times=split.train_times[users])
+
+
 def check_names(names: Iterable[str]) -> None:
     """Raises CannotEvaluate if a name is unknown."""
     if unknown := sorted(set(names) - ALGORITHMS.keys()):
@@ -183,7 +193,7 @@ def measure(
         began_at = time.perf_counter()
         model = make_recommender(name)
         model.on_progress = fitting
-        parts = _parts_at_hand(model, fitted, (split.train, items, split.train_times))
+        parts = _fitted_parts(model, fitted, (split.train, items, split.train_times))
         if parts and isinstance(model, Composite):
             model.compose(parts)
         else:
@@ -201,37 +211,64 @@ def measure(
     return measured
 
 
-def measure_diversity(
+def diversity_rerankers(items: ItemFeatures) -> dict[str, Reranker]:
+    """The rerankers of the compared values of DIVERSITY, by value."""
+    vectors = diversity_vectors(items)
+    return {str(weight): DiversityReranker(vectors, weight) for weight in WEIGHTS}
+
+
+def calibration_rerankers(items: ItemFeatures) -> dict[str, Reranker]:
+    """The rerankers by weight of calibration, without 1, which would leave relevance out."""
+    shares = genre_shares(genre_columns(items))
+    return {str(weight): CalibratedReranker(shares, weight) for weight in WEIGHTS[:-1]}
+
+
+def measure_reranked(
     name: str,
     split: Split,
     items: ItemFeatures,
+    rerankers: Mapping[str, Reranker],
     *,
     k: int,
     max_users: int | None,
     seed: int,
     report: Report = lambda what, share: None,
 ) -> dict[str, AlgorithmResult]:
-    """Fit one algorithm and evaluate its lists, re-ranked by each of `DIVERSITIES`."""
+    """Fit one algorithm and evaluate its lists by each of the rerankers."""
     report(f"fitting {name}", 0)
     began_at = time.perf_counter()
-    model = make_recommender(name)
-    model.fit(split.train, items, split.train_times)
+    model = make_recommender(name).fit(split.train, items, split.train_times)
     fit_s = time.perf_counter() - began_at
-    vectors = diversity_vectors(items)
     measured: dict[str, AlgorithmResult] = {}
-    for place, diversity in enumerate(DIVERSITIES):
-        report(f"judging by {diversity}", (1 + place) / (1 + len(DIVERSITIES)))
+    for place, (weight, reranker) in enumerate(rerankers.items()):
+        report(f"judging by {weight}", (1 + place) / (1 + len(rerankers)))
         began_at = time.perf_counter()
-        reranker = DiversityReranker(vectors, diversity)
         lists = evaluate_lists(
             model, split, k=k, max_users=max_users, seed=seed, items=items, reranker=reranker
         )
-        measured[str(diversity)] = AlgorithmResult(lists, fit_s, time.perf_counter() - began_at)
+        measured[weight] = AlgorithmResult(lists, fit_s, time.perf_counter() - began_at)
     report("done", 1)
     return measured
 
 
-def _parts_at_hand(
+def choose_weight(measured: Mapping[str, AlgorithmResult]) -> str:
+    """The largest of the weights that `measure_reranked` measured that costs little NDCG.
+
+    That is at most MOST_LOST of the best NDCG, and not significant. All weights between that of
+    the best NDCG and the chosen one satisfy this.
+    """
+    chosen = best = best_algorithm(measured)
+    highest = measured[best].lists.by_user["ndcg"]
+    for weight in [*measured][[*measured].index(best) :]:
+        gains = measured[weight].lists.by_user["ndcg"]
+        is_much = mean(gains) < (1 - MOST_LOST) * mean(highest)
+        if is_much or is_significantly_worse(gains, highest):
+            break
+        chosen = weight
+    return chosen
+
+
+def _fitted_parts(
     model: Recommender,
     fitted: Mapping[str, Recommender],
     past: tuple[csr_matrix, ItemFeatures, csr_matrix],
@@ -253,108 +290,4 @@ def compare_with(measured: Mapping[str, AlgorithmResult], baseline: str) -> dict
         name: paired_test(one.lists.by_user["ndcg"], gains)
         for name, one in measured.items()
         if name != baseline
-    }
-
-
-Row = list[str]
-
-
-class Column(NamedTuple):
-    title: str
-    figure: str
-    digits: int = 4
-
-
-ACCURACY = (
-    Column("HR", "hit_rate"),
-    Column("recall", "recall"),
-    Column("precision", "precision"),
-    Column("MRR", "mrr"),
-    Column("MAP", "map"),
-)
-LISTS = (
-    Column("coverage", "coverage"),
-    Column("Gini", "gini"),
-    Column("novelty", "novelty", 2),
-    Column("popularity", "popularity"),
-    Column("diversity", "diversity"),
-    Column("miscalibration", "miscalibration"),
-)
-
-
-def as_text(
-    measured: Mapping[str, AlgorithmResult], baseline: str, left_out: Mapping[str, str]
-) -> str:
-    """Tables of the accuracy, of the lists, and of the comparison with the baseline."""
-    tables = [_accuracy(measured), _lists(measured)]
-    if len(measured) > 1:
-        tables.append(_comparison(measured, baseline))
-    texts = [_aligned(list(rows)) for rows in tables]
-    if left_out:
-        texts.append("\n".join(f"Without {name}: {why}" for name, why in left_out.items()))
-    return "\n\n".join(texts)
-
-
-def _accuracy(measured: Mapping[str, AlgorithmResult]) -> Iterator[Row]:
-    k = next(iter(measured.values())).lists.k
-    titles = (column.title for column in ACCURACY)
-    yield ["", f"NDCG@{k}", "95 of 100", *titles, "fit", "score"]
-    for name, one in measured.items():
-        quality = one.quality
-        within = f"{_shown(quality.ndcg_low)} to {_shown(quality.ndcg_high)}"
-        seconds = (f"{one.fit_s:.2f} s", f"{one.score_s:.2f} s")
-        yield [name, _shown(quality.ndcg), within, *_figures(quality, ACCURACY), *seconds]
-
-
-def _lists(measured: Mapping[str, AlgorithmResult]) -> Iterator[Row]:
-    yield ["", *(column.title for column in LISTS)]
-    for name, one in measured.items():
-        yield [name, *_figures(one.quality, LISTS)]
-
-
-def _comparison(measured: Mapping[str, AlgorithmResult], baseline: str) -> Iterator[Row]:
-    yield [f"beside {baseline}", "NDCG", "95 of 100", "p"]
-    for name, found in compare_with(measured, baseline).items():
-        within = f"{found.low:+.4f} to {found.high:+.4f}"
-        yield [name, f"{found.difference:+.4f}", within, f"{found.p_value:.4f}"]
-
-
-def _figures(quality: Quality, columns: Sequence[Column]) -> list[str]:
-    return [_shown(getattr(quality, column.figure), column.digits) for column in columns]
-
-
-def _shown(figure: float, digits: int = 4) -> str:
-    return "-" if math.isnan(figure) else f"{figure:.{digits}f}"
-
-
-def _aligned(rows: Sequence[Row]) -> str:
-    """The rows as text, the first column aligned left and the others right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            [row[0].ljust(widths[0])]
-            + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        )
-        for row in rows
-    ]
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def as_document(
-    measured: Mapping[str, AlgorithmResult], baseline: str, left_out: Mapping[str, str]
-) -> dict[str, Any]:
-    """The results for orjson, which writes null for NaN."""
-    return {
-        "algorithms": {
-            name: {
-                "quality": one.quality,
-                "intervals": {what: bootstrap_interval(v) for what, v in one.lists.by_user.items()},
-                "fit_s": round(one.fit_s, 3),
-                "score_s": round(one.score_s, 3),
-            }
-            for name, one in measured.items()
-        },
-        "baseline": baseline,
-        "beside_baseline": compare_with(measured, baseline),
-        "left_out": dict(left_out),
     }

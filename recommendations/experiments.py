@@ -32,7 +32,7 @@ NOON = "2026-12-31T12:00:00+01:00"
 
 
 class ExperimentPatch(ScheduledIn):
-    """Fields that are left out stay. A running experiment can change its name, share and end; an
+    """Omitted fields keep their values. A running experiment can change its name, share and end; an
     ended one its name."""
 
     name: ExperimentName = Field(UNSET, examples=NAME)
@@ -70,7 +70,7 @@ class ExperimentFilters(Schema):
 
 class ExperimentConflictProblem(Problem):
     experiment_id: int = Field(
-        description="The one in the way, or the one asked for.", examples=[2]
+        description="The conflicting experiment, or the requested one.", examples=[2]
     )
 
 
@@ -106,7 +106,7 @@ class ExperimentHasResults(Conflict):
         )
 
 
-#: By state the fields that can no longer change, as viewers have been shown lists by them.
+#: The fields that are fixed in each state, because viewers have been shown lists by them.
 SETTLED = {
     "upcoming": frozenset[str](),
     "running": frozenset({"algorithm_a", "algorithm_b", "starts_at"}),

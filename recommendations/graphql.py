@@ -38,14 +38,14 @@ class RecommendationScope(Enum):
 class ReasonNode:
     kind: str
     text: str
-    movie_id: int | None = strawberry.field(description="The `pk` of the film it speaks of.")
+    movie_id: int | None = strawberry.field(description="`pk` of the film that it names.")
 
 
 @strawberry.type(name="MatchedUser")
 class MatchedUserNode:
     """A viewer of similar taste who likes the film, and who agreed to be seen."""
 
-    id: int = strawberry.field(description="As in the REST API.")
+    id: int = strawberry.field(description="The id in the REST API.")
     name: str
     similarity: float
 
@@ -71,7 +71,7 @@ class RecommendationNode:
     def rank(self) -> int:
         return self.item.rank
 
-    @strawberry.field(description="Null if it was withdrawn at this very moment.")
+    @strawberry.field(description="Null if the film has just been withdrawn.")
     def movie(self, info: Info) -> MovieNode | None:
         found = self.movies.get([self.item.movie_id], info)
         return found[0] if found else None  # type: ignore[return-value]
@@ -80,7 +80,7 @@ class RecommendationNode:
     def score(self) -> float:
         return self.item.score
 
-    @strawberry.field(description="What put it there.")
+    @strawberry.field(description="The algorithm or fallback that chose the film.")
     def source(self) -> str:
         return self.item.source
 
@@ -147,18 +147,38 @@ class RecommendationQuery:
         algorithm: str = HYBRID,
         days: int = DEFAULT_DAYS,
         limit: int = settings.RECOMMENDATIONS_PER_REQUEST,
+        exclude: list[int] | None = None,
+        genre: str | None = None,
+        runtime_max: int | None = None,
+        language: str | None = None,
+        understands: list[str] | None = None,
+        before: str | None = None,
+        calibrated: bool = False,
     ) -> RecommendationListNode | None:
         """The list of the REST API: it is cached, and its movies count as shown.
 
-        `days` is the number of cinema days that `PROGRAMME` looks ahead.
+        `days` is the number of cinema days that `PROGRAMME` looks ahead. The filters are those of
+        the REST API.
         """
         reader = reader_of(info)
         if not isinstance(reader, User):
             raise Unauthorized("Sign in first: send the access token as `Authorization: Bearer …`.")
         filters = validated_filters(
-            RecommendationFilters, scope=scope.value, algorithm=algorithm, days=days, limit=limit
+            RecommendationFilters,
+            scope=scope.value,
+            algorithm=algorithm,
+            days=days,
+            limit=limit,
+            exclude=exclude,
+            genre=genre,
+            runtime_max=runtime_max,
+            language=language,
+            understands=understands,
+            before=before,
+            calibrated=calibrated,
         )
-        return RecommendationListNode.of(serving.recommend(user=reader, **filters.model_dump()))
+        found = serving.recommend(user=reader, query=filters.query(), limit=limit, refresh=False)
+        return RecommendationListNode.of(found)
 
 
 @strawberry_django.type(Interaction, name="Rating")
@@ -178,7 +198,7 @@ class RatingNode:
 
 @strawberry.type
 class Viewer(Account):
-    """The viewer who asks, with all that belongs to them."""
+    """The signed-in viewer and their data."""
 
     @strawberry_django.connection(DjangoListConnection[RatingNode])  # type: ignore[type-var]
     def ratings(

@@ -32,8 +32,8 @@ class RecommendationListKeeper:
 
         While the cache is away they stay until they expire, under the id of no account.
         """
-        # The films' counts of ratings stay as they are. Before the viewer's row is locked: a rating
-        # locks its own row first, and then the viewer.
+        # The films' counts of ratings stay. This comes before the lock of the viewer's row, as a
+        # rating locks its own row first, and then the viewer.
         with pgtrigger.ignore("recommendations.Interaction:counts_delete"), transaction.atomic():
             Interaction.objects.filter(user=user).delete()
         transaction.on_commit(partial(list_cache.forget, user.pk))
@@ -50,7 +50,7 @@ class WaitingImpressionKeeper:
             yield {"kind": entry.kind.decode(), "entry": orjson.Fragment(entry.text)}
 
     def erase(self, user: User) -> None:
-        """While Valkey is away the entries stay; the task that stores them leaves them out."""
+        """Delete the waiting entries. Without Valkey they stay; the next storing skips them."""
         transaction.on_commit(partial(stream.forget_viewer, user.pk))
 
 
@@ -63,9 +63,9 @@ class StatisticsSummaryKeeper:
         yield from viewer_figures.stored_rows(user.pk)
 
     def erase(self, user: User) -> None:
-        """Refresh the view, of which no row can be deleted: soon, or within six hours.
+        """Refresh the view soon, or within six hours: no row of a view can be deleted.
 
-        Until then it has the figures under the id of no account.
+        Until then it has the figures under the id of the erased account.
         """
         if viewer_figures.stored_rows(user.pk):
             transaction.on_commit(viewer_figures.refresh_soon)

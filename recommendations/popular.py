@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import orjson
-from django.db import connection
 from django.db.models import F
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
+from cinema import replicas
 from cinema.http import Document
 from cinema.response_cache import CacheKind, responses
 from cinema.schemas import Paginated, Pagination
@@ -23,7 +23,7 @@ from recommendations.dataset import HALF_STARS, weight_table
 
 POPULAR_LIFETIME_S = 3600
 
-#: After so many days an interaction counts half as much.
+#: Days after which an interaction counts half as much.
 POPULAR_HALF_LIFE_DAYS = 14
 
 #: The order is cached apart from its pages: an edit of a movie ends the pages and not the order,
@@ -58,12 +58,12 @@ LIMIT %(limit)s
 def popular_page(
     request: HttpRequest, paging: Paginated.Input, *, is_personal: bool = False
 ) -> HttpResponse:
-    """By recent interactions; all other movies follow by ranking."""
+    """Movies by recent interactions; all others follow by ranking."""
     return cached_response(
         request,
         POPULAR,
         paging.model_dump(),
-        lambda: _page(orjson.loads(_order().body), paging),
+        lambda: _page(popular_order(), paging),
         depends_on=lambda: _order().etag,
         is_personal=is_personal,
     )
@@ -73,6 +73,12 @@ def _order() -> Document:
     """The cached ids of the most popular movies; one caller computes them while others wait."""
     document, _ = responses.get(ORDER, "", "", lambda: Document(orjson.dumps(most_popular())))
     return document
+
+
+def popular_order() -> list[int]:
+    """The cached ids of `most_popular`, up to an hour old."""
+    order: list[int] = orjson.loads(_order().body)
+    return order
 
 
 def most_popular() -> list[int]:
@@ -90,7 +96,7 @@ def most_popular() -> list[int]:
         "since": now - HALF_LIVES * half_life,
         "limit": MOST_POPULAR,
     }
-    with connection.cursor() as cursor:
+    with replicas.cursor() as cursor:
         cursor.execute(QUERY, parameters)
         return [movie_id for (movie_id,) in cursor.fetchall()]
 

@@ -48,7 +48,7 @@ Note = Annotated[
 
 
 class PromotionPatch(ScheduledIn):
-    """Fields that are left out stay. The film and the kind cannot change."""
+    """Omitted fields keep their values. The film and the kind cannot change."""
 
     place: PinPlace = UNSET
     strength: Strength = UNSET
@@ -97,7 +97,7 @@ class PromotionOut(Schema):
 
 
 class AlreadyPinnedProblem(Problem):
-    promotion_id: int = Field(description="The one in the way.", examples=[4])
+    promotion_id: int = Field(description="The promotion that holds the place.", examples=[4])
 
 
 class PromotionFilters(Schema):

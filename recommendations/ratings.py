@@ -53,10 +53,10 @@ class RatingFilters(Schema):
 class CountsOut(Schema):
     ratings: int = Field(examples=[57])
     favourites: int = Field(examples=[12])
-    history: int = Field(description="Entries: a film seen twice has two.", examples=[80])
-    check_ins: int = Field(description="Of these, at screenings here.", examples=[31])
+    history: int = Field(description="Entries; a film watched twice has two.", examples=[80])
+    check_ins: int = Field(description="Entries with a screening here.", examples=[31])
     films_watched: int = Field(
-        description="Different films in the history, rated, or said to be seen.", examples=[93]
+        description="Different films in the history, rated, or marked as seen.", examples=[93]
     )
 
 
@@ -73,31 +73,31 @@ class GenreStatisticsOut(Schema):
 
 
 class DecadeStatisticsOut(Schema):
-    decade: int | None = Field(description="Null: without a release year.", examples=[1960])
+    decade: int | None = Field(description="Null: no release year.", examples=[1960])
     films_watched: int = Field(examples=[17])
     mean_rating: float | None = Field(examples=[4.1])
 
 
 class MonthStatisticsOut(Schema):
-    month: str = Field(description="By the cinema's clock.", examples=["2026-11"])
+    month: str = Field(description="In the cinema's time zone.", examples=["2026-11"])
     viewings: int = Field(examples=[6])
     check_ins: int = Field(examples=[2])
 
 
 class StatisticsOut(Schema):
-    """Withdrawn films are counted too, as the statistics name no film."""
+    """Statistics of a viewer. Withdrawn films count too."""
 
     counts: CountsOut
     mean_rating: float | None = Field(examples=[3.8])
-    by_stars: list[StarsCountOut] = Field(description="From half a star to five.")
-    by_genre: list[GenreStatisticsOut] = Field(description="The most watched first.")
-    by_decade: list[DecadeStatisticsOut] = Field(description="By the release year, in order.")
-    by_month: list[MonthStatisticsOut] = Field(description="In order, up to this month.")
+    by_stars: list[StarsCountOut] = Field(description="Ordered by stars, from a half to five.")
+    by_genre: list[GenreStatisticsOut] = Field(description="Ordered by films watched, most first.")
+    by_decade: list[DecadeStatisticsOut] = Field(description="Ordered by release year.")
+    by_month: list[MonthStatisticsOut] = Field(description="By month, up to this one.")
     hours_watched: float = Field(
-        description="Running times of the entries in the history.", examples=[131.5]
+        description="Sum of the running times of all entries in the history.", examples=[131.5]
     )
     viewings_without_runtime: int = Field(
-        description="Entries whose film has no running time, which the hours lack.", examples=[1]
+        description="Number of entries whose film has no running time.", examples=[1]
     )
 
 
@@ -119,7 +119,7 @@ class SuggestedLanguageOut(_Suggested):
 
 
 class PreferenceSuggestionsOut(Schema):
-    """At most five of each, the highest lift first."""
+    """At most five genres and five languages, ordered by lift."""
 
     genres: list[SuggestedGenreOut]
     languages: list[SuggestedLanguageOut]
@@ -184,7 +184,7 @@ def _by_genre(found: Mapping[int, WatchedCount]) -> list[Row]:
 
 
 def _by_decade(found: Mapping[int | None, WatchedCount]) -> list[Row]:
-    """In order; films without a year come last."""
+    """Decades in order; films without a year come last."""
     in_order = sorted(found.items(), key=lambda item: (item[0] is None, item[0]))
     return [{"decade": decade, **_shown(films)} for decade, films in in_order]
 
@@ -199,7 +199,7 @@ def _mean_of(stars: Mapping[int, int]) -> float | None:
 
 
 def _last_months(count: int) -> list[str]:
-    """Such as "2026-11"; this month is the last one."""
+    """Months such as "2026-11", this month being the last one."""
     today = timezone.localdate()
     number = today.year * 12 + today.month - 1
     return [f"{n // 12:04}-{n % 12 + 1:02}" for n in range(number - count + 1, number + 1)]
@@ -227,7 +227,7 @@ def suggestions_for(user: User) -> Row:
     """In the form of `PreferenceSuggestionsOut`, without preferences that are stated already."""
     figures, stated = figures_of(user), stated_preferences(user.pk)
     genres = Genre.objects.in_bulk(list(figures.genres))
-    usual = _usual()
+    usual = _usual_counts()
     by_genre = {pk: usual["genres"].get(str(pk), 0) for pk in genres}
     by_language = usual["languages"]
     all_rated = sum(by_language.values())
@@ -247,7 +247,7 @@ def suggestions_for(user: User) -> Row:
     }
 
 
-def _usual() -> Mapping[str, Mapping[str, int]]:
+def _usual_counts() -> Mapping[str, Mapping[str, int]]:
     """The number of ratings by genre id and by language, cached as it reads all movies."""
     cached = shared().get(USUAL)
     if isinstance(cached, dict):

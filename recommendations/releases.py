@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 from django.conf import settings
 from django.db import transaction
+from numpy.typing import NDArray
 
 from cinema.audit.recording import record
 from cinema.locks import lock_table
 from cinema.response_cache import PolledValue
-from recommendations import selectors
+from recommendations import release_bucket, selectors
 from recommendations.engine import artifacts
 from recommendations.engine.algorithms import ALGORITHMS, RETIRED
 from recommendations.engine.artifacts import ArtifactError, model_arrays
@@ -37,13 +38,16 @@ def activate_release(*, release_id: int) -> Release:
 
     Raises:
         NotFound: There is none with this id.
-        ReleaseUnusable: Its files are deleted or damaged.
+        ReleaseUnusable: Its files are deleted or damaged, or the bucket cannot be reached.
     """
     release = selectors.get_release(release_id)
     if not release.directory:
         raise ReleaseUnusable(release_id, "its files are deleted")
     try:
-        artifacts.load(release.path)
+        if settings.RELEASES_URL:
+            release_bucket.check(release.directory)
+        else:
+            artifacts.load(release.path)
     except ArtifactError as error:
         raise ReleaseUnusable(release_id, str(error)) from error
     return make_current(release, hold=selectors.list_releases().first() != release)
@@ -129,6 +133,7 @@ def remove_old_releases() -> None:
             # The row first: a release with half of its files would be broken.
             Release.objects.filter(pk=release.pk, is_current=False).update(directory="")
             artifacts.remove(directory)
+            release_bucket.remove(directory.name)
 
 
 def remove_unknown_directories() -> None:
@@ -138,6 +143,22 @@ def remove_unknown_directories() -> None:
         for directory in releases_root().iterdir():
             if directory.name not in known:
                 artifacts.remove(directory)
+    release_bucket.remove_unknown(known)
+
+
+def upload_local_releases() -> None:
+    """Upload what only this host has: after a restore, or when RELEASES_URL is new.
+
+    Raises:
+        ArtifactError: The bucket cannot be reached or refuses a release, or one is damaged here.
+    """
+    for release in selectors.releases_with_files():
+        if release.path.is_dir():
+            try:
+                release_bucket.check(release.directory)
+            except ArtifactError:
+                artifacts.load(release.path)
+                release_bucket.upload(release.path)
 
 
 log = logging.getLogger(__name__)
@@ -145,6 +166,8 @@ log = logging.getLogger(__name__)
 #: The prefixes of the arrays of `RatingPredictor` and of `Deviations` in a release.
 PREDICTOR = "ratings"
 MATCHING = "matching"
+#: The name of the array of items to ask new viewers about.
+ONBOARDING = "onboarding"
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,6 +180,8 @@ class LoadedRelease:
         users: User ids, in the order of the rows of `predictor` and `deviations`.
         predictor: None in a release that was trained before there were predictions.
         deviations: None in a release that was trained before there were matches.
+        onboarding: Ids of the movies to ask new viewers about, the first one first; empty in a
+            release that was trained before there was such an order.
     """
 
     id: int | None = None
@@ -166,6 +191,10 @@ class LoadedRelease:
     users: IdMap = field(default_factory=lambda: IdMap(np.empty(0, dtype=np.int64)))
     predictor: RatingPredictor | None = None
     deviations: Deviations | None = None
+    onboarding: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+
+_NO_RELEASE = LoadedRelease()
 
 
 def load_release(release: Release) -> LoadedRelease:
@@ -183,6 +212,8 @@ def load_release(release: Release) -> LoadedRelease:
         }
         items = IdMap(np.asarray(arrays["item_ids"], dtype=np.int64))
         loaded = LoadedRelease(release.pk, None, items, recommenders)
+        if ONBOARDING in arrays:
+            loaded = replace(loaded, onboarding=items.ids[arrays[ONBOARDING]])
         if ratings := model_arrays(arrays, PREDICTOR):
             users = IdMap(np.asarray(arrays["user_ids"], dtype=np.int64))
             predictor = RatingPredictor.from_arrays(ratings)
@@ -200,11 +231,14 @@ def _load_current(standing: LoadedRelease | None) -> LoadedRelease:
     That is the release served so far, or in a new process the newest usable one. Each call tries
     the current one again: its files may still be on their way.
     """
-    standing = standing or LoadedRelease()
+    standing = standing or _NO_RELEASE
     current = Release.objects.filter(is_current=True).first()
     if current is None:
-        return LoadedRelease()
+        return _NO_RELEASE
     if current.pk == standing.id:
+        return standing
+    patience_s = 0 if standing.id else settings.FIRST_RELEASE_PATIENCE_S
+    if release_bucket.fetch_soon(current.path, patience_s) and standing.id:
         return standing
     others = [] if standing.id else selectors.releases_with_files().exclude(pk=current.pk)
     for release in [current, *others]:

@@ -8,12 +8,15 @@ from ninja import Field, Schema
 from pydantic import AfterValidator, ConfigDict, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from cinema.schemas import RowId
+from cinema.errors import Unprocessable
+from cinema.schemas import Line, RowId
 from movies.programme.selectors import DEFAULT_DAYS, MAX_DAYS
 from movies.schemas import MovieForViewerOut, MovieOut, MovieReferenceOut
-from movies.types import LocalTime
+from movies.types import ClockTime, Language, LocalTime
 from recommendations.dataset import weight_table
 from recommendations.engine.algorithms import ALGORITHMS
+from recommendations.lists.filters import CandidateFilters
+from recommendations.lists.list_builder import ListQuery
 from recommendations.lists.ranking import HYBRID
 from recommendations.models import Interaction, Release
 
@@ -36,7 +39,11 @@ def _known_algorithm(name: str) -> str:
 Stars = Annotated[float, Field(ge=0.5, le=5, strict=True), AfterValidator(_in_halves)]
 BatchNumber = Annotated[int, Field(ge=1, le=100)]
 SimilarLimit = Annotated[int, Field(ge=1, le=40)]
+OnboardingLimit = Annotated[int, Field(ge=1, le=20)]
 Algorithm = Annotated[str, AfterValidator(_known_algorithm)]
+MovieId = Annotated[int, Field(ge=1, le=2**63 - 1)]
+#: The ids of a query string stay within the 8 KB that proxies take.
+MOST_EXCLUDED = 500
 
 
 class RatingIn(Schema):
@@ -50,7 +57,7 @@ class InteractionIn(Schema):
 
     movie_id: RowId = Field(examples=[42])
     kind: Kind = Field(examples=["like"])
-    stars: Stars | None = Field(None, description="For a rating, and only for it.", examples=[None])
+    stars: Stars | None = Field(None, description="Only for a rating; required.", examples=[None])
 
     @model_validator(mode="after")
     def _stars_go_with_ratings(self) -> Self:
@@ -101,6 +108,63 @@ class RecommendationFilters(Schema):
         description="How many cinema days `programme` looks ahead, today included.",
     )
     refresh: bool = Field(False, description="Make a new list even if nothing has changed.")
+    exclude: list[MovieId] = Field(
+        [],
+        max_length=MOST_EXCLUDED,
+        description="Ids of films to leave out. Unknown ids are ignored.",
+        examples=[[42]],
+    )
+    genre: Line | None = Field(None, description="A genre's slug.", examples=["drama"])
+    runtime_max: int | None = Field(
+        None,
+        ge=1,
+        le=6000,
+        description="Running time in minutes. Films of unknown length are left out.",
+        examples=[100],
+    )
+    language: Language | None = Field(
+        None,
+        description="The spoken language: of a screening with `programme`, else the original "
+        "language. `zh` finds `zh-Hant` too.",
+        examples=["fr"],
+    )
+    understands: list[Language] = Field(
+        [],
+        max_length=20,
+        description="Films spoken in the language, subtitled in it (with `programme`), or without "
+        "words. Several values: any of them.",
+        examples=[["en"]],
+    )
+    before: ClockTime | None = Field(
+        None,
+        description="Only with `programme`: a screening ends before this time, by the cinema's "
+        "clock. The small hours belong to the evening before. `language` and "
+        "`understands` apply to the same screening.",
+        examples=["22:00"],
+    )
+    calibrated: bool = Field(
+        False,
+        description="The genres of the list have the proportions of the films that the viewer "
+        "likes.",
+    )
+
+    def query(self) -> ListQuery:
+        """The parameters that decide which films are in the list.
+
+        Raises:
+            Unprocessable: The scope has no screenings that could end before a time.
+        """
+        if self.before is not None and self.scope != "programme":
+            raise Unprocessable("query.before", "`before` needs `scope=programme`")
+        filters = CandidateFilters(
+            exclude=tuple(sorted({*self.exclude})),
+            genre=self.genre,
+            runtime_max=self.runtime_max,
+            language=self.language,
+            understands=tuple(sorted({*self.understands})),
+            before=self.before,
+        )
+        return ListQuery(self.scope, self.algorithm, self.days, filters, self.calibrated)
 
 
 class ReasonOut(Schema):
@@ -126,8 +190,21 @@ class SimilarReferenceOut(MovieReferenceOut, _Similar):
 
 
 class SimilarListOut(Schema):
-    release: int | None = Field(description="The release that found them.", examples=[3])
+    release: int | None = Field(description="The release that found the films.", examples=[3])
     data: list[SimilarMovieOut] | list[SimilarReferenceOut]
+
+
+class OnboardingMovieOut(Schema):
+    source: Literal["release", "popular", "ranking"] = Field(
+        description="The reason for the choice: the release, popularity here, or the ranking."
+    )
+    movie_id: int = Field(examples=[42])
+    movie: MovieOut
+
+
+class OnboardingListOut(Schema):
+    release: int | None = Field(description="Null without a release.", examples=[3])
+    data: list[OnboardingMovieOut]
 
 
 class PotentialMatchOut(Schema):
@@ -143,7 +220,7 @@ class RecommendationOut(Schema):
         default_factory=lambda: None, description="Absent with `include_movie_details=false`."
     )
     score: float
-    source: str = Field(description="The source that put it there.", examples=["als"])
+    source: str = Field(description="The algorithm or fallback.", examples=["als"])
     reasons: list[ReasonOut]
     matched_users: list[MatchOut]
     potential_matches: list[PotentialMatchOut]
@@ -170,9 +247,9 @@ class QualityOut(Schema):
     precision: float | None = None
     mrr: float | None = None
     map: float | None = None
-    ndcg_low: float | None = Field(None, description="From here ...")
+    ndcg_low: float | None = Field(None, description="Lower end of its 95% interval.")
     ndcg_high: float | None = Field(
-        None, description="... to here lies the NDCG of 95 of 100 such samples of viewers."
+        None, description="Upper end of its 95% interval over samples of viewers."
     )
     novelty: float | None = None
     popularity: float | None = None
@@ -184,19 +261,19 @@ class QualityOut(Schema):
 class AlgorithmOut(Schema):
     name: str = Field(examples=["als"])
     description: str
-    available: bool = Field(description="Whether the current release has it.")
+    available: bool = Field(description="Whether the current release has the algorithm.")
     left_out: str | None = Field(
-        description="Why the current release does not have it, if that is known.",
+        description="Why the current release does not have the algorithm, if known.",
         examples=["NDCG@10 0.0312, below popularity."],
     )
-    quality: QualityOut | None = Field(description="As measured when the release was trained.")
+    quality: QualityOut | None = Field(description="Quality measured when the release was trained.")
 
 
 class ReleaseOut(Schema):
     id: int = Field(examples=[3])
     created_at: LocalTime
     is_current: bool
-    is_held: bool = Field(description="Newer trainings are not published over it.")
+    is_held: bool = Field(description="Whether newer trainings are kept from being published.")
     can_be_activated: bool
     users: int
     items: int

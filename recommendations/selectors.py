@@ -142,7 +142,7 @@ def was_trained_on(fingerprint: str) -> bool:
 
 
 def fingerprint() -> str:
-    """It changes with the data and settings that training reads.
+    """A hash that changes with the data and settings that training reads.
 
     The sum of the taste versions stands for the interactions, as each change raises one. The sum of
     the ids differs if new viewers have acted as much as erased ones.

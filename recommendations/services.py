@@ -17,9 +17,9 @@ from users.models import User
 
 Kind = Interaction.Kind
 
-#: One statement: it waits for another writer of the same row, and then decides. A repeated verdict
-#: is written if a later one replaced it (like, dislike, like); a favourite or a check-in is such a
-#: verdict too. A row that was inserted and not updated has no `xmax`.
+#: The statement waits for another writer of the same row, and then decides. It writes a repeated
+#: verdict if a later one replaced it (like, dislike, like; favourites and check-ins count too). A
+#: row is new if it was created now: a table with partitions cannot return `xmax`.
 RECORD = """
 INSERT INTO recommendations_interaction AS mine
     (user_id, movie_id, kind, half_stars, created_at, updated_at)
@@ -32,7 +32,7 @@ WHERE mine.half_stars <> excluded.half_stars OR mine.kind <> %(seen)s AND EXISTS
     WHERE other.user_id = mine.user_id AND other.movie_id = mine.movie_id
       AND other.updated_at > mine.updated_at AND other.kind <> %(seen)s
 )
-RETURNING id, user_id, movie_id, kind, half_stars, created_at, updated_at, xmax = 0
+RETURNING id, user_id, movie_id, kind, half_stars, created_at, updated_at, created_at = %(now)s
 """
 
 COLUMNS = [field.attname for field in Interaction._meta.concrete_fields]

@@ -44,6 +44,7 @@ from recommendations.feature_builder import load_features
 from recommendations.lists.reasons import REASONS_EACH
 from recommendations.models import SimilarMovies
 from recommendations.releases import LoadedRelease, loaded_release
+from recommendations.spark.cluster import block_runner
 
 SIMILAR_LIFETIME_S = 3600
 
@@ -52,7 +53,7 @@ CONTENT_SHARE = 0.1
 
 SIMILAR = CacheKind("similar", lambda: SIMILAR_LIFETIME_S, memory_share=0.1, places=1024)
 
-#: So many more are looked up, as some may have been withdrawn since the training.
+#: Movies that are looked up beyond the limit, as some may have been withdrawn since the training.
 MARGIN = 40
 #: The most that `GET /movies/{id}/similar` can be asked for.
 SIMILAR_EACH = 40
@@ -196,13 +197,15 @@ def relate_films() -> int:
     ids = IdMap(rows[:, 0].copy())
     release = loaded_release()
     algorithm, factors = _factors(release, ids)
-    similar = find_similar_items(
-        factors,
-        content_unit_vectors(load_features(ids)),
-        rows[:, 1],
-        share=CONTENT_SHARE,
-        k=SIMILAR_EACH,
-    )
+    with block_runner() as run:
+        similar = find_similar_items(
+            factors,
+            content_unit_vectors(load_features(ids)),
+            rows[:, 1],
+            share=CONTENT_SHARE,
+            k=SIMILAR_EACH,
+            run=run,
+        )
     _store(ids, similar, release.id, algorithm)
     return len(ids)
 
@@ -235,7 +238,7 @@ def _store(ids: IdMap, similar: SimilarItems, release_id: int | None, algorithm:
         cursor.execute("DELETE FROM recommendations_similarmovies")
         cursor.execute(FILL)
         cursor.execute("DROP TABLE similar_stage")
-    # It ends the cached answers of the night before.
+    # The new version ends the cached answers of the night before.
     catalogue.raise_version()
 
 

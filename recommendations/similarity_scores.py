@@ -30,7 +30,7 @@ def _size(entry: tuple[Key, Taste | None]) -> int:
     return max(LEAST_BYTES, entry[1].likeness.nbytes if entry[1] else 0)
 
 
-#: By viewer; a new version of the taste, or a new release, replaces the entry.
+#: The tastes by viewer. A new taste version or a new release replaces the entry.
 _tastes: LRUCache[int, tuple[Key, Taste | None]] = LRUCache(KEPT_BYTES, getsizeof=_size)
 _lock = threading.Lock()
 

@@ -66,7 +66,7 @@ def train(self: Task[..., Any], run_id: int | None = None) -> None:
     """Train and publish a release; without a run, one is made if anything has changed."""
     with single_run(TRAINING_LOCK) as acquired:
         if acquired:
-            if run := _take(run_id):
+            if run := _take_run(run_id):
                 outcome = run_in_process(
                     "recommendations.training.runs.carry_out",
                     run.pk,
@@ -81,7 +81,7 @@ def train(self: Task[..., Any], run_id: int | None = None) -> None:
     log.info("training skipped: another run holds the lock")
 
 
-def _take(run_id: int | None) -> TrainingRun | None:
+def _take_run(run_id: int | None) -> TrainingRun | None:
     """The run to carry out; None if there is nothing to do."""
     if run_id is not None:
         return TrainingRun.objects.filter(pk=run_id, state__in=TrainingRun.UNFINISHED).first()
@@ -161,10 +161,10 @@ def store_impressions() -> None:
 
 @shared_task(name="recommendations.clean_up", ignore_result=True)
 def clean_up() -> None:
-    """Delete old impressions. Cached lists expire by themselves."""
+    """Drop old months of impressions. Cached lists expire by themselves."""
     with _single_run("recommendations.clean_up") as acquired:
-        if acquired and (deleted := storage.delete_old_impressions()):
-            log.info("old impressions deleted: %d", deleted)
+        if acquired and (dropped := storage.drop_old_impressions()):
+            log.info("old months of impressions dropped: %s", ", ".join(dropped))
 
 
 @shared_task(name=SUMMARY_LOCK, time_limit=30 * 60)

@@ -7,7 +7,7 @@ import pgtrigger
 from cinema.triggers import Trigger
 
 ADDED, REMOVED = "SELECT *, 1 AS factor FROM added", "SELECT *, -1 AS factor FROM removed"
-#: By operation: the changed rows, with the factor by which they count.
+#: The changed rows of each operation, with the factor by which they count.
 CHANGES = {
     pgtrigger.Insert: ADDED,
     pgtrigger.Delete: REMOVED,

@@ -16,6 +16,7 @@ import orjson
 from django.conf import settings
 from django.db import connection, transaction
 
+from cinema import replicas
 from cinema.task_queue import send_task
 from movies.languages import primary_language
 from users.models import User
@@ -89,7 +90,7 @@ class ViewerFigures:
 
 
 def figures_of(user: User) -> ViewerFigures:
-    with connection.cursor() as cursor:
+    with replicas.cursor() as cursor:
         cursor.execute(STORED, [user.pk, user.taste_version, settings.TIME_ZONE])
         row = cursor.fetchone()
         if row is None:
@@ -107,7 +108,7 @@ def refresh_summary() -> None:
 
 def stored_rows(user_id: int) -> Sequence[Mapping[str, Any]]:
     """The viewer's row of the summary, however old: one or none."""
-    with connection.cursor() as cursor:
+    with replicas.cursor() as cursor:
         cursor.execute(STORED_ROWS, [user_id])
         return [
             {"taste_version": version, "time_zone": zone, "figures": orjson.loads(figures)}

@@ -46,7 +46,7 @@ def starts(answer: Response, status: int = 201) -> list[str]:
 
 
 def collisions(answer: Response) -> list[dict[str, Any]]:
-    """Those of a refusal."""
+    """The collisions that a refusal names."""
     assert answer.status_code == 409, answer.content
     assert answer["Content-Type"] == "application/problem+json"
     found: list[dict[str, Any]] = answer.json()["collisions"]

@@ -146,25 +146,26 @@ def rows(sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
 
 def tables() -> list[str]:
     found = rows(
-        "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p', 'm') "
+        "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p', 'm') AND NOT relispartition "
         "AND relnamespace = 'public'::regnamespace ORDER BY relname"
     )
     return [name for (name,) in found]
 
 
 def personal_tables() -> set[str]:
-    """Those with a foreign key to a viewer, or to a row of such a table; or with a column whose
-    name says that it holds somebody's id or address."""
+    """The tables with a foreign key to a viewer or to a row of such a table, and those with a
+    column whose name stands for an id or address."""
     named = rows(
         "SELECT DISTINCT table_name FROM information_schema.columns JOIN pg_class "
-        "ON relname = table_name AND relkind IN ('r', 'p') WHERE table_schema = 'public' AND "
+        "ON relname = table_name AND relkind IN ('r', 'p') AND NOT relispartition "
+        "WHERE table_schema = 'public' AND "
         r"column_name ~ '(^|_)(user|viewer|owner|author|member|person|by)(_id)?$|mail|(^|_)ip(_|$)'"
     )
     found = {"users_user", *(name for (name,) in named)}
     while True:
         more = rows(
             "SELECT conrelid::regclass::text FROM pg_constraint WHERE contype = 'f' "
-            "AND confrelid::regclass::text = ANY (%s)",
+            "AND confrelid::regclass::text = ANY (%s) AND conparentid = 0",
             sorted(found),
         )
         if found >= {name for (name,) in more}:

@@ -82,7 +82,7 @@ def _event(component: Any, zone: tzinfo) -> Event:
 
 
 def _moment(line: Any, zone: tzinfo) -> datetime:
-    """In UTC, read by the calendar's own description of the zone."""
+    """The moment in UTC, by the calendar's own description of the zone."""
     found: datetime = line.value
     assert found.tzinfo is not None, f"{line} belongs to no time zone"
     if not line.params.get("X-VOBJ-ORIGINAL-TZID"):

@@ -36,7 +36,7 @@ class Clock:
 
     def __init__(self, starts_at: datetime) -> None:
         self._starts_at = starts_at.replace(tzinfo=ZONE)
-        # Also while modules are imported: some compute dates then.
+        # The clock is set before modules are imported, as some compute dates then.
         time_machine.travel(self._starts_at).start()
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:

@@ -20,7 +20,7 @@ from tests import compose
 from tests.running import ROOT, free_port, new_home
 
 UID = 999
-#: With what breaks an address, a shell and a `.env` file.
+#: A password with characters that break an address, a shell and a `.env` file.
 PASSWORD = "Zk3/9w=$'#@:% x"
 RABBITMQ = Path("/usr/lib/rabbitmq/bin")
 #: The wheel of Valkey has no client.
@@ -142,7 +142,7 @@ class Containers:
             )
 
     def start_postgres(self) -> None:
-        """As its image does with POSTGRES_PASSWORD: by TCP it asks for the password."""
+        """Start Postgres as its image does: connections by TCP need POSTGRES_PASSWORD."""
         data, secret = self.home / "server", self.home / "secret"
         data.mkdir()
         secret.write_text(self.env_file["POSTGRES_PASSWORD"])

@@ -19,9 +19,11 @@ for _name in ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL"):
     os.environ[_name] = os.environ.get(f"TEST_{_name}", "")
 
 HOME = Path(tempfile.mkdtemp(prefix="cinema-test-"))
-# Also where no server runs: pytest-xdist loads this once more, in the process that only waits.
+# pytest-xdist loads this module also in the process that waits, without servers.
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 HOME.chmod(0o755)  # PostgreSQL, which root runs as another account, must be able to pass
+#: The home of the process that starts those of pytest-xdist: what they share lies there.
+SHARED = Path(os.environ.setdefault("CINEMA_TEST_SHARED", str(HOME)))
 os.environ["CINEMA_HOME"] = str(HOME)
 os.environ["SECRET_KEY"] = "only for the tests"
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

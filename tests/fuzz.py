@@ -16,9 +16,9 @@ from pathlib import Path
 from tests.limits import NO_LIMITS
 from tests.running import RunningCinema
 
-#: For each role, and at least.
+#: The least number of cases for each role.
 CASES = 2000
-#: For each operation: with the examples and the edge cases it makes more than CASES in all.
+#: Cases for each operation. With the examples and edge cases they exceed CASES in all.
 EXAMPLES = 40
 CHECKS = (
     "not_a_server_error",

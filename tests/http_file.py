@@ -33,7 +33,7 @@ class Block:
 
     @property
     def request_line(self) -> str:
-        """Such as `GET {{api}}/genres`."""
+        """The request line, such as `GET {{api}}/genres`."""
         [line] = [line for line in self.lines if re.match(r"[A-Z]+ (http|{{)", line)]
         return line
 

@@ -12,7 +12,7 @@ from users.tasks import send_mail
 
 
 def delivered() -> list[EmailMessage]:
-    """Those that were asked for since the last time, in that order."""
+    """Deliver the mails that were requested since the last call, in order."""
     mail.outbox.clear()
     for request_id in MailRequest.objects.order_by("pk").values_list("pk", flat=True):
         send_mail(request_id)

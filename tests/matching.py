@@ -32,12 +32,12 @@ def like(
     user: User, films: Sequence[Movie], kind: Interaction.Kind = Interaction.Kind.LIKE
 ) -> None:
     Interaction.objects.bulk_create(Interaction(user=user, movie=film, kind=kind) for film in films)
-    # As the trigger has raised it.
+    # The trigger has raised the taste version.
     user.refresh_from_db()
 
 
 def matches(user: User) -> dict[int, float]:
-    """As the viewer is told."""
+    """The similarity of each match, as the API shows it to the viewer."""
     found = Client(user).get("/matches", limit=100).json()["data"]
     return {match["user"]["id"]: match["similarity"] for match in found}
 

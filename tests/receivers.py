@@ -16,7 +16,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 
 class Receiver:
-    """What was sent to one server.
+    """A server that keeps what is sent to it.
 
     Attributes:
         spans: OTLP over HTTP, in protobuf: https://opentelemetry.io/docs/specs/otlp/
@@ -63,7 +63,7 @@ def _events(envelope: bytes) -> Iterator[dict[str, Any]]:
     while rest:
         header, _, rest = rest.partition(b"\n")
         item = json.loads(header)
-        # Without a length the item ends with its line.
+        # An item without a length ends with its line.
         end = item.get("length", rest.find(b"\n") if b"\n" in rest else len(rest))
         payload, rest = rest[:end], rest[end + 1 :]
         if item["type"] == "event":

@@ -104,7 +104,7 @@ class RestClient:
 
 
 def _request_lines(block: Block) -> list[str]:
-    """Without comments, wherever they stand, and without what is empty at the beginning and end."""
+    """The lines of the request without comments, and without empty lines at its ends."""
     lines = [line for line in block.lines if not COMMENT.match(line)]
     while lines and (not lines[0].strip() or FILE_VARIABLE.match(lines[0])):
         lines = lines[1:]

@@ -101,10 +101,28 @@ def contents(database: Any) -> dict[str, list[bytes]]:
     with database.cursor() as cursor:
         cursor.execute(
             "SELECT relname FROM pg_class"
-            " WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+            " WHERE relkind IN ('r', 'p') AND NOT relispartition"
+            " AND relnamespace = 'public'::regnamespace"
         )
         found = {}
         for (table,) in cursor.fetchall():
-            with cursor.copy(f'COPY "{table}" TO STDOUT') as copy:
+            with cursor.copy(f'COPY (SELECT * FROM "{table}") TO STDOUT') as copy:  # noqa: S608
                 found[table] = sorted(map(bytes, copy))
         return found
+
+
+def schema(database: Any) -> set[tuple[str, str]]:
+    """The constraints and indexes of this database, by name, as Postgres writes them.
+
+    Postgres chooses the names of the indexes of partitions.
+    """
+    with database.cursor() as cursor:
+        cursor.execute(
+            "SELECT conrelid::regclass || '.' || conname, pg_get_constraintdef(oid)"
+            " FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND convalidated"
+            " UNION SELECT indexname, indexdef FROM pg_indexes JOIN pg_class ON relname = tablename"
+            " WHERE schemaname = 'public' AND NOT relispartition"
+            r" UNION SELECT tablename, regexp_replace(indexdef, ' INDEX \S+', '') FROM pg_indexes"
+            " JOIN pg_class ON relname = tablename WHERE schemaname = 'public' AND relispartition"
+        )
+        return {(name, definition) for name, definition in cursor.fetchall()}

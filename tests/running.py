@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -11,7 +12,8 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,10 +23,12 @@ import psutil
 from django.db import connection
 
 from cinema.development.processes import MARK, wait_for
-from cinema.home import socket_paths
+from cinema.home import PASSABLE_MODE, socket_paths
+from tests.environment import SHARED
 
 ROOT = Path(__file__).resolve().parent.parent
-STARTED_WITHIN_S = 240
+#: More than a slow and busy machine needs; a test that passes waits for no limit to pass.
+PATIENCE_S = 300
 
 
 def free_port() -> int:
@@ -33,11 +37,45 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def command_of(process: psutil.Process | None) -> list[str]:
+    """The command line; empty once the process has ended."""
+    with suppress(psutil.NoSuchProcess):  # a zombie too
+        return process.cmdline() if process else []
+    return []
+
+
 def new_home(name: str = "home") -> Path:
     """A path for a home that other accounts can reach, unlike pytest's own temporary ones."""
     directory = Path(tempfile.mkdtemp(prefix="cinema-test-"))
     directory.chmod(0o755)
     return directory / name
+
+
+def filled_home(name: str = "home") -> Path:
+    """A home as the first start leaves it: with the demonstration and its release.
+
+    The first start takes most of its time for them, so a run makes them once and copies them.
+    """
+    filled = SHARED / "a filled home"
+    with (SHARED / "filled.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not filled.exists():
+            unfinished = RunningCinema(SHARED / "an unfinished home")
+            unfinished.home.mkdir()
+            # PostgreSQL's account must pass. Else its data lie elsewhere, and copies share them.
+            unfinished.home.chmod(PASSABLE_MODE)
+            subprocess.run(
+                [sys.executable, "manage.py", "prepare", "--demonstrate"],
+                cwd=ROOT,
+                env=unfinished.environment(),
+                check=True,
+            )
+            assert not (unfinished.home / "postgres").is_symlink()
+            unfinished.home.rename(filled)
+    home = new_home(name)
+    # Unlike shutil, it keeps the owner of the data: PostgreSQL's account.
+    subprocess.run(["cp", "-a", str(filled), str(home)], check=True)
+    return home
 
 
 def database_of_this_test() -> dict[str, str]:
@@ -49,6 +87,32 @@ def database_of_this_test() -> dict[str, str]:
     account = quote(database["USER"]) + (f":{quote(p)}" if (p := database["PASSWORD"]) else "")
     where = urlencode({"host": database["HOST"], "port": database["PORT"] or 5432})
     return {"DATABASE_URL": f"postgres://{account}@/{quote(database['NAME'])}?{where}"}
+
+
+@contextmanager
+def running_worker(
+    directory: Path, addresses: Mapping[str, str], *arguments: str
+) -> Iterator[Path]:
+    """A worker with the product's settings on the database of this test; yields its log.
+
+    Args:
+        addresses: REDIS_URL and CELERY_BROKER_URL, or one of them.
+    """
+    log = directory / "worker.log"
+    own = {"CINEMA_HOME": str(directory / "home"), "DJANGO_SETTINGS_MODULE": "cinema.settings"}
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cinema.programs", "worker", *arguments],
+            cwd=ROOT,
+            env={**os.environ, **database_of_this_test(), **own, **addresses},
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        yield log
+    finally:
+        process.kill()
+        process.wait()
 
 
 @dataclass
@@ -96,7 +160,7 @@ class RunningCinema:
         process = self.launch()
         up = wait_for(
             lambda: "is running. Ctrl-C" in self.said() or process.poll() is not None,
-            timeout_s=STARTED_WITHIN_S,
+            timeout_s=PATIENCE_S,
             every_s=0.1,
         )
         said = self.said()
@@ -112,7 +176,7 @@ class RunningCinema:
         """Signal the supervisor and wait for its end; returns the exit code."""
         assert self._process
         self._process.send_signal(number)
-        return self._process.wait(timeout=60)
+        return self._process.wait(timeout=PATIENCE_S)
 
     def stop(self) -> None:
         """End it and delete what it had."""
@@ -130,7 +194,7 @@ class RunningCinema:
         return [supervisor, *supervisor.children(recursive=True)]
 
     def processes(self, name: str | None = None) -> list[psutil.Process]:
-        """Those that belong to this home; with a name, the leader of that child's session."""
+        """The processes of this home; with a name, the leader of that child's session."""
         found = []
         for process in psutil.process_iter():
             try:
@@ -149,7 +213,7 @@ class RunningCinema:
         """The JSON at the path. urllib's HTTPError passes through."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         request = urllib.request.Request(self.url + path, headers=headers)  # noqa: S310
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
             return json.load(answer)
 
     def post(self, path: str, payload: Any = None, token: str | None = None) -> Any:
@@ -160,5 +224,5 @@ class RunningCinema:
         request = urllib.request.Request(  # noqa: S310
             self.url + path, data=body, headers=headers, method="POST"
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
             return json.load(answer)

@@ -21,7 +21,7 @@ WHITENOISE_AUTOREFRESH = True
 FRESHNESS = 0.0
 THROTTLE_STAFF = THROTTLE_REFRESH = THROTTLE_UPLOAD = THROTTLE_GRAPHQL = None
 CACHES = {"default": {**product.CACHES["default"], "KEY_PREFIX": RUN}}
-# On a busy machine a slow cache is not away: otherwise cached values would seem forgotten.
+# A cache that is slow on a busy machine must not count as away: cached values would be lost.
 CACHES["default"]["OPTIONS"] |= {"socket_timeout": 20, "socket_connect_timeout": 20}
 DATABASES = {"default": {**product.DATABASES["default"], "TEST": {"NAME": RUN}}}
 # Threads of a test keep their connection until they end, so others wait for one.
@@ -40,5 +40,5 @@ if IS_AMQP:
 else:
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         **product.CELERY_BROKER_TRANSPORT_OPTIONS,
-        "global_keyprefix": f"{RUN}:",  # type: ignore[dict-item]  # the other options are numbers
+        "global_keyprefix": f"{RUN}:",
     }

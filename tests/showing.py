@@ -34,7 +34,7 @@ def shown(answer: Listed) -> list[tuple[str, int, int]]:
 
 
 def note(user: User, *items: ShownItem, list_id: str = "", **more: Any) -> str:
-    """As if the viewer had been shown these."""
+    """Note the items as shown to the viewer."""
     list_id = list_id or str(uuid4())
     fields = {"scope": "catalogue", "release_id": None, "shown_at": timezone.now(), **more}
     note_shown(user_id=user.pk, list_id=list_id, items=items, **fields)

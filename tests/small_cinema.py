@@ -24,7 +24,7 @@ FANS = 24
 WORDS = (
     "Amber", "Birch", "Cedar", "Dahlia", "Elder", "Fern", "Gorse", "Hazel", "Iris", "Juniper"
 )  # fmt: skip
-#: By what a film of a series may be called, and by what it is said to be one.
+#: Titles of films of a series, and fields that name the series.
 TITLES = (
     lambda n: f"Saga {WORDS[n]}",
     lambda n: f"Saga {WORDS[n]} 2",
@@ -42,7 +42,7 @@ class SmallCinema:
         self.luck = random.Random(seed)
         self.clock, self.commits = clock, commits
         self.said: list[str] = []
-        #: By film, as far as it is of one.
+        #: The number of the series by film; other films are missing.
         self.series: dict[int, int] = {}
         #: The films that a viewer was shown last: the first five.
         self.shown: list[int] = []
@@ -65,7 +65,7 @@ class SmallCinema:
         match_all()
 
     def _film(self, number: int) -> Movie:
-        """Not written yet."""
+        """A film that is not saved yet."""
         of, which = divmod(number, FILMS_OF_EACH)
         # Letters, as numbers count a series.
         name = "Alone " + "".join(WORDS[int(digit)] for digit in str(number))

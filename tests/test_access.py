@@ -22,9 +22,9 @@ from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.utils import timezone
 
-from cinema.api import api
 from movies.models import Screening
 from recommendations.models import Interaction, Release, TrainingRun
+from tests.api_document import document
 from tests.builders import (
     Client,
     interact,
@@ -139,6 +139,7 @@ POST   /interactions                               401    201   201   201       
 DELETE /interactions/{interaction_id}              401    204   404   404         401     401
 GET    /recommendations                            401    200   200   200         401     401
 GET    /recommendations/next                       401    404   404   404         401     401
+GET    /recommendations/onboarding                 401    200   200   200         401     401
 POST   /recommendations/{list_id}/clicks           401    204   404   404         401     401
 GET    /recommendations/algorithms                 200    200   200   200         200     200
 GET    /matches                                    401    200   200   200         401     401
@@ -251,7 +252,7 @@ def make_world() -> World:
 
 
 def day(number: int) -> str:
-    """So many days from today."""
+    """The day `number` days after today."""
     return (timezone.localdate() + timedelta(days=number)).isoformat()
 
 
@@ -337,10 +338,9 @@ ROWS = rows()
 
 def routes() -> set[str]:
     """All but health, which looks at no token: tests/test_addresses.py."""
-    document: dict[str, Any] = api.get_openapi_schema()
     return {
         f"{method.upper()} {path.removeprefix('/api/v1')}"
-        for path, operations in document["paths"].items()
+        for path, operations in document()["paths"].items()
         for method in operations
         if not path.startswith("/api/v1/health")
     }
@@ -352,7 +352,7 @@ def test_the_table_has_a_row_for_each_route() -> None:
 
 
 @pytest.mark.parametrize("route", ROWS)
-def test_who_may_call_it(world: World, route: str) -> None:
+def test_each_operation_answers_each_role_as_the_table_says(world: World, route: str) -> None:
     answered = {role: status(world, route, role) for role in ROLES}
     assert answered == ROWS[route]
 

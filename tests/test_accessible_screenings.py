@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 #: Thursday.
 DAY = date(2026, 12, 3)
-#: By tag, which stands for the screening: in a French film, what one hears and reads.
+#: The screenings by the tag that identifies each: what is spoken and written in a French film.
 SCREENINGS: dict[str, dict[str, Any]] = {
     "original": {},
     "inherited": {"language": None},
@@ -116,7 +116,7 @@ def test_coming_up_has_the_films_that_the_viewer_understands(anonymous: Client) 
     assert coming(understands="en") == ["A", "C"]
     assert coming(understands=["en", "ja"]) == ["A", "B", "C"]
     assert coming(language="en") == ["A"]
-    # Without a screening a film has neither subtitles nor tags.
+    # A film without a screening has neither subtitles nor tags.
     assert coming(subtitles="en") == coming(tag="35mm") == []
 
 

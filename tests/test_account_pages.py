@@ -14,7 +14,7 @@ from django.contrib.auth.password_validation import (
 from django.contrib.staticfiles import finders
 from django.test import Client as Browser
 
-from cinema.api import api
+from tests.api_document import document
 from tests.builders import Client
 
 pytestmark = pytest.mark.django_db
@@ -75,8 +75,8 @@ def test_a_page_runs_our_script_alone_and_tells_nobody_where_it_was(
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_its_forms_go_to_operations_that_are_there(anonymous: Client, path: str) -> None:
-    schema = api.get_openapi_schema()
+def test_forms_of_a_page_send_to_existing_operations(anonymous: Client, path: str) -> None:
+    schema = document()
     for form in elements(anonymous, path).all("form"):
         operation = schema["paths"][form["data-action"]]["post"]
         name = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
@@ -87,7 +87,7 @@ def test_its_forms_go_to_operations_that_are_there(anonymous: Client, path: str)
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_it_can_be_used_without_eyes_and_on_a_telephone(anonymous: Client, path: str) -> None:
+def test_a_page_is_accessible_and_fits_a_telephone(anonymous: Client, path: str) -> None:
     found = elements(anonymous, path)
     assert found.all("html")[0]["lang"] == "en"
     assert any(a.get("name") == "viewport" for a in found.all("meta"))
@@ -118,5 +118,5 @@ def test_the_rules_that_the_page_names_are_those_that_hold(anonymous: Client) ->
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_it_is_only_to_be_read(path: str) -> None:
+def test_a_page_is_read_only(path: str) -> None:
     assert Browser().post(path).status_code == 405

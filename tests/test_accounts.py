@@ -93,7 +93,7 @@ def test_nobody_registers_as_staff(anonymous: Client) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_registrations_at_once_with_one_address_one_wins() -> None:
+def test_one_of_many_simultaneous_registrations_of_an_address_succeeds() -> None:
     def attempt(number: int) -> int:
         try:
             return int(register(Client(), name=str(number)).status_code)

@@ -110,7 +110,7 @@ def test_writes_keep_their_body(staff: Client, viewer: Client) -> None:
     assert answer.json() == {"data": {"movies": {"totalCount": 0}}}
 
 
-def test_what_is_not_there_is_404_with_a_slash_too(anonymous: Client) -> None:
+def test_an_unknown_path_is_404_with_and_without_a_slash(anonymous: Client) -> None:
     for path in ("/movies/99", "/nothing", "/movies//feed.atom", "/movies/x/y"):
         for slash in ("", "/"):
             answer = anonymous.get(path + slash)
@@ -148,7 +148,7 @@ def test_a_limit_counts_both_forms_together(anonymous: Client, settings: Setting
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_a_browser_is_sent_to_the_admins_slash(
+def test_a_page_of_the_admin_redirects_to_its_slash(
     client: Browser, typed: str, right: str, method: str
 ) -> None:
     answer = client.generic(method, typed)

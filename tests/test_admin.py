@@ -107,7 +107,7 @@ def test_staff_see_the_programme_and_superusers_the_viewers(
 
 
 @pytest.mark.parametrize("path", ["/admin/", "/admin/movies/movie/", "/admin/users/user/add/"])
-def test_who_is_not_staff_is_sent_to_the_sign_in(client: Browser, path: str) -> None:
+def test_others_are_redirected_from_the_admin_to_the_sign_in(client: Browser, path: str) -> None:
     for user in (None, make_user(), make_user(is_staff=True, is_active=False)):
         if user:
             signed_in(client, user)
@@ -124,7 +124,7 @@ def test_staff_sign_in_with_address_and_password(client: Browser) -> None:
     assert client.get("/admin/").status_code == 200
 
 
-def test_the_sidebar_leads_to_what_one_may_see(staff_browser: Browser, settings: Any) -> None:
+def test_the_sidebar_has_the_permitted_pages(staff_browser: Browser, settings: Any) -> None:
     settings.CINEMA_NAME = "Kino No. 5"
     html = staff_browser.get("/admin/").content.decode()
     for name in ("Films", "Screenings", "Halls", "Genres", "Promotions", "Releases", "Audit"):
@@ -168,7 +168,7 @@ def test_a_process_without_pages_does_not_load_them() -> None:
     assert not {"unfold.sites", "unfold.widgets", "movies.admin"} & {*loaded}
 
 
-def test_who_is_not_staff_cannot_fill_the_disk_with_a_form(client: Browser, settings: Any) -> None:
+def test_a_form_of_others_than_staff_cannot_fill_the_disk(client: Browser, settings: Any) -> None:
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
     large = SimpleUploadedFile("film.mp4", b"x" * 2000)
     assert client.post("/admin/login/", {"trailer_file": large}).status_code == 400
@@ -219,7 +219,7 @@ def test_a_viewers_rights_are_given_and_the_password_is_changed(admin_client: Br
     assert user.check_password("clé de 5 à 7")
 
 
-def test_what_a_viewer_said_is_looked_at_and_not_written(admin_client: Browser) -> None:
+def test_interactions_are_read_only_in_the_admin(admin_client: Browser) -> None:
     interaction = interact(make_user(), make_movie())
     path = page(Interaction, "change", interaction.pk)
     assert admin_client.get(path).status_code == 200

@@ -48,7 +48,7 @@ def test_a_movie_saved_as_it_was_stays_as_it_was(admin_client: Browser) -> None:
     assert without_time_of_editing(movie) == before
 
 
-def test_what_changes_while_a_movies_form_is_open_is_not_overwritten(
+def test_changes_made_while_a_movies_form_is_open_are_not_overwritten(
     admin_client: Browser,
 ) -> None:
     movie = make_movie(start_date=timezone.localdate() + timedelta(days=1))
@@ -264,7 +264,7 @@ def test_a_status_is_set_for_several_and_given_back_to_the_dates(admin_client: B
     assert {m.status for m in Movie.objects.all()} == {"coming-up"}
 
 
-def test_what_is_done_to_too_many_is_a_slip_of_the_hand(
+def test_an_action_on_too_many_films_is_refused(
     admin_client: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("movies.admin.actions.MAX_CHOSEN", 2)

@@ -56,7 +56,7 @@ def test_an_address_takes_the_place_of_an_upload(admin_client: Browser, storage:
 
 
 @pytest.mark.parametrize("name", ["poster_file", "trailer_file"])
-def test_a_file_that_is_none_comes_back_with_all_entries(
+def test_an_invalid_file_returns_the_form_with_all_entries(
     admin_client: Browser, storage: Path, name: str
 ) -> None:
     movie = make_movie(name="Cléo")

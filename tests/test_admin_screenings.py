@@ -19,7 +19,7 @@ from tests.builders import at, make_movie, make_screening, make_user
 pytestmark = pytest.mark.django_db
 
 SCREENINGS = page(Screening, "")
-#: Without a week the list shows the current one, which on a Sunday leaves out tomorrow.
+#: The list shows the current week by default, which leaves out tomorrow on a Sunday.
 OF_ALL_WEEKS = f"{SCREENINGS}?week=all"
 
 
@@ -86,7 +86,7 @@ def test_several_get_a_state_at_once(admin_client: Browser, state: str) -> None:
 
 
 @pytest.mark.any_moment
-def test_a_cancelled_one_whose_hall_is_taken_since_is_not_scheduled_again(
+def test_a_cancelled_screening_in_a_taken_hall_is_not_rescheduled(
     admin_client: Browser,
 ) -> None:
     off = make_screening(state="cancelled", hall="Large")
@@ -202,7 +202,7 @@ def test_a_tag_given_in_the_admin_is_found_by_the_api(admin_client: Browser) -> 
     assert [each["tags"] for each in found] == [["35mm", "q&a"]]
 
 
-def test_who_is_in_the_hall_already_is_named(admin_client: Browser) -> None:
+def test_a_hall_conflict_names_the_screening_in_the_hall(admin_client: Browser) -> None:
     first = make_screening(make_movie(name="Cléo"), hall="Large")
     second = make_screening()
     path = page(Screening, "change", second.pk)
@@ -238,7 +238,7 @@ def test_a_form_waits_for_another_writer_in_the_hall_and_then_finds_it_taken(
     assert "Large is taken" in answers[0]
 
 
-def test_a_hall_has_its_name_alone_and_stays_while_it_is_needed(admin_client: Browser) -> None:
+def test_a_hall_has_a_unique_name_and_is_kept_while_in_use(admin_client: Browser) -> None:
     assert fill_in(admin_client, page(Hall, "add"), name="Large") == ""
     assert "violated" in fill_in(admin_client, page(Hall, "add"), name="LARGE")
     make_screening(hall="Large")

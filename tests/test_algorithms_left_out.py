@@ -64,7 +64,7 @@ def test_a_list_made_before_is_not_served_once_the_release_lacks_its_algorithm(
     assert fan.get("/recommendations?algorithm=als").status_code == 409
 
 
-def test_graphql_refuses_it_in_the_same_words(fan: Client) -> None:
+def test_graphql_gives_the_same_refusal(fan: Client) -> None:
     for name in OTHERS:
         query = "query($name: String!) { recommendations(algorithm: $name) { listId } }"
         answer = fan.post("/graphql", {"query": query, "variables": {"name": name}}).json()

@@ -43,7 +43,7 @@ def likes(staff: Client) -> int:
     return found
 
 
-def test_of_nothing_there_are_no_shares(staff: Client) -> None:
+def test_shares_are_empty_without_impressions(staff: Client) -> None:
     today = timezone.localdate()
     assert told(staff) == {
         "from": (today - timedelta(days=27)).isoformat(),
@@ -130,8 +130,11 @@ def test_lists_are_counted_by_day_algorithm_and_release(staff: Client) -> None:
     assert [each["algorithms"] for each in answer["releases"]] == [[als, second], [first]]
 
 
-def test_days_begin_and_end_by_the_cinemas_clock(staff: Client, settings: Settings) -> None:
-    """Also where an hour is left out, or comes twice, at midnight."""
+def test_days_begin_and_end_by_the_cinemas_clock(
+    staff: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this time zone the clock changes at midnight."""
+    monkeypatch.setattr("recommendations.models.serving.IMPRESSIONS_KEPT_DAYS", 36_500)
     settings.TIME_ZONE = "Asia/Beirut"
     user, film = make_user(), make_movie()
     day = at(timezone.localdate().replace(month=3, day=29), 12).date().replace(year=2026)
@@ -154,16 +157,16 @@ def test_days_begin_and_end_by_the_cinemas_clock(staff: Client, settings: Settin
         {"from": "2199-01-01"},
     ],
 )
-def test_a_time_that_is_none_is_refused(staff: Client, query: dict[str, Any]) -> None:
+def test_an_invalid_end_is_refused(staff: Client, query: dict[str, Any]) -> None:
     assert refused_fields(staff.get(PATH, **query)) == ["query.to"]
 
 
 @pytest.mark.parametrize("day", ["yesterday", "1", "1500-01-01", "9999-12-31", "2026-02-30", ""])
-def test_a_day_that_is_none_is_refused(staff: Client, day: str) -> None:
+def test_an_invalid_day_is_refused(staff: Client, day: str) -> None:
     assert refused_fields(staff.get(PATH, **{"from": day})) == ["query.from"]
 
 
-def test_a_year_at_most(staff: Client) -> None:
+def test_a_report_covers_at_most_a_year(staff: Client) -> None:
     answer = told(staff, **{"from": "2023-12-31", "to": "2024-12-30"})
     assert (answer["from"], answer["to"]) == ("2023-12-31", "2024-12-30")
     assert told(staff, to="2024-12-30")["from"] == "2024-12-03"
@@ -171,7 +174,7 @@ def test_a_year_at_most(staff: Client) -> None:
         assert told(staff, **{"from": day, "to": day})["days"] == []
 
 
-def test_a_film_withdrawn_since_covers_nothing(staff: Client) -> None:
+def test_a_withdrawn_film_does_not_count_as_coverage(staff: Client) -> None:
     films = [make_movie() for _ in range(4)]
     show(make_user(), films[:2])
     interact(make_user(), films[0])
@@ -180,7 +183,7 @@ def test_a_film_withdrawn_since_covers_nothing(staff: Client) -> None:
     assert (total["impressions"], total["coverage"]) == (2, 1 / 3)
 
 
-def test_what_is_good_is_a_like(staff: Client) -> None:
+def test_good_ratings_count_as_likes(staff: Client) -> None:
     """Each of another viewer."""
     film = make_movie()
     good: list[tuple[str, int]] = [("like", 0), ("superlike", 0), ("rating", 10), ("rating", 7)]
@@ -202,7 +205,7 @@ def test_what_is_good_is_a_like(staff: Client) -> None:
     assert likes(staff) == len(good) + 2
 
 
-def test_what_is_said_later_takes_it_back(staff: Client) -> None:
+def test_a_later_verdict_takes_a_like_back(staff: Client) -> None:
     user, film = make_user(), make_movie()
     show(user, [film])
     interact(user, film, "like", updated_at=ago(minutes=30))
@@ -215,7 +218,7 @@ def test_what_is_said_later_takes_it_back(staff: Client) -> None:
     assert likes(staff) == 0
 
 
-def test_only_what_was_said_after_and_within_a_week_is_of_the_list(staff: Client) -> None:
+def test_only_likes_within_a_week_after_the_list_count_for_it(staff: Client) -> None:
     film, shown_at = make_movie(), ago(days=10)
     for said_at, counts in (
         (shown_at - timedelta(seconds=1), 0),
@@ -232,7 +235,7 @@ def test_only_what_was_said_after_and_within_a_week_is_of_the_list(staff: Client
     assert likes(staff) == 2
 
 
-def test_a_like_is_of_the_list_that_showed_the_film_last(staff: Client) -> None:
+def test_a_like_counts_for_the_last_list_with_the_film(staff: Client) -> None:
     user, films = make_user(), [make_movie() for _ in range(3)]
     show(user, films, at=ago(days=3), algorithm="als")
     show(user, films[:2], at=ago(days=2), algorithm="ease")
@@ -249,7 +252,7 @@ def test_a_like_is_of_the_list_that_showed_the_film_last(staff: Client) -> None:
     assert sorted(likes_by_day) == [0, 1, 1]
 
 
-def test_a_like_after_the_end_is_still_of_what_was_shown_before(staff: Client) -> None:
+def test_a_like_after_the_period_counts_for_its_impression(staff: Client) -> None:
     user, film = make_user(), make_movie()
     show(user, [film], at=ago(days=3))
     interact(user, film)

@@ -97,7 +97,7 @@ def test_figures_agree_with_those_worked_out_for_each_viewer(
     assert row["had_share"] == pytest.approx(fans / 72)
 
 
-def test_of_whom_nothing_is_known_nothing_is_guessed(staff: Client, audience: Audience) -> None:
+def test_members_without_history_have_no_guesses(staff: Client, audience: Audience) -> None:
     make_user()
     make_user(is_active=False)
     unknown = make_movie()  # to the release
@@ -114,7 +114,7 @@ def test_of_whom_nothing_is_known_nothing_is_guessed(staff: Client, audience: Au
     assert row["name"] == unknown.name
 
 
-def test_of_many_members_a_sample_is_asked(
+def test_a_sample_of_many_members_is_asked(
     staff: Client, audience: Audience, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = fit(staff, limit=100)
@@ -141,7 +141,7 @@ def test_an_answer_is_kept_and_costs_as_many_queries_for_all_members(
         assert fit(staff) == first
     for _ in range(3):
         rate(Client(make_user()), audience.all_movies[0], 5)
-    # As above, who has a past, a block of them, how many there are, and the films' names.
+    # The queries above, members with a history, a block of them, their number, and names of films.
     with django_assert_num_queries(7):
         fit(staff, days=8)
     movie = make_movie()
@@ -151,7 +151,7 @@ def test_an_answer_is_kept_and_costs_as_many_queries_for_all_members(
     assert fit(staff)["total"] == first["total"]
 
 
-def test_without_a_release_nobody_is_asked(staff: Client) -> None:
+def test_without_a_release_no_member_is_asked(staff: Client) -> None:
     movie = make_movie()
     rate(Client(make_user()), movie, 5)
     found = fit(staff, movie_ids=of(movie))
@@ -161,7 +161,7 @@ def test_without_a_release_nobody_is_asked(staff: Client) -> None:
     assert found["unknown"] == exactly(2)
 
 
-def test_an_empty_cinema_has_nothing_to_say(staff: Client) -> None:
+def test_an_empty_cinema_has_no_audience_fit(staff: Client) -> None:
     assert fit(staff)["data"] == []
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.db import connection, transaction
+from django.db.backends.signals import connection_created
 from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from cinema import tracing
+from cinema.audit import recording
 from cinema.audit.models import AuditEntry
 from cinema.audit.recording import recording_as
 from cinema.triggers import Audit
@@ -22,12 +26,14 @@ from movies.tmdb.tasks import resume_syncs
 from tests.admin_pages import fill_in, page
 from tests.builders import Client, at, change_movie, make_movie, make_screening, make_user
 from tests.catalogue import posted, posted_screening, show
+from tests.experimenting import make_experiment
+from users.models import User
 
 pytestmark = pytest.mark.django_db
 
 
 def entries(**filters: Any) -> list[AuditEntry]:
-    """In the order in which they were written."""
+    """The entries in the order in which they were written."""
     return list(AuditEntry.objects.filter(**filters).order_by("id"))
 
 
@@ -37,6 +43,26 @@ def only(**filters: Any) -> AuditEntry:
 
 
 # --- what comes through the API
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_request_that_opens_the_connection_leaves_no_author_to_the_next_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Tracing adds its wrapper to a connection as it is opened, here within the request."""
+    monkeypatch.setattr(tracing, "_trace_statement", lambda execute, *args: execute(*args))
+    client = Client(make_user(is_staff=True))
+    connection.execute_wrappers.clear()
+    connection.close()
+    connection_created.connect(tracing._trace_statements)
+    try:
+        posted(client)
+        assert tracing._trace_statement in connection.execute_wrappers
+        wrappers = map(type, connection.execute_wrappers)
+        assert recording._AuthorSetter not in wrappers
+    finally:
+        connection_created.disconnect(tracing._trace_statements)
+        connection.execute_wrappers.clear()
 
 
 @pytest.mark.database_clock
@@ -168,7 +194,7 @@ def test_a_training_and_a_release_that_staff_choose_are_recorded(staff: Client) 
 # --- what is nobody's business
 
 
-def test_what_viewers_and_the_clock_write_leaves_no_entry(viewer: Client, staff: Client) -> None:
+def test_writes_of_viewers_and_of_the_clock_leave_no_entry(viewer: Client, staff: Client) -> None:
     movie = make_movie(start_date=timezone.localdate() + timedelta(days=1))
     AuditEntry.objects.all().delete()
     assert viewer.put(f"/movies/{movie.pk}/rating", {"stars": 4}).status_code == 200
@@ -181,7 +207,7 @@ def test_what_viewers_and_the_clock_write_leaves_no_entry(viewer: Client, staff:
     assert entries() == []
 
 
-def test_who_writes_is_told_of_staff_alone(viewer: Client, staff: Client) -> None:
+def test_the_database_learns_the_author_for_staff_only(viewer: Client, staff: Client) -> None:
     movie = make_movie()
 
     def told(client: Client, payload: dict[str, Any], method: str, path: str) -> list[str]:
@@ -205,7 +231,7 @@ def test_a_write_is_recorded_in_a_transaction_that_begins_with_a_copy() -> None:
     assert [(e.model, e.action) for e in entries()] == [("movie", "create"), ("movie", "update")]
 
 
-def test_what_comes_after_a_request_is_not_put_down_to_it(staff: Client) -> None:
+def test_a_change_after_a_request_is_not_attributed_to_it(staff: Client) -> None:
     posted(staff)
     AuditEntry.objects.all().delete()
     make_movie()
@@ -223,7 +249,7 @@ def test_a_command_is_recorded_without_a_user(db: None) -> None:
     assert entry.object_id == movie.pk
 
 
-def test_who_began_counts_and_not_what_is_called_on_the_way(db: None) -> None:
+def test_the_outer_author_counts_in_nested_recordings(db: None) -> None:
     user = make_user()
     with recording_as(via="admin", path="refresh", user_id=user.pk):
         with recording_as(via="task", path="tmdb.refresh"):
@@ -232,7 +258,7 @@ def test_who_began_counts_and_not_what_is_called_on_the_way(db: None) -> None:
     assert {(e.user_id, e.via) for e in entries(model="movie")} == {(user.pk, "admin")}
 
 
-def test_what_a_sync_writes_is_recorded_with_its_number(
+def test_changes_of_a_sync_are_recorded_with_its_number(
     home: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("movies.tmdb.tasks.sync.start_missing_syncs", lambda: None)
@@ -253,7 +279,7 @@ def test_a_genre_of_tmdb_that_staff_map_is_recorded(admin_client: Browser) -> No
 
 
 @pytest.mark.django_db(transaction=True)
-def test_each_transaction_of_a_recording_is_told_anew() -> None:
+def test_each_transaction_of_a_recording_gets_its_author() -> None:
     with recording_as(via="command", path="import_movies"):
         movies = [make_movie(), make_movie()]
         Movie.objects.filter(pk=movies[0].pk).update(overview="By no transaction of ours")
@@ -278,6 +304,32 @@ def test_a_connection_that_goes_back_to_the_pool_tells_nothing() -> None:
         assert cursor.fetchone() in [("",), (None,)]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_new_connection_records_nothing_without_an_author() -> None:
+    """There `cinema.audit` is NULL. After its first transaction with an author it is empty."""
+
+    def renew_connection() -> None:
+        connection.close()
+        cast("Any", connection).close_pool()
+
+    writes: list[Callable[[], object]] = [
+        lambda: make_user(name="Agnès"),
+        lambda: User.objects.update(name="Cléo", email="cleo@example.org"),
+        lambda: Genre.objects.create(slug="drama", name="Drama"),
+        lambda: Genre.objects.update(name="Dramas"),
+        lambda: Hall.objects.create(name="Salle 1"),
+        lambda: make_screening(make_movie(genres=["drama"])),
+        make_experiment,
+        lambda: Movie.objects.update(name="Cléo de 5 à 7", genre_ids=[]),
+        lambda: Screening.objects.update(language="fr"),
+        lambda: [model.objects.all().delete() for model in (Screening, Movie, Hall, Genre, User)],
+    ]
+    for write in writes:
+        renew_connection()
+        write()
+    assert entries() == []
+
+
 def test_rows_written_by_raw_sql_are_recorded_too(db: None) -> None:
     genre = Genre.objects.create(slug="drama", name="Drama")
     movies = [make_movie(), make_movie()]
@@ -292,7 +344,7 @@ def test_rows_written_by_raw_sql_are_recorded_too(db: None) -> None:
     assert sorted(e.object_id for e in removed) == [m.pk for m in movies]  # one statement
 
 
-def test_all_columns_are_either_told_of_or_named_here() -> None:
+def test_every_column_is_audited_or_exempt() -> None:
     """A new column of a film or a screening must be put on one side."""
     untold = {
         "movies_movie": {

@@ -11,7 +11,7 @@ from tests.builders import make_user
 pytestmark = pytest.mark.django_db
 
 
-def test_who_becomes_staff_is_recorded_whoever_did_it(db: None) -> None:
+def test_an_appointment_to_staff_is_recorded_whoever_made_it(db: None) -> None:
     user = make_user()
     assert not AuditEntry.objects.exists()
     user.is_staff = True

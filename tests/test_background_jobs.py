@@ -72,7 +72,7 @@ def test_a_container_without_work_waits_and_is_healthy(name: str, tmp_path: Path
         with pytest.raises(subprocess.TimeoutExpired):
             program.wait(timeout=1)
         program.terminate()
-        assert program.wait(timeout=10) == -signal.SIGTERM
+        assert program.wait(timeout=120) == -signal.SIGTERM
 
 
 @pytest.mark.usefixtures("without_jobs")

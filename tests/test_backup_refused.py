@@ -83,19 +83,19 @@ def refused(path: Path, home: Path) -> str:
     return str(refusal.value)
 
 
-def test_the_unchanged_one_passes(good: Path) -> None:
+def test_an_unchanged_backup_is_accepted(good: Path) -> None:
     read: list[int] = []
     Archive(good).verify(read.append)
     assert sum(read) == 6 + 7 + 256 * 40
 
 
 @pytest.mark.parametrize("left", [0, 1, 100, 5_000, -1, -30])
-def test_a_truncated_one(good: Path, home: Path, left: int) -> None:
+def test_a_truncated_backup_is_refused(good: Path, home: Path, left: int) -> None:
     good.write_bytes(good.read_bytes()[:left])
     assert "is no backup of Cinema" in refused(good, home)
 
 
-def test_a_damaged_one(good: Path, home: Path) -> None:
+def test_a_damaged_backup_is_refused(good: Path, home: Path) -> None:
     """Each byte of a part counts, here every 97th."""
     content = good.read_bytes()
     for at in range(content.index(bytes(range(256))), content.index(b"PK\x01\x02"), 97):
@@ -103,7 +103,7 @@ def test_a_damaged_one(good: Path, home: Path) -> None:
         refused(good, home)
 
 
-def test_a_foreign_one(tmp_path: Path, home: Path) -> None:
+def test_a_file_of_another_kind_is_refused(tmp_path: Path, home: Path) -> None:
     text, other = tmp_path / "text.zip", tmp_path / "other.zip"
     text.write_text("-- PostgreSQL database dump\n")
     with ZipFile(other, "w") as target:
@@ -114,7 +114,7 @@ def test_a_foreign_one(tmp_path: Path, home: Path) -> None:
     assert "cannot be read" in refused(tmp_path, home)
 
 
-def test_a_newer_one(good: Path, home: Path) -> None:
+def test_a_backup_of_a_newer_version_is_refused(good: Path, home: Path) -> None:
     newer = with_manifest(good, format=2, cinema="0.9.0", colour="blue")
     assert "made by the newer Cinema 0.9.0" in refused(newer, home)
 
@@ -132,7 +132,9 @@ def test_a_newer_one(good: Path, home: Path) -> None:
         {"id": "../../etc"},
     ],
 )
-def test_a_manifest_that_does_not_fit(good: Path, home: Path, changes: dict[str, Any]) -> None:
+def test_an_inconsistent_manifest_is_refused(
+    good: Path, home: Path, changes: dict[str, Any]
+) -> None:
     refused(with_manifest(good, **changes), home)
 
 
@@ -154,7 +156,7 @@ def test_a_manifest_that_does_not_fit(good: Path, home: Path, changes: dict[str,
         "media/posters/a\n",
     ],
 )
-def test_a_part_with_a_hostile_name(good: Path, home: Path, name: str) -> None:
+def test_a_part_with_a_hostile_name_is_refused(good: Path, home: Path, name: str) -> None:
     assert "a part that no backup has" in refused(with_member(good, name, b"x"), home)
 
 
@@ -163,13 +165,13 @@ def test_a_link_is_read_as_a_file_and_not_followed(good: Path, home: Path) -> No
     assert "media/posters/link.webp is damaged" in refused(bad, home)
 
 
-def test_a_bomb(good: Path, home: Path) -> None:
+def test_a_decompression_bomb_is_refused(good: Path, home: Path) -> None:
     zeros = b"0" * (65 * 1024 * 1024)
     bad = with_member(good, "media/posters/bomb.webp", zeros, compress_type=ZIP_DEFLATED)
     assert "does not have the size" in refused(bad, home)
 
 
-def test_a_part_that_is_longer_than_it_says(good: Path, home: Path) -> None:
+def test_a_part_longer_than_declared_is_refused(good: Path, home: Path) -> None:
     bad = with_member(good, "media/posters/a.webp", b"0" * 50_000, compress_type=ZIP_DEFLATED)
     content = bytearray(bad.read_bytes())
     at = content.rindex(b"PK\x01\x02", 0, content.rindex(b"media/posters/a.webp"))

@@ -42,14 +42,14 @@ shared = pytest.mark.parametrize("path", [path for path in PATHS if path not in 
 
 @pytest.fixture
 def film() -> Movie:
-    """With another one that is like it."""
+    """A film, beside another one that is similar."""
     make_movie(name="Le Bonheur", genres=["drama"])
     return make_movie(name="Cléo", genres=["drama", "music"])
 
 
 @pytest.fixture
 def looking_seldom(settings: Settings) -> None:
-    """As seldom as if no other process ever wrote."""
+    """Let the process look for other writes once an hour."""
     settings.CATALOGUE_CHECK_INTERVAL_S = settings.RELEASE_CHECK_INTERVAL_S = 3600
 
 
@@ -92,7 +92,7 @@ def test_a_kept_answer_costs_no_query_in_another_process(
 
 
 @shared
-def test_it_is_looked_whether_the_catalogue_has_changed(
+def test_a_cached_response_checks_the_version_of_the_catalogue(
     anonymous: Client, film: Movie, settings: Settings, path: str,
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:  # fmt: skip
@@ -116,7 +116,7 @@ def test_a_public_answer_has_an_etag_and_is_answered_by_304(
 
 
 @pytest.mark.usefixtures("looking_seldom")
-def test_no_question_gets_the_answer_of_another_one(anonymous: Client, film: Movie) -> None:
+def test_different_questions_have_different_answers(anonymous: Client, film: Movie) -> None:
     filters = ["genre=music", "year_from=1963", "year_to=1963", "page=2", "per_page=1", "person=X"]
     paths = [of(path, film) for path in PATHS] + [f"/movies?{filter_}" for filter_ in filters]
     paths += [
@@ -190,14 +190,14 @@ def test_a_genre_without_a_film_shows_too(anonymous: Client) -> None:
 
 
 def test_when_a_film_was_last_edited_is_never_old(anonymous: Client, film: Movie) -> None:
-    """Also if the edit changed nothing that viewers see: `If-Match` goes by it."""
+    """An edit that viewers do not see counts too, as `If-Match` compares it."""
     before = anonymous.get(f"/movies/{film.pk}")["ETag"]
     film.save(update_fields=["status_is_manual", "updated_at"])
     assert anonymous.get(f"/movies/{film.pk}")["ETag"] != before
 
 
 @pytest.mark.usefixtures("looking_seldom")
-def test_what_was_not_there_is_not_remembered_as_such(anonymous: Client, staff: Client) -> None:
+def test_a_missing_film_is_not_cached(anonymous: Client, staff: Client) -> None:
     assert anonymous.get("/movies/by-slug/cleo").status_code == 404
     film = {"name": "Cleo", "protagonists": ["Corinne Marchand"], "start_date": "2026-12-03"}
     assert staff.post("/movies", film).status_code == 201
@@ -244,7 +244,7 @@ def test_imported_ratings_show_too(anonymous: Client, tmp_path: Path) -> None:
 
 
 @every
-def test_what_another_edition_of_the_program_kept_does_not_count(
+def test_entries_of_another_program_version_do_not_count(
     anonymous: Client, film: Movie, settings: Settings, path: str
 ) -> None:
     """After an upgrade, or with another address in front of the posters."""
@@ -269,7 +269,7 @@ def test_an_answer_is_made_anew_after_its_lifetime(
 
 @every
 @pytest.mark.usefixtures("looking_seldom")
-def test_who_is_signed_in_is_answered_from_the_database(
+def test_signed_in_viewers_are_answered_from_the_database(
     anonymous: Client, viewer: Client, film: Movie, path: str
 ) -> None:
     before = body(anonymous, path, film)
@@ -286,7 +286,7 @@ def test_who_is_signed_in_is_answered_from_the_database(
 
 
 def counted(staff: Client, **query: Any) -> dict[str, dict[str, Any]]:
-    """By kind, without what did not happen."""
+    """The counts by kind, without zeros."""
     found = staff.get("/cache/statistics", **query).json()
     assert found["all_processes"] is True
     return {
@@ -313,7 +313,7 @@ def test_hits_and_misses_are_counted_by_kind_and_level(
     }
 
 
-def test_a_process_tells_now_and_then_what_has_come_together(
+def test_a_process_writes_its_counts_from_time_to_time(
     anonymous: Client, staff: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     anonymous.get("/genres")

@@ -73,7 +73,7 @@ def test_while_postgres_is_away_the_last_answers_are_served_and_marked_as_stale(
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("impatient_pool")
-def test_a_process_that_starts_while_postgres_is_away_has_what_the_others_kept() -> None:
+def test_a_process_started_without_postgres_answers_from_the_shared_cache() -> None:
     from movies import catalogue
 
     anonymous = Client()
@@ -89,7 +89,7 @@ def test_a_process_that_starts_while_postgres_is_away_has_what_the_others_kept()
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("impatient_pool")
-def test_an_answer_that_a_write_had_ended_is_better_than_none() -> None:
+def test_an_expired_answer_is_served_if_no_new_one_can_be_made() -> None:
     """The process knows of the write, and then cannot make the answer anew."""
     anonymous = Client()
     film = make_movie(name="Before")
@@ -168,7 +168,7 @@ def test_without_valkey_everything_is_answered_from_postgres(
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("trusting")
-def test_a_valkey_that_hangs_is_tried_once_and_then_left_alone(
+def test_a_hanging_valkey_is_tried_once_and_then_left_alone(
     anonymous: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cinema.cache.PAUSE_S", 3600)
@@ -182,7 +182,7 @@ def test_a_valkey_that_hangs_is_tried_once_and_then_left_alone(
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("trusting")
-def test_of_many_requests_one_finds_out_whether_valkey_is_back(
+def test_one_of_many_requests_checks_whether_valkey_is_back(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with hanging_server() as (address, callers):
@@ -201,7 +201,7 @@ def test_of_many_requests_one_finds_out_whether_valkey_is_back(
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("path", PATHS)
-def test_of_many_requests_at_once_one_asks_postgres(path: str, settings: Settings) -> None:
+def test_one_of_many_simultaneous_requests_asks_postgres(path: str, settings: Settings) -> None:
     settings.CATALOGUE_CHECK_INTERVAL_S = 60
     film = make_movie(genres=["drama"])
     path = path.format(id=film.pk, slug=film.slug)
@@ -213,7 +213,7 @@ def test_of_many_requests_at_once_one_asks_postgres(path: str, settings: Setting
 
 
 @pytest.mark.django_db(transaction=True)
-def test_after_a_write_nobody_is_given_what_was_before_it() -> None:
+def test_no_reader_gets_an_old_answer_after_a_write() -> None:
     """However many read while it is made anew."""
     film = make_movie(name="Before")
     path = f"/movies/{film.pk}"

@@ -105,7 +105,7 @@ def test_the_state_is_told_to_calendars_and_to_people(
     assert (event.status, event.summary) == (status, summary)
 
 
-def test_what_is_hidden_or_withdrawn_is_in_no_calendar(staff: Client) -> None:
+def test_hidden_and_withdrawn_screenings_are_in_no_calendar(staff: Client) -> None:
     make_screening(starts_at=at(DAY, 20), state="hidden")
     withdrawn = make_screening(starts_at=at(DAY, 20)).movie
     assert staff.delete(f"/movies/{withdrawn.pk}", force=True).status_code == 204
@@ -149,9 +149,7 @@ def test_ratings_and_rankings_change_no_byte(viewer: Client) -> None:
 # --- of whom, and for how long
 
 
-def test_the_calendar_says_of_what_it_is_and_how_often_to_ask(
-    anonymous: Client, settings: Any
-) -> None:
+def test_a_calendar_has_a_name_and_a_refresh_interval(anonymous: Client, settings: Any) -> None:
     settings.CINEMA_NAME = "Kino, Babylon"
     movie = make_movie(name="Cléo")
     make_screening(movie, starts_at=at(DAY, 20), hall="Hall 1", tags=["35mm"])
@@ -177,7 +175,7 @@ def test_the_calendar_says_of_what_it_is_and_how_often_to_ask(
 
 
 @pytest.mark.parametrize("hall", ["END:VCALENDAR", "END:VTIMEZONE", "x" * 300, "\\N;,:"])
-def test_no_question_can_break_the_calendar(anonymous: Client, hall: str) -> None:
+def test_no_filter_breaks_the_calendar(anonymous: Client, hall: str) -> None:
     make_screening(make_movie(name=hall), starts_at=at(DAY, 20), hall=hall[:60])
     Screening.objects.update(tags=[hall[:40].lower()])
     for query in ({"hall": hall[:60]}, {"tag": hall[:40]}):
@@ -187,7 +185,7 @@ def test_no_question_can_break_the_calendar(anonymous: Client, hall: str) -> Non
     assert anonymous.get("/programme.ics", tag=hall, genre=hall).status_code == 200
 
 
-def test_a_calendar_without_events_is_one_all_the_same(anonymous: Client) -> None:
+def test_a_calendar_without_events_is_valid(anonymous: Client) -> None:
     """RFC 5545 wants at least one component: the time zone."""
     text = calendar_text(anonymous)
     assert events_of(text) == []
@@ -219,7 +217,7 @@ def test_a_movie_has_a_calendar_of_its_own_for_three_months(anonymous: Client) -
     assert events_of(text) == []
 
 
-def test_whose_data_comes_from_tmdb_says_so(anonymous: Client) -> None:
+def test_an_event_with_data_from_tmdb_has_the_attribution(anonymous: Client) -> None:
     movie = make_screening(starts_at=at(DAY, 20)).movie
     make_screening(starts_at=at(DAY, 21))
     Movie.objects.filter(pk=movie.pk).update(tmdb_fields=["overview"])

@@ -111,7 +111,7 @@ def test_a_time_that_the_clock_shows_twice_is_given_in_utc(
     assert event.ends_at == event.starts_at + NINETY_MINUTES
 
 
-def test_where_the_clock_keeps_to_a_rule_the_calendar_names_it(anonymous: Client) -> None:
+def test_the_calendar_names_the_rule_of_the_clock_changes(anonymous: Client) -> None:
     """Some calendars understand nothing else."""
     text = calendar_text(anonymous, **{"from": "2026-12-20", "days": 28})
     begin, end = text.index("BEGIN:VTIMEZONE"), text.index("END:VTIMEZONE")
@@ -145,6 +145,6 @@ def test_a_late_show_ends_on_the_next_date(anonymous: Client) -> None:
 
 
 @pytest.mark.parametrize("first", ["1870-01-01", "1945-05-01", "2038-03-01", "2200-12-31"])
-def test_far_years_are_no_fault(anonymous: Client, first: str) -> None:
+def test_distant_years_are_accepted(anonymous: Client, first: str) -> None:
     text = calendar_text(anonymous, **{"from": first, "days": 92})
     assert "BEGIN:VTIMEZONE" in text

@@ -17,7 +17,7 @@ from users.models import Viewing
 pytestmark = pytest.mark.django_db
 
 
-def test_who_is_at_a_screening_checks_in(viewer: Client) -> None:
+def test_a_viewer_checks_in_at_a_screening(viewer: Client) -> None:
     screening = make_screening(starts_at=ago(minutes=30))
     answer = check_in(viewer, screening)
     assert answer.status_code == 201
@@ -41,7 +41,7 @@ def test_screenings_long_ago_count_too(viewer: Client) -> None:
     assert check_in(viewer, make_screening(starts_at=ago(days=900))).status_code == 201
 
 
-def test_a_screening_that_was_not_is_no_check_in(viewer: Client) -> None:
+def test_a_check_in_needs_a_visible_screening_that_took_place(viewer: Client) -> None:
     cancelled, hidden = (
         make_screening(starts_at=ago(hours=n), state=state)
         for n, state in ((3, "cancelled"), (5, "hidden"))
@@ -61,7 +61,7 @@ def test_a_screening_of_another_film_is_refused(viewer: Client) -> None:
     assert refused_fields(answer) == ["body.screening_id"]
 
 
-def test_a_moment_beside_the_screening_must_lie_within_it(viewer: Client) -> None:
+def test_a_time_given_with_a_screening_must_lie_within_it(viewer: Client) -> None:
     screening = make_screening(starts_at=ago(hours=3))  # ninety minutes
     for hours in (3.1, 1.4):
         answer = check_in(viewer, screening, watched_at=ago(hours=hours))
@@ -72,7 +72,7 @@ def test_a_moment_beside_the_screening_must_lie_within_it(viewer: Client) -> Non
     assert check_in(viewer, screening).json() == answer.json()
 
 
-def test_what_was_noted_before_becomes_the_check_in(viewer: Client) -> None:
+def test_a_viewing_noted_before_becomes_the_check_in(viewer: Client) -> None:
     screening = make_screening(starts_at=ago(hours=3))
     noted = watch(viewer, screening.movie, watched_at=screening.starts_at).json()
     answer = check_in(viewer, screening)
@@ -83,7 +83,7 @@ def test_what_was_noted_before_becomes_the_check_in(viewer: Client) -> None:
     assert (again.status_code, again.json()) == (200, answer.json())
 
 
-def test_nobody_is_in_two_halls_at_once(viewer: Client) -> None:
+def test_a_second_check_in_at_the_same_time_returns_the_first(viewer: Client) -> None:
     movie, starts_at = make_movie(), ago(hours=3)
     first, second = (make_screening(movie, starts_at=starts_at) for _ in range(2))
     standing = check_in(viewer, first).json()
@@ -101,7 +101,9 @@ def test_a_deleted_screening_leaves_the_check_in(viewer: Client, staff: Client) 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_at_once_it_is_one_entry_and_the_limit_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_simultaneous_check_ins_make_one_entry_within_the_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(history, "MAX_VIEWINGS", 3)
     user, screening = make_user(), make_screening(starts_at=ago(hours=3))
     noted: dict[str, Any] = {
@@ -123,7 +125,7 @@ def test_at_once_it_is_one_entry_and_the_limit_holds(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_screening_deleted_meanwhile_leaves_a_check_in_or_none() -> None:
+def test_a_check_in_beside_a_deletion_is_kept_or_refused() -> None:
     user, staff = make_user(), make_user(is_staff=True)
     for hours in range(3, 7):
         screening = make_screening(starts_at=ago(hours=hours))

@@ -35,7 +35,7 @@ def click(client: Client, list_id: Any, movie_id: Any) -> int:
 
 
 def clicked() -> dict[int, datetime]:
-    """By film, when."""
+    """The time of the click by film."""
     rows = Impression.objects.exclude(clicked_at=None)
     return {row.movie_id: row.clicked_at for row in rows if row.clicked_at}
 
@@ -109,7 +109,7 @@ def test_a_click_does_not_wait_for_ever(viewer: Client, films: list[Movie]) -> N
 
 
 @pytest.mark.parametrize("is_stored", [False, True])
-def test_only_what_one_was_given_can_be_clicked(
+def test_only_films_of_the_own_list_can_be_clicked(
     viewer: Client, films: list[Movie], is_stored: bool
 ) -> None:
     answer = listed(viewer)
@@ -131,7 +131,7 @@ def test_only_what_one_was_given_can_be_clicked(
 
 
 @pytest.mark.parametrize("list_id", ["7", "next", "x" * 36, "a" * 5000, "..", "%00", "ü"])
-def test_a_list_that_cannot_be_is_not_found(viewer: Client, list_id: str) -> None:
+def test_an_invalid_list_id_is_404(viewer: Client, list_id: str) -> None:
     answer = viewer.post(f"/recommendations/{list_id}/clicks", {"movie_id": 1})
     assert answer.status_code in (404, 405)
     assert answer["Content-Type"] == "application/problem+json"
@@ -148,11 +148,11 @@ def test_a_malformed_click_is_refused(viewer: Client, films: list[Movie], payloa
     assert refused.status_code == 422
 
 
-def test_who_has_not_signed_in_opens_nothing(anonymous: Client) -> None:
+def test_a_click_needs_a_sign_in(anonymous: Client) -> None:
     assert click(anonymous, uuid4(), 1) == 401
 
 
-def test_a_click_on_a_later_batch_and_on_what_was_acted_on_since(
+def test_films_of_a_later_batch_and_films_acted_on_can_be_clicked(
     viewer: Client, films: list[Movie]
 ) -> None:
     listed(viewer, limit=2)

@@ -30,11 +30,11 @@ def address_of(peer: str = PROXY, forwarded: str | None = None) -> str:
         ("unix:", UNKNOWN),
     ],
 )
-def test_an_address_is_one_however_it_is_written(peer: str, address: str) -> None:
+def test_spellings_of_an_address_are_equal(peer: str, address: str) -> None:
     assert address_of(peer) == address
 
 
-def test_who_has_one_address_of_a_network_has_all() -> None:
+def test_addresses_of_one_network_count_as_one() -> None:
     assert address_of("2001:db8::1") == address_of("2001:db8::ffff:1")
     assert address_of("2001:db8::1") != address_of("2001:db8:0:1::1")
 
@@ -45,7 +45,7 @@ def test_without_a_proxy_a_forwarded_address_is_not_believed(settings: Settings)
         assert address_of(forwarded=forged) == PROXY
 
 
-def test_ninja_believes_no_more_than_we_do() -> None:
+def test_ninja_reads_no_proxy_header_itself() -> None:
     assert ninja_settings.NUM_PROXIES == 0
 
 
@@ -73,7 +73,7 @@ def test_behind_proxies_the_entry_of_the_outermost_counts(
     [None, "", "192.0.2.7", "garbage, 10.0.0.2", "1.2.3.4.5, 10.0.0.2", "[, 10.0.0.2",
      "[]:1, 10.0.0.2", "192.0.2.07, 10.0.0.2", "9" * 10_000 + ", 10.0.0.2", "١٢٧.0.0.1, 10.0.0.2"],
 )  # fmt: skip
-def test_what_did_not_come_through_all_proxies_is_counted_for_who_brought_it(
+def test_a_request_past_the_proxies_counts_for_its_sender(
     settings: Settings, forwarded: str | None
 ) -> None:
     settings.NUM_PROXIES = 2
@@ -98,6 +98,6 @@ def test_networks_are_exempt_by_a_setting(settings: Settings, peer: str, exempt:
     assert is_exempt(address_of(peer)) == exempt
 
 
-def test_a_proxy_on_this_machine_does_not_exempt_those_behind_it(settings: Settings) -> None:
+def test_a_local_proxy_does_not_exempt_its_clients(settings: Settings) -> None:
     settings.THROTTLE_EXEMPT, settings.NUM_PROXIES = networks("127.0.0.0/8"), 1
     assert not is_exempt(address_of("127.0.0.1", "198.51.100.1"))

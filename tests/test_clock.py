@@ -13,7 +13,7 @@ from tests.clock import MOMENTS, ZONE
 
 @pytest.mark.any_moment
 @pytest.mark.django_db
-def test_what_the_builders_make_is_to_come(moment: datetime) -> None:
+def test_the_builders_make_future_screenings(moment: datetime) -> None:
     assert 0 <= (timezone.now() - moment).total_seconds() < 60
     assert make_user().date_joined >= moment
     assert make_screening(make_movie()).starts_at > moment

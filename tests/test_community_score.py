@@ -64,7 +64,7 @@ def test_a_film_that_nobody_has_rated_has_no_score(anonymous: Client) -> None:
     assert (shown["community_score"], shown["rating_count"]) == (None, 0)
 
 
-def test_a_rating_counts_beside_ten_of_the_mean(viewer: Client, anonymous: Client) -> None:
+def test_a_rating_counts_with_ten_of_the_mean(viewer: Client, anonymous: Client) -> None:
     movie = make_movie()
     rate(viewer, movie, 5)
     shown = anonymous.get(f"/movies/{movie.pk}").json()
@@ -113,7 +113,7 @@ def test_staff_cannot_write_it(staff: Client) -> None:
 # --- kept by the database
 
 
-def test_whoever_writes_ratings_writes_the_score() -> None:
+def test_every_write_of_ratings_updates_the_score() -> None:
     movie = make_movie()
     row = interact(make_user(), movie, "rating", half_stars=9)
     assert_kept([movie])
@@ -139,7 +139,7 @@ def test_an_import_of_ratings_leaves_scores_by_their_own_mean(tmp_path: Path) ->
 
 
 @at_the_same_time
-def test_20_viewers_rating_changing_and_taking_back_leave_the_score_of_what_stands() -> None:
+def test_the_score_is_exact_after_ratings_of_20_viewers_at_once() -> None:
     movies = [make_movie() for _ in range(3)]
     for movie in movies:
         interact(make_user(), movie, "rating", half_stars=1)
@@ -192,7 +192,7 @@ def test_the_scores_follow_the_mean_of_all_ratings() -> None:
     assert renew_community_scores() == 0
 
 
-def test_a_mean_that_has_hardly_moved_renews_nothing() -> None:
+def test_a_slightly_moved_mean_renews_no_score() -> None:
     movie = rated(1000, 4)
     renew_community_scores()
     before = version()

@@ -34,7 +34,7 @@ def body(answer: Response) -> bytes:
 
 @pytest.mark.parametrize("path", [LONG, "/", "/api/v1/docs", "/static/cinema/welcome.css"])
 @pytest.mark.parametrize("encoding", ["br", "gzip"])
-def test_what_is_long_is_compressed(path: str, encoding: str) -> None:
+def test_a_long_response_is_compressed(path: str, encoding: str) -> None:
     plain, packed = got(path), got(path, encoding)
     whole = body(plain)
     assert packed["Content-Encoding"] == encoding
@@ -60,7 +60,7 @@ def test_what_is_long_is_compressed(path: str, encoding: str) -> None:
         ("", ""),
     ],
 )
-def test_the_client_chooses(accepted: str, encoding: str) -> None:
+def test_the_client_chooses_the_encoding(accepted: str, encoding: str) -> None:
     assert got(LONG, accepted).headers.get("Content-Encoding", "") == encoding
 
 
@@ -97,7 +97,7 @@ def test_a_document_is_compressed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert got("/api/v1/openapi.json", "br").content == first
 
 
-def test_what_a_cookie_could_make_personal_is_not_compressed() -> None:
+def test_a_response_to_a_request_with_cookies_is_not_compressed() -> None:
     """BREACH: cinema.compression says why these and no others."""
     with_cookie = Browser()
     with_cookie.cookies["sessionid"] = "x"
@@ -125,7 +125,7 @@ def test_answers_of_graphql_are_compressed() -> None:
     assert json.loads(gzip.decompress(answer.content))["data"]
 
 
-def test_what_is_short_is_left_as_it_is() -> None:
+def test_a_short_response_is_not_compressed() -> None:
     assert "Content-Encoding" not in got("/health/live", "br")
 
 

@@ -24,13 +24,13 @@ def change(client: Client, movie_id: int, if_match: str | None, **fields: object
     return answer.status_code
 
 
-def test_who_has_read_the_last_edit_may_write(staff: Client) -> None:
+def test_a_write_with_the_current_etag_succeeds(staff: Client) -> None:
     movie = make_movie()
     assert change(staff, movie.pk, read(staff, movie.pk), overview="One") == 200
     assert change(staff, movie.pk, read(staff, movie.pk), overview="Two") == 200
 
 
-def test_who_has_read_an_older_edit_may_not_and_nothing_is_written(staff: Client) -> None:
+def test_a_write_with_an_old_etag_writes_nothing(staff: Client) -> None:
     movie = make_movie()
     before = read(staff, movie.pk)
     assert change(staff, movie.pk, before, overview="First") == 200
@@ -58,7 +58,7 @@ def test_the_answer_to_a_write_names_the_next_edit(staff: Client) -> None:
     assert change(staff, created.json()["id"], created["ETag"], overview="Third") == 200
 
 
-def test_what_the_clock_and_the_audience_do_is_no_edit(staff: Client) -> None:
+def test_updates_by_the_clock_and_by_viewers_are_no_edits(staff: Client) -> None:
     movie = make_movie(start_date=timezone.localdate() + timedelta(days=9))
     before = read(staff, movie.pk)
     scheduled_updates.tick_ranking()
@@ -82,7 +82,7 @@ def test_forms_of_the_header_that_do_not_match(staff: Client, header: str) -> No
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_at_once_exactly_one_wins(staff: Client) -> None:
+def test_exactly_one_of_many_simultaneous_writes_succeeds(staff: Client) -> None:
     movie = make_movie()
     before = read(staff, movie.pk)
 

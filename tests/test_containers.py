@@ -16,7 +16,7 @@ OURS = ("web", "worker", "trainer", "beat")
 #: A container sets these itself: its folders and ports, and the addresses of the others.
 FIXED = {"CINEMA_HOME", "HOST", "PORT", "STATIC_ROOT"}
 UID = 999
-OVERLAYS = ("rabbitmq", "tls")
+OVERLAYS = ("rabbitmq", "tls", "monitoring")
 
 
 def test_every_setting_reaches_every_container_of_ours() -> None:
@@ -34,7 +34,7 @@ def test_every_setting_reaches_every_container_of_ours() -> None:
 
 
 def test_a_secret_of_the_servers_is_one_of_the_settings() -> None:
-    """So that one line of `.env` sets it for the server and for Cinema."""
+    """One line of `.env` then sets it for the server and for Cinema."""
     files = (ROOT / "compose.yaml", *(ROOT / "deploy").glob("compose.*.yaml"))
     text = "".join(file.read_text() for file in files)
     secrets = set(re.findall(r"\${(\w+_PASSWORD)\b", text))
@@ -60,6 +60,23 @@ def test_the_image_has_no_embedded_servers() -> None:
     assert "poetry install --only main " in (ROOT / "Dockerfile").read_text()
 
 
+@pytest.mark.parametrize("name", ["prometheus", "grafana", "proxy"])
+def test_a_container_beside_ours_may_do_little(name: str) -> None:
+    service = compose.services({}, *OVERLAYS)[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_the_token_of_prometheus_outlives_a_deployment() -> None:
+    """deploy.sh replaces deploy/, and git ignores secrets/."""
+    volumes = compose.services({}, "monitoring")["prometheus"]["volumes"]
+    [token] = [volume for volume in volumes if isinstance(volume, dict)]
+    assert token["source"] == "./secrets/metrics-token"
+    assert token["bind"] == {"create_host_path": False}
+    assert "/secrets/" in (ROOT / ".gitignore").read_text().split()
+
+
 def test_every_service_that_stays_has_a_health_check() -> None:
     for name, service in compose.services({}, *OVERLAYS).items():
         assert ("test" in service["healthcheck"]) == (name != "prepare")
@@ -80,8 +97,10 @@ def test_stop_periods_are_those_of_the_docs() -> None:
 def test_only_the_proxy_is_reached_from_other_machines() -> None:
     services = compose.services({}, *OVERLAYS)
     ports = {name: service["ports"] for name, service in services.items() if "ports" in service}
-    assert ports.keys() == {"web", "proxy"}
+    assert ports.keys() == {"web", "proxy", "prometheus", "grafana"}
     assert ports["web"] == ["127.0.0.1:8000:8000"]
+    assert ports["prometheus"] == ["127.0.0.1:9090:9090"]
+    assert ports["grafana"] == ["127.0.0.1:3000:3000"]
 
 
 def test_each_container_keeps_a_bounded_log() -> None:

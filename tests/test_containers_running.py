@@ -79,7 +79,7 @@ def _start_servers(containers: Containers) -> None:
 
 
 def test_each_program_is_healthy(containers: Containers) -> None:
-    """Also with a password that an address cannot hold as it is, and with ALLOWED_HOSTS."""
+    """The password has characters that an address must encode, and ALLOWED_HOSTS is set."""
     for name in OURS:
         done = containers.check(name)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -112,6 +112,15 @@ def test_no_program_writes_into_the_code(containers: Containers) -> None:
         said = containers.said(name)
         assert "Permission denied" not in said
         assert "Read-only file system" not in said
+
+
+def test_programs_keep_their_files_private_by_themselves(containers: Containers) -> None:
+    """Nothing has set a mask for them, as `make run` and the units do."""
+    files = [*containers.home.glob("beat-schedule*"), *containers.home.glob("heartbeats/*")]
+    assert {file.name.partition("@")[0].partition(".")[0] for file in files} == {
+        "beat-schedule", "beat", "worker", "trainer",
+    }  # fmt: skip
+    assert not [file for file in files if file.stat().st_mode & 0o077]
 
 
 def test_a_health_check_costs_little(containers: Containers) -> None:
@@ -175,7 +184,7 @@ def test_the_units_run_on_a_read_only_file_system(servers: Containers) -> None:
             period_s = int(units.service(name)["TimeoutStopSec"][0])
             assert process.wait(timeout=period_s) in {0, -15, 143}
     finally:
-        # Not killed: the web's own processes would stay.
+        # SIGKILL would leave the web's own processes.
         for process in running.values():
             process.terminate()
             process.wait(timeout=60)

@@ -41,11 +41,11 @@ def test_every_site_reads_what_is_public(settings: Settings) -> None:
     assert "authorization" not in asked["Access-Control-Allow-Headers"].lower()
 
 
-def test_an_error_may_be_read_too() -> None:
+def test_another_site_can_read_an_error() -> None:
     assert Browser().get("/api/v1/movies/0", headers={"Origin": OTHER})[ALLOWED] == "*"
 
 
-def test_no_site_reads_what_a_viewer_reads_unless_it_is_named(settings: Settings) -> None:
+def test_only_named_sites_read_responses_for_viewers(settings: Settings) -> None:
     client = Client(make_user())
     assert ALLOWED not in client.send("GET", "/users/me", headers={"Origin": OTHER})
     settings.CORS_ALLOWED_ORIGINS = frozenset({"*", OURS})
@@ -92,7 +92,7 @@ def test_credentials_are_never_allowed(settings: Settings, origin: str, path: st
     "value",
     ["https://a.example/", "a.example", "https://a.example/path", "null", "ftp://a.example"],
 )
-def test_what_is_no_origin_stops_the_start(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_origin_stops_the_start(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CORS_ALLOWED_ORIGINS", value)
     with pytest.raises(ImproperlyConfigured, match="CORS_ALLOWED_ORIGINS"):
         read("CORS_ALLOWED_ORIGINS", origins, "*")

@@ -24,12 +24,12 @@ pytestmark = pytest.mark.django_db
 Kind = Interaction.Kind
 NOON = datetime(2025, 6, 1, 12, tzinfo=UTC)
 
-#: By user and movie id: the weight, and when that was said.
+#: The weight and the time of each verdict, by user and movie id.
 Known = dict[tuple[int, int], tuple[float, float]]
 
 
 def weight(row: Interaction) -> float:
-    """As the contract has it."""
+    """The weight by the contract."""
     table = settings.INTERACTION_WEIGHTS
     if row.kind != Kind.RATING:
         return float(table[row.get_kind_display()])
@@ -122,7 +122,7 @@ def test_the_matrix_is_in_canonical_form_and_typed() -> None:
 
 
 @pytest.mark.parametrize("block_bytes", [1, 20, 51, 102, 119, 151, 1000])
-def test_where_a_block_ends_does_not_matter(
+def test_the_end_of_a_block_does_not_matter(
     block_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scatter(seed=5, n_users=4, n_movies=4, n_rows=20)
@@ -163,7 +163,7 @@ def test_an_empty_database_is_an_empty_matrix() -> None:
     assert load_dataset().interactions.shape == (1, 0)
 
 
-def test_nothing_is_left_when_all_that_was_said_is_of_withdrawn_movies() -> None:
+def test_interactions_with_withdrawn_movies_alone_give_an_empty_matrix() -> None:
     movie = make_movie()
     interact(make_user(), movie)
     Movie.objects.filter(pk=movie.pk).update(withdrawn_at=timezone.now())
@@ -194,7 +194,7 @@ def test_the_last_verdict_counts_and_seen_only_without_one() -> None:
 
 
 @pytest.mark.parametrize("kinds", [("like", "dislike"), ("dislike", "like"), ("hide", "superlike")])
-def test_of_two_verdicts_within_a_second_the_later_counts(
+def test_the_later_of_two_verdicts_within_a_second_counts(
     viewer: Client, kinds: tuple[str, str]
 ) -> None:
     """A viewer who corrects a click is quick."""
@@ -204,7 +204,7 @@ def test_of_two_verdicts_within_a_second_the_later_counts(
     assert both_ways(viewer.user) == [settings.INTERACTION_WEIGHTS[kinds[1]]]
 
 
-def test_of_two_verdicts_at_the_same_moment_both_ways_choose_the_same() -> None:
+def test_both_readers_choose_the_same_of_simultaneous_verdicts() -> None:
     user, movies = make_user(), [make_movie() for _ in range(30)]
     luck = random.Random(3)
     rows = [

@@ -1,4 +1,4 @@
-"""What GitHub's workflows call: deployment, rollback, SBOM, notes, comparison of the API."""
+"""The scripts of GitHub's workflows: deployment, rollback, SBOM, notes, comparison of the API."""
 
 from __future__ import annotations
 
@@ -30,8 +30,14 @@ DOCKER = """#!/bin/sh
 [ "$1" = compose ] || exit 9
 echo "$2" >> docker.log
 case "$2" in
+    config) printf '%s\\n' web postgres proxy prometheus ;;
     pull) ! grep -q "CINEMA_IMAGE=.*:missing" .env ;;
-    up) sed -n "s/^CINEMA_IMAGE=//p" .env > running ;;
+    up)
+        case "$*" in
+            *" web "*) sed -n "s/^CINEMA_IMAGE=//p" .env > running ;;
+            *" --force-recreate proxy prometheus") cp -R deploy seen; exit 1 ;;
+            *) exit 9 ;;
+        esac ;;
 esac
 """
 
@@ -94,7 +100,12 @@ def test_a_deployment_starts_the_image_with_its_own_files(machine: Machine) -> N
     done = machine.deploy("ghcr.io/example/cinema@sha256:12ab")
     assert done.returncode == 0, done.stderr
     assert machine.running() == "ghcr.io/example/cinema@sha256:12ab"
-    assert (machine.folder / "docker.log").read_text().split() == ["pull", "up"]
+    assert (machine.folder / "docker.log").read_text().split() == ["pull", "up", "config", "up"]
+    # Services that read files of deploy/ restart with them; if one fails, Cinema serves on.
+    assert (machine.folder / "seen/Caddyfile").read_bytes() == (
+        ROOT / "deploy/Caddyfile"
+    ).read_bytes()
+    assert "Not started: proxy prometheus" in done.stderr
     for name in ("compose.yaml", "deploy/Caddyfile", "deploy/compose.tls.yaml"):
         assert (machine.folder / name).read_bytes() == (ROOT / name).read_bytes()
     env_file = machine.folder / ".env"

@@ -11,8 +11,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -44,8 +42,15 @@ def run(*command: str | Path, **variables: str) -> subprocess.CompletedProcess[s
     )
 
 
-@pytest.mark.parametrize("overlays", [(), ("rabbitmq",), ("tls",), ("rabbitmq", "tls")])
+ALL_OVERLAYS = ("rabbitmq", "tls", "monitoring")
+
+
+@pytest.mark.parametrize(
+    "overlays", [(), *((name,) for name in ALL_OVERLAYS), ("rabbitmq", "tls"), ALL_OVERLAYS]
+)
 def test_compose_files_follow_the_specification(overlays: tuple[str, ...]) -> None:
+    import jsonschema  # takes two seconds; each process of a run imports all test files
+
     vendored = files("check_jsonschema") / "builtin_schemas/vendor/compose-spec.json"
     schema = json.loads(vendored.read_text())
     validator = jsonschema.validators.validator_for(schema)(schema)
@@ -56,13 +61,16 @@ def test_compose_files_follow_the_specification(overlays: tuple[str, ...]) -> No
 
 def test_each_mounted_file_exists() -> None:
     mounted = [
-        volume.split(":")[0]
-        for service in compose.services({}, "rabbitmq", "tls").values()
+        volume["source"] if isinstance(volume, dict) else volume.split(":")[0]
+        for service in compose.services({}, *ALL_OVERLAYS).values()
         for volume in service.get("volumes", ())
     ]
-    own = {path for path in mounted if path.startswith("./")} - {"./secrets"}
-    assert own == {"./deploy/Caddyfile"}
-    assert all((ROOT / path).is_file() for path in own)
+    own = {path for path in mounted if path.startswith("./deploy/")}
+    assert "./deploy/Caddyfile" in own
+    assert "./deploy/monitoring/grafana" in own
+    assert all((ROOT / path).exists() for path in own)
+    others = {path for path in mounted if path.startswith("./")} - own
+    assert others == {"./secrets", "./secrets/metrics-token"}
 
 
 @pytest.fixture
@@ -148,6 +156,8 @@ def manifests() -> list[dict[str, Any]]:
 
 
 def test_manifests_follow_the_schemas_of_kubernetes() -> None:
+    import kubernetes_validate  # with jsonschema
+
     found = manifests()
     assert {"Deployment", "StatefulSet", "Job", "Service", "Ingress", "NetworkPolicy"} <= {
         document["kind"] for document in found
@@ -160,7 +170,7 @@ def test_manifests_follow_the_schemas_of_kubernetes() -> None:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """What `kubectl apply -k deploy/kubernetes/small` sends, by kind and name."""
+    """The objects of `kubectl apply -k deploy/kubernetes/small`, by kind and name."""
     folder = tmp_path_factory.mktemp("kustomize") / "kubernetes"
     shutil.copytree(KUBERNETES, folder)
     shutil.copy(folder / "base/secrets.env.example", folder / "base/secrets.env")
@@ -194,6 +204,8 @@ def test_each_pod_meets_the_restricted_standard(built: Built) -> None:
 
 @needs("kubectl", "kubectl")
 def test_pods_run_the_commands_of_the_containers(built: Built) -> None:
+    import kubernetes_validate  # with jsonschema
+
     services = compose.services({})
     for (kind, _), document in built.items():
         if kind in {"Deployment", "Job"}:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
     ("protagonists", "directors", "actors"),
     [
         (["Corinne Marchand"], ["Agnès Varda"], ["Corinne Marchand"]),
-        # As clients list them that know no directors.
+        # Clients without the field `directors` list directors as protagonists.
         (["Agnès Varda", "Corinne Marchand"], ["Agnès Varda"], ["Corinne Marchand"]),
         (["A", "B", "C"], ["B", "A"], ["C"]),
         # Behind an actor stands who acts.

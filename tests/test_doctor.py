@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from io import StringIO
 from pathlib import Path
 
@@ -18,7 +20,8 @@ from pytest_django.fixtures import Settings
 
 from cinema import __version__, doctor
 from cinema.doctor import Finding
-from cinema.home import unfinished_restore
+from cinema.home import ADDRESS_FILE, unfinished_restore
+from cinema.metrics.exposition import metrics_token
 from recommendations.models import Release, TrainingRun
 from tests.builders import interact, make_movie, make_user
 
@@ -48,7 +51,7 @@ def make_release(**fields: object) -> Release:
     return Release.objects.create(is_current=True, **{**given, **fields})
 
 
-def test_it_says_what_is_wrong_and_what_to_do_and_fails(
+def test_the_doctor_reports_problems_with_advice_and_fails(
     cinema_home: Path, settings: Settings
 ) -> None:
     output = StringIO()
@@ -85,6 +88,39 @@ def test_a_missing_beat_and_a_program_of_another_version(cinema_home: Path) -> N
     ]
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "found"),
+    [
+        (200, f'cinema_info{{version="{__version__}"}} 1.0', []),
+        (200, 'x 1\ncinema_info{version="0.1.9"} 1.0', ["The web runs version 0.1.9, and "]),
+        (404, "", ["The web runs version before 0.2.0, and "]),
+        (401, "", ["has another SECRET_KEY than this command."]),
+    ],
+)
+def test_a_web_of_another_version_or_secret_is_reported(
+    home: Path, status: int, body: str, found: list[str]
+) -> None:
+    class Web(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            is_asked = self.headers["Authorization"] == f"Bearer {metrics_token()}"
+            self.send_response(status if self.path == "/metrics" and is_asked else 500)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Web) as server:
+        address = f"http://127.0.0.1:{server.server_port}"
+        (home / ADDRESS_FILE).write_text(address)
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(server.handle_request)
+            for what, expected in zip(said(doctor.check_web), found, strict=True):
+                assert expected in what
+    [away] = said(doctor.check_web)
+    assert away == f"The web does not answer at {address} (ConnectionRefusedError)."
+
+
 def test_background_jobs_that_are_off_are_unwise(settings: Settings) -> None:
     settings.ENABLE_BACKGROUND_JOBS = False
     [finding] = doctor.check_programs()
@@ -105,11 +141,13 @@ def test_migrations_that_are_missing_or_of_a_newer_version() -> None:
 def test_an_algorithm_that_is_off_is_named_with_its_reason_and_a_hold_is_told(
     cinema_home: Path,
 ) -> None:
-    release = make_release(left_out={"als": "it was worse than popularity"}, is_held=True)
+    left_out = {"als": "it was worse than popularity", "neural": "PyTorch is not installed."}
+    release = make_release(left_out=left_out, is_held=True)
     assert said(doctor.check_release) == [
         f"The files of {release} are missing or damaged.",
         f"{release} is held: newer trainings are not published.",
         "The algorithm als is off: it was worse than popularity.",
+        "The algorithm neural is off: PyTorch is not installed.",
     ]
 
 
@@ -153,19 +191,30 @@ def test_no_space_is_a_fault_and_little_is_unwise(monkeypatch: pytest.MonkeyPatc
         ("192.0.2.1", ("HTTP_X_FORWARDED_PROTO", "https"), 0),
     ],
 )
-def test_an_open_port_without_tls(
+def test_a_public_port_without_tls_is_reported(
     settings: Settings, host: str, header: object, count: int
 ) -> None:
     settings.HOST, settings.SECURE_PROXY_SSL_HEADER = host, header
     assert len(said(doctor.check_public_port)) == count
 
 
-def test_secrets_and_accounts_that_everybody_knows(settings: Settings) -> None:
+def test_secrets_and_accounts_that_everybody_knows(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings.SECRET_KEY = "x" * 50
+    settings.CELERY_BROKER_URL = settings.REDIS_URL = "redis://cache.internal:6379/0"
     settings.BASE_DIR = Path("/nowhere")
     assert said(doctor.check_secrets) == []
     settings.SECRET_KEY = "short"
     assert said(doctor.check_secrets) == ["SECRET_KEY is short: sign-ins can be forged."]
+    settings.SECRET_KEY = "x" * 50
+    monkeypatch.setitem(settings.DATABASES["default"], "PASSWORD", "postgres")
+    settings.REDIS_URL = "redis://:changeme@cache.internal:6379/0"
+    settings.CELERY_BROKER_URL = "amqp://guest:guest@broker.internal:5672//"
+    assert said(doctor.check_secrets) == [
+        f"The password of the {name} is one of examples."
+        for name in ("database", "cache", "broker")
+    ]
     make_user(email="staff@cinema.example", password="projector room", is_staff=True)
     known = [("staff@cinema.example", "projector room"), ("staff@cinema.example", "another one")]
     [local] = doctor.check_accounts(known)
@@ -187,7 +236,7 @@ def test_files_that_others_can_read_and_an_interrupted_restore(cinema_home: Path
     ]
 
 
-def test_an_old_backup_is_unwise(cinema_home: Path) -> None:
+def test_an_old_backup_is_reported(cinema_home: Path) -> None:
     note = cinema_home / "last-backup"
     note.touch()
     assert said(doctor.check_backup) == []

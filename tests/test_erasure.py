@@ -71,7 +71,7 @@ def test_without_a_password_nothing_is_erased(payload: Any) -> None:
     assert User.objects.count() == 2
 
 
-def test_it_needs_a_token(anonymous: Client) -> None:
+def test_an_erasure_needs_a_token(anonymous: Client) -> None:
     assert leave(anonymous).status_code == 401
 
 
@@ -111,7 +111,7 @@ def test_the_person_is_in_no_row_of_any_table() -> None:
     assert not TaskResult.objects.exists()
 
 
-def test_what_belongs_to_others_stays() -> None:
+def test_an_erasure_leaves_the_data_of_others() -> None:
     viewer = make_known_viewer()
     other = Client(make_user(password=PASSWORD))
     film = Movie.objects.all()[0]
@@ -231,7 +231,7 @@ def test_the_audit_log_keeps_a_number_that_says_nothing_of_anybody(staff: Client
     assert shown["user_id"] == number
 
 
-def test_no_task_hides_whom_it_is_about() -> None:
+def test_tasks_name_their_user_in_user_id() -> None:
     """Records of tasks are found by the keyword `user_id`: other names would be overlooked."""
     current_app.loader.import_default_modules()
     for name, task in current_app.tasks.items():

@@ -31,7 +31,7 @@ def test_viewers_of_the_same_films_leave_at_once() -> None:
     assert {counted(film)[:2] for film in films} == {(len(viewers), 3)}
 
 
-def test_who_leaves_on_two_devices_at_once_has_left() -> None:
+def test_simultaneous_erasures_by_two_devices_erase_once() -> None:
     user = make_user(password=PASSWORD)
     devices = [Client(user) for _ in range(4)]
     statuses = {answer.status_code for answer in at_once([partial(leave, d) for d in devices])}
@@ -40,7 +40,7 @@ def test_who_leaves_on_two_devices_at_once_has_left() -> None:
     assert not User.objects.exists()
 
 
-def test_who_rates_while_leaving_leaves_nothing() -> None:
+def test_ratings_written_during_the_erasure_leave_nothing() -> None:
     """Whatever comes before the end is erased, and whatever comes after it is refused."""
     films = [make_movie() for _ in range(5)]
     for _ in range(4):
@@ -76,7 +76,7 @@ def test_a_write_that_waits_for_the_erasure_is_401(viewer: Client) -> None:
     assert counted(film)[0] == 0
 
 
-def test_of_the_last_two_superusers_who_leave_at_once_one_stays() -> None:
+def test_one_of_the_last_two_superusers_remains() -> None:
     boss = {"is_staff": True, "is_superuser": True, "password": PASSWORD}
     both = [Client(make_user(**boss)) for _ in range(2)]
     statuses = sorted(answer.status_code for answer in at_once([partial(leave, c) for c in both]))

@@ -66,7 +66,7 @@ def test_after_an_erasure_in_the_same_transaction_deletions_count_again(viewer: 
     assert counted(film)[:2] == (1, 4)
 
 
-def test_only_what_was_visible_makes_the_catalogue_anew() -> None:
+def test_only_the_erasure_of_public_data_renews_the_catalogue() -> None:
     def version() -> int:
         return CatalogueVersion.objects.get().version
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,13 @@ from recommendations import evaluation
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.engine.algorithms.ease import EaseRecommender
 from recommendations.engine.algorithms.hybrid import Composite
-from recommendations.evaluation import SPLITS, CannotEvaluate, EvaluationData
+from recommendations.engine.evaluation.quality import EvaluatedLists
+from recommendations.evaluation import (
+    SPLITS,
+    AlgorithmResult,
+    CannotEvaluate,
+    EvaluationData,
+)
 from tests.audience import make_audience
 from tests.builders import make_movie
 from tests.movielens import write_csv
@@ -71,7 +78,9 @@ def test_each_split_is_measured(folder: Path, split: str) -> None:
     assert [row.split()[0] for row in rows[:2]] == ["ease", "popularity"]
 
 
-def test_whoever_knows_the_camps_is_significantly_better(folder: Path, tmp_path: Path) -> None:
+def test_an_algorithm_that_knows_the_camps_is_significantly_better(
+    folder: Path, tmp_path: Path
+) -> None:
     """Popularity finds six of the twelve in the viewer's own camp by chance."""
     document = as_json(
         "--data", folder, "--split", "leave-last-out", "--algorithms", "popularity,ease",
@@ -90,6 +99,28 @@ def test_whoever_knows_the_camps_is_significantly_better(folder: Path, tmp_path:
     assert beside["users"] == VIEWERS
     assert beside["high"] < 0
     assert beside["p_value"] < 0.01
+
+
+def test_viewers_who_come_back_after_an_hour_have_rows_of_their_own(
+    folder: Path, tmp_path: Path
+) -> None:
+    options = ("--data", folder, "--algorithms", "ease,popularity", "--split")
+    found = material(folder)
+    split = evaluation.split_data(found, "leave-last-out", seed=1895)
+    assert split.now is not None
+    last = split.history_times.max(axis=1).toarray().ravel()
+    later = int((split.now - last > 3600).sum())
+    assert 0 < later < VIEWERS
+    text = evaluate(*options, "leave-last-out")
+    titles, ease, popularity = text[text.index("after an hour") :].splitlines()
+    assert titles.split()[3:6] == ["viewers", "NDCG", "95"]
+    assert ease.split()[:2] == ["ease", str(later)]
+    assert popularity.split()[:2] == ["popularity", str(later)]
+    document = as_json(*options, "leave-last-out", to=tmp_path / "found.json")
+    row = document["algorithms"]["ease"]["after_an_hour"]
+    assert (row["users"], row["hit_rate"]) == (later, 1)
+    # The drawn tests of strong generalisation are not later than the histories.
+    assert "after an hour" not in evaluate(*options, "strong")
 
 
 def test_the_baseline_can_be_named(folder: Path, tmp_path: Path) -> None:
@@ -116,7 +147,7 @@ def test_viewers_judged_can_be_limited(folder: Path, tmp_path: Path) -> None:
     assert document["algorithms"]["ease"]["quality"]["users"] == 7
 
 
-def test_what_is_unknown_is_null(folder: Path, tmp_path: Path) -> None:
+def test_unknown_figures_are_null(folder: Path, tmp_path: Path) -> None:
     """Popularity has no opinion on films that nobody has touched, and shows none."""
     options = ("--data", folder, "--algorithms", "popularity", "--split", "cold")
     document = as_json(*options, to=tmp_path / "found.json")
@@ -149,7 +180,7 @@ def test_a_film_of_the_cinema_is_as_new_as_its_start() -> None:
 # --- by how lists are arranged
 
 
-def test_diversity_is_held_against_the_order_by_relevance(folder: Path, tmp_path: Path) -> None:
+def test_diversity_is_compared_with_the_order_by_relevance(folder: Path, tmp_path: Path) -> None:
     options = ("--data", folder, "--split", "leave-last-out", "--diversity", "--k", "5")
     document = as_json(*options, "--algorithms", "ease", to=tmp_path / "found.json")
     assert list(document["algorithms"]) == [str(tenth / 10) for tenth in range(11)]
@@ -162,7 +193,59 @@ def test_diversity_is_held_against_the_order_by_relevance(folder: Path, tmp_path
     assert by_difference["ndcg"] < by_relevance["ndcg"]
 
 
-def test_of_no_name_the_default_is_arranged(folder: Path) -> None:
+def test_calibration_is_held_against_the_order_by_relevance(folder: Path, tmp_path: Path) -> None:
+    options = ("--data", folder, "--split", "leave-last-out", "--calibration", "--k", "5")
+    document = as_json(*options, "--algorithms", "popularity", to=tmp_path / "found.json")
+    assert list(document["algorithms"]) == [str(tenth / 10) for tenth in range(10)]
+    by_relevance = document["algorithms"]["0.0"]["quality"]
+    by_genres = document["algorithms"]["0.9"]["quality"]
+    assert by_genres["miscalibration"] < by_relevance["miscalibration"]
+
+
+def test_settings_are_chosen_on_the_past_of_a_split(folder: Path) -> None:
+    options = ("--data", folder, "--split", "time", "--algorithms", "ease", "--diversity")
+    n_learned = re.compile(r"([\d,]+) interactions of .*: ([\d,]+) learned from")
+    whole, past = (
+        n_learned.search(evaluate(*options)),
+        n_learned.search(text := evaluate(*options, "--validation")),
+    )
+    assert whole
+    assert past
+    assert past[1] == whole[2]
+    assert re.search(r"\nBy the rule: [01]\.\d\n", text)
+
+
+def test_the_rule_takes_the_largest_weight_that_costs_little() -> None:
+    """It costs at most 2% of the best NDCG, and not significantly; so do all smaller ones."""
+
+    def measured(*gains: float, spread: float = 0.0) -> dict[str, AlgorithmResult]:
+        luck = np.random.default_rng(1)
+        users = np.arange(100)
+        found = {}
+        for weight, gain in enumerate(gains):
+            by_user = gain + spread * luck.standard_normal(100)
+            lists = EvaluatedLists(
+                10,
+                users,
+                np.zeros((100, 10), np.intp),
+                np.zeros(100),
+                dict.fromkeys(("ndcg", "recall", "hit_rate"), by_user),
+                0.0,
+                0.0,
+            )
+            found[str(weight)] = AlgorithmResult(lists, 0.0, 0.0)
+        return found
+
+    choose_weight = evaluation.choose_weight
+    assert choose_weight(measured(0.5, 0.5, 0.5)) == "2"
+    assert choose_weight(measured(0.5, 0.48, 0.47)) == "0"  # 4%
+    assert choose_weight(measured(0.5, 0.495, 0.47)) == "0"  # 1%, but of each user
+    assert choose_weight(measured(0.5, 0.5, 0.47, 0.5)) == "1"
+    assert choose_weight(measured(0.5, 0.495, 0.44, spread=0.1)) == "1"
+    assert choose_weight(measured(0.49, 0.5, 0.4)) == "1"
+
+
+def test_diversity_without_a_name_reranks_the_default(folder: Path) -> None:
     text = evaluate("--data", folder, "--split", "leave-last-out", "--diversity")
     assert "\nbeside 0.0" in text
     assert "\n1.0 " in text
@@ -179,7 +262,7 @@ def test_one_algorithm_is_arranged(folder: Path, options: list[str]) -> None:
 # --- what is left out, and what composites stand on
 
 
-def test_what_has_an_obstacle_is_left_out_and_said_why(
+def test_an_algorithm_with_an_obstacle_is_left_out_with_the_reason(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(EaseRecommender, "obstacle", lambda *_: "Too many films.")
@@ -195,7 +278,7 @@ def test_what_has_an_obstacle_is_left_out_and_said_why(
         evaluate("--data", folder, "--baseline", "ease")
 
 
-def test_a_composite_stands_on_the_parts_that_are_measured_anyway(
+def test_a_composite_uses_the_parts_that_are_fitted_for_measuring(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Both(Composite):
@@ -213,7 +296,7 @@ def test_a_composite_stands_on_the_parts_that_are_measured_anyway(
     at_hand = evaluation.measure(names, split, found.items, k=5, max_users=None, seed=1)
     alone = evaluation.measure(["both"], split, found.items, k=5, max_users=None, seed=1)
     np.testing.assert_array_equal(at_hand["both"].lists.lists, alone["both"].lists.lists)
-    # Its time is that of its parts too.
+    # Its time includes that of its parts.
     assert at_hand["both"].fit_s > at_hand["ease"].fit_s
 
 
@@ -279,7 +362,7 @@ def test_an_empty_database_is_refused() -> None:
         evaluate()
 
 
-def test_nobody_to_judge_is_too_little(tmp_path: Path) -> None:
+def test_an_evaluation_without_users_to_judge_is_refused(tmp_path: Path) -> None:
     """Though there is something to learn from: who disliked all films has no last liked one."""
     write_csv(tmp_path, "1,1,1,10", "1,2,1,20", "1,3,1,30")
     with pytest.raises(CannotEvaluate, match="3 to learn from, and 0 viewers to judge by"):

@@ -70,7 +70,9 @@ def test_clicks_and_likes_make_a_viewer_choose_a_team(staff: Client, films: list
     assert outcome["winner"] is None
 
 
-def test_what_is_nobodys_counts_for_nobody(staff: Client, films: list[Movie]) -> None:
+def test_impressions_without_a_team_count_for_neither_algorithm(
+    staff: Client, films: list[Movie]
+) -> None:
     experiment, user = make_experiment(), make_user()
     show(user, films[:2], teams="ab", experiment=experiment)
     show(user, films[2:], opened=films[2:], algorithm="als")
@@ -83,7 +85,7 @@ def test_what_is_nobodys_counts_for_nobody(staff: Client, films: list[Movie]) ->
 @pytest.mark.parametrize(
     ("wins_a", "wins_b", "winner"), [(6, 0, "a"), (0, 6, "b"), (5, 0, None), (7, 4, None)]
 )
-def test_who_wins_is_open_until_the_interval_leaves_one_half(
+def test_the_winner_is_open_while_the_interval_contains_one_half(
     staff: Client, films: list[Movie], wins_a: int, wins_b: int, winner: str | None
 ) -> None:
     experiment = make_experiment()
@@ -94,7 +96,7 @@ def test_who_wins_is_open_until_the_interval_leaves_one_half(
     assert (outcome["wins_a"], outcome["wins_b"], outcome["winner"]) == (wins_a, wins_b, winner)
 
 
-def test_before_anybody_has_chosen_it_is_open(staff: Client) -> None:
+def test_an_experiment_without_clicks_has_no_winner(staff: Client) -> None:
     make_experiment()
     [outcome] = outcomes(staff)
     assert counts(outcome) == (0,) * 10
@@ -166,7 +168,7 @@ def test_viewers_who_truly_prefer_one_make_it_win(staff: Client, audience: Audie
     assert outcome["preference_low"] > 0.5
 
 
-def test_indifferent_viewers_leave_it_open(staff: Client, audience: Audience) -> None:
+def test_indifferent_viewers_leave_the_experiment_open(staff: Client, audience: Audience) -> None:
     make_experiment(algorithm_a="als", algorithm_b="popularity")
     simulate(audience, lambda camp, film: True)
     [outcome] = outcomes(staff)
@@ -175,7 +177,9 @@ def test_indifferent_viewers_leave_it_open(staff: Client, audience: Audience) ->
     assert outcome["winner"] is None
 
 
-def test_what_viewers_get_and_open_is_told(staff: Client, audience: Audience) -> None:
+def test_an_experiment_reports_lists_and_clicks_of_viewers(
+    staff: Client, audience: Audience
+) -> None:
     """Through the API, and by way of Valkey."""
     make_experiment(algorithm_a="als", algorithm_b="popularity")
     viewer = Client(audience.viewers[0][0])

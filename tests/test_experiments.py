@@ -77,13 +77,15 @@ def test_an_experiment_is_made_shown_changed_and_deleted(staff: Client) -> None:
         ({"winner": "a"}, "body.winner"),
     ],
 )
-def test_what_makes_no_sense_is_refused(staff: Client, fields: dict[str, Any], field: str) -> None:
+def test_an_invalid_experiment_is_refused(
+    staff: Client, fields: dict[str, Any], field: str
+) -> None:
     answer = staff.post("/experiments", wanted(**fields))
     assert refused_fields(answer) == [field]
     assert not Experiment.objects.exists()
 
 
-def test_they_are_listed_by_state_in_a_fixed_number_of_queries(
+def test_experiments_are_listed_by_state_in_a_fixed_number_of_queries(
     staff: Client, django_assert_num_queries: Any
 ) -> None:
     ended = make_experiment(starts_at=days(-20), ends_at=days(-7))
@@ -101,7 +103,7 @@ def test_they_are_listed_by_state_in_a_fixed_number_of_queries(
     assert refused_fields(staff.get("/experiments", state="won")) == ["query.state"]
 
 
-def test_one_at_a_time(staff: Client) -> None:
+def test_experiments_do_not_overlap(staff: Client) -> None:
     standing = make_experiment(starts_at=days(10), ends_at=days(20))
     for start, end in ((9, 11), (11, 12), (19, 30), (1, 40)):
         answer = staff.post("/experiments", wanted(starts_at=days(start), ends_at=days(end)))
@@ -117,14 +119,14 @@ def test_one_at_a_time(staff: Client) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_at_once_one_is_made() -> None:
+def test_one_of_two_simultaneous_experiments_is_made() -> None:
     staff = Client(make_user(is_staff=True))
     answers = at_once([lambda: staff.post("/experiments", wanted()).status_code] * 3)
     assert sorted(answers) == [201, 409, 409]
     assert Experiment.objects.count() == 1
 
 
-def test_what_has_begun_keeps_its_algorithms_and_its_start(staff: Client) -> None:
+def test_a_running_experiment_keeps_its_algorithms_and_its_start(staff: Client) -> None:
     experiment = make_experiment()
     path = f"/experiments/{experiment.pk}"
     for fields in ({"algorithm_a": "ease"}, {"algorithm_b": "ease"}, {"starts_at": days(1)}):
@@ -136,7 +138,7 @@ def test_what_has_begun_keeps_its_algorithms_and_its_start(staff: Client) -> Non
     assert staff.patch(path, {"ends_at": days(1)}).json()["state"] == "running"
 
 
-def test_what_is_to_come_may_change_but_not_into_nonsense(staff: Client) -> None:
+def test_a_future_experiment_can_change_within_the_rules(staff: Client) -> None:
     path = f"/experiments/{make_experiment(starts_at=days(1), ends_at=days(9)).pk}"
     changed = staff.patch(path, {"algorithm_a": "ease", "starts_at": days(2)})
     assert changed.json()["algorithm_a"] == "ease"
@@ -160,7 +162,7 @@ def test_an_end_in_the_past_is_now_and_the_end_is_final(staff: Client) -> None:
     assert staff.patch(path, {"name": "Told"}).json()["name"] == "Told"
 
 
-def test_what_viewers_were_shown_something_of_is_kept(staff: Client) -> None:
+def test_an_experiment_with_impressions_is_kept(staff: Client) -> None:
     experiment = make_experiment()
     show(make_user(), [make_movie()], teams="a", experiment=experiment)
     refused = staff.delete(f"/experiments/{experiment.pk}")
@@ -170,7 +172,7 @@ def test_what_viewers_were_shown_something_of_is_kept(staff: Client) -> None:
     assert staff.delete(f"/experiments/{experiment.pk}").status_code == 204
 
 
-def test_staff_are_written_down(staff: Client) -> None:
+def test_changes_of_experiments_are_recorded_with_their_author(staff: Client) -> None:
     made = staff.post("/experiments", wanted()).json()
     staff.patch(f"/experiments/{made['id']}", {"share": 0.25})
     staff.delete(f"/experiments/{made['id']}")
@@ -243,7 +245,7 @@ def test_the_admin_site_keeps_the_rules(staff_browser: Browser) -> None:
     assert Experiment.objects.count() == 1
 
 
-def test_in_the_admin_site_what_is_over_is_over(staff_browser: Browser) -> None:
+def test_an_ended_experiment_is_not_changed_in_the_admin_site(staff_browser: Browser) -> None:
     experiment = make_experiment(starts_at=days(-9), ends_at=days(-1))
     change = page(Experiment, "change", experiment.pk)
     assert fill_in(staff_browser, change, name="Told", share="0.5") == ""

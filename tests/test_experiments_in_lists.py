@@ -11,7 +11,6 @@ import pytest
 import time_machine
 from django.utils import timezone
 from pytest_django.fixtures import Settings
-from scipy.stats import binomtest
 
 from movies import catalogue
 from recommendations.lists.campaigns import experiment_for, experiment_key
@@ -48,7 +47,7 @@ def films(items: Sequence[ListItem], team: str | None = None) -> list[int]:
     return [item.movie_id for item in items if team is None or item.team == team]
 
 
-def test_a_list_is_drafted_from_what_each_would_list(fan: Client) -> None:
+def test_a_list_is_drafted_from_the_lists_of_both_algorithms(fan: Client) -> None:
     alone = {name: films(chosen(fan, name)) for name in ("als", "popularity")}
     assert alone["als"] != alone["popularity"]
     experiment = make_experiment()
@@ -74,7 +73,7 @@ def test_the_list_says_what_was_asked_for(fan: Client) -> None:
     assert {"als", "popularity"} <= {item["source"] for item in answer["items"]}
 
 
-def test_whoever_asks_for_an_algorithm_gets_that(fan: Client) -> None:
+def test_a_named_algorithm_ignores_the_experiment(fan: Client) -> None:
     before = {name: chosen(fan, name) for name in ("als", "content", "popularity")}
     make_experiment()
     for name, items in before.items():
@@ -83,7 +82,7 @@ def test_whoever_asks_for_an_algorithm_gets_that(fan: Client) -> None:
         assert {item.experiment for item in items} == {None}
 
 
-def test_new_films_and_pins_are_nobodys_and_the_same_as_without(
+def test_new_films_and_pins_keep_their_places_and_belong_to_no_team(
     fan: Client, settings: Settings
 ) -> None:
     settings.EXPLORATION_SHARE = 0.1
@@ -99,7 +98,7 @@ def test_new_films_and_pins_are_nobodys_and_the_same_as_without(
     assert Counter(item.team for item in items) == {"a": 18, "b": 18, "": 4}
 
 
-def test_a_team_may_be_the_default_itself(fan: Client) -> None:
+def test_the_default_can_be_a_team(fan: Client) -> None:
     default = films(chosen(fan))
     make_experiment(algorithm_a="popularity", algorithm_b="hybrid")
     items = chosen(fan)
@@ -127,7 +126,7 @@ def test_lists_for_many_are_the_ones_that_each_is_given(audience: Audience, fan:
         ]
 
 
-def test_a_viewers_teams_have_their_turns_in_one_order(fan: Client, audience: Audience) -> None:
+def test_the_order_of_the_teams_is_fixed_for_a_viewer(fan: Client, audience: Audience) -> None:
     make_experiment()
     before = [item.team for item in chosen(fan)]
     rate(fan, audience.movies[1][0], 1)
@@ -142,6 +141,8 @@ def test_a_viewers_teams_have_their_turns_in_one_order(fan: Client, audience: Au
 
 
 def test_the_share_is_of_viewers_and_sticks() -> None:
+    from scipy.stats import binomtest  # takes more than a second
+
     now, known = timezone.now(), {"als", "popularity"}
     assert not experiment_for(catalogue.current().snapshot, 1, now, known)
 
@@ -161,7 +162,7 @@ def test_the_share_is_of_viewers_and_sticks() -> None:
     assert binomtest(len(another & first), len(first), 0.3).pvalue > 0.001
 
 
-def test_it_starts_and_ends_by_the_clock_without_a_query(
+def test_an_experiment_starts_and_ends_by_the_clock_without_a_query(
     fan: Client, django_assert_num_queries: Any
 ) -> None:
     now = timezone.now()
@@ -198,20 +199,20 @@ def test_a_change_shows_at_the_next_list(fan: Client) -> None:
         assert ids(listed(fan, limit=40)) == ids(default)
 
 
-def test_what_the_release_lacks_is_not_tried(fan: Client) -> None:
+def test_an_algorithm_that_the_release_lacks_is_not_tried(fan: Client) -> None:
     default = chosen(fan)
     make_experiment(algorithm_b="sequence")
     assert chosen(fan) == default
 
 
-def test_without_a_release_nothing_is_tried() -> None:
+def test_without_a_release_no_experiment_is_made() -> None:
     make_movie()
     newcomer = Client(make_user())
     make_experiment()
     assert [item["source"] for item in listed(newcomer)["items"]] == ["programme"]
 
 
-def test_a_newcomers_list_is_drafted_too(audience: Audience) -> None:
+def test_a_list_of_a_viewer_without_history_is_drafted_too(audience: Audience) -> None:
     """Als knows nothing of somebody who has said nothing, and its team has what stands in."""
     make_experiment()
     items = chosen(Client(make_user()))
@@ -220,7 +221,7 @@ def test_a_newcomers_list_is_drafted_too(audience: Audience) -> None:
     assert {item.is_fallback for item in items if item.team == "b"} == {False}
 
 
-def test_what_a_viewer_has_had_to_do_with_is_in_no_team(fan: Client, audience: Audience) -> None:
+def test_films_that_the_viewer_has_acted_on_are_in_no_team(fan: Client, audience: Audience) -> None:
     make_experiment()
     gone = films(chosen(fan))[:20]
     for movie in audience.all_movies:

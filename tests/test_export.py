@@ -90,7 +90,7 @@ def test_every_column_is_in_the_export_or_left_out_with_a_reason() -> None:
     assert all(reason.endswith(".") for reason in personal_data.LEFT_OUT.values())
 
 
-def test_what_is_known_of_a_viewer_is_all_there() -> None:
+def test_the_export_holds_everything_about_a_viewer() -> None:
     viewer = make_known_viewer()
     found = exported(viewer)
     head = ("format", "version", "cinema")
@@ -103,7 +103,7 @@ def test_what_is_known_of_a_viewer_is_all_there() -> None:
     assert (found["account"]["email"], found["account"]["name"]) == (EMAIL, f"{NAME} ")
 
 
-def test_it_reads_as_people_speak() -> None:
+def test_the_export_names_films_and_kinds_in_words() -> None:
     """Films are named, kinds are words, and parts stand within what they are parts of."""
     found = exported(make_known_viewer())
     film = found["favourites"][0]["movie"]
@@ -122,7 +122,7 @@ def test_it_reads_as_people_speak() -> None:
     assert by_staff == [False] * len(by_staff)
 
 
-def test_parts_go_to_the_row_that_they_are_parts_of(viewer: Client) -> None:
+def test_nested_rows_belong_to_their_parent_row(viewer: Client) -> None:
     films = [make_movie() for _ in range(3)]
     for size in (0, 3, 0, 1, 2, 0):
         playlist = Playlist.objects.create(user=viewer.user, name=str(size))
@@ -135,7 +135,7 @@ def test_parts_go_to_the_row_that_they_are_parts_of(viewer: Client) -> None:
 # --- and nothing too much
 
 
-def test_it_holds_no_secret() -> None:
+def test_the_export_holds_no_secret() -> None:
     viewer = make_known_viewer()
     text = json.dumps(exported(viewer))
     hashes = rows("SELECT encode(token_hash, 'hex') FROM users_refreshtoken")
@@ -146,7 +146,7 @@ def test_it_holds_no_secret() -> None:
     assert "argon2" not in text
 
 
-def test_it_holds_nothing_of_others(viewer: Client) -> None:
+def test_the_export_holds_no_data_of_others(viewer: Client) -> None:
     known = make_known_viewer()
     other = make_user(email="jacques@example.org", name="Jacques")
     interact(other, Movie.objects.all()[0], "like")
@@ -163,7 +163,7 @@ def test_a_list_that_was_made_private_since_is_not_named(viewer: Client) -> None
     assert exported(viewer)["followed"][0]["playlist"] == {"id": other.pk, "name": None}
 
 
-def test_who_of_the_staff_changed_an_account_is_not_told() -> None:
+def test_the_export_does_not_name_the_staff_who_changed_an_account() -> None:
     viewer = make_known_viewer()
     [boss] = User.objects.filter(is_staff=True)
     found = exported(viewer)["audit_log"]
@@ -181,14 +181,14 @@ def test_who_of_the_staff_changed_an_account_is_not_told() -> None:
     assert boss.email not in json.dumps(found)
 
 
-def test_it_needs_a_token(anonymous: Client) -> None:
+def test_the_export_needs_a_token(anonymous: Client) -> None:
     assert anonymous.get("/users/me/export").status_code == 401
 
 
 # --- as it is sent
 
 
-def test_it_is_a_file_that_nobody_keeps(viewer: Client) -> None:
+def test_the_export_is_a_file_that_is_not_cached(viewer: Client) -> None:
     answer = viewer.get("/users/me/export")
     assert answer.streaming
     assert answer["Content-Type"] == "application/json"
@@ -242,7 +242,7 @@ def test_memory_does_not_grow_with_the_rows(viewer: Client) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_shows_one_moment_whatever_is_written_meanwhile(viewer: Client) -> None:
+def test_the_export_shows_one_snapshot(viewer: Client) -> None:
     """It has begun and waits for a table. What is in there when it gets to it, came later."""
     user, film = viewer.user, make_movie()
     with ThreadPoolExecutor(1) as pool:
@@ -254,14 +254,16 @@ def test_it_shows_one_moment_whatever_is_written_meanwhile(viewer: Client) -> No
                 assert not exporting.done()
             Viewing.objects.create(user=user, movie=film, watched_at=timezone.now())
             Favourite.objects.create(user=user, movie=film)
-        found = exporting.result(timeout=30)
+        found = exporting.result(timeout=120)
     assert (found["viewings"], found["favourites"]) == ([], [])
     assert [len(exported(viewer)[name]) for name in ("viewings", "favourites")] == [1, 1]
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("impatient_pool")
-def test_without_the_database_it_says_so_and_sends_no_half_document(viewer: Client) -> None:
+def test_without_the_database_the_export_is_an_error_and_not_half_a_document(
+    viewer: Client,
+) -> None:
     """The account is found, and then a table is away."""
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE users_viewing RENAME TO elsewhere")

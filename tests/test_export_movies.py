@@ -87,7 +87,7 @@ FILES = pytest.mark.parametrize("name", ["films.jsonl", "films.csv", "films.csv.
 
 
 @FILES
-def test_brought_into_an_empty_catalogue_it_is_the_same_film_by_film(
+def test_an_import_into_an_empty_catalogue_restores_every_film(
     staff: Client, tmp_path: Path, name: str
 ) -> None:
     post_hostile_films(staff)
@@ -103,7 +103,7 @@ def test_brought_into_an_empty_catalogue_it_is_the_same_film_by_film(
 
 @FILES
 @pytest.mark.parametrize("options", [(), ("--clear-empty",)])
-def test_brought_into_the_same_catalogue_it_changes_nothing(
+def test_an_import_into_the_same_catalogue_changes_nothing(
     staff: Client, tmp_path: Path, name: str, options: tuple[str, ...]
 ) -> None:
     post_hostile_films(staff)
@@ -168,7 +168,7 @@ def test_no_cell_begins_as_a_formula(staff: Client, tmp_path: Path) -> None:
     assert not [cell for cell in cells if cell[0] in "=+-@\t\r\n＝＋－＠"]
 
 
-def test_a_status_by_the_clock_is_none_to_bring_in(tmp_path: Path) -> None:
+def test_a_status_set_by_the_clock_is_not_exported(tmp_path: Path) -> None:
     make_movie(name="A")
     make_movie(name="B", status="finished")
     lines = exported(tmp_path / "films.jsonl").splitlines()
@@ -182,7 +182,7 @@ def test_withdrawn_films_are_left_out(tmp_path: Path) -> None:
     assert [json.loads(line)["name"] for line in exported(tmp_path / "f").splitlines()] == ["B"]
 
 
-def test_of_an_empty_catalogue_there_is_an_empty_file(tmp_path: Path) -> None:
+def test_an_empty_catalogue_gives_an_empty_file(tmp_path: Path) -> None:
     assert exported(tmp_path / "films.jsonl") == b""
     assert exported(tmp_path / "films.csv") == b"\xef\xbb\xbf" + ",".join(FIELDS).encode() + b"\r\n"
     assert run(tmp_path / "films.csv")[1] == ""
@@ -215,7 +215,7 @@ def test_without_a_file_it_goes_to_standard_output(staff: Client, tmp_path: Path
         assert out.buffer.getvalue() == exported(tmp_path / name)
 
 
-def test_a_file_that_stands_is_replaced_when_the_new_one_is_whole(
+def test_an_existing_file_is_replaced_once_the_new_one_is_complete(
     staff: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     imported(staff, *films(3))
@@ -235,7 +235,7 @@ def _full_disk() -> Any:
     raise OSError(28, os.strerror(28))
 
 
-def test_what_is_no_place_for_a_file_is_refused(tmp_path: Path) -> None:
+def test_an_unwritable_path_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="cannot be written: Is a directory"):
         exported(tmp_path)
     with pytest.raises(CommandError, match="cannot be written: No such file or directory"):

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_and_alone")]
 
 @pytest.fixture
 def audience(db: None) -> Audience:
-    """With a programme of a dozen films, and viewers of all kinds."""
+    """An audience with a programme of a dozen films, and viewers of all kinds."""
     audience = make_audience()
     for camp in audience.movies:
         for movie in camp[4:]:
@@ -73,7 +73,7 @@ def test_limit_days_and_algorithm_can_be_asked_for(audience: Audience, tmp_path:
     assert all("reasons" not in item for line in lines for item in line["items"])
 
 
-def test_who_is_locked_out_gets_no_list(audience: Audience, tmp_path: Path) -> None:
+def test_an_inactive_viewer_gets_no_list(audience: Audience, tmp_path: Path) -> None:
     gone = audience.viewers[0][0]
     User.objects.filter(pk=gone.pk).update(is_active=False)
     assert gone.pk not in {line["viewer_id"] for line in export(tmp_path / "lists.jsonl")}
@@ -106,7 +106,7 @@ def test_a_place_that_cannot_be_written_is_an_error(audience: Audience, tmp_path
 
 
 @pytest.mark.parametrize("options", [["--limit=0"], ["--limit=41"], ["--days=93"], ["--days=x"]])
-def test_what_cannot_be_is_refused(options: list[str]) -> None:
+def test_an_invalid_number_is_refused(options: list[str]) -> None:
     with pytest.raises(CommandError, match="whole number"):
         call_command("export_recommendations", *options)
 

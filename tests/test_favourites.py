@@ -39,7 +39,7 @@ def withdraw(movie: Movie) -> None:
     movies.delete_movie(movie_id=movie.pk, force=True)
 
 
-def test_what_is_loved_is_listed_with_the_film(viewer: Client) -> None:
+def test_a_favourite_is_listed_with_the_film(viewer: Client) -> None:
     movie = make_movie(genres=["drama"])
     said = viewer.put(f"{PATH}/{movie.pk}")
     assert said.status_code == 200
@@ -54,7 +54,7 @@ def test_what_is_loved_is_listed_with_the_film(viewer: Client) -> None:
     assert timedelta(0) < since < timedelta(minutes=1)
 
 
-def test_saying_so_again_changes_nothing(viewer: Client) -> None:
+def test_a_repeated_favourite_changes_nothing(viewer: Client) -> None:
     movie = make_movie()
     first = viewer.put(f"{PATH}/{movie.pk}").json()
     version = viewer.user.taste_version
@@ -63,7 +63,7 @@ def test_saying_so_again_changes_nothing(viewer: Client) -> None:
     assert Favourite.objects.count() == 1
 
 
-def test_what_is_loved_no_longer_is_gone_once(viewer: Client) -> None:
+def test_a_removed_favourite_is_gone(viewer: Client) -> None:
     movie = make_movie()
     love(viewer, movie)
     assert viewer.delete(f"{PATH}/{movie.pk}").status_code == 204
@@ -96,7 +96,7 @@ def test_pages_count_and_end(viewer: Client) -> None:
     assert viewer.get(PATH, per_page=101).status_code == 422
 
 
-def test_a_viewer_knows_of_the_own_ones_alone(viewer: Client) -> None:
+def test_favourites_of_others_are_hidden(viewer: Client) -> None:
     other, movie = Client(make_user()), make_movie()
     love(other, movie)
     assert names(viewer) == []
@@ -104,7 +104,7 @@ def test_a_viewer_knows_of_the_own_ones_alone(viewer: Client) -> None:
     assert names(other) == [movie.name]
 
 
-def test_a_film_that_nobody_may_see_cannot_be_loved(viewer: Client) -> None:
+def test_an_invisible_film_cannot_be_a_favourite(viewer: Client) -> None:
     withdrawn = make_movie()
     Movie.objects.filter(pk=withdrawn.pk).update(withdrawn_at=timezone.now())
     for movie_id in (withdrawn.pk, 0, 999_999_999, 2**63 - 1, 2**63, 10**30):
@@ -127,7 +127,7 @@ def test_a_withdrawn_film_is_left_out_and_kept(viewer: Client) -> None:
     assert viewer.delete(f"{PATH}/{other.pk}").status_code == 204
 
 
-def test_a_film_that_somebody_loves_is_not_deleted_along(viewer: Client, staff: Client) -> None:
+def test_a_favourite_film_is_not_deleted_without_force(viewer: Client, staff: Client) -> None:
     movie = make_movie()
     love(viewer, movie)
     refused = staff.delete(f"/movies/{movie.pk}")
@@ -135,7 +135,7 @@ def test_a_film_that_somebody_loves_is_not_deleted_along(viewer: Client, staff: 
     assert refused.json()["counts"] == {"favourites": 1}
 
 
-def test_there_is_a_limit(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_favourites_are_limited(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(favourites, "MAX_FAVOURITES", 2)
     first, second, third = (make_movie() for _ in range(3))
     love(viewer, first, second)

@@ -58,7 +58,7 @@ def announced(days_ago: int, **fields: Any) -> Movie:
     return Movie.objects.get(pk=movie.pk)
 
 
-def test_the_feed_says_who_it_is_and_where(anonymous: Client, settings: Any) -> None:
+def test_the_feed_has_its_title_and_address(anonymous: Client, settings: Any) -> None:
     settings.CINEMA_NAME = "Kino <Babylon>"
     movie = announced(3)
     announced(5)
@@ -75,7 +75,7 @@ def test_the_feed_says_who_it_is_and_where(anonymous: Client, settings: Any) -> 
     }
 
 
-def test_an_entry_is_a_movie(anonymous: Client) -> None:
+def test_an_entry_describes_a_movie(anonymous: Client) -> None:
     movie = announced(
         2,
         name="Cléo <5> & 7",
@@ -108,7 +108,7 @@ def test_the_newest_come_first_and_fifty_at_the_most(anonymous: Client) -> None:
     assert titles(anonymous) == names[:50]
 
 
-def test_what_has_finished_or_is_withdrawn_is_no_news(staff: Client) -> None:
+def test_finished_and_withdrawn_films_are_not_in_the_feed(staff: Client) -> None:
     announced(1, name="kept", status="running")
     announced(1, name="over", status="finished")
     gone = announced(1, name="gone")
@@ -128,7 +128,7 @@ def test_an_entry_keeps_its_id_for_good(staff: Client, settings: Any) -> None:
     assert moment(entry, "updated") > movie.updated_at
 
 
-def test_an_empty_feed_stands_still(anonymous: Client) -> None:
+def test_an_empty_feed_does_not_change(anonymous: Client) -> None:
     first = anonymous.get(FEED)
     assert moment(feed(anonymous), "updated") == datetime(1970, 1, 1, tzinfo=UTC)
     Genre.objects.create(slug="drama", name="Drama")
@@ -161,7 +161,7 @@ def test_any_name_comes_back_as_it_was(anonymous: Client, name: str) -> None:
     assert titles(anonymous) == [name]
 
 
-def test_whose_data_comes_from_tmdb_says_so(anonymous: Client) -> None:
+def test_an_entry_with_data_from_tmdb_has_the_attribution(anonymous: Client) -> None:
     theirs, _ = announced(1, name="theirs"), announced(2, name="ours")
     Movie.objects.filter(pk=theirs.pk).update(tmdb_fields=["overview"])
     assert [ATTRIBUTION in text(entry, "summary") for entry in entries(anonymous)] == [True, False]

@@ -286,7 +286,7 @@ def test_feedback_is_for_those_who_have_signed_in(
     assert answer["WWW-Authenticate"].startswith("Bearer")
 
 
-def test_what_is_said_again_after_something_else_is_the_last_word(viewer: Client) -> None:
+def test_a_repeated_verdict_is_the_last_one(viewer: Client) -> None:
     movie = make_movie()
     for kind in ("like", "dislike", "like"):
         viewer.post("/interactions", {"movie_id": movie.pk, "kind": kind})

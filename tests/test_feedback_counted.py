@@ -54,7 +54,7 @@ def test_one_viewer_rating_a_movie_20_times_at_once_has_rated_it_once(viewer: Cl
 
 
 @at_the_same_time
-def test_20_equal_interactions_at_once_are_one_that_is_new(viewer: Client) -> None:
+def test_one_of_20_simultaneous_equal_interactions_is_new(viewer: Client) -> None:
     movie = make_movie()
     answers = at_once([partial(say, viewer, movie, "like")] * 20)
     assert sorted(answer.status_code for answer in answers) == [200] * 19 + [201]

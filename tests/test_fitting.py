@@ -47,7 +47,7 @@ def test_a_composite_brings_its_parts_and_popularity_is_always_there(settings: S
     assert {"popularity", "als", "ease", "ensemble"} <= {*release.metrics}
 
 
-def test_what_would_take_too_long_is_left_out_and_says_so(
+def test_an_algorithm_that_takes_too_long_is_left_out_with_the_reason(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.TRAINING_ALGORITHMS = ["ease", "als"]
@@ -58,7 +58,7 @@ def test_what_would_take_too_long_is_left_out_and_says_so(
     assert "ease" not in release.metrics
 
 
-def test_with_a_part_alone_a_composite_is_none(
+def test_a_composite_of_one_part_is_left_out(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.TRAINING_ALGORITHMS = ["ensemble"]
@@ -81,12 +81,12 @@ def test_the_options_of_an_algorithm_reach_its_model(
     assert stored == {**weights, "ease": 0.0}
 
 
-def test_without_a_search_the_default_has_its_constants(settings: Settings) -> None:
+def test_without_a_search_the_default_has_fixed_weights(settings: Settings) -> None:
     settings.TRAINING_ALGORITHMS = ["als", "ease", "content", "hybrid"]
     make_audience()
     release = train_release()
     blends = manifest_of(release)["blends"]
-    assert blends == {"hybrid": {"popularity": 1.0, "ease": 10.0}}
+    assert blends == {"hybrid": {"popularity": 1.5, "ease": 10.0}}
     assert release.tuned_settings == {}
 
 

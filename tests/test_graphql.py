@@ -148,7 +148,7 @@ def test_hidden_screenings_are_for_staff_wherever_they_hang(
         assert len(movie_edge["node"]["screenings"]["edges"]) == count
 
 
-def test_a_withdrawn_movie_is_nowhere(anonymous: Client, staff: Client) -> None:
+def test_a_withdrawn_movie_is_hidden_from_every_field(anonymous: Client, staff: Client) -> None:
     screening = make_screening()
     [node_id] = [e["node"]["id"] for e in ask(anonymous, EVERYTHING)["movies"]["edges"]]
     staff.delete(f"/movies/{screening.movie_id}", force=True)

@@ -88,7 +88,7 @@ def test_a_body_that_is_no_operation_is_refused(anonymous: Client, body: bytes) 
         assert answer["Content-Type"] == "application/problem+json"
 
 
-def test_nothing_can_be_written(staff: Client) -> None:
+def test_graphql_has_no_mutations(staff: Client) -> None:
     assert "mutation" in refusal(staff, "mutation { deleteMovie(id: 1) }").lower()
 
 
@@ -120,6 +120,6 @@ def test_without_the_database_the_error_says_nothing_of_it(
     assert signed_in.status_code == 503
 
 
-def test_an_answer_is_kept_by_nobody(anonymous: Client) -> None:
+def test_an_answer_is_not_cached(anonymous: Client) -> None:
     answer = anonymous.post("/graphql", {"query": "{ __typename }"})
     assert answer["Cache-Control"] == "no-store"

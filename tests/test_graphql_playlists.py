@@ -93,7 +93,7 @@ def test_a_playlist_is_shown_as_in_the_rest_api(viewer: Client, other: Client) -
     assert found["shareUrl"]
 
 
-def test_anothers_private_playlist_is_nowhere(
+def test_a_private_playlist_of_another_viewer_is_hidden_from_every_field(
     anonymous: Client, viewer: Client, other: Client, staff: Client
 ) -> None:
     movie = make_movie()
@@ -165,7 +165,7 @@ def test_the_list_is_filtered_and_ordered_as_in_the_rest_api(
 
 
 @pytest.mark.parametrize("which", ["Playlist:x", "Playlist:", "Playlist:-1", f"Playlist:{10**30}"])
-def test_a_global_id_that_cannot_be_leads_nowhere(viewer: Client, which: str) -> None:
+def test_an_invalid_global_id_is_null(viewer: Client, which: str) -> None:
     some_id = b64encode(which.encode()).decode()
     answer = viewer.post("/graphql", {"query": BY_ID, "variables": {"id": some_id}})
     assert answer.status_code == 200

@@ -90,7 +90,7 @@ def test_a_list_is_shown_as_in_the_rest_api(client: Client) -> None:
     assert any(item["potentialMatches"] for item in found["items"])
 
 
-def test_what_is_in_the_answer_counts_as_shown_and_once(viewer: Client) -> None:
+def test_a_list_in_the_answer_counts_once_as_shown(viewer: Client) -> None:
     make_films(4)
     ask(viewer, EVERYTHING, limit=3)
     ask(viewer, EVERYTHING, limit=3)
@@ -105,7 +105,7 @@ def test_the_programme_holds_what_has_a_screening_to_come(viewer: Client) -> Non
     assert [item["movie"]["pk"] for item in found["items"]] == [film.pk]
 
 
-def test_who_has_not_signed_in_is_told_to_and_gets_the_rest(anonymous: Client) -> None:
+def test_without_a_sign_in_the_rest_of_the_query_is_answered(anonymous: Client) -> None:
     query = "{ recommendations { listId } genres { totalCount } }"
     answer = anonymous.post("/graphql", {"query": query}).json()
     assert answer["data"] == {"recommendations": None, "genres": {"totalCount": 0}}

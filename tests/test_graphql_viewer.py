@@ -67,7 +67,7 @@ def fill(user: User, movies: list[Movie]) -> None:
         PlaylistFollow.objects.create(playlist=public, user=user)
 
 
-def test_nobody_is_the_viewer_who_has_not_signed_in(anonymous: Client) -> None:
+def test_the_viewer_is_null_without_a_sign_in(anonymous: Client) -> None:
     assert ask(anonymous, EVERYTHING, first=5) == {"viewer": None}
 
 
@@ -104,7 +104,7 @@ def test_the_viewer_sees_what_the_rest_api_shows(viewer: Client) -> None:
     assert sorted(names(found["followedPlaylists"])) == ["theirs 0", "theirs 1"]
 
 
-def test_what_belongs_to_a_viewer_shows_for_no_other(viewer: Client, other: Client) -> None:
+def test_the_data_of_a_viewer_is_hidden_from_others(viewer: Client, other: Client) -> None:
     fill(other.user, [make_movie()])
     Preferences.objects.create(user=other.user, languages=["de"], match_visible=True)
     found = ask(viewer, EVERYTHING, first=9)["viewer"]

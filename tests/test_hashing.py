@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("product_hasher")
 PASSWORD = "cleo from 5 to 7"
 
 
-def test_of_many_at_once_a_few_are_made_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_few_hashes_are_made_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     under_way: list[int] = []
     counting, now = threading.Lock(), [0]
     encode = Argon2PasswordHasher.encode
@@ -46,7 +46,7 @@ def test_of_many_at_once_a_few_are_made_at_a_time(monkeypatch: pytest.MonkeyPatc
     assert all(at_once([partial(check_password, PASSWORD, each) for each in hashes]))
 
 
-def test_a_hash_that_cannot_be_read_gives_its_turn_back() -> None:
+def test_an_invalid_hash_releases_its_place() -> None:
     for _ in range(AT_ONCE + 1):
         with pytest.raises(InvalidHashError):
             check_password(PASSWORD, "argon2$argon2id$v=19$m=1,t=1,p=1$nonsense")
@@ -54,7 +54,7 @@ def test_a_hash_that_cannot_be_read_gives_its_turn_back() -> None:
 
 @contextmanager
 def no_place_left() -> Iterator[None]:
-    """As many passwords are being checked as may be."""
+    """Take all places of passwords that are checked."""
     taken = 0
     while _places.acquire(blocking=False):
         taken += 1
@@ -78,7 +78,7 @@ def no_place_left() -> Iterator[None]:
         ("DELETE", "/users/me", {"password": PASSWORD}),
     ],
 )
-def test_a_password_too_many_is_refused_with_a_time_to_come_back(
+def test_a_password_check_without_a_free_place_is_refused(
     method: str, path: str, payload: dict[str, str]
 ) -> None:
     user = make_user(email="a@example.com", password=PASSWORD)
@@ -89,7 +89,7 @@ def test_a_password_too_many_is_refused_with_a_time_to_come_back(
 
 
 @pytest.mark.django_db
-def test_a_password_too_many_leaves_the_link_of_a_reset_good() -> None:
+def test_a_reset_refused_without_a_free_place_keeps_its_link() -> None:
     user = make_user(email="a@example.com", password=PASSWORD)
     token = issue_mailed_token(user, MailedToken.Purpose.RESET_PASSWORD)
     payload = {"token": token, "password": "jules et jim 1962"}

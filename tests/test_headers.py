@@ -25,6 +25,7 @@ PATHS = {
     "/api/v1/docs": 200,
     "/api/v1/openapi.json": 200,
     "/api/v1/users/me": 401,
+    "/api/v1/recommendations/onboarding": 401,
     "/api/v1/nothing": 404,
     "/health/live": 200,
     "/admin/login/": 200,
@@ -46,7 +47,7 @@ def got(client: Browser, path: str, **headers: str) -> Response:
 
 
 @pytest.mark.parametrize(("path", "status"), PATHS.items())
-def test_browsers_are_told_to_guess_show_and_pass_on_nothing(
+def test_headers_forbid_sniffing_referrers_and_framing(
     client: Browser, path: str, status: int
 ) -> None:
     answer = got(client, path)

@@ -55,7 +55,7 @@ def test_ready_looks_at_each_component_and_misses_the_workers(anonymous: Client)
     assert all(component["latency_ms"] >= 0 for component in components.values())
 
 
-def test_what_is_required_is_a_setting(anonymous: Client, settings: Settings) -> None:
+def test_the_required_checks_are_a_setting(anonymous: Client, settings: Settings) -> None:
     settings.HEALTH_REQUIRED = ["database", "migrations"]
     answer = anonymous.get("/health/ready")
     assert (answer.status_code, answer.json()["status"]) == (200, "ok")

@@ -18,7 +18,7 @@ from users.models import Viewing
 pytestmark = pytest.mark.django_db
 
 
-def test_what_was_watched_is_listed_with_the_film(viewer: Client) -> None:
+def test_a_viewing_is_listed_with_the_film(viewer: Client) -> None:
     movie = make_movie(genres=["drama"])
     answer = watch(viewer, movie, watched_at="1999-12-31T23:30:00+01:00")
     assert answer.status_code == 201
@@ -31,7 +31,7 @@ def test_what_was_watched_is_listed_with_the_film(viewer: Client) -> None:
     assert entries(viewer) == [{**said, "movie": film}]
 
 
-def test_without_a_moment_it_was_now_and_twice_at_once_is_once(
+def test_a_viewing_without_a_time_is_of_now_and_noted_once(
     viewer: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     this = timezone.now().replace(second=10)
@@ -136,7 +136,7 @@ def test_a_bad_question_is_refused(viewer: Client, query: dict[str, Any]) -> Non
     assert refused_fields(viewer.get(PATH, **query)) == [f"query.{next(iter(query))}"]
 
 
-def test_an_entry_is_struck_once_and_by_its_viewer(viewer: Client) -> None:
+def test_an_entry_is_deleted_once_and_by_its_viewer(viewer: Client) -> None:
     pk = watch(viewer, make_movie()).json()["id"]
     assert Client(make_user()).delete(f"{PATH}/{pk}").status_code == 404
     assert ids(Client(make_user())) == []
@@ -157,7 +157,7 @@ def test_entries_of_withdrawn_films_wait_for_the_film(viewer: Client) -> None:
     assert viewer.delete(f"{PATH}/{pk}").status_code == 204
 
 
-def test_there_is_a_limit(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_viewings_are_limited(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "MAX_VIEWINGS", 1)
     movie = make_movie()
     assert watch(viewer, movie, watched_at="2020-01-01T00:00:00Z").status_code == 201

@@ -15,7 +15,7 @@ from tests.builders import make_movie, make_screening, make_user
 from tests.hostile import TEXTS
 from tests.test_hostile_rest import DIGITS, quoted
 
-# Without a transaction around the test: one that a bad value has broken would fail what follows.
+# No transaction around the test: a bad value would break it for the statements that follow.
 pytestmark = pytest.mark.django_db(transaction=True)
 
 #: One case in so many is tried; `HOSTILE=1` tries all of them, which takes an hour.

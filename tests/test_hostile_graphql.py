@@ -103,7 +103,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize("query", MISTAKES, ids=range(len(MISTAKES)))
-def test_a_mistake_is_told_with_a_code_and_logged_in_one_short_line(
+def test_a_client_error_has_a_code_and_one_short_log_line(
     anonymous: Client, query: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     make_movie()

@@ -5,13 +5,12 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from cinema.api import api
+from tests.api_document import document
 from tests.builders import Client, make_movie, make_screening
 from tests.hostile import BODIES, JSON_VALUES, TEXTS
 
@@ -38,11 +37,6 @@ def cases() -> Iterator[tuple[str, str, Any]]:
                 yield method, plain, body
             for field, value in itertools.product(fields(operation), JSON_VALUES):
                 yield method, plain, {field: value}
-
-
-@cache
-def document() -> dict[str, Any]:
-    return api.get_openapi_schema()
 
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -97,7 +91,7 @@ def test_no_value_makes_the_server_fail(staff: Client) -> None:
         (f"/audit?user_id={DIGITS}", {422}),
     ],
 )
-def test_what_no_column_can_hold_is_the_clients_mistake(
+def test_a_value_that_no_column_can_hold_is_a_client_error(
     staff: Client, address: str, status: set[int]
 ) -> None:
     assert staff.get(address).status_code in status

@@ -110,7 +110,7 @@ def test_the_client_of_jetbrains_goes_by_the_script_and_not_by_the_file(url: str
     assert sent_bodies(JetBrainsClient(text, Path())) == ["file", "7"]
 
 
-def test_a_moment_to_come_serves_one_request_alone(url: str) -> None:
+def test_a_variable_with_a_future_time_is_evaluated_per_request(url: str) -> None:
     request = f"POST {url}/\n\n"
     text = f"### A\n{request}{{{{$datetime iso8601 2 d}}}}\n### B\n{request}{{{{in_2_days}}}}\n"
     with time_machine.travel(NOON, tick=False):

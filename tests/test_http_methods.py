@@ -125,7 +125,7 @@ def test_options_of_nothing_is_404(client: Browser) -> None:
     assert client.options("/api/v1/nothing").status_code == 404
 
 
-def test_a_refused_method_hears_of_all_others(client: Browser) -> None:
+def test_a_refused_method_names_the_allowed_ones(client: Browser) -> None:
     answer = client.delete("/api/v1/programme")
     assert (answer.status_code, answer["Allow"]) == (405, "GET, HEAD, OPTIONS")
 

@@ -157,7 +157,7 @@ def test_a_rating_has_its_stars_and_its_time(tmp_path: Path) -> None:
     assert row.created_at == row.updated_at == datetime(2000, 7, 30, 18, 20, 47, tzinfo=UTC)
 
 
-def test_repeated_it_changes_nothing(tmp_path: Path) -> None:
+def test_a_repeated_import_changes_nothing(tmp_path: Path) -> None:
     folder = write_csv(tmp_path, *RATINGS, "1,1,2.0,900000000", links=("2,0133093,603",))
     run(folder)
     before = every_row()
@@ -169,7 +169,7 @@ def test_repeated_it_changes_nothing(tmp_path: Path) -> None:
     assert every_row() == before
 
 
-def test_only_what_has_changed_is_written(tmp_path: Path) -> None:
+def test_only_changed_rows_are_written(tmp_path: Path) -> None:
     run(write_csv(tmp_path))
     versions = dict(User.objects.values_list("email", "taste_version"))
     catalogue_version = CatalogueVersion.objects.get().version
@@ -199,7 +199,7 @@ def test_only_what_has_changed_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("block_lines", [1, 2, 1000], ids=["line by line", "two lines", "at once"])
-def test_of_several_lines_for_one_viewer_and_film_the_newest_counts(
+def test_the_newest_line_for_a_viewer_and_film_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_lines: int
 ) -> None:
     monkeypatch.setattr(movielens_ratings, "BLOCK_LINES", block_lines)
@@ -220,7 +220,7 @@ def test_the_limit_is_of_ratings(tmp_path: Path) -> None:
     assert "Ratings: 1 created, 0 updated, 2 unchanged" in run(folder, "--limit", "9")[0]
 
 
-def test_a_limit_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_limit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="'-1' is not a count"):
         run(write_csv(tmp_path), "--limit=-1")
 

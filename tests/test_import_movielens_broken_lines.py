@@ -81,7 +81,7 @@ def test_a_broken_film_is_named_and_its_ratings_are_refused(
         ("99,0114709,862", "unknown movie 99"),
     ],
 )
-def test_a_broken_link_is_named_and_the_film_has_none(
+def test_a_broken_link_is_named_and_leaves_the_film_without_an_id(
     tmp_path: Path, line: str, reason: str
 ) -> None:
     out, err = run(write_csv(tmp_path, links=(line, "2,0133093,603")))
@@ -90,7 +90,7 @@ def test_a_broken_link_is_named_and_the_film_has_none(
     assert list(Movie.objects.exclude(tmdb_id=None).values_list("tmdb_id", flat=True)) == [603]
 
 
-def test_of_many_broken_lines_the_first_twenty_are_named_and_the_rest_counted(
+def test_the_first_twenty_broken_lines_are_named(
     tmp_path: Path,
 ) -> None:
     out, err = run(write_csv(tmp_path, *["broken"] * 1025, *RATINGS))

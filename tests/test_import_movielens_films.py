@@ -83,7 +83,7 @@ def test_a_film_of_next_year_is_coming_up(tmp_path: Path) -> None:
     assert Movie.objects.get().status == Movie.Status.COMING_UP
 
 
-def test_of_two_films_of_one_name_and_year_the_second_is_numbered(tmp_path: Path) -> None:
+def test_a_second_film_of_one_name_and_year_gets_a_numbered_slug(tmp_path: Path) -> None:
     movies = ("1,Emma (1996),Drama", "2,EMMA (1996),Drama", "3,Emma (1996),", "4,Emma (2020),")
     folder = write_csv(tmp_path, "1,1,1,5", "1,2,2,5", "1,3,3,5", "1,4,4,5", movies=movies)
     run(folder)
@@ -101,7 +101,7 @@ def test_of_two_films_of_one_name_and_year_the_second_is_numbered(tmp_path: Path
     assert list(stars) == [2, 4, 6, 8]
 
 
-def test_of_two_films_with_one_tmdb_id_the_first_has_it(tmp_path: Path) -> None:
+def test_the_first_film_gets_a_shared_tmdb_id(tmp_path: Path) -> None:
     folder = write_csv(tmp_path, links=("1,0,862", "2,0,862", "3,0,"))
     run(folder)
     ids = dict(Movie.objects.values_list("name", "tmdb_id"))
@@ -137,7 +137,7 @@ def test_a_film_is_known_by_each_of_the_names_in_its_title(tmp_path: Path, name:
     assert Interaction.objects.get().movie == movie
 
 
-def test_a_film_of_the_very_name_comes_before_one_of_the_same_other_name(tmp_path: Path) -> None:
+def test_a_film_with_the_exact_name_comes_before_one_with_an_equal_alias(tmp_path: Path) -> None:
     movie = make_movie(name="Il Postino", release_year=1994)
     movies = ('4,"Postman, The (Postino, Il) (1994)",', '5,"Postino, Il (1994)",')
     run(write_csv(tmp_path, "1,5,5,5", movies=movies))

@@ -59,7 +59,7 @@ def test_one_tag_in_several_spellings_is_one_in_the_most_frequent(tmp_path: Path
     assert keywords_of() == ["sci-fi", "Amélie", "!!!", "…"]
 
 
-def test_a_film_gets_so_many_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keywords_of_a_film_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "MAX_KEYWORDS", 2)
     run(
         write_tags(
@@ -85,7 +85,7 @@ def test_a_film_that_has_keywords_keeps_them(tmp_path: Path) -> None:
     assert keywords_of("The Matrix") == ["b"]
 
 
-def test_a_long_remark_is_no_keyword_and_no_fault(tmp_path: Path) -> None:
+def test_a_tag_too_long_for_a_keyword_is_counted_and_skipped(tmp_path: Path) -> None:
     out, err = run(write_tags(tmp_path, "1,1," + "x" * 81 + ",5", "1,1," + "y" * 80 + ",5"))
     assert err == ""
     assert "Lines refused: 0." in out
@@ -93,7 +93,7 @@ def test_a_long_remark_is_no_keyword_and_no_fault(tmp_path: Path) -> None:
     assert "Tags too long for a keyword: 1." in out
 
 
-def test_repeated_it_changes_nothing(tmp_path: Path) -> None:
+def test_a_repeated_import_of_tags_changes_nothing(tmp_path: Path) -> None:
     folder = write_tags(tmp_path, "1,1,toys,5")
     run(folder)
     before = every_row()

@@ -34,7 +34,7 @@ def test_new_films_are_created_and_found_under_their_ids(staff: Client, anonymou
     assert first["id"] < second["id"]
 
 
-def test_what_is_imported_is_what_would_be_posted(staff: Client) -> None:
+def test_an_imported_film_equals_a_posted_one(staff: Client) -> None:
     fields = {
         "name": " Cléo  de 5 à 7\x00",
         "protagonists": ["Corinne Marchand", "Antoine Bourseiller"],
@@ -107,7 +107,7 @@ def test_a_film_without_tmdb_id_gets_that_of_the_row_of_its_name(staff: Client) 
     assert Movie.objects.get().tmdb_id == 499
 
 
-def test_what_a_row_leaves_out_stays_and_null_empties(staff: Client) -> None:
+def test_a_missing_field_stays_and_null_empties_it(staff: Client) -> None:
     fields: dict[str, Any] = {"overview": "Paris.", "genres": ["drama"], "end_date": "2026-12-30"}
     standing = posted(staff, runtime_minutes=90, **fields)
     imported(staff, film(runtime_minutes=91))
@@ -125,7 +125,7 @@ def test_what_a_row_leaves_out_stays_and_null_empties(staff: Client) -> None:
     assert movie["updated_at"] > standing["updated_at"]
 
 
-def test_a_withdrawn_film_is_none_and_is_posted_anew(staff: Client) -> None:
+def test_a_row_of_a_withdrawn_film_posts_a_new_one(staff: Client) -> None:
     fields = {"slug": "cleo", "tmdb_id": 499}
     withdrawn = Movie.objects.get(pk=posted(staff, **fields)["id"])
     interact(make_user(), withdrawn)
@@ -142,7 +142,7 @@ def test_a_withdrawn_film_is_none_and_is_posted_anew(staff: Client) -> None:
 # --- rows that speak of one film, or get in each other's way
 
 
-def test_a_row_sees_what_those_before_it_have_done(staff: Client) -> None:
+def test_a_row_sees_the_changes_of_earlier_rows(staff: Client) -> None:
     answer = imported(
         staff,
         film(),
@@ -163,7 +163,7 @@ def test_a_row_sees_what_those_before_it_have_done(staff: Client) -> None:
     assert (second.name, second.slug) == ("CLÉO", "cleo-2026")
 
 
-def test_films_may_hand_on_what_only_one_can_have(staff: Client) -> None:
+def test_rows_can_pass_unique_values_on(staff: Client) -> None:
     """Names, slugs and TMDb ids each move one film further, and a new one takes what is left."""
     a = posted(staff, name="A", slug="a", tmdb_id=1)
     b = posted(staff, name="B", slug="b", tmdb_id=2)

@@ -33,7 +33,7 @@ def call(staff: Client, *rows: Any) -> Any:
 # --- other imports
 
 
-def test_of_two_calls_at_once_one_creates_each_film(staff: Client) -> None:
+def test_one_of_two_simultaneous_imports_creates_each_film(staff: Client) -> None:
     rows = films(200, genres=["drama", "music"])
     calls = [partial(imported, staff, *rows), partial(imported, staff, *reversed(rows))]
     answers = at_once(calls)
@@ -85,7 +85,7 @@ def test_neither_ranking_nor_rating_that_change_meanwhile_are_lost(staff: Client
     assert (movie.overview, movie.ranking, movie.rating_count) == ("New.", 10, 1)
 
 
-def test_rows_are_held_against_what_somebody_else_edits_meanwhile(staff: Client) -> None:
+def test_rows_are_checked_against_concurrent_edits(staff: Client) -> None:
     imported(staff, film(tmdb_id=499, end_date="2027-01-31"))
 
     def elsewhere() -> None:

@@ -47,7 +47,7 @@ def names() -> list[str]:
         (b"name;protagonists;start_date;notes;\x1b[31m\n", "does not: 'notes', '\\x1b[31m'."),
     ],
 )
-def test_what_is_no_file_of_films_is_refused_with_a_sentence(
+def test_a_file_without_films_is_refused_with_a_sentence(
     tmp_path: Path, content: bytes, complaint: str
 ) -> None:
     path = tmp_path / "films.csv"
@@ -61,14 +61,14 @@ def test_what_is_no_file_of_films_is_refused_with_a_sentence(
     assert not Movie.objects.exists()
 
 
-def test_what_cannot_be_opened_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
     assert "cannot be opened: No such file or directory." in run(tmp_path / "none")[1]
     assert "cannot be opened: Is a directory." in run(tmp_path)[1]
     path = json_lines(tmp_path / "films.jsonl", film())
     err = run(path, "--report", str(tmp_path))[1]
     assert err == f"The report {tmp_path} cannot be written: Is a directory.\n"
     before = path.read_bytes()
-    assert run(path, "--report", str(path))[1] == "The report would take the place of the films.\n"
+    assert run(path, "--report", str(path))[1] == "The report would overwrite the films.\n"
     assert path.read_bytes() == before
     assert not Movie.objects.exists()
 
@@ -79,7 +79,7 @@ def test_a_header_alone_is_no_film(tmp_path: Path) -> None:
     assert run(path) == ("Films: 0 created, 0 updated, 0 unchanged. Rows refused: 0.\n", "")
 
 
-def test_of_a_packed_file_that_is_cut_off_what_is_there_goes_in(tmp_path: Path) -> None:
+def test_a_truncated_archive_is_imported_up_to_its_end(tmp_path: Path) -> None:
     path = json_lines(tmp_path / "films", *films(2500))
     packed = gzip.compress(path.read_bytes())
     path.write_bytes(packed[:-2000])

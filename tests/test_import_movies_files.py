@@ -84,7 +84,7 @@ def test_excel_may_name_the_separator(tmp_path: Path) -> None:
     assert "1 created" in run(path)[0]
 
 
-def test_an_empty_cell_leaves_what_stands_unless_told_otherwise(tmp_path: Path) -> None:
+def test_an_empty_cell_changes_nothing_without_the_option(tmp_path: Path) -> None:
     everything = (
         "overview,genres,keywords,directors,poster,end_date,status,original_language,release_year,"
         "tmdb_id,series"
@@ -137,7 +137,7 @@ def test_standard_input_goes_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert "1 created" in run("-")[0]
 
 
-def test_a_pipe_goes_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_films_are_read_from_a_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     line = json.dumps(film())
     with subprocess.Popen(["echo", line], stdout=subprocess.PIPE, text=True) as echo:
         monkeypatch.setattr(sys, "stdin", echo.stdout)
@@ -218,7 +218,7 @@ def test_refused_rows_are_told_with_their_lines_and_reported(tmp_path: Path) -> 
         ]
 
 
-def test_of_many_refused_rows_the_first_hundred_are_told_and_all_reported(tmp_path: Path) -> None:
+def test_the_first_hundred_refused_rows_are_shown_and_all_reported(tmp_path: Path) -> None:
     path = json_lines(tmp_path / "films.jsonl", *["{"] * 1234, film())
     report = tmp_path / "report.csv"
     err = run(path, "--report", str(report))[1].splitlines()
@@ -246,7 +246,7 @@ def test_rows_are_brought_in_by_the_thousand(
     assert sizes == [1000, 999, 2]
 
 
-def test_what_is_brought_in_is_in_the_audit_log(tmp_path: Path, staff: Client) -> None:
+def test_imported_changes_are_in_the_audit_log(tmp_path: Path, staff: Client) -> None:
     run(json_lines(tmp_path / "films.jsonl", *films(2)))
     imported(staff, film(name="Film 1", overview="New."))
     told = AuditEntry.objects.filter(model="movie", action="create").order_by("pk")

@@ -67,7 +67,7 @@ def test_a_bad_row_is_refused_with_its_reason_and_the_others_go_in(
     assert set(Movie.objects.values_list("name", flat=True)) == {"Before", "After"}
 
 
-def test_of_the_errors_of_a_row_the_first_ten_are_told(staff: Client) -> None:
+def test_the_first_ten_errors_of_a_row_are_shown(staff: Client) -> None:
     answer = imported(staff, film(protagonists=[""] * 100))
     assert len(answer["refused"][0]["errors"]) == 10
 
@@ -119,7 +119,7 @@ def test_the_slug_of_a_withdrawn_film_is_refused_too(staff: Client) -> None:
     assert Movie.objects.exclude(pk=movie.pk).get().slug == "cleo-2026"
 
 
-def test_dates_are_held_against_those_that_stand(staff: Client) -> None:
+def test_dates_are_checked_against_the_stored_ones(staff: Client) -> None:
     standing = posted(staff, end_date="2026-12-30", tmdb_id=499, runtime_minutes=90)
     before = every_row()
     answer = imported(staff, film(start_date="2027-01-07", tmdb_id=499, runtime_minutes=91))
@@ -133,8 +133,8 @@ def test_dates_are_held_against_those_that_stand(staff: Client) -> None:
     assert answer["movies"][0]["id"] == standing["id"]
 
 
-def test_what_only_the_database_refuses_is_refused_alone(staff: Client) -> None:
-    """As where a withdrawn film has kept its TMDb id, which none does by way of the API."""
+def test_a_row_refused_by_the_database_is_refused_alone(staff: Client) -> None:
+    """A withdrawn film has a TMDb id here, which the API never leaves it."""
     withdrawn = make_movie(tmdb_id=499)
     Movie.objects.filter(pk=withdrawn.pk).update(withdrawn_at=withdrawn.created_at)
     rows = films(40)
@@ -182,7 +182,7 @@ def test_a_bad_parameter_is_422(staff: Client) -> None:
     assert refused_fields(answer) == ["query.dry_run"]
 
 
-def test_nothing_is_imported_at_once(staff: Client) -> None:
+def test_an_import_without_rows_is_accepted(staff: Client) -> None:
     assert imported(staff) == {
         "dry_run": False, "created": 0, "updated": 0, "unchanged": 0, "movies": [], "refused": [],
     }  # fmt: skip

@@ -14,7 +14,6 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from movies.models import Movie
-from recommendations.impressions import storage
 from recommendations.models import Impression
 from recommendations.tasks import clean_up, store_impressions
 from tests.audience import body, ids, listed, make_audience, rate, train_release
@@ -56,7 +55,7 @@ def test_a_batch_served_again_counts_once(viewer: Client, films: list[Movie]) ->
     assert sorted(stored()) == sorted([*shown(first), *shown(second), *shown(other)])
 
 
-def test_what_was_left_out_at_first_is_noted_when_it_is_shown(
+def test_a_film_left_out_at_first_is_noted_when_it_is_shown(
     viewer: Client, films: list[Movie]
 ) -> None:
     Movie.objects.filter(pk=films[2].pk).update(withdrawn_at=timezone.now())
@@ -71,7 +70,7 @@ def test_what_was_left_out_at_first_is_noted_when_it_is_shown(
     assert stored() == shown(without)
 
 
-def test_by_whom_a_film_came_into_the_list(viewer: Client) -> None:
+def test_an_impression_records_the_source_of_the_film(viewer: Client) -> None:
     audience = make_audience(movies_each=16)
     for movie in audience.movies[0]:
         make_screening(movie)
@@ -93,12 +92,12 @@ def test_by_whom_a_film_came_into_the_list(viewer: Client) -> None:
     assert set(fallbacks) == {"programme"}
 
 
-def test_nothing_is_noted_of_an_empty_list(viewer: Client) -> None:
+def test_an_empty_list_is_not_noted(viewer: Client) -> None:
     assert listed(viewer)["items"] == []
     assert left() == 0
 
 
-def test_a_list_for_a_letter_was_shown_to_nobody(films: list[Movie], tmp_path: Path) -> None:
+def test_exported_lists_are_no_impressions(films: list[Movie], tmp_path: Path) -> None:
     from django.core.management import call_command
 
     make_user()
@@ -106,7 +105,7 @@ def test_a_list_for_a_letter_was_shown_to_nobody(films: list[Movie], tmp_path: P
     assert left() == 0
 
 
-def test_it_costs_the_request_no_query(viewer: Client, films: list[Movie]) -> None:
+def test_noting_a_list_costs_no_query(viewer: Client, films: list[Movie]) -> None:
     listed(viewer)
     with CaptureQueriesContext(connection) as queries:
         listed(viewer, refresh=True)
@@ -117,15 +116,15 @@ def test_it_costs_the_request_no_query(viewer: Client, films: list[Movie]) -> No
 # --- how long it is kept
 
 
-def test_what_is_old_is_deleted_block_by_block(
+def test_old_impressions_are_deleted_block_by_block(
     viewer: Client, films: list[Movie], settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recommendations.impressions.storage.IMPRESSIONS_KEPT_DAYS", 30)
+    monkeypatch.setattr("recommendations.models.serving.IMPRESSIONS_KEPT_DAYS", 30)
     now = timezone.now()
     for days in (0, 29, 31, 40, 400):
         note(viewer.user, item(films[0]), shown_at=now - timedelta(days=days))
     store_impressions()
-    monkeypatch.setattr(storage, "ROWS_DELETED_AT_ONCE", 2)
+    monkeypatch.setattr("cinema.partitions.ROWS_DELETED_AT_ONCE", 2)
     clean_up()
     ages = [(now - row.shown_at).days for row in Impression.objects.order_by("-shown_at")]
     assert ages == [0, 29]
@@ -136,7 +135,7 @@ def test_what_is_old_is_deleted_block_by_block(
 # --- whose it is
 
 
-def test_what_waits_is_exported_and_erased(
+def test_waiting_impressions_are_exported_and_erased(
     viewer: Client, films: list[Movie], django_capture_on_commit_callbacks: Any
 ) -> None:
     other = make_user()

@@ -41,7 +41,7 @@ def films() -> list[Movie]:
     return [make_movie() for _ in range(8)]
 
 
-def test_what_cannot_be_sent_waits_for_the_next_request(
+def test_impressions_that_cannot_be_sent_wait_for_the_next_request(
     viewer: Client, films: list[Movie], settings: Settings, tmp_path: Path
 ) -> None:
     standing = settings.CACHES
@@ -57,7 +57,7 @@ def test_what_cannot_be_sent_waits_for_the_next_request(
 
 
 @pytest.mark.usefixtures("without_cache")
-def test_what_waits_in_the_process_is_bounded(
+def test_the_number_of_impressions_held_in_the_process_is_bounded(
     viewer: Client, films: list[Movie], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(stream.MOST_HELD + 5):
@@ -67,7 +67,7 @@ def test_what_waits_in_the_process_is_bounded(
     clean_up()
 
 
-def test_what_waits_in_valkey_is_bounded(
+def test_the_number_of_impressions_waiting_in_valkey_is_bounded(
     viewer: Client, films: list[Movie], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream, "MOST_WAITING", 50)
@@ -113,7 +113,7 @@ def test_valkey_may_be_killed_and_started_again(
     assert Impression.objects.exclude(clicked_at=None).get().movie_id == ids(before)[0]
 
 
-def test_of_an_interrupted_task_nothing_is_lost_and_nothing_doubled(
+def test_an_interrupted_task_neither_loses_nor_doubles_impressions(
     viewer: Client, films: list[Movie], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed before the commit, and then between the commit and the stream."""
@@ -147,7 +147,7 @@ def test_one_task_at_a_time(viewer: Client, films: list[Movie]) -> None:
     assert stored() == []
 
 
-def test_many_are_stored_block_by_block(
+def test_impressions_are_stored_block_by_block(
     viewer: Client, films: list[Movie], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream, "BLOCK", 2)
@@ -158,7 +158,9 @@ def test_many_are_stored_block_by_block(
     assert [list_id for list_id, *_ in stored()] == [each for each in lists for _ in range(2)]
 
 
-def test_who_and_what_is_gone_is_left_out(viewer: Client, films: list[Movie]) -> None:
+def test_impressions_of_deleted_viewers_and_films_are_left_out(
+    viewer: Client, films: list[Movie]
+) -> None:
     leaving = make_user()
     note(leaving, item(films[0]))
     note(viewer.user, item(films[0]), item(films[1], 2), release_id=10**9)
@@ -198,7 +200,7 @@ MALFORMED: list[tuple[str, bytes]] = [
 ]
 
 
-def test_what_makes_no_sense_holds_up_nothing(
+def test_invalid_entries_do_not_stop_the_task(
     viewer: Client, films: list[Movie], caplog: pytest.LogCaptureFixture
 ) -> None:
     key = stream.stream_key()
@@ -225,7 +227,7 @@ def test_what_makes_no_sense_holds_up_nothing(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_who_leaves_while_it_is_stored_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_viewer_erased_during_the_task_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """After the rows are written, and before the commit that looks for their viewers."""
     leaving, staying, film = make_user(), make_user(), make_movie()
     note(leaving, item(film))

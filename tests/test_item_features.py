@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 
 
 def made_of() -> dict[str, dict[str, float]]:
-    """By name of a film its features, each with its count."""
+    """The features with their counts, by the name of the film."""
     movies = list(Movie.objects.published().order_by("pk"))
     found = load_features(IdMap(np.array([movie.pk for movie in movies], dtype=np.int64)))
     assert found.matrix.shape == (len(movies), len(found.names))
@@ -84,7 +84,7 @@ def test_each_field_makes_features_of_its_kind() -> None:
     }
 
 
-def test_what_one_film_alone_has_is_left_out() -> None:
+def test_features_of_a_single_film_are_left_out() -> None:
     make_pair(genres=["drama"], overview="Rain.")
     make_movie(
         name="third",
@@ -122,17 +122,17 @@ def test_however_a_name_is_written_it_is_one() -> None:
     )
 
 
-def test_a_name_without_a_letter_is_nothing() -> None:
+def test_a_name_without_letters_is_no_feature() -> None:
     assert names_of_pair(protagonists=["!!!"], directors=["?"], keywords=["<3", "…"]) == {
         "keyword:3"
     }
 
 
-def test_who_stands_for_nobody_is_nobody() -> None:
+def test_placeholder_names_are_no_people() -> None:
     assert names_of_pair(protagonists=["Unknown"]) == set()
 
 
-def test_of_an_overview_the_beginning_is_read() -> None:
+def test_only_the_beginning_of_a_long_overview_is_read() -> None:
     long = "a" * (selectors.OVERVIEW_LENGTH - 10)
     make_pair(overview=f"{long} paris  x  beyond")
     assert "word:paris" in made_of()["one"]
@@ -166,7 +166,7 @@ FIELDS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("field", FIELDS)
-def test_what_tmdb_filled_in_is_no_feature_unless_the_settings_allow_it(
+def test_fields_from_tmdb_are_features_only_if_the_settings_allow_it(
     settings: Settings, field: str
 ) -> None:
     value, name = FIELDS[field]
@@ -242,7 +242,7 @@ def test_a_large_catalogue_takes_as_many_queries_as_a_small_one(
 # --- in bounded memory
 
 
-def test_beyond_the_room_what_one_item_alone_has_is_forgotten() -> None:
+def test_features_of_a_single_item_are_dropped_beyond_the_limit() -> None:
     """A feature that two films have had by then is counted as without a limit."""
     luck = random.Random(3)
     narrow, wide = FeatureBuilder(room=100), FeatureBuilder()
@@ -263,7 +263,7 @@ def test_beyond_the_room_what_one_item_alone_has_is_forgotten() -> None:
     assert narrow.shared(1002)[0] == ["own 0 0", *names]
 
 
-def test_of_too_many_features_those_of_the_most_items_stay() -> None:
+def test_the_features_of_the_most_items_are_kept() -> None:
     gathered = FeatureBuilder()
     for row, letters in enumerate(("abc", "abc", "ab", "ad", "d")):
         gathered.add(row, dict.fromkeys(letters, 1))
@@ -292,7 +292,7 @@ CHANGES: dict[str, Callable[[Movie], object]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_the_hash_changes_with_what_films_are_made_of(change: str) -> None:
+def test_the_hash_changes_with_the_features(change: str) -> None:
     make_movie()
     film = make_movie(genres=["drama"], overview="Paris.")
     before = features_hash()
@@ -301,7 +301,7 @@ def test_the_hash_changes_with_what_films_are_made_of(change: str) -> None:
     assert features_hash() != before
 
 
-def test_two_films_that_change_places_change_it() -> None:
+def test_swapped_features_of_two_films_change_the_hash() -> None:
     one, other = make_movie(overview="One."), make_movie(overview="Other.")
     before = features_hash()
     change_movie(one, overview="Other.")
@@ -309,7 +309,7 @@ def test_two_films_that_change_places_change_it() -> None:
     assert features_hash() != before
 
 
-def test_rankings_ratings_and_what_is_shown_leave_it_alone() -> None:
+def test_other_fields_do_not_change_the_hash() -> None:
     film = make_movie(genres=["drama"], status="running")
     before = features_hash()
     tick_ranking()
@@ -318,7 +318,7 @@ def test_rankings_ratings_and_what_is_shown_leave_it_alone() -> None:
     assert features_hash() == before
 
 
-def test_it_is_of_what_may_be_used(settings: Settings) -> None:
+def test_the_hash_covers_only_the_permitted_fields(settings: Settings) -> None:
     film = make_movie(overview="Paris.")
     Movie.objects.update(tmdb_fields=["overview"])
     before = features_hash()

@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 from pytest_django.fixtures import Settings
 
-from cinema.api import api
 from cinema.throttling.counters import Rate
+from tests.api_document import document
 from tests.builders import Client, make_user
 
 pytestmark = pytest.mark.django_db
@@ -62,7 +62,7 @@ def test_json_is_read_however_its_type_is_spelled(content_type: str) -> None:
 
 def test_every_operation_with_a_json_body_refuses_other_types(staff: Client) -> None:
     asked = 0
-    for path, methods in api.get_openapi_schema()["paths"].items():
+    for path, methods in document()["paths"].items():
         for method, operation in methods.items():
             if "application/json" not in operation.get("requestBody", {}).get("content", {}):
                 continue

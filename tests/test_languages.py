@@ -58,7 +58,7 @@ def test_a_language_has_one_tag_and_a_name(text: str, tag: str, name: str) -> No
      "en-QQ", "en-Qqqq", "de-nosuch", "en-u-ca-gregory", "x-mine", "i-klingon", "en-fra",
      "ca-ES-valencia", "en-" * 5000, "<b>", "1e3"],
 )  # fmt: skip
-def test_what_is_no_language_is_refused(text: str) -> None:
+def test_an_invalid_language_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"expected a (language )?tag"):
         languages.canonical_tag(text)
     assert languages.canonical_tag_or_none(text) is None
@@ -91,7 +91,7 @@ def test_a_range_is_the_same_in_memory_and_in_the_database(
 
 
 @pytest.mark.django_db
-def test_every_way_in_gives_the_one_tag(staff: Client, viewer: Client) -> None:
+def test_the_api_stores_one_tag_for_every_spelling(staff: Client, viewer: Client) -> None:
     movie = posted(staff, original_language="ZHO", runtime_minutes=90)
     assert movie["original_language"] == "zh"
     path = f"/movies/{movie['id']}"
@@ -110,7 +110,7 @@ def test_every_way_in_gives_the_one_tag(staff: Client, viewer: Client) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("code", ["french", "qq", "", "en-QQ", 7])
-def test_what_is_no_language_is_refused_by_its_field(staff: Client, code: Any) -> None:
+def test_an_invalid_language_is_refused_with_its_field(staff: Client, code: Any) -> None:
     movie = make_movie()
     screening = make_screening(movie)
     answer = staff.patch(f"/movies/{movie.pk}", {"original_language": code})
@@ -146,7 +146,7 @@ def test_films_are_found_by_the_range_with_words_and_without(anonymous: Client) 
 
 @pytest.mark.django_db
 def test_json_ld_has_tags_alone(anonymous: Client) -> None:
-    """Also where a code came in by SQL."""
+    """A code that was written by SQL is converted too."""
     movie = make_movie(original_language="zh-Hant")
     screening = make_screening(movie, subtitles="en")
     path = f"/movies/{movie.pk}/programme.jsonld"

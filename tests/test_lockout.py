@@ -34,7 +34,7 @@ HOME, CAFE, OUTSIDE = "192.0.2.1", "198.51.100.2", "203.0.113.3"
 
 @pytest.fixture(autouse=True)
 def _behind_a_proxy(settings: Settings) -> None:
-    """So that a test says from where; and hashes that cost nothing, for hundreds of attempts."""
+    """Let tests name the address of the caller, and use a cheap hash for hundreds of attempts."""
     settings.NUM_PROXIES = 1
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
@@ -115,7 +115,7 @@ def test_ten_wrong_passwords_slow_an_address_down_whatever_the_account(
     fail(1, email="another@example.org", at=CAFE)
 
 
-def test_right_passwords_of_an_own_account_do_not_help_who_guesses_others(
+def test_successful_sign_ins_do_not_excuse_guesses_of_other_accounts(
     agnes: User, clock: time_machine.Traveller
 ) -> None:
     for number in range(10):
@@ -147,7 +147,7 @@ def test_an_outsider_cannot_lock_a_viewer_out(agnes: User, clock: time_machine.T
     assert sign_in(PASSWORD, at=HOME).status_code == 200
 
 
-def test_nor_can_a_neighbour_at_the_same_address(
+def test_a_neighbour_at_the_same_address_cannot_lock_a_viewer_out(
     agnes: User, clock: time_machine.Traveller
 ) -> None:
     assert sign_in(PASSWORD, at=HOME).status_code == 200
@@ -157,7 +157,7 @@ def test_nor_can_a_neighbour_at_the_same_address(
     assert sign_in(PASSWORD, at=HOME).status_code == 200
 
 
-def test_where_the_viewer_was_signed_in_guesses_are_slowed_down_too(
+def test_guesses_at_a_known_address_are_slowed_down_too(
     agnes: User, clock: time_machine.Traveller
 ) -> None:
     assert sign_in(PASSWORD, at=HOME).status_code == 200
@@ -182,13 +182,15 @@ def test_a_known_address_is_forgotten_after_a_month(
         assert EMAIL not in shown
 
 
-def test_who_has_read_the_mail_is_the_viewer(agnes: User, clock: time_machine.Traveller) -> None:
+def test_a_link_from_a_mail_makes_the_address_known(
+    agnes: User, clock: time_machine.Traveller
+) -> None:
     fail(10, at=OUTSIDE)
     lockout.trust_address(account=EMAIL.upper(), address=CAFE)
     assert sign_in(PASSWORD, at=CAFE).status_code == 200
 
 
-def test_who_has_chosen_a_new_password_by_mail_gets_in_while_others_guess(
+def test_a_viewer_with_a_new_password_by_mail_signs_in_while_others_guess(
     agnes: User, clock: time_machine.Traveller, django_capture_on_commit_callbacks: Any
 ) -> None:
     fail(10)
@@ -210,7 +212,7 @@ def test_spellings_of_an_address_are_one_account(clock: time_machine.Traveller) 
     assert waits(sign_in(at=CAFE)) == 1
 
 
-def test_what_fails_for_other_reasons_is_no_guess(clock: time_machine.Traveller) -> None:
+def test_an_error_during_the_check_is_no_guess(clock: time_machine.Traveller) -> None:
     def away() -> bool:
         raise ConnectionError
 
@@ -221,7 +223,9 @@ def test_what_fails_for_other_reasons_is_no_guess(clock: time_machine.Traveller)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_a_thousand_guesses_at_once_ten_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ten_of_a_thousand_simultaneous_guesses_are_checked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(lockout, "FIRST_PAUSE_S", 600)
     monkeypatch.setattr(lockout, "LONGEST_PAUSE_S", 600)
     make_user(email=EMAIL, password=PASSWORD)
@@ -255,7 +259,7 @@ def test_many_accounts_take_no_more_memory_than_some() -> None:
     assert len(values._values) == 100
 
 
-def test_a_cache_that_was_emptied_begins_anew(agnes: User, clock: time_machine.Traveller) -> None:
+def test_an_emptied_cache_begins_again(agnes: User, clock: time_machine.Traveller) -> None:
     fail(10)
     assert sign_in().status_code == 429
     cache.clear()

@@ -40,6 +40,14 @@ from cinema.logs import without_addresses
             "Error 111 connecting to …. Connection refused.",
         ),
         (
+            "Cannot connect to sentinel://:secret@one:26379/1;sentinel://:secret@two:26379/1",
+            "Cannot connect to sentinel://…",
+        ),
+        (
+            "REDIS_URL=rediss+sentinel://:secret@one,two/films?sentinel_password=secret is wrong",
+            "REDIS_URL=rediss+sentinel://… is wrong",
+        ),
+        (
             "Cannot connect to amqp://kino:**@broker.kino:5672//: [Errno 111] Connection refused.",
             "Cannot connect to amqp://… [Errno 111] Connection refused.",
         ),

@@ -81,14 +81,14 @@ def test_a_mail_reaches_a_real_server(server: Mailbox, settings: Any) -> None:
 
 
 def test_the_domain_is_written_by_todays_rules(server: Mailbox) -> None:
-    """By older ones the mail would go to the owner of strasse.example."""
+    """By older rules the mail would go to the owner of strasse.example."""
     make_user(email="a@straße.example", password=PASSWORD)
     send_mail(request_reset("a@straße.example").pk)
     [(recipients, message)] = server.messages
     assert (recipients, message["To"]) == (["a@xn--strae-oqa.example"], "a@xn--strae-oqa.example")
 
 
-def test_nothing_that_somebody_typed_is_sent_to_anybody(settings: Any) -> None:
+def test_a_mail_holds_no_text_that_its_sender_typed(settings: Any) -> None:
     """A person who registers with another's address and a message for a name sends no message."""
     settings.CINEMA_NAME = "Kino\nBcc: all@example.org"
     evil = "Win!\r\nBcc: all@example.org http://evil.example"
@@ -120,7 +120,7 @@ def test_mails_hold_no_markup_and_nothing_to_fetch() -> None:
     assert message.attachments == []
 
 
-def test_who_has_a_new_address_meanwhile_gets_no_link_to_the_old_one() -> None:
+def test_a_mail_for_an_address_that_has_changed_is_not_sent() -> None:
     user = make_user(email=ADDRESS)
     mails.request_mail(MailRequest.Kind.VERIFY_EMAIL, email=ADDRESS, user=user)
     User.objects.update(email="cleo@example.org")
@@ -164,7 +164,7 @@ def test_a_server_that_is_away_is_asked_again_later_and_later(
     assert_told_nothing(caplog.text)
 
 
-def test_what_failed_is_sent_once_the_server_is_back(server: Mailbox) -> None:
+def test_a_failed_mail_is_sent_once_the_server_is_back(server: Mailbox) -> None:
     make_user(email=ADDRESS, password=PASSWORD)
     server.refusals = {"MAIL": "451 try again later"}
     request = request_reset()
@@ -295,7 +295,7 @@ def test_a_task_is_recorded_with_an_id_alone() -> None:
     with working(settings.CELERY_TASK_DEFAULT_QUEUE):
         request = request_reset()
         done = TaskResult.objects.filter(status=states.SUCCESS, task_args=f'"({request.pk},)"')
-        assert wait_for(done.exists, timeout_s=30, every_s=0.1)
+        assert wait_for(done.exists, timeout_s=120, every_s=0.1)
     record = done.get()
     assert record.task_name == "users.send_mail"
     assert_told_nothing(

@@ -128,7 +128,7 @@ def test_a_pair_that_goes_on_matching_matches_since_the_first_night(
     assert not Neighbour.objects.exists()
 
 
-def test_who_acts_while_the_night_is_at_work_keeps_what_is_newer(
+def test_new_matches_during_the_nightly_task_are_kept(
     films: list[Movie], agnes: User, jacques: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     match_all()
@@ -145,7 +145,7 @@ def test_who_acts_while_the_night_is_at_work_keeps_what_is_newer(
     assert matches(jacques) == {agnes.pk: 0.8}
 
 
-def test_who_leaves_while_the_night_is_at_work_does_not_come_back(
+def test_erased_and_inactive_viewers_do_not_return_with_the_nightly_task(
     films: list[Movie], agnes: User, jacques: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     third, fourth = make_viewer("Chris"), make_viewer("Alain")
@@ -167,7 +167,7 @@ def test_who_leaves_while_the_night_is_at_work_does_not_come_back(
     assert not neighbours(fourth)
 
 
-def test_portions_of_viewers_come_to_the_same(
+def test_matching_in_portions_gives_the_same_neighbours(
     films: list[Movie], agnes: User, jacques: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     like(agnes, films[3:4])
@@ -196,7 +196,7 @@ def test_one_run_at_a_time(films: list[Movie], agnes: User, jacques: User) -> No
 # --- at once
 
 
-def test_the_word_by_which_two_come_to_match_tells_of_it_once(
+def test_the_interaction_that_makes_a_match_reports_it_once(
     films: list[Movie], agnes: User, jacques: User
 ) -> None:
     publish_release()
@@ -213,7 +213,7 @@ def test_the_word_by_which_two_come_to_match_tells_of_it_once(
     assert one.matched_since == other.matched_since
 
 
-def test_other_stars_can_make_a_match_too(films: list[Movie], jacques: User) -> None:
+def test_changed_stars_can_make_a_match(films: list[Movie], jacques: User) -> None:
     agnes = make_user()
     for film in films[:4]:
         interact(agnes, film, "rating", half_stars=8)
@@ -226,14 +226,14 @@ def test_other_stars_can_make_a_match_too(films: list[Movie], jacques: User) -> 
     ]
 
 
-def test_what_others_said_since_the_training_counts(films: list[Movie], agnes: User) -> None:
+def test_likes_of_others_since_the_training_count(films: list[Movie], agnes: User) -> None:
     publish_release()
     late = make_viewer("Late")
     like(late, films[:4])
     assert [match["id"] for match in say(agnes, films[3])["new_matches"]] == [late.pk]
 
 
-def test_what_others_took_back_since_the_training_counts(
+def test_withdrawn_likes_of_others_since_the_training_count(
     films: list[Movie], agnes: User, jacques: User
 ) -> None:
     publish_release()
@@ -251,7 +251,9 @@ def test_without_a_release_nobody_matches_before_the_night(
     assert matches(agnes) == {jacques.pk: 0.8}
 
 
-def test_at_once_and_at_night_agree(films: list[Movie], agnes: User, jacques: User) -> None:
+def test_matches_found_at_once_and_by_night_are_equal(
+    films: list[Movie], agnes: User, jacques: User
+) -> None:
     publish_release()
     say(agnes, films[3])
     services.renew_matches(user_id=agnes.pk)
@@ -260,7 +262,7 @@ def test_at_once_and_at_night_agree(films: list[Movie], agnes: User, jacques: Us
     assert {user.pk: matches(user) for user in (agnes, jacques)} == at_once
 
 
-def test_renewing_ends_on_both_sides_what_was_taken_back(
+def test_renewing_removes_ended_matches_of_both_viewers(
     films: list[Movie], agnes: User, jacques: User
 ) -> None:
     like(agnes, films[3:4])
@@ -279,7 +281,7 @@ def test_renewing_ends_on_both_sides_what_was_taken_back(
     assert not Neighbour.objects.exists()
 
 
-def test_renewing_somebody_who_is_not_there_does_nothing(agnes: User, jacques: User) -> None:
+def test_renewing_an_unknown_viewer_does_nothing(agnes: User, jacques: User) -> None:
     publish_release()
     services.renew_matches(user_id=0)
     User.objects.filter(pk=agnes.pk).update(is_active=False)
@@ -290,7 +292,7 @@ def test_renewing_somebody_who_is_not_there_does_nothing(agnes: User, jacques: U
 # --- in the background
 
 
-def test_a_list_has_the_matches_renewed_of_who_has_acted(
+def test_a_list_of_a_viewer_who_has_acted_has_the_matches_renewed(
     films: list[Movie], agnes: User, jacques: User
 ) -> None:
     publish_release()

@@ -44,7 +44,7 @@ def likes(client: Client, film: Movie) -> list[int]:
     return [match["id"] for match in found]
 
 
-def test_of_requests_that_make_the_same_match_one_tells_of_it() -> None:
+def test_one_of_simultaneous_requests_reports_the_match() -> None:
     films, (one, two) = make_camp(2)
     like(two, films[3:])
     publish_release()

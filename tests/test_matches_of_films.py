@@ -71,7 +71,7 @@ def shown(viewer: User) -> dict[int, dict[str, Any]]:
     return {item["movie"]["id"]: item for item in items}
 
 
-def test_matches_who_liked_a_film_stand_beside_it(
+def test_matches_who_liked_a_film_are_shown_beside_it(
     films: list[Movie], viewer: User, match: User
 ) -> None:
     interact(match, films[5], "dislike")
@@ -84,13 +84,13 @@ def test_matches_who_liked_a_film_stand_beside_it(
     assert items[films[5].pk]["matched_users"] == items[films[6].pk]["matched_users"] == []
 
 
-def test_the_last_word_of_a_match_counts_within_a_minute(
+def test_a_new_verdict_of_a_match_counts_within_a_minute(
     films: list[Movie], viewer: User, match: User
 ) -> None:
     learn()
     assert shown(viewer)[films[4].pk]["matched_users"]
     interact(match, films[4], "dislike")
-    key = list_cache.answer_key(viewer.pk)
+    key = list_cache.response_key(viewer.pk)
     name = shared().make_and_validate_key(key)
     lifetime_s = shared().ask(lambda server: int(str(server.ttl(name))))
     assert 0 < (lifetime_s or 0) <= 60
@@ -98,7 +98,7 @@ def test_the_last_word_of_a_match_counts_within_a_minute(
     assert not shown(viewer)[films[4].pk]["matched_users"]
 
 
-def test_who_would_match_stands_beside_the_film_that_would_do_it(
+def test_a_potential_match_stands_beside_its_film(
     films: list[Movie], viewer: User, near: User
 ) -> None:
     learn()
@@ -115,10 +115,10 @@ def test_who_would_match_stands_beside_the_film_that_would_do_it(
     assert (new["id"], new["similarity"]) == (near.pk, 0.8)
 
 
-def test_what_is_foretold_of_unlike_weights_comes_to_be(
+def test_a_predicted_match_with_other_weights_comes_true(
     films: list[Movie], viewer: User, settings: Settings
 ) -> None:
-    """By the figures of the same release; others move the films' means by a little."""
+    """The figures are of one release: another one would change the films' means a little."""
     settings.MATCH_THRESHOLD, settings.MATCH_SHRINKAGE = 0.62, 2
     for name, kinds in {"One": ["like", "superlike", "like"], "Two": ["superlike"] * 3}.items():
         other = make_viewer(name)
@@ -139,7 +139,7 @@ def test_what_is_foretold_of_unlike_weights_comes_to_be(
 
 
 @pytest.mark.usefixtures("committing")
-def test_who_does_not_agree_any_more_is_gone_at_once_from_answers_that_are_kept(
+def test_a_viewer_who_withdraws_consent_disappears_from_cached_answers(
     films: list[Movie],
     viewer: User,
     match: User,
@@ -165,7 +165,7 @@ def test_who_does_not_agree_any_more_is_gone_at_once_from_answers_that_are_kept(
 
 
 @pytest.mark.usefixtures("committing")
-def test_who_agrees_is_renamed_or_erased_counts_at_once_too(
+def test_consent_a_new_name_and_an_erasure_change_cached_answers(
     films: list[Movie],
     viewer: User,
     match: User,
@@ -187,7 +187,7 @@ def test_who_agrees_is_renamed_or_erased_counts_at_once_too(
     assert names() == []
 
 
-def test_at_most_a_few_are_named_the_nearest_first(
+def test_the_nearest_few_matches_are_named(
     films: list[Movie], viewer: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(company, "NAMED", 2)
@@ -202,7 +202,7 @@ def test_at_most_a_few_are_named_the_nearest_first(
     assert len(near) == 2
 
 
-def test_it_takes_two_queries_and_one_for_who_is_like_nobody(
+def test_matches_of_films_take_at_most_two_queries(
     films: list[Movie],
     viewer: User,
     match: User,
@@ -225,7 +225,7 @@ def test_it_takes_two_queries_and_one_for_who_is_like_nobody(
         assert matches_for_movies(viewer.pk, []) == MovieMatches()
 
 
-def test_without_a_release_nobody_is_foretold(
+def test_without_a_release_there_are_no_potential_matches(
     films: list[Movie], viewer: User, match: User, near: User
 ) -> None:
     match_all()

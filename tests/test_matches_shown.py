@@ -46,7 +46,9 @@ def jacques(films: list[Movie]) -> User:
     return jacques
 
 
-def test_only_who_agreed_is_told_of(films: list[Movie], agnes: User, jacques: User) -> None:
+def test_only_visible_viewers_are_named_as_matches(
+    films: list[Movie], agnes: User, jacques: User
+) -> None:
     make_visible(jacques, visible=False)
     silent = make_user(name="Silent")
     like(silent, films[:5])
@@ -73,7 +75,7 @@ def test_consent_counts_at_once_both_ways(films: list[Movie], agnes: User, jacqu
     assert matches(agnes) == {}
 
 
-def test_those_who_agreed_are_kept_before_those_who_are_nearer(
+def test_visible_viewers_are_kept_before_nearer_ones(
     films: list[Movie], agnes: User, jacques: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     like(agnes, films[3:])
@@ -104,7 +106,7 @@ def test_a_film_that_was_withdrawn_is_not_shown(
     assert {film["id"] for film in match["shared"]} == {film.pk for film in films[1:4]}
 
 
-def test_what_is_disliked_alike_makes_alike_and_is_not_shown(films: list[Movie]) -> None:
+def test_shared_dislikes_make_a_match_but_are_not_shown(films: list[Movie]) -> None:
     one, two = make_viewer("One"), make_viewer("Two")
     for user in (one, two):
         like(user, films[:2])

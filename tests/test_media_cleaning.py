@@ -91,7 +91,7 @@ def test_a_young_file_stays_for_as_long_as_is_set(
     assert files_in(media) == set()
 
 
-def test_what_an_upload_left_unfinished_is_deleted(media: Path) -> None:
+def test_files_of_an_unfinished_upload_are_deleted(media: Path) -> None:
     (media / "posters").mkdir(parents=True)
     (media / "posters" / ".unfinished-x1").write_bytes(b"half")
     age(media, hours=0)
@@ -100,7 +100,7 @@ def test_what_an_upload_left_unfinished_is_deleted(media: Path) -> None:
     assert clean_media() == 1
 
 
-def test_what_is_not_ours_is_never_touched(media: Path) -> None:
+def test_foreign_files_are_never_touched(media: Path) -> None:
     strangers = {
         "readme.txt",
         "posters/logo.jpg",
@@ -122,7 +122,7 @@ def test_what_is_not_ours_is_never_touched(media: Path) -> None:
     assert (media.parent / "outside").exists()
 
 
-def test_nothing_uploaded_yet_is_nothing_to_do(media: Path) -> None:
+def test_cleaning_without_uploads_does_nothing(media: Path) -> None:
     assert clean_media() == 0
     assert not media.exists()
 
@@ -186,7 +186,7 @@ def test_a_file_that_is_cleaned_up_during_its_upload_is_saved_again(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_file_that_is_named_just_before_it_would_go_stays(
+def test_a_file_referenced_again_before_its_deletion_is_kept(
     staff: Client, media: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the listing, in which nothing names it, and the deletion."""

@@ -25,7 +25,7 @@ def part(client: Client, url: str, wanted: str, **headers: str) -> Fetched:
     return fetched(client, url, {"Range": wanted, **headers})
 
 
-def test_the_whole_may_be_kept_for_good(anonymous: Client, url: str) -> None:
+def test_a_whole_file_can_be_cached_for_good(anonymous: Client, url: str) -> None:
     found = fetched(anonymous, url)
     assert (found.status, found.body) == (200, CONTENT)
     assert found.headers["Content-Length"] == str(SIZE)
@@ -90,14 +90,14 @@ def test_several_ranges_and_nonsense_are_answered_with_the_whole(
     assert (found.status, found.body) == (200, CONTENT)
 
 
-def test_a_part_is_given_only_of_the_file_that_the_client_has(anonymous: Client, url: str) -> None:
+def test_a_range_is_given_only_of_the_file_that_the_client_has(anonymous: Client, url: str) -> None:
     etag = fetched(anonymous, url).headers["ETag"]
     assert part(anonymous, url, "bytes=0-1", **{"If-Range": etag}).status == 206
     for other in ('"other"', f"W/{etag}", "Wed, 21 Oct 2026 07:28:00 GMT"):
         assert part(anonymous, url, "bytes=0-1", **{"If-Range": other}).status == 200
 
 
-def test_what_the_client_has_is_not_sent_again(anonymous: Client, url: str) -> None:
+def test_a_file_that_the_client_has_is_not_sent_again(anonymous: Client, url: str) -> None:
     etag = fetched(anonymous, url).headers["ETag"]
     for headers in (
         {"If-None-Match": etag},
@@ -120,7 +120,7 @@ def test_head_tells_the_length_and_sends_nothing(anonymous: Client, url: str) ->
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
-def test_nothing_else_can_be_done(anonymous: Client, url: str, method: str) -> None:
+def test_other_methods_on_media_are_refused(anonymous: Client, url: str, method: str) -> None:
     assert fetched(anonymous, url, method=method).status == 405
 
 
@@ -141,7 +141,7 @@ def test_nothing_else_can_be_done(anonymous: Client, url: str, method: str) -> N
         "other/file.jpg",
     ],
 )
-def test_there_is_nothing_else_to_be_had(anonymous: Client, media: Path, path: str) -> None:
+def test_other_files_are_not_served(anonymous: Client, media: Path, path: str) -> None:
     (media / "posters").mkdir(parents=True)
     (media / "posters" / ".unfinished-abc").write_text("secret")
     (media / "other").mkdir()

@@ -38,7 +38,7 @@ def in_memory(settings: Any) -> None:
 
 
 @pytest.mark.usefixtures("in_memory")
-def test_nothing_needs_a_path(
+def test_a_storage_without_paths_is_enough(
     staff: Client, anonymous: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     movie = make_movie()
@@ -58,7 +58,7 @@ def test_nothing_needs_a_path(
 
 
 @pytest.mark.usefixtures("in_memory")
-def test_who_was_slower_with_the_same_file_leaves_no_second_one(
+def test_the_slower_upload_of_the_same_file_leaves_no_second_one(
     staff: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The file appears after it was looked for: the storage gives the second one another name."""
@@ -117,6 +117,8 @@ def test_a_bucket_without_its_packages_says_what_to_install(
     monkeypatch.setattr(bucket, "find_spec", lambda name: None)
     with pytest.raises(ImproperlyConfigured, match=r"MEDIA_BUCKET is set.*`make s3`"):
         bucket.bucket_storage("films", "https://s3.example.org/films", "", "eu-west-1")
+    with pytest.raises(ImproperlyConfigured, match=r"RELEASES_URL is set.*`make s3`"):
+        bucket.require_packages("RELEASES_URL")
 
 
 @pytest.mark.parametrize(
@@ -126,7 +128,7 @@ def test_a_bucket_without_its_packages_says_what_to_install(
         ("https://s3.example.org/", "https://s3.example.org/films"),
     ],
 )
-def test_a_buckets_files_are_found_where_such_servers_show_them(endpoint: str, url: str) -> None:
+def test_the_url_of_a_bucket_follows_the_style_of_its_server(endpoint: str, url: str) -> None:
     assert bucket.bucket_url("films", endpoint, "eu-west-1") == url
 
 

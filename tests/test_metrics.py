@@ -12,6 +12,7 @@ from django.core.management import call_command
 from prometheus_client.core import GaugeMetricFamily, Metric
 from pytest_django.fixtures import Settings
 
+from cinema.celery import app
 from cinema.metrics import sources
 from cinema.metrics.exposition import metrics_token
 from cinema.metrics.sources import Source, read_sources
@@ -20,6 +21,8 @@ from cinema.metrics.totals import Totals, read_totals
 from tests.builders import Client, make_user
 from tests.monitoring import Exported
 from tests.outages import database_refusing
+from tests.settings import IS_AMQP
+from tests.shared_servers import training_queue
 
 pytestmark = pytest.mark.django_db
 
@@ -46,7 +49,7 @@ def read_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "x", "ü", metrics_token("another secret"), "\0", "a" * 9000])
-def test_without_the_token_nothing_is_told(anonymous: Client, token: str) -> None:
+def test_without_the_token_the_metrics_are_refused(anonymous: Client, token: str) -> None:
     response = ask(anonymous, token)
     assert response.status_code == 401
     assert response.headers["Content-Type"] == "application/problem+json"
@@ -54,9 +57,7 @@ def test_without_the_token_nothing_is_told(anonymous: Client, token: str) -> Non
     assert b"cinema_" not in response.content
 
 
-def test_neither_viewers_nor_staff_read_it_with_their_own_token(
-    viewer: Client, staff: Client
-) -> None:
+def test_tokens_of_viewers_and_staff_do_not_read_the_metrics(viewer: Client, staff: Client) -> None:
     for client in (viewer, staff):
         assert client.get("/metrics").status_code == 401
 
@@ -85,11 +86,28 @@ def test_the_token_of_an_earlier_secret_is_valid_as_long_as_the_secret(
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-def test_it_is_only_read(anonymous: Client, method: str) -> None:
+def test_the_metrics_are_read_only(anonymous: Client, method: str) -> None:
     response = anonymous.send(
         method, "/metrics", headers={"Authorization": f"Bearer {metrics_token()}"}
     )
     assert response.status_code == 405
+
+
+@pytest.mark.parametrize("host", ["web:8000", "10.1.2.3", "cinema.invalid"])
+def test_prometheus_asks_a_server_by_any_name_and_other_paths_are_refused(
+    anonymous: Client, host: str
+) -> None:
+    """Prometheus sends the address of its target as `Host`, and cannot send another one."""
+    for path in ("/metrics", "/metrics/"):
+        response = anonymous.send(
+            "GET", path, headers={"Authorization": f"Bearer {metrics_token()}", "Host": host}
+        )
+        assert response.status_code == 200
+    for path in ("/metrics/x", "/metricsx", "/health/live", "/api/v1/genres", "/"):
+        response = anonymous.send("GET", path, headers={"Host": host})
+        assert response.status_code in (400, 404), path
+        assert "cinema_info" not in response.content.decode()
+    assert anonymous.send("GET", "/health/live", headers={"Host": host}).status_code == 400
 
 
 # --- what is counted
@@ -123,7 +141,9 @@ def test_no_client_invents_a_label(anonymous: Client) -> None:
     assert len({dict(pairs).get("method") for _, pairs in new}) <= 3
 
 
-def test_wrong_passwords_and_what_is_throttled_count(anonymous: Client, settings: Settings) -> None:
+def test_wrong_passwords_and_throttled_requests_are_counted(
+    anonymous: Client, settings: Settings
+) -> None:
     make_user(email="a@cinema.example")
     before = scrape(anonymous)
     wrong = {"email": "a@cinema.example", "password": "not the password"}
@@ -173,7 +193,9 @@ def test_totals_wait_in_the_process_while_valkey_is_away(settings: Settings) -> 
     raise AssertionError("the totals were never sent")
 
 
-def test_without_valkey_the_rest_is_told(anonymous: Client, without_cache: None) -> None:
+def test_without_valkey_the_other_metrics_are_exported(
+    anonymous: Client, without_cache: None
+) -> None:
     found = scrape(anonymous)
     assert found.total("cinema_source_up", source="valkey") == 0
     assert found.total("cinema_source_up", source="postgres") == 1
@@ -182,7 +204,7 @@ def test_without_valkey_the_rest_is_told(anonymous: Client, without_cache: None)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_without_postgres_the_rest_is_told(anonymous: Client) -> None:
+def test_without_postgres_the_other_metrics_are_exported(anonymous: Client) -> None:
     with database_refusing():
         found = scrape(anonymous)
     assert found.total("cinema_source_up", source="postgres") == 0
@@ -190,7 +212,7 @@ def test_without_postgres_the_rest_is_told(anonymous: Client) -> None:
     assert found.has("cinema_workers")
 
 
-def test_a_source_that_fails_or_hangs_keeps_no_other_from_being_read(
+def test_a_source_that_fails_or_hangs_does_not_stop_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sources, "READ_WITHIN_S", 1.0)
@@ -215,6 +237,33 @@ def test_a_source_that_fails_or_hangs_keeps_no_other_from_being_read(
     # It is not started a second time while it hangs.
     assert hangs.start() is hangs.start()
     stop.set()
+
+
+# --- the broker
+
+
+@pytest.mark.skipif(not IS_AMQP, reason="RabbitMQ is the broker of `make test-services` alone")
+def test_rabbitmq_tells_the_lengths_of_queues_and_a_missing_queue_is_empty(
+    anonymous: Client,
+) -> None:
+    name = training_queue()
+    lengths = {"cinema_queue_length": {"queue": name}, "cinema_source_up": {"source": "broker"}}
+
+    def told() -> list[float]:
+        found = scrape(anonymous)
+        return [found.total(metric, **labels) for metric, labels in lengths.items()]
+
+    with app.connection_for_write() as broker:
+        channel: Any = broker.default_channel
+        channel.queue_delete(name)
+        assert told() == [0, 1]
+        with broker.SimpleQueue(name) as queue:
+            for _ in range(3):
+                queue.put({})
+            assert told() == [3, 1]
+            queue.clear()
+            assert told() == [0, 1]
+        channel.queue_delete(name)
 
 
 # --- beat

@@ -73,7 +73,7 @@ def place(tmp_path: Path, settings: Settings) -> Iterator[Path]:
 
 
 def total(place: Path) -> tuple[float, float, float]:
-    """What all processes together have counted: refusals, requests, those within 5 ms."""
+    """The counts of all processes: refusals, requests, requests within 5 ms."""
     samples = {
         (sample.name, sample.labels.get("le", sample.labels.get("reason"))): sample.value
         for family in MultiProcessCollector.merge([*map(str, place.glob("*.db"))])  # type: ignore[no-untyped-call]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests import compose
 from tests.monitoring import (
     ADDED,
     MONITORING,
@@ -60,6 +61,26 @@ def test_prometheus_reads_the_rules_and_sends_the_token() -> None:
     [job] = config["scrape_configs"]
     assert job["job_name"] == "cinema"
     assert job["authorization"] == {"credentials_file": "metrics-token"}
+
+
+def test_grafana_finds_prometheus_and_the_dashboard_where_compose_puts_them() -> None:
+    services = compose.services({}, "monitoring")
+    places = dict(volume.split(":")[:2] for volume in services["grafana"]["volumes"])
+    provisioning = MONITORING / "grafana"
+    assert places["./deploy/monitoring/grafana"] == "/etc/grafana/provisioning"
+    [source] = yaml.safe_load((provisioning / "datasources/prometheus.yml").read_text())[
+        "datasources"
+    ]
+    [port] = services["prometheus"]["ports"]
+    assert source["url"] == f"http://prometheus:{port.rpartition(':')[2]}"
+    assert (source["type"], source["isDefault"]) == ("prometheus", True)
+    [provider] = yaml.safe_load((provisioning / "dashboards/cinema.yml").read_text())["providers"]
+    dashboard = places["./deploy/monitoring/dashboard.json"]
+    assert dashboard.startswith(f"{provider['options']['path']}/")
+    home = services["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert home == dashboard
+    config = yaml.safe_load((MONITORING / "prometheus.yml").read_text())
+    assert source["jsonData"]["timeInterval"] == config["global"]["scrape_interval"]
 
 
 @pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is in Debian's prometheus")

@@ -45,7 +45,7 @@ def test_a_list_without_details_is_the_same_list(viewer: Client) -> None:
     assert bare == {**following, "items": [without_movies(item) for item in following["items"]]}
 
 
-def test_without_details_nothing_new_counts_as_shown(viewer: Client) -> None:
+def test_without_details_a_list_counts_once_as_shown(viewer: Client) -> None:
     for _ in range(3):
         make_movie()
     listed(viewer, **OFF)
@@ -120,13 +120,13 @@ def test_a_viewers_own_lists_have_both_forms(viewer: Client, what: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["no", "False", "0"])
-def test_it_is_read_as_other_truths_are(viewer: Client, value: str) -> None:
+def test_a_boolean_parameter_has_the_usual_spellings(viewer: Client, value: str) -> None:
     make_movie()
     [item] = listed(viewer, include_movie_details=value)["items"]
     assert "movie" not in item
 
 
-def test_what_is_neither_true_nor_false_is_refused(viewer: Client) -> None:
+def test_an_invalid_boolean_is_refused(viewer: Client) -> None:
     answer = viewer.get("/recommendations", include_movie_details="perhaps")
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == "query.include_movie_details"

@@ -50,7 +50,7 @@ def test_a_name_is_kept_as_people_read_it(staff: Client, sent: str, kept: str) -
         {},
     ],
 )
-def test_a_name_that_says_nothing_or_too_much_is_refused(staff: Client, name: object) -> None:
+def test_an_empty_or_overlong_name_is_refused(staff: Client, name: object) -> None:
     assert refused_fields(staff.post("/movies", film(name=name))) == ["body.name"]
 
 
@@ -271,7 +271,7 @@ def test_a_genre_with_a_slug_of_its_own_is_known_by_its_name_too(staff: Client) 
         assert movie["genres"] == [{"slug": "sf", "name": "Science Fiction"}]
 
 
-def test_what_is_read_can_be_sent_back(staff: Client) -> None:
+def test_a_movie_can_be_sent_back_as_it_was_read(staff: Client) -> None:
     movie = posted(staff, genres=["drama"])
     computed = {
         "id", "ranking", "rating_average", "rating_count", "community_score", "created_at",

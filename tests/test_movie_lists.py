@@ -177,7 +177,7 @@ def test_a_name_of_any_characters_can_be_sorted_and_found(staff: Client, name: s
 
 
 @pytest.mark.usefixtures("three_movies")
-def test_what_has_finished_trends_no_more(anonymous: Client) -> None:
+def test_a_finished_film_is_not_trending(anonymous: Client) -> None:
     Movie.objects.filter(name="Airplane!").update(ranking=999)
     Movie.objects.filter(name="Stalker").update(ranking=20)
     assert names(anonymous.get("/movies/trending")) == ["Stalker", "Cléo"]

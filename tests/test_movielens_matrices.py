@@ -13,7 +13,7 @@ from recommendations.movielens.files import NotMovieLens
 from recommendations.movielens.matrices import MovieLensData, read_matrices
 from tests.movielens import MOVIES, RATINGS, write_csv, write_lines, write_ml_100k
 
-#: With the default weights of `INTERACTION_WEIGHTS`.
+#: The weights by half stars, with the default INTERACTION_WEIGHTS.
 BY_HALF_STARS = {8: 2.0, 1: -2.5, 10: 3.0}
 
 
@@ -93,7 +93,7 @@ def test_the_older_folders_are_read_too(tmp_path: Path) -> None:
     assert complaints == []
 
 
-def test_of_two_ratings_of_a_film_the_latest_counts(tmp_path: Path) -> None:
+def test_the_latest_of_two_ratings_of_a_film_counts(tmp_path: Path) -> None:
     folder = write_csv(tmp_path, "1,1,0.5,20", "1,1,5,30", "1,2,5,20", "1,2,0.5,20", "1,1,4,10")
     data, _ = read(folder)
     assert entries(data.interactions) == {(0, 0): 3.0, (0, 1): -2.5}
@@ -114,7 +114,7 @@ def test_of_two_ratings_of_a_film_the_latest_counts(tmp_path: Path) -> None:
         ("-1,3,5,1", "userId -1 is negative"),
     ],
 )
-def test_what_cannot_be_used_is_named_and_left_out(tmp_path: Path, line: str, reason: str) -> None:
+def test_an_unusable_line_is_named_and_left_out(tmp_path: Path, line: str, reason: str) -> None:
     data, complaints = read(write_csv(tmp_path, *RATINGS[:2], line, RATINGS[2]))
     assert complaints == [f"ratings.csv:4: {reason}"]
     assert entries(data.interactions) == {(0, 0): 2.0, (0, 1): -2.5, (1, 1): 3.0}
@@ -139,7 +139,7 @@ def test_reading_in_blocks_changes_nothing(tmp_path: Path, monkeypatch: pytest.M
     assert entries(at_once.times) == entries(in_blocks.times)
 
 
-def test_nobody_has_rated_anything(tmp_path: Path) -> None:
+def test_a_folder_without_ratings_has_its_films(tmp_path: Path) -> None:
     write_csv(tmp_path)
     write_lines(tmp_path / "ratings.csv", "userId,movieId,rating,timestamp")
     data, _ = read(tmp_path)
@@ -147,7 +147,7 @@ def test_nobody_has_rated_anything(tmp_path: Path) -> None:
     assert data.items.matrix.shape[0] == 3
 
 
-def test_another_folder_is_refused(tmp_path: Path) -> None:
+def test_a_folder_of_another_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotMovieLens, match="is not a MovieLens folder"):
         read_matrices(tmp_path)
 

@@ -151,7 +151,7 @@ def test_one_tmdb_id_is_one_movie(staff: Client) -> None:
     assert staff.patch(f"/movies/{other['id']}", {"tmdb_id": None}).status_code == 200
 
 
-def test_a_withdrawn_movie_stands_in_nobodys_way(staff: Client) -> None:
+def test_a_withdrawn_movie_blocks_no_new_one(staff: Client) -> None:
     fields = {"slug": "cleo", "tmdb_id": 499}
     first = posted(staff, **fields)
     interact(make_user(), Movie.objects.get(pk=first["id"]))
@@ -162,7 +162,7 @@ def test_a_withdrawn_movie_stands_in_nobodys_way(staff: Client) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_who_post_the_same_movie_at_once_one_gets_a_conflict(staff: Client) -> None:
+def test_one_of_two_simultaneous_posts_of_a_movie_is_409(staff: Client) -> None:
     answers = at_once([lambda: staff.post("/movies", film(genres=["drama", "music"]))] * 2)
     created, refused = sorted(answers, key=lambda answer: answer.status_code)
     assert (created.status_code, refused.status_code) == (201, 409)
@@ -180,7 +180,7 @@ def test_movies_of_one_name_posted_at_once_get_different_addresses(staff: Client
 # --- changing
 
 
-def test_what_a_patch_leaves_out_stays(staff: Client) -> None:
+def test_a_patch_keeps_the_fields_it_leaves_out(staff: Client) -> None:
     movie = posted(staff, overview="Paris.", runtime_minutes=90, end_date="2026-12-30")
     path = f"/movies/{movie['id']}"
     changed = staff.patch(path, {"overview": "Paris, 1961."}).json()
@@ -284,7 +284,7 @@ def test_a_movie_that_comes_into_use_while_it_is_deleted_stays(staff: Client) ->
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_who_delete_a_movie_at_once_one_gets_404(staff: Client) -> None:
+def test_one_of_two_simultaneous_deletions_of_a_movie_is_404(staff: Client) -> None:
     path = f"/movies/{make_movie().pk}"
     answers = at_once([lambda: staff.delete(path)] * 2)
     assert sorted(answer.status_code for answer in answers) == [204, 404]

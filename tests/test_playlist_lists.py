@@ -74,7 +74,7 @@ def test_hostile_filters_find_nothing(viewer: Client) -> None:
     assert listed(viewer, q="a " * 250) == ["Rainy Sundays"]
 
 
-def test_what_is_mine_takes_a_sign_in(anonymous: Client) -> None:
+def test_own_playlists_need_a_sign_in(anonymous: Client) -> None:
     for owner in ("me", "followed"):
         answer = anonymous.get("/playlists", owner=owner)
         assert answer.status_code == 401

@@ -97,7 +97,7 @@ def test_a_film_that_is_taken_out_leaves_the_others_in_order(
 
 
 @pytest.mark.parametrize("position", [0, -1, 501, 2**63, "1", True, 1.5, [1]])
-def test_a_position_that_cannot_be_is_refused(
+def test_an_invalid_position_is_refused(
     viewer: Client, playlist: Playlist, movies: list[Movie], position: Any
 ) -> None:
     path = f"/playlists/{playlist.pk}/movies/{movies[4].pk}"
@@ -213,7 +213,7 @@ def _json(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-def test_what_was_withdrawn_keeps_its_place_among_the_others(
+def test_a_withdrawn_film_keeps_its_place_among_the_others(
     viewer: Client, staff: Client, playlist: Playlist, movies: list[Movie]
 ) -> None:
     gone = movies[2]

@@ -21,7 +21,7 @@ def ids(movies: list[Movie], *places: int) -> list[int]:
     return [movies[place - 1].pk for place in places]
 
 
-def test_of_films_added_at_once_none_is_lost(viewer: Client) -> None:
+def test_films_added_simultaneously_are_all_kept(viewer: Client) -> None:
     playlist_id, movies = posted(viewer)["id"], [make_movie() for _ in range(8)]
     places = [None, 1, None, 1, 2, None, 500, 3]
     calls = [partial(put, viewer, playlist_id, *one) for one in zip(movies, places, strict=True)]

@@ -32,7 +32,7 @@ def share(client: Client, playlist_id: int) -> str:
 # --- the link
 
 
-def test_whoever_has_the_link_reads_the_list_and_by_its_id_nobody_does(
+def test_a_shared_list_is_readable_by_its_link_only(
     anonymous: Client, viewer: Client, other: Client
 ) -> None:
     movies = [make_movie(), make_movie()]
@@ -51,9 +51,7 @@ def test_whoever_has_the_link_reads_the_list_and_by_its_id_nobody_does(
     assert listed(other) == []
 
 
-def test_no_cache_and_no_search_engine_keeps_what_a_link_leads_to(
-    anonymous: Client, viewer: Client
-) -> None:
+def test_a_shared_playlist_is_not_cached_or_indexed(anonymous: Client, viewer: Client) -> None:
     answer = anonymous.get(share(viewer, make_playlist(viewer.user).pk))
     assert answer["Cache-Control"] == "no-store"
     assert answer["X-Robots-Tag"] == "noindex"
@@ -89,7 +87,7 @@ def test_a_link_that_was_taken_back_leads_nowhere_and_the_next_one_is_another(
 @pytest.mark.parametrize(
     "slug", ["x", "%00", "x" * 43, "x" * 5000, "%F0%9F%8E%AC", "../1", "%27%20OR%201=1", "null"]
 )
-def test_what_is_no_link_is_not_found(anonymous: Client, viewer: Client, slug: str) -> None:
+def test_an_invalid_share_link_is_404(anonymous: Client, viewer: Client, slug: str) -> None:
     share(viewer, make_playlist(viewer.user).pk)
     make_playlist(viewer.user)
     assert anonymous.get(f"/playlists/shared/{slug}").status_code == 404
@@ -105,7 +103,7 @@ def test_a_link_does_not_mark_the_list_as_changed(viewer: Client) -> None:
 # --- copies
 
 
-def test_a_copy_is_ones_own_and_private_and_lives_by_itself(viewer: Client, other: Client) -> None:
+def test_a_copy_is_private_and_independent(viewer: Client, other: Client) -> None:
     movies = [make_movie() for _ in range(3)]
     original = make_playlist(other.user, movies, description="With tea.", is_public=True)
     share(other, original.pk)
@@ -168,7 +166,7 @@ def test_a_followed_list_that_turns_private_vanishes_and_comes_back(
     assert listed(viewer, owner="followed") == ["Rainy Sundays"]
 
 
-def test_a_list_that_turned_private_can_be_left_without_a_word_of_it(
+def test_a_followed_list_that_turned_private_can_be_unfollowed(
     viewer: Client, other: Client
 ) -> None:
     playlist = make_playlist(other.user, is_public=True)

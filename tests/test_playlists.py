@@ -46,7 +46,7 @@ def test_a_playlist_is_private_until_its_owner_says_otherwise(viewer: Client) ->
     }
 
 
-def test_what_is_left_out_of_a_change_stays(viewer: Client) -> None:
+def test_a_change_keeps_the_fields_it_leaves_out(viewer: Client) -> None:
     playlist = posted(viewer, description="With tea.\n\nOr without.")
     path = f"/playlists/{playlist['id']}"
     changed = viewer.patch(path, {"is_public": True}).json()
@@ -217,7 +217,7 @@ def test_staff_see_no_private_playlists(viewer: Client, staff: Client) -> None:
     assert listed(staff) == []
 
 
-def test_who_is_locked_out_shows_nothing(viewer: Client, other: Client) -> None:
+def test_playlists_of_an_inactive_owner_are_hidden(viewer: Client, other: Client) -> None:
     playlist = make_playlist(other.user, is_public=True)
     link = other.put(f"/playlists/{playlist.pk}/share").json()["share_url"]
     other.user.__class__.objects.filter(pk=other.user.pk).update(is_active=False)
@@ -227,7 +227,7 @@ def test_who_is_locked_out_shows_nothing(viewer: Client, other: Client) -> None:
 
 
 @pytest.mark.parametrize("playlist_id", ["0", "-1", "9" * 19, "9" * 40, "nonsense", "1e3", "%00"])
-def test_an_id_that_cannot_be_is_not_found(viewer: Client, playlist_id: str) -> None:
+def test_an_invalid_id_is_404(viewer: Client, playlist_id: str) -> None:
     movie = make_movie()
     for method, path in (
         ("GET", ""),

@@ -32,7 +32,7 @@ def names(client: Client, **query: Any) -> list[str]:
 
 
 def liked(movie: Movie, *, days_ago: float = 0, kind: str = "like", stars: float = 0) -> None:
-    """By somebody who has never said anything before."""
+    """Let a new viewer like the movie."""
     when = timezone.now() - timedelta(days=days_ago)
     interact(make_user(), movie, kind, half_stars=int(stars * 2), updated_at=when)
 
@@ -43,7 +43,7 @@ def order_of(*movies: Movie) -> list[int]:
     return [numbers[pk] for pk in most_popular()]
 
 
-def test_what_more_viewers_like_comes_first(anonymous: Client) -> None:
+def test_films_are_ordered_by_likes(anonymous: Client) -> None:
     films = [make_movie(name=name) for name in ("one", "three", "two", "none")]
     for film, times in zip(films, (1, 3, 2), strict=False):
         for _ in range(times):
@@ -62,7 +62,7 @@ def test_after_a_half_life_an_interaction_counts_half(monkeypatch: pytest.Monkey
     assert order_of(old, new) == [0, 1]
 
 
-def test_the_kinds_have_their_weights_and_only_what_speaks_for_a_film_counts(
+def test_positive_interactions_count_with_their_weights(
     settings: Settings,
 ) -> None:
     kinds = [("superlike", 0.0), ("like", 0), ("rating", 3), ("seen", 0)]
@@ -105,14 +105,14 @@ def test_one_viewer_who_clicks_on_and_on_counts_once(viewer: Client) -> None:
 
 
 def test_a_clock_that_runs_ahead_gains_nothing() -> None:
-    """As of imported ratings, of which some say that they come from the year 2100."""
+    """Imported ratings can have a date such as the year 2100."""
     ahead, honest = make_movie(), make_movie()
     liked(ahead, days_ago=-27_000)
     liked(honest, kind="superlike")
     assert order_of(ahead, honest) == [1, 0]
 
 
-def test_what_is_older_than_ten_half_lives_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_likes_older_than_ten_half_lives_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recommendations.popular.POPULAR_HALF_LIFE_DAYS", 1)
     film = make_movie()
     liked(film, days_ago=10.1)
@@ -124,7 +124,7 @@ def test_what_is_older_than_ten_half_lives_does_not_count(monkeypatch: pytest.Mo
 def test_an_empty_cinema_has_an_empty_list_and_one_without_viewers_a_full_one(
     anonymous: Client,
 ) -> None:
-    """By ranking, and then as they were posted."""
+    """They are sorted by ranking, then by the time of posting."""
     assert names(anonymous) == []
     for name, ranking in (("low", 10), ("high", 30), ("first of equals", 20), ("second", 20)):
         Movie.objects.filter(pk=make_movie(name=name).pk).update(ranking=ranking)
@@ -134,7 +134,7 @@ def test_an_empty_cinema_has_an_empty_list_and_one_without_viewers_a_full_one(
 def test_every_film_is_on_one_page_and_in_one_order(
     anonymous: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the popular ones end on a page, and where they are more than are kept in order."""
+    """The popular movies end within a page, or exceed the number that is kept in order."""
     monkeypatch.setattr(popular, "MOST_POPULAR", 5)
     films = [make_movie(name=f"film {number}") for number in range(12)]
     for place, film in enumerate(films[:7]):
@@ -149,7 +149,7 @@ def test_every_film_is_on_one_page_and_in_one_order(
     assert answer.json()["pagination"] == {"page": 2, "per_page": 5, "total": 12, "pages": 3}
 
 
-def test_what_is_withdrawn_leaves_at_once_and_no_gap(anonymous: Client, staff: Client) -> None:
+def test_a_withdrawn_film_leaves_at_once_without_a_gap(anonymous: Client, staff: Client) -> None:
     films = [make_movie(name=f"film {number}") for number in range(4)]
     for days, film in enumerate(films[:3]):
         liked(film, days_ago=days)

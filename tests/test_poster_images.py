@@ -25,7 +25,7 @@ def shown(staff: Client, content: bytes) -> list[Image.Image]:
 
 
 def assert_colour(image: Image.Image, x: float, y: float, colour: tuple[int, int, int]) -> None:
-    """At this share of the width and height, but for what compression loses."""
+    """The colour at this share of width and height, except for losses of the compression."""
     assert image.mode == "RGB"
     found: Any = image.getpixel((int(image.width * x), int(image.height * y)))
     difference = max(abs(a - b) for a, b in zip(found, colour, strict=True))
@@ -55,7 +55,7 @@ def test_every_kind_keeps_its_colours(
 
 
 @pytest.mark.parametrize(("form", "mode"), [("JPEG", "CMYK"), ("PNG", "P"), ("PNG", "RGBA")])
-def test_a_large_one_is_made_smaller_in_one_piece(staff: Client, form: str, mode: str) -> None:
+def test_a_large_image_is_reduced_without_seams(staff: Client, form: str, mode: str) -> None:
     for image in shown(staff, encoded(picture((5200, 1300), mode), form)):
         assert image.size == (1280, 320)
         assert_colour(image, 0.24, 0.24, BLUE)
@@ -116,7 +116,7 @@ def transparent_pixels(form: str) -> bytes:
     ],
     ids=["palette", "colour", "png", "webp"],
 )
-def test_what_is_transparent_becomes_white(staff: Client, content: bytes) -> None:
+def test_transparent_pixels_become_white(staff: Client, content: bytes) -> None:
     for image in shown(staff, content):
         assert_colour(image, 0.1, 0.1, WHITE)
         assert_colour(image, 0.9, 0.9, RED)
@@ -169,7 +169,7 @@ def png_texts() -> PngImagePlugin.PngInfo:
         ("WEBP", {"xmp": b"<x:xmpmeta>secret</x:xmpmeta>"}),
     ],
 )
-def test_nothing_but_the_pixels_is_kept(
+def test_metadata_of_an_image_is_removed(
     staff: Client, media: Path, form: str, options: dict[str, Any]
 ) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -100,7 +100,7 @@ def test_only_images_of_three_formats_are_taken(
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.5, 0.9, 0.99])
-def test_what_is_cut_short_is_refused(
+def test_a_truncated_image_is_refused(
     staff: Client, movie: Movie, media: Path, form: str, share: float
 ) -> None:
     noise = Image.effect_noise((300, 400), 100).convert("RGB")
@@ -147,12 +147,12 @@ def test_an_image_of_too_many_pixels_is_not_decoded(
     assert_refused(put(staff, movie, content), "The image may have 40 megapixels.", media)
 
 
-def test_an_image_of_as_many_pixels_as_may_be_is_taken(staff: Client, movie: Movie) -> None:
+def test_an_image_of_the_largest_size_in_pixels_is_accepted(staff: Client, movie: Movie) -> None:
     assert put(staff, movie, png_of(8000, 5000)).status_code == 200
 
 
 @pytest.mark.parametrize("size", [(1, 6), (6, 1), (1, 60_000), (60_000, 1), (100, 501)])
-def test_a_stripe_is_no_poster(
+def test_a_very_narrow_image_is_refused(
     staff: Client, movie: Movie, media: Path, size: tuple[int, int]
 ) -> None:
     answer = put(staff, movie, encoded(Image.new("RGB", size), "PNG"))
@@ -175,7 +175,7 @@ def test_a_file_that_is_too_large_is_refused(
     assert files_in(media) == set()
 
 
-def test_a_file_of_just_the_size_that_may_be_is_taken(staff: Client, movie: Movie) -> None:
+def test_a_file_of_the_largest_size_is_accepted(staff: Client, movie: Movie) -> None:
     assert put(staff, movie, encoded(picture()).ljust(10 * MB, b"\0")).status_code == 200
 
 
@@ -189,7 +189,7 @@ def archive() -> bytes:
 @pytest.mark.parametrize("payload", [HTML, archive(), b"*/=1;alert(1)//<?php system($_GET[0])?>"])
 @pytest.mark.parametrize("where", ["behind", "comment"])
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
-def test_what_else_a_file_might_be_is_gone(
+def test_other_content_hidden_in_an_image_is_removed(
     staff: Client, movie: Movie, media: Path, form: str, where: str, payload: bytes
 ) -> None:
     if where == "behind":
@@ -284,7 +284,7 @@ def test_a_long_field_beside_the_file_is_refused(staff: Client, movie: Movie, me
     assert files_in(media) == set()
 
 
-def test_what_is_refused_leaves_the_poster_that_stands(staff: Client, movie: Movie) -> None:
+def test_a_refused_image_keeps_the_current_poster(staff: Client, movie: Movie) -> None:
     before = uploaded_poster(staff, movie)
     assert put(staff, movie, SVG).status_code == 422
     shown = staff.get(f"/movies/{movie.pk}").json()

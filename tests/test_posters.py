@@ -104,7 +104,7 @@ def test_the_same_image_again_has_the_same_names(staff: Client, media: Path) -> 
     assert files_in(media) == files
 
 
-def test_another_image_takes_its_place(staff: Client, anonymous: Client) -> None:
+def test_a_new_image_replaces_the_poster(staff: Client, anonymous: Client) -> None:
     first = uploaded_poster(staff, movie := make_movie())
     second = uploaded_poster(staff, movie, encoded(picture((300, 300))))
     assert second["poster"] != first["poster"]
@@ -116,7 +116,7 @@ def test_another_image_takes_its_place(staff: Client, anonymous: Client) -> None
 @pytest.mark.parametrize(
     ("width", "shown"), [(None, 1280), (1, 320), (320, 320), (321, 640), (1280, 1280), (4000, 1280)]
 )
-def test_a_page_takes_the_smallest_that_is_wide_enough(width: int | None, shown: int) -> None:
+def test_a_page_uses_the_smallest_image_that_is_wide_enough(width: int | None, shown: int) -> None:
     stem = "posters/" + "a" * 32
     movie = Movie(poster_upload=stem, poster_widths=[320, 640, 1280], poster="https://e.org/a.jpg")
     assert poster_url(movie, width) == f"http://127.0.0.1:8000/media/{stem}-{shown}.jpg"
@@ -151,7 +151,7 @@ def test_a_poster_is_deleted_once(staff: Client, uploaded: bool) -> None:
     assert (again.status_code, again.json()["detail"]) == (404, f"Movie {movie.pk} has no poster.")
 
 
-def test_what_tmdb_gave_is_not_brought_back_once_it_was_replaced(staff: Client) -> None:
+def test_an_uploaded_poster_replaces_the_one_from_tmdb_for_good(staff: Client) -> None:
     movie = make_movie(poster="https://image.tmdb.org/a.jpg")
     Movie.objects.update(tmdb_fields=["poster", "overview"])
     uploaded_poster(staff, movie)
@@ -177,7 +177,9 @@ def test_a_movie_that_is_not_there_has_no_poster(staff: Client, media: Path) -> 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_at_once_the_later_stands_and_is_there(staff: Client, anonymous: Client) -> None:
+def test_the_later_of_simultaneous_uploads_remains_with_its_files(
+    staff: Client, anonymous: Client
+) -> None:
     movie = make_movie()
     images = [encoded(picture((400, height))) for height in (400, 500, 600, 700)]
     answers = at_once([partial(uploaded_poster, staff, movie, image) for image in images])
@@ -188,7 +190,7 @@ def test_of_two_at_once_the_later_stands_and_is_there(staff: Client, anonymous: 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_movie_that_goes_meanwhile_leaves_a_404(staff: Client) -> None:
+def test_an_upload_for_a_movie_deleted_meanwhile_is_404(staff: Client) -> None:
     movie = make_movie()
     answer = while_uncommitted(
         partial(delete_movie, movie_id=movie.pk),

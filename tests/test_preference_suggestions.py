@@ -42,11 +42,11 @@ def others() -> list[Movie]:
     return films
 
 
-def test_who_has_done_nothing_is_suggested_nothing(viewer: Client, others: list[Movie]) -> None:
+def test_a_viewer_without_history_gets_no_suggestions(viewer: Client, others: list[Movie]) -> None:
     assert suggested(viewer) == {"genres": [], "languages": []}
 
 
-def test_what_is_watched_more_than_usual_is_suggested(viewer: Client, others: list[Movie]) -> None:
+def test_genres_watched_more_than_usual_are_suggested(viewer: Client, others: list[Movie]) -> None:
     rate(viewer.user, *make_films(4, "drama", "fr-CA"), *others[:4])
     found = suggested(viewer)
     # 4 of 8 films, as if of 18 with the usual 4/58 of ten; and usual are 4 of 58 ratings.
@@ -70,24 +70,24 @@ def test_forms_of_one_language_are_suggested_as_one(viewer: Client, others: list
     assert suggested(viewer)["languages"] == []
 
 
-def test_what_is_thought_little_of_is_not(viewer: Client, others: list[Movie]) -> None:
+def test_genres_with_low_ratings_are_not_suggested(viewer: Client, others: list[Movie]) -> None:
     rate(viewer.user, *make_films(4, "drama"), half_stars=3)
     rate(viewer.user, *others[:4], half_stars=9)
     assert suggested(viewer)["genres"] == []
 
 
-def test_two_films_are_chance(viewer: Client, others: list[Movie]) -> None:
+def test_two_films_are_too_few_for_a_suggestion(viewer: Client, others: list[Movie]) -> None:
     rate(viewer.user, *make_films(2, "drama"))
     assert suggested(viewer)["genres"] == []
 
 
-def test_what_nobody_has_rated_is_compared_with_nothing(viewer: Client) -> None:
+def test_no_suggestions_without_ratings_of_others(viewer: Client) -> None:
     for film in make_films(4, "drama"):
         interact(viewer.user, film, "seen")
     assert suggested(viewer) == {"genres": [], "languages": []}
 
 
-def test_what_is_stated_is_not_suggested_again(viewer: Client, others: list[Movie]) -> None:
+def test_stated_preferences_are_not_suggested_again(viewer: Client, others: list[Movie]) -> None:
     rate(viewer.user, *make_films(4, "drama", "fr"), *make_films(4, "war", "it"))
     slugs = [row["slug"] for row in suggested(viewer)["genres"]]
     assert sorted(slugs) == ["drama", "war"]
@@ -96,7 +96,7 @@ def test_what_is_stated_is_not_suggested_again(viewer: Client, others: list[Movi
     assert [row["language"] for row in suggested(viewer)["languages"]] == ["fr"]
 
 
-def test_at_most_five_come_in_as_many_queries(
+def test_at_most_five_suggestions_take_a_fixed_number_of_queries(
     viewer: Client, others: list[Movie], django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     for number in range(7):

@@ -30,14 +30,14 @@ def refused_fields(client: Client, payload: dict[str, Any]) -> list[str]:
     return [error["field"] for error in answer.json()["errors"]]
 
 
-def test_who_has_said_nothing_prefers_nothing_and_is_not_seen(viewer: Client) -> None:
+def test_the_default_preferences_are_empty_and_invisible(viewer: Client) -> None:
     answer = viewer.get(PATH)
     assert (answer.status_code, answer.json()) == (200, NOTHING)
     assert answer["Cache-Control"] == "no-store"
     assert not Preferences.objects.exists()
 
 
-def test_what_is_said_is_told_back(viewer: Client) -> None:
+def test_saved_preferences_are_returned(viewer: Client) -> None:
     make_genres("drama", "music", "war")
     said = {"genres": ["music", "drama", "music"], "languages": ["fr", "pt-BR", "fr"]}
     answer = viewer.put(PATH, {**said, "match_visible": True})
@@ -51,7 +51,7 @@ def test_what_is_said_is_told_back(viewer: Client) -> None:
     assert Client(make_user()).get(PATH).json() == NOTHING
 
 
-def test_the_next_word_replaces_the_last_whole(viewer: Client) -> None:
+def test_a_write_replaces_the_whole_preferences(viewer: Client) -> None:
     """Fields that are left out are reset, the consent to be seen too."""
     make_genres("drama", "music")
     viewer.put(PATH, {"genres": ["drama"], "languages": ["fr"], "match_visible": True})
@@ -78,7 +78,7 @@ def test_a_change_raises_the_taste_version_and_the_same_again_does_not(viewer: C
     assert rises == [True, False] * 3
 
 
-def test_a_genre_that_there_is_not_is_refused_by_its_slug(viewer: Client) -> None:
+def test_an_unknown_genre_is_refused_with_its_slug(viewer: Client) -> None:
     make_genres("drama")
     answer = viewer.put(PATH, {"genres": ["drama", "horrror", "Drama"]})
     assert answer.status_code == 422
@@ -124,7 +124,7 @@ def test_preferences_are_for_those_who_have_signed_in(anonymous: Client, method:
     assert anonymous.send(method, PATH, {}).status_code == 401
 
 
-def test_they_are_read_by_one_query_however_many(
+def test_preferences_are_read_by_one_query(
     viewer: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     slugs = [f"genre-{number:02}" for number in range(20)]
@@ -145,7 +145,7 @@ def test_a_deleted_genre_is_preferred_no_longer(viewer: Client) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_at_once_one_stands_whole() -> None:
+def test_simultaneous_writes_leave_one_complete_state() -> None:
     """And whoever reads in between sees one of them whole, too."""
     user = make_user()
     make_genres("drama", "music", "war")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.db import connection
 
-from cinema.api import api
 from recommendations.models import Release, TrainingRun
+from tests.api_document import document
 from tests.builders import Client, make_screening, make_user
 from users.models import Playlist, Preferences, User
 
@@ -24,7 +24,7 @@ EMAIL, PASSWORD, WRONG = "agnes-varda@example.org", "cleo from 5 to 7", "the cre
 # --- consent
 
 
-def test_nobody_is_seen_by_others_who_has_not_said_so(viewer: Client) -> None:
+def test_viewers_are_invisible_by_default(viewer: Client) -> None:
     assert viewer.get("/users/me/preferences").json()["match_visible"] is False
     Preferences.objects.get_or_create(user=make_user())
     with connection.cursor() as cursor:
@@ -33,7 +33,7 @@ def test_nobody_is_seen_by_others_who_has_not_said_so(viewer: Client) -> None:
 
 
 @pytest.mark.parametrize("value", [None, "perhaps", 2, []])
-def test_consent_is_yes_or_no(viewer: Client, value: Any) -> None:
+def test_consent_is_a_boolean(viewer: Client, value: Any) -> None:
     given = {"genres": [], "languages": [], "match_visible": value}
     assert viewer.put("/users/me/preferences", given).status_code == 422
     assert not Preferences.objects.filter(match_visible=True).exists()
@@ -42,10 +42,9 @@ def test_consent_is_yes_or_no(viewer: Client, value: Any) -> None:
 # --- caches
 
 
-DOCUMENT: dict[str, Any] = api.get_openapi_schema()
 OPERATIONS = [
     (method.upper(), path, operation)
-    for path, methods in DOCUMENT["paths"].items()
+    for path, methods in document()["paths"].items()
     for method, operation in methods.items()
 ]
 NEEDS_SIGN_IN = [(m, p) for m, p, o in OPERATIONS if o.get("security") == [{"Bearer": []}]]
@@ -76,7 +75,7 @@ def ask(client: Client, method: str, path: str, things: dict[str, int]) -> Respo
 
 
 @pytest.mark.parametrize(("method", "path"), NEEDS_SIGN_IN, ids=map(" ".join, NEEDS_SIGN_IN))
-def test_what_needs_a_sign_in_is_kept_by_no_cache(
+def test_responses_that_need_a_sign_in_are_not_cached(
     staff: Client, anonymous: Client, things: dict[str, int], method: str, path: str
 ) -> None:
     """Whatever the answer is, and for whomever: also that somebody may not."""
@@ -88,7 +87,7 @@ def test_what_needs_a_sign_in_is_kept_by_no_cache(
 
 
 @pytest.mark.parametrize(("method", "path"), MAY_SIGN_IN, ids=map(" ".join, MAY_SIGN_IN))
-def test_what_a_signed_in_viewer_gets_is_kept_unless_it_is_what_everybody_gets(
+def test_cacheable_responses_are_the_same_for_everybody(
     viewer: Client, anonymous: Client, things: dict[str, int], method: str, path: str
 ) -> None:
     Playlist.objects.create(user=viewer.user, name="My own")
@@ -99,7 +98,7 @@ def test_what_a_signed_in_viewer_gets_is_kept_unless_it_is_what_everybody_gets(
             assert "Authorization" in answer.get("Vary", "") or client is anonymous, answer
 
 
-def test_the_document_has_such_operations() -> None:
+def test_the_lists_of_operations_are_not_empty() -> None:
     assert len(NEEDS_SIGN_IN) > 30
     assert len(MAY_SIGN_IN) > 3
 

@@ -53,7 +53,7 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
 
 @pytest.fixture
 def tasks_run_at_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """With records, as in the worker."""
+    """Run tasks at once, with result records as in the worker."""
     stood = (app.conf.task_always_eager, app.conf.task_store_eager_result)
     app.conf.task_always_eager = app.conf.task_store_eager_result = True
     for task in app.tasks.values():  # which have read it already
@@ -170,7 +170,7 @@ def formatter(request: pytest.FixtureRequest) -> logging.Formatter:
     return made
 
 
-def test_what_postgres_says_of_a_row_gets_into_no_log(formatter: logging.Formatter) -> None:
+def test_row_values_in_errors_of_postgres_reach_no_log(formatter: logging.Formatter) -> None:
     """A fault of ours is told with its traceback, but not with the row."""
     with pytest.raises(IntegrityError, match=EMAIL.upper()) as caught:
         break_a_rule()
@@ -188,7 +188,7 @@ def test_what_postgres_says_of_a_row_gets_into_no_log(formatter: logging.Formatt
 
 
 @pytest.mark.usefixtures("tasks_run_at_once")
-def test_what_postgres_says_of_a_row_gets_into_no_record_of_a_task() -> None:
+def test_row_values_in_errors_of_postgres_reach_no_task_record() -> None:
     task = app.task(name="tests.break_a_rule")(break_a_rule)
     assert task.delay().failed()
     [record] = TaskResult.objects.values("result", "traceback", "meta")
@@ -205,7 +205,7 @@ def test_the_configured_log_is_written_so(settings: Settings) -> None:
     assert isinstance(handler.formatter, JsonFormatter) is not sys.stderr.isatty()
 
 
-def test_nobody_writes_lines_of_the_log(
+def test_a_request_cannot_write_lines_of_the_log(
     anonymous: Client, log: pytest.LogCaptureFixture, formatter: logging.Formatter
 ) -> None:
     anonymous.get("/nothing%0A2026-11-20 ERROR forged%0D%0A")

@@ -15,7 +15,7 @@ from pytest_django.fixtures import Settings
 
 from cinema.home import remove_access_of_others
 from movies.media.files import MediaFiles
-from tests.running import RunningCinema
+from tests.running import RunningCinema, filled_home
 from users import mails
 
 
@@ -31,10 +31,9 @@ def open_to_others(home: Path) -> list[str]:
 
 
 def test_a_running_cinema_has_no_file_for_others(tmp_path: Path) -> None:
-    cinema = RunningCinema()
-    cinema.home.mkdir(mode=0o755)
+    cinema = RunningCinema(filled_home())
+    cinema.home.chmod(0o755)
     logs = cinema.home / "logs"
-    logs.mkdir(mode=0o755)
     (logs / "worker.log").write_text("of an earlier version\n")
     logs.chmod(0o755)
     (logs / "worker.log").chmod(0o644)

@@ -76,7 +76,7 @@ def test_a_name_is_changed_and_cleaned(agnes: Client) -> None:
         {"date_joined": "2020-01-01T00:00:00Z"},
     ],
 )
-def test_what_cannot_be_changed_is_422(agnes: Client, fields: dict[str, Any]) -> None:
+def test_an_unchangeable_field_is_422(agnes: Client, fields: dict[str, Any]) -> None:
     before = agnes.get("/users/me").json()
     assert refused_field(agnes.patch("/users/me", fields)) == f"body.{next(iter(fields))}"
     assert agnes.get("/users/me").json() == before
@@ -117,7 +117,7 @@ def test_a_taken_address_is_refused(agnes: Client) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_who_take_one_address_at_once_one_gets_it() -> None:
+def test_one_of_many_simultaneous_changes_to_one_address_succeeds() -> None:
     clients = [Client(make_user(password=OLD)) for _ in range(3)]
     taking = {"email": OTHER, "password": OLD}
     answers = at_once([partial(client.patch, "/users/me", taking) for client in clients])
@@ -183,7 +183,7 @@ def test_the_current_password_must_be_right_and_the_new_one_good(agnes: Client) 
     assert delivered() == []
 
 
-def test_who_has_no_password_has_none_to_change(viewer: Client) -> None:
+def test_an_account_without_a_password_cannot_change_it(viewer: Client) -> None:
     assert refused_field(change_password(viewer, current="!")) == "body.current"
 
 
@@ -196,7 +196,7 @@ def test_the_old_password_that_is_only_hashed_anew_ends_nothing(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_changes_at_once_with_one_old_password_one_counts() -> None:
+def test_one_of_two_simultaneous_password_changes_succeeds() -> None:
     user = make_user(email=ADDRESS, password=OLD)
     clients = [Client(user) for _ in range(2)]
     new = ["vagabond in winter", "vagabond in summer"]

@@ -136,7 +136,7 @@ def test_a_day_begins_by_the_wall_clock_when_the_clocks_change(
     assert list(shown(staff, **week)) == [on]
 
 
-def test_where_the_day_starts_is_a_setting(anonymous: Client, settings: Any) -> None:
+def test_the_start_of_the_day_is_a_setting(anonymous: Client, settings: Any) -> None:
     settings.CINEMA_DAY_STARTS_AT = time(0, 0)
     make_screening(starts_at=at(DAY, 1))
     assert list(shown(anonymous, **{"from": "2026-12-01"})) == ["2026-12-03"]

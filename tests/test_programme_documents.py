@@ -28,7 +28,7 @@ DAY = date(2026, 12, 3)
 THAT_WEEK = {"from": DAY}
 
 FILTERED = ("/programme", "/programme.ics", "/programme.jsonld")
-#: With the content type of each.
+#: The content type of each document.
 DOCUMENTS = {
     "/programme": "application/json",
     "/programme.ics": "text/calendar; charset=utf-8",
@@ -92,7 +92,7 @@ def told_by_all(client: Client, **query: Any) -> set[str]:
         ({"to": DAY}, "abc"),
     ],
 )
-def test_all_documents_answer_a_question_alike(
+def test_all_documents_contain_the_same_screenings(
     anonymous: Client, query: dict[str, Any], expected: str
 ) -> None:
     first = make_movie(genres=["drama"])
@@ -247,7 +247,7 @@ def test_a_process_that_starts_without_the_database_says_so(path: str) -> None:
 
 
 @pytest.mark.parametrize("cache_size_bytes", [0, 200_000])
-def test_no_flood_of_questions_pushes_out_what_the_page_leads_to(
+def test_other_questions_do_not_evict_the_documents_of_the_page(
     anonymous: Client, settings: Any, cache_size_bytes: int
 ) -> None:
     settings.CATALOGUE_CHECK_INTERVAL_S = 60
@@ -272,7 +272,7 @@ def test_no_flood_of_questions_pushes_out_what_the_page_leads_to(
     assert len(queries) == 0
 
 
-def test_questions_for_other_weeks_are_not_pinned(anonymous: Client) -> None:
+def test_questions_for_other_weeks_can_be_evicted(anonymous: Client) -> None:
     """There are as many of them as there are days."""
     for number in range(5):
         anonymous.get("/programme", **{"from": DAY + timedelta(days=number)})

@@ -83,7 +83,7 @@ def test_a_list_of_the_programme_has_the_films_of_those_days(now: datetime, days
     assert {item["movie"]["pk"] for item in found["recommendations"]["items"]} == expected
 
 
-def test_by_default_both_mean_today_and_six_more(now: datetime) -> None:
+def test_the_default_period_is_today_and_six_days(now: datetime) -> None:
     viewer = Client(make_user())
     for distance in (6, 7):
         show_around(cinema_day(now) + timedelta(days=distance))
@@ -116,7 +116,7 @@ def test_the_audience_is_counted_for_the_same_days(now: datetime) -> None:
     for distance in (7, 8):
         show_around(cinema_day(now) + timedelta(days=distance))
     expected = in_programme(staff, 7)
-    assert set(catalogue.current().snapshot.showing(7)) == expected
+    assert set(catalogue.current().snapshot.upcoming.showing(7)) == expected
     assert len(expected) == 1
     assert Movie.objects.count() == 4
 

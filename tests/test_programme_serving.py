@@ -152,7 +152,7 @@ def test_a_staff_edit_shows_within_a_second_in_every_process(staff: Client, sett
 
 
 @pytest.mark.usefixtures("at_once_visible")
-def test_a_rating_alone_makes_nothing_anew_before_the_catalogue_is_old(
+def test_a_rating_alone_does_not_renew_the_programme(
     viewer: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     movie = make_screening().movie

@@ -145,7 +145,7 @@ def test_a_film_has_one_place_at_a_time(staff: Client, movie: Movie) -> None:
         ("catalogue", None, 409),
     ],
 )
-def test_a_place_is_one_of_the_lists_of_a_scope(
+def test_a_place_is_unique_within_a_scope(
     staff: Client, movie: Movie, standing: str | None, wanted: str | None, status: int
 ) -> None:
     promoted(staff, movie, scope=standing)
@@ -211,7 +211,7 @@ def test_promotions_are_listed_by_state(
         assert found(staff) == [upcoming, current, ended]
 
 
-def test_who_promoted_what_is_recorded(staff: Client, movie: Movie) -> None:
+def test_changes_of_promotions_are_recorded_with_their_author(staff: Client, movie: Movie) -> None:
     pin = promoted(staff, movie)
     staff.patch(f"{PATH}/{pin['id']}", {"place": 2})
     staff.delete(f"{PATH}/{pin['id']}")
@@ -223,7 +223,7 @@ def test_who_promoted_what_is_recorded(staff: Client, movie: Movie) -> None:
     assert entries[1]["path"] == f"PATCH /api/v1/promotions/{pin['id']}"
 
 
-def test_what_changes_nothing_is_not_recorded(staff: Client, movie: Movie) -> None:
+def test_an_empty_change_is_not_recorded(staff: Client, movie: Movie) -> None:
     pin = promoted(staff, movie)
     assert staff.patch(f"{PATH}/{pin['id']}", {}).status_code == 200
     assert AuditEntry.objects.filter(model="promotion").count() == 1
@@ -248,7 +248,7 @@ def test_the_database_keeps_the_rules_whoever_writes(movie: Movie, fields: dict[
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_at_once_one_has_the_place() -> None:
+def test_one_of_two_simultaneous_promotions_gets_the_place() -> None:
     someone = make_user(is_staff=True)
     films = [make_movie() for _ in range(4)]
     clients = [(Client(someone), payload(film)) for film in films]

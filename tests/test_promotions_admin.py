@@ -51,12 +51,12 @@ def test_staff_pin_a_film(admin_client: Browser) -> None:
         ({"strength": 0.5}, "A pin has a place from 1 to 10"),
         ({"kind": "boost", "place": "", "strength": 2}, "less than or equal to 1"),
         ({"ends_at_0": "2020-01-01"}, "ends_at does not lie after starts_at"),
-        ({"starts_at_0": "2020-01-01", "ends_at_0": "2020-01-02"}, "over by now"),
+        ({"starts_at_0": "2020-01-01", "ends_at_0": "2020-01-02"}, "ended already"),
         ({"ends_at_0": ""}, "required"),
         ({"movie": 2**62}, "required"),
     ],
 )
-def test_what_breaks_a_rule_is_refused_in_the_form(
+def test_an_invalid_promotion_is_refused_in_the_form(
     admin_client: Browser, fields: dict[str, Any], complaint: str
 ) -> None:
     assert complaint in fill_in(admin_client, NEW, **entered(make_movie(), **fields))

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_and_alone")]
 
 @pytest.fixture
 def films(db: None) -> list[Movie]:
-    """In the order in which a viewer is given them whom nobody knows: by date."""
+    """Films in the order of an unknown viewer's list, which is by date."""
     today = timezone.localdate()
     return [make_movie(start_date=today - timedelta(days=day)) for day in range(1, 13)]
 
@@ -62,10 +62,10 @@ def test_a_place_beyond_the_end_is_the_last_one(viewer: Client) -> None:
     assert pinned(viewer) == {2: films[1].pk, 3: films[0].pk}
 
 
-def test_pins_stand_where_the_models_have_their_word_and_where_new_films_have_theirs(
+def test_pins_hold_their_places_beside_models_and_new_films(
     viewer: Client,
 ) -> None:
-    """Also what no release knows, and what comes in from beyond the end of the list."""
+    """Boosts also raise films that no release knows, and films from beyond the end of the list."""
     audience = make_audience(n_camps=4, movies_each=16)
     train_release()
     for movie in audience.movies[0][:3]:
@@ -86,7 +86,7 @@ def test_pins_stand_where_the_models_have_their_word_and_where_new_films_have_th
 
 
 @pytest.mark.parametrize("kind", ["seen", "hide", "dislike", "like"])
-def test_a_pin_shows_nobody_what_the_viewer_has_dealt_with(
+def test_a_pin_hides_films_that_the_viewer_has_acted_on(
     viewer: Client, films: list[Movie], kind: str
 ) -> None:
     make_promotion(films[3], place=1)
@@ -105,7 +105,7 @@ def test_a_withdrawn_film_is_pinned_nowhere(viewer: Client, last: Movie) -> None
     assert pinned(viewer) == {1: last.pk}
 
 
-def test_in_the_programme_only_what_is_still_to_be_shown(
+def test_a_pin_in_the_programme_needs_a_future_screening(
     viewer: Client, films: list[Movie]
 ) -> None:
     shown = make_screening(films[6]).movie
@@ -170,7 +170,7 @@ def in_force(scope: Scope = "catalogue") -> str:
     return campaigns.promotions_key(catalogue.current().snapshot, scope, timezone.now())
 
 
-def test_what_is_in_force_has_a_key_that_changes_with_it_alone(films: list[Movie]) -> None:
+def test_the_key_changes_with_the_promotions_in_force(films: list[Movie]) -> None:
     keys = [in_force()]
     pin = make_promotion(films[0], scope="catalogue")
     keys.append(in_force())
@@ -187,7 +187,7 @@ def test_what_is_in_force_has_a_key_that_changes_with_it_alone(films: list[Movie
     assert in_force() == keys[-1]
 
 
-def test_of_several_boosts_the_strongest_counts(films: list[Movie]) -> None:
+def test_the_strongest_of_several_boosts_counts(films: list[Movie]) -> None:
     for strength in (0.2, 0.5, 0.1):
         make_promotion(films[0], strength=strength)
     make_promotion(films[1], strength=0.3, scope="programme")

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 
 def errors(client: Client, path: str, query: str) -> dict[str, str]:
-    """By field, what a GET is refused for."""
+    """The messages of a refused GET, by field."""
     answer = client.send("GET", f"{path}?{query}")
     assert (answer.status_code, answer["Content-Type"]) == (422, "application/problem+json"), path
     return {each["field"]: each["message"] for each in answer.json()["errors"]}
@@ -45,7 +45,7 @@ def errors(client: Client, path: str, query: str) -> dict[str, str]:
         ("/users/me/ratings", "per_pag=3", "per_page"),
     ],
 )
-def test_the_name_that_was_meant_is_suggested(
+def test_a_refusal_suggests_the_similar_parameter(
     viewer: Client, path: str, typed: str, meant: str
 ) -> None:
     [(field, message)] = errors(viewer, path, typed).items()
@@ -65,7 +65,7 @@ def test_an_address_without_parameters_says_so(viewer: Client) -> None:
         assert message == "There is no such parameter: this address takes none."
 
 
-def test_each_wrong_name_is_told_beside_right_ones(anonymous: Client) -> None:
+def test_each_unknown_parameter_is_named(anonymous: Client) -> None:
     found = errors(anonymous, "/movies", "genre=drama&langage=fr&statis=running&page=2")
     assert found.keys() == {"query.langage", "query.statis"}
 
@@ -88,23 +88,23 @@ def test_a_list_of_values_may_be_given_one_by_one(anonymous: Client, path: str) 
 
 
 @pytest.mark.parametrize("query", ["", "&", "&&page=1&"])
-def test_what_names_nothing_is_no_parameter(anonymous: Client, query: str) -> None:
+def test_an_empty_query_string_part_is_no_parameter(anonymous: Client, query: str) -> None:
     assert anonymous.send("GET", f"/movies?{query}").status_code == 200
 
 
-def test_an_answer_stays_small_whatever_is_asked(anonymous: Client) -> None:
+def test_a_refusal_of_parameters_is_short(anonymous: Client) -> None:
     hostile = urlencode({f"{number}{'langage' * 500}": "x" for number in range(200)})
     found = errors(anonymous, "/movies", hostile)
     assert len(found) == MOST_NAMED
     assert max(map(len, found)) == len("query.") + LONGEST_NAME
 
 
-def test_whoever_may_not_ask_is_told_that_first(anonymous: Client, viewer: Client) -> None:
+def test_permissions_are_checked_before_parameters(anonymous: Client, viewer: Client) -> None:
     assert anonymous.get("/users/me/history", pag="1").status_code == 401
     assert viewer.get("/releases", pag="1").status_code == 403
 
 
-def test_a_write_is_not_done_by_halves(staff: Client) -> None:
+def test_a_misspelt_parameter_stops_a_write(staff: Client) -> None:
     movie = make_movie()
     make_screening(movie)
     assert staff.delete(f"/movies/{movie.pk}", forse="true").status_code == 422
@@ -128,7 +128,7 @@ def test_pages_ignore_what_they_do_not_know(anonymous: Client) -> None:
         assert anonymous.send("GET", f"{path}?utm_source=x").status_code == 200, path
 
 
-def test_every_operation_that_answers_json_has_the_rule(staff: Client) -> None:
+def test_every_operation_refuses_unknown_parameters(staff: Client) -> None:
     """No GET of the document gives 200 for a name that it does not declare."""
     import json
 

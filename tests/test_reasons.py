@@ -58,10 +58,8 @@ def by_film(client: Client, algorithm: str) -> dict[int, Listed]:
 # --- through the API, one film after the other
 
 
-def test_without_a_film_that_is_named_the_score_is_lower(
-    viewer: Client, settings: Settings
-) -> None:
-    """Also by an algorithm that cannot tell which films it goes by."""
+def test_leaving_the_named_film_out_lowers_the_score(viewer: Client, settings: Settings) -> None:
+    """user_knn cannot tell which films its scores come from."""
     settings.TRAINING_ALGORITHMS = ["als", "content", "hybrid", "user_knn"]
     audience = make_audience(movies_each=6, viewers_each=12)
     for number, movie in enumerate(audience.all_movies):
@@ -91,7 +89,7 @@ def test_without_a_film_that_is_named_the_score_is_lower(
         assert say(viewer, movie, kind).status_code == 201
 
 
-def test_without_a_favourite_that_is_named_a_film_is_found_no_more_or_later(
+def test_leaving_the_named_favourite_out_lowers_the_film(
     viewer: Client,
 ) -> None:
     audience = make_audience()
@@ -131,7 +129,7 @@ def reason_for(viewer: Client, film: Movie, model: Sums, popular: PopularityReco
     return reason
 
 
-def test_then_it_is_what_they_share_or_that_it_fits_or_is_liked_and_else_nothing(
+def test_other_reasons_follow_if_no_film_raises_the_score(
     viewer: Client,
 ) -> None:
     liked, sibling, stranger, another = (
@@ -156,7 +154,7 @@ def test_then_it_is_what_they_share_or_that_it_fits_or_is_liked_and_else_nothing
     assert reason_for(viewer, stranger, misfit, by_nobody).kind == "none"
 
 
-def test_a_film_that_was_withdrawn_is_named_no_more(viewer: Client) -> None:
+def test_a_reason_names_no_withdrawn_film(viewer: Client) -> None:
     first, second, film = (make_movie(protagonists=[f"Somebody {n}"]) for n in range(3))
     rate(viewer, first, 5)
     rate(viewer, second, 5)
@@ -187,7 +185,7 @@ def test_a_film_that_starts_in_these_months_is_new_and_an_old_one_is_not(viewer:
 # --- what viewers of the same taste do
 
 
-def test_matches_come_second_and_two_reasons_are_enough() -> None:
+def test_matches_are_the_second_reason_of_at_most_two() -> None:
     one, several = (with_matches([], number)[0] for number in (1, 3))
     assert one == Reason("matches", "A viewer of your taste likes it")
     assert several == Reason("matches", "3 viewers of your taste like it")
@@ -197,7 +195,7 @@ def test_matches_come_second_and_two_reasons_are_enough() -> None:
 
 
 @pytest.mark.django_db(transaction=True)  # visibility changes after the commit
-def test_a_match_who_agreed_is_a_reason_while_that_lasts(settings: Settings) -> None:
+def test_a_visible_match_is_a_reason_until_consent_ends(settings: Settings) -> None:
     settings.MATCH_SHRINKAGE = 1
     films = make_films(6)
     viewer, match = make_viewer("Agnès"), make_viewer("Jacques")

@@ -25,7 +25,7 @@ pytestmark = [
 # --- what puts a movie in the list
 
 
-def test_without_a_release_the_programme_stands_in_by_date(viewer: Client) -> None:
+def test_without_a_release_the_list_is_the_programme_by_date(viewer: Client) -> None:
     today = timezone.localdate()
     movies = [make_movie(start_date=today - timedelta(days=days)) for days in (30, 10, 20)]
     answer = listed(viewer)
@@ -40,7 +40,7 @@ def test_without_movies_the_list_is_empty(viewer: Client) -> None:
     assert listed(viewer, scope="programme")["items"] == []
 
 
-def test_a_new_viewer_is_shown_what_is_popular(viewer: Client) -> None:
+def test_a_new_viewer_gets_popular_films(viewer: Client) -> None:
     movies = [make_movie() for _ in range(4)]
     for place, movie in enumerate(movies[:3]):
         for _ in range(3 - place):
@@ -55,7 +55,7 @@ def test_a_new_viewer_is_shown_what_is_popular(viewer: Client) -> None:
     ]
 
 
-def test_what_is_not_liked_is_not_called_liked(viewer: Client) -> None:
+def test_a_disliked_film_is_not_called_liked(viewer: Client) -> None:
     movie = make_movie()
     interact(make_user(), movie, "dislike")
     train_release()
@@ -63,7 +63,7 @@ def test_what_is_not_liked_is_not_called_liked(viewer: Client) -> None:
     assert "like it" not in str(item["reasons"])
 
 
-def test_a_viewer_with_tastes_is_shown_more_of_them_with_reasons(viewer: Client) -> None:
+def test_a_viewer_gets_films_of_the_own_taste_with_reasons(viewer: Client) -> None:
     audience = make_audience()
     train_release()
     mine = audience.movies[1]
@@ -97,14 +97,14 @@ def test_the_last_click_already_counts(viewer: Client) -> None:
 
 
 @pytest.mark.parametrize("kind", ["dislike", "hide"])
-def test_who_likes_nothing_is_shown_what_is_popular(viewer: Client, kind: str) -> None:
+def test_a_viewer_without_likes_gets_popular_films(viewer: Client, kind: str) -> None:
     audience = make_audience()
     train_release()
     say(viewer, audience.movies[0][0], kind)
     assert sources(listed(viewer)) == ["popularity"]
 
 
-def test_what_was_merely_seen_is_a_reason_but_not_called_liked(viewer: Client) -> None:
+def test_a_seen_film_is_a_reason_but_not_called_liked(viewer: Client) -> None:
     audience = make_audience()
     train_release()
     seen = audience.movies[0][0]
@@ -245,7 +245,9 @@ def test_algorithms_are_described_with_what_was_measured(anonymous: Client) -> N
     assert after["als"]["quality"]["users"] > 0
 
 
-def test_what_the_release_is_without_says_why(viewer: Client, settings: Settings) -> None:
+def test_an_algorithm_missing_from_the_release_has_a_reason(
+    viewer: Client, settings: Settings
+) -> None:
     """The default is answered by its fallbacks, of which `source` tells."""
     settings.TRAINING_ALGORITHMS = ["als"]
     audience = make_audience()

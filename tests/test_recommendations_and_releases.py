@@ -59,7 +59,7 @@ def test_a_release_that_cannot_be_used_is_refused_and_the_standing_one_serves_on
     releases.forget_release()
     answer = listed(viewer)
     assert (answer["release"], sources(answer)) == (standing.pk, ["popularity"])
-    # Without any, it falls back to the programme.
+    # Without any usable release the list falls back to the programme.
     Release.objects.filter(is_current=False).update(directory="")
     releases.forget_release()
     answer = listed(viewer, refresh=True)

@@ -49,7 +49,7 @@ def release_of(*films: Movie) -> list[int]:
 
 
 def shown_unopened(*viewers: User) -> list[dict[int, int]]:
-    """By movie id, for each viewer."""
+    """The numbers of lists that showed a movie unopened, by movie id, for each viewer."""
     histories = load_histories([viewer.pk for viewer in viewers], with_unopened=True)
     return [
         dict(zip(each.unopened.movies.ids.tolist(), each.unopened.times.tolist(), strict=False))
@@ -58,7 +58,7 @@ def shown_unopened(*viewers: User) -> list[dict[int, int]]:
 
 
 def show(viewer: User, *films: Movie, days_ago: int = 1, clicked: bool = False) -> None:
-    """In one list."""
+    """Show the films to the viewer in one list."""
     at, list_id = timezone.now() - timedelta(days=days_ago), uuid4()
     Impression.objects.bulk_create(
         Impression(
@@ -95,9 +95,7 @@ def test_scores_stay_those_of_the_model(viewer: Client, settings: Settings) -> N
     assert [item["score"] for item in items] != sorted(before.values(), reverse=True)
 
 
-def test_an_algorithm_that_is_asked_for_by_name_is_shown_as_it_is(
-    viewer: Client, settings: Settings
-) -> None:
+def test_a_named_algorithm_is_not_reranked(viewer: Client, settings: Settings) -> None:
     films = [make_film(genre) for genre in ("drama", "drama", "comedy")]
     films.append(make_film("war", timezone.localdate()))
     in_order = release_of(*films)
@@ -110,7 +108,7 @@ def test_an_algorithm_that_is_asked_for_by_name_is_shown_as_it_is(
 
 
 @pytest.mark.parametrize("diversity", [0.0, 1.0])
-def test_what_stands_in_never_overtakes_what_is_known(
+def test_fallbacks_never_overtake_films_with_scores(
     viewer: Client, settings: Settings, diversity: float
 ) -> None:
     """First what the viewer says to like, then what is popular, and by date what nobody knows."""
@@ -128,7 +126,7 @@ def test_what_stands_in_never_overtakes_what_is_known(
     assert ids(answer)[4:] == [film.pk for film in by_date]
 
 
-def test_what_is_arranged_comes_from_further_down_than_the_list_goes(
+def test_reranking_takes_films_from_beyond_the_end_of_the_list(
     viewer: Client, settings: Settings
 ) -> None:
     """The 44th of 45 films, the only one of another kind."""
@@ -152,7 +150,7 @@ def test_a_part_of_a_list_is_its_beginning(viewer: Client, settings: Settings) -
     assert [item.movie_id for item in found.items] == ids(listed(viewer))[:3]
 
 
-def test_a_film_without_anything_is_listed_all_the_same(viewer: Client, settings: Settings) -> None:
+def test_a_film_without_any_fields_is_listed(viewer: Client, settings: Settings) -> None:
     settings.DIVERSITY = 0.5
     bare = make_movie(genres=[], original_language=None, release_year=None)
     in_order = release_of(bare, make_film(), make_film())
@@ -162,7 +160,7 @@ def test_a_film_without_anything_is_listed_all_the_same(viewer: Client, settings
 # --- freshness
 
 
-def test_what_starts_about_now_comes_up_a_little(viewer: Client, settings: Settings) -> None:
+def test_a_film_that_starts_now_moves_up_a_little(viewer: Client, settings: Settings) -> None:
     today = timezone.localdate()
     starts = [*[LONG_AGO] * 4, today + timedelta(days=1), LONG_AGO]
     a, b, c, d, e, f = release_of(*(make_film(start_date=start) for start in starts))
@@ -171,7 +169,7 @@ def test_what_starts_about_now_comes_up_a_little(viewer: Client, settings: Setti
     assert ids(listed(viewer, refresh=True)) == [a, b, c, e, d, f]
 
 
-def test_what_was_shown_in_vain_goes_down(viewer: Client, settings: Settings) -> None:
+def test_a_film_shown_without_a_click_moves_down(viewer: Client, settings: Settings) -> None:
     settings.FRESHNESS = 0.6
     films = [make_film() for _ in range(5)]
     a, b, c, d, e = release_of(*films)
@@ -188,7 +186,7 @@ def test_what_was_shown_in_vain_goes_down(viewer: Client, settings: Settings) ->
     assert ids(listed(viewer, refresh=True)) == [a, b, c, d, e]
 
 
-def test_what_was_opened_or_is_long_ago_was_not_shown_in_vain(viewer: Client) -> None:
+def test_opened_and_old_impressions_do_not_count(viewer: Client) -> None:
     opened, old, worn, once = (make_film() for _ in range(4))
     show(viewer.user, opened, clicked=True)
     show(viewer.user, opened, worn, once)
@@ -197,7 +195,7 @@ def test_what_was_opened_or_is_long_ago_was_not_shown_in_vain(viewer: Client) ->
     assert shown_unopened(viewer.user) == [{worn.pk: 2, once.pk: 1, old.pk: 1}]
 
 
-def test_of_a_viewer_who_fetches_endlessly_the_latest_lists_are_read(
+def test_the_number_of_impressions_read_per_viewer_is_bounded(
     viewer: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storage, "MOST_READ", 4)
@@ -207,7 +205,7 @@ def test_of_a_viewer_who_fetches_endlessly_the_latest_lists_are_read(
     assert shown_unopened(viewer.user) == [{late.pk: 3, early.pk: 1}]
 
 
-def test_of_many_viewers_one_query_tells(
+def test_impressions_of_many_viewers_are_one_query(
     settings: Settings, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     settings.FRESHNESS = 1.0
@@ -242,12 +240,12 @@ def test_a_boosted_film_that_nobody_knows_comes_in_among_the_known(viewer: Clien
     assert new.pk not in ids(listed(viewer, limit=40))
     boost(new, 1.0)
     answer = listed(viewer, limit=40, refresh=True)
-    # As good as the best, behind which it comes.
+    # The film is as relevant as the best one, and comes after it.
     assert ids(answer) == [in_order[0], new.pk, *in_order[1:39]]
     assert answer["items"][1]["source"] == "programme"
 
 
-def test_no_boost_shows_what_the_viewer_has_rejected(viewer: Client) -> None:
+def test_a_boost_does_not_show_a_rejected_film(viewer: Client) -> None:
     films = [make_film() for _ in range(3)]
     release_of(*films)
     boost(films[0], 1.0)
@@ -258,14 +256,14 @@ def test_no_boost_shows_what_the_viewer_has_rejected(viewer: Client) -> None:
 # --- series
 
 
-def test_one_of_a_series_stands_among_the_first_five(viewer: Client) -> None:
+def test_the_first_five_films_are_of_different_series(viewer: Client) -> None:
     toys = ("Toy Story", "Toy Story 2", "Toy Story 3")
     names = (*toys[:2], "Vertigo", "Ikiru", toys[2], "Persona", "Gertrud", "Playtime")
     films = [make_film(name=name) for name in names]
     a, b, c, d, e, f, g, h = release_of(*films)
     apart = [a, c, d, f, g, b, e, h]
     assert ids(listed(viewer)) == apart
-    # By whatever order.
+    # The same holds for a named algorithm.
     assert ids(listed(viewer, algorithm="popularity")) == apart
     # And the same for a beginning.
     assert ids(listed(viewer, limit=5)) == apart[:5]
@@ -279,7 +277,7 @@ def test_a_pinned_film_stays_and_its_series_makes_room(viewer: Client) -> None:
     assert ids(listed(viewer)) == [b, c, g, d, e, a, f]
 
 
-def test_a_series_by_what_staff_say(viewer: Client) -> None:
+def test_the_series_of_a_film_is_the_one_that_staff_give(viewer: Client) -> None:
     names = ("Dr. No", "Goldfinger", "Vertigo", "Ikiru", "Persona", "Gertrud")
     films = [make_film(name=name) for name in names]
     Movie.objects.filter(name__in=names[:2]).update(series="James Bond")

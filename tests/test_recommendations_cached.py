@@ -1,4 +1,4 @@
-"""For how long a list stands, the batches it comes in, and what it costs."""
+"""The lifetime of a cached list, its batches, and its queries."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_whatever_a_viewer_does_counts_at_once(viewer: Client) -> None:
     assert set(ids(given[-1])) == {film.pk for film in films} - {films[1].pk, films[4].pk}
 
 
-def test_a_list_made_from_less_than_the_last_word_is_no_current_one(
+def test_a_list_made_before_the_last_interaction_is_not_cached_as_current(
     viewer: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The viewer acts once more while the request computes."""
@@ -102,7 +102,7 @@ def test_a_list_made_from_less_than_the_last_word_is_no_current_one(
     assert films[1].pk not in ids(second)
 
 
-def test_the_last_answer_is_of_what_is_asked(viewer: Client) -> None:
+def test_the_last_response_is_reused_for_the_same_question_alone(viewer: Client) -> None:
     """It is used for the same question alone, while the list is the one that was given last."""
     for _ in range(6):
         make_screening()
@@ -135,7 +135,7 @@ def test_a_change_of_the_catalogue_shows_in_the_last_answer(viewer: Client) -> N
     assert listed(viewer)["list_id"] == first["list_id"]
 
 
-def test_each_key_has_an_end(viewer: Client) -> None:
+def test_every_cached_key_expires(viewer: Client) -> None:
     """But the stream of impressions, which are no cache, and which a task empties."""
     films = [make_movie() for _ in range(8)]
     listed(viewer, limit=4)
@@ -149,7 +149,7 @@ def test_each_key_has_an_end(viewer: Client) -> None:
     assert [key.rpartition(":")[2] for key in without_end] == ["impressions"]
 
 
-def test_of_many_questions_the_latest_are_kept(viewer: Client) -> None:
+def test_the_latest_lists_of_a_viewer_are_cached(viewer: Client) -> None:
     make_screening()
     for days in range(1, list_cache.MOST_LISTS + 4):
         listed(viewer, scope="programme", days=days)
@@ -192,7 +192,7 @@ def test_a_new_release_makes_a_new_list(viewer: Client) -> None:
     assert listed(viewer)["release"] == old.pk
 
 
-def test_what_is_withdrawn_leaves_the_cached_list(viewer: Client) -> None:
+def test_a_withdrawn_film_leaves_the_cached_list(viewer: Client) -> None:
     movies = [make_movie() for _ in range(3)]
     first = listed(viewer)
     withdraw(movies[1])
@@ -227,7 +227,7 @@ def test_batches_are_as_long_as_the_first(viewer: Client) -> None:
     assert viewer.get("/recommendations/next", batch=4).status_code == 404
 
 
-def test_there_is_no_next_of_nothing_nor_of_a_whole_list(viewer: Client) -> None:
+def test_there_is_no_next_batch_of_nothing_or_of_a_complete_list(viewer: Client) -> None:
     for _ in range(45):
         make_movie()
     assert viewer.get("/recommendations/next").status_code == 404
@@ -235,7 +235,7 @@ def test_there_is_no_next_of_nothing_nor_of_a_whole_list(viewer: Client) -> None
     assert viewer.get("/recommendations/next").status_code == 404
 
 
-def test_next_is_of_the_list_that_was_given_last(viewer: Client) -> None:
+def test_next_continues_the_list_that_was_given_last(viewer: Client) -> None:
     for _ in range(5):
         make_screening()
     for _ in range(5):
@@ -247,7 +247,7 @@ def test_next_is_of_the_list_that_was_given_last(viewer: Client) -> None:
     assert body(viewer.get("/recommendations/next"))["list_id"] == catalogue["list_id"]
 
 
-def test_next_leaves_out_what_was_acted_on_since(viewer: Client) -> None:
+def test_next_leaves_out_films_acted_on_since(viewer: Client) -> None:
     movies = {movie.pk: movie for movie in (make_movie() for _ in range(10))}
     listed(viewer, limit=4)
     rest = body(viewer.get("/recommendations/next"))
@@ -279,13 +279,13 @@ def test_no_viewer_is_shown_anothers_list() -> None:
 
 
 def test_a_list_in_the_cache_that_cannot_be_read_is_made_anew(viewer: Client) -> None:
-    """As another version of this program may have left it there."""
+    """Another version of this program may have left it there."""
     make_movie()
     first = listed(viewer)
     [key] = [key for key in cached_keys() if key.endswith(":hybrid:0")]
     leftovers: list[object] = [{"list_id": "old"}, {"items": [{}]}, {"items": 4}, [], "list", 5]
     for left in leftovers:
-        for at in (key, key.replace("list:catalogue:hybrid:0", "answer")):
+        for at in (key, key.replace("list:catalogue:hybrid:0", "response")):
             cache.set(at, left)
         assert viewer.get("/recommendations/next").status_code == 404
         assert ids(listed(viewer)) == ids(first)
@@ -347,8 +347,8 @@ def test_a_cached_list_costs_one_query_and_one_command(
         assert listed(viewer) == given
 
 
-def test_a_new_list_costs_three_queries_however_much_there_is(settings: Settings) -> None:
-    """Who asks, what that viewer has done, and who is like that one. All else is in memory."""
+def test_a_new_list_costs_three_queries_for_any_amount_of_data(settings: Settings) -> None:
+    """The queries read the viewer, the history and the matches. All else is in memory."""
     audience = make_audience(movies_each=16)
     for movie in audience.all_movies:
         make_screening(movie)

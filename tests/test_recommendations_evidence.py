@@ -107,7 +107,7 @@ def test_watched_elsewhere_is_merely_seen(viewer: Client) -> None:
     assert top["reasons"][0]["text"] == f"Because you saw {movie.name}"
 
 
-def test_a_check_in_is_the_strongest_word(viewer: Client, settings: Settings) -> None:
+def test_a_check_in_has_the_largest_weight(viewer: Client, settings: Settings) -> None:
     films = [make_movie() for _ in range(4)]
     check_in(viewer, films[0])
     love(viewer, films[1])
@@ -141,7 +141,7 @@ def test_training_learns_from_favourites_and_check_ins() -> None:
     assert {item["source"] for item in top} == {"als"}
 
 
-def test_a_later_word_goes_before_a_check_in_and_a_favourite(viewer: Client) -> None:
+def test_a_later_verdict_replaces_a_check_in_and_a_favourite(viewer: Client) -> None:
     came, loved = make_movie(), make_movie()
     check_in(viewer, came)
     love(viewer, loved)
@@ -159,7 +159,7 @@ def test_the_same_word_again_counts_after_a_favourite_in_between(viewer: Client)
     assert weights(viewer) == {movie.pk: -2}
 
 
-def test_what_was_merely_seen_since_takes_back_no_verdict(viewer: Client) -> None:
+def test_a_viewing_does_not_replace_a_verdict(viewer: Client) -> None:
     movie = make_movie()
     rate(viewer, movie, 1)
     viewer.post("/users/me/history", {"movie_id": movie.pk, "watched_at": timezone.now()})

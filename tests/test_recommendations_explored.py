@@ -36,7 +36,7 @@ def new_films(count: int, **fields: object) -> set[int]:
 
 
 def explored(client: Client, **query: object) -> dict[int, int]:
-    """By film the place in the list."""
+    """The places of explored films, by film."""
     items = listed(client, **{"limit": 40, **query})["items"]
     return {item["movie"]["id"]: item["rank"] for item in items if item["source"] == "exploration"}
 
@@ -53,7 +53,7 @@ def test_new_films_have_evenly_spaced_places(fan: Client) -> None:
     assert listed(fan, limit=40) == answer
 
 
-def test_what_is_not_new_keeps_its_order(fan: Client, settings: Settings) -> None:
+def test_films_that_are_not_new_keep_their_order(fan: Client, settings: Settings) -> None:
     settings.EXPLORATION_SHARE = 0.0
     before = ids(listed(fan, limit=40))
     settings.EXPLORATION_SHARE = 0.1
@@ -73,7 +73,7 @@ def test_the_share_is_a_setting(
     assert bool(explored(fan)) == bool(share)
 
 
-def test_who_asks_for_an_algorithm_gets_that_alone(fan: Client) -> None:
+def test_a_named_algorithm_explores_nothing(fan: Client) -> None:
     new_films(8)
     for algorithm in ("als", "popularity", "content"):
         assert not explored(fan, algorithm=algorithm)
@@ -89,7 +89,7 @@ def test_without_a_release_all_films_are_new_and_none_is_marked(viewer: Client) 
     assert not explored(viewer)
 
 
-def test_what_viewers_know_or_was_posted_long_ago_is_not_new(fan: Client) -> None:
+def test_known_and_old_films_are_not_new(fan: Client) -> None:
     known = make_movie()
     for _ in range(5):
         rate(Client(make_user()), known, 4)
@@ -101,7 +101,7 @@ def test_what_viewers_know_or_was_posted_long_ago_is_not_new(fan: Client) -> Non
     assert list(explored(fan, refresh=True)) == [coming.pk]
 
 
-def test_what_was_acted_on_or_withdrawn_is_not_shown_again(fan: Client) -> None:
+def test_acted_on_and_withdrawn_films_are_not_explored_again(fan: Client) -> None:
     acted_on, withdrawn, other = make_movie(), make_movie(), make_movie()
     say(fan, acted_on, "hide")
     Movie.objects.filter(pk=withdrawn.pk).update(withdrawn_at=timezone.now())
@@ -118,7 +118,7 @@ def test_the_programme_shows_new_films_that_are_showing(fan: Client, audience: A
     assert elsewhere.pk not in found
 
 
-def test_in_time_and_by_viewer_each_new_film_has_its_turn(audience: Audience) -> None:
+def test_every_new_film_is_explored_by_some_viewer(audience: Audience) -> None:
     new = new_films(12)
     shown: set[int] = set()
     for camp in audience.viewers:
@@ -127,7 +127,7 @@ def test_in_time_and_by_viewer_each_new_film_has_its_turn(audience: Audience) ->
     assert shown == new
 
 
-def test_a_new_film_of_the_viewers_taste_is_called_so_truly(audience: Audience) -> None:
+def test_a_new_film_has_a_true_reason(audience: Audience) -> None:
     """A release knows it by what it is made of; the reason names what it shares."""
     liked = make_movie(protagonists=["Jean Seberg"], genres=["crime"], release_year=1960)
     fans = [Client(make_user()) for _ in range(8)]

@@ -35,7 +35,7 @@ def audience(db: None) -> Audience:
     return audience
 
 
-def test_preferences_come_first_then_what_favourites_find_then_what_is_popular(
+def test_preferences_come_before_favourites_and_popular_films(
     viewer: Client, audience: Audience
 ) -> None:
     loved = audience.movies[1][:2]
@@ -58,18 +58,18 @@ def test_preferences_come_first_then_what_favourites_find_then_what_is_popular(
     assert len(items) == 24 - len(loved)
 
 
-def test_who_says_nothing_gets_what_is_popular(viewer: Client, audience: Audience) -> None:
+def test_a_viewer_who_gave_nothing_gets_popular_films(viewer: Client, audience: Audience) -> None:
     assert sources(listed(viewer)) == ["popularity"]
 
 
-def test_who_only_prefers_gets_that_and_then_what_is_popular(
+def test_a_viewer_with_preferences_alone_gets_them_before_popular_films(
     viewer: Client, audience: Audience
 ) -> None:
     prefer(viewer, "war")
     assert sources(listed(viewer)) == ["preferences", "popularity"]
 
 
-def test_who_only_has_favourites_gets_what_they_find_and_then_what_is_popular(
+def test_a_viewer_with_favourites_alone_gets_their_neighbours_before_popular_films(
     viewer: Client, audience: Audience
 ) -> None:
     love(viewer, audience.movies[0][0])
@@ -95,10 +95,10 @@ def test_favourites_rank_the_programme(viewer: Client, audience: Audience) -> No
 
 
 @pytest.mark.parametrize("act", ["rate", "like", "dislike", "seen", "history"])
-def test_from_the_first_word_on_the_viewer_is_folded_in(
+def test_a_viewer_is_folded_in_from_the_first_interaction(
     viewer: Client, audience: Audience, act: str
 ) -> None:
-    """With the favourites, and preferences only for what the models know nothing of."""
+    """Favourites decide; preferences decide only for films that the models do not know."""
     prefer(viewer, "war")
     love(viewer, audience.movies[1][0])
     assert sources(listed(viewer))[:2] == ["preferences", "favourites"]
@@ -127,9 +127,7 @@ def test_a_rating_counts_though_the_same_film_became_a_favourite_later(
     assert sources(listed(viewer))[0] == "favourites"
 
 
-def test_who_asks_for_an_algorithm_gets_it_by_favourites_alone(
-    viewer: Client, audience: Audience
-) -> None:
+def test_a_named_algorithm_uses_the_favourites_alone(viewer: Client, audience: Audience) -> None:
     prefer(viewer, "war")
     love(viewer, audience.movies[1][0])
     answer = listed(viewer, algorithm="als")
@@ -137,7 +135,7 @@ def test_who_asks_for_an_algorithm_gets_it_by_favourites_alone(
     assert audience.camp_of(ids(answer)[0]) == 1
 
 
-def test_a_release_without_the_default_answers_by_what_it_has(
+def test_a_release_without_the_default_uses_its_algorithms(
     viewer: Client, audience: Audience, settings: Settings
 ) -> None:
     settings.TRAINING_ALGORITHMS = ["als"]

@@ -45,7 +45,7 @@ def test_without_a_release_and_a_rating_come_films_of_the_preferred_genres(viewe
     assert scores == sorted(scores, reverse=True)
 
 
-def test_languages_say_less_than_genres_and_include_their_variants(viewer: Client) -> None:
+def test_languages_count_less_than_genres_and_include_their_variants(viewer: Client) -> None:
     spoken = make_movie(original_language="pt-BR")
     drama = make_movie(genres=["drama"], original_language="en")
     spoken_drama = make_movie(genres=["drama"], original_language="pt")
@@ -69,7 +69,7 @@ def test_a_language_without_a_name_goes_by_its_code(viewer: Client) -> None:
     assert item["reasons"][0]["text"] == "You like films in qaa"
 
 
-def test_with_a_release_the_preferred_come_before_the_popular_and_after_what_is_liked(
+def test_preferred_films_come_after_the_models_and_before_popular_ones(
     viewer: Client, settings: Settings
 ) -> None:
     audience = make_audience(n_camps=2, movies_each=6)
@@ -92,7 +92,7 @@ def test_with_a_release_the_preferred_come_before_the_popular_and_after_what_is_
     assert sources(listed(viewer, algorithm="popularity")) == ["popularity", "programme"]
 
 
-def test_of_equally_preferred_films_the_popular_and_the_awaited_come_first(viewer: Client) -> None:
+def test_equally_preferred_films_are_ordered_by_popularity_and_ranking(viewer: Client) -> None:
     known = [make_movie(genres=["drama"]) for _ in range(4)]
     for place, movie in enumerate(known[1:]):
         for _ in range(place + 1):
@@ -144,7 +144,7 @@ def test_a_new_film_of_a_preferred_genre_is_in_the_next_list(viewer: Client) -> 
     assert sources(answer) == ["preferences"]
 
 
-def test_preferred_films_leave_out_what_the_viewer_knows(viewer: Client) -> None:
+def test_preferred_films_leave_out_those_the_viewer_has_acted_on(viewer: Client) -> None:
     films = [make_movie(genres=["drama"]) for _ in range(5)]
     prefer(viewer, "drama")
     say(viewer, films[0], "hide")

@@ -91,7 +91,7 @@ def test_a_link_works_once(anonymous: Client, agnes: User) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_uses_at_once_one_counts() -> None:
+def test_one_of_many_simultaneous_uses_of_a_link_counts() -> None:
     make_user(email=ADDRESS, password=OLD)
     token = mailed_token(Client())
     passwords = [f"vagabond in winter {number}" for number in range(4)]
@@ -155,9 +155,7 @@ def test_any_new_password_ends_the_links(anonymous: Client, agnes: User) -> None
     assert refused_field(reset(anonymous, token, "another password")) == "body.token"
 
 
-def test_a_sign_in_that_hashes_the_password_anew_does_not(
-    anonymous: Client, agnes: User, settings: Any
-) -> None:
+def test_a_rehash_at_sign_in_keeps_the_link(anonymous: Client, agnes: User, settings: Any) -> None:
     token = mailed_token(anonymous)
     settings.PASSWORD_HASHERS = settings.PASSWORD_HASHERS[::-1]
     assert sign_in(anonymous, OLD).status_code == 200
@@ -166,7 +164,7 @@ def test_a_sign_in_that_hashes_the_password_anew_does_not(
     assert reset(anonymous, token).status_code == 204
 
 
-def test_who_has_never_had_a_password_gets_one_by_mail(anonymous: Client) -> None:
+def test_an_account_without_a_password_gets_one_by_mail(anonymous: Client) -> None:
     make_user(email=ADDRESS)
     assert reset(anonymous, mailed_token(anonymous)).status_code == 204
     assert sign_in(anonymous, NEW).status_code == 200
@@ -209,7 +207,7 @@ def test_forgetting_an_address_in_another_spelling_finds_the_account(
 
 
 @pytest.mark.parametrize("email", ["nonsense", "a@b.org\nBcc: c@d.org", "", None])
-def test_what_is_no_address_is_422(anonymous: Client, email: Any) -> None:
+def test_an_invalid_address_is_422(anonymous: Client, email: Any) -> None:
     assert refused_field(forgot(anonymous, email)) == "body.email"
 
 

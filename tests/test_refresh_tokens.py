@@ -79,7 +79,7 @@ def test_no_session_outlasts_its_lifetime_however_often_it_is_refreshed(
         assert refresh(newer["refresh"]).status_code == 401
 
 
-def test_it_is_refused_after_its_time(pair: dict[str, str]) -> None:
+def test_an_expired_refresh_token_is_refused(pair: dict[str, str]) -> None:
     with later(tokens.REFRESH_TOKEN_LIFETIME.total_seconds() + 1):
         assert refresh(pair["refresh"]).status_code == 401
     RefreshToken.objects.update(expires_at=timezone.now())
@@ -87,7 +87,7 @@ def test_it_is_refused_after_its_time(pair: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "\x00nonsense", "x" * 1000, "ключ", "' OR 1=1 --"])
-def test_unknown_ones_are_refused(pair: dict[str, str], token: str) -> None:
+def test_an_unknown_refresh_token_is_refused(pair: dict[str, str], token: str) -> None:
     assert refresh(token).status_code == 401
 
 
@@ -112,7 +112,7 @@ def test_neither_a_token_nor_its_successor_is_stored(pair: dict[str, str]) -> No
     assert len(second["refresh"]) == 43  # 256 bits
 
 
-def test_who_has_the_table_but_not_the_secret_cannot_make_a_successor(
+def test_the_table_without_the_secret_gives_no_successor(
     pair: dict[str, str], settings: Any
 ) -> None:
     second = refresh(pair["refresh"]).json()
@@ -145,7 +145,7 @@ def ended(pair: dict[str, str]) -> bool:
     return is_revoked
 
 
-def test_after_that_moment_it_ends_the_session(
+def test_a_second_refresh_after_the_grace_period_ends_the_session(
     pair: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     second = refresh(pair["refresh"]).json()
@@ -193,7 +193,7 @@ def test_the_successor_is_the_same_while_the_secret_changes(
     assert refresh(second["refresh"]).status_code == 200
 
 
-def test_a_refused_one_that_is_unspent_ends_nothing(pair: dict[str, str]) -> None:
+def test_a_refused_unspent_token_does_not_end_the_session(pair: dict[str, str]) -> None:
     User.objects.update(is_active=False)
     assert refresh(pair["refresh"]).status_code == 401
     User.objects.update(is_active=True)
@@ -217,7 +217,7 @@ def test_a_refresh_takes_the_same_few_queries_however_long_the_session_lasts(
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("attempt", range(5))
-def test_of_many_refreshes_at_once_one_successor_comes_out_and_nobody_is_signed_out(
+def test_simultaneous_refreshes_return_one_successor(
     attempt: int,
 ) -> None:
     viewer = make_user(password=PASSWORD)
@@ -232,7 +232,7 @@ def test_of_many_refreshes_at_once_one_successor_comes_out_and_nobody_is_signed_
 
 
 @pytest.mark.django_db(transaction=True)
-def test_without_a_grace_one_of_two_wins_and_the_session_ends(
+def test_without_a_grace_period_one_of_simultaneous_refreshes_succeeds_and_the_session_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sessions, "REFRESH_GRACE", timedelta())

@@ -65,7 +65,7 @@ def test_the_normal_form_stays_as_it_is() -> None:
 
 @given(st.text(max_size=80), st.text(max_size=80))
 @example("a", "XN--BCHER-KVA.example")
-def test_whatever_is_typed_has_one_normal_form_or_none(local: str, domain: str) -> None:
+def test_every_address_has_one_normal_form_or_none(local: str, domain: str) -> None:
     for typed in (f"{local}@{domain}", f"a@{domain}.example"):
         assert email_key(email_key(typed)) == email_key(typed)
         try:
@@ -77,7 +77,7 @@ def test_whatever_is_typed_has_one_normal_form_or_none(local: str, domain: str) 
 
 
 def test_addresses_that_only_look_alike_are_two_accounts(anonymous: Client) -> None:
-    """Also where older rules for domains took ß for ss: they belong to two people."""
+    """Older rules for domains took ß for ss, but these are two domains."""
     assert register(anonymous, "a@faß.example").status_code == 201
     assert register(anonymous, "a@fass.example").status_code == 201
     assert mailbox("a@faß.example") == "a@xn--fa-hia.example"
@@ -103,7 +103,7 @@ def test_addresses_that_only_look_alike_are_two_accounts(anonymous: Client) -> N
         None,
     ],
 )
-def test_what_no_mail_can_be_sent_to_is_refused(anonymous: Client, email: Any) -> None:
+def test_an_undeliverable_address_is_refused(anonymous: Client, email: Any) -> None:
     refused = register(anonymous, email)
     assert refused.status_code == 422
     assert refused.json()["errors"][0]["field"] == "body.email"
@@ -115,13 +115,13 @@ def test_signing_in_with_nonsense_finds_nobody(anonymous: Client, nonsense: str)
     assert sign_in(anonymous, nonsense).status_code == 401
 
 
-def test_who_has_an_older_kind_of_address_can_still_sign_in(anonymous: Client) -> None:
+def test_an_account_with_an_older_spelling_of_an_address_can_sign_in(anonymous: Client) -> None:
     make_user(email="agnès@bücher.example", password=PASSWORD)
     assert sign_in(anonymous, "AGNE\u0300S@xn--bcher-kva.example").status_code == 200
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_registrations_at_once_in_all_spellings_one_wins() -> None:
+def test_one_of_many_simultaneous_registrations_in_all_spellings_succeeds() -> None:
     spellings = SPELLINGS[1]
     answers = at_once([partial(register, Client(), spelling) for spelling in spellings])
     assert sorted(answer.status_code for answer in answers) == [201, 422, 422, 422]
@@ -250,7 +250,7 @@ def test_a_new_link_replaces_the_one_before(anonymous: Client) -> None:
     assert delivered() == []
 
 
-def test_a_link_to_choose_a_password_verifies_nothing_and_the_other_way_round(
+def test_a_link_serves_only_its_own_purpose(
     anonymous: Client,
 ) -> None:
     register(anonymous)

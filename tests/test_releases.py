@@ -57,7 +57,7 @@ def test_the_current_release_is_kept_though_it_is_old(
     assert Release.objects.get(pk=middle.pk).directory == ""
 
 
-def test_what_no_release_knows_is_cleaned_away(home: Path) -> None:
+def test_directories_that_no_release_names_are_deleted(home: Path) -> None:
     make_audience(viewers_each=4, movies_each=5)
     for name in (".20250101T000000-0badcafe.unfinished", "20250101T000000-0badcafe"):
         (home / "releases" / name).mkdir(parents=True)
@@ -113,7 +113,7 @@ def test_releases_activated_at_once_leave_one_current(staff: Client) -> None:
         assert current() in published
 
 
-def test_what_is_not_there_is_404(staff: Client) -> None:
+def test_an_unknown_release_or_run_is_404(staff: Client) -> None:
     for number in (999_999_999, 10**30):
         assert staff.post(f"/releases/{number}/activate").status_code == 404
         assert staff.get(f"/releases/runs/{number}").status_code == 404

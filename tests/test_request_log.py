@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def nothing_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a busy machine anything can be."""
+    """Let no request count as slow: on a busy machine any request can be."""
     monkeypatch.setattr(request_log, "SLOW_REQUEST_S", 1e9)
 
 
@@ -118,12 +119,30 @@ def test_a_slow_statement_is_named_without_its_values(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(request_log, "SLOW_STATEMENT_S", 0.05)
+    Client().get("/genres")  # by this thread, which serves requests from now on
     with connection.cursor() as cursor:
         cursor.execute("SELECT %s,\n  pg_sleep(0.1)", ["agnes@example.org"])
     [record] = [r for r in caplog.records if r.name == "cinema.request_log"]
     assert record.levelname == "WARNING"
     assert record.getMessage().startswith("slow statement, ")
     assert record.getMessage().endswith(" ms: SELECT %s, pg_sleep(0.1)")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_slow_statement_of_a_command_or_task_is_not_named(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_log, "SLOW_STATEMENT_S", 0.0)
+
+    def run() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        connection.close()
+
+    thread = threading.Thread(target=run)  # it serves no requests
+    thread.start()
+    thread.join()
+    assert [r for r in caplog.records if r.name == "cinema.request_log"] == []
 
 
 def test_a_full_disk_fails_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,3 +193,41 @@ def test_a_line_is_for_people_on_a_terminal() -> None:
         " INFO cinema.requests [-] request method=GET route=api/v1/genres status=200 ms=12.3"
         " queries=2 viewer=None"
     )
+
+
+BATCHES = """
+import sys, threading, time, django
+django.setup()
+from cinema.request_log import batch_lines, write_request_line
+batch_lines()
+def write(thread):
+    for n in range(500):
+        write_request_line("GET", 200, route=f"{sys.argv[1]} {thread} {n}", seconds=0.01)
+threads = [threading.Thread(target=write, args=[n]) for n in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+if sys.argv[2] == "killed":
+    time.sleep(1)
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.parametrize("end", ["ended", "killed"])
+def test_processes_that_write_in_batches_to_one_pipe_lose_and_tear_no_line(end: str) -> None:
+    readable, writable = os.pipe()
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", f"import os{BATCHES}", str(number), end],
+            cwd=ROOT,
+            env={**os.environ, "DJANGO_SETTINGS_MODULE": "cinema.settings"},
+            stderr=writable,
+        )
+        for number in range(2)
+    ]
+    os.close(writable)
+    with os.fdopen(readable, "rb") as pipe:
+        routes = [json.loads(line)["route"] for line in pipe]
+    for process in processes:
+        process.wait(timeout=60)
+    expected = [f"{p} {thread} {n}" for p in range(2) for thread in range(4) for n in range(500)]
+    assert sorted(routes) == sorted(expected)

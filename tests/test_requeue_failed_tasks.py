@@ -67,7 +67,7 @@ def requeue(*arguments: str) -> tuple[str, str]:
     return out.getvalue(), err.getvalue()
 
 
-def test_a_failed_task_lies_in_its_queue_again_and_its_record_is_gone(
+def test_a_failed_task_returns_to_its_queue_and_its_record_is_deleted(
     take_message: TakeMessage,
 ) -> None:
     record = fail("recommendations.train", (7,))

@@ -66,7 +66,7 @@ def outcomes(process: ResponseCache) -> dict[str, int]:
 # --- one request builds a response
 
 
-def test_of_many_at_once_one_makes_the_answer_and_the_others_wait_for_it() -> None:
+def test_one_of_many_simultaneous_requests_makes_the_answer() -> None:
     make, here = Maker(), process()
     make.may_end.clear()
     release = threading.Timer(0.2, make.may_end.set)
@@ -79,7 +79,7 @@ def test_of_many_at_once_one_makes_the_answer_and_the_others_wait_for_it() -> No
     assert sum(counted.values()) == 6
 
 
-def test_while_one_makes_it_anew_the_others_get_the_old_one_at_once() -> None:
+def test_an_old_answer_is_served_while_one_request_renews_it() -> None:
     make, here = Maker(), process()
     assert ask(here, make, kind=ENDED) == b"1"
     make.has_begun.clear()
@@ -94,7 +94,7 @@ def test_while_one_makes_it_anew_the_others_get_the_old_one_at_once() -> None:
     assert outcomes(here)["stale"] == 1
 
 
-def test_what_goes_wrong_in_making_is_told_to_all_who_wait_and_kept_by_nobody() -> None:
+def test_an_error_is_raised_for_all_waiting_requests_and_not_cached() -> None:
     here, make = process(), Maker()
 
     def fail() -> Document:
@@ -134,14 +134,14 @@ def test_an_answer_comes_from_memory_and_for_another_process_from_the_cache() ->
     assert outcomes(elsewhere) == {"made": 1, "memory": 2, "cache": 1}
 
 
-def test_a_kind_without_places_stays_out_of_the_cache() -> None:
+def test_a_kind_without_places_is_not_stored_in_the_cache() -> None:
     make = Maker()
     assert ask(process(), make, kind=OWN) == b"1"
     assert ask(process(), make, kind=OWN) == b"2"
     assert shared().keys_below("responses:") == []
 
 
-def test_a_changed_version_ends_it_in_memory_and_in_the_cache() -> None:
+def test_a_new_version_ends_an_answer_in_memory_and_in_the_cache() -> None:
     make, here, elsewhere = Maker(), process(), process()
     assert ask(here, make, version="1") == b"1"
     assert ask(elsewhere, make, version="2") == b"2"
@@ -174,7 +174,7 @@ def test_however_much_is_asked_the_cache_holds_as_many_as_there_are_places() -> 
     assert 0 < len(shared().keys_below("responses:lasting:")) <= LASTING.places
 
 
-def test_memory_forgets_what_was_not_asked_for_longest_and_of_that_kind_alone(
+def test_memory_forgets_the_least_recently_used_answer_of_a_kind(
     settings: Settings,
 ) -> None:
     settings.CACHE_SIZE = 3 * (1000 + OVERHEAD_BYTES + 50) / LASTING.memory_share / 2**20
@@ -224,7 +224,7 @@ def test_without_memory_answers_come_from_the_cache(settings: Settings) -> None:
     assert outcomes(here) == {"made": 1, "cache": 2}
 
 
-def test_what_is_too_large_is_kept_nowhere() -> None:
+def test_a_too_large_answer_is_not_cached() -> None:
     make, here = Maker(size_bytes=MAX_SHARED_BYTES + 1), process()
     assert ask(here, make).strip() == b"1"
     assert ask(here, make).strip() == b"2"
@@ -234,7 +234,7 @@ def test_what_is_too_large_is_kept_nowhere() -> None:
 @pytest.mark.parametrize(
     "left", [[1], ["question", "1", "now", "1"], {"a": 1}, 5, None, "text", [], {}]
 )
-def test_what_another_version_left_in_the_cache_is_made_anew(left: object) -> None:
+def test_entries_of_another_version_are_made_anew(left: object) -> None:
     cache.set(LASTING.key("question"), left)
     assert ask(process(), Maker()) == b"1"
 
@@ -269,7 +269,7 @@ def test_within_the_interval_one_look_serves_all() -> None:
     assert source.looks == 1
 
 
-def test_a_change_through_this_process_is_looked_for_by_the_next_one_who_asks() -> None:
+def test_the_next_caller_reads_the_value_after_a_change_in_this_process() -> None:
     source = Source()
     followed = PolledValue(source.look, lambda: 3600)
     followed.get()
@@ -279,7 +279,7 @@ def test_a_change_through_this_process_is_looked_for_by_the_next_one_who_asks() 
     assert source.looks == 2
 
 
-def test_a_look_that_began_before_the_change_does_not_count() -> None:
+def test_a_read_that_began_before_the_change_does_not_count() -> None:
     source = Source()
     followed = PolledValue(source.look, lambda: 1e-9)
     followed.get()
@@ -295,7 +295,7 @@ def test_a_look_that_began_before_the_change_does_not_count() -> None:
     assert followed.get() == 2
 
 
-def test_while_one_looks_the_others_go_on_with_what_is_there() -> None:
+def test_callers_get_the_old_value_while_one_reads_the_new_one() -> None:
     source = Source()
     followed = PolledValue(source.look, lambda: 1e-9)
     followed.get()

@@ -79,7 +79,7 @@ def test_a_time_that_the_clock_leaves_out_moves_on_by_an_hour_and_is_told(
     assert list(shown(staff, **night)) == ["2027-03-27"]
 
 
-def test_what_moves_on_can_collide_with_what_does_not(staff: Client, movie: Movie) -> None:
+def test_a_shifted_copy_can_collide_with_one_in_place(staff: Client, movie: Movie) -> None:
     put_on(movie, "2026-12-04 02:30", ends_at=datetime.fromisoformat("2026-12-04T03:30+01:00"))
     put_on(movie, "2026-12-04 03:30")
     [collision] = collisions(copy(staff, to="2027-03-27"))
@@ -96,7 +96,7 @@ def test_what_moves_on_can_collide_with_what_does_not(staff: Client, movie: Movi
         ({"doubled_hour": "second"}, "2026-10-25T02:30:00+01:00", "2026-10-25T04:00:00+01:00"),
     ],
 )
-def test_of_a_time_that_comes_twice_the_first_is_taken_unless_the_second_is_said(
+def test_the_first_of_a_doubled_time_is_taken_unless_the_second_is_requested(
     staff: Client, movie: Movie, rule: dict[str, str], starts_at: str, ends_at: str
 ) -> None:
     put_on(movie, "2026-12-04 02:30")
@@ -110,9 +110,7 @@ def test_of_a_time_that_comes_twice_the_first_is_taken_unless_the_second_is_said
         assert (note["change"], note["starts_at"]) == ("doubled", starts_at)
 
 
-def test_the_second_one_stays_the_second_and_is_an_ordinary_time_elsewhere(
-    staff: Client, movie: Movie
-) -> None:
+def test_a_copy_of_the_second_doubled_hour_stays_the_second(staff: Client, movie: Movie) -> None:
     second = {"starts_at": "2026-10-25T02:30:00+01:00", "hall": "1", "movie_id": movie.pk}
     assert staff.post("/screenings", second).status_code == 201
     night = {"from": "2026-10-24"}
@@ -146,7 +144,7 @@ def test_a_pattern_over_the_change_is_at_the_same_time_by_the_clock(
         ("Asia/Beirut", "2026-03-28", "2026-03-29T01:15:00+03:00"),
     ],
 )
-def test_a_midnight_that_the_clock_leaves_out(
+def test_a_midnight_skipped_by_the_clock(
     staff: Client, settings: Any, zone: str, night: str, moved: str
 ) -> None:
     settings.TIME_ZONE = zone
@@ -167,7 +165,7 @@ def test_a_midnight_that_the_clock_leaves_out(
         ("Asia/Beirut", "2026-10-25T06:00:00+02:00", "2026-10-25"),
     ],
 )
-def test_a_midnight_that_comes_twice(
+def test_a_midnight_repeated_by_the_clock(
     staff: Client, settings: Any, zone: str, starts_at: str, on: str
 ) -> None:
     settings.TIME_ZONE = zone

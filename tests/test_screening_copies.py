@@ -125,7 +125,7 @@ def test_a_copy_is_scheduled_or_hidden(
         assert [one["state"] for one in placed(copy(staff))["created"]] == [copied]
 
 
-def test_a_cancelled_one_is_copied_as_scheduled_if_that_is_said(
+def test_include_cancelled_copies_a_cancelled_screening_as_scheduled(
     staff: Client, movie: Movie
 ) -> None:
     put_on(movie, "2026-12-03 20:00", state="cancelled")
@@ -222,7 +222,7 @@ def test_too_many_at_once_are_refused(
 
 
 @pytest.mark.parametrize("path", ["/screenings/copy", "/screenings/bulk"])
-def test_it_is_for_staff(anonymous: Client, viewer: Client, path: str) -> None:
+def test_copying_is_for_staff(anonymous: Client, viewer: Client, path: str) -> None:
     assert anonymous.post(path, {}).status_code == 401
     assert viewer.post(path, {}).status_code == 403
 

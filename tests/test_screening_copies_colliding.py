@@ -68,7 +68,7 @@ def test_all_or_nothing_and_everything_in_the_way_is_named(staff: Client, movie:
     assert Screening.objects.count() == 8
 
 
-def test_copies_may_touch_what_stands(staff: Client, movie: Movie) -> None:
+def test_a_copy_can_touch_another_screening(staff: Client, movie: Movie) -> None:
     put_on(movie, "2026-12-03 20:00")
     put_on(movie, "2026-12-10 18:30")
     put_on(movie, "2026-12-10 21:30")

@@ -21,7 +21,7 @@ def movie(db: None) -> Movie:
 # --- what is in the way
 
 
-def test_what_is_in_the_way_is_named_with_its_film_and_times(staff: Client, movie: Movie) -> None:
+def test_a_collision_names_film_and_times(staff: Client, movie: Movie) -> None:
     standing = put_on(make_movie(name="Vagabond"), "2026-12-03 21:00", state="hidden")
     moving = put_on(movie, "2026-12-03 20:00", "Hall 2")
     named = {
@@ -83,14 +83,14 @@ def test_a_screening_that_moves_over_a_change_of_the_clocks_keeps_its_length(
     assert moved.json()["starts_at"] == "2027-03-28T03:30:00+02:00"
 
 
-def test_a_tag_that_is_said_twice_is_one(staff: Client, movie: Movie) -> None:
+def test_a_repeated_tag_is_stored_once(staff: Client, movie: Movie) -> None:
     assert posted_screening(staff, movie, tags=["35mm", "Live", "35MM"])["tags"] == ["35mm", "live"]
 
 
 # --- conditional writes
 
 
-def test_a_change_over_somebody_elses_is_held_back(staff: Client, anonymous: Client) -> None:
+def test_a_change_with_an_old_etag_is_refused(staff: Client, anonymous: Client) -> None:
     path = f"/screenings/{make_screening().pk}"
     seen = {"If-Match": anonymous.get(path)["ETag"]}
     first = staff.send("PATCH", path, {"tags": ["35mm"]}, headers=seen)
@@ -119,13 +119,13 @@ def test_the_etag_of_a_posted_screening_holds_for_its_first_change(
 
 
 @pytest.mark.parametrize("if_match", ['"other"', "other", '""', 'W/"x", "y"', "\x7f", "," * 5000])
-def test_an_if_match_that_is_none_is_412(staff: Client, if_match: str) -> None:
+def test_an_invalid_if_match_is_412(staff: Client, if_match: str) -> None:
     path = f"/screenings/{make_screening().pk}"
     answer = staff.send("PATCH", path, {"hall": "2"}, headers={"If-Match": if_match})
     assert answer.status_code == 412
 
 
-def test_a_hall_that_is_renamed_changes_what_readers_see_and_is_nobodys_edit(
+def test_a_renamed_hall_changes_the_response_but_is_no_edit(
     staff: Client, anonymous: Client
 ) -> None:
     screening = make_screening()
@@ -139,7 +139,7 @@ def test_a_hall_that_is_renamed_changes_what_readers_see_and_is_nobodys_edit(
     assert change.status_code == 200
 
 
-def test_a_calendar_is_told_of_each_change(staff: Client, movie: Movie) -> None:
+def test_each_change_raises_the_sequence_of_the_event(staff: Client, movie: Movie) -> None:
     path = f"/screenings/{posted_screening(staff, movie)['id']}"
     for change in ({"hall": "2"}, {"state": "cancelled"}, {"state": "cancelled"}):
         staff.patch(path, change)

@@ -38,7 +38,7 @@ def test_a_week_is_filled_in_one_call(staff: Client, movie: Movie) -> None:
     assert Hall.objects.count() == 1
 
 
-def test_each_is_as_the_pattern_says(staff: Client, movie: Movie) -> None:
+def test_each_screening_has_the_fields_of_the_pattern(staff: Client, movie: Movie) -> None:
     fields = {
         "version": "subtitled",
         "language": "de",
@@ -59,7 +59,7 @@ def test_each_is_as_the_pattern_says(staff: Client, movie: Movie) -> None:
     }
 
 
-def test_what_is_left_out_is_as_for_a_single_screening(staff: Client, movie: Movie) -> None:
+def test_defaults_are_those_of_a_single_screening(staff: Client, movie: Movie) -> None:
     [created] = placed(fill(staff, movie))["created"]
     single = {"movie_id": movie.pk, "hall": "2", "starts_at": created["starts_at"]}
     posted = staff.post("/screenings", single).json()
@@ -149,12 +149,12 @@ def test_the_same_pattern_again_collides_or_is_skipped(staff: Client, movie: Mov
     assert (again["created"], len(again["left_out"])) == ([], 7)
 
 
-def test_a_cancelled_one_is_not_in_the_way(staff: Client, movie: Movie) -> None:
+def test_a_cancelled_screening_does_not_block_a_pattern(staff: Client, movie: Movie) -> None:
     put_on(movie, "2026-12-03 18:00", state="cancelled")
     assert len(starts(fill(staff, movie))) == 1
 
 
-def test_of_very_many_in_the_way_of_one_twenty_are_named(staff: Client, movie: Movie) -> None:
+def test_at_most_twenty_collisions_of_a_screening_are_named(staff: Client, movie: Movie) -> None:
     minutes = [f"{18 + number // 4:02}:{number % 4 * 15:02}" for number in range(23)]
     answer = fill(staff, movie, times=minutes, length_minutes=24 * 60)
     assert [len(one["among_new"]) for one in collisions(answer)] == [*range(1, 21), 20, 20]
@@ -210,7 +210,7 @@ def test_a_bad_value_is_refused_and_its_field_named(
 
 
 @pytest.mark.parametrize("payload", [b"", b"[]", b"{", b'"all"', b'{"times": [[["18:00"]]]}'])
-def test_what_is_no_pattern_is_refused(staff: Client, payload: bytes) -> None:
+def test_an_invalid_pattern_is_refused(staff: Client, payload: bytes) -> None:
     for path in ("/screenings/bulk", "/screenings/copy"):
         assert staff.send("POST", path, payload).status_code == 422
 

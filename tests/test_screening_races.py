@@ -24,7 +24,7 @@ def statuses(calls: Sequence[Callable[[], Any]]) -> list[int]:
     return sorted(answer.status_code for answer in at_once(calls))
 
 
-def test_of_several_equal_copies_exactly_one_is_written(staff: Client) -> None:
+def test_exactly_one_of_several_equal_copies_is_written(staff: Client) -> None:
     movie = make_movie()
     for hall in ("1", "2", "3"):
         put_on(movie, "2026-12-03 20:00", hall, tags=["35mm"])
@@ -35,7 +35,7 @@ def test_of_several_equal_copies_exactly_one_is_written(staff: Client) -> None:
 
 
 @pytest.mark.parametrize("hall_is_new", [True, False])
-def test_of_several_patterns_in_one_hall_exactly_one_is_written(
+def test_exactly_one_of_several_patterns_in_one_hall_is_written(
     staff: Client, hall_is_new: bool
 ) -> None:
     if not hall_is_new:
@@ -47,7 +47,7 @@ def test_of_several_patterns_in_one_hall_exactly_one_is_written(
     assert Screening.objects.values("movie_id").distinct().count() == 1
 
 
-def test_a_copy_and_a_pattern_that_want_the_same_hall(staff: Client) -> None:
+def test_one_of_a_simultaneous_copy_and_pattern_gets_the_hall(staff: Client) -> None:
     movie = make_movie()
     put_on(movie, "2026-12-03 18:00")
     pattern = partial(fill, staff, movie, **{"from": "2026-12-10", "to": "2026-12-10"})
@@ -55,7 +55,7 @@ def test_a_copy_and_a_pattern_that_want_the_same_hall(staff: Client) -> None:
     assert Screening.objects.count() == 2
 
 
-def test_copies_of_the_same_movies_from_hall_to_hall_do_not_stand_in_a_circle(
+def test_copies_of_the_same_movies_in_opposite_order_do_not_deadlock(
     staff: Client,
 ) -> None:
     """Each marks all the movies as changed, and meets them in the other order."""
@@ -88,7 +88,7 @@ def test_everything_at_once_gets_an_answer_each(staff: Client) -> None:
         assert set(statuses(calls)) <= {200, 201, 204, 404, 409}
 
 
-def test_who_comes_in_without_the_locks_is_seen_and_named(staff: Client) -> None:
+def test_a_screening_written_without_the_locks_is_a_collision(staff: Client) -> None:
     """The admin saves a screening between the look at the hall and the write."""
     movie = make_movie()
     source = put_on(movie, "2026-12-03 20:00")
@@ -128,7 +128,7 @@ def test_a_transaction_that_postgres_ends_to_free_another_is_made_anew(staff: Cl
     thread = threading.Thread(target=lambda: answers.append(and_disconnect(partial(copy, staff))))
     with transaction.atomic():
         with connection.cursor() as cursor:
-            # So that the copy, which waits for one second, is the one that is ended.
+            # The copy, which waits for one second, is then the one that is ended.
             cursor.execute("SET LOCAL deadlock_timeout = '10s'")
         Movie.objects.select_for_update().get(pk=second.pk)
         thread.start()

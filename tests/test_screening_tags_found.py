@@ -22,7 +22,7 @@ def found(client: Client, words: str) -> list[str]:
     return [movie["name"] for movie in answer.json()["data"]]
 
 
-def test_by_the_tags_of_a_screening_until_it_is_gone(staff: Client, movie: Movie) -> None:
+def test_a_film_is_found_by_the_tags_of_its_screenings(staff: Client, movie: Movie) -> None:
     path = f"/screenings/{make_screening(movie, tags=['nitrate']).pk}"
     assert found(staff, "nitrate") == ["Cléo"]
     staff.patch(path, {"tags": ["matinee"]})
@@ -47,7 +47,7 @@ def test_the_tags_of_a_hidden_screening_stay_secret(staff: Client, movie: Movie)
     assert found(staff, "secret") == []
 
 
-def test_by_the_tags_of_patterns_and_copies(staff: Client, movie: Movie) -> None:
+def test_a_film_is_found_by_the_tags_of_patterns_and_copies(staff: Client, movie: Movie) -> None:
     placed(fill(staff, movie, tags=["matinee"]))
     assert found(staff, "matinee") == ["Cléo"]
     source = put_on(make_movie(name="Vagabond"), "2026-12-03 22:00", "2", tags=["nitrate"])

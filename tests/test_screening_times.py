@@ -158,7 +158,7 @@ def test_two_screenings_in_one_hall_may_touch_but_not_overlap(
     assert staff.post("/screenings", show(movie, hall="2", **times)).status_code == 201
 
 
-def test_all_that_stand_in_the_way_are_named(staff: Client, movie: Movie) -> None:
+def test_all_conflicting_screenings_are_named(staff: Client, movie: Movie) -> None:
     first = posted_screening(staff, movie)
     second = posted_screening(staff, movie, starts_at="2026-12-03T22:00:00+01:00", state="hidden")
     long = show(movie, starts_at="2026-12-03T21:00:00+01:00", ends_at="2026-12-03T23:00:00+01:00")
@@ -191,7 +191,7 @@ def test_a_screening_does_not_move_into_a_taken_hall(staff: Client, movie: Movie
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("hall_is_new", [True, False])
-def test_of_many_who_take_a_hall_at_once_exactly_one_gets_it(
+def test_exactly_one_of_many_simultaneous_screenings_gets_the_hall(
     staff: Client, hall_is_new: bool
 ) -> None:
     movie = make_movie()

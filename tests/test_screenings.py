@@ -133,7 +133,7 @@ def test_reading_with_a_bad_token_is_refused(anonymous: Client) -> None:
 # --- changing and deleting
 
 
-def test_what_a_patch_leaves_out_stays(staff: Client, movie: Movie) -> None:
+def test_a_patch_keeps_the_fields_it_leaves_out(staff: Client, movie: Movie) -> None:
     screening = posted_screening(staff, movie, tags=["35mm"], language="de", subtitles="en")
     path = f"/screenings/{screening['id']}"
     assert staff.patch(path, {"state": "sold-out"}).json() == {**screening, "state": "sold-out"}

@@ -92,7 +92,7 @@ def test_every_word_must_be_found_from_its_beginning(anonymous: Client, q: str) 
 
 @pytest.mark.parametrize("q", ["", "   ", "\x00", "\u200b\x07"])
 @pytest.mark.usefixtures("cleo")
-def test_an_empty_query_is_none(anonymous: Client, q: str) -> None:
+def test_a_query_of_spaces_alone_is_ignored(anonymous: Client, q: str) -> None:
     assert len(names(anonymous.get("/movies", q=q))) == (0 if "\u200b" in q else 2)
 
 
@@ -137,7 +137,7 @@ def test_an_empty_query_is_none(anonymous: Client, q: str) -> None:
     ],
 )
 @pytest.mark.usefixtures("cleo")
-def test_nothing_that_is_typed_does_harm(anonymous: Client, q: str) -> None:
+def test_a_hostile_query_does_no_harm(anonymous: Client, q: str) -> None:
     answer = anonymous.get("/movies", q=q)
     assert set(names(answer)) <= {"Cléo from 5 to 7"}
     assert Movie.objects.count() == 2
@@ -147,7 +147,7 @@ def test_a_query_that_is_too_long_is_refused(anonymous: Client) -> None:
     assert refused_fields(anonymous.get("/movies", q="x" * 501)) == ["query.q"]
 
 
-def test_what_was_withdrawn_is_not_found(staff: Client, cleo: Movie) -> None:
+def test_a_withdrawn_film_is_not_found(staff: Client, cleo: Movie) -> None:
     assert staff.delete(f"/movies/{cleo.pk}", force=True).status_code == 204
     for query in ({"q": "cleo"}, {"person": "Agnès Varda"}, {"q": "varda", "sort": "name"}):
         assert names(staff.get("/movies", **query)) == []
@@ -174,7 +174,7 @@ def test_the_best_comes_first_by_field_and_whether_the_word_is_whole(anonymous: 
     assert names(anonymous.get("/movies", q="STAR", sort="name")) == sorted(expected)
 
 
-def test_of_equals_the_one_that_more_have_rated_comes_first(anonymous: Client) -> None:
+def test_equal_results_are_ordered_by_the_number_of_ratings(anonymous: Client) -> None:
     for name, ratings in {"Dune A": 0, "Dune C": 1, "Dune B": 2}.items():
         movie = make_movie(name=name, start_date=date(2020, 1, 1))
         for _ in range(ratings):
@@ -216,7 +216,7 @@ def test_without_a_query_relevance_is_the_order_of_names(anonymous: Client) -> N
     ],
 )
 @pytest.mark.usefixtures("cleo")
-def test_filters_hold_for_what_is_found_too(
+def test_filters_apply_to_search_results(
     anonymous: Client, query: dict[str, str | int], is_found: bool
 ) -> None:
     for sort in ("name", "-ranking", "start_date", "-rating", "relevance"):
@@ -234,7 +234,7 @@ def test_pages_follow_each_other_without_gap_or_repetition(anonymous: Client) ->
     assert {page["pagination"]["total"] for page in pages} == {11}
 
 
-def test_of_a_word_in_too_many_films_the_best_are_found(
+def test_a_frequent_word_finds_the_best_films(
     anonymous: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queries, "AT_MOST", 4)

@@ -62,7 +62,7 @@ def test_a_film_is_found_as_soon_as_it_is_written(staff: Client) -> None:
     assert not MovieSearch.objects.exists()
 
 
-def test_what_is_known_of_a_search_is_forgotten_when_films_are_indexed(anonymous: Client) -> None:
+def test_cached_searches_end_when_films_are_indexed(anonymous: Client) -> None:
     movie = make_movie(name="Cléo")
     assert found(anonymous, q="vagabond") == []
     sql("UPDATE movies_movie SET keywords = '{vagabond}'")
@@ -138,7 +138,7 @@ def move_screening(movie: Movie) -> None:
         move_screening,
     ],
 )
-def test_what_is_written_past_the_services_is_found_after_the_task(
+def test_writes_past_the_services_are_found_after_the_task(
     anonymous: Client, change: Callable[[Movie], None]
 ) -> None:
     movie = make_movie(name="Cléo")
@@ -173,13 +173,13 @@ def test_tags_are_lost_with_their_screenings(
     assert found(anonymous, q="nitrate") == []
 
 
-def test_filters_follow_too(anonymous: Client) -> None:
+def test_changed_filters_are_indexed(anonymous: Client) -> None:
     movie = make_movie(name="Cléo", genres=["drama"])
     movie.genres.set([Genre.objects.create(slug="war", name="War")])
     sql(
         "UPDATE movies_movie SET status = 'finished', original_language = 'de', release_year = 1999"
     )
-    # At once it is at least not found by what it was.
+    # The film is at least not found by its old fields.
     for query in ({"genre": "drama"}, {"status": "running"}, {"year_to": 1970}, {"language": "fr"}):
         assert found(anonymous, q="cleo", **query) == []
     tasks.index_for_search()
@@ -194,7 +194,7 @@ def test_films_inserted_in_bulk_are_indexed_batch_by_batch(anonymous: Client) ->
     assert found(anonymous, q="1000") == ["Film 1000"]
 
 
-def test_with_nothing_to_do_nothing_is_written() -> None:
+def test_without_stale_films_nothing_is_written() -> None:
     movie = make_movie(name="Cléo")
     make_screening(movie, tags=["35mm"])
     interact(make_user(), movie, "rating", half_stars=9)
@@ -228,7 +228,7 @@ def test_the_ids_of_genres_follow_the_genres(anonymous: Client) -> None:
     assert found(anonymous, genre="war") == []
 
 
-def test_a_film_deleted_by_hand_takes_along_what_it_was_found_by() -> None:
+def test_a_film_deleted_by_sql_leaves_no_search_row() -> None:
     movie = make_movie(genres=["drama"])
     sql("DELETE FROM movies_movie_genres")
     sql("DELETE FROM movies_movie WHERE id = %s", movie.pk)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.builders import Client, make_movie
 
-#: By title: what viewers type.
+#: The queries that viewers type for each title.
 TITLES = {
     "Die fetten Jahre über der Straße": [
         "uber", "ueber", "Über", "ÜBER", "U\u0308BER", "strasse", "STRASSE", "straße", "STRAẞE",

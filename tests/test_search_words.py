@@ -60,7 +60,7 @@ def test_folding_twice_changes_nothing_more(text: str) -> None:
     assert not re.search("[A-Z]", fold(text))
 
 
-def test_where_no_spaces_are_set_each_letter_begins_a_word() -> None:
+def test_each_letter_begins_a_word_in_scripts_without_spaces() -> None:
     assert list(lexemes_of("七人の侍")) == ["七人", "人の", "の侍", "侍"]
     assert list(lexemes_of("seven")) == ["seven"]
 
@@ -105,7 +105,7 @@ def test_documents_and_queries_hold_letters_and_digits_alone(one: str, other: st
 @pytest.mark.django_db
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(TEXTS | HARD)
-def test_postgres_takes_what_was_made_and_a_text_is_found_by_itself(text: str) -> None:
+def test_postgres_accepts_every_document_and_finds_it_by_its_own_text(text: str) -> None:
     made = build_document(film(name=text, overview=text * 3))
     query = queries.parse_query(text)
     with connection.cursor() as cursor:

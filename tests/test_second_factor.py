@@ -73,7 +73,7 @@ def test_without_a_second_factor_the_password_signs_in(boss: User) -> None:
     assert sign_in_to_admin().status_code == 302
 
 
-def test_with_one_the_api_says_that_a_code_is_needed(boss: User) -> None:
+def test_a_sign_in_without_the_code_says_that_one_is_needed(boss: User) -> None:
     totp, _ = enrol(boss)
     needed = sign_in()
     assert (needed.status_code, needed.json()["second_factor"]) == (401, "needed")
@@ -146,9 +146,7 @@ def test_guesses_of_codes_are_slowed_down_as_those_of_passwords(
     assert sign_in(otp=totp.now()).status_code == 429
 
 
-def test_that_a_code_is_needed_counts_as_no_guess(
-    boss: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sign_in_without_a_code_is_no_guess(boss: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lockout, "ATTEMPTS", 3)
     totp, _ = enrol(boss)
     assert {sign_in().status_code for _ in range(6)} == {401}
@@ -171,7 +169,9 @@ def status_with(code: str) -> int:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_with_one_code_at_once_one_signs_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_of_many_simultaneous_sign_ins_with_one_code_succeeds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(lockout, "ATTEMPTS", 100)
     user = make_user(email=EMAIL, password=PASSWORD, is_staff=True)
     totp, codes = enrol(user)
@@ -281,7 +281,7 @@ def test_a_lost_device_is_taken_away_by_a_command(boss: User) -> None:
             call_command("removesecondfactor", email)
 
 
-def test_a_superuser_takes_it_away_in_the_admin(boss: User) -> None:
+def test_a_superuser_removes_a_second_factor_in_the_admin(boss: User) -> None:
     other = make_user(email="other@example.org", is_staff=True)
     enrol(other)
     said = choose(opened(boss), "/admin/users/user/", "remove_second_factor", other, boss)
@@ -289,7 +289,7 @@ def test_a_superuser_takes_it_away_in_the_admin(boss: User) -> None:
     assert not SecondFactor.objects.exists()
 
 
-def test_what_is_done_to_it_is_in_the_audit_log_without_secrets(
+def test_changes_of_the_second_factor_are_in_the_audit_log_without_secrets(
     boss: User, clock: time_machine.Traveller
 ) -> None:
     browser = opened(boss)

@@ -61,13 +61,13 @@ def test_titles_that_look_alike_are_of_no_series(names: list[str]) -> None:
     assert len(set(keys.values())) == len(keys), keys
 
 
-def test_each_series_is_another() -> None:
+def test_different_series_have_different_keys() -> None:
     names = [name for names in SERIES for name in names]
     keys = series_keys((pk, name, "") for pk, name in enumerate(names))
     assert len(set(keys.values())) == len(SERIES)
 
 
-def test_what_is_said_of_a_film_goes_before_its_title() -> None:
+def test_a_named_series_takes_precedence_over_the_title() -> None:
     assert series_key("Dr. No", "James Bond") == series_key("Skyfall", "james bond")
     assert series_key("Dr. No", "James Bond") != series_key("Dr. No")
     assert series_key("Toy Story 2", "Toy Story") == series_key("Toy Story")
@@ -81,7 +81,7 @@ def test_a_title_without_letters_and_digits_tells_nothing() -> None:
 
 
 @given(st.text(max_size=300), st.text(max_size=200))
-def test_any_text_has_a_key(name: str, series: str) -> None:
+def test_every_text_has_a_key(name: str, series: str) -> None:
     key = series_key(name, series)
     assert key == " ".join(key.split())
     assert series_keys([(1, name, series)]) == {1: key}
@@ -90,8 +90,8 @@ def test_any_text_has_a_key(name: str, series: str) -> None:
 @pytest.mark.parametrize(
     "text", ["a (", "a: ", ", the", "a and the ", "x 2", " part 2", " - ", "1 1/1 "]
 )
-def test_a_hostile_title_takes_no_time(text: str) -> None:
-    """With a backtracking expression this would not end."""
+def test_a_key_of_a_hostile_title_is_computed_quickly(text: str) -> None:
+    """A backtracking expression would not end."""
     assert isinstance(series_key(text * 20_000), str)
 
 

@@ -223,7 +223,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]
     ],
     ids=["another password", "closed", "deleted"],
 )
-def test_what_is_changed_while_the_password_is_checked_counts(
+def test_a_change_during_the_password_check_counts(
     meanwhile: Callable[[Callable[[], object]], None], change: Callable[[], object]
 ) -> None:
     viewer = make_user(password=PASSWORD)

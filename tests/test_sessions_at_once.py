@@ -29,7 +29,7 @@ def change_password(user_id: int) -> int:
 
 
 @pytest.mark.parametrize("attempt", range(3))
-def test_nobody_waits_for_ever_and_nothing_outlives_a_new_password(attempt: int) -> None:
+def test_simultaneous_writes_of_sessions_end_and_respect_a_new_password(attempt: int) -> None:
     viewer = make_user(password=PASSWORD)
     pairs = [sign_in(viewer) for _ in range(3)]
     calls: list[Callable[[], int]] = [
@@ -46,7 +46,7 @@ def test_nobody_waits_for_ever_and_nothing_outlives_a_new_password(attempt: int)
 
 
 @pytest.mark.parametrize("attempt", range(3))
-def test_of_two_sessions_that_end_each_other_at_most_one_is_left(attempt: int) -> None:
+def test_two_sessions_that_end_each_other_leave_at_most_one(attempt: int) -> None:
     viewer = make_user()
     tokens = [access_token(viewer) for _ in range(2)]
     at_once([partial(bearer, access, "DELETE", SESSIONS) for access in tokens])

@@ -87,7 +87,7 @@ def test_the_tokens_at_hand_count_nowhere_from_then_on(
     end(viewer, pair)
     assert status_of(pair["access"]) == 401
     assert refresh(pair["refresh"]).status_code == 401
-    # Also where nobody has to sign in: a bad token is not taken for none.
+    # A bad token is refused also by operations for anyone.
     assert bearer(pair["access"], path="/screenings").status_code == 401
     query = {"query": "{ __typename }"}
     header = {"Authorization": f"Bearer {pair['access']}"}
@@ -96,7 +96,9 @@ def test_the_tokens_at_hand_count_nowhere_from_then_on(
 
 
 @pytest.mark.parametrize("end", [logout, change_the_password, close_the_account])
-def test_it_needs_no_cache(end: Callable[[User, dict[str, str]], None], settings: Any) -> None:
+def test_ending_sessions_needs_no_cache(
+    end: Callable[[User, dict[str, str]], None], settings: Any
+) -> None:
     settings.CACHES = {
         "default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1/0"}
     }

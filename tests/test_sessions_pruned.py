@@ -51,7 +51,7 @@ def test_sessions_that_ended_long_ago_are_deleted() -> None:
     assert sessions.prune_sessions() == NOTHING
 
 
-def test_tokens_whose_time_is_over_are_deleted() -> None:
+def test_expired_tokens_are_deleted() -> None:
     viewer, now = make_user(password=PASSWORD), timezone.now()
     pair = refresh(sign_in(viewer)["refresh"]).json()
     RefreshToken.objects.filter(spent_at__isnull=False).update(expires_at=now - days(0.1))
@@ -59,7 +59,7 @@ def test_tokens_whose_time_is_over_are_deleted() -> None:
     assert refresh(pair["refresh"]).status_code == 200
 
 
-def test_it_works_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sessions_are_pruned_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "DELETE_BATCH", 2)
     viewer = make_user()
     for _ in range(5):
@@ -77,7 +77,7 @@ def test_a_session_takes_its_tokens_along() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_somebody_is_writing_is_left_for_the_next_time() -> None:
+def test_a_locked_row_is_left_for_the_next_time() -> None:
     open_session(user=make_user())
     Session.objects.update(revoked_at=timezone.now() - days(99))
     with transaction.atomic():
@@ -103,7 +103,7 @@ def test_the_task_runs_once_at_a_time_and_leaves_who_is_signed_in() -> None:
     assert status_of(access) == 200
 
 
-def test_it_is_sent_every_day(settings: Any) -> None:
+def test_sessions_are_pruned_every_day(settings: Any) -> None:
     assert settings.CELERY_BEAT_SCHEDULE["users.prune_sessions"]["schedule"] == 24 * 3600
     app.loader.import_default_modules()
     assert "users.prune_sessions" in app.tasks

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from cinema.variables import FORMER_VARIABLES, host_name, local_url, site_url, words
+from tests import settings_process
 from tests.running import ROOT
 
 pytestmark = pytest.mark.every_python
@@ -26,21 +27,20 @@ POSTGRES = "postgres://cinema@127.0.0.1/cinema"
 def start(
     tmp_path: Path, shown: str = "s.CELERY_BROKER_URL", **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Read the settings in a fresh process with these variables, and print one of them."""
+    """Read the settings with these variables, and print one of them."""
     # An empty variable takes precedence over `.env`.
     clean = {**os.environ, **dict.fromkeys(VARIABLES, "")}
-    return subprocess.run(
-        [sys.executable, "-c", f"import cinema.settings as s; print({shown})"],
-        cwd=ROOT,
-        env={**clean, "CINEMA_HOME": str(tmp_path), **variables},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    return settings_process.run(shown, {**clean, "CINEMA_HOME": str(tmp_path), **variables})
+
+
+def test_releases_are_not_put_where_everyone_may_read(tmp_path: Path) -> None:
+    found = start(tmp_path, MEDIA_BUCKET="films", RELEASES_URL="s3://films/releases")
+    assert found.returncode != 0
+    assert "RELEASES_URL has the bucket of MEDIA_BUCKET" in found.stderr
 
 
 def test_every_variable_is_in_the_example() -> None:
-    assert 25 < len(VARIABLES) <= 73
+    assert 25 < len(VARIABLES) <= 76
     example = (ROOT / ".env.example").read_text()
     documented = set(re.findall(r"^#?([A-Z_]+)=", example, flags=re.MULTILINE))
     assert documented == VARIABLES
@@ -59,6 +59,8 @@ def test_every_variable_is_in_the_example() -> None:
         ("DIVERSITY", "1.5"),
         ("TRAINING_TIME_LIMIT_S", "3600"),
         ("TRAINING_ALGORITHMS", "popularity,crystal_ball"),
+        ("TRAINING_ENGINE", "flink"),
+        ("SPARK_MASTER", "host:7077"),
         ("TUNING_BUDGET_S", "-1"),
         ("EXPLORATION_SHARE", "1.1"),
         ("HYBRID_WEIGHTS", "collaborative=0.5"),
@@ -68,11 +70,15 @@ def test_every_variable_is_in_the_example() -> None:
         ("INTERACTION_WEIGHTS", "like=2"),
         ("INTERACTION_WEIGHTS", "like=much"),
         ("DATABASE_URL", "mysql://127.0.0.1/cinema"),
+        ("DATABASE_REPLICA_URLS", "mysql://127.0.0.1/cinema"),
         ("REDIS_URL", "localhost"),
         ("CELERY_BROKER_URL", "kafka://127.0.0.1"),
         ("LOG_LEVEL", "LOUD"),
         ("TRAILER_MAX_MB", "0"),
         ("MEDIA_ENDPOINT_URL", "s3.example.org"),
+        ("RELEASES_URL", "https://s3.example.org/releases"),
+        ("RELEASES_URL", "s3://key:secret@releases"),
+        ("RELEASES_URL", "s3:///releases"),
         ("HEALTH_REQUIRED", "database,datacase"),
         ("TMDB_LANGUAGE", "german"),
         ("TMDB_REGION", "Germany"),
@@ -288,6 +294,7 @@ def test_without_background_jobs_beat_has_nothing_to_send(tmp_path: Path) -> Non
     ("variable", "scheme"),
     [
         ("DATABASE_URL", "postgres"),
+        ("DATABASE_REPLICA_URLS", "postgres"),
         ("REDIS_URL", "redis"),
         ("CELERY_BROKER_URL", "amqp"),
         ("EMAIL_URL", "smtp"),
@@ -327,6 +334,22 @@ def test_passwords_stand_beside_the_addresses_as_they_are(tmp_path: Path) -> Non
     ]
 
 
+def test_replicas_are_databases_with_the_password_of_the_primary(tmp_path: Path) -> None:
+    done = start(
+        tmp_path,
+        "*((n, d['HOST'], d['PASSWORD']) for n, d in s.DATABASES.items()), s.DATABASE_ROUTERS",
+        DATABASE_URL=POSTGRES,
+        DATABASE_REPLICA_URLS="postgres://cinema@one/cinema, postgres://cinema:own@two/cinema",
+        POSTGRES_PASSWORD="a,b",
+        SECRET_KEY="known",
+    )
+    assert done.stdout.strip() == (
+        "('default', '127.0.0.1', 'a,b') ('replica 1', 'one', 'a,b') ('replica 2', 'two', 'own') "
+        "['cinema.replicas.Router']"
+    )
+    assert start(tmp_path, "[*s.DATABASES], s.DATABASE_ROUTERS").stdout.strip() == "['default'] []"
+
+
 def test_celery_too_gets_the_password_of_the_broker(tmp_path: Path) -> None:
     """It reads CELERY_BROKER_URL from the environment by itself."""
     done = subprocess.run(
@@ -335,7 +358,7 @@ def test_celery_too_gets_the_password_of_the_broker(tmp_path: Path) -> None:
         cwd=ROOT,
         env={**os.environ, "CINEMA_HOME": str(tmp_path), "CELERY_BROKER_PASSWORD": "a/b",
              "CELERY_BROKER_URL": "amqp://cinema@127.0.0.1//"},
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.stdout.strip() == "a/b"
 
@@ -349,7 +372,7 @@ def test_a_database_that_refuses_is_told_without_its_address(tmp_path: Path) -> 
              "DJANGO_SETTINGS_MODULE": "cinema.settings",  # the tests' own wait a minute
              "DATABASE_URL": "postgres://secret-user:secret@127.0.0.1:9/secret-name",
              "REDIS_URL": "redis://127.0.0.1:9/0"},
-        capture_output=True, text=True, timeout=120,
+        capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     said = done.stdout + done.stderr
     assert done.returncode != 0

@@ -20,10 +20,10 @@ from tests.running import ROOT, new_home
 
 #: They use the cache, TMDb's keys, both queues of the broker, and the database.
 USERS_OF_SERVERS = [
-    "tests/test_requeue_failed_tasks.py::test_a_failed_task_lies_in_its_queue_again_and_its_record_is_gone",
+    "tests/test_requeue_failed_tasks.py::test_a_failed_task_returns_to_its_queue_and_its_record_is_deleted",
     "tests/test_throttling_counted.py::test_processes_share_a_limit",
     "tests/test_clicks.py::test_a_click_long_after_its_impression",
-    "tests/test_throttling_counted.py::test_a_cache_that_was_emptied_begins_anew",
+    "tests/test_throttling_counted.py::test_an_emptied_cache_begins_again",
 ]
 
 
@@ -55,9 +55,9 @@ def other_valkey() -> Iterator[str]:
 
 
 def test_a_run_deletes_only_what_it_made(db: None, other_valkey: str) -> None:
-    """Its servers are named by variables of the tests; every setting holds another value."""
+    """The variables of tests name the servers; every setting has another value."""
     named = dict.fromkeys(SETTINGS, "nonsense")
-    # As in a developer's `.env`.
+    # Values such as in a developer's `.env`.
     named |= {
         "DATABASE_URL": "postgres://nobody@127.0.0.1:1/cinema",
         "REDIS_URL": f"unix://{other_valkey}?db=1",

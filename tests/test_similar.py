@@ -63,7 +63,7 @@ def test_without_a_release_films_are_like_those_with_the_same_people_and_genres(
     assert all(0 < score <= 1 for score in scores)
 
 
-def test_a_film_of_the_same_makings_is_wholly_alike(anonymous: Client) -> None:
+def test_films_with_the_same_features_have_the_similarity_one(anonymous: Client) -> None:
     film = make("film", people="Varda", genres="drama")
     make("its double", people="Varda", genres="drama")
     [double] = similar(anonymous, film)
@@ -108,7 +108,7 @@ def test_however_a_name_is_written_it_is_itself_alone(anonymous: Client) -> None
     assert len(found) == len(names_) - 2
 
 
-def test_a_film_is_shown_as_everywhere_and_with_what_makes_it_similar(anonymous: Client) -> None:
+def test_a_similar_film_has_all_fields_and_the_reason(anonymous: Client) -> None:
     film, other = (make(name, people="Varda") for name in ("film", "other"))
     [found] = similar(anonymous, film)
     details = anonymous.get(f"/movies/{other.pk}").json()
@@ -116,13 +116,13 @@ def test_a_film_is_shown_as_everywhere_and_with_what_makes_it_similar(anonymous:
     assert found.keys() - details.keys() == {"score", "source", "reasons"}
 
 
-def test_a_film_that_shares_nothing_is_like_none(anonymous: Client) -> None:
+def test_a_film_without_shared_features_has_no_similar_films(anonymous: Client) -> None:
     film = make("film", people="Varda", genres="drama")
     make("other", people="Kubrick", genres="war")
     assert similar(anonymous, film) == []
 
 
-def test_what_is_withdrawn_or_the_film_itself_is_not_among_them(
+def test_withdrawn_films_and_the_film_itself_are_not_similar(
     anonymous: Client, staff: Client
 ) -> None:
     film, *others = [make(f"film {n}", people="Varda", genres="drama") for n in range(3)]
@@ -132,7 +132,7 @@ def test_what_is_withdrawn_or_the_film_itself_is_not_among_them(
     assert anonymous.get(f"/movies/{others[0].pk}/similar").status_code in (404, 200)
 
 
-def test_what_tmdb_filled_in_is_not_compared_unless_the_settings_allow_it(
+def test_fields_from_tmdb_are_compared_only_if_the_settings_allow_it(
     anonymous: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     film = make("film", people="Varda", genres="drama", keywords=["paris"])
@@ -166,7 +166,7 @@ def test_what_tmdb_filled_in_is_not_compared_unless_the_settings_allow_it(
     assert similar(anonymous, film) == []
 
 
-def test_nobody_is_in_two_films_of_which_nobody_knows_who_is_in_them(anonymous: Client) -> None:
+def test_placeholder_people_make_no_films_similar(anonymous: Client) -> None:
     """MovieLens names no one, and a movie must name someone."""
     film = make("film", people="Unknown", genres="drama")
     make("other", people="Unknown", genres="war")
@@ -193,7 +193,7 @@ def test_the_release_finds_what_the_same_viewers_liked(anonymous: Client) -> Non
             assert 0.2 <= other["score"] <= 1
 
 
-def test_behind_those_come_films_that_are_made_alike(anonymous: Client) -> None:
+def test_films_similar_by_content_follow_those_of_the_release(anonymous: Client) -> None:
     audience = make_audience(n_camps=2, movies_each=5)
     train_release()
     since = [make_movie(name=f"new {number}") for number in range(3)]
@@ -267,7 +267,7 @@ def test_a_bad_limit_is_refused(anonymous: Client, limit: object) -> None:
     ]
 
 
-def test_as_many_come_as_are_asked_for(anonymous: Client) -> None:
+def test_the_limit_gives_the_number_of_similar_films(anonymous: Client) -> None:
     film = make("film", people="Varda")
     for number in range(50):
         make(f"film {number}", people="Varda")

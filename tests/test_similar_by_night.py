@@ -40,13 +40,13 @@ def texts(film: dict[str, Any]) -> list[str]:
 
 
 def make(name: str, *, people: str = "", genres: str = "", **fields: Any) -> Movie:
-    """By somebody of its own, unless people are named."""
+    """A movie whose people no other movie has, unless they are named."""
     protagonists = people.split() or [f"{name}'s"]
     made = {"protagonists": protagonists, "genres": genres.split(), **NOTHING, **fields}
     return make_movie(name=name, **made)
 
 
-def test_films_are_found_by_who_likes_them_and_by_what_they_are_made_of(
+def test_films_are_similar_by_likes_and_by_content(
     anonymous: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     audience = make_audience()
@@ -80,7 +80,7 @@ def test_films_are_found_by_who_likes_them_and_by_what_they_are_made_of(
 
 
 @pytest.mark.parametrize(("share", "first"), [(0, "als"), (1, "content")])
-def test_the_share_decides_who_is_heard(
+def test_the_content_share_decides_between_likes_and_content(
     anonymous: Client, monkeypatch: pytest.MonkeyPatch, share: float, first: str
 ) -> None:
     audience = make_audience(n_camps=2)
@@ -93,7 +93,7 @@ def test_the_share_decides_who_is_heard(
     assert bool(by_viewers) == (share == 0)
 
 
-def test_a_film_that_nobody_has_touched_goes_by_content(anonymous: Client) -> None:
+def test_a_film_without_interactions_is_compared_by_content(anonymous: Client) -> None:
     audience = make_audience(n_camps=2)
     train_release()
     new, like_it = (make(name, people="Marchand", genres="music") for name in ("new", "like it"))
@@ -104,7 +104,7 @@ def test_a_film_that_nobody_has_touched_goes_by_content(anonymous: Client) -> No
     assert new.pk not in {film["id"] for film in similar(anonymous, audience.movies[0][0])["data"]}
 
 
-def test_without_a_release_there_is_content(anonymous: Client) -> None:
+def test_without_a_release_films_are_similar_by_content(anonymous: Client) -> None:
     film, other, _ = (make(name, genres=genre) for name, genre in [
         ("film", "drama"), ("other", "drama"), ("neither", "war")
     ])  # fmt: skip
@@ -115,7 +115,7 @@ def test_without_a_release_there_is_content(anonymous: Client) -> None:
     assert (answer["release"], names(answer)) == (None, ["other"])
 
 
-def test_what_shares_neither_people_nor_genre_has_a_reason_too(anonymous: Client) -> None:
+def test_a_film_without_shared_people_or_genres_has_a_reason(anonymous: Client) -> None:
     film = make("film", overview="A singer waits.", release_year=1962, original_language="fr")
     make("years", release_year=1968, original_language="sv")
     make("language", release_year=1999, original_language="fr")
@@ -130,7 +130,7 @@ def test_what_shares_neither_people_nor_genre_has_a_reason_too(anonymous: Client
     }
 
 
-def test_a_film_of_today_is_compared_at_once(anonymous: Client) -> None:
+def test_a_film_posted_today_is_compared_at_once(anonymous: Client) -> None:
     make("old", people="Varda")
     relate_films()
     new = make("new", people="Varda")
@@ -140,7 +140,7 @@ def test_a_film_of_today_is_compared_at_once(anonymous: Client) -> None:
     assert SimilarMovies.objects.filter(movie=new).exists()
 
 
-def test_what_was_withdrawn_since_leaves_no_gap(anonymous: Client, staff: Client) -> None:
+def test_a_film_withdrawn_since_leaves_no_gap(anonymous: Client, staff: Client) -> None:
     film = make("film", people="Varda Demy")
     both = make("both", people="Varda Demy")
     make("one", people="Varda")
@@ -160,7 +160,7 @@ def test_a_night_renews_the_answers_that_are_kept(anonymous: Client) -> None:
     path = f"/movies/{film.pk}/similar"
     before = anonymous.get(path)
     other = make("other")
-    # By whatever does not raise the catalogue's version.
+    # This update does not raise the catalogue's version.
     SimilarMovies.objects.filter(movie=film).update(
         others=[other.pk], scores=[0.5], by_factors=[None], by_content=[0.5]
     )
@@ -175,7 +175,9 @@ def test_a_night_renews_the_answers_that_are_kept(anonymous: Client) -> None:
     assert again.status_code == 304
 
 
-def test_a_release_that_staff_have_gone_back_behind_does_not_count(anonymous: Client) -> None:
+def test_similar_films_of_a_release_that_staff_have_replaced_do_not_count(
+    anonymous: Client,
+) -> None:
     film = make_audience(n_camps=2).movies[0][0]
     old = train_release()
     newer = train_release(force=True)
@@ -234,7 +236,7 @@ def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_who_reads_meanwhile_finds_one_night_whole() -> None:
+def test_a_reader_during_the_task_finds_one_complete_night() -> None:
     """The rows of a night come with its commit; and the task runs once at a time."""
     films = [make(f"film {number}", genres="drama") for number in range(3)]
     task()

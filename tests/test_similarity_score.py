@@ -25,9 +25,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_and_alone")]
 # --- the score
 
 
-def test_a_viewer_is_told_what_viewers_of_similar_taste_make_of_a_film(
-    camps: Camps, fan: Client
-) -> None:
+def test_a_score_follows_viewers_of_similar_taste(camps: Camps, fan: Client) -> None:
     loved, hated = score(fan, camps.films[14]), score(fan, camps.films[15])
     assert loved is not None
     assert hated is not None
@@ -36,7 +34,7 @@ def test_a_viewer_is_told_what_viewers_of_similar_taste_make_of_a_film(
     assert by_slug["similarity_score"] == loved
 
 
-def test_a_training_publishes_what_predicts() -> None:
+def test_a_training_publishes_a_rating_predictor() -> None:
     camps = two_camps()
     train_release()
     client = Client(camps.viewers[0])
@@ -59,7 +57,7 @@ def test_a_rating_counts_at_once_and_without_a_training(camps: Camps, fan: Clien
     assert after < before
 
 
-def test_a_rating_counts_whatever_is_said_after_it(camps: Camps, fan: Client) -> None:
+def test_a_rating_counts_beside_later_verdicts(camps: Camps, fan: Client) -> None:
     before = score(fan, camps.films[14])
     for film in camps.films[:5]:
         interact(fan.user, film, "hide")
@@ -71,7 +69,7 @@ def test_a_rating_counts_whatever_is_said_after_it(camps: Camps, fan: Client) ->
     assert ratings.nnz == len(release.predictor.raters) + 5
 
 
-def test_a_viewers_own_rating_of_yesterday_says_nothing(camps: Camps) -> None:
+def test_the_trained_ratings_of_the_viewer_do_not_count(camps: Camps) -> None:
     """A viewer who has since taken back everything counts like one who was never there."""
     client = Client(camps.viewers[0])
     stranger = Client(make_user())
@@ -93,7 +91,7 @@ def test_a_viewers_own_rating_of_yesterday_says_nothing(camps: Camps) -> None:
 # --- too little to say
 
 
-def test_there_is_none_for_a_viewer_of_four_ratings(camps: Camps) -> None:
+def test_a_viewer_of_four_ratings_has_no_score(camps: Camps) -> None:
     client = Client(make_user())
     rate_as_camp(client, camps, 4)
     assert "similarity_score" not in shown(client, camps.films[14])
@@ -101,7 +99,7 @@ def test_there_is_none_for_a_viewer_of_four_ratings(camps: Camps) -> None:
     assert "similarity_score" in shown(client, camps.films[14])
 
 
-def test_there_is_none_of_a_film_that_two_neighbours_rated(camps: Camps, fan: Client) -> None:
+def test_a_film_rated_by_two_neighbours_has_no_score(camps: Camps, fan: Client) -> None:
     rare = make_movie()
     for number in (0, 2):
         interact(camps.viewers[number], rare, "rating", half_stars=9)
@@ -112,11 +110,11 @@ def test_there_is_none_of_a_film_that_two_neighbours_rated(camps: Camps, fan: Cl
     assert shown(fan, rare)["similarity_score"] > 50
 
 
-def test_there_is_none_of_a_film_newer_than_the_release(camps: Camps, fan: Client) -> None:
+def test_a_film_newer_than_the_release_has_no_score(camps: Camps, fan: Client) -> None:
     assert "similarity_score" not in shown(fan, make_movie())
 
 
-def test_there_is_none_without_a_release(viewer: Client) -> None:
+def test_without_a_release_there_is_no_score(viewer: Client) -> None:
     films = [make_movie() for _ in range(6)]
     for film in films:
         rate(viewer, film, 5)
@@ -141,7 +139,7 @@ def test_a_release_from_before_there_were_scores_is_served_without(
 # --- what is kept of it
 
 
-def test_so_many_tastes_are_kept_and_no_more(
+def test_the_cache_of_tastes_is_bounded(
     camps: Camps, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     def cache_of(size_bytes: int) -> LRUCache[int, Any]:
@@ -162,7 +160,7 @@ def test_so_many_tastes_are_kept_and_no_more(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_many_at_once_get_the_same(camps: Camps, fan: Client) -> None:
+def test_simultaneous_requests_get_the_same_score(camps: Camps, fan: Client) -> None:
     similarity_scores.forget_tastes()
     film = camps.films[14]
     found = at_once([partial(score, fan, film)] * 8)

@@ -49,7 +49,7 @@ def test_a_list_takes_as_many_queries_for_one_film_as_for_many(
     assert counts[0] == counts[1]
 
 
-def test_recommendations_have_it(camps: Camps, fan: Client) -> None:
+def test_recommendations_have_the_score(camps: Camps, fan: Client) -> None:
     items = fan.get("/recommendations", limit=5).json()["items"]
     items += fan.get("/recommendations/next", batch=2).json()["items"]
     assert len(items) == 10
@@ -68,7 +68,7 @@ def graphql(client: Client, first: int = 50) -> dict[int, int | None]:
     return {node["pk"]: node["similarityScore"] for node in nodes}
 
 
-def test_graphql_has_it(camps: Camps, fan: Client, anonymous: Client) -> None:
+def test_graphql_has_the_score(camps: Camps, fan: Client, anonymous: Client) -> None:
     assert graphql(fan) == {film.pk: score(fan, film) for film in camps.films}
     assert set(graphql(anonymous).values()) == {None}
 
@@ -99,7 +99,7 @@ def test_details_of_a_viewer_take_a_fixed_number_of_queries(
 # --- to nobody else
 
 
-def test_nobody_else_gets_it(camps: Camps, fan: Client, anonymous: Client) -> None:
+def test_anonymous_answers_have_no_score(camps: Camps, fan: Client, anonymous: Client) -> None:
     film = camps.films[14]
     paths = [f"/movies/{film.pk}", f"/movies/by-slug/{film.slug}"]
     paths += [f"{path}?similarity=true" for path in LISTS]
@@ -116,7 +116,7 @@ def test_nobody_else_gets_it(camps: Camps, fan: Client, anonymous: Client) -> No
 
 
 @pytest.mark.parametrize("path", LISTS)
-def test_an_anonymous_question_for_scores_is_the_plain_one(
+def test_an_anonymous_request_for_scores_gets_the_plain_answer(
     camps: Camps, anonymous: Client, settings: Settings, path: str,
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:  # fmt: skip
@@ -126,7 +126,7 @@ def test_an_anonymous_question_for_scores_is_the_plain_one(
         assert anonymous.get(path, similarity="true").content == plain
 
 
-def test_each_viewer_gets_the_own_one(camps: Camps, fan: Client) -> None:
+def test_each_viewer_gets_the_own_score(camps: Camps, fan: Client) -> None:
     other = Client(make_user())
     for number, film in enumerate(camps.films[:6]):
         rate(other, film, 1 if number % 2 == 0 else 5)
@@ -138,7 +138,7 @@ def test_each_viewer_gets_the_own_one(camps: Camps, fan: Client) -> None:
         assert own > others
 
 
-def test_with_a_token_that_counts_no_more_one_reads_as_anybody(camps: Camps, fan: Client) -> None:
+def test_an_expired_token_reads_like_an_anonymous_client(camps: Camps, fan: Client) -> None:
     film = camps.films[14]
     ago_s = configured.ACCESS_TOKEN_LIFETIME_S + 60
     with time_machine.travel(timezone.now() - timedelta(seconds=ago_s), tick=False):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import resource
 import select
 import socket
 import struct
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 
 import psutil
 import pytest
@@ -19,11 +21,11 @@ from cinema.development import STAFF
 from cinema.development.processes import wait_for
 from cinema.web import bridge
 from cinema.web.bodies import LONGEST_PAUSE_S
-from tests.running import RunningCinema
+from tests.running import RunningCinema, filled_home
 from tests.uploads import video
 
 EACH = 100
-#: On a quiet machine each takes some hundredths of a second.
+#: On a quiet machine an answer takes some hundredths of a second.
 ANSWERED_WITHIN_S = 5.0
 #: More than both processes hash and serve at once: those who come shortly before a film.
 AUDIENCE = 12
@@ -49,7 +51,7 @@ CUT_WITHIN_S = bridge.LONGEST_READING_PAUSE_S * 1.5
 
 @pytest.fixture(scope="module")
 def cinema() -> Iterator[RunningCinema]:
-    running = RunningCinema().start()
+    running = RunningCinema(filled_home()).start()
     trailer = running.home / TRAILER.lstrip("/")
     trailer.parent.mkdir(parents=True, exist_ok=True)
     trailer.write_bytes(bytes(range(256)) * (TRAILER_BYTES // 256))
@@ -290,7 +292,7 @@ def hanging_database(cinema: RunningCinema) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("operation", "expected"), [("register", 201), ("login", 200)])
-def test_an_audience_that_comes_at_once_is_served_and_keeps_no_other_waiting(
+def test_simultaneous_sign_ins_are_served_and_delay_no_other_request(
     cinema: RunningCinema, operation: str, expected: int
 ) -> None:
     keep_programme(cinema)
@@ -313,21 +315,32 @@ def with_password(operation: str, number: int) -> bytes:
 
 def test_a_database_that_hangs_is_not_waited_for(cinema: RunningCinema) -> None:
     paths = [f"/api/v1/screenings?per_page={size}" for size in range(1, 31)]
-    assert status(cinema, paths[0])[0] == 200
     keep_programme(cinema)
-    with hanging_database(cinema):
-        with ThreadPoolExecutor(len(paths)) as threads:
+    with ThreadPoolExecutor(len(paths)) as threads:
+        # All threads of the web have just used the connections that they keep.
+        assert {found for found, _, _ in threads.map(partial(status, cinema), paths)} == {200}
+        with hanging_database(cinema):
             asked = [threads.submit(status, cinema, path, 60) for path in paths]
             for _ in range(5):
                 assert status(cinema, "/health/live")[1] < ANSWERED_WITHIN_S
                 assert status(cinema, PROGRAMME, 60)[0] == 200
             answers = [each.result() for each in asked]
-        assert {found for found, _, _ in answers} == {503}
-        assert max(seconds for _, seconds, _ in answers) < 30
-        assert status(cinema, "/health/ready")[0] == 503
-        assert status(cinema, "/admin/login/")[0] in (200, 503)
+            assert {found for found, _, _ in answers} == {503}
+            assert max(seconds for _, seconds, _ in answers) < 30
+            assert status(cinema, "/health/ready")[0] == 503
+            assert status(cinema, "/admin/login/")[0] in (200, 503)
     assert wait_for(all_served(cinema, [*paths[:3], "/health/ready"]), timeout_s=60, every_s=0.5)
 
 
 def all_served(cinema: RunningCinema, paths: list[str]) -> Callable[[], bool]:
     return lambda: all(status(cinema, path)[0] == 200 for path in paths)
+
+
+def test_many_idle_connections_keep_nobody_waiting(cinema: RunningCinema) -> None:
+    """Each has had an answer, and stays open for the next request."""
+    least, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(least, 4096), most))
+    with sending(cinema, [head("GET", "/health/live")] * 1100) as idle:
+        for connection in idle:
+            assert b" 200 " in connection.recv(100)
+        assert_served(cinema)

@@ -39,7 +39,7 @@ def november(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timezone, "localdate", lambda: date(2026, 11, 20))
 
 
-def test_who_has_done_nothing_has_figures_of_nothing(viewer: Client, november: None) -> None:
+def test_a_viewer_without_history_has_empty_figures(viewer: Client, november: None) -> None:
     found = figures(viewer)
     assert set(found["counts"].values()) == {0}
     assert found["mean_rating"] is None
@@ -106,7 +106,9 @@ def test_months_are_by_the_cinemas_clock(viewer: Client, november: None) -> None
 
 
 @pytest.mark.parametrize(("months", "first"), [(1, "2026-11"), (11, "2026-01"), (23, "2025-01")])
-def test_so_many_months_are_listed(viewer: Client, november: None, months: int, first: str) -> None:
+def test_the_requested_number_of_months_is_listed(
+    viewer: Client, november: None, months: int, first: str
+) -> None:
     by_month = figures(viewer, months=months)["by_month"]
     assert (len(by_month), by_month[0]["month"]) == (months, first)
     assert by_month[-1]["month"] == "2026-11"

@@ -160,7 +160,7 @@ def test_a_movie_is_told_once_with_all_that_is_known(anonymous: Client) -> None:
     }
 
 
-def test_what_is_not_known_is_left_out(anonymous: Client, settings: Any) -> None:
+def test_unknown_values_are_left_out(anonymous: Client, settings: Any) -> None:
     settings.CINEMA_STREET = settings.CINEMA_POSTAL_CODE = settings.CINEMA_CITY = ""
     settings.CINEMA_COUNTRY = settings.CINEMA_PHONE = ""
     movie = make_movie(runtime_minutes=None, original_language=None, release_year=None)
@@ -204,7 +204,7 @@ def test_each_node_has_what_search_engines_require_and_only_what_the_vocabulary_
         ("cancelled", "EventCancelled", None),
     ],
 )
-def test_the_state_is_told(
+def test_an_event_has_the_state_of_the_screening(
     anonymous: Client, state: str, status: str, availability: str | None
 ) -> None:
     event = the_event(anonymous, state=state, booking_url="https://t.example/ü")

@@ -96,7 +96,7 @@ def test_whatever_the_viewer_does_counts_at_once(viewer: Client, act: str) -> No
     assert figures(viewer) == after
 
 
-def test_what_the_summary_says_is_what_is_shown(viewer: Client) -> None:
+def test_the_figures_are_those_of_the_last_summary(viewer: Client) -> None:
     """A film that the cinema changes since counts as it was, until the next one: no longer."""
     film = make_movie(genres=["drama"], release_year=1960)
     rate(viewer, film, 4)
@@ -109,7 +109,7 @@ def test_what_the_summary_says_is_what_is_shown(viewer: Client) -> None:
     assert [row["decade"] for row in figures(viewer)["by_decade"]] == [2000]
 
 
-def test_another_time_zone_is_counted_anew(viewer: Client, settings: Settings) -> None:
+def test_figures_of_another_time_zone_are_computed_anew(viewer: Client, settings: Settings) -> None:
     moment = datetime(2026, 9, 30, 22, 30, tzinfo=UTC)  # 00:30 in Berlin
     Viewing.objects.create(user=viewer.user, movie=make_movie(), watched_at=moment)
     refresh_summary()
@@ -123,7 +123,7 @@ def test_another_time_zone_is_counted_anew(viewer: Client, settings: Settings) -
     assert month() == "2026-09"
 
 
-def test_a_refresh_that_knows_no_time_zone_leaves_nothing_that_is_wrong(viewer: Client) -> None:
+def test_a_refresh_without_a_time_zone_leaves_no_wrong_figures(viewer: Client) -> None:
     rate(viewer, make_movie(), 4)
     refresh_summary()
     with connection.cursor() as cursor:
@@ -134,7 +134,7 @@ def test_a_refresh_that_knows_no_time_zone_leaves_nothing_that_is_wrong(viewer: 
 
 
 @pytest.mark.parametrize("is_stored", [True, False])
-def test_it_takes_three_queries_or_four(
+def test_figures_take_three_or_four_queries(
     viewer: Client, django_assert_num_queries: DjangoAssertNumQueries, is_stored: bool
 ) -> None:
     for number in range(30):
@@ -178,7 +178,7 @@ def test_the_summary_forgets_who_has_gone(
     assert stored_rows(viewer.user.pk)
 
 
-def test_who_was_never_in_it_makes_nobody_work(
+def test_erasing_a_viewer_outside_the_summary_starts_no_refresh(
     monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
     def refuse(*args: Any, **options: Any) -> None:

@@ -16,6 +16,7 @@ from cinema import task_process
 from cinema.celery import SERVER_AWAY
 from cinema.development.processes import wait_for
 from cinema.task_process import ProcessFailed, ProcessLost
+from tests.running import command_of
 
 ROOT = Path(__file__).resolve().parent.parent
 AUTOGROUP = Path("/proc/self/autogroup")
@@ -47,7 +48,7 @@ def test_an_error_comes_back_with_its_message() -> None:
         ("os.abort", [], "killed by signal 6"),
     ],
 )
-def test_what_another_attempt_may_mend_is_tried_again(
+def test_a_lost_process_is_tried_again(
     function: str, arguments: list[object], message: str
 ) -> None:
     with pytest.raises(ProcessLost, match=message) as raised:
@@ -78,7 +79,7 @@ def test_the_process_ends_with_the_one_that_started_it() -> None:
     )
     assert wait_for(lambda: bool(children_of(parent)), timeout_s=60)
     [child] = children_of(parent)
-    # Also one that has only begun to start.
+    # The child may have only begun to start.
     parent.kill()
     parent.wait()
     psutil.wait_procs([child], timeout=60)
@@ -86,7 +87,7 @@ def test_the_process_ends_with_the_one_that_started_it() -> None:
 
 
 def children_of(process: psutil.Process) -> list[psutil.Process]:
-    return [c for c in process.children() if "cinema.task_process" in c.cmdline()]
+    return [c for c in process.children() if "cinema.task_process" in command_of(c)]
 
 
 @pytest.mark.skipif(not AUTOGROUP.exists(), reason="this kernel has no autogroups")

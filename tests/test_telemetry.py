@@ -34,7 +34,7 @@ def test_errors_without_the_extra_stop_the_start(
         start_error_reports()
 
 
-def test_an_address_that_is_none_is_not_repeated(settings: Settings) -> None:
+def test_an_invalid_address_is_not_repeated_in_the_error(settings: Settings) -> None:
     settings.SENTRY_DSN = "the-secret-key"
     with pytest.raises(ImproperlyConfigured, match=r"^SENTRY_DSN must have the form") as refused:
         start_error_reports()
@@ -56,7 +56,7 @@ def test_a_protocol_that_is_not_supported_stops_the_start(monkeypatch: pytest.Mo
         {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_SDK_DISABLED": "true"},
     ],
 )
-def test_it_is_off_unless_the_variables_say_otherwise(
+def test_telemetry_is_off_without_its_variables(
     variables: dict[str, str], monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     for name, value in variables.items():

@@ -12,6 +12,7 @@ from pytest_django.fixtures import Settings
 from cinema.throttling import counters
 from cinema.throttling.counters import Rate, hidden_name, rate
 from cinema.variables import networks
+from tests.api_document import document
 from tests.builders import Client, make_user
 from tests.outages import database_refusing
 from tests.throttling import LOGIN, NOON, assert_refused, get, login, statuses
@@ -44,13 +45,13 @@ def clock() -> Iterator[time_machine.Traveller]:
         (0, 1000, 0, 119),  # what passed the limit keeps others out for longer
     ],
 )
-def test_the_window_moves(elapsed: float, current: int, previous: int, wait_s: float) -> None:
+def test_the_window_slides(elapsed: float, current: int, previous: int, wait_s: float) -> None:
     found = Rate(10, 60).wait_s(NOON + elapsed, current, previous)
     assert found == pytest.approx(wait_s, abs=0.5)
 
 
 @pytest.mark.parametrize("limit", [1, 2, 7])
-def test_who_waits_as_long_as_told_is_let_in_and_not_before(
+def test_a_caller_is_let_in_after_the_stated_wait_and_not_before(
     limit: int, clock: time_machine.Traveller
 ) -> None:
     allowed = Rate(limit, 60)
@@ -79,7 +80,7 @@ def test_rates_are_written_as_people_say_them() -> None:
 # --- who is not signed in
 
 
-def test_what_comes_from_this_machine_is_not_counted_in_general(settings: Settings) -> None:
+def test_requests_from_exempt_addresses_are_not_counted_in_general(settings: Settings) -> None:
     settings.THROTTLE_ANONYMOUS = settings.THROTTLE_VIEWER = Rate(2, 60)
     settings.THROTTLE_EXEMPT, settings.NUM_PROXIES = networks("127.0.0.0/8"), 1
     assert statuses(4) == [200] * 4
@@ -116,7 +117,7 @@ def test_probes_and_posters_are_not_counted(settings: Settings) -> None:
     assert get().status_code == 200
 
 
-def test_who_is_refused_is_not_counted_for_it(
+def test_a_refused_request_is_not_counted(
     settings: Settings, clock: time_machine.Traveller
 ) -> None:
     settings.THROTTLE_ANONYMOUS, settings.THROTTLE_LOGIN = Rate(1, 60), Rate(1, 60)
@@ -143,7 +144,7 @@ def test_a_forwarded_address_counts_behind_a_proxy_alone(settings: Settings) -> 
 
 
 @pytest.mark.parametrize("authorization", ["Bearer nonsense", "Basic bm9ib2R5", "Bearer", "x"])
-def test_a_token_that_is_none_evades_nothing(settings: Settings, authorization: str) -> None:
+def test_an_invalid_token_evades_no_limit(settings: Settings, authorization: str) -> None:
     """`/genres` looks at no token; `/users/me` refuses it."""
     settings.THROTTLE_ANONYMOUS = Rate(4, 60)
 
@@ -198,7 +199,7 @@ def test_graphql_counts_like_all_else_and_has_a_limit_of_its_own(
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("impatient_pool")
-def test_a_token_that_cannot_be_read_as_postgres_is_away_is_answered_as_such(
+def test_a_throttled_token_without_postgres_is_503(
     settings: Settings,
 ) -> None:
     settings.THROTTLE_ANONYMOUS = Rate(1, 60)
@@ -212,9 +213,7 @@ def test_a_token_that_cannot_be_read_as_postgres_is_away_is_answered_as_such(
 
 
 def test_every_operation_documents_it() -> None:
-    from cinema.api import api
-
-    for path, operations in api.get_openapi_schema()["paths"].items():
+    for path, operations in document()["paths"].items():
         for method, operation in operations.items():
             found = operation["responses"][429]
             assert "application/problem+json" in found["content"], (method, path)

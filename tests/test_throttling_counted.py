@@ -73,7 +73,7 @@ def test_processes_share_a_general_limit_but_for_a_batch_each() -> None:
 # --- what it costs
 
 
-def test_a_general_limit_asks_the_cache_once_in_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_general_limit_asks_the_cache_once_per_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     add = counters._add
     monkeypatch.setattr(
@@ -136,7 +136,7 @@ def test_without_a_cache_each_process_counts_for_itself(
     assert login().status_code == 401
 
 
-def test_what_is_kept_names_nobody_and_ends(settings: Settings) -> None:
+def test_stored_counts_name_nobody_and_expire(settings: Settings) -> None:
     settings.THROTTLE_LOGIN = settings.THROTTLE_ANONYMOUS = Rate(1, 3600)
     login()
     server: Any = shared()._cache.get_client()
@@ -153,7 +153,7 @@ def test_what_is_kept_names_nobody_and_ends(settings: Settings) -> None:
     assert hidden_name("address", "192.0.2.1") != before
 
 
-def test_a_cache_that_was_emptied_begins_anew(settings: Settings) -> None:
+def test_an_emptied_cache_begins_again(settings: Settings) -> None:
     settings.THROTTLE_LOGIN = Rate(1, 3600)
     assert [login().status_code for _ in range(2)] == [401, 429]
     cache.clear()

@@ -47,7 +47,9 @@ def test_sign_ins_of_an_account_are_limited_whatever_the_address_and_spelling(
     "body",
     [b"", b"{", b"[1]", b'"x"', b'{"email": 7}', b'{"email": "\\ud800"}', b"\xff", b"[" * 999],
 )
-def test_a_body_that_names_nobody_counts_for_the_address(settings: Settings, body: bytes) -> None:
+def test_a_sign_in_without_an_account_counts_for_the_address(
+    settings: Settings, body: bytes
+) -> None:
     settings.THROTTLE_LOGIN = Rate(2, 60)
     answered = [Client().send("POST", "/auth/login", body).status_code for _ in range(3)]
     assert answered == [422, 422, 429]
@@ -61,7 +63,7 @@ def test_limits_can_be_switched_off(settings: Settings) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_at_once_exactly_the_limit_gets_through(
+def test_exactly_the_limit_of_simultaneous_requests_gets_through(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.THROTTLE_LOGIN = Rate(5, 3600)
@@ -96,7 +98,7 @@ LIMITED = {
 
 
 @pytest.mark.parametrize("operation", LIMITED)
-def test_what_is_dear_or_guessed_at_has_a_tighter_limit(
+def test_an_expensive_or_guessable_operation_has_a_tighter_limit(
     settings: Settings, staff: Client, operation: str
 ) -> None:
     method, _, path = operation.rpartition(" ")
@@ -119,7 +121,7 @@ def test_what_is_dear_or_guessed_at_has_a_tighter_limit(
     assert ask(staff) == 429
 
 
-def test_reading_recommendations_is_not_dear(settings: Settings, viewer: Client) -> None:
+def test_recommendations_do_not_count_as_expensive(settings: Settings, viewer: Client) -> None:
     settings.THROTTLE_HEAVY = Rate(1, 3600)
     asked = [viewer.get("/recommendations").status_code for _ in range(3)]
     assert 429 not in asked

@@ -82,7 +82,7 @@ def test_without_a_region_none_is_sent(tmdb: TmdbServer) -> None:
     [says(500), says(502, b"<html>"), says(503), server.hangs_up, server.breaks_off],
     ids=["500", "502", "503", "reset", "broken off"],
 )
-def test_what_fails_once_is_tried_again(tmdb: TmdbServer, trouble: server.Behaviour) -> None:
+def test_a_failed_request_is_tried_again(tmdb: TmdbServer, trouble: server.Behaviour) -> None:
     tmdb.next(PATH, trouble)
     assert client.connect().details(CLEO).title == "Cléo from 5 to 7"
     assert tmdb.paths() == [PATH, PATH]
@@ -91,7 +91,9 @@ def test_what_fails_once_is_tried_again(tmdb: TmdbServer, trouble: server.Behavi
 
 
 @pytest.mark.parametrize(("patience", "attempts"), [(ASKED, 3), (IN_BACKGROUND, 4)])
-def test_attempts_have_an_end(tmdb: TmdbServer, patience: client.Patience, attempts: int) -> None:
+def test_the_number_of_attempts_is_limited(
+    tmdb: TmdbServer, patience: client.Patience, attempts: int
+) -> None:
     tmdb.always(PATH, says(500))
     with pytest.raises(TmdbAway, match="TMDb answers 500"):
         client.connect(patience).details(CLEO)
@@ -149,7 +151,7 @@ def test_a_film_that_is_not_there_is_told_from_a_wrong_address(tmdb: TmdbServer)
     ids=["truncated", "html", "empty", "list", "null", "not UTF-8", "deep", "id as text",
          "no id", "another film"],
 )  # fmt: skip
-def test_an_answer_that_is_none_is_one_clear_error(tmdb: TmdbServer, body: bytes) -> None:
+def test_an_unusable_answer_is_one_clear_error(tmdb: TmdbServer, body: bytes) -> None:
     tmdb.always(PATH, says(200, body))
     with pytest.raises(TmdbUnusable, match="TMDb answered with"):
         client.connect().details(CLEO)
@@ -187,7 +189,7 @@ def test_a_giant_answer_is_cut_off(tmdb: TmdbServer, packed: bool) -> None:
     body = b'{"id": 499, "overview": "' + b"a" * (50 * 1024 * 1024) + b'"}'
     headers = {"Content_Encoding": "gzip"} if packed else {}
     tmdb.always(PATH, says(200, gzip.compress(body) if packed else body, **headers))
-    with pytest.raises(TmdbUnusable, match="more than can be meant"):
+    with pytest.raises(TmdbUnusable, match="oversized response"):
         client.connect().details(CLEO)
 
 
@@ -208,7 +210,7 @@ def test_a_slow_answer_is_given_up(
     assert len(tmdb.seen) == 3
 
 
-def test_nobody_listening_is_said(tmdb: TmdbServer, settings: Settings) -> None:
+def test_an_unreachable_server_is_reported(tmdb: TmdbServer, settings: Settings) -> None:
     client.disconnect()
     settings.TMDB_BASE_URL = "http://127.0.0.1:1/3"
     with pytest.raises(TmdbAway, match="cannot be reached"):
@@ -220,7 +222,7 @@ def test_nobody_listening_is_said(tmdb: TmdbServer, settings: Settings) -> None:
     [("", "is not set"), ("0123456789abcdef" * 2, "API key"), ("two words", "characters"),
      ("eyJ\nX-Evil: 1", "characters"), ("schlüssel", "characters")],
 )  # fmt: skip
-def test_what_cannot_be_a_token_is_not_sent(
+def test_an_invalid_token_is_not_sent(
     tmdb: TmdbServer, settings: Settings, token: str, reason: str
 ) -> None:
     settings.TMDB_ACCESS_TOKEN = token

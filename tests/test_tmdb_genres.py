@@ -41,7 +41,7 @@ def last_report() -> SyncReport:
 def test_genres_become_those_of_the_cinema(
     staff: Client, tmdb: TmdbServer, settings: Settings
 ) -> None:
-    """By the name in the cinema's language or in English; unknown ones are made by name."""
+    """Genres match by the name in the cinema's language or in English; unknown ones are created."""
     settings.TMDB_LANGUAGE = "de-DE"
     Genre.objects.create(slug="music", name="Music")
     nameless = [{"id": 77_777, "name": None}, {"id": None}, {}]
@@ -73,7 +73,7 @@ def test_genres_are_fetched_and_mapped(tmdb: TmdbServer) -> None:
     assert (row.name, row.genre) == ("Comedies", comedy)
 
 
-def test_no_genres_at_all_is_no_answer(tmdb: TmdbServer) -> None:
+def test_an_empty_list_of_genres_is_a_problem(tmdb: TmdbServer) -> None:
     start_sync("genres")
     tmdb.genres.clear()
     start_sync("genres")

@@ -88,7 +88,9 @@ def test_a_film_that_moves_to_the_next_page_meanwhile_stands_once(listed: TmdbSe
      says(200, {"page": 1}), says(500)],
     ids=["empty", "null", "html", "no results", "500"],
 )  # fmt: skip
-def test_a_list_that_cannot_be_had_stays_as_it_was(listed: TmdbServer, trouble: Behaviour) -> None:
+def test_a_list_that_cannot_be_fetched_stays_as_it_was(
+    listed: TmdbServer, trouble: Behaviour
+) -> None:
     start_sync("lists")
     listed.next("/trending/movie/week", *[trouble] * 4)
     start_sync("lists")
@@ -120,7 +122,7 @@ def test_entries_without_an_id_and_with_nulls_are_tolerated(
     assert (found[1]["year"], found[1]["poster"], found[1]["overview"]) == (None, None, "")
 
 
-def test_what_is_withdrawn_is_not_ours_any_more(staff: Client, listed: TmdbServer) -> None:
+def test_a_withdrawn_film_is_no_movie_of_a_list(staff: Client, listed: TmdbServer) -> None:
     movie = make_movie(tmdb_id=1)
     start_sync("lists")
     make_screening_and_withdraw(staff, movie.pk)

@@ -43,7 +43,7 @@ USED = {
 @pytest.mark.django_db
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(payload=broken(USED))
-def test_a_broken_answer_gives_fields_that_are_right_or_empty(payload: Any) -> None:
+def test_fields_of_a_broken_answer_are_right_or_empty(payload: Any) -> None:
     if not isinstance(payload, dict):
         return  # the client refuses it
     details = Details.model_validate({**payload, "id": CLEO})
@@ -53,7 +53,7 @@ def test_a_broken_answer_gives_fields_that_are_right_or_empty(payload: Any) -> N
     ImportedMovie.model_validate({**fields, **stand_ins, "start_date": "2026-12-03"})
 
 
-def test_what_is_kept_reads_back_the_same() -> None:
+def test_stored_details_read_back_the_same() -> None:
     details = Details.model_validate(cleo())
     again = Details.model_validate(details.model_dump(mode="json"))
     assert again == details
@@ -81,11 +81,11 @@ def test_what_is_kept_reads_back_the_same() -> None:
         ("overview", "One.\r\n\r\nTwo.\u0007", "One.\n\nTwo."),
     ],
 )
-def test_single_fields(field: str, value: object, expected: object) -> None:
+def test_single_fields_are_parsed(field: str, value: object, expected: object) -> None:
     film = FilmSummary.model_validate({"id": 1, field: value})
     assert getattr(film, "year" if field == "release_date" else field) == expected
 
 
 @pytest.mark.parametrize("value", [0, -5, 6001, "long", None, 2**70, 1.5, [90]])
-def test_a_runtime_that_cannot_be_is_unknown(value: object) -> None:
+def test_an_impossible_runtime_is_unknown(value: object) -> None:
     assert Details.model_validate({"id": 1, "runtime": value}).runtime is None

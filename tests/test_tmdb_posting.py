@@ -132,7 +132,7 @@ def test_a_film_is_filled_by_one_request(staff: Client, tmdb: TmdbServer) -> Non
     assert tmdb.paths().count(f"/movie/{CLEO}") == 1
 
 
-def test_what_staff_give_wins_and_is_not_tmdbs(staff: Client, tmdb: TmdbServer) -> None:
+def test_fields_given_by_staff_are_not_from_tmdb(staff: Client, tmdb: TmdbServer) -> None:
     tmdb.add(cleo())
     given = {"name": "Mittwoch zwischen 5 und 7", "genres": ["nouvelle vague"], "poster": None}
     shown = post(staff, **given).json()
@@ -158,7 +158,7 @@ def test_a_film_of_the_same_name_and_date_is_a_conflict(staff: Client, tmdb: Tmd
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_at_once_one_is_posted(tmdb: TmdbServer, staff: Client) -> None:
+def test_one_of_many_simultaneous_posts_succeeds(tmdb: TmdbServer, staff: Client) -> None:
     tmdb.add(cleo())
     answers = at_once([lambda: post(staff).status_code] * 4)
     assert sorted(answers) == [201, 409, 409, 409]
@@ -222,7 +222,7 @@ def test_the_series_is_the_collection(collection: Any, series: str) -> None:
     assert movie_fields(details)["series"] == series
 
 
-def test_of_a_film_without_directors_and_cast_the_protagonists_must_be_given(
+def test_protagonists_are_required_for_a_film_without_directors_and_cast(
     staff: Client, tmdb: TmdbServer
 ) -> None:
     people = [crew(f"Gaffer {n}", "Gaffer", "Lighting") for n in range(9)]
@@ -232,7 +232,7 @@ def test_of_a_film_without_directors_and_cast_the_protagonists_must_be_given(
     assert post(staff, protagonists=["A Singer"]).json()["protagonists"] == ["A Singer"]
 
 
-def test_of_a_large_cast_ten_protagonists_are_left(staff: Client, tmdb: TmdbServer) -> None:
+def test_ten_protagonists_of_a_large_cast_are_kept(staff: Client, tmdb: TmdbServer) -> None:
     players = [cast(f"Player {n:03}", n) for n in range(300)]
     tmdb.add(cleo(credits={"cast": players[::-1], "crew": []}))
     names = post(staff).json()["protagonists"]
@@ -301,7 +301,7 @@ def test_a_bad_payload_is_refused_before_tmdb_hears_of_it(
     assert tmdb.seen == []
 
 
-def test_what_must_be_there_and_in_order_is_asked_for(staff: Client, tmdb: TmdbServer) -> None:
+def test_required_and_contradictory_fields_are_refused(staff: Client, tmdb: TmdbServer) -> None:
     empty = staff.post("/movies/from-tmdb", {})
     assert set(refused_fields(empty)) == {"body.tmdb_id", "body.start_date"}
     assert post(staff, end_date="2026-01-01").status_code == 422

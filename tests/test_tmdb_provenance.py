@@ -49,9 +49,7 @@ EDITS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("field", EDITS)
-def test_a_field_that_staff_edit_is_theirs_and_stays_as_it_is(
-    staff: Client, movie: Movie, field: str
-) -> None:
+def test_a_field_edited_by_staff_is_not_refreshed(staff: Client, movie: Movie, field: str) -> None:
     before = set(movie.tmdb_fields)
     assert staff.patch(f"/movies/{movie.pk}", {field: EDITS[field]}).status_code == 200
     movie.refresh_from_db()
@@ -84,7 +82,7 @@ def test_dates_and_status_are_no_edit_of_tmdbs_fields(staff: Client, movie: Movi
     assert movie.tmdb_fields == fields
 
 
-def test_edits_count_whoever_makes_them(movie: Movie) -> None:
+def test_edits_by_every_writer_count(movie: Movie) -> None:
     """The admin saves rows, imports update many at once, and there is psql."""
     movie.overview = "Words of the staff."
     movie.save()
@@ -118,7 +116,7 @@ def test_an_edit_in_the_transaction_after_tmdb_wrote_is_still_one(movie: Movie) 
 # --- refreshing
 
 
-def test_a_refresh_brings_what_is_new_and_takes_what_is_gone(staff: Client, movie: Movie) -> None:
+def test_a_refresh_adds_new_values_and_removes_missing_ones(staff: Client, movie: Movie) -> None:
     fields = movie.tmdb_fields
     new = video("brandnew001", published_at="2026-11-01T00:00:00.000Z")
     assert refresh(movie, overview="", runtime=None, videos={"results": [new]}, poster_path=None,
@@ -132,7 +130,7 @@ def test_a_refresh_brings_what_is_new_and_takes_what_is_gone(staff: Client, movi
     assert staff.get(f"/movies/{movie.pk}").json()["runtime_minutes"] == 90
 
 
-def test_what_a_movie_must_have_is_never_taken_away(movie: Movie) -> None:
+def test_required_fields_of_a_movie_are_never_removed(movie: Movie) -> None:
     refresh(movie, title=None, original_title=None, credits=None)
     movie.refresh_from_db()
     assert (movie.name, movie.protagonists[0]) == ("Cléo from 5 to 7", "Corinne Marchand")
@@ -173,14 +171,14 @@ def test_the_first_time_tmdb_gets_what_staff_left_empty(db: None) -> None:
     ]  # fmt: skip
 
 
-def test_what_staff_empty_after_that_stays_empty(staff: Client, movie: Movie) -> None:
+def test_fields_that_staff_have_emptied_stay_empty(staff: Client, movie: Movie) -> None:
     staff.patch(f"/movies/{movie.pk}", {"overview": "", "trailer": None})
     refresh(movie, overview="TMDb's words.")
     shown = staff.get(f"/movies/{movie.pk}").json()
     assert (shown["overview"], shown["trailer"]) == ("", None)
 
 
-def test_an_upload_counts_as_filled(db: None) -> None:
+def test_an_uploaded_poster_is_not_filled_by_a_refresh(db: None) -> None:
     mine = make_movie(tmdb_id=CLEO)
     Movie.objects.filter(pk=mine.pk).update(poster_upload="posters/1/abc")
     refresh(mine)

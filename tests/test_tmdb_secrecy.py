@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_django.fixtures import Settings
 
 PATH = f"/movie/{CLEO}"
-#: Also a part of it would be too much.
+#: No log may have a part of the token either.
 PARTS = TOKEN.split(".")
 
 TROUBLES = {
@@ -48,7 +48,7 @@ def test_no_log_and_no_error_holds_the_token(
     monkeypatch: pytest.MonkeyPatch,
     trouble: server.Behaviour,
 ) -> None:
-    """Not even a traceback with the local variables of every frame."""
+    """A traceback with the local variables of every frame is checked too."""
     for logger in ("", "httpx2", "httpcore2", "stamina", "movies.tmdb"):
         caplog.set_level(logging.DEBUG, logger=logger)
     monkeypatch.setattr(client, "TIMEOUT", httpx2.Timeout(0.2))

@@ -78,7 +78,7 @@ def test_finished_films_are_refreshed_in_the_month_before_their_data_are_too_old
     assert last_report().erased == 0
 
 
-def test_what_staff_have_rewritten_altogether_is_not_asked_for(tmdb: TmdbServer) -> None:
+def test_a_film_rewritten_by_staff_is_not_fetched(tmdb: TmdbServer) -> None:
     movie = film(tmdb, 1)
     Movie.objects.filter(pk=movie.pk).update(tmdb_fields=[])
     start_sync("films")
@@ -94,7 +94,7 @@ def test_a_second_run_of_the_night_finds_nothing_to_do(tmdb: TmdbServer) -> None
     assert SyncReport.objects.filter(kind="films").count() == 1
 
 
-def test_a_crash_loses_nothing_and_the_next_run_goes_on(
+def test_the_next_run_continues_after_a_crash(
     tmdb: TmdbServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     movies = [film(tmdb, number) for number in range(1, 6)]

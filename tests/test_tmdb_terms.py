@@ -38,7 +38,7 @@ def pass_days(days: float) -> None:
         model._default_manager.update(fetched_at=F("fetched_at") - by)
 
 
-def test_what_is_too_old_and_cannot_be_refreshed_is_erased(
+def test_old_data_that_cannot_be_refreshed_is_erased(
     staff: Client, tmdb: TmdbServer, movie: Movie
 ) -> None:
     """The film stays in the programme, with what a film must have and what staff wrote."""
@@ -73,7 +73,7 @@ def test_a_film_that_tmdb_has_lost_stays_whole_until_its_data_are_too_old(
     assert SyncReport.objects.get(kind="films").failed == 1
 
 
-def test_what_is_refreshed_in_time_is_not_erased(
+def test_data_refreshed_in_time_is_not_erased(
     staff: Client, tmdb: TmdbServer, movie: Movie
 ) -> None:
     pass_days(181)
@@ -110,7 +110,7 @@ def test_withdrawn_films_are_erased_too(staff: Client, tmdb: TmdbServer, movie: 
     assert Movie.objects.get().overview == ""
 
 
-def test_what_staff_have_written_is_never_erased(
+def test_fields_written_by_staff_are_never_erased(
     staff: Client, tmdb: TmdbServer, movie: Movie
 ) -> None:
     words = {"overview": "Words of the staff.", "genres": ["essay"], "runtime_minutes": 91}
@@ -126,7 +126,7 @@ def test_what_staff_have_written_is_never_erased(
     assert own.overview == "All our own."
 
 
-def test_no_age_at_all_erases_everything_in_the_night(
+def test_a_maximum_age_of_zero_erases_all_data(
     settings: Settings, tmdb: TmdbServer, movie: Movie
 ) -> None:
     """A cinema gives TMDb up."""
@@ -160,7 +160,7 @@ def test_old_details_are_not_used_for_a_new_post(
         ("POST", "/tmdb/syncs", {"kind": "films"}),
     ],
 )
-def test_without_a_token_it_is_said_what_to_set(
+def test_without_a_token_the_answer_names_the_setting(
     staff: Client, viewer: Client, anonymous: Client, method: str, path: str, payload: Any
 ) -> None:
     answer = staff.send(method, path, payload)

@@ -1,4 +1,4 @@
-"""In the worker, whose tasks are greenlets of one thread, and as beat sends it its tasks."""
+"""Syncs in the worker, whose tasks are greenlets of one thread, and beat's tasks for them."""
 
 from __future__ import annotations
 

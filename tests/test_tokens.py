@@ -44,7 +44,7 @@ def test_a_token_names_its_key_its_session_and_itself() -> None:
     assert said["jti"] != jwt.decode(other, options={"verify_signature": False})["jti"]
 
 
-def test_neither_the_token_nor_its_key_tells_the_secret() -> None:
+def test_neither_the_signing_key_nor_its_id_reveals_the_secret() -> None:
     key = newest_key()
     assert len({key.signing, key.succession, settings.SECRET_KEY.encode()}) == 3
     assert bytes.fromhex(key.id) not in key.signing + key.succession
@@ -58,7 +58,7 @@ def test_a_token_made_by_hand_of_good_parts_counts() -> None:
 # --- time
 
 
-def test_it_ends_after_fifteen_minutes_and_a_little_leeway() -> None:
+def test_an_access_token_expires_after_fifteen_minutes_and_a_leeway() -> None:
     start = timezone.now()
     with time_machine.travel(start, tick=False):
         access = access_token(make_user())
@@ -67,7 +67,7 @@ def test_it_ends_after_fifteen_minutes_and_a_little_leeway() -> None:
             assert status_of(access) == status
 
 
-def test_a_clock_that_is_a_little_behind_takes_it_and_one_far_behind_does_not() -> None:
+def test_a_token_from_the_future_is_accepted_within_the_leeway() -> None:
     start = timezone.now()
     with time_machine.travel(start, tick=False):
         access = access_token(make_user())
@@ -143,7 +143,7 @@ def test_claims_of_other_values_and_types_are_refused(changes: dict[str, Any]) -
 @pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"Infinity", b"NaN", b"9" * 200])
 @pytest.mark.parametrize("claim", ["exp", "nbf", "iat", "sid"])
 def test_numbers_that_no_clock_and_no_table_has_are_refused(claim: str, number: bytes) -> None:
-    """As JSON that Python reads, though it is none."""
+    """Python reads such numbers, although they are not JSON."""
     some = claims(make_user())
     text = jwt.encode(some, newest_key().signing, "HS256", headers={"kid": newest_key().id})
     body = text.split(".")[1]
@@ -206,7 +206,7 @@ def test_the_newest_key_signs_and_older_ones_only_verify(settings: Any) -> None:
     new = access_token(make_user())
     assert jwt.get_unverified_header(new)["kid"] == newest_key().id != first.id
     assert status_of(new) == 200
-    # By the older key, under the newer one's name.
+    # The token is signed with the older key, and names the newer one.
     assert status_of(forge(claims(make_user()), key=first.signing)) == 401
 
 
@@ -216,7 +216,7 @@ def test_a_check_is_one_query(django_assert_num_queries: Any) -> None:
         assert status_of(access) == 200
 
 
-def test_what_is_refused_by_its_signature_asks_no_database(django_assert_num_queries: Any) -> None:
+def test_a_token_with_a_wrong_signature_causes_no_query(django_assert_num_queries: Any) -> None:
     forged = forge(claims(make_user()), key=b"another")
     with django_assert_num_queries(0):
         assert status_of(forged) == 401

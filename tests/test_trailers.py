@@ -32,7 +32,7 @@ MB = 1024 * 1024
 
 @pytest.fixture(autouse=True)
 def temporary(media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where temporary files would lie."""
+    """The folder of temporary files."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -109,7 +109,7 @@ HTML = b"<!DOCTYPE html><script>alert(1)</script>"
     ids=lambda content: repr(content[:12]),
 )
 @pytest.mark.parametrize("filename", ["trailer.mp4", "trailer.webm.html"])
-def test_anything_else_is_refused(
+def test_a_file_that_is_no_video_is_refused(
     staff: Client, media: Path, temporary: Path, content: bytes, filename: str
 ) -> None:
     answer = put(staff, content, filename=filename)
@@ -118,9 +118,7 @@ def test_anything_else_is_refused(
     assert files_in(media) == files_in(temporary) == set()
 
 
-def test_a_video_that_is_a_page_too_is_served_as_a_video_alone(
-    staff: Client, anonymous: Client
-) -> None:
+def test_a_video_that_is_also_a_page_is_served_as_a_video(staff: Client, anonymous: Client) -> None:
     polyglot = FTYP + box(b"free", HTML) + MDAT
     found = fetched(anonymous, uploaded_trailer(staff, make_movie(), polyglot))
     assert found.headers["Content-Type"] == "video/mp4"

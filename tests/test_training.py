@@ -73,7 +73,7 @@ def test_one_like_is_enough_to_publish() -> None:
     assert train().state == State.PUBLISHED
 
 
-def test_nothing_new_is_unchanged_and_writes_no_files(home: Path) -> None:
+def test_a_training_without_new_data_writes_no_files(home: Path) -> None:
     make_audience()
     release = train_release()
     before = directories(home)
@@ -185,7 +185,7 @@ def test_the_fingerprint_costs_no_look_at_the_interactions(
         ("INTERACTION_WEIGHTS", {"like": 1}),
     ],
 )
-def test_the_fingerprint_changes_with_what_training_goes_by(
+def test_the_fingerprint_changes_with_the_training_settings(
     settings: Settings, name: str, value: object
 ) -> None:
     before = selectors.fingerprint()
@@ -194,7 +194,7 @@ def test_the_fingerprint_changes_with_what_training_goes_by(
     assert selectors.fingerprint() != before
 
 
-def test_the_fingerprint_changes_with_what_films_are_made_of() -> None:
+def test_the_fingerprint_changes_with_the_features() -> None:
     movie = make_movie(overview="Paris.")
     before = selectors.fingerprint()
     change_movie(movie, overview="London.")

@@ -41,7 +41,7 @@ def test_als_beats_popularity_where_viewers_have_tastes() -> None:
 
 
 def test_an_algorithm_that_is_worse_than_popularity_is_left_out(home: Path) -> None:
-    """Where there are no tastes, only films that more and more people see, a taste is noise."""
+    """The data have no tastes, only films of growing popularity, so a learned taste is noise."""
     luck = random.Random(1)
     movies, users = [make_movie() for _ in range(40)], [make_user() for _ in range(80)]
     chances = [1 / (place + 1) for place in range(len(movies))]
@@ -79,7 +79,7 @@ def test_a_release_that_is_worse_than_the_standing_one_is_rejected(
     make_audience()
     standing = train_release()
     before = directories(home)
-    # With one direction alone three camps are not told apart.
+    # One factor cannot tell three camps apart.
     set_options(monkeypatch, "als", factors=1)
     change_something()
     run = train()
@@ -93,7 +93,7 @@ def test_a_release_that_is_worse_than_the_standing_one_is_rejected(
     assert run_training(TrainingRun.objects.create(), accept_worse=True).state == State.PUBLISHED
 
 
-def test_data_that_have_become_harder_reject_no_release() -> None:
+def test_a_release_is_published_although_the_data_have_become_harder_to_predict() -> None:
     """Half a year of tastes, then an evening of everybody and one film: nobody foresees that."""
     audience = make_audience()
     standing = train_release()

@@ -105,7 +105,7 @@ def test_a_run_that_finds_the_lock_held_gives_up_in_time(monkeypatch: pytest.Mon
 # --- sent
 
 
-def test_only_what_is_dead_or_lost_is_sent_again(sent: list[int]) -> None:
+def test_only_dead_and_lost_runs_are_sent_again(sent: list[int]) -> None:
     long_ago = timezone.now() - 2 * tasks.MESSAGE_LOST_AFTER
     dead = TrainingRun.objects.create(state=State.RUNNING, attempts=1)
     lost = TrainingRun.objects.create(created_at=long_ago)

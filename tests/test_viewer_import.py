@@ -94,7 +94,7 @@ def test_an_export_of_letterboxd_becomes_ratings_viewings_likes_and_a_watchlist(
     ]
 
 
-def test_repeating_it_changes_nothing(viewer: Client) -> None:
+def test_a_repeated_import_changes_nothing(viewer: Client) -> None:
     make_cleo(), make_movie(name="Vagabond", release_year=1985)
     make_movie(name="Jacquot de Nantes", release_year=1991)
     first = imported(viewer, zipped(EXPORT))
@@ -114,12 +114,12 @@ def test_a_dry_run_tells_the_same_and_writes_nothing(viewer: Client) -> None:
     assert told == {**done, "dry_run": True}
 
 
-def test_it_is_for_the_signed_in(anonymous: Client) -> None:
+def test_an_import_needs_a_sign_in(anonymous: Client) -> None:
     assert send(anonymous, csv(RATINGS, f"{CLEO},4")).status_code == 401
     assert anonymous.post("/users/me/import").status_code == 401
 
 
-def test_it_is_the_viewers_own(viewer: Client) -> None:
+def test_an_import_belongs_to_its_viewer(viewer: Client) -> None:
     make_cleo()
     other = Client(make_user())
     imported(viewer, csv(RATINGS, f"{CLEO},4"))
@@ -146,7 +146,7 @@ def test_a_newer_rating_here_stays(viewer: Client) -> None:
     assert rating.half_stars == 2
 
 
-def test_of_several_ratings_of_a_film_the_latest_counts_in_whatever_order(viewer: Client) -> None:
+def test_the_latest_rating_of_a_film_counts_in_any_order(viewer: Client) -> None:
     make_cleo()
     film = "Cléo from 5 to 7,1962,x"
     file = csv(RATINGS, f"2021-01-01,{film},4", f"2023-01-01,{film},4", f"2022-01-01,{film},3")
@@ -176,7 +176,7 @@ def test_the_diary_rates_where_there_are_no_ratings(viewer: Client) -> None:
 # --- viewings
 
 
-def test_a_check_in_here_is_the_same_evening(viewer: Client) -> None:
+def test_a_check_in_and_an_imported_viewing_of_one_evening_are_one(viewer: Client) -> None:
     film = make_cleo()
     evening = timezone.localdate() - timedelta(days=3)
     screening = make_screening(film, starts_at=at(evening + timedelta(days=1), 0, 30))
@@ -199,7 +199,7 @@ def test_watching_a_film_again_is_another_viewing(viewer: Client) -> None:
     assert counts(imported(viewer, diary)) == (2, 0, 0)
 
 
-def test_what_was_watched_some_time_or_other_adds_nothing_to_a_viewing(viewer: Client) -> None:
+def test_an_undated_viewing_adds_nothing_to_a_dated_one(viewer: Client) -> None:
     film = make_cleo()
     Viewing.objects.create(user=viewer.user, movie=film, watched_at=at(date(2019, 5, 1), 20))
     watched = csv(PLAIN, CLEO)
@@ -239,7 +239,7 @@ def test_a_full_history_takes_no_more(viewer: Client, monkeypatch: pytest.Monkey
 # --- the watchlist
 
 
-def test_the_watchlist_is_continued_behind_what_stands(viewer: Client) -> None:
+def test_an_imported_watchlist_is_appended_to_the_existing_one(viewer: Client) -> None:
     playlist = Playlist.objects.create(user=viewer.user, name="Watchlist")
     standing = make_movie()
     PlaylistEntry.objects.create(playlist=playlist, movie=standing, position=7)
@@ -273,7 +273,7 @@ def test_the_watchlist_has_room_for_as_many_films_as_any(
         ]
 
 
-def test_no_list_is_made_beyond_those_that_one_may_have(viewer: Client) -> None:
+def test_no_playlist_is_made_beyond_the_limit(viewer: Client) -> None:
     Playlist.objects.bulk_create(
         Playlist(user=viewer.user, name=f"{n}") for n in range(MAX_PLAYLISTS)
     )

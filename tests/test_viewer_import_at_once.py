@@ -86,7 +86,7 @@ def test_viewers_who_rate_the_same_films_at_once_do_not_stop_each_other() -> Non
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_the_viewer_does_meanwhile_is_neither_lost_nor_doubled(viewer: Client) -> None:
+def test_acts_of_the_viewer_during_the_import_are_neither_lost_nor_doubled(viewer: Client) -> None:
     rows = make_films(20)
     films = list(Movie.objects.order_by("pk"))
     playlist = Playlist.objects.create(user=viewer.user, name="Watchlist")

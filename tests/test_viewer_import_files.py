@@ -94,7 +94,7 @@ def test_a_file_is_told_by_its_columns_and_not_by_its_name(
         ("watchlist.csv", "watched", "letterboxd-watched"),
     ],
 )
-def test_what_three_files_have_in_common_is_told_by_the_name_or_said(
+def test_an_ambiguous_file_is_told_by_its_name_or_by_the_parameter(
     viewer: Client, name: str, content: str | None, format_: str
 ) -> None:
     query = {"content": content} if content else {}
@@ -102,7 +102,7 @@ def test_what_three_files_have_in_common_is_told_by_the_name_or_said(
     assert report["files"] == [{"name": "", "format": format_}]
 
 
-def test_without_either_the_viewer_is_asked(viewer: Client) -> None:
+def test_an_unknown_content_is_asked_for(viewer: Client) -> None:
     assert "Say with `content`" in refusal(viewer, csv(PLAIN, CLEO), filename="export.csv")
 
 
@@ -129,7 +129,7 @@ def test_series_and_games_of_imdb_are_no_films(viewer: Client, kind: str) -> Non
 
 
 @pytest.mark.parametrize("kind", ["movie", "Movie", "TV Movie", "short", "video", "Film", ""])
-def test_short_ones_and_those_of_television_are(viewer: Client, kind: str) -> None:
+def test_short_films_and_television_films_are_imported(viewer: Client, kind: str) -> None:
     make_cleo()
     report = imported(viewer, csv(IMDB_RATINGS, imdb_row(Your_Rating=9, Title_Type=kind)))
     assert report["matched"] == 1
@@ -186,7 +186,7 @@ def test_a_folder_around_the_files_does_not_matter(viewer: Client) -> None:
     assert imported(viewer, file)["by_kind"].keys() == {"likes"}
 
 
-def test_what_was_deleted_there_and_other_lists_are_passed_over(viewer: Client) -> None:
+def test_deleted_files_and_other_lists_are_skipped(viewer: Client) -> None:
     make_cleo()
     others = ("deleted/diary.csv", "orphaned/diary.csv", "lists/favourites.csv", "__MACOSX/a.csv")
     file = zipped(dict.fromkeys(others, csv(RATINGS, f"{CLEO},4")) | {"watched.csv": csv(PLAIN)})

@@ -127,7 +127,7 @@ def test_withdrawn_films_are_unknown(viewer: Client) -> None:
     assert outcome(viewer, "Cléo from 5 to 7", 1962) == "unknown"
 
 
-def test_what_is_no_film_is_counted_and_passed_over(viewer: Client) -> None:
+def test_a_row_that_is_no_film_is_counted_and_skipped(viewer: Client) -> None:
     row = cells(
         IMDB_RATINGS,
         Your_Rating=8,

@@ -73,7 +73,7 @@ def rating_of(user: User) -> int | None:
 # --- kept
 
 
-def test_what_is_said_of_a_film_that_is_not_here_is_kept(viewer: Client) -> None:
+def test_rows_of_unknown_films_are_kept(viewer: Client) -> None:
     report = imported(viewer, EXPORT)
     assert (report["kept_for_later"], report["unknown_count"], report["matched"]) == (6, 6, 0)
     kinds = ["rating", "viewing", "viewing", "seen", "watchlist", "like"]
@@ -120,9 +120,7 @@ def test_the_ids_are_kept_too(viewer: Client) -> None:
     assert (kept["tmdb_id"], kept["imdb_id"]) == (499, "tt0055852")
 
 
-def test_no_more_is_kept_than_there_is_room_for(
-    viewer: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pending_rows_are_limited(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pending, "MAX_PENDING", 2)
     file = csv(RATINGS, *(f"2024-01-01,Film {n},1990,x,4" for n in range(3)))
     for _ in range(2):
@@ -132,7 +130,7 @@ def test_no_more_is_kept_than_there_is_room_for(
     assert PendingImport.objects.count() == 2
 
 
-def test_a_film_that_two_could_be_waits_for_a_decision(viewer: Client) -> None:
+def test_a_row_that_fits_two_films_waits_for_a_decision(viewer: Client) -> None:
     first = make_movie(name="Hamlet", release_year=1990)
     second = make_movie(name="Hamlet", release_year=1990, start_date=date(2020, 1, 1))
     report = imported(viewer, csv(RATINGS, "2024-01-01,Hamlet,1990,x,4"))
@@ -169,7 +167,7 @@ def by_renaming(staff: Client) -> None:
 
 
 @pytest.mark.parametrize("add", [by_post, by_import, by_file, by_renaming])
-def test_a_film_that_is_added_gets_what_was_said_of_it(
+def test_a_new_film_receives_the_pending_rows(
     viewer: Client, staff: Client, add: Callable[[Client], None]
 ) -> None:
     imported(viewer, EXPORT)
@@ -187,7 +185,7 @@ def test_a_film_that_is_added_gets_what_was_said_of_it(
     assert viewer.get(f"/movies/{film.pk}").json()["rating_count"] == 1
 
 
-def test_what_movielens_brings_in_is_matched(viewer: Client, tmp_path: Path) -> None:
+def test_films_imported_from_movielens_are_matched(viewer: Client, tmp_path: Path) -> None:
     from django.core.management import call_command
 
     imported(viewer, csv(RATINGS, "2024-01-01,The Matrix,1999,x,4"))
@@ -198,7 +196,7 @@ def test_what_movielens_brings_in_is_matched(viewer: Client, tmp_path: Path) -> 
     assert rating_of(viewer.user) == 8
 
 
-def test_it_is_known_by_its_tmdb_id_first(viewer: Client) -> None:
+def test_a_pending_film_is_matched_by_its_tmdb_id_first(viewer: Client) -> None:
     make_pending(viewer.user, title="Another title", tmdb_id=499)
     make_movie(name="Another title", tmdb_id=7)
     assert match_pending() == 0
@@ -238,7 +236,7 @@ def test_a_withdrawn_film_gets_nothing(viewer: Client) -> None:
     assert PendingImport.objects.count() == 1
 
 
-def test_what_the_viewer_says_here_stays(viewer: Client) -> None:
+def test_a_verdict_given_here_is_kept(viewer: Client) -> None:
     imported(viewer, csv(RATINGS, f"{CLEO},4"))
     interact(viewer.user, make_cleo(), "rating", half_stars=1)
     assert match_pending() == 1
@@ -246,7 +244,7 @@ def test_what_the_viewer_says_here_stays(viewer: Client) -> None:
     assert not PendingImport.objects.exists()
 
 
-def test_doing_it_again_does_nothing(viewer: Client) -> None:
+def test_a_repeated_matching_does_nothing(viewer: Client) -> None:
     imported(viewer, EXPORT)
     film = make_cleo()
     match_pending()
@@ -257,16 +255,14 @@ def test_doing_it_again_does_nothing(viewer: Client) -> None:
     assert viewer.user.taste_version == version + 1
 
 
-def test_an_import_after_it_finds_all_of_it(viewer: Client) -> None:
+def test_a_repeated_import_finds_every_row_known(viewer: Client) -> None:
     imported(viewer, EXPORT)
     make_cleo()
     match_pending()
     assert counts(imported(viewer, EXPORT))[:2] == (0, 0)
 
 
-def test_what_there_is_no_room_for_waits_on(
-    viewer: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_beyond_the_limit_wait(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     imported(viewer, EXPORT)
     make_cleo()
     monkeypatch.setattr("recommendations.importing.plan.MAX_FILMS", 0)
@@ -312,7 +308,7 @@ def test_many_films_and_viewers_take_few_queries_each(
 # --- the viewer's own
 
 
-def test_it_is_the_viewers_own(viewer: Client) -> None:
+def test_pending_rows_belong_to_their_viewer(viewer: Client) -> None:
     imported(viewer, csv(RATINGS, f"{CLEO},4"))
     other = Client(make_user())
     assert listed(other) == []
@@ -322,7 +318,7 @@ def test_it_is_the_viewers_own(viewer: Client) -> None:
     assert listed(viewer) == [kept]
 
 
-def test_it_can_be_forgotten(viewer: Client) -> None:
+def test_a_pending_row_can_be_deleted(viewer: Client) -> None:
     imported(viewer, EXPORT)
     kept = listed(viewer)
     path = f"/users/me/import/pending/{kept[0]['id']}"
@@ -332,7 +328,7 @@ def test_it_can_be_forgotten(viewer: Client) -> None:
     assert listed(viewer) == []
 
 
-def test_it_is_exported_and_erased(viewer: Client) -> None:
+def test_pending_rows_are_exported_and_erased(viewer: Client) -> None:
     imported(viewer, EXPORT)
     export = orjson.loads(viewer.get("/users/me/export").getvalue())
     assert {row["title"] for row in export["pending_imports"]} == {TITLE}

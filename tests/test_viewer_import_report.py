@@ -70,9 +70,7 @@ def test_the_watchlist_of_trakt_lies_in_a_folder_of_lists(viewer: Client) -> Non
 
 
 @pytest.mark.parametrize("first", [{"last_watched_at": None}, {}, {"plays": 1}])
-def test_what_the_first_entry_lacks_the_others_may_have(
-    viewer: Client, first: dict[str, Any]
-) -> None:
+def test_an_entry_without_a_match_leaves_the_others(viewer: Client, first: dict[str, Any]) -> None:
     film = make_movie(tmdb_id=499)
     unknown = {"title": "Vagabond", "year": 1985, "ids": {"tmdb": 44018}}
     other = make_movie(tmdb_id=44018)
@@ -165,7 +163,7 @@ def test_reviews_without_a_diary_are_the_diary(viewer: Client) -> None:
     }
 
 
-def test_a_form_for_imports_with_reviews_is_not_taken_for_them(viewer: Client) -> None:
+def test_a_form_with_reviews_is_not_taken_for_the_reviews(viewer: Client) -> None:
     make_cleo()
     form = csv("Title,Year,Rating10,Review", "Cléo from 5 to 7,1962,9,Great!")
     report = imported(viewer, zipped({"import.csv": form, "diary.csv": csv(DIARY)}))
@@ -182,7 +180,7 @@ def test_ratings_of_the_days_are_named_where_the_ratings_count(viewer: Client) -
 # --- files that are broken, beside others that are not
 
 
-def test_a_broken_file_stops_no_other_and_is_not_read_by_halves(viewer: Client) -> None:
+def test_a_broken_file_is_refused_whole_and_stops_no_other(viewer: Client) -> None:
     make_cleo()
     broken = csv(RATINGS, "2024-01-01,Vagabond,1985,x,4", '2024-01-01,"Open,1962,x,4')
     doubled = csv("Date,Name,Year,Letterboxd URI,Rating,rating", f"{CLEO},4,1")
@@ -196,9 +194,9 @@ def test_a_broken_file_stops_no_other_and_is_not_read_by_halves(viewer: Client) 
     assert "a column twice: rating" in reasons["b.csv"]
 
 
-def test_a_zip_of_nothing_known_says_why(viewer: Client) -> None:
+def test_an_archive_without_known_files_says_why(viewer: Client) -> None:
     why = refusal(viewer, zipped({"films.csv": b"Name,Age\nAgnes,80\n", "notes.pdf": b"%PDF"}))
-    assert "'films.csv': The columns are those of no file" in why
+    assert "'films.csv': The columns match no known file" in why
     assert "Name, Age" in why
     assert "'notes.pdf': It is neither" in why
 
@@ -209,7 +207,7 @@ def test_rows_are_counted_over_all_files(viewer: Client, monkeypatch: pytest.Mon
     assert "more than 4 rows" in refusal(viewer, zipped(files))
 
 
-def test_of_many_skipped_files_some_are_told_and_all_are_counted(viewer: Client) -> None:
+def test_the_number_of_skipped_files_named_is_bounded(viewer: Client) -> None:
     files = {f"{n}.png": b"" for n in range(300)} | {"ratings.csv": csv(RATINGS)}
     report = imported(viewer, zipped(files))
     assert (report["skipped_file_count"], len(report["skipped_files"])) == (300, 200)
@@ -219,7 +217,7 @@ def test_of_many_skipped_files_some_are_told_and_all_are_counted(viewer: Client)
     "file", [b'[{"a": %s}]' % (b"[" * 900 + b"]" * 900), b'{"movies": {"a": [1]}, "shows": 3}']
 )
 def test_json_of_another_shape_is_refused(viewer: Client, file: bytes) -> None:
-    assert "no file of Letterboxd" in refusal(viewer, file)
+    assert "no known file of Letterboxd" in refusal(viewer, file)
 
 
 def test_an_object_with_very_many_keys_is_refused(viewer: Client) -> None:

@@ -66,23 +66,23 @@ def test_tomorrow_is_refused(viewer: Client) -> None:
 
 
 @pytest.mark.parametrize("year", ["-1", "99999999999999999999", "MCMLXII", "1869", "²", "1962.5"])
-def test_a_year_that_is_none_is_no_year(viewer: Client, year: str) -> None:
+def test_an_invalid_year_is_ignored(viewer: Client, year: str) -> None:
     row = cells(RATINGS, Date="2024-01-01", Name="Cléo from 5 to 7", Year=year, Rating=4)
     assert imported(viewer, csv(RATINGS, row))["matched"] == 1
 
 
 @pytest.mark.parametrize("tmdb_id", ["-1", "9" * 30, "2147483648", "٧", "1e3", "0"])
-def test_an_id_that_is_none_is_no_id(viewer: Client, tmdb_id: str) -> None:
+def test_an_invalid_id_is_ignored(viewer: Client, tmdb_id: str) -> None:
     header = "rated_at,title,year,tmdb_id,rating"
     row = f"2024-01-01T10:00:00Z,Cléo from 5 to 7,1962,{tmdb_id},8"
     assert imported(viewer, csv(header, row))["matched"] == 1
 
 
-def test_doubled_rows_are_one(viewer: Client) -> None:
+def test_repeated_rows_count_once(viewer: Client) -> None:
     assert counts(imported(viewer, csv(RATINGS, *[f"{CLEO},4"] * 500))) == (1, 0, 499)
 
 
-def test_of_long_lists_the_beginning_is_told_and_all_is_counted(viewer: Client) -> None:
+def test_long_lists_in_a_report_are_cut_and_counted_in_full(viewer: Client) -> None:
     rows = [f"2024-01-01,Nothing {n},1962,x,4" for n in range(300)] + ["broken"] * 300
     report = imported(viewer, csv(RATINGS, *rows))
     assert (report["unknown_count"], report["refused_count"]) == (300, 300)
@@ -112,7 +112,7 @@ def test_formulas_are_text_and_only_titles_are_kept(viewer: Client, formula: str
     assert formula.strip() not in json.dumps(export, ensure_ascii=False)
 
 
-def test_a_film_may_be_called_like_a_formula(viewer: Client) -> None:
+def test_a_title_can_look_like_a_formula(viewer: Client) -> None:
     film = make_movie(name="=SUM(A1)", release_year=1962)
     imported(viewer, csv(RATINGS, "2024-01-01,=SUM(A1),1962,x,4"))
     assert Interaction.objects.get().movie == film
@@ -124,7 +124,7 @@ def test_a_nul_in_json_is_taken_out(viewer: Client) -> None:
     assert unknown["title"] == "AB"
 
 
-def test_what_is_told_of_a_row_is_clean_and_short(viewer: Client) -> None:
+def test_excerpts_of_a_row_are_clean_and_short(viewer: Client) -> None:
     row = f"2024-01-01,\x1b[31m=A\u0007,1962,x,{'=' * 5000}"
     [refused] = imported(viewer, csv(RATINGS, row))["refused"]
     assert len(refused["reason"]) < 120

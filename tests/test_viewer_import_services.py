@@ -116,7 +116,7 @@ def test_a_status_beside_a_rating_is_named(viewer: Client) -> None:
     assert report["not_kept"] == [{"file": "", "columns": ["Watchlist"]}]
 
 
-def test_what_simkl_takes_in_is_read_too(viewer: Client) -> None:
+def test_the_form_that_simkl_imports_is_read_too(viewer: Client) -> None:
     make_cleo()
     row = cells(SIMKL_FORM, simkl_id=5, Type="movie", Title=TITLE, Year=1962, Rating=7)
     assert imported(viewer, csv(SIMKL_FORM, row))["matched"] == 1
@@ -178,7 +178,7 @@ def test_half_points_of_tmdb_are_rounded(viewer: Client, value: str, half_stars:
     assert ratings() == [(TITLE, half_stars)]
 
 
-def test_the_average_at_tmdb_is_nobodys_rating(viewer: Client) -> None:
+def test_the_average_of_tmdb_is_no_rating(viewer: Client) -> None:
     make_cleo()
     report = imported(viewer, csv(TMDB, tmdb_row()))
     assert (report["refused_count"], report["not_kept"]) == (1, [])
@@ -332,7 +332,9 @@ def test_a_date_and_a_rating_are_two_statements(viewer: Client) -> None:
 @pytest.mark.parametrize(
     ("name", "kind"), [("watchlist-2.csv", "watchlist"), ("Watched.csv", "viewings")]
 )
-def test_titles_alone_are_what_the_file_is_called(viewer: Client, name: str, kind: str) -> None:
+def test_titles_alone_are_of_the_kind_that_the_file_name_says(
+    viewer: Client, name: str, kind: str
+) -> None:
     make_cleo()
     file = csv("Title,Year", f"{TITLE},1962")
     assert list(imported(viewer, file, filename=name)["by_kind"]) == [kind]
@@ -375,7 +377,7 @@ FULL = {
 
 
 @pytest.mark.parametrize(("header", "said"), FULL.items())
-def test_facts_about_a_film_are_not_the_viewers_own(
+def test_columns_of_film_facts_are_not_kept(
     viewer: Client, header: str, said: dict[str, object]
 ) -> None:
     """Everything that the viewer has said in these files is kept."""
@@ -415,7 +417,7 @@ def test_columns_of_an_unknown_service_are_told_and_not_guessed(
     viewer: Client, header: str
 ) -> None:
     why = refusal(viewer, csv(header, "a,1,b,c"), filename="ratings.csv")
-    assert "no file of Letterboxd" in why
+    assert "no known file of Letterboxd" in why
     assert header.split(",")[1] in why
 
 
@@ -446,19 +448,21 @@ def test_every_format_can_be_told_from_the_others() -> None:
         ("my watched films.csv", "letterboxd-watched"),
     ],
 )
-def test_a_name_is_told_by_its_words(viewer: Client, name: str, format_: str) -> None:
+def test_a_format_is_recognised_by_the_words_of_the_name(
+    viewer: Client, name: str, format_: str
+) -> None:
     for file in (csv(PLAIN, CLEO), zipped({f"Agnes/Export (2)/{name}": csv(PLAIN, CLEO)})):
         report = imported(viewer, file, filename=name)
         assert format_names(report) == [format_]
 
 
-def test_a_name_with_two_meanings_is_asked_about(viewer: Client) -> None:
+def test_an_ambiguous_name_is_refused_with_both_formats(viewer: Client) -> None:
     why = refusal(viewer, csv(PLAIN, CLEO), filename="watched-and-watchlist.csv")
     assert "letterboxd-watched and letterboxd-watchlist" in why
 
 
 def test_the_ratings_of_imdb_are_no_watchlist(viewer: Client) -> None:
-    """Its columns are those of any list of IMDb."""
+    """The file has the columns of any list of IMDb."""
     make_cleo()
     row = cells(
         IMDB_LIST, Position=1, Const="tt0055852", Created="2024-01-01", Title=TITLE, Year=1962,

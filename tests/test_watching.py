@@ -75,7 +75,7 @@ class WatchedCinema(RunningCinema):
 
 @pytest.fixture(scope="module")
 def cinema() -> Iterator[WatchedCinema]:
-    """With a training that a click has led to, a list, an error in a view and one in a task."""
+    """A running Cinema after a training, a list, an error in a view and one in a task."""
     with receiving() as receiver:
         running = WatchedCinema(arguments=["--empty"], receiver=receiver)
         try:

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
+from cinema import database
 from cinema.web import threads
 from cinema.web.threads import TooBusy, WebThreads, give_way
+from tests.concurrency import and_disconnect
 
 #: Far beyond what a busy machine needs. No test waits for it.
 PATIENCE_S = 60
@@ -138,7 +140,7 @@ def test_a_thread_that_fails_after_a_request_is_replaced(monkeypatch: pytest.Mon
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_thread_that_gives_way_keeps_its_connection_only_in_a_transaction() -> None:
+def test_a_thread_that_yields_keeps_its_connection_only_in_a_transaction() -> None:
     def is_connected_after(*, atomic: bool) -> bool:
         def use() -> bool:
             connection.ensure_connection()
@@ -172,3 +174,38 @@ def test_a_thread_without_another_request_gives_its_connection_back() -> None:
 
     run(main)
     assert len(found) == MANY
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("keeps_connections", [True, False])
+def test_a_serving_thread_keeps_its_connection_while_it_is_fresh(
+    monkeypatch: pytest.MonkeyPatch, keeps_connections: bool
+) -> None:
+    monkeypatch.setattr(database, "RECENT_S", PATIENCE_S)
+    pool = WebThreads("request", 1, longest_queue=1, keeps_connections=keeps_connections)
+
+    def use() -> tuple[object, int]:
+        had = connection.connection
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            return had, cursor.fetchone()[0]
+
+    def end(process: int) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 10000)", [process])
+
+    async def main() -> None:
+        _, first = await pool.run(use)
+        had, second = await pool.run(use)
+        assert (had is not None) == keeps_connections
+        if keeps_connections:
+            assert first == second
+            await asyncio.to_thread(partial(and_disconnect, partial(end, first)))
+        had, _ = await pool.run(use)  # the request does not see that the server has ended it
+        assert had is None
+        monkeypatch.setattr(database, "RECENT_S", 0.0)
+        had, _ = await pool.run(use)
+        assert had is None
+        await pool.run(lambda: connection.close())  # of that thread
+
+    asyncio.run(main())

@@ -49,7 +49,7 @@ def page(client: Client) -> Page:
     return Page(answer.content.decode())
 
 
-def test_it_leads_to_the_calendar_and_the_feed(anonymous: Client, settings: Any) -> None:
+def test_the_page_links_to_the_calendar_and_the_feed(anonymous: Client, settings: Any) -> None:
     settings.PUBLIC_URL = "https://kino.example"
     calendar, feed = "/api/v1/programme.ics?days=28", "/api/v1/movies/feed.atom"
     google = "webcal%3A%2F%2Fkino.example%2Fapi%2Fv1%2Fprogramme.ics%3Fdays%3D28"
@@ -78,7 +78,9 @@ def test_search_engines_find_the_same_as_at_the_address_for_them(
 
 
 @pytest.mark.parametrize("coming_up", [True, False])
-def test_it_credits_tmdb_where_it_shows_their_data(anonymous: Client, coming_up: bool) -> None:
+def test_the_page_credits_tmdb_where_it_shows_their_data(
+    anonymous: Client, coming_up: bool
+) -> None:
     tomorrow = timezone.localdate() + timedelta(days=1)
     movie = make_movie(start_date=tomorrow) if coming_up else make_screening().movie
     assert ATTRIBUTION not in anonymous.get("/").content.decode()

@@ -19,14 +19,14 @@ from cinema.development.processes import wait_for
 from recommendations.models import TrainingRun
 from recommendations.training.requests import request_training
 from tests.audience import make_audience
-from tests.running import database_of_this_test
+from tests.running import command_of, database_of_this_test
 from tests.shared_servers import training_queue
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.every_python]
 
 ROOT = Path(__file__).resolve().parent.parent
 State = TrainingRun.State
-CARRIED_OUT_WITHIN_S = 240
+CARRIED_OUT_WITHIN_S = 600
 
 #: Longer than the 4 s that Celery gives a child of the prefork pool by default. It is run by each
 #: Python process, and only the ones that the worker starts are slow.
@@ -93,7 +93,9 @@ def test_a_worker_that_is_started_without_queues_trains(
 ) -> None:
     make_audience(viewers_each=4, movies_each=5)
     with celery(environment, *arguments):
-        assert wait_for(lambda: health.look_at("workers")["workers"]["state"] == "ok", timeout_s=60)
+        assert wait_for(
+            lambda: health.look_at("workers")["workers"]["state"] == "ok", timeout_s=300
+        )
         run = request_training()
         assert wait_for(lambda: is_carried_out(run), timeout_s=CARRIED_OUT_WITHIN_S, every_s=0.1)
         assert (run.state, run.attempts) == (State.PUBLISHED, 1)
@@ -105,8 +107,25 @@ def test_health_names_the_queue_that_no_worker_consumes(environment: dict[str, s
     with celery(environment, "-A", "cinema", "worker", *alone):
         assert wait_for(
             lambda: health.look_at("workers")["workers"].get("missing") == [training_queue()],
-            timeout_s=60,
+            timeout_s=300,
         )
+
+
+def test_a_late_worker_is_present_and_a_silent_one_is_missing(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "SEEN_FOR_S", 3600)
+    with celery(environment, "-A", "cinema", "worker", "--pool=solo") as worker:
+        assert wait_for(
+            lambda: health.look_at("workers")["workers"]["state"] == "ok", timeout_s=300
+        )
+        worker.suspend()
+        try:
+            assert health.look_at("workers")["workers"]["state"] == "ok"
+            monkeypatch.setattr(health, "SEEN_FOR_S", 0)
+            assert health.look_at("workers")["workers"]["state"] == "missing"
+        finally:
+            worker.resume()
 
 
 def test_a_training_runs_although_its_processes_start_slowly(
@@ -120,5 +139,5 @@ def test_a_training_runs_although_its_processes_start_slowly(
         assert wait_for(lambda: is_carried_out(run), timeout_s=CARRIED_OUT_WITHIN_S, every_s=0.1)
         assert (run.state, run.attempts) == (State.PUBLISHED, 1)
         assert worker.nice() == 0  # the child that carries out tasks has given way, not its parent
-        [child] = [p for p in worker.children() if "spawn_main" in " ".join(p.cmdline())]
+        [child] = [p for p in worker.children() if "spawn_main" in " ".join(command_of(p))]
         assert child.nice() == 10

@@ -11,7 +11,7 @@ from cinema.development.embedded_servers import others_can_reach
 from tests.running import ROOT
 
 FOLDER = ROOT / "deploy/systemd"
-#: Where the units expect the code, and the home that systemd makes.
+#: The paths at which the units expect the code, and at which systemd makes the home.
 CODE, HOME = "/opt/cinema", "/var/lib/cinema"
 NAMES = ("prepare", "web", "worker", "trainer", "beat")
 
@@ -45,7 +45,7 @@ def command(name: str) -> list[str]:
 
 
 def in_its_file_system(home: Path) -> list[str]:
-    """What runs a command as a unit does: all is read-only but the home and a /tmp of its own.
+    """The prefix that runs a command like a unit: only the home and a private /tmp are writable.
 
     It needs root. The home and the code then lie where the units expect them, and a Python of
     root's own where the account of the units can reach it.

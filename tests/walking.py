@@ -185,7 +185,7 @@ class Walk(SmallCinema):
         return self.staff.post("/promotions", payload)
 
     def _to_promote(self, viewer: Client) -> Movie:
-        """At times one that must not be shown for all that."""
+        """A movie to promote, at times one that must not be shown to the viewer."""
         row = self._one_of(Interaction.objects.filter(user=viewer.user))
         return row.movie if row and self.luck.random() < 0.5 else self.film
 

@@ -53,7 +53,7 @@ class AdminSignInForm(AuthenticationForm):  # type: ignore[misc]  # Unfold has n
         except WrongCredentials as refusal:
             raise self.get_invalid_login_error() from refusal
         except CodeNeeded as refusal:
-            raise ValidationError("Enter the code of your authenticator app, too.") from refusal
+            raise ValidationError("Enter the code of your authenticator app as well.") from refusal
         except (WrongCode, TooManyRequests) as refusal:
             raise ValidationError(refusal.detail) from refusal
         self.confirm_login_allowed(self.user_cache)

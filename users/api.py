@@ -63,7 +63,7 @@ def get_me(request: AuthedRequest) -> HttpResponse:
     response={200: UserOut, **problems(401, 422)},
 )
 def patch_me(request: AuthedRequest, payload: ProfileIn) -> User:
-    """Change one's name or e-mail address. A new address needs the password, and is unverified."""
+    """Change the own name or e-mail address. A new address needs the password and is unverified."""
     return services.change_profile(user=request.auth, changes=payload)
 
 
@@ -71,7 +71,7 @@ def patch_me(request: AuthedRequest, payload: ProfileIn) -> User:
     "/users/me", throttle=LOGIN, auth=signed_in, response={204: None, **problems(401, 409, 422)}
 )
 def delete_me(request: AuthedRequest, payload: ErasureIn) -> Status[None]:
-    """Erase one's account and all that belongs to it, for good."""
+    """Erase the own account and all its data, for good."""
     erasure.erase_account(user=request.auth, password=payload.password)
     return Status(204, None)
 
@@ -80,7 +80,7 @@ def delete_me(request: AuthedRequest, payload: ErasureIn) -> Status[None]:
     "/users/me/password", throttle=LOGIN, auth=signed_in, response={204: None, **problems(401, 422)}
 )
 def change_password(request: AuthedRequest, payload: PasswordIn) -> Status[None]:
-    """Change one's password. Every other session ends, this one stays."""
+    """Change the own password. Every other session ends."""
     services.change_password(user=request.auth, current=payload.current, new=payload.new)
     return Status(204, None)
 
@@ -89,13 +89,13 @@ def change_password(request: AuthedRequest, payload: PasswordIn) -> Status[None]
     "/users/me/export", throttle=HEAVY, auth=signed_in, response={200: ExportOut, **problems(401)}
 )
 def export_me(request: AuthedRequest) -> HttpResponseBase:
-    """Everything that is kept about the viewer, as one JSON document to be saved."""
+    """All data of the viewer, as one JSON document."""
     return export_response(request.auth)
 
 
 @router.post("/auth/password/forgot", throttle=MAIL, response={202: None, **problems(422)})
 def forgot_password(request: HttpRequest, payload: ForgottenIn) -> Status[None]:
-    """Have a link to choose a new password mailed. The answer is the same for every address."""
+    """Mail a link to choose a new password. The response is the same for every address."""
     services.request_reset(email=payload.email)
     return Status(202, None)
 
@@ -111,7 +111,7 @@ def reset_password(request: HttpRequest, payload: ResetIn) -> Status[None]:
     "/auth/email/verification", throttle=MAIL, auth=signed_in, response={202: None, **problems(401)}
 )
 def request_verification(request: AuthedRequest) -> Status[None]:
-    """Have a link to verify one's e-mail address mailed again. A verified one gets none."""
+    """Mail the link to verify the e-mail address again, unless the address is verified."""
     services.request_verification(user=request.auth)
     return Status(202, None)
 
@@ -141,9 +141,9 @@ def refresh(request: HttpRequest, payload: RefreshIn) -> TokenPairOut:
 
 @router.post("/auth/logout", response={204: None, **problems(422)})
 def logout(request: HttpRequest, payload: RefreshIn) -> Status[None]:
-    """End the session of a refresh token. Its access tokens stop counting at once.
+    """End the session of a refresh token. Its access tokens stop working at once.
 
-    Also where the token is unknown, spent or expired: then nobody is signed in by it either.
+    The response is the same for an unknown, spent or expired token.
     """
     sessions.sign_out(token=payload.refresh)
     return Status(204, None)
@@ -154,13 +154,13 @@ def logout(request: HttpRequest, payload: RefreshIn) -> Status[None]:
 )
 @paginate(Paginated)
 def list_sessions(request: AuthedRequest) -> QuerySet[Session]:
-    """Where the viewer is signed in, the session that was used last first."""
+    """The sessions of the viewer, the one used last first."""
     return sessions.list_sessions(user=request.auth)
 
 
 @router.delete("/users/me/sessions", auth=signed_in, response={204: None, **problems(401)})
 def end_other_sessions(request: AuthedRequest) -> Status[None]:
-    """Sign out everywhere else. The session that asks goes on."""
+    """End all other sessions of the viewer."""
     sessions.end_other_sessions(user=request.auth)
     return Status(204, None)
 
@@ -171,6 +171,6 @@ def end_other_sessions(request: AuthedRequest) -> Status[None]:
     response={204: None, **problems(401, 404, 422)},
 )
 def end_session(request: AuthedRequest, session_id: int) -> Status[None]:
-    """End one of the viewer's sessions, this one or another. Its tokens stop counting at once."""
+    """End a session of the viewer. Its tokens stop working at once."""
     sessions.end_session(user=request.auth, session_id=session_id)
     return Status(204, None)

@@ -6,6 +6,8 @@ class UsersConfig(AppConfig):
 
     def ready(self) -> None:
         from cinema.auth import register_token_reader
-        from users.auth import token_user
+        from cinema.replicas import register_position_keeper
+        from users.auth import keep_position, token_user
 
         register_token_reader(token_user)
+        register_position_keeper(keep_position)

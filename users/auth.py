@@ -12,6 +12,7 @@ from django.db import DEFAULT_DB_ALIAS
 from django.http import HttpRequest
 from django.utils import timezone
 
+from cinema import replicas
 from cinema.database import prepared_cursor
 from cinema.errors import Unauthorized
 from users.models import User
@@ -40,14 +41,21 @@ def token_user(token: str) -> User | None:
         return None
     if not claims.valid_from <= time.time() < claims.valid_until:
         return None
-    sql, names = _token_user_query()
+    has_replicas = replicas.REPLICAS != ()
+    sql, names = _token_user_query(has_replicas)
     with prepared_cursor() as cursor:
         cursor.execute(sql, [claims.session_id, claims.user_id, timezone.now()])
         row = cursor.fetchone()
     if row is None:
         return None
+    if has_replicas:
+        *row, position, of_taste_version = row
     user = User.from_db(DEFAULT_DB_ALIAS, names, row)
     user.session_id = claims.session_id
+    if has_replicas:
+        if of_taste_version != user.taste_version:  # something has changed since, or is changing
+            position = keep_position(user.pk)
+        replicas.require(position, user_id=user.pk)
     return user
 
 
@@ -58,16 +66,46 @@ def _read_token(token: str, secrets: tuple[str, ...]) -> AccessToken:
 
 
 @cache
-def _token_user_query() -> tuple[str, list[str]]:
+def _token_user_query(has_replicas: bool) -> tuple[str, list[str]]:
     """The SQL and the names of its columns. Django's compiler would take as long as the query."""
     names = [field.attname for field in User._meta.concrete_fields]
+    columns = [f"viewer.{name}" for name in names]
+    if has_replicas:
+        columns += ["session.wal_position", "session.wal_taste_version"]
     return (
-        f"SELECT {', '.join(f'viewer.{name}' for name in names)} "  # noqa: S608 - our own names
+        f"SELECT {', '.join(columns)} "  # noqa: S608 - our own names
         "FROM users_session AS session JOIN users_user AS viewer ON viewer.id = session.user_id "
         "WHERE session.id = %s AND viewer.id = %s AND viewer.is_active "
         "AND session.revoked_at IS NULL AND session.expires_at > %s",
         names,
     )
+
+
+#: The statement's snapshot is older than the position, which so lies behind the taste version and
+#: all that the viewer has written. The commit does not wait for the disk: `Replica` looks after a
+#: crash. The rows are locked in one order, so that two writes of a viewer do not deadlock.
+KEEP_POSITION = """
+WITH quick AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+UPDATE users_session AS session
+SET wal_position = pg_current_wal_insert_lsn() - '0/0', wal_taste_version = viewer.taste_version
+FROM users_user AS viewer, quick
+WHERE viewer.id = session.user_id AND session.id IN (
+    SELECT id FROM users_session WHERE user_id = %s AND revoked_at IS NULL ORDER BY id
+    FOR NO KEY UPDATE
+)
+RETURNING wal_position
+"""
+
+
+def keep_position(user_id: int) -> int:
+    """Keep the present position of the write-ahead log with the viewer's sessions; return it.
+
+    From then on the viewer's reads go to replicas that have replayed it: `cinema.replicas`.
+    """
+    with prepared_cursor() as cursor:
+        cursor.execute(KEEP_POSITION, [user_id])
+        row = cursor.fetchone()
+    return int(row[0]) if row else replicas.UNREACHABLE
 
 
 def lock_viewer(user: User) -> None:

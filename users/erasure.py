@@ -81,6 +81,6 @@ def _check_others_are_left(user: User) -> None:
 
 
 def _set_lock_timeout(limit: str) -> None:
-    """For this transaction, which may be a caller's and go on."""
+    """Set the limit for this transaction, which may be a caller's and go on."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", [limit])

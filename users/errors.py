@@ -38,7 +38,7 @@ class TooManyPasswords(ApiError):
 class RefreshTokenRefused(Unauthorized):
     """The refresh token is unknown, expired, revoked, or was used before."""
 
-    detail = "This refresh token is not valid, or no longer. Sign in again."
+    detail = "This refresh token is invalid or has expired. Sign in again."
 
 
 class SessionNotFound(NotFound):
@@ -67,7 +67,7 @@ class MailedTokenRefused(Unprocessable):
     """The token is unknown, expired or used, or the account has another address or is closed."""
 
     field = "body.token"
-    detail = "This link is not valid, or no longer. Ask for a new one."
+    detail = "This link is invalid or has expired. Ask for a new one."
 
 
 class RegistrationClosed(Forbidden):
@@ -102,7 +102,7 @@ class PlaylistNotFound(NotFound):
 
 
 class NotYourPlaylist(Forbidden):
-    detail = "Only who made a playlist may change it. Copy it to have your own."
+    detail = "Only its owner can change a playlist. Copy it to have your own."
 
 
 class NotInPlaylist(NotFound):

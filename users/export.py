@@ -11,13 +11,14 @@ from typing import IO, Any
 
 import orjson
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 from django.db.models import Case, F, Field, ForeignKey, When
 from django.db.models.expressions import Combinable
 from django.db.models.functions import JSONObject
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 
+from cinema import replicas
 from movies.media.serving import FilePartResponse
 from users.models import User
 from users.personal_data import LEFT_OUT, PersonalTable, personal_data_sources, personal_tables
@@ -54,9 +55,10 @@ def write_export(user: User) -> IO[bytes]:
     file = TemporaryFile()  # noqa: SIM115 - the caller closes it
     alone = not connection.in_atomic_block
     try:
-        with transaction.atomic():
+        database = replicas.alias()
+        with transaction.atomic(using=database):
             if alone:  # One snapshot of all tables.
-                with connection.cursor() as cursor:
+                with connections[database].cursor() as cursor:
                     cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             file.writelines(_document(user))
     except BaseException:
@@ -150,6 +152,6 @@ def _called(field: ForeignKey[Any, Any]) -> dict[str, str | Combinable]:
         case "movies.Screening":
             return {"starts_at": f"{path}__starts_at", "hall": f"{path}__hall__name"}
         case "users.Playlist":
-            # Its owner may have made it private meanwhile.
+            # The owner may have made the playlist private meanwhile.
             return {"name": Case(When(**{f"{path}__is_public": True}, then=F(f"{path}__name")))}
     return {}

@@ -42,7 +42,7 @@ class PlaylistSort(Enum):
 
 @strawberry.type
 class PlaylistOwner:
-    pk: int = strawberry.field(description="As in the REST API.")
+    pk: int = strawberry.field(description="The id in the REST API.")
     name: str
 
 
@@ -70,7 +70,7 @@ class FavouriteNode:
 
 @strawberry_django.type(Viewing, name="Viewing")
 class ViewingNode:
-    pk: int = strawberry_django.field(field_name="id", description="As in the REST API.")
+    pk: int = strawberry_django.field(field_name="id", description="The id in the REST API.")
     movie: MovieNode
     screening_pk: int | None = strawberry_django.field(
         field_name="screening_id", only=["screening_id"]
@@ -88,7 +88,7 @@ class ViewerPreferences:
 
 @strawberry_django.type(Playlist, name="Playlist")
 class PlaylistNode(relay.Node):
-    pk: int = strawberry_django.field(field_name="id", description="As in the REST API.")
+    pk: int = strawberry_django.field(field_name="id", description="The id in the REST API.")
     name: strawberry.auto
     description: strawberry.auto
     is_public: strawberry.auto
@@ -120,7 +120,7 @@ class PlaylistNode(relay.Node):
     def is_mine(self, root: strawberry.Parent[Playlist], info: Info) -> bool:
         return root.user_id == reader_of(info).pk
 
-    @strawberry_django.field(only=["user_id", "share_slug"], description="For its owner alone.")
+    @strawberry_django.field(only=["user_id", "share_slug"], description="For the owner alone.")
     def share_url(self, root: strawberry.Parent[Playlist], info: Info) -> str | None:
         return share_url(root) if root.user_id == reader_of(info).pk else None
 
@@ -164,11 +164,11 @@ def _field_of_user(name: str, **options: Any) -> Any:
 
 @strawberry.type
 class Account:
-    """The account of the viewer who asks, without ratings."""
+    """The account of the signed-in viewer, without ratings."""
 
     user: strawberry.Private[User]
 
-    pk: int = _field_of_user("pk", description="As in the REST API.")
+    pk: int = _field_of_user("pk", description="The id in the REST API.")
     name: str = _field_of_user("name")
     email: str = _field_of_user("email")
     is_staff: bool = _field_of_user("is_staff")

@@ -35,12 +35,12 @@ class HistoryFull(Conflict):
 
 class WatchedInTheFuture(Unprocessable):
     field = "body.watched_at"
-    detail = "This lies in the future."
+    detail = "This time lies in the future."
 
 
 class WatchedAtAnotherTime(Unprocessable):
     field = "body.watched_at"
-    detail = "The screening was not on then. Leave it out."
+    detail = "The screening was not running at `watched_at`. Leave `watched_at` out."
 
 
 class ScreeningOfAnotherMovie(Unprocessable):
@@ -70,7 +70,7 @@ class ViewingIn(StrictSchema):
         examples=["2026-11-03T20:15:00+01:00"],
     )
     screening_id: RowId | None = Field(
-        None, description="Checks you in: you were there, or are about to be.", examples=[None]
+        None, description="Makes the entry a check-in at this screening.", examples=[None]
     )
 
 
@@ -78,9 +78,9 @@ class ViewingOut(Schema):
     id: int = Field(examples=[77])
     movie_id: int = Field(examples=[42])
     watched_at: LocalTime
-    checked_in: bool = Field(description="Here, at a screening.", examples=[True])
+    checked_in: bool = Field(description="Watched at a screening here.", examples=[True])
     screening_id: int | None = Field(
-        description="Null if the screening was deleted since.", examples=[310]
+        description="Null if the screening has been deleted.", examples=[310]
     )
     created_at: LocalTime
 
@@ -92,8 +92,8 @@ class ListedViewingOut(OfMovieOut, ViewingOut):
 class ViewingFilters(Schema):
     movie_id: int | None = Field(None, ge=1)
     checked_in: bool | None = None
-    watched_from: Moment | None = Field(None, alias="from", description="Watched at or after.")
-    watched_before: Moment | None = Field(None, alias="to", description="Watched before.")
+    watched_from: Moment | None = Field(None, alias="from", description="Watched then or later.")
+    watched_before: Moment | None = Field(None, alias="to", description="Watched before this time.")
 
 
 def viewings_of(user: User, filters: ViewingFilters) -> QuerySet[Viewing]:

@@ -38,7 +38,7 @@ MAIL_FILES_KEPT = timedelta(days=7)
 #: Mails that are sent again at a time, those that wait longest first.
 AT_A_TIME = 500
 
-#: By kind the end of the subject, and the text between greeting and signature.
+#: The end of the subject, and the text between greeting and signature, by kind.
 _TEXTS = {
     Kind.VERIFY_EMAIL: (
         "confirm your e-mail address",
@@ -85,7 +85,7 @@ def build_mail(request: MailRequest) -> EmailMessage | None:
     """
     if (user := _recipient(request)) is None:
         return None
-    # On one line, as it is part of headers.
+    # The name is part of headers, which have one line.
     cinema = " ".join(str(settings.CINEMA_NAME).split())
     subject, body = _TEXTS[Kind(request.kind)]
     text = body.format(cinema=cinema, reset_url=settings.RESET_PASSWORD_URL, **_link(request, user))
@@ -96,7 +96,7 @@ def build_mail(request: MailRequest) -> EmailMessage | None:
         body="\n".join(["Hello,", "", text, "", "-- ", cinema, *filter(None, contact), ""]),
         from_email=formataddr((name or cinema, address)),
         to=[mailbox(request.email)],
-        # Without it, automatic replies would answer (RFC 3834).
+        # Otherwise automatic replies would answer (RFC 3834).
         headers={"Auto-Submitted": "auto-generated"},
     )
 
@@ -164,7 +164,7 @@ def deliver_mail(request_id: int) -> None:
             if settings.EMAIL_BACKEND.endswith(".dummy.EmailBackend"):
                 log.warning("mail %d went nowhere: EMAIL_URL is not set", request.pk)
     except (OSError, ValueError) as error:  # among them those of smtplib
-        _put_off(request, error)
+        _handle_failure(request, error)
     else:
         request.delete()
 
@@ -181,7 +181,7 @@ def _claim(request_id: int) -> MailRequest | None:
     return request if mine.update(attempts=request.attempts, due_at=now + wait) else None
 
 
-def _put_off(request: MailRequest, error: Exception) -> None:
+def _handle_failure(request: MailRequest, error: Exception) -> None:
     reason = _loggable(error)
     if request.attempts < MAIL_ATTEMPTS and not _is_final(error):
         log.warning("mail %d is tried again, attempt %d: %s", request.pk, request.attempts, reason)

@@ -36,13 +36,13 @@ class UserManager(BaseUserManager["User"]):
 class User(AbstractBaseUser, PermissionsMixin):
     """A viewer, or a member of staff. Signs in with an e-mail address."""
 
-    #: In one spelling, whatever the viewer typed: `users.addresses`.
+    #: The address in its normal spelling: `users.addresses`.
     email = models.EmailField(max_length=254, unique=True)
     name = models.CharField(max_length=100, blank=True)
     is_staff = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
-    #: When the viewer last proved to read what is sent to `email`.
+    #: The last time at which the viewer proved to read mails to `email`.
     email_verified_at = models.DateTimeField(null=True, blank=True, editable=False)
     #: Rises with each change of the viewer's interactions (a trigger), favourites, history and
     #: preferences (`users.auth.raise_taste_version`): results of an older version are outdated.
@@ -94,6 +94,10 @@ class Session(models.Model):
     #: The expiry of its newest refresh token.
     expires_at = models.DateTimeField(db_index=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    #: With replicas: the position of the write-ahead log after the viewer's last write, and the
+    #: taste version that lies before it (`users.auth.keep_position`).
+    wal_position = models.BigIntegerField(null=True, editable=False)
+    wal_taste_version = models.PositiveBigIntegerField(null=True, editable=False)
 
     class Meta:
         indexes = [
@@ -154,12 +158,12 @@ class MailRequest(models.Model):
         PASSWORD_CHANGED = "password-changed", "there is a new password"
 
     kind = models.CharField(max_length=20, choices=Kind.choices)
-    #: None for a forgotten password: the worker looks for the account.
+    #: The account; None for a forgotten password, for which the worker looks it up.
     user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="+")
     email = models.EmailField(max_length=254)
     created_at = models.DateTimeField(default=timezone.now)
     attempts = models.PositiveSmallIntegerField(default=0)
-    #: It is not sent earlier.
+    #: The earliest time of the next attempt.
     due_at = models.DateTimeField(default=timezone.now, db_index=True)
 
     def __str__(self) -> str:

@@ -29,7 +29,7 @@ _places = BoundedSemaphore(AT_ONCE + WAITING)
 
 
 @contextmanager
-def _turn() -> Iterator[None]:
+def _hashing_place() -> Iterator[None]:
     """Wait for one of `AT_ONCE` turns, without holding a web thread or a connection to Postgres.
 
     Raises:
@@ -53,11 +53,11 @@ class Argon2(Argon2PasswordHasher):
     """
 
     def encode(self, password: str, salt: str) -> str:
-        with _turn():
+        with _hashing_place():
             return super().encode(password, salt)
 
     def verify(self, password: str, encoded: str) -> bool:
-        with _turn():
+        with _hashing_place():
             return super().verify(password, encoded)
 
 
@@ -68,7 +68,7 @@ class NotTheCinemasName:
     REST = 6
 
     def validate(self, password: str, user: User | None = None) -> None:
-        for name in _names_of_the_cinema():
+        for name in _cinema_names():
             letters = _letters(password)
             if name in letters and len(letters.replace(name, "")) < self.REST:
                 raise ValidationError(self.get_help_text(), code="password_too_local")
@@ -77,7 +77,7 @@ class NotTheCinemasName:
         return "The password is little more than the name of this cinema."
 
 
-def _names_of_the_cinema() -> set[str]:
+def _cinema_names() -> set[str]:
     host = (urlsplit(settings.PUBLIC_URL).hostname or "").split(".")
     names = {_letters(name) for name in (settings.CINEMA_NAME, settings.CINEMA_CITY, *host)}
     return {name for name in names if len(name) >= 4}

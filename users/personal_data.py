@@ -1,4 +1,4 @@
-"""Which tables hold what belongs to a viewer.
+"""The tables with a viewer's data.
 
 They are found by Django's relations and not listed, so that a new table is in the export from its
 first day. What is left out is listed, with its reason.
@@ -22,11 +22,14 @@ from cinema.audit.models import AuditEntryKeeper
 from users.models import MailRequest, User
 
 _ANOTHER = "Another viewer, who need not have agreed to be seen."
+_POSITION = "A position in the log of the database, from which replicas read."
 _HASH_OF_TITLE = "A hash of the title, the year or the TMDb id, which are in the export."
 
 #: Columns that are not in the export, with the reason, which the export states.
 LEFT_OUT: Mapping[str, str] = {
     "users.User.password": "A hash, which would help an attacker to guess the password.",
+    "users.Session.wal_position": _POSITION,
+    "users.Session.wal_taste_version": _POSITION,
     "users.RefreshToken.token_hash": "A hash, by which the server recognises the token.",
     "users.SecondFactor.secret": "It would let anybody make codes for the sign-in.",
     "users.RecoveryCode.code_hash": "A hash, by which the server recognises the code.",
@@ -70,7 +73,7 @@ class PersonalTable:
 
     def rows_of(self, user_id: int) -> QuerySet[Any]:
         mine = Q(*((path, user_id) for path in self.paths), _connector=Q.OR)
-        return self.model._base_manager.filter(mine).order_by(*self.order)
+        return self.model._default_manager.filter(mine).order_by(*self.order)
 
 
 @cache

@@ -34,8 +34,8 @@ class StatedPreferences:
     match_visible: bool = False
 
 
-#: In Valkey: another value after a viewer was hidden, renamed or erased. Kept answers that may name
-#: the viewer are of an older one. It lasts longer than any of them.
+#: A value in Valkey that changes when a viewer is hidden, renamed or erased. Cached answers that
+#: may name the viewer have an older one. It lasts longer than any of them.
 VISIBILITY_KEY = "users:visibility"
 VISIBILITY_KEPT_S = 120
 
@@ -83,9 +83,9 @@ Languages = Annotated[list[Language], Field(max_length=MAX_PREFERENCES), AfterVa
 
 
 class PreferencesIn(StrictSchema):
-    """All of them: what is left out is given up."""
+    """A complete set of preferences: omitted fields are reset."""
 
-    genres: GenreSlugs = Field([], description="By their slugs.", examples=[["drama", "music"]])
+    genres: GenreSlugs = Field([], description="Slugs of genres.", examples=[["drama", "music"]])
     languages: Languages = Field([], description="Original languages.", examples=[["fr", "en"]])
     match_visible: bool = Field(
         False,

@@ -22,14 +22,14 @@ class RegisterIn(StrictSchema):
 
 
 class ProfileIn(StrictSchema):
-    """Fields that are not given stay."""
+    """Omitted fields keep their values."""
 
     # The default of `email` is not an address, and `default_factory` keeps it out of the document.
     name: PersonName = Field(default_factory=str, examples=["Agnès"])
     email: Email = Field(default_factory=str, examples=["agnes@example.org"])
     password: Password = Field(
         default_factory=str,
-        description="The current one. A new address needs it.",
+        description="The current password, required to change the address.",
         examples=["cleo from 5 to 7"],
     )
 
@@ -45,7 +45,7 @@ class UserOut(Schema):
     name: str = Field(examples=["Agnès"])
     is_staff: bool
     date_joined: datetime
-    email_verified: bool = Field(description="Whether the viewer reads what is sent to `email`.")
+    email_verified: bool = Field(description="Whether a link sent to `email` was opened.")
 
     @staticmethod
     def resolve_email_verified(user: User) -> bool:
@@ -106,9 +106,9 @@ class SessionOut(Schema):
         description="`User-Agent` of the sign-in.", examples=["Mozilla/5.0 (X11; Linux x86_64) …"]
     )
     created_at: datetime
-    last_used_at: datetime = Field(description="When it was signed in or refreshed last.")
-    expires_at: datetime = Field(description="Unless it is refreshed before.")
-    is_current: bool = Field(description="Whether this request comes from it.")
+    last_used_at: datetime = Field(description="When the session was last signed in or refreshed.")
+    expires_at: datetime = Field(description="The end, unless it is refreshed before.")
+    is_current: bool = Field(description="Whether this request belongs to the session.")
 
 
 class ErasureIn(StrictSchema):
@@ -116,10 +116,10 @@ class ErasureIn(StrictSchema):
 
 
 class ExportOut(Schema):
-    """The head of the document; then a list for each kind of thing that is kept.
+    """The head of the document, followed by a list for each kind of data.
 
-    Such as `sessions`, `favourites`, `viewings`, `interactions`, `playlists` with their `entries`,
-    `audit_log`. There will be more: read those that you know.
+    The lists are `sessions`, `favourites`, `viewings`, `interactions`, `playlists` with their
+    `entries`, `audit_log` and others. Ignore unknown ones: more may be added.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -129,7 +129,7 @@ class ExportOut(Schema):
     made_at: datetime
     cinema: str = Field(examples=["Cinema"])
     left_out: dict[str, str] = Field(
-        description="Columns that are not in it, and why.",
+        description="Columns missing from the export, and why.",
         examples=[{"users.User.password": "A hash."}],
     )
     account: dict[str, Any] = Field(

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 #: Standing sessions of one viewer.
 MAX_SESSIONS = 50
-#: For this time a spent refresh token is answered with the same successor.
+#: The time for which a spent refresh token is answered with the same successor.
 REFRESH_GRACE = timedelta(seconds=10)
 ENDED_SESSIONS_KEPT = timedelta(days=30)
 #: Rows deleted in one transaction: a first pruning after years must not hold locks for long.
@@ -170,14 +170,14 @@ def refresh(*, token: str) -> TokenPairOut:
             account is closed.
     """
     with transaction.atomic():
-        pair = _spend(token)
+        pair = _spend_refresh_token(token)
     # After the commit, which ends the session of a token that was used twice.
     if pair is None:
         raise errors.RefreshTokenRefused
     return pair
 
 
-def _spend(text: str) -> TokenPairOut | None:
+def _spend_refresh_token(text: str) -> TokenPairOut | None:
     now, token_hash = timezone.now(), hash_token(text)
     # The token is read under the lock of its session: of two requests at once, the second one must
     # see what the first one has written.

@@ -196,7 +196,7 @@ def issue_mailed_token(user: User, purpose: Purpose) -> str:
     Raises:
         ValueError: The account was deleted meanwhile.
     """
-    # Without the lock, two requests at once would each leave the other's token valid.
+    # The lock keeps two requests at once from leaving each other's token valid.
     if not User.objects.select_for_update(no_key=True).filter(pk=user.pk):
         raise ValueError("the account is gone")
     MailedToken.objects.filter(user=user, purpose=purpose).delete()

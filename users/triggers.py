@@ -6,14 +6,14 @@ import pgtrigger
 
 from cinema.triggers import IS_RECORDED, Audit, Trigger
 
-#: Also record who becomes staff or ceases to be, when no author is known, as in psql.
+#: Changes of the rights of staff are recorded even if the author is unknown, as in psql.
 USER_AUDIT = Audit(
     "user",
     ["is_staff", "is_superuser", "is_active", "email", "name", "password"],
     hidden=["email", "name", "password"],
     always=True,
     prelude=f"""
-    IF NOT ({IS_RECORDED}) AND NOT (CASE TG_OP
+    IF ({IS_RECORDED}) IS NOT TRUE AND NOT (CASE TG_OP
         WHEN 'INSERT' THEN NEW.is_staff OR NEW.is_superuser
         WHEN 'DELETE' THEN OLD.is_staff OR OLD.is_superuser
         ELSE (OLD.is_staff, OLD.is_superuser) <> (NEW.is_staff, NEW.is_superuser)
@@ -54,7 +54,7 @@ PREFERRED_GENRES_DELETED = Trigger(
     when=pgtrigger.After,
     operation=pgtrigger.Delete,
     referencing=pgtrigger.Referencing(old="removed"),
-    # In the order of the ids: two statements that change several viewers must not meet.
+    # Locked in the order of ids: two statements that change several viewers cannot deadlock.
     func="""
     PERFORM FROM users_user WHERE id IN (SELECT preferences_id FROM removed)
     ORDER BY id FOR NO KEY UPDATE;

@@ -34,20 +34,18 @@ AuditID = Annotated[int, Field(ge=1, le=2**63 - 1)]
 class AuditEntryOut(Schema):
     id: int = Field(examples=[918])
     at: datetime
-    user_id: int | None = Field(
-        description="Null where nobody in particular writes, as in a nightly task.", examples=[7]
-    )
+    user_id: int | None = Field(description="The author; null for scheduled tasks.", examples=[7])
     via: Via
     action: Action
     model: AuditedModel
     object_id: int = Field(examples=[310])
-    movie_id: int | None = Field(description="The film that it belongs to.", examples=[42])
+    movie_id: int | None = Field(description="The film of the row.", examples=[42])
     before: dict[str, Any] | None = Field(
-        description="By column; of an update, the changed columns. Null on creation.",
+        description="Old values by column; of an update, the changed ones. Null on creation.",
         examples=[{"state": "scheduled"}],
     )
     after: dict[str, Any] | None = Field(
-        description="By column. Null on deletion.", examples=[{"state": "cancelled"}]
+        description="New values by column. Null on deletion.", examples=[{"state": "cancelled"}]
     )
     request_id: str = Field(examples=["0f6c2f4e1f6b4f0d9a4d1d9a4f5c1e77"])
     path: str = Field(examples=["PATCH /api/v1/screenings/310"])
@@ -56,12 +54,12 @@ class AuditEntryOut(Schema):
 class AuditFilters(Schema):
     model: AuditedModel | None = None
     object_id: AuditID | None = None
-    movie_id: AuditID | None = Field(None, description="A film, its screenings, its promotions.")
+    movie_id: AuditID | None = Field(None, description="Film, with screenings and promotions.")
     user_id: AuditID | None = None
     via: Via | None = None
     action: Action | None = None
-    since: Moment | None = Field(None, alias="from", description="At or after.")
-    until: Moment | None = Field(None, alias="to", description="Before.")
+    since: Moment | None = Field(None, alias="from", description="Made at this time or later.")
+    until: Moment | None = Field(None, alias="to", description="Made before this time.")
 
 
 def list_entries(filters: AuditFilters) -> QuerySet[AuditEntry]:

@@ -1,11 +1,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
+
+from cinema.partitions import MonthlyTable
+
+
+def kept_since() -> datetime:
+    return timezone.now() - timedelta(days=settings.AUDIT_KEEP_DAYS)
+
+
+class KeptEntries(models.Manager["AuditEntry"]):
+    """The entries of the last AUDIT_KEEP_DAYS. Older ones stay until their month is dropped."""
+
+    def get_queryset(self) -> models.QuerySet[AuditEntry]:
+        return super().get_queryset().filter(at__gte=kept_since())
 
 
 class AuditEntry(models.Model):
@@ -58,6 +74,9 @@ class AuditEntry(models.Model):
     request_id = models.CharField(max_length=64, blank=True)
     #: Method and path of the request, or the name of the command or task.
     path = models.CharField(max_length=300, blank=True)
+
+    objects = KeptEntries()
+    MONTHS = MonthlyTable("audit_auditentry", "at", ["id"])
 
     class Meta:
         ordering = ("-at", "-id")

@@ -47,7 +47,12 @@ def present(entries: Sequence[AuditEntry]) -> list[PresentedEntry]:
     """At most one query for each model that is named, however many entries there are."""
     names = _names(entries)
     return [
-        PresentedEntry(entry, _who(entry, names), _what(entry, names), list(_changes(entry, names)))
+        PresentedEntry(
+            entry,
+            _author_name(entry, names),
+            _object_name(entry, names),
+            list(_changes(entry, names)),
+        )
         for entry in entries
     ]
 
@@ -73,22 +78,22 @@ def _names(entries: Iterable[AuditEntry]) -> Names:
     return {
         (label, pk): name
         for label, ids in wanted.items()
-        for pk, name in _named(apps.get_model(label), ids)
+        for pk, name in _names_of(apps.get_model(label), ids)
     }
 
 
-def _named(model: type[Model], ids: set[int]) -> Iterable[tuple[int, str]]:
+def _names_of(model: type[Model], ids: set[int]) -> Iterable[tuple[int, str]]:
     field = "email" if model is get_user_model() else "name"
     return model._default_manager.filter(pk__in=ids).values_list("pk", field)
 
 
-def _who(entry: AuditEntry, names: Names) -> str:
+def _author_name(entry: AuditEntry, names: Names) -> str:
     if entry.user_id is None:
         return ""
     return names.get(("users.user", entry.user_id), f"user {entry.user_id}, erased")
 
 
-def _what(entry: AuditEntry, names: Names) -> str:
+def _object_name(entry: AuditEntry, names: Names) -> str:
     """The row's present name, else the name in the entry."""
     kind = str(entry.get_model_display())
     row = entry.after or entry.before or {}
@@ -120,12 +125,12 @@ def _text(column: str, value: Any, names: Names) -> str:
         text = ", ".join(map(str, value))
     elif column in REFERENCES and isinstance(value, int):
         text = names.get((REFERENCES[column], value), str(value))
-    elif column.endswith("_at") and (moment := _moment(value)):
+    elif column.endswith("_at") and (moment := _parse_moment(value)):
         text = f"{timezone.localtime(moment):%a %d %b %Y, %H:%M}"
     else:
         text = str(value)
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
-def _moment(value: object) -> datetime | None:
+def _parse_moment(value: object) -> datetime | None:
     return parse_datetime(value) if isinstance(value, str) else None

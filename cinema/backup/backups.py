@@ -27,6 +27,8 @@ from cinema.backup.archive import (
 from cinema.locks import single_run
 from movies.media.files import POSTER_EXTENSIONS, rendition_name
 from movies.models import Movie
+from recommendations import release_bucket
+from recommendations.engine.artifacts import ArtifactError
 from recommendations.models import Release
 
 #: A training may delete the files of an old release after the snapshot. Then a new snapshot is
@@ -123,7 +125,9 @@ def _release_files(missing: list[str]) -> Iterator[tuple[str, Path]]:
     """The files of all releases. The names of releases that have lost theirs go to `missing`."""
     for release in Release.objects.exclude(directory=""):
         part = f"releases/{release.directory}"
-        if not release.has_files:
+        with suppress(ArtifactError):
+            release_bucket.fetch(release.path)
+        if not release.path.is_dir():
             missing.append(part)
             continue
         for file in sorted(release.path.iterdir()):

@@ -43,7 +43,7 @@ def snapshot(names: list[str]) -> Iterator[None]:
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         cursor.execute("SET LOCAL statement_timeout = 0")
-        # Before the first query, which takes the snapshot.
+        # The lock comes before the first query, which takes the snapshot.
         cursor.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(_list(names)))
         yield
 
@@ -58,13 +58,16 @@ def stored_bytes(names: list[str]) -> int:
     """About the size of the copies."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT sum(pg_table_size(to_regclass(name))) FROM unnest(%s::text[]) name", [names]
+            "SELECT sum(pg_table_size(to_regclass(name)) + coalesce((SELECT sum(pg_table_size("
+            "inhrelid)) FROM pg_inherits WHERE inhparent = to_regclass(name)), 0))"
+            " FROM unnest(%s::text[]) name",
+            [names],
         )
         return int(cursor.fetchone()[0] or 0)
 
 
 def columns(table: str) -> list[str]:
-    """Those that are not computed by the database."""
+    """The columns that the database does not compute."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s)"
@@ -83,9 +86,11 @@ def count_rows(table: str) -> int:
 def copy_out(table: str, names: list[str]) -> Iterator[bytes]:
     """The rows as lines of COPY's text format, which all versions of Postgres read.
 
-    COPY sends a row at a time. They are collected: 64 KB take a third of the CPU.
+    COPY sends a row at a time. They are collected: 64 KB take a third of the CPU. It takes a query,
+    because before Postgres 19 it refuses a partitioned table.
     """
-    statement = sql.SQL("COPY {} ({}) TO STDOUT").format(sql.Identifier(table), _list(names))
+    query = sql.SQL("SELECT {} FROM {}").format(_list(names), sql.Identifier(table))
+    statement = sql.SQL("COPY ({}) TO STDOUT").format(query)
     collected = bytearray()
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         for line in copy:
@@ -126,7 +131,7 @@ def migrate_to(applied: list[str]) -> None:
         if f"{app}.{name}" in done or (replaced and replaced <= done):
             targets.add((app, name))
             done -= {f"{app}.{name}", *replaced}
-    # Those of a package that was removed are no harm: its tables are not in the backup.
+    # Migrations of a removed package are harmless: the backup does not have its tables.
     if unknown := {
         name for name in done if name.partition(".")[0] in executor.loader.migrated_apps
     }:
@@ -153,20 +158,46 @@ def migrate_to(applied: list[str]) -> None:
 
 @contextmanager
 def emptied(names: list[str], backup_id: UUID) -> Iterator[None]:
-    """In the block these tables can be filled; no trigger runs. All of it is kept, or nothing."""
+    """Empty the tables. The block fills them without triggers; it is kept as a whole, or not.
+
+    Foreign keys and indexes are made at the end: five million ratings took 91 s in place of 337 s.
+    Postgres would also keep each row in memory until it has checked its foreign keys.
+    """
     identifiers = [sql.Identifier(name) for name in names]
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0")
         cursor.execute(sql.SQL("TRUNCATE {}").format(_list(names)))
         for table in identifiers:
             cursor.execute(sql.SQL("ALTER TABLE {} DISABLE TRIGGER USER").format(table))
+        cursor.execute(_KEYS_AND_INDEXES, {"tables": names})
+        statements = cursor.fetchall()
+        for drop, _ in statements:
+            cursor.execute(drop)
         yield
-        # A table with foreign keys to check cannot be altered.
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        for _, create in reversed(statements):
+            cursor.execute(create)
         for table in identifiers:
             cursor.execute(sql.SQL("ALTER TABLE {} ENABLE TRIGGER USER").format(table))
         comment = sql.Literal(_comment(backup_id))
         cursor.execute(sql.SQL("COMMENT ON TABLE django_migrations IS {}").format(comment))
+
+
+#: Statements that drop foreign keys and indexes, and those that make them again. Primary keys
+#: and unique constraints stay, because foreign keys and views depend on them. Indexes with a
+#: condition stay, because Postgres would then write it in another form.
+_KEYS_AND_INDEXES = """
+SELECT format('ALTER TABLE %%s DROP CONSTRAINT %%I', conrelid::regclass, conname),
+    format('ALTER TABLE %%s ADD CONSTRAINT %%I %%s', conrelid::regclass, conname,
+        pg_get_constraintdef(oid))
+FROM pg_constraint
+WHERE contype = 'f' AND conrelid IN (SELECT to_regclass(unnest(%(tables)s::text[])))
+UNION ALL
+SELECT format('DROP INDEX %%s', indexrelid::regclass),
+    replace(pg_get_indexdef(indexrelid), ' ON ONLY ', ' ON ')
+FROM pg_index
+WHERE indrelid IN (SELECT to_regclass(unnest(%(tables)s::text[])))
+    AND indpred IS NULL AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
+"""
 
 
 def is_restored(backup_id: UUID) -> bool:

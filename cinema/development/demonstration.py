@@ -31,7 +31,7 @@ from recommendations.promotions import PromotionIn, add_promotion
 from users.models import Preferences, User
 
 SIMULATED = "simulated-{}@cinema.invalid"
-#: From its first day on.
+#: The time from its first day to the end of its pin.
 PINNED_FOR = timedelta(days=14)
 
 

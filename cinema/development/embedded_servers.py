@@ -64,7 +64,7 @@ def postgres_server(home: Path, socket_directory: Path, *, durable: bool) -> Chi
         "shared_buffers": "128MB",
         "timezone": "UTC",
         "log_timezone": "UTC",
-        # Otherwise an address that is registered twice is logged, with a password's hash.
+        # Postgres would log an address that is registered twice, with a password's hash.
         "log_error_verbosity": "terse",
         "log_min_error_statement": "panic",
     }
@@ -243,7 +243,7 @@ class Servers:
         self.children = []
         shutil.rmtree(self.sockets.directory, ignore_errors=True)
 
-    def wait_until_ready(self, child: Child, *, timeout_s: float = 20) -> None:
+    def wait_until_ready(self, child: Child, *, timeout_s: float = 60) -> None:
         if not wait_for(lambda: self.answers(child) or not child.is_running(), timeout_s=timeout_s):
             raise ServerFailed(f"{child.name} does not answer.\n{child.last_lines()}")
         if not child.is_running():
@@ -304,7 +304,7 @@ class Servers:
             "unixsocket": str(self.sockets.valkey),
             "unixsocketperm": "700",
             "dir": str(data),
-            # It holds the broker's queues: at most the last second may be lost.
+            # Valkey has the broker's queues: at most the last second may be lost.
             "appendonly": "yes",
             "appendfsync": "everysec",
             "save": "",

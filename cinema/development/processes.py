@@ -17,7 +17,7 @@ import psutil
 from cinema.home import DIRECTORY_MODE, FILE_MODE
 from cinema.programs import die_with_parent
 
-#: In the environment of every child, with the CINEMA_HOME that it belongs to.
+#: The environment variable that names the CINEMA_HOME of a child.
 MARK = "CINEMA_CHILD_OF"
 #: The largest size of a log. One older log of up to twice the size is kept: 180 MB for six logs.
 LOG_LIMIT_BYTES = 10 * 1024 * 1024
@@ -69,7 +69,7 @@ class Child:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.directory,
-                # In a session of its own: Ctrl-C reaches the supervisor alone, which ends them all.
+                # With sessions of their own, Ctrl-C reaches the supervisor alone, which ends them.
                 start_new_session=True,
                 env={**os.environ, **self.environment, MARK: str(self.home)},
                 user=account.uid if account else None,
@@ -95,7 +95,7 @@ class Child:
             with self.log.open("rb") as source:
                 older.unlink(missing_ok=True)
                 with open(older, "xb", opener=partial(os.open, mode=FILE_MODE)) as target:
-                    # Not to its end, which moves while the program writes.
+                    # The end of the file moves while the program writes.
                     target.write(source.read(2 * LOG_LIMIT_BYTES))
         except OSError:
             with suppress(OSError):
@@ -122,7 +122,7 @@ class Child:
             # next server would find its memory in use and not start.
             started = self._descendants() if self.is_running() else []
             for process in started:
-                _quietly(process.kill)
+                _unless_gone(process.kill)
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._popen.pid, signal.SIGKILL)
             self._popen.wait()
@@ -162,10 +162,10 @@ def end_leftovers(home: Path) -> int:
     """End the processes that a killed supervisor of this home has left; returns their number."""
     left = [process for process in psutil.process_iter() if _belongs_to(process, home)]
     for process in left:
-        _quietly(process.terminate)
+        _unless_gone(process.terminate)
     _, alive = psutil.wait_procs(left, timeout=2)
     for process in alive:
-        _quietly(process.kill)
+        _unless_gone(process.kill)
     psutil.wait_procs(alive, timeout=2)
     return len(left)
 
@@ -177,6 +177,6 @@ def _belongs_to(process: psutil.Process, home: Path) -> bool:
         return False
 
 
-def _quietly(action: Callable[[], None]) -> None:
+def _unless_gone(action: Callable[[], None]) -> None:
     with suppress(psutil.NoSuchProcess):
         action()

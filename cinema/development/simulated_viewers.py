@@ -26,7 +26,7 @@ SESSION_DAYS = 0.15
 SHARE_OF_RATINGS = 0.65
 SHARE_OF_SEEN = 0.08
 
-# So that some of the club match by `MATCH_THRESHOLD`, and some nearly.
+# With these values some members match by `MATCH_THRESHOLD`, and others nearly.
 CLUB_TASTE, CLUB_FILMS = "European art house", 50
 CLUB_STARS, CLUB_LIKING_STARS = 3.4, 0.7
 SHARE_WATCHED, SHARE_WATCHED_BY_FIRST = 0.9, 0.7

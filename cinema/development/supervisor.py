@@ -28,7 +28,7 @@ from django.core.management.base import CommandError, OutputWrapper
 from cinema.development import STAFF, VIEWER, SignIn
 from cinema.development.embedded_servers import ServerFailed, Servers, lock_file, servers_lock
 from cinema.development.processes import Child, end_leftovers, stop, wait_for
-from cinema.home import remove_access_of_others
+from cinema.home import ADDRESS_FILE, remove_access_of_others
 from cinema.programs import ENVIRONMENT, enabled_commands
 
 LOOK_EVERY_S = 10.0
@@ -43,7 +43,7 @@ LOOKS: Mapping[str, tuple[int, int]] = {
     "postgres": (6, 6),
     "valkey": (6, 6),
 }
-#: For a child that has not answered since it was started: on a busy machine that takes minutes.
+#: Looks at a child that has not answered since its start, which takes minutes on a busy machine.
 LOOKS_AT_START = 30
 MOST_LOOKS = max(LOOKS_AT_START, *(among for _, among in LOOKS.values()))
 
@@ -84,7 +84,7 @@ class HangDetector:
         self._servers = servers
         self._every_s = every_s
         self._looked_at = time.monotonic()
-        #: By process id: a child that is started again has no looks yet.
+        #: Keyed by process id, so that a restarted child has no looks yet.
         self._looks: dict[int, deque[bool]] = {}
         self._have_answered: set[int] = set()
         self._beat_wrote_at: set[tuple[str, int]] = set()
@@ -137,7 +137,7 @@ class HangDetector:
         return written != before
 
 
-READY_WITHIN_S = 120
+READY_WITHIN_S = 300
 #: A child that has lived so long and dies is started again at once, others after a pause.
 SETTLED_AFTER_S = 10.0
 LONGEST_PAUSE_S = 30.0
@@ -148,7 +148,7 @@ class Supervisor:
         self._output = output
         self._home = settings.CINEMA_HOME
         self._address = str(settings.LOCAL_URL)
-        self._address_file = self._home / "address"
+        self._address_file = self._home / ADDRESS_FILE
         self._is_stopping = False
 
     def run(self, *, demonstrate: bool) -> None:
@@ -176,15 +176,15 @@ class Supervisor:
         )
         children = program_children()
         try:
-            self._say("Starting the servers ...")
+            self._print("Starting the servers ...")
             servers.start()
             _prepare(demonstrate)
             self._address_file.write_text(self._address)
             for child in children:
                 child.start()
-            self._say(f"Starting {', '.join(child.name for child in children)} ...")
+            self._print(f"Starting {', '.join(child.name for child in children)} ...")
             self._wait_until_ready(children)
-            self._greet()
+            self._print_addresses()
             self._supervise(servers, children)
         except _Stopped:
             pass
@@ -192,7 +192,7 @@ class Supervisor:
             raise CommandError(str(error)) from error
         finally:
             self._is_stopping = True
-            self._say("Stopping ...")
+            self._print("Stopping ...")
             stop(children, timeout_s=2.5)
             servers.stop(timeout_s=2)
             self._address_file.unlink(missing_ok=True)
@@ -230,7 +230,7 @@ class Supervisor:
         due: dict[str, float] = {}
         while True:
             for child in detector.hung():
-                self._say(f"{child.name} does not answer any more.")
+                self._print(f"{child.name} does not answer any more.")
                 child.kill()
             now = time.monotonic()
             for child in [*servers.children, *children]:
@@ -242,7 +242,7 @@ class Supervisor:
                     pause = 0.0 if lived_s >= SETTLED_AFTER_S else pauses.get(child.name, 0.5) * 2
                     pauses[child.name] = min(pause, LONGEST_PAUSE_S)
                     due[child.name] = now + pauses[child.name]
-                    self._say(f"{child.name} ended ({child.exit_code()}) and is started again.")
+                    self._print(f"{child.name} ended ({child.exit_code()}) and is started again.")
                 if now >= due[child.name]:
                     del due[child.name]
                     child.kill()  # the processes that it had started
@@ -255,11 +255,11 @@ class Supervisor:
             self._is_stopping = True
             raise _Stopped
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         self._output.write(text)
         self._output.flush()
 
-    def _greet(self) -> None:
+    def _print_addresses(self) -> None:
         url = self._address
         lines = [
             f"\n{settings.CINEMA_NAME} is running. Ctrl-C stops it.\n",
@@ -279,7 +279,7 @@ class Supervisor:
             to_try.append(_recommendations_by_curl(url))
         else:
             lines.append("\nStaff are made by: .venv/bin/python manage.py createstaff EMAIL")
-        self._say("\n".join([*lines, "\nTry:\n", *to_try]))
+        self._print("\n".join([*lines, "\nTry:\n", *to_try]))
 
     def _can_sign_in(self, account: SignIn) -> bool:
         """Whether the demonstration is there. This process has no connection to the database."""
@@ -344,7 +344,7 @@ def _prepare_database(demonstrate: bool) -> None:
 
 
 def _recommendations_by_curl(url: str) -> str:
-    """One line for a shell: sign in, and ask with the token."""
+    """A line for a shell that signs in and requests a list with the token."""
     sign_in = (
         f"curl -s {url}/api/v1/auth/login -H 'Content-Type: application/json' "
         f"""-d '{{"email": "{VIEWER.email}", "password": "{VIEWER.password}"}}'"""

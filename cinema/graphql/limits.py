@@ -121,7 +121,7 @@ class _ArgumentVisitor(Visitor):
             return
         is_connection = get_named_type(definition.type).name.endswith("Connection")
         for name, value in arguments.items():
-            messages = [*_mistakes(value)]
+            messages = [*_value_errors(value)]
             given_name, type_name = _in_schema(definition, name)
             if not messages and type_name == "ID" and not _is_global_id(value, self._schema):
                 messages = ["there is nothing with such an id"]
@@ -143,7 +143,7 @@ def _in_schema(definition: GraphQLField, out_name: str) -> tuple[str, str]:
     return out_name, ""
 
 
-def _mistakes(value: object) -> Iterator[str]:
+def _value_errors(value: object) -> Iterator[str]:
     """Find values, nested ones too, that the database or a resolver cannot take."""
     if isinstance(value, str):
         if "\0" in value or SURROGATES.search(value):
@@ -152,11 +152,11 @@ def _mistakes(value: object) -> Iterator[str]:
             yield f"the text is longer than {MAX_TEXT} characters"
     elif isinstance(value, date) and not is_within_years(value):
         yield "expected a year from 1870 to 2200"
-    for each in _within(value):
-        yield from _mistakes(each)
+    for each in _nested_values(value):
+        yield from _value_errors(each)
 
 
-def _within(value: object) -> Iterable[object]:
+def _nested_values(value: object) -> Iterable[object]:
     """Return the values of a list or of an input object."""
     if isinstance(value, list | tuple):
         return value
@@ -235,12 +235,12 @@ class OperationLimits(SchemaExtension):
                 variables=variables,
                 operation_name=context.operation_name,
             )
-            or _excess(_Measure(schema, document, variables).size())
+            or _size_errors(_Measure(schema, document, variables).size())
         )
         yield
 
 
-def _excess(size: Size) -> list[GraphQLError]:
+def _size_errors(size: Size) -> list[GraphQLError]:
     """Return an error for each limit that is exceeded."""
     return [
         GraphQLError(f"The operation is too large: {asked:.4g} {what}, allowed are {allowed}.")

@@ -134,7 +134,7 @@ LIMIT = Limit("THROTTLE_GRAPHQL")
 class CinemaGraphQLView(GraphQLView[Any, None]):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
-            # In place of the admin's session, as a browser sends its cookie unasked.
+            # This replaces the user of the admin's session, whose cookie a browser sends unasked.
             request.user = anyone(request)  # type: ignore[assignment]
             LIMIT.take(request)
             _check_operation(request)

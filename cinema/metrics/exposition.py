@@ -14,6 +14,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from cinema import __version__, replicas
 from cinema.errors import Unauthorized
 from cinema.http import bearer_token
 from cinema.metrics import counters, files
@@ -36,14 +37,27 @@ def metrics(request: HttpRequest) -> HttpResponse:
         raise Unauthorized(
             "Send the token of `manage.py metrics_token` as `Authorization: Bearer …`."
         )
-    body = generate_latest(_All())
+    body = generate_latest(AllMetrics())
     return HttpResponse(
         body, content_type=CONTENT_TYPE_LATEST, headers={"Cache-Control": "no-store"}
     )
 
 
-class _All(Collector):
+class AllMetrics(Collector):
+    """The metrics of this server and of the site."""
+
     def collect(self) -> Iterator[Metric]:
+        info = GaugeMetricFamily("cinema_info", "The version of the web.", labels=["version"])
+        info.add_metric([__version__], 1)
+        yield info
+        up = GaugeMetricFamily(
+            "cinema_replica_up",
+            "Whether the web process that answers Prometheus reads from a replica.",
+            labels=["replica"],
+        )
+        for number, replica in enumerate(replicas.REPLICAS, start=1):
+            up.add_metric([str(number)], float(replica.holds(0)))
+        yield up
         yield from _counted()
         yield from read_sources(SOURCES)
 

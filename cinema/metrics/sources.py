@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any, cast
 
 import orjson
@@ -70,7 +71,7 @@ class Source:
             if reading is None or (reading.done() and age_s > KEPT_S):
                 self._started_at = time.monotonic()
                 self._reading = reading = Future()
-                # Not of an executor, whose threads the end of the process waits for.
+                # The end of the process would wait for the threads of an executor.
                 threading.Thread(target=self._carry_out, args=(reading,), daemon=True).start()
             return reading
 
@@ -128,7 +129,10 @@ def _read_postgres() -> Iterator[Metric]:
         cursor.execute("SELECT current_setting('max_connections')::int")
         [most] = cursor.fetchone()
         cursor.execute(
-            "SELECT relname, n_live_tup FROM pg_stat_user_tables WHERE relname = ANY(%s)",
+            "SELECT whole.relname, sum(n_live_tup)::bigint FROM pg_stat_user_tables AS part"
+            " LEFT JOIN pg_inherits ON inhrelid = part.relid"
+            " JOIN pg_class AS whole ON whole.oid = coalesce(inhparent, part.relid)"
+            " WHERE whole.relname = ANY(%s) GROUP BY whole.relname",
             [[*TABLES]],
         )
         rows = cursor.fetchall()
@@ -275,8 +279,7 @@ def _read_broker() -> Iterator[Metric]:
                 lengths[queue.name] = channel.client.llen(queue.name)
                 waiting.update(_names(channel.client.lrange(queue.name, -MESSAGES_READ, -1)))
             else:
-                found = channel.queue_declare(queue.name, passive=True)
-                lengths[queue.name] = found.message_count
+                lengths[queue.name] = _amqp_length(broker, queue.name)
     yield _gauge(
         "cinema_queue_length", "Messages that wait for a worker, by queue.", ["queue"],
         [((name,), n) for name, n in lengths.items()],
@@ -285,6 +288,17 @@ def _read_broker() -> Iterator[Metric]:
         "cinema_tasks_waiting", "Tasks among the first 500 messages of each queue, by name. "
         "RabbitMQ does not tell them.", ["task"], [((name,), n) for name, n in waiting.items()],
     )  # fmt: skip
+
+
+def _amqp_length(broker: Any, queue: str) -> int:
+    """The messages that wait in RabbitMQ; 0 without a queue: the first worker makes it."""
+    try:
+        with broker.channel() as channel:  # its own: the error of a missing queue closes it
+            return int(channel.queue_declare(queue, passive=True).message_count)
+    except broker.channel_errors as error:
+        if error.code != HTTPStatus.NOT_FOUND:  # AMQP has the same numbers
+            raise
+        return 0
 
 
 def _names(messages: Iterable[bytes]) -> Iterator[str]:

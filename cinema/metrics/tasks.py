@@ -1,4 +1,4 @@
-"""Counts of Celery tasks, and what workers and beat say of themselves."""
+"""Counts of Celery tasks, and the states that workers and beat publish."""
 
 from __future__ import annotations
 
@@ -46,7 +46,17 @@ def publish_worker(sender: Any, **kwargs: object) -> None:
 
 def publish_beats(sent_at: dict[str, float]) -> None:
     """Tell when each entry of the schedule was sent last, in Unix time."""
-    _publish(BEATS, sent_at)
+    if sent_at:
+        _publish(BEATS, sent_at)
+
+
+def read_beats() -> dict[str, float] | None:
+    """When each entry was sent last, in Unix time; None while Valkey is away."""
+    name = shared().make_and_validate_key(BEATS)
+    found: Any = shared().ask(lambda server: server.hgetall(name))
+    if found is None:
+        return None
+    return {str(entry, "utf-8"): float(orjson.loads(at)) for entry, at in found.items()}
 
 
 def _publish(key: str, fields: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ from cinema.cache import shared
 
 #: Floating point numbers may be off by this.
 ROUNDING = 1e-6
-#: Requests of one caller that a process counts before it reports them to the other processes.
+#: The largest `Rate.batch`.
 BATCH = 16
 #: Names in the memory of a process, about 7 MB.
 CAPACITY = 20_000
@@ -39,6 +39,14 @@ class Rate:
 
     limit: int
     period_s: int
+
+    @property
+    def batch(self) -> int:
+        """Requests of one caller that a process counts before it reports them to the others.
+
+        A low limit is reported at least sixteen times until it is reached.
+        """
+        return min(BATCH, max(1, self.limit // 16))
 
     def period_at(self, now: float) -> int:
         """The number of the period that `now` lies in, the same in every process."""
@@ -57,7 +65,7 @@ class Rate:
             return 0.0
         if free >= 0:
             return self.period_s * (1 - free / previous) - elapsed
-        # It does not fit within this period. In the next one, this period is the previous one.
+        # The request does not fit within this period. In the next one, this period is the previous.
         return self.period_s * (2 - (self.limit - 1) / current) - elapsed
 
 
@@ -186,11 +194,10 @@ class LocalCounters:
                 return wait_s
             window.current += 1
             window.unreported += 1
-            # A low limit is reported at least sixteen times until it is reached.
-            if window.unreported < min(BATCH, max(1, rate.limit // 16)):
+            if window.unreported < rate.batch:
                 return 0.0
             amount, window.unreported = window.unreported, 0
-        # Without the lock: other threads count on while Valkey is asked.
+        # The lock is free here: other threads count on while Valkey is asked.
         if counts := _add(rate, [hidden_name(kind, caller)], amount, now):
             [(current, previous)] = counts
             with self._lock:
@@ -198,6 +205,19 @@ class LocalCounters:
                     window.current = max(window.current, current + window.unreported)
                     window.previous = max(window.previous, previous)
         return 0.0
+
+    def take_alone(self, rate: Rate, kind: str, caller: str) -> bool:
+        """Count one request if there is room and no report is due; whether it was counted."""
+        now = time.time()
+        with self._lock:
+            window = self._window(f"{kind}:{caller}", rate.period_at(now))
+            if window.unreported + 1 >= rate.batch or rate.wait_s(
+                now, window.current, window.previous
+            ):
+                return False
+            window.current += 1
+            window.unreported += 1
+            return True
 
     def _window(self, name: str, period: int) -> _Window:
         window = self._windows.pop(name, None) or _Window(period)

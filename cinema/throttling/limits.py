@@ -94,6 +94,14 @@ def throttle(
     return response
 
 
+def count_alone(path: str, address: str) -> bool:
+    """Count a request without a token, unless that needs Valkey or refuses the request."""
+    rate: Rate | None = settings.THROTTLE_ANONYMOUS
+    if rate is None or path.startswith(EXEMPT_PATHS) or is_exempt(address):
+        return True
+    return counters.requests.take_alone(rate, "address", address)
+
+
 def count_for_account(request: HttpRequest, user: AbstractBaseUser) -> None:
     """Count the request for its account, once.
 
@@ -189,17 +197,23 @@ def account_of(email: str) -> str:
 
 
 def client_address(request: HttpRequest) -> str:
-    """The address of the caller; of IPv6 the network.
+    """The address of the caller; of IPv6 the network."""
+    given = request.META
+    return address_of(given.get("REMOTE_ADDR", ""), given.get("HTTP_X_FORWARDED_FOR", ""))
+
+
+def address_of(peer: str, forwarded_for: str) -> str:
+    """The address of the caller behind a peer; of IPv6 the network.
 
     Each proxy appends to `X-Forwarded-For` the address it was called from. So the last NUM_PROXIES
     entries are ours, and the caller may have invented those before them. A request with fewer
     entries did not come through the proxies; its peer is the caller.
     """
     if proxies := settings.NUM_PROXIES:
-        entries = request.META.get("HTTP_X_FORWARDED_FOR", "").rsplit(",", proxies)
+        entries = forwarded_for.rsplit(",", proxies)
         if len(entries) >= proxies and (address := _normal(entries[-proxies])):
             return address
-    return _normal(request.META.get("REMOTE_ADDR", "")) or UNKNOWN
+    return _normal(peer) or UNKNOWN
 
 
 def is_exempt(address: str) -> bool:

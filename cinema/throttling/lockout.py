@@ -16,7 +16,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NoReturn, TypeAlias, TypeVar
 
 from django.conf import settings
 from redis.exceptions import WatchError
@@ -27,14 +27,14 @@ from cinema.throttling.counters import CAPACITY, hidden_name
 from cinema.throttling.limits import TooManyRequests, account_of
 
 T = TypeVar("T")
-#: By name, the value to store and its lifetime in seconds; None deletes the value.
+#: The value to store under each name, with its lifetime in seconds; None deletes the value.
 Writes: TypeAlias = Mapping[str, tuple[bytes, int] | None]
-#: From the values under the names to the writes and the result of the step.
+#: Takes the values under the names; returns the writes and the result of the step.
 Decision: TypeAlias = Callable[[list[bytes | None]], tuple[Writes, T]]
 
 ATTEMPTS: int = settings.LOCKOUT_ATTEMPTS
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1, 60
-#: After this time without a wrong password the count starts again.
+#: The count starts again after this time without a wrong password.
 FORGET_S = 900
 #: An address from which an account was signed in is remembered for 30 days.
 KNOWN_S = 30 * 24 * 3600
@@ -47,7 +47,11 @@ class TooManyAttempts(TooManyRequests):
 
     def __init__(self, wait_s: float) -> None:
         super().__init__(wait_s, "wrong passwords")
-        throttled_requests.labels("wrong_passwords").inc()
+
+
+def _refuse(wait_s: float) -> NoReturn:
+    throttled_requests.labels("wrong_passwords").inc()
+    raise TooManyAttempts(wait_s)
 
 
 def check_sign_in(check: Callable[[], T], *, account: str, address: str) -> T:
@@ -68,14 +72,14 @@ def check_sign_in(check: Callable[[], T], *, account: str, address: str) -> T:
         known, *packed = values
         pair, of_account, of_address = (_Failures.unpack(each, now) for each in packed)
         if known:
-            return _begin(names.pair, pair, now)
+            return _begin_attempt(names.pair, pair, now)
         if (wait_s := of_address.wait_s(now)) > max(0, of_account.wait_s(now)):
-            raise TooManyAttempts(wait_s)
-        return _begin(names.account, of_account, now)
+            _refuse(wait_s)
+        return _begin_attempt(names.account, of_account, now)
 
     attempt = _compare_and_set([names.known, names.pair, names.account, names.address], begin)
     if found := _finish(check, attempt):
-        _trust(names)
+        _trust_address(names)
         return found
     sign_in_failures.labels("sign-in").inc()
     if attempt.name == names.account:
@@ -84,14 +88,14 @@ def check_sign_in(check: Callable[[], T], *, account: str, address: str) -> T:
 
 
 def check_confirmation(check: Callable[[], T], *, viewer_id: int) -> T:
-    """The same for a signed-in viewer who is asked for the password again.
+    """Check the password of a signed-in viewer who is asked for it again.
 
     Only such attempts count here, from any address: strangers cannot make the viewer wait.
     """
     name = hidden_name("viewer", str(viewer_id))
     now = time.time()
     attempt = _compare_and_set(
-        [name], lambda values: _begin(name, _Failures.unpack(values[0], now), now)
+        [name], lambda values: _begin_attempt(name, _Failures.unpack(values[0], now), now)
     )
     if found := _finish(check, attempt):
         _compare_and_set([name], lambda values: ({name: None}, None))
@@ -102,7 +106,7 @@ def check_confirmation(check: Callable[[], T], *, viewer_id: int) -> T:
 
 def trust_address(*, account: str, address: str) -> None:
     """Remember that the viewer was at this address, after another proof such as a mailed link."""
-    _trust(_Names.of(account, address))
+    _trust_address(_Names.of(account, address))
 
 
 # --- wrong passwords
@@ -182,10 +186,10 @@ class _Names:
         )
 
 
-def _begin(name: str, failures: _Failures, now: float) -> tuple[Writes, _Attempt]:
+def _begin_attempt(name: str, failures: _Failures, now: float) -> tuple[Writes, _Attempt]:
     """Count the attempt before the check: of a thousand at once all would be within the limit."""
     if (wait_s := failures.wait_s(now)) > 0:
-        raise TooManyAttempts(wait_s)
+        _refuse(wait_s)
     return {name: failures.one_more(now).pack()}, _Attempt(name, now, failures.last_at)
 
 
@@ -208,7 +212,7 @@ def _update(name: str, change: Callable[[_Failures, float], _Failures]) -> None:
     )
 
 
-def _trust(names: _Names) -> None:
+def _trust_address(names: _Names) -> None:
     """Forget the failures of this account at this address. Those elsewhere still count."""
     writes: Writes = {names.known: (b"1", KNOWN_S), names.pair: None}
     _compare_and_set([names.known], lambda values: (writes, None))

@@ -38,9 +38,11 @@ if not settings.DEBUG:
 
 # These modules need Django's settings, and the counters their files.
 from cinema.metrics.counters import refused_requests  # noqa: E402
+from cinema.request_log import batch_lines  # noqa: E402
 from cinema.web import bridge  # noqa: E402
 from cinema.web.bodies import NO_BODY, ArrivingBody, Body, BodyRefused, Limits, receive_body  # noqa: E402
 from cinema.web.bridge import BUSY, FAILED, LIVE, call_django, environ_of, send  # noqa: E402
+from cinema.web.repetition import Key, Repetition  # noqa: E402
 from cinema.web.threads import TooBusy, WebThreads  # noqa: E402
 
 log = logging.getLogger(__name__)
@@ -63,13 +65,17 @@ class Application:
         self._limits = Limits.from_settings()
         self._limits_writing = False
         threads = settings.WEB_THREADS
-        self._requests = WebThreads("request", threads, longest_queue=LONGEST_QUEUE)
+        self._requests = WebThreads(
+            "request", threads, longest_queue=LONGEST_QUEUE, keeps_connections=True
+        )
         self._uploads = WebThreads("upload", UPLOAD_THREADS, longest_queue=0)
         # For readiness while every other thread waits for a server that hangs. Several, as each
         # then waits for up to 2 s, and the supervisor asks too.
         self._health = WebThreads("health", 4, longest_queue=8)
         # One at a time: reading all counters keeps other threads of this process waiting.
         self._metrics = WebThreads("metrics", 1, longest_queue=16)
+        self._repetition = Repetition()
+        batch_lines()
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         if not self._limits_writing:
@@ -81,8 +87,10 @@ class Application:
             return
         body: Body = NO_BODY
         try:
+            if (key := self._repetition.send(scope, protocol)) is None:
+                return
             body = await receive_body(scope.headers, protocol, self._limits)
-            await self._answer(scope, protocol, body)
+            await self._answer(scope, protocol, body, key)
         except BodyRefused as refused:
             refused_requests.labels("body").inc()
             refused.response.send(scope, protocol)
@@ -95,7 +103,7 @@ class Application:
         finally:
             body.close()
 
-    async def _answer(self, scope: Any, protocol: Any, body: Body) -> None:
+    async def _answer(self, scope: Any, protocol: Any, body: Body, key: Key) -> None:
         call = partial(call_django, _django, environ_of(scope, body))
         answer = await self._threads_for(scope.path, body).run(call)
         if isinstance(body, ArrivingBody) and body.refused:
@@ -103,6 +111,7 @@ class Application:
             body.refused.response.send(scope, protocol)
         else:
             send(answer, protocol)
+            self._repetition.keep(key, answer)
 
     def _threads_for(self, path: str, body: Body) -> WebThreads:
         if path.startswith(HEALTH_PATHS):

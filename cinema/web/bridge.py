@@ -21,7 +21,9 @@ from django.conf import settings
 from cinema.errors import CONTENT_TYPE
 from cinema.logs import request_id_variable
 from cinema.middleware import request_id_of
+from cinema.observation import ROUTE
 from cinema.request_log import write_request_line
+from cinema.response_cache import Repeatable
 
 #: A smaller file is sent from memory. granian reads a larger one while it sends it.
 IN_MEMORY_BYTES = 256 * 1024
@@ -65,6 +67,8 @@ class ServerResponse:
     status: int
     headers: list[tuple[str, str]]
     body: bytes | FilePart
+    route: str | None = None
+    repeatable: Repeatable | None = None
 
     def release(self) -> None:
         """Close the file of a response that is not sent."""
@@ -123,7 +127,13 @@ def call_django(django: Callable[..., Iterable[bytes]], environ: dict[str, Any])
     response: Any = django(environ, start_response)
     try:
         status, headers = started[0]
-        return ServerResponse(int(status[:3]), headers, _body(response, environ))
+        return ServerResponse(
+            int(status[:3]),
+            headers,
+            _body(response, environ),
+            environ.get(ROUTE),
+            getattr(response, "repeatable", None),
+        )
     finally:
         response.close()
 

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from django.db import connection
 
-from cinema.database import release_connection
+from cinema.database import release_connection, release_old_connection
 
 T = TypeVar("T")
 
@@ -72,8 +72,11 @@ class WebThreads:
     docs/decisions/0054.
     """
 
-    def __init__(self, name: str, threads: int, *, longest_queue: int) -> None:
+    def __init__(
+        self, name: str, threads: int, *, longest_queue: int, keeps_connections: bool = False
+    ) -> None:
         self.name = name
+        self.keeps_connections = keeps_connections
         self.queue: SimpleQueue[_Job[Any]] = SimpleQueue()
         self.aside = threading.BoundedSemaphore(MOST_ASIDE)
         #: The threads that take further requests, the oldest first.
@@ -159,12 +162,13 @@ class _WebThread(threading.Thread):
             return
         loop = job.done.get_loop()
         try:
+            release_old_connection()
             result = job.run()
         except BaseException as error:  # noqa: BLE001 - the caller raises it
             loop.call_soon_threadsafe(_fail, job.done, error)
         else:
             loop.call_soon_threadsafe(_succeed, job.done, result)
-        release_connection(keep=not self._is_aside and not self._pool.queue.empty())
+        release_connection(keep=self._pool.keeps_connections and not self._is_aside)
 
 
 def _succeed(done: asyncio.Future[Any], result: object) -> None:

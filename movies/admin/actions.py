@@ -33,7 +33,7 @@ Action = Callable[[Any, HttpRequest, QuerySet[Any]], None]
 
 #: More rows are a mistake, such as "select all 100,000 films".
 MAX_CHOSEN = 500
-#: This many refusals are shown one by one.
+#: The number of refusals that are shown one by one.
 MAX_TOLD = 10
 
 
@@ -70,7 +70,7 @@ REASONS = {
 }
 
 
-def _why(left_out: UnplacedOut) -> str:
+def _reason(left_out: UnplacedOut) -> str:
     what = f"{left_out.movie}, {left_out.starts_at:%a %d %b %H:%M} in {left_out.hall}"
     reason = REASONS.get(left_out.reason) or describe_hall_taken(left_out.standing)
     return f"{what}: not copied, as {reason}"
@@ -140,7 +140,7 @@ def copy_weeks_screenings(page: Any, request: HttpRequest, chosen: QuerySet[Movi
         order = ScreeningCopyIn.model_validate({**rules, "movie_id": film.pk})
         placed = batches.copy_screenings(order=order)
         created.extend(placed.created)
-        refused.extend(map(_why, placed.left_out))
+        refused.extend(map(_reason, placed.left_out))
 
     apply_to_each(request, chosen, copy, f"gone through for {week}")
     messages.info(request, f"{len(created)} screenings copied.")

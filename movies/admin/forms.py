@@ -267,7 +267,7 @@ class ScreeningFormSet(BaseInlineFormSet[Any, Any, Any]):
             if _overlap(one.instance, other.instance):
                 other.add_error("starts_at", "Overlaps with another one of these.")
         if any(form.errors for form in written):
-            raise ValidationError("Two cannot be in one hall at once.")
+            raise ValidationError("Two screenings overlap in one hall.")
 
 
 def describe_collisions(screening: Screening) -> str | None:

@@ -296,10 +296,6 @@ def _genre(entry: str) -> str | dict[str, str]:
 # --- writing
 
 
-def count_films() -> int:
-    return Movie.objects.published().count()
-
-
 def json_lines() -> Iterator[bytes]:
     for film in _films():
         yield orjson.dumps(film) + b"\n"

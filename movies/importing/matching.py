@@ -143,7 +143,7 @@ class FilmMatcher:
     """
 
     def __init__(self, wanted: Collection[WantedFilm] | None = None) -> None:
-        """Without `wanted`, withdrawn films match too."""
+        """Read the films that can match `wanted`; by default all films, withdrawn ones too."""
         self._films = list(_every_film() if wanted is None else _films_near(wanted))
         self._by_tmdb_id = {film.tmdb_id: film for film in self._films if film.tmdb_id}
         #: A memo, as folding a title takes longest.

@@ -93,7 +93,7 @@ class ImportPlan:
         self._lower: dict[str, str] = {}
         self._by_tmdb_id: dict[int, PlannedMovie] = {}
         self._by_name: dict[tuple[str, date], PlannedMovie] = {}
-        #: None for a movie that no row names.
+        #: The movie of each taken slug; None for a movie that no row names.
         self._by_slug: dict[str, PlannedMovie | None] = {}
         self._genres: dict[GenreKey, Genre] = {}
 

@@ -106,17 +106,17 @@ class ImportIn(Schema):
 
 
 class ImportedRow(Schema):
-    row: int = Field(description="Its place in the list, from 1.", examples=[1])
-    id: int | None = Field(description="The movie; null of one to create in a dry run.")
+    row: int = Field(description="Position of the movie in the request, from 1.", examples=[1])
+    id: int | None = Field(description="Id of the movie; null for a new movie in a dry run.")
     outcome: Literal["created", "updated", "unchanged"]
-    changed: list[str] = Field(description="The fields that got another value.", examples=[[]])
+    changed: list[str] = Field(description="Names of the changed fields.", examples=[[]])
 
 
 class RefusedMovieRow(Schema):
     row: int = Field(examples=[3])
     reason: str = Field(examples=["body.start_date: expected a date as in 2026-12-03"])
     errors: list[FieldError]
-    movie_id: int | None = Field(description="The movie that it conflicts with.")
+    movie_id: int | None = Field(description="The movie that the row conflicts with.")
 
 
 class ImportOut(Schema):

@@ -35,7 +35,7 @@ from movies.services import UNIQUE_MOVIE
 log = logging.getLogger(__name__)
 
 LOCK = "movies.import"
-# In the order of all writers, and without the key: viewers may rate the movies meanwhile.
+# All writers lock movies in this order. The key is not locked: viewers may rate them meanwhile.
 LOCK_FILMS = """
 SELECT id, xmin::text FROM movies_movie WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
 """

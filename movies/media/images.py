@@ -20,7 +20,7 @@ POSTER_MAX_MEGAPIXELS = 40
 
 log = logging.getLogger(__name__)
 
-#: For a card in a list, for a phone, and for a sharp screen or a desktop.
+#: Widths for a card in a list, for a phone, and for a sharp screen or a desktop.
 WIDTHS = (320, 640, 1280)
 #: The largest ratio of the sides.
 MAX_ASPECT = 5
@@ -82,7 +82,7 @@ def _decode(file: IO[bytes]) -> Image.Image:
 
 
 def _check(image: Image.Image) -> None:
-    """Check what the header tells before the pixels are decoded."""
+    """Check the facts of the header before the pixels are decoded."""
     width, height = image.size
     if width * height > POSTER_MAX_MEGAPIXELS * 1_000_000:
         raise _too_many_pixels()

@@ -22,9 +22,9 @@ FORM_BYTES = 64 * 1024
 
 
 class LimitedUpload(FileUploadHandler):
-    """Refuses a form by the size that it says it has, before its files fill the disk.
+    """Refuses a form by its declared size, before its files fill the disk.
 
-    Django reads forms before it knows who sent them, and limits only what is no file.
+    Django reads forms before it authenticates the sender, and does not limit files.
     """
 
     def handle_raw_input(

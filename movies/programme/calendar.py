@@ -91,7 +91,7 @@ def _event(screening: Screening, zone: ZoneInfo) -> Iterator[str]:
     yield "BEGIN:VEVENT"
     yield f"UID:{screening.uid}"
     yield f"SEQUENCE:{screening.sequence}"
-    # Without a METHOD both are the time of the last change (RFC 5545, 3.8.7.2).
+    # In a calendar without METHOD both are the time of the last change (RFC 5545, 3.8.7.2).
     yield f"DTSTAMP:{changed_at}"
     yield f"LAST-MODIFIED:{changed_at}"
     yield from _times(screening, zone)

@@ -13,7 +13,7 @@ import orjson
 from django.http import HttpRequest, HttpResponse
 
 from cinema.http import Document, document_response
-from cinema.response_cache import CacheKind, responses
+from cinema.response_cache import CacheKind, Repeatable, responses
 from movies import catalogue
 from movies.catalogue import Snapshot
 from movies.days import cinema_day, local_isoformat
@@ -31,7 +31,7 @@ _Shown = dict[str, Any]
 
 
 def build_programme(query: ProgrammeQuery, snapshot: Snapshot) -> Document:
-    """Two queries for the screenings and their movies, one for what is coming up."""
+    """Build it with two queries for screenings and their movies, and one for coming movies."""
     days: dict[date, dict[int, list[_Shown]]] = defaultdict(lambda: defaultdict(list))
     movies = set[int]()
     # Model objects of the screenings and their halls took a fifth of the time.
@@ -115,7 +115,10 @@ def snapshot_response(
     current = catalogue.current()
     snapshot = current.snapshot
     version = None if current.stale else snapshot.key
-    return document_response(*responses.get(kind, question, version, partial(build, snapshot)))
+    response = document_response(*responses.get(kind, question, version, partial(build, snapshot)))
+    if version:
+        response.repeatable = Repeatable(kind, partial(catalogue.is_current, current))
+    return response
 
 
 def snapshot_document(snapshot: Snapshot, build: Builder, query: ProgrammeQuery) -> Document:

@@ -118,13 +118,12 @@ MAX_DAYS = 92
 
 class ProgrammeFilters(Schema):
     from_: Day | None = Field(None, alias="from", description="Default: today.")
-    to: Day | None = Field(None, description="Included. Default: six days after `from`.")
+    to: Day | None = Field(None, description="The last day. Default: six days after `from`.")
     days: int | None = Field(
         None,
         ge=1,
         le=MAX_DAYS,
-        description="Instead of `to`: so many days, `from` included. Without `from` they move on"
-        " with the calendar, as a subscription needs it.",
+        description="Number of days, instead of `to`. Without `from` the period begins today.",
         examples=[28],
     )
     status: Status | None = None
@@ -135,7 +134,7 @@ class ProgrammeFilters(Schema):
     tag: AllTags = []
     movie_id: int | None = Field(None, ge=1, le=2**63 - 1, examples=[42])
     hall: Line | None = Field(
-        None, description="By its name; case does not matter.", examples=["Hall 1"]
+        None, description="Name of the hall; case does not matter.", examples=["Hall 1"]
     )
 
 

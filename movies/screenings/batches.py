@@ -222,7 +222,7 @@ def _write_free(
         free, collisions = split_by_collision(wanted, first_come=skip)
         if collisions and not skip:
             break
-        # By movie, as the triggers that mark movies lock them in the order of their ids.
+        # Sorted by movie: the triggers that mark movies lock them in the order of their ids.
         rows = sorted((one.screening for one in free), key=lambda s: s.movie_id)
         try:
             with transaction.atomic():

@@ -33,19 +33,19 @@ from movies.types import (
 
 
 class ScreeningPatch(StrictSchema):
-    """Changes by staff. Fields that are left out stay."""
+    """Changes by staff. Omitted fields keep their values."""
 
     movie_id: int = Field(UNSET, ge=1, examples=[42])
     hall: HallName = Field(UNSET, examples=["Hall 1"])
     starts_at: Moment = Field(UNSET, examples=["2026-12-03T20:15:00+01:00"])
     ends_at: Moment | None = Field(
-        None, description="Left out: the start plus the running time.", examples=[None]
+        None, description="Default: the start plus the running time.", examples=[None]
     )
     version: Version = "original"
     language: Language | None = Field(
         None,
-        description="Spoken. Default: the movie's, or unknown if dubbed. A tag of BCP 47, also as "
-        "an older or longer code (`fra`), which is shown as `fr`.",
+        description="Spoken language. Default: the movie's, or unknown if dubbed. A tag of BCP 47, "
+        "also as an older or longer code (`fra`), which is shown as `fr`.",
         examples=["fr"],
     )
     subtitles: Language | None = Field(None, examples=["en"])
@@ -93,7 +93,7 @@ class ScreeningOut(Schema):
 
 
 class StandingOut(Schema):
-    """A screening that is in the hall already."""
+    """An existing screening in the hall."""
 
     id: int = Field(examples=[310])
     movie_id: int = Field(examples=[42])
@@ -153,18 +153,18 @@ class ScreeningFilters(Schema):
     hall: Line | None = None
     state: State | None = None
     version: Version | None = None
-    status: Status | None = Field(None, description="The movie's.")
-    genre: Line | None = Field(None, description="The movie's, by its slug.", examples=["drama"])
+    status: Status | None = Field(None, description="Status of the movie.")
+    genre: Line | None = Field(None, description="Slug of a genre.", examples=["drama"])
     language: Spoken = None
     subtitles: Subtitled = None
     understands: Understood = []
     tag: AllTags = []
-    starts_from: Moment | None = Field(None, alias="from", description="Starts at or after.")
-    starts_before: Moment | None = Field(None, alias="to", description="Starts before.")
+    starts_from: Moment | None = Field(None, alias="from", description="Start then or later.")
+    starts_before: Moment | None = Field(None, alias="to", description="Start before then.")
 
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
-#: In the order of `date.weekday`.
+#: The days, in the order of `date.weekday`.
 WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 #: The last day that the programme can be asked for.
 LAST_DAY = date(2200, 12, 31)
@@ -174,24 +174,24 @@ MAX_PATTERN_DAYS = 366
 class BatchRules(StrictSchema):
     on_collision: Literal["refuse", "skip"] = Field(
         "refuse",
-        description="Where a hall is taken: `refuse` all, or `skip` what collides. With `skip` "
-        "the same request can be sent again.",
+        description="If a hall is taken: `refuse` all screenings, or `skip` those that collide. "
+        "With `skip` the same request can be sent again.",
     )
     doubled_hour: Literal["first", "second"] = Field(
-        "first", description="Which one, at a time that the clock shows twice in autumn."
+        "first", description="The occurrence to use of a time that the clock shows twice in autumn."
     )
-    dry_run: bool = Field(False, description="Answer as if it were done, and write nothing.")
+    dry_run: bool = Field(False, description="Return the same response, and write nothing.")
 
 
 class ScreeningCopyIn(BatchRules):
-    from_: Day = Field(alias="from", description="The first day.", examples=["2026-12-03"])
-    to: Day = Field(description="What the first day becomes.", examples=["2026-12-10"])
-    days: int = Field(1, ge=1, le=31, description="How many: 7 are a week.", examples=[7])
-    hall: HallName | None = Field(None, description="Only this one.", examples=[None])
-    movie_id: int | None = Field(None, ge=1, description="Only this one.", examples=[None])
-    include_cancelled: bool = Field(False, description="Copied as scheduled.")
+    from_: Day = Field(alias="from", description="The first day to copy.", examples=["2026-12-03"])
+    to: Day = Field(description="The day that the first day is copied to.", examples=["2026-12-10"])
+    days: int = Field(1, ge=1, le=31, description="Number of days; 7 for a week.", examples=[7])
+    hall: HallName | None = Field(None, description="Copy this hall only.", examples=[None])
+    movie_id: int | None = Field(None, ge=1, description="Copy this movie only.", examples=[None])
+    include_cancelled: bool = Field(False, description="Copy cancelled ones, as scheduled.")
     with_booking_urls: bool = Field(
-        False, description="A booking link belongs to one screening and is left behind otherwise."
+        False, description="Copy booking links too. A link usually belongs to one screening."
     )
 
     @field_validator("to")
@@ -216,16 +216,16 @@ class ScreeningPatternIn(BatchRules):
     times: list[ClockTime] = Field(
         min_length=1,
         max_length=48,
-        description="By the clock. 00:30 is in the night that follows the day.",
+        description="Local times. 00:30 is in the night after the day.",
         examples=[["18:00", "20:30"]],
     )
     from_: Day = Field(alias="from", examples=["2026-12-03"])
-    to: Day = Field(description="Included.", examples=["2026-12-09"])
+    to: Day = Field(description="The last day.", examples=["2026-12-09"])
     weekdays: list[Weekday] | None = Field(
-        None, min_length=1, max_length=7, description="Left out: all.", examples=[None]
+        None, min_length=1, max_length=7, description="Default: all.", examples=[None]
     )
     length_minutes: int | None = Field(
-        None, ge=1, le=24 * 60, description="Left out: the movie's running time.", examples=[None]
+        None, ge=1, le=24 * 60, description="Default: the movie's running time.", examples=[None]
     )
     version: Version = "original"
     language: Language | None = Field(
@@ -254,43 +254,42 @@ class ScreeningPatternIn(BatchRules):
         return to
 
 
-#: Without an offset: it may be no moment.
+#: A local time without an offset, which may not exist on that day.
 ClockReading = Annotated[datetime, PlainSerializer(datetime.isoformat, return_type=str)]
 
 
 class CreatedScreeningOut(ScreeningOut):
-    id: int | None = Field(description="null in a dry run.", examples=[310])  # type: ignore[assignment]
+    id: int | None = Field(description="Null in a dry run.", examples=[310])  # type: ignore[assignment]
 
 
 UnplacedReason = Literal["hall-taken", "cancelled", "movie-finished", "movie-withdrawn"]
 
 
 class UnplacedOut(Schema):
-    """A screening that was wanted and cannot be."""
+    """A requested screening that cannot be written."""
 
     reason: UnplacedReason
-    source_id: int | None = Field(description="The one that it would copy.", examples=[310])
+    source_id: int | None = Field(description="The screening to be copied.", examples=[310])
     movie_id: int = Field(examples=[42])
     movie: str = Field(examples=["Cléo from 5 to 7"])
     hall: str = Field(examples=["Hall 1"])
     date: date
     starts_at: LocalTime
     ends_at: LocalTime
-    standing: list[StandingOut] = Field(description="What is in its way; at most 20.")
+    standing: list[StandingOut] = Field(description="Existing screenings in the way, at most 20.")
     among_new: list[LocalTime] = Field(
-        description="The starts of those before it in the same request that are in its way; at "
-        "most 20."
+        description="Starts of earlier screenings of the request in the way, at most 20."
     )
 
 
 class ClockNoteOut(Schema):
-    """A screening at a time that the clock leaves out, and that moves on, or shows twice."""
+    """A screening at a time that the clock skips, which moves it, or shows twice."""
 
     movie_id: int = Field(examples=[42])
     hall: str = Field(examples=["Hall 1"])
     date: date
     reading: ClockReading = Field(
-        description="What was wanted, by the clock.", examples=["2027-03-28T02:30:00"]
+        description="The requested local time.", examples=["2027-03-28T02:30:00"]
     )
     change: ClockChange
     starts_at: LocalTime = Field(examples=["2027-03-28T03:30:00+02:00"])

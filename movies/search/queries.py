@@ -9,10 +9,10 @@ from itertools import pairwise
 from django.contrib.postgres.expressions import ArraySubquery
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.search import SearchQueryField
-from django.db import connection
 from django.db.models import BigIntegerField, BooleanField, F, Func, QuerySet, Value
 from django.db.models.functions import Cast
 
+from cinema import replicas
 from movies.models import Movie, MovieSearch
 from movies.schemas import MovieFilters
 from movies.search import index
@@ -87,7 +87,7 @@ def parse_query(text: str) -> SearchQuery | None:
     for place, chunk in enumerate(chunks, 1):
         # A single letter begins too many words. `find_movie_ids` also looks at titles.
         is_last = place == len(chunks) and len(text) > 1
-        ways = _ways(chunk, at_most=room, is_last=is_last)
+        ways = _spellings(chunk, at_most=room, is_last=is_last)
         if ways and ways not in terms:
             terms.append(ways)
             room -= len(ways[0])
@@ -101,7 +101,7 @@ def parse_query(text: str) -> SearchQuery | None:
     return combined(of_terms, _all_of)
 
 
-def _ways(chunk: str, *, at_most: int, is_last: bool) -> _Ways:
+def _spellings(chunk: str, *, at_most: int, is_last: bool) -> _Ways:
     """The spellings of a term: Spider-Man is two words or one, Müller is muller or mueller."""
     spelled = [RUN.findall(spelling)[:at_most] for spelling in spellings(chunk)]
     ways = [runs for each in spelled for runs in (each, [joined(each)]) if any(runs)]
@@ -117,7 +117,7 @@ def _ways(chunk: str, *, at_most: int, is_last: bool) -> _Ways:
 
 def _words(run: str, *, is_last: bool) -> Iterator[SearchQuery]:
     if not IS_UNSPACED.match(run):
-        yield _word(run, is_last=is_last)
+        yield _word_query(run, is_last=is_last)
     elif len(run) == 1:
         yield SearchQuery(IN_NAME + run, f"{IN_NAME}{run}:*", f"{run}:*", run, f"{run}:*")
     else:
@@ -125,7 +125,7 @@ def _words(run: str, *, is_last: bool) -> Iterator[SearchQuery]:
             yield SearchQuery(IN_NAME + pair, IN_NAME + pair, pair, pair, pair)
 
 
-def _word(word: str, *, is_last: bool) -> SearchQuery:
+def _word_query(word: str, *, is_last: bool) -> SearchQuery:
     in_names, beginning, length = IN_NAME + word, f"{word}:*", len(word)
     if is_last and length >= ANYWHERE_FROM:
         return SearchQuery(in_names, IN_NAME + beginning, beginning, word, beginning)
@@ -307,7 +307,7 @@ def find_movie_ids(text: str, movies: QuerySet[Movie], facets: str) -> list[int]
         # A single short word. The other films have been found by `beginning_names`.
         anywhere = query.words
     tiers = (query.in_names, query.beginning_names, anywhere)
-    with connection.cursor() as cursor:
+    with replicas.cursor() as cursor:
         cursor.execute(
             statement,
             [

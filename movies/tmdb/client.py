@@ -66,7 +66,7 @@ class Patience:
     longest_wait_s: float
 
 
-#: For requests of staff, who wait for the answer.
+#: The patience of requests by staff, who wait for the answer.
 ASKED = Patience(attempts=3, within_s=10, longest_wait_s=3)
 IN_BACKGROUND = Patience(attempts=4, within_s=60, longest_wait_s=60)
 
@@ -248,7 +248,7 @@ def _read_body(response: httpx2.Response, deadline: float) -> bytes:
     for piece in response.iter_bytes():
         body += piece
         if len(body) > MAX_ANSWER_BYTES:
-            raise TmdbUnusable("answered with more than can be meant")
+            raise TmdbUnusable("answered with an oversized response")
         if monotonic() > deadline:
             raise TmdbAway("answers too slowly")
     return bytes(body)
@@ -274,7 +274,7 @@ def _parsed(response: httpx2.Response, body: bytes, shape: type[P]) -> P:
         return shape.model_validate(document)
     except ValidationError:
         pass
-    raise TmdbUnusable("answered with something else than was asked for")
+    raise TmdbUnusable("answered with an unexpected document")
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:

@@ -95,7 +95,7 @@ class SyncReport(models.Model):
     finished_at = models.DateTimeField(null=True)
     #: Films with older data are fetched again.
     fetched_before = models.DateTimeField()
-    #: Only these films; null: all that are due.
+    #: The films to sync; null for all that are due.
     movie_ids = ArrayField(models.BigIntegerField(), null=True)
     #: The last film that is done, after which the sync goes on.
     cursor = models.BigIntegerField(default=0)

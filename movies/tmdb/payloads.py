@@ -37,7 +37,7 @@ MAX_ITEMS = 1000
 MAX_TEXT = 10_000
 
 
-def _if_it_fits(value: object, validate: Callable[[object], Any]) -> Any:
+def _valid_or_none(value: object, validate: Callable[[object], Any]) -> Any:
     try:
         return validate(value)
     except ValueError:
@@ -65,16 +65,16 @@ def _year(value: object) -> object:
     return value
 
 
-def _cut(value: object) -> object:
+def _truncate(value: object) -> object:
     return value[:MAX_TEXT] if isinstance(value, str) else value
 
 
-def _inside(name: str, *path: str) -> Any:
+def _nested_list(name: str, *path: str) -> Any:
     """Read the list at the path in TMDb's answer, and by its name in our table."""
     return Field([], validation_alias=AliasChoices(AliasPath(*path), name))
 
 
-Maybe = Annotated[T | None, WrapValidator(_if_it_fits)]
+Maybe = Annotated[T | None, WrapValidator(_valid_or_none)]
 Listed = Annotated[list[T], BeforeValidator(_objects)]
 Id = Annotated[int, Field(ge=1, le=MAX_ID, strict=True)]
 Year = Annotated[int, Field(ge=1870, le=2200), BeforeValidator(_year)]
@@ -128,7 +128,7 @@ class FilmSummary(Payload):
     id: Id
     title: Maybe[Title] = None
     original_title: Maybe[Title] = None
-    overview: Maybe[Annotated[Text, BeforeValidator(_cut)]] = None
+    overview: Maybe[Annotated[Text, BeforeValidator(_truncate)]] = None
     original_language: Maybe[Language] = None
     year: Maybe[Year] = Field(None, validation_alias=AliasChoices("year", "release_date"))
     poster_path: Maybe[Path] = None
@@ -139,11 +139,11 @@ class Details(FilmSummary):
 
     runtime: Maybe[Annotated[int, Field(ge=1, le=6000)]] = None
     genres: Listed[NamedGenre] = []
-    cast: Listed[CastMember] = _inside("cast", "credits", "cast")
-    crew: Listed[CrewMember] = _inside("crew", "credits", "crew")
-    keywords: Listed[Keyword] = _inside("keywords", "keywords", "keywords")
-    posters: Listed[Image] = _inside("posters", "images", "posters")
-    videos: Listed[Video] = _inside("videos", "videos", "results")
+    cast: Listed[CastMember] = _nested_list("cast", "credits", "cast")
+    crew: Listed[CrewMember] = _nested_list("crew", "credits", "crew")
+    keywords: Listed[Keyword] = _nested_list("keywords", "keywords", "keywords")
+    posters: Listed[Image] = _nested_list("posters", "images", "posters")
+    videos: Listed[Video] = _nested_list("videos", "videos", "results")
     collection: Maybe[SeriesName] = Field(
         None,
         validation_alias=AliasChoices(AliasPath("belongs_to_collection", "name"), "collection"),
@@ -192,7 +192,7 @@ def movie_fields(details: Details) -> dict[str, Any]:
         "protagonists": protagonists(details),
         "overview": details.overview or "",
         "genres": genres(details),
-        "keywords": _once(keyword.name for keyword in details.keywords)[:MAX_KEYWORDS],
+        "keywords": _distinct(keyword.name for keyword in details.keywords)[:MAX_KEYWORDS],
         "directors": directors(details)[:MAX_DIRECTORS],
         "series": WORD_FOR_COLLECTION.sub("", collection) or collection,
         "poster": poster_url(details.poster_path or _best_poster(details)),
@@ -220,13 +220,13 @@ def protagonists(details: Details) -> list[str]:
     """Return the leading cast, or the directors of a film without a cast."""
     # People without a place in the credits come last, in the order of the answer.
     cast = sorted(details.cast, key=lambda member: (member.order is None, member.order))
-    leading = _once(member.name for member in cast)[:MAX_PROTAGONISTS]
+    leading = _distinct(member.name for member in cast)[:MAX_PROTAGONISTS]
     directing = directors(details)
     return as_protagonists(leading, directing) or directing[:MAX_PROTAGONISTS]
 
 
 def directors(details: Details) -> list[str]:
-    return _once(m.name for m in details.crew if m.job == "Director")
+    return _distinct(m.name for m in details.crew if m.job == "Director")
 
 
 def genres(details: Details) -> list[str]:
@@ -234,7 +234,7 @@ def genres(details: Details) -> list[str]:
     numbers = [genre.id for genre in details.genres if genre.id]
     known = TmdbGenre.objects.filter(pk__in=numbers).exclude(genre=None).select_related("genre")
     ours = {row.pk: row.genre.slug for row in known if row.genre}
-    return _once(ours.get(genre.id or 0, genre.name) for genre in details.genres)
+    return _distinct(ours.get(genre.id or 0, genre.name) for genre in details.genres)
 
 
 def poster_url(path: str | None) -> str | None:
@@ -264,6 +264,6 @@ def _trailer(details: Details) -> str | None:
     return f"https://www.youtube.com/watch?v={best.key}" if best else None
 
 
-def _once(names: Iterable[str | None]) -> list[str]:
+def _distinct(names: Iterable[str | None]) -> list[str]:
     """Return each known name once, in order."""
     return list(dict.fromkeys(name for name in names if name))

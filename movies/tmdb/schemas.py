@@ -21,7 +21,7 @@ class FilmSearch(Schema):
         description="Words of the title.", examples=["cléo"]
     )
     year: int | None = Field(None, ge=1870, le=2200, description="Release year.", examples=[1962])
-    page: int = Field(1, ge=1, le=500, description="20 films each; TMDb gives no more than 500.")
+    page: int = Field(1, ge=1, le=500, description="20 films each, at most 500 pages.")
 
 
 class FilmOut(Schema):
@@ -33,13 +33,13 @@ class FilmOut(Schema):
     year: int | None = Field(examples=[1962])
     overview: str
     poster: str | None
-    movie_id: int | None = Field(description="The movie of the catalogue, or null.", examples=[42])
+    movie_id: int | None = Field(description="The movie in the catalogue, or null.", examples=[42])
 
 
 class FilmsOut(Schema):
     data: list[FilmOut]
     pagination: Pagination
-    attribution: str = Field(ATTRIBUTION, description="To be shown with the data.")
+    attribution: str = Field(ATTRIBUTION, description="A text to show with the data.")
 
 
 class ListedFilmOut(FilmOut):
@@ -51,7 +51,7 @@ class Attributed(Paginated):
     """Pages of TMDb's data with the attribution that TMDb's terms require."""
 
     class Output(Paginated.Output):
-        attribution: str = Field(ATTRIBUTION, description="To be shown with the data.")
+        attribution: str = Field(ATTRIBUTION, description="A text to show with the data.")
 
 
 class FromTmdbIn(MoviePatch):
@@ -72,10 +72,10 @@ class SyncOut(Schema):
     created_at: LocalTime
     started_at: LocalTime | None
     finished_at: LocalTime | None
-    fetched: int = Field(description="Films or rows that TMDb answered with.", examples=[38])
-    created: int = Field(description="Rows that are new.")
-    updated: int = Field(description="Films or rows that changed.")
+    fetched: int = Field(description="Number of films or rows that TMDb returned.", examples=[38])
+    created: int = Field(description="Number of new rows.")
+    updated: int = Field(description="Number of changed films or rows.")
     unchanged: int
-    erased: int = Field(description="Rows that were too old or are no longer listed.")
-    failed: int = Field(description="Films, lists or tables that could not be fetched.")
+    erased: int = Field(description="Number of rows deleted as too old or no longer listed.")
+    failed: int = Field(description="Number of films, lists or tables that could not be fetched.")
     problems: list[str] = Field(examples=[["Movie 7, Cléo: TMDb has no film 499."]])

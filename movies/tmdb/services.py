@@ -98,7 +98,7 @@ def fetch_genres(tmdb: Client) -> dict[str, int]:
         raise TmdbUnusable("names no genres")
     now, ours = timezone.now(), _our_genres()
     with transaction.atomic():
-        # In the order of their ids, as every writer locks them: otherwise a deadlock is possible.
+        # Every writer locks them in the order of their ids: otherwise a deadlock is possible.
         known = {row.pk: row for row in TmdbGenre.objects.select_for_update().order_by("pk")}
         rows = [
             TmdbGenre(

@@ -29,12 +29,12 @@ Kind, State = SyncReport.Kind, SyncReport.State
 #: The length of a piece: well below the time limit of a task.
 PIECE_S = 120.0
 MAX_ATTEMPTS = 5
-#: After so many films in a row for which TMDb is away, the run ends.
+#: The run ends after this number of films in a row for which TMDb is away.
 MAX_AWAY_IN_A_ROW = 3
 PROBLEMS_KEPT = 50
 REPORTS_KEPT_FOR = timedelta(days=30)
 
-#: After these errors the next film would fail too.
+#: Errors after which the next film would fail too.
 FATAL = (TmdbNotConnected, TmdbRefused, TmdbBusy)
 
 

@@ -47,7 +47,7 @@ ALGORITHMS = (HYBRID, FALLBACK_ALGORITHM)
 #: Further ahead than any programme.
 ALL_DAYS = 36_500
 
-#: In an hour the actions of single members change little of what thousands of them like.
+#: Single members change little of the taste of thousands within an hour.
 LIFETIME_S = 3600
 AUDIENCE_FIT = CacheKind(
     "audience-fit", lambda: LIFETIME_S, memory_share=0.05, places=64, patience_s=12
@@ -68,34 +68,34 @@ class EstimateOut(Schema):
 class AudienceFitFilmOut(Schema):
     movie_id: int = Field(examples=[42])
     name: str = Field(examples=["Cléo from 5 to 7"])
-    in_programme: bool = Field(description="Of these days.")
+    in_programme: bool = Field(description="Whether the film is in the programme of these days.")
     had: EstimateOut = Field(
-        description="Members who have watched or judged it, whom it no longer suits."
+        description="Members who have watched or judged the film, whom it no longer suits."
     )
-    had_share: float | None = Field(description="Of those asked.", examples=[0.12])
+    had_share: float | None = Field(description="`had` as a share of `asked`.", examples=[0.12])
     suited: EstimateOut | None = Field(
-        description="Members whom it suits: it is among the best `best_share` of the catalogue for "
-        "them, and new to them. Null if the release does not know the film."
+        description="Members to whom the film is new and among the best `best_share` of the "
+        "catalogue. Null if the release does not know the film."
     )
     added: EstimateOut | None = Field(
-        description="Those of them whom no film of the programme suits: its gain in reach."
+        description="Members whom this film suits and the programme does not: its gain in reach."
     )
 
 
 class AudienceFitOut(Schema):
     release: int | None = Field(
-        description="Null without a release: then there are no estimates.", examples=[3]
+        description="Null without a release, and then there are no estimates.", examples=[3]
     )
     algorithm: str | None = Field(examples=["hybrid"])
     best_share: float = Field(examples=[0.05])
-    days: int = Field(description="Cinema days of the programme, from now on.", examples=[7])
-    members: int = Field(description="All open accounts.", examples=[5200])
-    asked: int = Field(description="The members in the sample.", examples=[2000])
+    days: int = Field(description="Cinema days of the programme, from today.", examples=[7])
+    members: int = Field(description="Number of open accounts.", examples=[5200])
+    asked: int = Field(description="Number of members in the sample.", examples=[2000])
     known: EstimateOut = Field(description="Members whose taste is known.")
-    unknown: EstimateOut = Field(description="The other members.")
+    unknown: EstimateOut = Field(description="Members whose taste is not known.")
     reached: EstimateOut = Field(description="Members whom a film of the programme suits.")
-    unreached: EstimateOut = Field(description="Known members whom no film of it suits.")
-    total: int = Field(description="Films in question.", examples=[310])
+    unreached: EstimateOut = Field(description="Known members whom no film of the programme suits.")
+    total: int = Field(description="Number of films compared.", examples=[310])
     data: list[AudienceFitFilmOut]
 
 
@@ -103,13 +103,13 @@ class AudienceFitFilters(Schema):
     movie_ids: str | None = Field(
         None,
         pattern=r"^[0-9]{1,18}(,[0-9]{1,18}){0,99}$",
-        description="At most 100, with commas. Default: all without a screening to come.",
+        description="At most 100 ids with commas. Default: all without a future screening.",
         examples=["17,42"],
     )
     days: int = Field(
         DEFAULT_DAYS, ge=1, le=MAX_DAYS, description="Cinema days of the programme, today included."
     )
-    limit: int = Field(20, ge=1, le=MOST_FILMS, description="The films that add most come first.")
+    limit: int = Field(20, ge=1, le=MOST_FILMS, description="The largest `added` comes first.")
 
     @property
     def ids(self) -> list[int]:
@@ -153,7 +153,7 @@ def audience_fit(*, movie_ids: Sequence[int], days: int, limit: int) -> Audience
 
 @cache
 def _schema_hash() -> int:
-    """It keeps cached answers of another version of this program out."""
+    """A hash that keeps out cached answers of another version of this program."""
     return zlib.crc32(json.dumps(AudienceFitOut.model_json_schema()).encode())
 
 
@@ -166,7 +166,7 @@ def fit_audience(
         movie_ids: Published movies; empty for all that have no screening to come.
     """
     candidates = Candidates.of(sorted(snapshot.published), release)
-    counts = AudienceCounts(np.isin(candidates.ids, snapshot.showing(days)), BEST_SHARE)
+    counts = AudienceCounts(np.isin(candidates.ids, snapshot.upcoming.showing(days)), BEST_SHARE)
     algorithm = next((name for name in ALGORITHMS if name in release.recommenders), None)
     members = _members_with_history()
     if algorithm:
@@ -175,7 +175,7 @@ def fit_audience(
     n_members, known = User.objects.filter(is_active=True).count(), of_all(counts.known)
     wanted = np.empty(0, dtype=np.intp)
     if algorithm:
-        showing = np.isin(candidates.ids, snapshot.showing(ALL_DAYS))
+        showing = np.isin(candidates.ids, snapshot.upcoming.showing(ALL_DAYS))
         is_wanted = np.isin(candidates.ids, movie_ids) if movie_ids else ~showing
         wanted = _best_first(np.flatnonzero(is_wanted), candidates, counts)
     fit: dict[str, Any] = {
@@ -233,7 +233,7 @@ def _count(
 def _best_first(
     wanted: NDArray[np.intp], candidates: Candidates, counts: AudienceCounts
 ) -> NDArray[np.intp]:
-    """By the reach they add, then by the members they suit; unknown movies come last."""
+    """Sort movies by the reach they add, then by the members they suit; unknown ones come last."""
     keys = (candidates.ids, -counts.suited, -counts.added, candidates.items < 0)
     return wanted[np.lexsort([key[wanted] for key in keys])]
 
@@ -244,7 +244,7 @@ def _movies(
     counts: AudienceCounts,
     of_all: Callable[[int], Estimate],
 ) -> list[dict[str, Any]]:
-    """In the form of `AudienceFitFilmOut`."""
+    """Return rows in the form of `AudienceFitFilmOut`."""
     ids = candidates.ids[wanted].tolist()
     names = dict(Movie.objects.filter(pk__in=ids).values_list("pk", "name"))
     return [

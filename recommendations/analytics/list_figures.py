@@ -1,7 +1,7 @@
 """Figures of the lists that viewers were shown, counted by a few queries however many there are.
 
 A movie that was shown counts as liked if the viewer said or did something good about it within a
-week after, and nothing bad later. To have seen it is neither: many say so of what they knew before.
+week after, and nothing bad later. `seen` is neither: many viewers have seen films before.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from django.db import connection, transaction
+from django.db import connections, transaction
 from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
+from cinema import replicas
 from cinema.errors import Unprocessable
 from movies.days import ONE_DAY, moment_of
 from movies.models import Movie
 from recommendations.dataset import HALF_STARS, Evidence, weight_table
+from recommendations.models.serving import impressions_kept_since
 
 DEFAULT_PERIOD_DAYS = 28
 MAX_PERIOD_DAYS = 366
@@ -106,11 +108,11 @@ ORDER BY {{each}} shown.user_id, shown.movie_id, shown_at DESC, shown.id
 
 
 def like_parameters(since: datetime, until: datetime) -> dict[str, Any]:
-    """The parameters for impressions from `since` on and before `until`."""
+    """The parameters for impressions from `since` on and before `until` that are still kept."""
     weights = weight_table().copy()
     weights[Evidence.SEEN] = 0
     return {
-        "since": since,
+        "since": max(since, impressions_kept_since()),
         "said_until": until + LIKED_WITHIN,
         "within": LIKED_WITHIN,
         "good": np.flatnonzero(weights > 0).tolist(),
@@ -189,7 +191,7 @@ class ListFigures:
 
 
 class Breakdown:
-    """The figures of a period, by what they are grouped by."""
+    """The figures of a period in all groupings."""
 
     def __init__(self, period: Period, *, published: int) -> None:
         none = partial(ListFigures, published)
@@ -214,7 +216,8 @@ def figures_of(period: Period) -> Breakdown:
     found = Breakdown(period, published=Movie.objects.published().count())
     until, days = period.until, period.starts
     asked = {**like_parameters(period.since, until), "until": until, "days": days}
-    with transaction.atomic(), connection.cursor() as cursor:
+    database = replicas.alias()
+    with transaction.atomic(using=database), connections[database].cursor() as cursor:
         cursor.execute(f"SET LOCAL work_mem = '{WORK_MEM}'")
         for row in _rows(cursor, LISTS, asked):
             figures = found.at(row)

@@ -6,11 +6,11 @@ from collections.abc import Collection, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
-from django.db import connection
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema
 
+from cinema import replicas
 from cinema.auth import staff
 from cinema.errors import problems
 from cinema.schemas import Day
@@ -38,15 +38,17 @@ Row = dict[str, Any]
 
 MOST_EXPERIMENTS = MOST_RELEASES = 50
 
+OF_EXPERIMENTS = "experiment_id = ANY (%(experiments)s) AND shown_at >= %(since)s"
+
 # A viewer's credit of a team is the clicks and likes of its movies.
 OUTCOMES = f"""
 WITH liked AS (
-    {LIKED.format(each="shown.experiment_id,", where="experiment_id = ANY (%(experiments)s)")}
+    {LIKED.format(each="shown.experiment_id,", where=OF_EXPERIMENTS)}
 ), teams AS (
     SELECT experiment_id, user_id, team, count(*) AS impressions, count(clicked_at) AS clicks,
            0 AS likes
     FROM recommendations_impression
-    WHERE experiment_id = ANY (%(experiments)s) GROUP BY 1, 2, 3
+    WHERE {OF_EXPERIMENTS} GROUP BY 1, 2, 3
     UNION ALL
     SELECT experiment_id, user_id, team, 0, 0, count(*) FROM liked GROUP BY 1, 2, 3
 ), viewers AS (
@@ -81,25 +83,25 @@ class AnalyticsFilters(Schema):
 
 
 class FiguresOut(Schema):
-    """A share of nothing is null."""
+    """Shares are null without lists."""
 
     lists: int = Field(
-        description="In an experiment a list is of both algorithms.", examples=[1200]
+        description="Lists shown; one of an experiment counts for both algorithms.", examples=[1200]
     )
     viewers: int = Field(examples=[310])
-    impressions: int = Field(description="Films in lists that viewers got.", examples=[24000])
-    clicks: int = Field(description="Of these, opened.", examples=[940])
+    impressions: int = Field(description="Number of films shown in lists.", examples=[24000])
+    clicks: int = Field(description="Number of impressions that were opened.", examples=[940])
     click_rate: float | None = Field(examples=[0.039])
     likes_after: int = Field(
-        description="Shown films that the viewer liked, rated well, loved or came to see within a"
-        " week, each counted where it was shown last.",
+        description="Films that the viewer liked, rated well, made a favourite or came to see "
+        "within a week of being shown. Each counts for the last list that showed it.",
         examples=[180],
     )
     coverage: float | None = Field(
-        description="Different films shown, of all that are published.", examples=[0.41]
+        description="Share of the published films that were shown.", examples=[0.41]
     )
     fallback_share: float | None = Field(
-        description="Impressions of films that stand in where the algorithm has nothing to say.",
+        description="Impressions of films chosen by a fallback, for lack of a score.",
         examples=[0.12],
     )
 
@@ -117,19 +119,19 @@ class ReleaseFiguresOut(Schema):
     created_at: LocalTime
     is_current: bool
     quality: dict[str, QualityOut] = Field(description="By algorithm, as measured in training.")
-    algorithms: list[AlgorithmFiguresOut] = Field(description="As viewers took them in the time.")
+    algorithms: list[AlgorithmFiguresOut] = Field(description="Figures in this period.")
 
 
 class ExperimentOutcomeOut(Schema):
-    """The result of an experiment so far, over all of its time."""
+    """The result of an experiment since its start."""
 
     experiment: ExperimentOut
     missing: list[str] = Field(
-        description="Of its algorithms those that the current release is without: as long as there"
-        " is one, viewers keep the default. Empty once it is over.",
+        description="Algorithms of the experiment that the current release does not have. Viewers "
+        "get the default while there is one. Empty after the end.",
         examples=[[]],
     )
-    viewers: int = Field(description="Viewers who were shown lists of it.", examples=[412])
+    viewers: int = Field(description="Viewers who were shown its lists.", examples=[412])
     impressions_a: int = Field(examples=[9000])
     impressions_b: int = Field(examples=[9001])
     clicks_a: int = Field(examples=[420])
@@ -142,16 +144,16 @@ class ExperimentOutcomeOut(Schema):
     wins_b: int = Field(examples=[91])
     ties: int = Field(description="Viewers with as many of both, mostly none.", examples=[191])
     preference: float | None = Field(
-        description="The share of A among the viewers who chose more from one of them.",
+        description="Share of viewers who preferred A among those with a preference.",
         examples=[0.588],
     )
-    preference_low: float = Field(description="From here ...", examples=[0.52])
+    preference_low: float = Field(description="Lower end of its 95% interval.", examples=[0.52])
     preference_high: float = Field(
-        description="... to here lies what 95 of 100 such experiments would come from.",
+        description="Upper end of its 95% interval.",
         examples=[0.654],
     )
     winner: Team | None = Field(
-        description="Null while it is open: the interval holds one half.", examples=["a"]
+        description="Null while the interval contains one half.", examples=["a"]
     )
 
 
@@ -159,15 +161,13 @@ class RecommendationAnalyticsOut(Schema):
     from_: date = Field(alias="from")
     to: date
     total: FiguresOut
-    algorithms: list[AlgorithmFiguresOut] = Field(description="By name.")
-    days: list[DayFiguresOut] = Field(
-        description="By the cinema's clock; a day without lists has none."
-    )
+    algorithms: list[AlgorithmFiguresOut] = Field(description="Figures of each algorithm, by name.")
+    days: list[DayFiguresOut] = Field(description="Figures of each cinema day with lists.")
     releases: list[ReleaseFiguresOut] = Field(
-        description="Trained or shown in the time, the newest first, at most 50."
+        description="Releases trained or shown in the period, newest first, at most 50."
     )
     experiments: list[ExperimentOutcomeOut] = Field(
-        description="That ran in the time, the latest start first, at most 50."
+        description="Experiments that ran in the period, latest start first, at most 50."
     )
 
 
@@ -257,7 +257,7 @@ def _counts(experiments: Sequence[Experiment]) -> dict[int, ExperimentCounts]:
     since = min(experiment.starts_at for experiment in experiments)
     until = max(experiment.ends_at for experiment in experiments)
     ids = [experiment.pk for experiment in experiments]
-    with connection.cursor() as cursor:
+    with replicas.cursor() as cursor:
         cursor.execute(OUTCOMES, {**like_parameters(since, until), "experiments": ids})
         return {row[0]: ExperimentCounts(*row[1:]) for row in cursor.fetchall()}
 

@@ -9,7 +9,8 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ class ArtifactError(Exception):
 
 
 def save(directory: Path, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> None:
-    """Write the arrays and the manifest to a temporary directory, then rename it.
+    """Write the arrays and the manifest; the directory appears with all of them.
 
     An array with several names is written once.
 
@@ -38,11 +39,18 @@ def save(directory: Path, arrays: Mapping[str, Array], facts: Mapping[str, Any])
     Raises:
         OSError: The disk is full, or the directory cannot be written. No file is left behind.
     """
+    with filled_at_once(directory) as unfinished:
+        _write(unfinished, arrays, facts)
+
+
+@contextmanager
+def filled_at_once(directory: Path) -> Iterator[Path]:
+    """Yield a temporary directory. It becomes `directory` after the block; an error deletes it."""
     unfinished = directory.with_name(f".{directory.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     try:
-        _write(unfinished, arrays, facts)
+        yield unfinished
         unfinished.rename(directory)
     except Exception:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -87,9 +95,7 @@ def load(directory: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         ArtifactError: A file is missing, does not match its checksum, or has another format.
     """
     try:
-        manifest = orjson.loads((directory / MANIFEST).read_bytes())
-        if manifest["format"] != FORMAT:
-            raise ArtifactError(f"{directory} has format {manifest['format']}, not {FORMAT}")
+        manifest = read_manifest((directory / MANIFEST).read_bytes())
         arrays: dict[str, Array] = {}
         for name, checksum in manifest["sha256"].items():
             path = directory / f"{name}.npy"
@@ -101,6 +107,24 @@ def load(directory: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{directory} cannot be read: {error}") from error
     return arrays, manifest
+
+
+def read_manifest(content: bytes) -> dict[str, Any]:
+    """Raises ArtifactError: It is damaged, of an unknown format, or names files elsewhere."""
+    try:
+        manifest: dict[str, Any] = orjson.loads(content)
+        if manifest["format"] != FORMAT:
+            raise ArtifactError(f"The release has format {manifest['format']}, not {FORMAT}")
+        if wrong := [name for name in manifest["sha256"] if not _is_plain(name)]:
+            raise ArtifactError(f"The manifest names files that no release has: {wrong[:3]}")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(f"The manifest cannot be read: {error}") from error
+    return manifest
+
+
+def _is_plain(name: str) -> bool:
+    """Whether it is like `als.item_factors`. Another name could lead out of the directory."""
+    return name.replace(".", "_").replace("-", "_").isidentifier()
 
 
 def model_arrays(arrays: Mapping[str, Array], model: str) -> dict[str, Array]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, hstack
 
 from recommendations.engine.matrices import ItemFeatures, row_numbers
 
@@ -35,7 +35,7 @@ class FeatureKind:
     evening: float
 
 
-#: For a kind that the table does not name.
+#: The entry of a kind that the table does not name.
 OTHER_KIND = FeatureKind(1.0, rarity=True, evening=1.0)
 
 
@@ -116,7 +116,8 @@ def predict_factors(
     """Predict factors of items without interactions from their features.
 
     In the regression an item counts by the root of its number of users. Items with few users have
-    factors near the origin, so the regression also learns which kinds find few viewers.
+    factors near the origin, so the regression also learns which kinds find few viewers. It reads
+    how many features of each kind an item has: much is written of films that many watch.
 
     Args:
         factors: (n_items, k) float32, learned from interactions.
@@ -131,10 +132,25 @@ def predict_factors(
     learned = touched > 0
     if not cold.any() or not learned.any():
         return np.zeros(len(touched), dtype=np.bool_), factors[:0]
+    vectors = csr_matrix(hstack([vectors, feature_counts(items)], dtype=np.float32))
     weights = np.sqrt(touched[learned], dtype=np.float32)
     weights /= weights.mean()
     slopes, intercept = ridge(vectors[learned], factors[learned], weights, REGULARIZATION)
     return cold, vectors[cold] @ slopes + intercept
+
+
+def feature_counts(items: ItemFeatures) -> csr_matrix:
+    """(n_items, n_kinds) float32: log(1 + the number of the item's features of each kind).
+
+    The root of the mean square of a column is 1 over the items with such a feature.
+    """
+    kinds, kind = np.unique([name.partition(":")[0] for name in items.names], return_inverse=True)
+    counts = np.zeros((items.matrix.shape[0], len(kinds)))
+    present = items.matrix.data > 0
+    np.add.at(counts, (row_numbers(items.matrix)[present], kind[items.matrix.indices[present]]), 1)
+    values = np.log1p(counts)
+    squares, n = (values**2).sum(axis=0), (counts > 0).sum(axis=0)
+    return csr_matrix((values * np.sqrt(n / np.maximum(squares, 1e-12))).astype(np.float32))
 
 
 def ridge(

@@ -42,6 +42,8 @@ class ItemFeatures:
 #: The features of the items, and the Unix seconds of interactions; None if they are not known.
 Features: TypeAlias = ItemFeatures | None
 Times: TypeAlias = csr_matrix | None
+#: (n_rows,) the Unix seconds at which the list of each row is made; NaN or None if not known.
+Now: TypeAlias = NDArray[np.float64] | None
 
 
 @dataclass(frozen=True)
@@ -106,15 +108,34 @@ def row_numbers(matrix: csr_matrix) -> NDArray[np.intp]:
 
 def row_entries(
     matrix: csr_matrix, rows: NDArray[np.integer]
-) -> tuple[Array, NDArray[np.integer], NDArray[np.integer]]:
+) -> tuple[NDArray[Any], NDArray[np.integer], NDArray[np.integer]]:
     """The values and columns of the entries of some rows, and (n_rows,) their numbers.
 
     It takes a tenth of the time of `matrix[rows]`.
     """
-    starts = matrix.indptr[rows]
-    counts = matrix.indptr[rows + 1] - starts
-    places = np.arange(counts.sum()) + np.repeat(starts - np.cumsum(counts) + counts, counts)
+    places, counts = ranges(matrix.indptr[rows], matrix.indptr[rows + 1])
     return matrix.data[places], matrix.indices[places], counts
+
+
+def product_of_rows(
+    matrix: csr_matrix, rows: NDArray[np.integer], dense: NDArray[np.floating]
+) -> NDArray[np.floating]:
+    """(n_rows, k), `matrix[rows] @ dense`; for few rows in a third of the time."""
+    values, columns, counts = row_entries(matrix, rows)
+    products = np.zeros((len(rows), dense.shape[1]), dtype=np.result_type(values, dense))
+    if len(values):
+        filled = np.flatnonzero(counts)
+        starts = (np.cumsum(counts) - counts)[filled]
+        products[filled] = np.add.reduceat(values[:, None] * dense[columns], starts)
+    return products
+
+
+def ranges(
+    starts: NDArray[np.integer], ends: NDArray[np.integer]
+) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+    """The whole numbers from each start to before its end, joined, and (n,) how many of each."""
+    counts = ends - starts
+    return np.arange(counts.sum()) + np.repeat(starts - np.cumsum(counts) + counts, counts), counts
 
 
 def blocks(n_rows: int, n_columns: int) -> Iterable[slice]:

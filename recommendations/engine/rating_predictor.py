@@ -11,13 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from recommendations.engine.matrices import Array, model_from_arrays, model_to_arrays
+from recommendations.engine.matrices import (
+    Array,
+    blocks,
+    model_from_arrays,
+    model_to_arrays,
+    ranges,
+)
 
 # Chosen on a validation split of `ml-latest-small`; docs/measurements.md has the figures.
 #: Number of pseudo-ratings of zero deviation that shrink an offset.
@@ -125,10 +131,7 @@ class RatingPredictor:
 
         A negative cosine counts as 0: two viewers who disagree say little about a third film.
         """
-        lengths = self.starts[items + 1] - self.starts[items]
-        # The indices of the items' ratings: from each start as many as the item has.
-        before = np.cumsum(lengths) - lengths
-        ratings = np.arange(lengths.sum()) + np.repeat(self.starts[items] - before, lengths)
+        ratings, lengths = ranges(self.starts[items], self.starts[items + 1])
         raters = self.raters[ratings]
         products = self.deviations[ratings] * np.repeat(deviations, lengths)
         agreement = np.bincount(raters, weights=products, minlength=self.n_users)
@@ -149,26 +152,32 @@ class RatingPredictor:
             (m,) float32 from LOWEST to HIGHEST; NaN where fewer than LEAST_NEIGHBOURS rated it.
         """
         asked = np.arange(len(self.item_offsets)) if items is None else items
-        deviations = np.array(
-            [self._deviation(taste, int(item)) for item in asked], dtype=np.float64
-        )
+        deviations = np.empty(len(asked))
+        for block in blocks(len(asked), self.n_users):
+            deviations[block] = self._deviations(taste, asked[block])
         stars = self.mean + taste.offset + self.item_offsets[asked] + deviations
         return np.clip(stars, LOWEST, HIGHEST).astype(np.float32)
 
-    def _deviation(self, taste: Taste, item: int) -> float:
-        """The neighbours' weighted mean deviation for an item; NaN if they are too few."""
-        ratings = slice(self.starts[item], self.starts[item + 1])
-        likeness = taste.likeness[self.raters[ratings]]
-        alike = np.flatnonzero(likeness)
-        if len(alike) < LEAST_NEIGHBOURS:
-            return float("nan")
-        weights = likeness[alike]
-        if len(alike) > NEIGHBOURS:
-            # Keep all ties, or the result would depend on the order in which users joined.
-            nearest = weights >= np.partition(weights, -NEIGHBOURS)[-NEIGHBOURS]
-            alike, weights = alike[nearest], weights[nearest]
-        theirs = self.deviations[ratings][alike]
-        return float(weights @ theirs / (weights.sum() + LIKENESS_DAMPING))
+    def _deviations(self, taste: Taste, items: NDArray[np.integer]) -> NDArray[np.float64]:
+        """(m,) the neighbours' weighted mean deviation for each item; NaN if they are too few."""
+        ratings, lengths = ranges(self.starts[items], self.starts[items + 1])
+        rows = np.repeat(np.arange(len(items)), lengths)
+        weights = taste.likeness[self.raters[ratings]]
+        alike = np.flatnonzero(weights)
+        rows, weights, ratings = rows[alike], weights[alike], ratings[alike]
+        counts = np.bincount(rows, minlength=len(items))
+        if (counts > NEIGHBOURS).any():
+            order = np.lexsort((-weights, rows))
+            last = np.cumsum(counts) - counts + np.minimum(counts, NEIGHBOURS) - 1
+            # All ties are kept, or the result would depend on the order in which users joined.
+            least = weights[order[last.clip(min=0, max=len(order) - 1)]]
+            nearest = weights >= least[rows]
+            rows, weights, ratings = rows[nearest], weights[nearest], ratings[nearest]
+        sums = np.bincount(rows, weights * self.deviations[ratings], len(items))
+        totals = np.bincount(rows, weights, len(items))
+        found: NDArray[np.float64] = sums / (totals + LIKENESS_DAMPING)
+        found[counts < LEAST_NEIGHBOURS] = np.nan
+        return found
 
     def to_arrays(self) -> dict[str, Array]:
         return model_to_arrays(self)
@@ -183,8 +192,13 @@ def _offsets(
 ) -> NDArray[np.float32]:
     """(n,) float32, the mean deviation of each owner's ratings, shrunk towards 0."""
     sums = np.bincount(owners, weights=deviations, minlength=n)
-    counts = np.bincount(owners, minlength=n)
-    return (sums / (counts + OFFSET_DAMPING)).astype(np.float32)
+    return damped_means(sums, np.bincount(owners, minlength=n))
+
+
+def damped_means(sums: NDArray[Any], counts: NDArray[np.integer]) -> NDArray[np.float32]:
+    """(n,) float32, the means of sums of `counts` deviations, shrunk towards 0."""
+    means: NDArray[np.float32] = (sums / (counts + OFFSET_DAMPING)).astype(np.float32)
+    return means
 
 
 def as_percent(stars: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ from recommendations.engine.matrices import (
     Array,
     Features,
     IdMap,
+    Now,
     Scores,
     Times,
     model_from_arrays,
@@ -31,6 +32,10 @@ class HistoryShapeError(ValueError):
 
 class NotFittedError(RuntimeError):
     """A model was used before `fit`."""
+
+
+class FitInterrupted(RuntimeError):
+    """The machines that fit models have failed; the model is not the reason."""
 
 
 #: The share of the items, as 1 / MOST_IN_REACH, from which all of them are computed.
@@ -65,16 +70,18 @@ class Scoring:
     Attributes:
         history: (n_users, n_items) float32.
         times: Unix seconds with the sparsity of `history`.
+        now: As in `Recommender.score_at`.
     """
 
     recommender: Any
     history: csr_matrix
     times: Times = None
+    now: Now = None
 
     @cached_property
     def scores(self) -> Scores:
-        """(n_users, n_items), as from `Recommender.score`."""
-        scores: Scores = self.recommender.score(self.history, self.times)
+        """(n_users, n_items), as from `Recommender.score_at`."""
+        scores: Scores = self.recommender.score_at(self.history, self.times, self.now)
         return scores
 
     @cached_property
@@ -150,7 +157,8 @@ class Explainer:
         if later is not None:
             later = without_each_entry(later[self.row], entries)
         history = without_each_entry(scoring.history[self.row], entries)
-        return LeaveOneOut.of(scoring.recommender.score(history, later), items)
+        now = None if scoring.now is None else np.repeat(scoring.now[self.row], n_rows)
+        return LeaveOneOut.of(scoring.recommender.score_at(history, later, now), items)
 
     def leave_out(
         self,
@@ -220,7 +228,7 @@ class Recommender(ABC):
 
     def settings_for(self, interactions: csr_matrix) -> dict[str, Any]:
         """The searched settings that `fit` would use on these data."""
-        return {}
+        return {name: getattr(self, name) for name in self.search_space}
 
     def obstacle(
         self, interactions: csr_matrix, items: Features = None, times: Times = None
@@ -262,6 +270,14 @@ class Recommender(ABC):
             HistoryShapeError: The columns do not match the fitted catalogue.
             NotFittedError: The model has not been fitted.
         """
+
+    def score_at(self, history: csr_matrix, times: Times, now: Now) -> Scores:
+        """As `score`, for an algorithm that also reads when the list is made.
+
+        Args:
+            now: (n_rows,) Unix seconds; NaN where it is not known.
+        """
+        return self.score(history, times)
 
     def known_items(self) -> NDArray[np.bool_] | None:
         """(n_items,) whether the item says something of a user who likes it; None: each does.
@@ -373,8 +389,12 @@ class RemappedRecommender:
 
     def score(self, history: csr_matrix, times: Times = None) -> Scores:
         """As in `Recommender`."""
+        return self.score_at(history, times, None)
+
+    def score_at(self, history: csr_matrix, times: Times, now: Now) -> Scores:
+        """As in `Recommender`."""
         scores = np.full(history.shape, np.nan, dtype=np.float32)
-        scores[:, self._places] = self._recommender.score(
-            history @ self._to_then, None if times is None else times @ self._to_then
+        scores[:, self._places] = self._recommender.score_at(
+            history @ self._to_then, None if times is None else times @ self._to_then, now
         )[:, self._kept]
         return scores

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,17 +55,24 @@ def matching_pairs(
         (n,) of dtype PAIR, by viewer and then best first; each pair occurs from both sides. The
         sums are float32: exact for counts, seven digits otherwise.
     """
-    n_judged = np.diff(deviations.indptr)
-    users = np.flatnonzero(n_judged >= rule.least_shared)
-    # Active viewers first: the tiles of the others then end after one product.
-    users = users[np.argsort(-n_judged[users], kind="stable")]
+    users = compared_users(np.diff(deviations.indptr), rule)
     matrix = _SplitByPopularity.of(deviations[users])
-    kept = _BestPairs(users.astype(np.int32), preferred, at_most)
+    kept = BestPairs(users, preferred, at_most)
     starts = range(0, len(users), TILE_COLUMNS)
     with one_thread(), ThreadPoolExecutor(core_count()) as threads:
-        for _ in threads.map(partial(_column_of_tiles, matrix, rule, kept), reversed(starts)):
+        for _ in threads.map(partial(compare_column, matrix, rule, kept), reversed(starts)):
             pass  # an error of a thread is raised here
     return kept.result()
+
+
+def compared_users(n_judged: NDArray[np.integer], rule: MatchRule) -> NDArray[np.int32]:
+    """The rows with enough films, active viewers first: the tiles of the others end early.
+
+    Args:
+        n_judged: (n_users,) number of films.
+    """
+    users = np.flatnonzero(n_judged >= rule.least_shared)
+    return users[np.argsort(-n_judged[users], kind="stable")].astype(np.int32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +82,19 @@ class _Factors:
     ones: NDArray[np.float32] | csr_matrix
     values: NDArray[np.float32] | csr_matrix
     squares: NDArray[np.float32] | csr_matrix
+
+
+#: One side of a tile: the factors of popular films, and of all others.
+TileSide: TypeAlias = tuple[_Factors, _Factors]
+
+
+class TileMatrix(Protocol):
+    """The deviations of the compared users, in their order."""
+
+    @property
+    def n_users(self) -> int: ...
+
+    def factors(self, users: slice, *, transposed: bool) -> TileSide: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,16 +107,33 @@ class _SplitByPopularity:
     @classmethod
     def of(cls, matrix: csr_matrix) -> _SplitByPopularity:
         counts = np.bincount(matrix.indices, minlength=matrix.shape[1])
-        is_popular = counts > POPULAR_SHARE * matrix.shape[0]
         by_film = matrix.tocsc()
-        shared = ~is_popular & (counts > 1)
-        return cls(by_film[:, is_popular].tocsr(), by_film[:, shared].tocsr())
+        popular, others = split_by_popularity(counts, matrix.shape[0])
+        return cls(by_film[:, popular].tocsr(), by_film[:, others].tocsr())
 
-    def factors(self, users: slice, *, transposed: bool) -> tuple[_Factors, _Factors]:
-        return (
-            _dense(self.popular[users], transposed=transposed),
-            _sparse(self.others[users], transposed=transposed),
-        )
+    @property
+    def n_users(self) -> int:
+        return int(self.popular.shape[0])
+
+    def factors(self, users: slice, *, transposed: bool) -> TileSide:
+        return tile_side(self.popular[users], self.others[users], transposed=transposed)
+
+
+def split_by_popularity(
+    counts: NDArray[np.integer], n_users: int
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The (n_items,) columns of popular films, and of the others that two users can share.
+
+    Args:
+        counts: (n_items,) the compared users of each film.
+        n_users: All compared users.
+    """
+    is_popular = counts > POPULAR_SHARE * n_users
+    return is_popular, ~is_popular & (counts > 1)
+
+
+def tile_side(popular: csr_matrix, others: csr_matrix, *, transposed: bool) -> TileSide:
+    return _dense(popular, transposed=transposed), _sparse(others, transposed=transposed)
 
 
 def _dense(matrix: csr_matrix, *, transposed: bool) -> _Factors:
@@ -115,12 +153,9 @@ def _sparse(matrix: csr_matrix, *, transposed: bool) -> _Factors:
     return _Factors(of(np.ones_like(turned.data)), turned, of(turned.data**2))
 
 
-def _column_of_tiles(
-    matrix: _SplitByPopularity, rule: MatchRule, kept: _BestPairs, start: int
-) -> None:
+def compare_column(matrix: TileMatrix, rule: MatchRule, kept: BestPairs, start: int) -> None:
     """Compare a column of viewers, from `start` on, with themselves and all earlier viewers."""
-    n = matrix.popular.shape[0]
-    stop = min(start + TILE_COLUMNS, n)
+    stop = min(start + TILE_COLUMNS, matrix.n_users)
     right = matrix.factors(slice(start, stop), transposed=True)
     for first in range(0, stop, TILE_ROWS):
         last = min(first + TILE_ROWS, stop)
@@ -130,8 +165,8 @@ def _column_of_tiles(
 
 
 def _tile(
-    left: tuple[_Factors, _Factors],
-    right: tuple[_Factors, _Factors],
+    left: TileSide,
+    right: TileSide,
     rule: MatchRule,
     first: int,
     start: int,
@@ -158,9 +193,7 @@ def _tile(
     yield _pairs(others, users, similarity, mirrored)
 
 
-def _product(
-    left: tuple[_Factors, _Factors], right: tuple[_Factors, _Factors], own: str, other: str
-) -> NDArray[np.float32]:
+def _product(left: TileSide, right: TileSide, own: str, other: str) -> NDArray[np.float32]:
     total: NDArray[np.float32] = getattr(left[0], own) @ getattr(right[0], other)
     total += (getattr(left[1], own) @ getattr(right[1], other)).toarray()
     return total
@@ -180,7 +213,7 @@ def _pairs(
 
 
 @dataclass(eq=False)
-class _BestPairs:
+class BestPairs:
     """The best pairs of each viewer so far. Thread-safe.
 
     Attributes:
@@ -196,13 +229,14 @@ class _BestPairs:
     _bars: NDArray[np.float32] = field(init=False)
 
     def __post_init__(self) -> None:
-        # The worth that a pair must exceed to be among its viewer's best.
+        # The worth that a pair must reach to be among its viewer's best.
         self._bars = np.full(len(self.preferred), -np.inf, dtype=np.float32)
 
     def add(self, pairs: Pairs) -> None:
         pairs["user"], pairs["other"] = self.users[pairs["user"]], self.users[pairs["other"]]
         with self._lock:
-            pairs = pairs[self._worth(pairs) > self._bars[pairs["user"]]]
+            # Of equal pairs the lower row is kept, whatever the order in which they come.
+            pairs = pairs[self._priority(pairs) >= self._bars[pairs["user"]]]
             self._parts.append(pairs)
             self._gathered += len(pairs)
             if self._gathered > GATHERED:
@@ -214,7 +248,7 @@ class _BestPairs:
 
     def _best(self) -> Pairs:
         pairs = np.concatenate([np.empty(0, dtype=PAIR), *self._parts])
-        worth = self._worth(pairs)
+        worth = self._priority(pairs)
         order = np.lexsort((pairs["other"], -worth, pairs["user"]))
         pairs, worth = pairs[order], worth[order]
         starts = np.searchsorted(pairs["user"], np.arange(len(self._bars)))
@@ -224,7 +258,7 @@ class _BestPairs:
         best: Pairs = pairs[ranks < self.at_most]
         return best
 
-    def _worth(self, pairs: Pairs) -> NDArray[np.float32]:
+    def _priority(self, pairs: Pairs) -> NDArray[np.float32]:
         """The similarity, which is 1 at most, plus 2 for preferred viewers."""
         found: NDArray[np.float32] = (
             pairs["similarity"] + np.float32(2) * self.preferred[pairs["other"]]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +92,7 @@ class MatchRule:
 
     @property
     def least_shared(self) -> int:
-        """With fewer shared films, not even one more film could make the pair match."""
+        """The number of shared films below which one more film cannot make the pair match."""
         if self.threshold == 1:
             return 1 if not self.shrinkage else np.iinfo(np.int32).max
         needed = self.threshold * self.shrinkage / (1 - self.threshold)
@@ -100,7 +100,7 @@ class MatchRule:
 
 
 def film_centres(interactions: csr_matrix) -> NDArray[np.float32]:
-    """(n_items,) float32: what is subtracted from the weights of each film.
+    """(n_items,) float32, the values that are subtracted from the weights of each film.
 
     Args:
         interactions: (n_users, n_items) weights.
@@ -108,6 +108,11 @@ def film_centres(interactions: csr_matrix) -> NDArray[np.float32]:
     n_items = interactions.shape[1]
     counts = np.bincount(interactions.indices, minlength=n_items)
     sums = np.bincount(interactions.indices, weights=interactions.data, minlength=n_items)
+    return damped_centres(counts, sums)
+
+
+def damped_centres(counts: NDArray[np.integer], sums: NDArray[Any]) -> NDArray[np.float32]:
+    """(n_items,) float32, the centres from numbers and sums of weights."""
     return (CENTRING * sums / (counts + MEAN_DAMPING)).astype(np.float32)
 
 
@@ -207,6 +212,37 @@ class Deviations:
         totals[0] += np.bincount(rows, minlength=self.n_users)
         for place, parts in enumerate((mine * others, mine**2, others**2), start=1):
             totals[place] += np.bincount(rows, weights=parts, minlength=self.n_users)
+
+    def likes_by_dislikes(
+        self, disliked: NDArray[np.integer], items: NDArray[np.integer]
+    ) -> NDArray[np.float64]:
+        """Count how often viewers who dislike the same films like others.
+
+        Args:
+            disliked: (m,) columns of the films that one viewer dislikes, unique.
+            items: (n,) columns; -1 for a film that is newer than the training.
+
+        Returns:
+            (n,) the number of pairs of a viewer who likes the item and a film of `disliked` that
+            this viewer dislikes.
+        """
+        shared = np.zeros(self.n_users)
+        for item in disliked.tolist():
+            column = self._column(item)
+            shared[self.users[column][self._weights(item) < 0]] += 1
+        return np.array(
+            [
+                shared[self.users[self._column(item)][self._weights(item) > 0]].sum()
+                if item >= 0
+                else 0.0
+                for item in items.tolist()
+            ]
+        )
+
+    def _weights(self, item: int) -> NDArray[np.float32]:
+        """The weights from which the deviations of the item were made."""
+        found: NDArray[np.float32] = self.values[self._column(item)] + self.centres[item]
+        return np.round(found, 3)  # a weight of 0 stays one
 
     def _column(self, item: int) -> slice:
         return slice(self.starts[item], self.starts[item + 1])

@@ -132,7 +132,7 @@ def _check_directory(file: IO[bytes]) -> None:
         raise FileRefused("The zip is damaged, or was cut short.")
     entries, directory_bytes = struct.unpack("<HL", tail[end + 10 : end + 16])
     if ZIP64_LOCATOR in tail[max(0, end - ZIP64_LOCATOR_BYTES) : end]:
-        raise FileRefused("The zip has the form for archives of many gigabytes (zip64).")
+        raise FileRefused("The zip has the format for very large archives (zip64).")
     if entries > MAX_ENTRIES or directory_bytes > MAX_DIRECTORY_BYTES:
         raise FileRefused(f"The zip has more than {MAX_ENTRIES:,} files.")
 
@@ -144,7 +144,7 @@ def _check_entries(infos: list[zipfile.ZipInfo]) -> None:
         raise FileRefused(f"The zip has a name of more than {MAX_NAME} characters.")
     if len({info.filename for info in infos}) < len(infos):
         raise FileRefused("The zip has two files of one name.")
-    if any(_leads_out(info) for info in infos):
+    if any(_leaves_archive(info) for info in infos):
         raise FileRefused("The zip has a file whose name leads out of it, or a link.")
     useful = [info for info in infos if not _reason_to_skip(info)]
     if any(info.flag_bits & ENCRYPTED for info in useful):
@@ -155,7 +155,7 @@ def _check_entries(infos: list[zipfile.ZipInfo]) -> None:
         raise FileRefused(f"The zip has more than {MAX_UNPACKED_MB} MB once it is unpacked.")
 
 
-def _leads_out(info: zipfile.ZipInfo) -> bool:
+def _leaves_archive(info: zipfile.ZipInfo) -> bool:
     path = info.filename.replace("\\", "/")
     is_link = stat.S_ISLNK(info.external_attr >> 16)
     return is_link or path.startswith("/") or path[1:2] == ":" or ".." in path.split("/")

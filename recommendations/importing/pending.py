@@ -89,7 +89,7 @@ class PendingPlan:
             if (pending := self._pending.get(key)) is not None:
                 self._update(pending, said)
             elif len(self._pending) < MAX_PENDING:
-                pending = self._new(row.film, said, key, title_keys)
+                pending = self._pending_import(row.film, said, key, title_keys)
                 self._pending[key] = pending
                 self._created.append(pending)
             else:
@@ -108,7 +108,7 @@ class PendingPlan:
             if pending.pk:
                 self._updated.add(pending)
 
-    def _new(
+    def _pending_import(
         self, film: WantedFilm, said: Statement, key: Key, title_keys: list[int]
     ) -> PendingImport:
         return PendingImport(
@@ -191,13 +191,13 @@ def _match_films(films: Sequence[tuple[str, int | None]]) -> int:
     settled = 0
     for user_id, group in groupby(rows, key=itemgetter(0)):
         with suppress(Unauthorized):  # the account was deleted meanwhile
-            settled += _settle(user_id, [pk for _, pk in group], matcher)
+            settled += _apply_pending(user_id, [pk for _, pk in group], matcher)
     return settled
 
 
 @retry_on_deadlock
 @transaction.atomic
-def _settle(user_id: int, pending_ids: Sequence[int], matcher: FilmMatcher) -> int:
+def _apply_pending(user_id: int, pending_ids: Sequence[int], matcher: FilmMatcher) -> int:
     """Return how many rows are settled."""
     hold_exclusive(lock_name(user_id))
     user = User.objects.filter(pk=user_id).first()

@@ -142,7 +142,7 @@ class ViewerPlan:
             return self._note(movie_id, Kind.LIKE, said.at or self._now)
         if said.kind is StatementKind.WATCHLIST:
             return self._list(movie_id)
-        return self._watch(movie_id, said) if said.at else self._see(movie_id)
+        return self._watch(movie_id, said) if said.at else self._mark_seen(movie_id)
 
     def _rate(self, movie_id: int, said: Statement) -> Outcome:
         """Keep the later rating. One without a date may be older than any other."""
@@ -182,7 +182,7 @@ class ViewerPlan:
         self._new_viewings.append((movie_id, said.at))
         return "created"
 
-    def _see(self, movie_id: int) -> Outcome:
+    def _mark_seen(self, movie_id: int) -> Outcome:
         """Mark the film as seen: the history has no viewings without a day."""
         if (movie_id, Kind.RATING) in self._interactions or self._days[movie_id]:
             return "unchanged"

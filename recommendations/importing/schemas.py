@@ -16,7 +16,7 @@ Content = Literal["watched", "watchlist", "likes"]
 
 
 class ReadFile(Schema):
-    name: str = Field(description="In the zip; empty for a single file.", examples=["diary.csv"])
+    name: str = Field(description="Name in the zip; else empty.", examples=["diary.csv"])
     format: str = Field(examples=["letterboxd-diary"])
 
 
@@ -58,7 +58,7 @@ class Counts(Schema):
 class RowOut(Schema):
     file: str = Field(examples=["diary.csv"])
     row: int = Field(
-        description="The line, of which the header is 1; or the entry of a file of JSON.",
+        description="Number of the line, where the header is 1, or of the entry of a JSON file.",
         examples=[7],
     )
 
@@ -89,22 +89,22 @@ class ViewerImportOut(Counts):
 
     dry_run: bool
     files: list[ReadFile]
-    rows: int = Field(description="In all files.", examples=[140])
+    rows: int = Field(description="Number of rows of all files.", examples=[140])
     matched: int = Field(examples=[128])
     by_kind: dict[str, Counts] = Field(
-        description="The same by what was said: ratings, viewings, likes, watchlist.",
+        description="The same counts for ratings, viewings, likes and watchlist.",
         examples=[{"ratings": {"created": 120, "updated": 3, "unchanged": 5}}],
     )
     kept_for_later: int = Field(
-        description="Rows about films that are not here, or of which several could be meant. They "
-        "take effect when the film is added, or the only one: `GET /users/me/import/pending`.",
+        description="Rows about films that are not in the catalogue, or that several films match. "
+        "They take effect once one film matches: `GET /users/me/import/pending`.",
         examples=[10],
     )
     ambiguous_count: int = Field(examples=[1])
     unknown_count: int = Field(examples=[9])
     refused_count: int = Field(examples=[2])
     passed_over_count: int = Field(
-        description="Rows that say what is not kept: about series, games and the like, or with a "
+        description="Rows of a kind that is not kept: about series, games and the like, or with a "
         "status such as “dropped”.",
         examples=[4],
     )
@@ -113,7 +113,7 @@ class ViewerImportOut(Counts):
     )
     skipped_file_count: int = Field(description="Files of the zip that are not read.", examples=[2])
     playlist_id: int | None = Field(
-        description="The private list “Watchlist”, where films were put on it.", examples=[3]
+        description="The private playlist “Watchlist”, if films were added to it.", examples=[3]
     )
     ambiguous: list[AmbiguousRow]
     unknown: list[UnknownRow]

@@ -115,8 +115,8 @@ def _applies(reading: Reading, status: str) -> bool:
 
 def _wanted_film(form: Format, cells: Mapping[str, str]) -> WantedFilm:
     titles = [_clean(cells.get(name, "")) for name in (form.title, "originaltitle")]
-    year, tmdb_id = (_whole(cells.get(name, "")) for name in ("year", "tmdbid"))
-    tmdb_id = tmdb_id or _whole(cells.get("tmdb", ""))
+    year, tmdb_id = (_parse_integer(cells.get(name, "")) for name in ("year", "tmdbid"))
+    tmdb_id = tmdb_id or _parse_integer(cells.get("tmdb", ""))
     if form.title_has_year:
         parsed = parse_title(titles[0])
         titles, year = [parsed.name, *parsed.others], parsed.release_year
@@ -124,7 +124,7 @@ def _wanted_film(form: Format, cells: Mapping[str, str]) -> WantedFilm:
         raise RowRefused("The title is empty, and there is no TMDb id.")
     if max(map(len, titles)) > MAX_TITLE:
         raise RowRefused(f"The title has more than {MAX_TITLE} characters.")
-    year = year or _whole(cells.get("releasedate", "")[:4])
+    year = year or _parse_integer(cells.get("releasedate", "")[:4])
     imdb_id = next(filter(None, (cells.get(name, "") for name in ("imdbid", "imdb", "const"))), "")
     imdb_id = imdb_id.strip() if IMDB_ID.fullmatch(imdb_id.strip()) else ""
     return WantedFilm(tuple(dict.fromkeys(filter(None, titles))), _year(year), tmdb_id, imdb_id)
@@ -134,7 +134,7 @@ def _clean(text: str) -> str:
     return " ".join(CONTROLS.sub("", text).split())
 
 
-def _whole(text: str) -> int | None:
+def _parse_integer(text: str) -> int | None:
     """Parse a number that fits an integer column; None for any other text."""
     text = text.strip().removesuffix(".0")  # as pandas saves a column with gaps
     is_number = text.isascii() and text.isdigit() and len(text) < 10
@@ -150,7 +150,7 @@ def _statement(reading: Reading, cells: Mapping[str, str], now: datetime) -> Sta
     when = cells.get(reading.at, "").strip()
     if reading.value and not value:
         return None
-    at, day = _moment(when, now) if when else (None, None)
+    at, day = _parse_moment(when, now) if when else (None, None)
     kind = reading.kind
     if kind is StatementKind.VIEWING and at is None:
         kind = StatementKind.SEEN
@@ -170,7 +170,7 @@ def _half_stars(text: str, reading: Reading) -> int:
     return int(half_stars)
 
 
-def _moment(text: str, now: datetime) -> tuple[datetime | None, date | None]:
+def _parse_moment(text: str, now: datetime) -> tuple[datetime | None, date | None]:
     """Parse a moment, or a day: its noon by the cinema's clock, but not later than now."""
     iso = _year_first(text)
     try:

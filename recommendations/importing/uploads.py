@@ -140,7 +140,7 @@ def _read_archive(upload: Upload, file: IO[bytes], now: datetime) -> None:
             _read_entry(upload, entry, now, with_reviews=True)
     if not upload.formats:
         told = [f"{each.name!r}: {each.reason}" for each in upload.skipped[:MAX_NAMED_FILES]]
-        raise FileRefused(" ".join([f"The zip has no file of {SERVICES} that is known.", *told]))
+        raise FileRefused(" ".join([f"The zip has no known file of {SERVICES}.", *told]))
 
 
 def _skip(upload: Upload, entry: SourceFile, reason: str) -> None:
@@ -193,7 +193,7 @@ def _format_of(table: TextTable, words: Collection[str]) -> Format:
             name[:MAX_NAME_LENGTH] for name in list(table.names.values())[:MAX_NAMED_COLUMNS]
         )
         told = f": {names}." if names else "."
-        raise NotKnown(f"The columns are those of no file of {SERVICES} that is known{told}")
+        raise NotKnown(f"The columns match no known file of {SERVICES}{told}")
     names = " and ".join(sorted({each.name for each in found}))
     raise NotKnown(
         f"The columns are those of several files: {names}. Say with `content` which one this is "

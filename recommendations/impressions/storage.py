@@ -1,4 +1,4 @@
-"""Impressions in Postgres: moved there from the stream, read for fatigue, and deleted by age."""
+"""Impressions in Postgres: moved there from the stream, read for fatigue, and dropped by month."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import orjson
 from django.db import DataError, IntegrityError, connection, transaction
+from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 from numpy.typing import NDArray
 from psycopg.errors import ForeignKeyViolation
 
 from cinema.locks import retry_on_deadlock
+from cinema.partitions import keep_months
 from recommendations.engine.matrices import IdMap
 from recommendations.impressions import stream
 from recommendations.impressions.stream import StreamEntry
-from recommendations.models import Impression
-
-IMPRESSIONS_KEPT_DAYS = 90
+from recommendations.models.serving import Impression, impressions_kept_since
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +28,13 @@ log = logging.getLogger(__name__)
 ATTEMPTS = 3
 #: A click whose impression has not come by then does not count.
 CLICKS_WAIT = timedelta(hours=1)
-ROWS_DELETED_AT_ONCE = 10_000
+#: The clicks of most lists come while the list is kept: `list_cache.py`.
+LISTS_LIVE = timedelta(days=2)
+#: The largest difference of the clocks of two web hosts.
+CLOCKS_DIFFER = timedelta(days=1)
 
-#: Postgres parses the entries. Rows of deleted viewers and movies are left out.
+#: Postgres parses the entries. Rows of deleted viewers and movies are left out. A conflict can be
+#: one of (list_id, position) alone: each month has that key, and the whole table has none.
 STORE_SHOWN = """
 INSERT INTO recommendations_impression (
     list_id, position, user_id, movie_id, scope, algorithm, source, is_fallback,
@@ -48,7 +52,7 @@ JOIN movies_movie AS movie ON movie.id = (item->>1)::bigint
 LEFT JOIN recommendations_release AS release ON release.id = entry.release_id
 LEFT JOIN recommendations_experiment AS experiment ON experiment.id = (item->>5)::bigint
 ORDER BY entry.shown_at, entry.list_id, (item->>0)::smallint
-ON CONFLICT (list_id, position) DO NOTHING
+ON CONFLICT DO NOTHING
 """
 
 #: The earliest of several clicks counts, in whatever order they come.
@@ -57,13 +61,14 @@ UPDATE recommendations_impression AS shown
 SET clicked_at = least(shown.clicked_at, entry.clicked_at)
 FROM (
     SELECT list_id, user_id, movie_id, min(clicked_at) AS clicked_at
-    FROM jsonb_to_recordset(%s::jsonb) AS entry (
+    FROM jsonb_to_recordset(%(clicks)s::jsonb) AS entry (
         list_id uuid, user_id bigint, movie_id bigint, clicked_at timestamptz
     )
     GROUP BY list_id, user_id, movie_id
 ) AS entry
 WHERE shown.list_id = entry.list_id AND shown.user_id = entry.user_id
     AND shown.movie_id = entry.movie_id
+    AND shown.shown_at >= %(since)s AND shown.shown_at < %(until)s
 RETURNING shown.list_id, shown.user_id, shown.movie_id
 """
 
@@ -114,37 +119,46 @@ def _write(entries: Sequence[StreamEntry]) -> list[StreamEntry]:
     with connection.cursor() as cursor:
         if shown:
             cursor.execute(STORE_SHOWN, [_array(shown)])
-        if not clicks:
-            return []
-        cursor.execute(STORE_CLICKS, [_array([entry.text for entry in clicks])])
-        found = {(str(list_id), *ids) for list_id, *ids in cursor.fetchall()}
-    return [entry for entry in clicks if _is_early(entry, found)]
+        # Most clicks find their impression in the last days: in one month, or two.
+        for since in (timezone.now() - LISTS_LIVE, impressions_kept_since()):
+            if clicks:
+                clicks = _store_clicks(cursor, clicks, since)
+    return [click for click in clicks if _is_early(click)]
+
+
+def _store_clicks(
+    cursor: CursorWrapper, clicks: Sequence[StreamEntry], since: datetime
+) -> list[StreamEntry]:
+    """Store the clicks of what was shown since then; returns those without such an impression."""
+    until = timezone.now() + CLOCKS_DIFFER
+    texts = _array([click.text for click in clicks])
+    cursor.execute(STORE_CLICKS, {"clicks": texts, "since": since, "until": until})
+    found = {(str(list_id), *ids) for list_id, *ids in cursor.fetchall()}
+    # Postgres has parsed the clicks: they are objects.
+    fields = [(click, orjson.loads(click.text)) for click in clicks]
+    return [
+        click
+        for click, each in fields
+        if (each.get("list_id"), each.get("user_id"), each.get("movie_id")) not in found
+    ]
 
 
 def _array(texts: Sequence[bytes]) -> str:
     return str(b"[" + b",".join(texts) + b"]", "utf-8", "replace")
 
 
-def _is_early(click: StreamEntry, found: set[tuple[object, ...]]) -> bool:
-    """Whether its impression may still come. Postgres has parsed the click: it is an object."""
-    fields = orjson.loads(click.text)
-    if (fields.get("list_id"), fields.get("user_id"), fields.get("movie_id")) in found:
-        return False
+def _is_early(click: StreamEntry) -> bool:
+    """Whether the impression of a click without one may still come."""
     try:
-        clicked_at = datetime.fromisoformat(fields.get("clicked_at"))
+        clicked_at = datetime.fromisoformat(orjson.loads(click.text).get("clicked_at"))
         return clicked_at > timezone.now() - CLICKS_WAIT
     except (TypeError, ValueError):  # Postgres accepts more than we write, such as "now"
         return False
 
 
-def delete_old_impressions() -> int:
-    """Delete impressions older than IMPRESSIONS_KEPT_DAYS, in blocks; returns their number."""
-    kept_since = timezone.now() - timedelta(days=IMPRESSIONS_KEPT_DAYS)
-    old = Impression.objects.filter(shown_at__lt=kept_since)
-    deleted = 0
-    while ids := list(old.values_list("pk", flat=True)[:ROWS_DELETED_AT_ONCE]):
-        deleted += Impression.objects.filter(pk__in=ids).delete()[0]
-    return deleted
+def drop_old_impressions() -> list[str]:
+    """Make the coming months, and drop those older than IMPRESSIONS_KEPT_DAYS; returns them."""
+    return keep_months(Impression.MONTHS, since=impressions_kept_since())
 
 
 #: Older impressions cause no fatigue.
@@ -154,14 +168,16 @@ MOST_READ = 1000
 
 #: The movies that recent lists showed to `viewer.id` and that were never opened, in the form of
 #: `TimesShown.from_bytes`. The start of the latest rows comes from the index: a limit alone would
-#: sort all rows.
+#: sort all rows. Both ends of the time are given, so that no other month is looked at.
 UNOPENED = """(
     SELECT string_agg(int8send(movie_id) || int8send(times), '' ORDER BY movie_id) FROM (
         SELECT movie_id, count(*) AS times FROM recommendations_impression
-        WHERE user_id = viewer.id AND shown_at >= %(since)s AND shown_at >= coalesce(
+        WHERE user_id = viewer.id AND shown_at >= %(since)s AND shown_at < %(until)s
+        AND shown_at >= coalesce(
             (
                 SELECT shown_at FROM recommendations_impression
-                WHERE user_id = viewer.id ORDER BY shown_at DESC OFFSET %(at_most)s - 1 LIMIT 1
+                WHERE user_id = viewer.id AND shown_at >= %(since)s AND shown_at < %(until)s
+                ORDER BY shown_at DESC OFFSET %(at_most)s - 1 LIMIT 1
             ),
             '-infinity'
         )
@@ -171,11 +187,12 @@ UNOPENED = """(
 
 
 def unopened_parameters() -> dict[str, Any]:
-    return {"since": timezone.now() - REMEMBERED_FOR, "at_most": MOST_READ}
+    now = timezone.now()
+    return {"since": now - REMEMBERED_FOR, "until": now + CLOCKS_DIFFER, "at_most": MOST_READ}
 
 
 class TimesShown(NamedTuple):
-    """How many lists showed each of some movies.
+    """The number of lists that showed each of some movies.
 
     Attributes:
         movies: The movies.
@@ -187,7 +204,7 @@ class TimesShown(NamedTuple):
 
     @classmethod
     def from_bytes(cls, rows: bytes) -> Self:
-        """From big-endian pairs of movie id and number, by ascending id."""
+        """Unpack big-endian pairs of movie id and number, by ascending id."""
         movie_ids, times = np.frombuffer(rows, dtype=">i8").astype(np.int64).reshape(-1, 2).T
         return cls(IdMap(movie_ids), np.append(times, 0))
 

@@ -18,9 +18,9 @@ from redis.typing import EncodableT
 from cinema.cache import shared
 
 STREAM = "recommendations:impressions"
-#: While no worker runs, the oldest entries are dropped. An entry has about a kilobyte.
+#: Entries of the stream, of about a kilobyte each. Beyond it the oldest are dropped.
 MOST_WAITING = 50_000
-#: In this process, while Valkey is away.
+#: Entries that a process holds while Valkey is away.
 MOST_HELD = 1_000
 #: With one request, so that held entries slow down no single one.
 MOST_SENT = 100
@@ -172,7 +172,7 @@ def note_shown(
         "scope": scope,
         "release_id": release_id,
         "shown_at": shown_at,
-        # Without names, which would be half of it; `storage.py` knows the order.
+        # The names would be half of the entry; `storage.py` knows the order.
         "items": [tuple(item) for item in items],
     }
     send("shown", user_id=user_id, entry=entry, beside=beside)

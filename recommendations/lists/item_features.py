@@ -12,11 +12,11 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
-from django.db import connection
 from django.utils import timezone
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, hstack
 
+from cinema import replicas
 from movies.catalogue import Snapshot
 from movies.languages import is_in_range, primary_language
 from movies.metadata import series_keys
@@ -59,6 +59,7 @@ class FeatureRow(NamedTuple):
     directors: Sequence[str]
     original_language: str | None
     release_year: int | None
+    runtime_minutes: int | None
     start_date: date
     ranking: int
     name: str
@@ -74,6 +75,7 @@ class CatalogueFeatures:
         languages: (n_movies,) int32 indices in `codes`.
         codes: BCP 47 tags; empty for movies without a language.
         rankings: (n_movies,) float32.
+        runtimes: (n_movies,) int32 minutes; 0 if unknown.
         starts: (n_movies + 1,) int32 ordinals of the first day; 0 in the last row, which stands for
             an unknown movie.
         names: The names of the movies.
@@ -87,6 +89,7 @@ class CatalogueFeatures:
     languages: NDArray[np.int32]
     codes: Sequence[str]
     rankings: NDArray[np.float32]
+    runtimes: NDArray[np.int32]
     starts: NDArray[np.int32]
     names: Sequence[str]
     series: dict[int, str]
@@ -143,6 +146,7 @@ def _read() -> CatalogueFeatures:
         languages=np.array([index_of[code] for code in languages], dtype=np.int32),
         codes=codes,
         rankings=np.array([movie.ranking for movie in movies], dtype=np.float32),
+        runtimes=np.array([movie.runtime_minutes or 0 for movie in movies], dtype=np.int32),
         starts=np.array([*(movie.start_date.toordinal() for movie in movies), 0], dtype=np.int32),
         names=[movie.name for movie in movies],
         series=series_keys((movie.pk, movie.name, movie.series) for movie in movies),
@@ -197,7 +201,7 @@ def _new_movies(
         "enough": ENOUGH_VIEWERS,
         "max_new": MAX_NEW,
     }
-    with connection.cursor() as cursor:
+    with replicas.cursor() as cursor:
         cursor.execute(NEW_MOVIES, parameters)
         rankings = dict(cursor.fetchall())
     places = np.sort(candidates.places(rankings))

@@ -33,6 +33,7 @@ from recommendations.lists.campaigns import (
     pinned_candidates,
     with_pinned,
 )
+from recommendations.lists.filters import NO_FILTERS, CandidateFilters
 from recommendations.lists.item_features import EXPLORATION, exploration_order, is_new
 from recommendations.lists.ranking import (
     HYBRID,
@@ -94,6 +95,8 @@ class ListQuery:
     scope: Scope
     algorithm: str
     days: int
+    filters: CandidateFilters = NO_FILTERS
+    calibrated: bool = False
 
 
 class ListSlot(NamedTuple):
@@ -146,9 +149,14 @@ class Rankings:
         """The ranking, and the first LIST_LENGTH movies of each viewer."""
         if algorithm not in self._best:
             query = self.query
-            is_reranked = query.algorithm == HYBRID
             ranking = Ranking(
-                algorithm, query.scope, is_reranked, self.snapshot, self.scorer, self.stated_of
+                algorithm,
+                query.scope,
+                query.algorithm == HYBRID,
+                query.calibrated,
+                self.snapshot,
+                self.scorer,
+                self.stated_of,
             )
             self._best[algorithm] = ranking, ranking.best(LIST_LENGTH)
         return self._best[algorithm]
@@ -191,7 +199,7 @@ class ListBuilder:
 
     @property
     def allowed(self) -> NDArray[np.bool_]:
-        """(n_movies,) False for the movies of the viewer's history."""
+        """(n_movies,) as `ReleaseScorer.allowed`."""
         allowed: NDArray[np.bool_] = self.scorer.allowed[self.row]
         return allowed
 
@@ -353,11 +361,12 @@ def build_lists(
     """
     release, snapshot = release or loaded_release(), catalogue.current().snapshot
     candidates = candidates_for(query.scope, query.days, snapshot, release)
+    eligible = query.filters.matches(candidates.ids, query.scope, query.days, snapshot)
     with_unopened = query.algorithm == HYBRID and settings.FRESHNESS > 0
     viewers = iter(user_ids)
     while block := list(islice(viewers, viewers_at_once(release))):
         histories = load_histories(block, with_unopened=with_unopened)
-        scorer = ReleaseScorer(release, candidates, histories)
+        scorer = ReleaseScorer(release, candidates, histories, eligible)
         rankings = Rankings(block, query, snapshot, scorer)
         for row, user_id in enumerate(block):
             items = ListBuilder(rankings, row).items(limit=limit, with_reasons=with_reasons)

@@ -1,4 +1,4 @@
-"""The list cache: a viewer's lists until midnight, and the last answer as it was sent.
+"""The list cache: a viewer's lists until midnight, and the last response as it was sent.
 
 Every value begins with a line that says what it was made from. While it still holds, the rest is
 used, and nothing is parsed before that. Nothing here must succeed: without a cached list the
@@ -25,6 +25,7 @@ from movies.days import ONE_DAY, cinema_day, local_time, moment_of
 from recommendations.content_similarity import Reason
 from recommendations.impressions.stream import films_key
 from recommendations.lists.campaigns import experiment_key, promotions_key
+from recommendations.lists.filters import NO_FILTERS, CandidateFilters
 from recommendations.lists.list_builder import ListItem, ListQuery
 from recommendations.lists.ranking import HYBRID
 from recommendations.lists.scores import Scope
@@ -35,9 +36,9 @@ from users.preferences import VISIBILITY_KEPT_S, VISIBILITY_KEY
 MOST_LISTS = 8
 #: A movie may be opened from a page that was loaded before midnight.
 KEPT_PAST_MIDNIGHT_S = 3600
-#: How old the matches, and the ratings on the cards, of an answer may be.
-ANSWER_KEPT_S = 60
-assert ANSWER_KEPT_S < VISIBILITY_KEPT_S
+#: How old the matches, and the ratings on the cards, of a response may be.
+RESPONSE_KEPT_S = 60
+assert RESPONSE_KEPT_S < VISIBILITY_KEPT_S
 
 
 class ListVersion(NamedTuple):
@@ -75,6 +76,7 @@ class RecommendationList:
     scope: Scope
     algorithm: str
     days: int
+    filters: CandidateFilters
     taste_version: int
     release: int | None
     context: str
@@ -91,6 +93,7 @@ class RecommendationList:
             scope=query.scope,
             algorithm=query.algorithm,
             days=query.days,
+            filters=query.filters,
             generated_at=local_time(now).isoformat(),
             expires_at=local_time(next_midnight(now)).isoformat(),
             items=items,
@@ -106,7 +109,8 @@ class RecommendationList:
                 ListItem(**{**item, "reasons": [Reason(**reason) for reason in item["reasons"]]})
                 for item in values["items"]
             ]
-            return cls(**{**values, "items": items})
+            filters = CandidateFilters.from_json(values["filters"])
+            return cls(**{**values, "filters": filters, "items": items})
         except (KeyError, TypeError, ValueError):
             return None
 
@@ -168,15 +172,15 @@ class Delivery:
 
 
 class Cached(NamedTuple):
-    """The stored values for a viewer's query, and the version of who may be named in an answer."""
+    """The stored values for a viewer's query, and the version of who may be named in a response."""
 
-    answer: bytes
+    response: bytes
     list: bytes
     delivery: Delivery
     visibility: bytes
 
-    def find_answer(self, first_line: bytes) -> bytes | None:
-        return self.answer[len(first_line) :] if self.answer.startswith(first_line) else None
+    def find_response(self, first_line: bytes) -> bytes | None:
+        return self.response[len(first_line) :] if self.response.startswith(first_line) else None
 
     def find_list(self, version: ListVersion) -> RecommendationList | None:
         is_current = self.list.startswith(first_line(*version))
@@ -185,9 +189,9 @@ class Cached(NamedTuple):
 
 def read(user_id: int, key: str) -> Cached:
     """Read everything in one command; nothing is found while the cache is away."""
-    keys = answer_key(user_id), key, delivery_key(user_id), VISIBILITY_KEY
-    answer, stored, delivery, visibility = shared().get_bytes(keys)
-    return Cached(answer, stored, Delivery.from_bytes(delivery), visibility)
+    keys = response_key(user_id), key, delivery_key(user_id), VISIBILITY_KEY
+    response, stored, delivery, visibility = shared().get_bytes(keys)
+    return Cached(response, stored, Delivery.from_bytes(delivery), visibility)
 
 
 def read_last(user_id: int) -> tuple[RecommendationList | None, Delivery]:
@@ -206,7 +210,7 @@ def store(
     delivery: Delivery,
     *,
     before: Delivery,
-    answer: bytes | None,
+    response: bytes | None,
 ) -> None:
     """Add the commands that store what was given, and those for the matches of who has acted.
 
@@ -218,8 +222,8 @@ def store(
         films = orjson.dumps([item.movie_id for item in given.items])
         pipeline.set(name(films_key(user_id, given.list_id)), films, ex=lifetime_s)
         pipeline.set(name(delivery.keys[0]), given.to_bytes(), ex=lifetime_s)
-    if answer is not None:
-        pipeline.set(name(answer_key(user_id)), answer, ex=ANSWER_KEPT_S)
+    if response is not None:
+        pipeline.set(name(response_key(user_id)), response, ex=RESPONSE_KEPT_S)
     if ended := set(before.keys) - set(delivery.keys):
         pipeline.delete(*map(name, ended))
     if delivery.taste_version != before.taste_version:
@@ -229,9 +233,9 @@ def store(
 def lists_of(user_id: int) -> Iterator[Mapping[str, Any]]:
     """The viewer's lists, without the first lines, and the delivery.
 
-    The last answer adds nothing that is the viewer's own.
+    The last response adds nothing that is the viewer's own.
     """
-    keys = set(shared().keys_below(keys_of(user_id))) - {answer_key(user_id)}
+    keys = set(shared().keys_below(keys_of(user_id))) - {response_key(user_id)}
     for stored in filter(None, shared().get_bytes([*keys])):
         found = orjson.loads(_after_first_line(stored))
         if isinstance(found, dict):
@@ -263,12 +267,15 @@ def keys_of(user_id: int) -> str:
 def key_of(user_id: int, query: ListQuery) -> str:
     """Without "list" an earlier version of this program would fail on values with a first line."""
     days = query.days if query.scope == "programme" else 0
-    return f"{keys_of(user_id)}list:{query.scope}:{query.algorithm}:{days}"
+    rest = ":calibrated" * query.calibrated
+    if query.filters != NO_FILTERS:
+        rest += f":{query.filters.digest()}"
+    return f"{keys_of(user_id)}list:{query.scope}:{query.algorithm}:{days}{rest}"
 
 
 def delivery_key(user_id: int) -> str:
     return f"{keys_of(user_id)}given"
 
 
-def answer_key(user_id: int) -> str:
-    return f"{keys_of(user_id)}answer"
+def response_key(user_id: int) -> str:
+    return f"{keys_of(user_id)}response"

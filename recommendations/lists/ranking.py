@@ -44,6 +44,7 @@ from recommendations.lists.scores import (
     Scope,
     ViewerScores,
 )
+from recommendations.lists.tastes import gains_by_dislikes, order_calibrated
 from recommendations.releases import LoadedRelease
 from users.preferences import StatedPreferences
 
@@ -79,6 +80,7 @@ class Ranking:
 
     Attributes:
         is_reranked: Whether the list is diverse and fresh, and shows what is promoted.
+        is_calibrated: Whether the genres of the list follow those of the viewer's likes.
         stated_of: Returns the stated preferences of the viewer in a row.
         asked: By source what it was asked for, in this order.
     """
@@ -86,6 +88,7 @@ class Ranking:
     algorithm: str
     scope: Scope
     is_reranked: bool
+    is_calibrated: bool
     snapshot: Snapshot
     scorer: ReleaseScorer
     stated_of: Callable[[int], StatedPreferences]
@@ -97,7 +100,7 @@ class Ranking:
 
     def best(self, n: int) -> RankedItems:
         """The first n movies of each viewer."""
-        if not self.is_reranked:
+        if not self.is_reranked and not self.is_calibrated:
             return self._by_sources(n)
         return self._reranked(self._by_sources(n, pool=POOL), n)
 
@@ -207,14 +210,22 @@ class Ranking:
         pool = replace(best, items=np.where(is_by_date, -1, best.items))
         tiers = np.where(is_item & ~is_by_date, pool.sources, -1)
         relevance = normalised_relevances(pool.scores, tiers)
-        if boosts := boosted_movies(self.snapshot, self.scope, timezone.now()):
+        boosts = boosted_movies(self.snapshot, self.scope, timezone.now())
+        if self.is_reranked and boosts:
             pool, relevance, tiers = self._boosted(boosts, pool, relevance, tiers)
         features = catalogue_features(self.snapshot)
         ids = np.where(pool.items < 0, -1, self.candidates.ids[pool.items])
         rows = features.movies.indices(ids.ravel()).reshape(ids.shape)
-        relevance += settings.FRESHNESS * self._freshness(ids, features.starts[rows])
+        histories, diversity = self.scorer.histories, 0.0
+        if self.is_reranked:
+            relevance += settings.FRESHNESS * self._freshness(ids, features.starts[rows])
+            items = np.where(pool.items < 0, -1, self.candidates.items[pool.items])
+            relevance += gains_by_dislikes(self.scorer.release, items, histories)
+            diversity = settings.DIVERSITY
         alike = (pairwise_similarities(features.vectors, each) for each in rows)
-        order = rerank(relevance, alike, tiers=tiers, diversity=settings.DIVERSITY, n=n)
+        order = rerank(relevance, alike, tiers=tiers, diversity=diversity, n=n)
+        if self.is_calibrated:
+            order = order_calibrated(relevance, features, rows, histories, order, tiers=tiers)
         reranked = pool.take(order)
         return _with_dated(reranked, best, is_by_date, n) if is_by_date.any() else reranked
 

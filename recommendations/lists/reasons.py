@@ -77,7 +77,8 @@ def explain(
     """For each movie the viewer's movies without which its score would be lower.
 
     Without such movies, a feature that it shares with one of them; else that it fits, or that
-    others like it, where that is true.
+    others like it, where that is true. If popularity did most, the first reason is that others like
+    it, and the viewer's movies follow.
 
     Args:
         items: (n,) the movies' columns in the release.
@@ -86,7 +87,11 @@ def explain(
     """
     popular = _by_popularity(release, items)
     names = HistoryNames(explainers, kinds, release, snapshot)
-    found = explainers.explain(items, parts, usable=names.is_published, n=REASONS_EACH)
+    personal = [
+        explainers.personal_part(item, part)
+        for item, part in zip(items.tolist(), parts, strict=True)
+    ]
+    found = explainers.explain(items, personal, usable=names.is_published, n=REASONS_EACH)
     if not found:
         return popular
     movies = release.items.ids[items].tolist()
@@ -99,11 +104,18 @@ def explain(
         },
         snapshot,
     )
-    return [
-        _by_history(each, names, {e: words[movie, names.movie_id(e)] for e in some})
-        or ([FITS] if each.fits else others)
-        for movie, each, some, others in zip(movies, found, compared, popular, strict=True)
-    ]
+    reasons: list[list[Reason]] = []
+    for movie, part, each, some, others in zip(
+        movies, parts, found, compared, popular, strict=True
+    ):
+        shared = {entry: words[movie, names.movie_id(entry)] for entry in some}
+        by_history = _by_history(each, names, shared)
+        if part != each.part:
+            named = by_history if each.strongest else []
+            reasons.append([*others, *named][:REASONS_EACH])
+        else:
+            reasons.append(by_history or ([FITS] if each.fits else others))
+    return reasons
 
 
 def _compared(explanation: Explanation) -> Sequence[int]:

@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
+from django.utils import timezone
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
@@ -72,7 +73,7 @@ def candidates_for(
 ) -> Candidates:
     """Movies with a screening to come within the days, or all published ones."""
     if scope == "programme":
-        return _showing(tuple(snapshot.showing(days)), release)
+        return _showing(tuple(snapshot.upcoming.showing(days)), release)
     return _published(snapshot, release)
 
 
@@ -93,11 +94,13 @@ class HistoryMatrices:
     Attributes:
         weights: (n_viewers, n_items) float32.
         times: float64 Unix seconds, with the sparsity of `weights`.
+        now: (n_viewers,) float64 Unix seconds, when the lists are made.
         kinds: (nnz,) `Evidence`, in the order of the entries of `weights`.
     """
 
     weights: csr_matrix
     times: csr_matrix
+    now: NDArray[np.float64]
     kinds: NDArray[np.int64]
 
     @classmethod
@@ -114,6 +117,7 @@ class HistoryMatrices:
         return cls(
             csr_matrix((weights[known], indices, starts), shape=shape),
             csr_matrix((seconds[known], indices, starts), shape=shape),
+            np.full(len(histories), timezone.now().timestamp()),
             kinds[known],
         )
 
@@ -176,7 +180,8 @@ class ModelScores:
         Args:
             by_part: The parts that are blended; by default all of them.
         """
-        by_part = score_parts(model, past.weights, past.times) if by_part is None else by_part
+        if by_part is None:
+            by_part = score_parts(model, past.weights, past.times, past.now)
         if not isinstance(model, Composite):
             scores = by_part[model.name].scores
             leading = np.zeros(scores.shape, dtype=np.int8)
@@ -228,12 +233,15 @@ class ReleaseScorer:
     release: LoadedRelease
     candidates: Candidates
     histories: Sequence[History]
+    #: (n_movies,) False for the candidates that the caller left out.
+    eligible: NDArray[np.bool_] | None = None
     _scores: dict[str, ModelScores] = field(default_factory=dict)
 
     @cached_property
     def allowed(self) -> NDArray[np.bool_]:
-        """(n_viewers, n_movies) False for the movies of the viewer's history."""
-        return self.candidates.not_in(self.histories)
+        """(n_viewers, n_movies) False for the movies of the viewer's history, and left out ones."""
+        allowed = self.candidates.not_in(self.histories)
+        return allowed if self.eligible is None else allowed & self.eligible
 
     @cached_property
     def past(self) -> HistoryMatrices:

@@ -1,4 +1,4 @@
-"""Recommendations for viewers: the last answer, the cached list, or a new one, in batches."""
+"""Recommendations for viewers: the last response, the cached list, or a new one, in batches."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ from recommendations.lists.list_builder import ListItem, ListQuery, build_items
 from recommendations.lists.list_cache import Cached, Delivery, ListVersion, RecommendationList
 from recommendations.lists.ranking import HYBRID
 from recommendations.lists.reasons import REASONS_EACH
-from recommendations.lists.scores import Scope
 from recommendations.matches.selectors import MovieMatches, matches_for_movies
 from recommendations.models import Release
 from recommendations.releases import LoadedRelease, loaded_release
@@ -89,7 +88,7 @@ class _ListRequest:
     The `taste_version` was read with the user, before the history, as `ListVersion` demands.
 
     Attributes:
-        state: Everything that changes an answer, but for what may be ANSWER_KEPT_S old.
+        state: Everything that changes a response, but for what may be RESPONSE_KEPT_S old.
     """
 
     user: User
@@ -108,7 +107,7 @@ class _ListRequest:
         check_available(query.algorithm, release)
         context = list_cache.context_key(user.pk, query, snapshot)
         version = ListVersion(user.taste_version, release.id, context, limit)
-        next_start = snapshot.next_start() if query.scope == "programme" else None
+        next_start = snapshot.upcoming.next_start() if query.scope == "programme" else None
         key = list_cache.key_of(user.pk, query)
         cached = list_cache.read(user.pk, key)
         state = *version, key, snapshot.version, next_start, cached.visibility.decode()
@@ -124,37 +123,34 @@ class _ListRequest:
 
 
 def recommendations_json(
-    *, user: User, scope: Scope, algorithm: str, limit: int, days: int, refresh: bool,
-    with_movies: bool,
-) -> bytes:  # fmt: skip
-    """The first batch of the viewer's list: the last answer if it still holds, or a new one.
+    *, user: User, query: ListQuery, limit: int, refresh: bool, with_movies: bool
+) -> bytes:
+    """The first batch of the viewer's list: the last response if it still holds, or a new one.
 
     Raises:
         AlgorithmUnavailable: The release does not have the algorithm.
     """
-    request = _ListRequest.of(user, ListQuery(scope, algorithm, days), limit)
+    request = _ListRequest.of(user, query, limit)
     before = request.cached.delivery
     line = list_cache.first_line(*request.state, with_movies, before.list_id)
-    answer = None if refresh else request.cached.find_answer(line)
-    if answer is not None:
-        count_cache_request("lists", "answer")
+    response = None if refresh else request.cached.find_response(line)
+    if response is not None:
+        count_cache_request("lists", "response")
     else:
         batch = request.first_batch(refresh=refresh)
-        answer = batch.as_json(with_movies=with_movies)
+        response = batch.as_json(with_movies=with_movies)
         line = list_cache.first_line(*request.state, with_movies, batch.list.list_id)
-        _deliver(user, request.key, batch, before, line + answer)
-    return answer
+        _deliver(user, request.key, batch, before, line + response)
+    return response
 
 
-def recommend(
-    *, user: User, scope: Scope, algorithm: str, limit: int, days: int, refresh: bool
-) -> ListBatch:
+def recommend(*, user: User, query: ListQuery, limit: int, refresh: bool) -> ListBatch:
     """The first batch of the viewer's cached list, or of a new one.
 
     Raises:
         AlgorithmUnavailable: The release does not have the algorithm.
     """
-    request = _ListRequest.of(user, ListQuery(scope, algorithm, days), limit)
+    request = _ListRequest.of(user, query, limit)
     batch = request.first_batch(refresh=refresh)
     _deliver(user, request.key, batch, request.cached.delivery)
     return batch
@@ -192,7 +188,7 @@ def _cut_batch(
     """The batch without `done`, and without movies that have left catalogue or programme."""
     items = [item for item in found.batch(number) if item.movie_id not in done]
     if found.scope == "programme":
-        showing = set(snapshot.showing(found.days))
+        showing = set(found.filters.showing(snapshot, found.days))
         items = [item for item in items if item.movie_id in showing]
     cards = snapshot.cards(item.movie_id for item in items)
     items = [item for item in items if item.movie_id in cards]
@@ -201,18 +197,18 @@ def _cut_batch(
 
 
 def _deliver(
-    user: User, key: str, batch: ListBatch, before: Delivery, answer: bytes | None = None
+    user: User, key: str, batch: ListBatch, before: Delivery, response: bytes | None = None
 ) -> None:
-    """Store the delivery, the list and the answer, and note the impressions that are new."""
+    """Store the delivery, the list and the response, and note the impressions that are new."""
     given = batch.list
     delivery = before.then(key, given, batch.items, user.taste_version)
 
     def store(pipeline: Pipeline) -> None:
-        list_cache.store(pipeline, user.pk, given, delivery, before=before, answer=answer)
+        list_cache.store(pipeline, user.pk, given, delivery, before=before, response=response)
 
     new = [item for item in batch.items if not before.has_shown(given.list_id, item)]
     if not new:
-        if delivery != before or answer is not None:
+        if delivery != before or response is not None:
             shared().send(store)
         return
     for (source, is_fallback), n in Counter((i.source, i.is_fallback) for i in new).items():

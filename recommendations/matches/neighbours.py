@@ -41,7 +41,7 @@ class SimilarityMeasure:
     def centres_of(self, movie_ids: NDArray[np.int64]) -> Floats:
         return self.deviations.centres_of(self.release.items.indices(movie_ids))
 
-    def roughly(
+    def trained_similarities(
         self, mine: History, *, sharing: int | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The ids of all who share enough movies with a viewer, and their similarities.
@@ -64,7 +64,7 @@ class SimilarityMeasure:
         )
         return self.release.users.ids[rows], self.rule.similarity(sums)
 
-    def exactly(self, mine: History, others: Sequence[History]) -> PairSums:
+    def current_sums(self, mine: History, others: Sequence[History]) -> PairSums:
         """The sums of a viewer with each of the others, by their present histories."""
         own = self.deviations_of(mine)
         found = np.zeros((4, len(others)))
@@ -87,7 +87,7 @@ def current_measure() -> SimilarityMeasure | None:
 
 # --- storage
 
-#: By column the type in Postgres, and in COPY's binary format, which is big-endian.
+#: The type of each column in Postgres, and in COPY's binary format, which is big-endian.
 TYPES = {
     "user_id": ("bigint", ">i8"),
     "other_id": ("bigint", ">i8"),

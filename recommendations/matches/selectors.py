@@ -14,6 +14,7 @@ from django.db import connection
 from django.db.models import QuerySet
 from numpy.typing import NDArray
 
+from cinema import replicas
 from cinema.database import prepared_cursor
 from recommendations.dataset import Evidence, latest_verdicts, weight_table
 from recommendations.engine.viewer_similarity import PairSums
@@ -180,14 +181,14 @@ def _neighbours(user_id: int) -> list[_Neighbour]:
         "threshold": settings.MATCH_THRESHOLD,
         "limit": MOST_NEIGHBOURS,
     }
-    with prepared_cursor() as cursor:
+    with prepared_cursor(replicas.alias()) as cursor:
         cursor.execute(NEIGHBOURS, parameters)
         return [_Neighbour._make(row) for row in cursor.fetchall()]
 
 
 def _verdicts(neighbours: Sequence[_Neighbour], movie_ids: Sequence[int]) -> _Verdicts:
     ids = np.array([each.id for each in neighbours])
-    with prepared_cursor() as cursor:
+    with prepared_cursor(replicas.alias()) as cursor:
         cursor.execute(EVIDENCE, [ids.tolist(), list(movie_ids)])
         found = np.array(cursor.fetchall(), dtype=np.int64).reshape(-1, 5)
     users, movies, kinds, half_stars, microseconds = found.T

@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime
 
 import numpy as np
+from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -28,9 +29,10 @@ from recommendations.matches.neighbours import (
 )
 from recommendations.matches.selectors import Match, unmatched
 from recommendations.models import Neighbour
+from recommendations.spark.cluster import require_spark
 from users.models import Preferences, User
 
-#: A similarity by the release may be so far off, as it ignores what was done since.
+#: The error of a similarity by the release, which ignores later interactions.
 MARGIN = 0.02
 #: The most viewers near by the release that are looked at.
 MOST_LIKELY = 200
@@ -53,7 +55,7 @@ def find_new_matches(*, user_id: int, movie_id: int) -> list[Match]:
     mine = load_history(user_id) if measure else None
     if measure is None or mine is None or len(mine.movie_ids) < measure.rule.least_shared:
         return []
-    ids, similarity = measure.roughly(mine, sharing=movie_id)
+    ids, similarity = measure.trained_similarities(mine, sharing=movie_id)
     likely = _nearest(ids, similarity, measure.rule.threshold - MARGIN)
     since = datetime.fromtimestamp(measure.deviations.latest, UTC)
     names = unmatched(user_id, likely=likely, movie_id=movie_id, since=since)
@@ -75,7 +77,7 @@ def renew_matches(*, user_id: int) -> None:
     if measure is None or not User.objects.filter(pk=user_id, is_active=True).exists():
         return
     mine = load_history(user_id)
-    ids, similarity = measure.roughly(mine)
+    ids, similarity = measure.trained_similarities(mine)
     near = ids != user_id
     likely = _nearest(ids[near], similarity[near], measure.rule.floor)[:MOST_NEIGHBOURS]
     others = np.unique(np.array([*likely, *_stored(user_id)], dtype=np.int64))
@@ -106,7 +108,7 @@ def _rows(
     histories: list[History],
     measure: SimilarityMeasure,
 ) -> NeighbourRows:
-    sums = measure.exactly(mine, histories)
+    sums = measure.current_sums(mine, histories)
     users = np.full(len(others), user_id, dtype=np.int64)
     return NeighbourRows(users, others, measure.rule.similarity(sums), sums)
 
@@ -157,19 +159,42 @@ def match_all() -> int:
     A viewer who has acted since the data were read keeps the stored rows: `renew_matches` has
     brought them up to date, or will after the viewer's next list.
     """
+    if settings.TRAINING_ENGINE == "spark":
+        return _match_all_on_spark()
     versions = _taste_versions()
     dataset = load_dataset()
     users, interactions = dataset.users, dataset.interactions
     del dataset
-    agreed = Preferences.objects.filter(match_visible=True).values_list("pk", flat=True)
-    preferred = np.isin(users.ids, np.fromiter(agreed, dtype=np.int64))
-    rule = current_rule()
     pairs = matching_pairs(
-        deviations(interactions), rule, at_most=MOST_NEIGHBOURS, preferred=preferred
+        deviations(interactions),
+        current_rule(),
+        at_most=MOST_NEIGHBOURS,
+        preferred=_visible(users),
     )
     for start in range(0, max(1, len(users)), PORTION):
         _write_portion(pairs, users, start, versions)
     return len(pairs)
+
+
+def _match_all_on_spark() -> int:
+    require_spark()
+    from recommendations.spark.training import spark_pairs
+
+    versions, n_pairs = _taste_versions(), 0
+    found = spark_pairs(
+        current_rule(), at_most=MOST_NEIGHBOURS, preferred=_visible, portion=PORTION
+    )
+    with found as (users, portions):
+        for number, pairs in enumerate(portions):
+            _write_portion(pairs, users, number * PORTION, versions)
+            n_pairs += len(pairs)
+    return n_pairs
+
+
+def _visible(users: IdMap) -> NDArray[np.bool_]:
+    """(n_users,) whether the viewer has agreed to be seen by matches."""
+    agreed = Preferences.objects.filter(match_visible=True).values_list("pk", flat=True)
+    return np.isin(users.ids, np.fromiter(agreed, dtype=np.int64))
 
 
 def _write_portion(pairs: Pairs, users: IdMap, start: int, versions: dict[int, int]) -> None:

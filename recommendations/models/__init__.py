@@ -1,4 +1,4 @@
-"""The tables, by what they are about."""
+"""The tables of opinions (`feedback`) and of releases and lists (`serving`)."""
 
 from recommendations.models.feedback import Interaction, PendingImport
 from recommendations.models.serving import (

@@ -1,8 +1,8 @@
-"""Releases of trained models, and what decides on and follows from the lists they serve."""
+"""Releases, trainings, promotions, experiments, impressions, neighbours and similar movies."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,6 +14,7 @@ from django.db import models
 from django.db.models import F, Func, Q
 from django.utils import timezone
 
+from cinema.partitions import MonthlyTable
 from movies.models import Movie
 from movies.triggers import staff_audit
 
@@ -23,9 +24,10 @@ class Release(models.Model):
 
     created_at = models.DateTimeField(default=timezone.now)
     is_current = models.BooleanField(default=False)
-    #: If it is current, newer trainings are not published over it until staff lift the hold.
+    #: Newer trainings are not published over the current release until staff lift its hold.
     is_held = models.BooleanField(default=False, db_default=False)
-    #: A directory below CINEMA_HOME/releases; empty once the files are deleted.
+    #: A directory below CINEMA_HOME/releases, and below RELEASES_URL if that is set; empty once
+    #: the files are deleted.
     directory = models.CharField(max_length=60, blank=True)
     users = models.PositiveIntegerField()
     items = models.PositiveIntegerField()
@@ -60,7 +62,8 @@ class Release(models.Model):
 
     @property
     def has_files(self) -> bool:
-        return bool(self.directory) and self.path.is_dir()
+        """Whether its files are in the folder. A bucket is not asked: each use finds it out."""
+        return bool(self.directory) and (bool(settings.RELEASES_URL) or self.path.is_dir())
 
     def is_of(self, fingerprint: str) -> bool:
         """Whether the release was trained on these data and still has its files."""
@@ -124,7 +127,7 @@ class TimeRange(Func):
 
 
 class Scheduled(models.Model):
-    """It is in force from its start until its end."""
+    """A row that is in force from its start until its end."""
 
     #: The name of the state between start and end.
     IN_FORCE: ClassVar[str]
@@ -156,7 +159,7 @@ class Promotion(Scheduled):
         BOOST = "boost", "moved up"
 
     class Scope(models.TextChoices):
-        """As in `lists.scores.Scope`; empty for lists of either."""
+        """The scope of `lists.scores.Scope`; empty for both."""
 
         ALL = "", "all lists"
         CATALOGUE = "catalogue", "lists of the whole catalogue"
@@ -164,9 +167,9 @@ class Promotion(Scheduled):
 
     movie = models.ForeignKey(Movie, on_delete=models.CASCADE, related_name="promotions")
     kind = models.CharField(max_length=5, choices=Kind.choices)
-    #: For a pin; the first place is 1.
+    #: The place of a pin, from 1.
     place = models.PositiveSmallIntegerField(null=True, blank=True)
-    #: For a boost: added to the film's relevance, which is 0 to 1 within a list.
+    #: The strength of a boost, which is added to the film's relevance of 0 to 1.
     strength = models.FloatField(null=True, blank=True)
     scope = models.CharField(max_length=9, choices=Scope.choices, blank=True)
     #: The reason, for staff only.
@@ -257,6 +260,20 @@ class Experiment(Scheduled):
         return self.name
 
 
+IMPRESSIONS_KEPT_DAYS = 90
+
+
+def impressions_kept_since() -> datetime:
+    return timezone.now() - timedelta(days=IMPRESSIONS_KEPT_DAYS)
+
+
+class KeptImpressions(models.Manager["Impression"]):
+    """The impressions of IMPRESSIONS_KEPT_DAYS. Older ones stay until their month is dropped."""
+
+    def get_queryset(self) -> models.QuerySet[Impression]:
+        return super().get_queryset().filter(shown_at__gte=impressions_kept_since())
+
+
 class Impression(models.Model):
     """A film was shown in a viewer's list; `clicked_at` tells whether it was opened."""
 
@@ -290,9 +307,13 @@ class Impression(models.Model):
     shown_at = models.DateTimeField()
     clicked_at = models.DateTimeField(null=True)
 
+    objects = KeptImpressions()
+    MONTHS = MonthlyTable("recommendations_impression", "shown_at", ["list_id", "position"])
+
     class Meta:
         constraints = [
-            # The same list may be fetched, or its batch be stored, several times.
+            # The same list may be fetched, or its batch be stored, several times. Each month has
+            # it as its primary key.
             models.UniqueConstraint(fields=["list_id", "position"], name="impression_unique"),
         ]
         indexes = [
@@ -312,8 +333,8 @@ class Impression(models.Model):
 class Neighbour(models.Model):
     """The similarity of two viewers' tastes. Each of them has a row of its own.
 
-    The three sums are over the films that both have an opinion of. They show what one more shared
-    film would change: `engine/viewer_similarity.py: PairSums`.
+    The three sums are over the films that both have an opinion of. They give the effect of one more
+    shared film: `engine/viewer_similarity.py: PairSums`.
     """
 
     user = models.ForeignKey(

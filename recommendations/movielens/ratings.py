@@ -141,21 +141,22 @@ COPY = "COPY movielens_stage FROM STDIN"
 MERGE = """
 WITH latest AS (
     SELECT user_id, movie_id, half_stars, to_timestamp(seconds) AS rated_at FROM movielens_stage
-), written AS (
-    INSERT INTO recommendations_interaction AS known
-        (user_id, movie_id, kind, half_stars, created_at, updated_at)
-    SELECT user_id, movie_id, %(rating)s, latest.half_stars, rated_at, rated_at
+), changed AS (
+    SELECT user_id, movie_id, latest.half_stars, rated_at, standing.id IS NULL AS is_new
     FROM latest LEFT JOIN (
         SELECT * FROM recommendations_interaction
         WHERE kind = %(rating)s AND user_id BETWEEN %(first)s AND %(last)s
     ) standing USING (user_id, movie_id)
     WHERE standing.id IS NULL OR rated_at > standing.updated_at
        OR rated_at = standing.updated_at AND latest.half_stars <> standing.half_stars
+), written AS (
+    INSERT INTO recommendations_interaction AS known
+        (user_id, movie_id, kind, half_stars, created_at, updated_at)
+    SELECT user_id, movie_id, %(rating)s, half_stars, rated_at, rated_at FROM changed
     ON CONFLICT (user_id, movie_id, kind) DO UPDATE
     SET half_stars = excluded.half_stars, updated_at = excluded.updated_at
-    RETURNING xmax = 0 AS is_new
 )
-SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM written
+SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM changed
 """
 DROP_STAGE = "DROP TABLE movielens_stage"
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from django.conf import settings
 from scipy.sparse import csr_matrix
@@ -24,7 +24,7 @@ from recommendations.engine.evaluation.splits import (
 )
 from recommendations.engine.evaluation.tuning import divide_budget, tune
 from recommendations.engine.matrices import Features
-from recommendations.engine.recommender import Recommender
+from recommendations.engine.recommender import FitInterrupted, Recommender
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,36 @@ class TrainingData(NamedTuple):
     times: csr_matrix
 
 
+class Fits(Protocol):
+    """Fits models on this machine, or on Spark."""
+
+    def obstacle(self, model: Recommender) -> str | None:
+        """Why a release should leave the model out; or None."""
+
+    def fit(self, model: Recommender) -> Recommender:
+        """Fit the model on the past."""
+
+    def update(self, model: Recommender) -> Recommender:
+        """Update the model with all data."""
+
+
+@dataclass(frozen=True)
+class LocalFits:
+    """Models learn on this machine."""
+
+    past: TrainingData
+    everything: TrainingData
+
+    def obstacle(self, model: Recommender) -> str | None:
+        return model.obstacle(*self.everything)
+
+    def fit(self, model: Recommender) -> Recommender:
+        return model.fit(*self.past)
+
+    def update(self, model: Recommender) -> Recommender:
+        return model.update(*self.everything)
+
+
 @dataclass(frozen=True)
 class TrainedModels:
     """Models ready to be published.
@@ -72,19 +102,27 @@ class TrainedModels:
 
 
 def train_all(
-    dataset: Dataset, split: Split, part: Part, *, before: Settings, budget_s: float
+    dataset: Dataset,
+    split: Split,
+    part: Part,
+    *,
+    before: Settings,
+    budget_s: float,
+    fits: Fits | None = None,
 ) -> TrainedModels:
     """Fit each algorithm on `split.train`, evaluate it on the test, then update it with all data.
 
     Args:
+        dataset: The viewers that models are judged by, and without `fits` learn from.
         before: The settings of the current release, where the search starts.
         budget_s: Seconds of the search, which uses `split.train` alone.
     """
     everything = TrainingData(dataset.interactions, dataset.features, dataset.times)
     past = TrainingData(split.train, dataset.features, split.train_times)
-    names, left_out = _suitable(everything)
+    fits = fits or LocalFits(past, everything)
+    names, left_out = _suitable(fits)
     found, tuning = _search(names, past, before, budget_s, part)
-    fitted = _FittedModels(past, split, found, part, left_out)
+    fitted = _FittedModels(fits, dataset.features, split, found, part, left_out)
     for place, name in enumerate(names):
         fitted.fit(name, *_span(30, 70, place, len(names)))
     updated: dict[str, Recommender] = {}
@@ -94,8 +132,8 @@ def train_all(
         model.on_progress = report
         with _left_out_if_it_fails(name, left_out):
             if not isinstance(model, Composite):
-                updated[name] = model.update(*everything)
-            elif reason := _lack_of_parts(model.compose(updated)):
+                updated[name] = fits.update(model)
+            elif reason := _too_few_parts(model.compose(updated)):
                 left_out[name] = reason
             else:
                 updated[name] = model
@@ -108,6 +146,8 @@ def _left_out_if_it_fails(name: str, left_out: dict[str, str]) -> Iterator[None]
     """Leave out an algorithm that fails, perhaps for lack of memory; popularity must not fail."""
     try:
         yield
+    except FitInterrupted:
+        raise
     except Exception as error:
         if name == BASELINE:
             raise
@@ -123,7 +163,7 @@ def make_recommender(name: str, found: Settings | None = None) -> Recommender:
     return ALGORITHMS[name](**(found or {}).get(name, {}))
 
 
-def _suitable(material: TrainingData) -> tuple[list[str], dict[str, str]]:
+def _suitable(fits: Fits) -> tuple[list[str], dict[str, str]]:
     """The names of the algorithms of a release, and why the others are left out.
 
     Popularity comes first and composites last.
@@ -136,7 +176,7 @@ def _suitable(material: TrainingData) -> tuple[list[str], dict[str, str]]:
     for name in ALGORITHMS:
         if name not in wanted:
             left_out[name] = "TRAINING_ALGORITHMS does not name it."
-        elif reason := make_recommender(name).obstacle(*material):
+        elif reason := fits.obstacle(make_recommender(name)):
             left_out[name] = reason
     names = [name for name in ALGORITHMS if name not in left_out]
     names.sort(key=lambda name: (name != BASELINE, _is_composite(name)))
@@ -224,7 +264,8 @@ class _FittedModels:
         kept: The models that the release may have.
     """
 
-    past: TrainingData
+    fits: Fits
+    items: Features
     split: Split
     found: Settings
     part: Part
@@ -244,19 +285,19 @@ class _FittedModels:
             if isinstance(model, Composite):
                 model.compose(self.kept)
             else:
-                model.fit(*self.past)
+                self.fits.fit(model)
             self.seconds[name] = time.monotonic() - began_at
             self.part(f"evaluating {name}", (start + end) / 2, end)(0)
-            self.evaluated[name] = evaluate_lists(model, self.split, items=self.past.items)
-            if reason := self._reason_against(model):
+            self.evaluated[name] = evaluate_lists(model, self.split, items=self.items)
+            if reason := self._reason_to_leave_out(model):
                 self.left_out[name] = reason
                 log.warning("%s is left out of the release: %s", name, reason)
             else:
                 self.kept[name] = model
 
-    def _reason_against(self, model: Recommender) -> str:
+    def _reason_to_leave_out(self, model: Recommender) -> str:
         """Why the release should not have the model; empty if it should."""
-        if isinstance(model, Composite) and (reason := _lack_of_parts(model)):
+        if isinstance(model, Composite) and (reason := _too_few_parts(model)):
             return reason
         own, baseline = self.evaluated[model.name], self.evaluated[BASELINE]
         if model.must_beat_popularity and is_worse(own, baseline):
@@ -265,7 +306,7 @@ class _FittedModels:
         return ""
 
 
-def _lack_of_parts(model: Composite) -> str:
+def _too_few_parts(model: Composite) -> str:
     """Why a composite makes no sense; empty if it has two parts or more."""
     if len(model.parts) > 1:
         return ""

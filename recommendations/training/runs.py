@@ -13,8 +13,8 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from recommendations import selectors
-from recommendations.dataset import Dataset, load_dataset
+from recommendations import release_bucket, selectors
+from recommendations.dataset import Dataset
 from recommendations.engine import artifacts
 from recommendations.engine.algorithms.hybrid import Composite
 from recommendations.engine.artifacts import ArtifactError
@@ -24,15 +24,13 @@ from recommendations.engine.evaluation.quality import (
     Scorer,
     evaluate_lists,
 )
-from recommendations.engine.evaluation.splits import Split, split_by_time
+from recommendations.engine.evaluation.splits import Split
 from recommendations.engine.matrices import Array
-from recommendations.engine.rating_predictor import RatingPredictor
+from recommendations.engine.ranking.onboarding import onboarding_order
 from recommendations.engine.recommender import RemappedRecommender
-from recommendations.engine.viewer_similarity import Deviations
 from recommendations.models import Release, TrainingRun
 from recommendations.releases import (
-    MATCHING,
-    PREDICTOR,
+    ONBOARDING,
     load_release,
     publish_release,
     remove_old_releases,
@@ -45,6 +43,7 @@ from recommendations.training.fitting import (
     is_worse,
     train_all,
 )
+from recommendations.training.sources import LocalSource, TrainingSource, training_source
 
 #: A release whose NDCG is lower by more than this share is not published.
 GATE_MARGIN = 0.1
@@ -159,23 +158,33 @@ def _train_and_publish(
 ) -> Release:
     started_at = time.perf_counter()
     progress.report("loading", 0)
-    dataset = load_dataset()
-    split = split_by_time(dataset.interactions, dataset.times)
-    before = current.tuned_settings if current else {}
-    trained = train_all(dataset, split, progress.part, before=before, budget_s=tuning_budget_s)
-    if current is not None and not accept_worse:
-        check_against_standing(
-            trained, dataset, split, current, report=lambda phase: progress.report(phase, 95)
+    with training_source() as (source, split):
+        trained = train_all(
+            source.dataset,
+            split,
+            progress.part,
+            before=current.tuned_settings if current else {},
+            # A sample would choose settings for a sample.
+            budget_s=tuning_budget_s if source.fits is None else 0,
+            fits=source.fits,
         )
-    progress.report("publishing", 98)
-    release = Release(
-        users=len(dataset.users),
-        items=len(dataset.items),
-        interactions=dataset.interactions.nnz,
-        fingerprint=fingerprint,
-        training_s=time.perf_counter() - started_at,
-    )
-    return publish(release, trained, dataset)
+        if current is not None and not accept_worse:
+            check_against_standing(
+                trained,
+                source.dataset,
+                split,
+                current,
+                report=lambda phase: progress.report(phase, 95),
+            )
+        progress.report("publishing", 98)
+        release = Release(
+            users=len(source.user_ids),
+            items=len(source.dataset.items),
+            interactions=source.n_interactions,
+            fingerprint=fingerprint,
+            training_s=time.perf_counter() - started_at,
+        )
+        return publish(release, trained, source.dataset, source)
 
 
 def check_against_standing(
@@ -204,6 +213,7 @@ def check_against_standing(
         return
     report(f"comparing with {current}")
     try:
+        release_bucket.fetch(current.path)
         standing = load_release(current)
     except ArtifactError as error:
         log.warning("%s cannot be compared with: %s", current, error)
@@ -234,43 +244,58 @@ def _served_quality(qualities: Mapping[str, Quality]) -> Quality:
     return known.get(DEFAULT, best)
 
 
-def publish(release: Release, trained: TrainedModels, dataset: Dataset) -> Release:
-    """Write the files, then make the release current. A kill in between changes nothing."""
+def publish(
+    release: Release,
+    trained: TrainedModels,
+    dataset: Dataset,
+    source: TrainingSource | None = None,
+) -> Release:
+    """Write the files, then make the release current. A kill in between changes nothing.
+
+    Args:
+        source: All viewers, if `dataset` is a sample of them.
+    """
+    source = source or LocalSource(dataset)
     release.directory = f"{timezone.now():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
     release.metrics = {name: quality_to_json(quality) for name, quality in trained.quality.items()}
     release.left_out = dict(trained.left_out)
     release.tuned_settings = dict(trained.settings)
-    arrays: dict[str, Array] = {"item_ids": dataset.items.ids, "user_ids": dataset.users.ids}
+    arrays: dict[str, Array] = {
+        "item_ids": dataset.items.ids,
+        "user_ids": source.user_ids,
+        ONBOARDING: onboarding_order(dataset.interactions),
+    }
     models = {name: recommender.to_arrays() for name, recommender in trained.recommenders.items()}
-    models[PREDICTOR] = RatingPredictor.fit(dataset.ratings).to_arrays()
-    models[MATCHING] = Deviations.fit(dataset.interactions, dataset.times).to_arrays()
+    models |= source.viewer_arrays()
     for name, own in models.items():
         arrays |= {f"{name}.{key}": array for key, array in own.items()}
-    # Before the new files are written, because leftovers could fill the disk.
-    remove_unknown_directories()
-    artifacts.save(
-        release.path,
-        arrays,
-        {
-            "algorithms": list(trained.recommenders),
-            "left_out": release.left_out,
-            "settings": release.tuned_settings,
-            "blends": {
-                name: model.blend_settings()
-                for name, model in trained.recommenders.items()
-                if isinstance(model, Composite)
+    with release_bucket.host_lock():
+        # Before the new files are written, because leftovers could fill the disk.
+        remove_unknown_directories()
+        artifacts.save(
+            release.path,
+            arrays,
+            {
+                "algorithms": list(trained.recommenders),
+                "left_out": release.left_out,
+                "settings": release.tuned_settings,
+                "blends": {
+                    name: model.blend_settings()
+                    for name, model in trained.recommenders.items()
+                    if isinstance(model, Composite)
+                },
+                "tuning": trained.tuning,
+                "seconds": trained.seconds,
+                "metrics": release.metrics,
+                "users": release.users,
+                "items": release.items,
+                "interactions": release.interactions,
+                "created_at": release.created_at.isoformat(),
             },
-            "tuning": trained.tuning,
-            "seconds": trained.seconds,
-            "metrics": release.metrics,
-            "users": release.users,
-            "items": release.items,
-            "interactions": release.interactions,
-            "created_at": release.created_at.isoformat(),
-        },
-    )
-    publish_release(release)
-    remove_old_releases()
+        )
+        release_bucket.upload_patiently(release.path)
+        publish_release(release)
+        remove_old_releases()
     return release
 
 

@@ -51,7 +51,7 @@ def csr(values: ArrayLike) -> csr_matrix:
 
 
 def data_of(interactions: csr_matrix) -> Data:
-    """With a minute between any two interactions, and a feature for each camp."""
+    """Data with a minute between any two interactions, and a feature for each camp."""
     times = interactions.astype(np.float64)
     times.data = 1.7e9 + 60.0 * np.arange(times.nnz)
     camps = np.arange(interactions.shape[1]) // CAMP_ITEMS

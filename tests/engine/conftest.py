@@ -7,9 +7,9 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def _servers() -> None:
-    """In place of the one that starts them."""
+    """Replace the fixture that starts servers."""
 
 
 @pytest.fixture(autouse=True)
 def _fresh_process_memory() -> None:
-    """In place of the one that empties the cache."""
+    """Replace the fixture that empties the cache."""

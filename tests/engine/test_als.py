@@ -108,7 +108,7 @@ def test_taking_the_strongest_contributor_away_lowers_the_score() -> None:
 
 
 @pytest.mark.parametrize("weight", [-1, -2, -3])
-def test_a_dislike_does_not_raise_what_is_like_it(weight: float) -> None:
+def test_a_dislike_does_not_raise_similar_items(weight: float) -> None:
     recommender = two_camps().fit(AlsRecommender())
     neighbours = np.arange(3, CAMP_ITEMS)
     likes = {0: 2.0, 1: 2.0}
@@ -120,7 +120,7 @@ def test_a_dislike_does_not_raise_what_is_like_it(weight: float) -> None:
     assert (after[CAMP_ITEMS:] < after[neighbours].min()).all()
 
 
-def test_a_stronger_like_raises_what_is_like_it() -> None:
+def test_a_stronger_like_raises_similar_items() -> None:
     recommender = two_camps().fit(AlsRecommender())
     scores = [recommender.score(history_of({0: weight}))[0] for weight in (0.5, 1, 2, 3)]
     assert (np.diff([row[1:CAMP_ITEMS].mean() for row in scores]) > 0).all()
@@ -165,7 +165,7 @@ print(sorted({"implicit", "django"} & sys.modules.keys()))
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
 
 
-def test_what_was_trained_before_likes_were_counted_scores_and_finds_nothing_alike() -> None:
+def test_a_model_from_before_like_counts_scores_but_finds_no_similar_items() -> None:
     arrays = fitted().to_arrays()
     del arrays["liked_by"]
     older = AlsRecommender.from_arrays(arrays)
@@ -205,7 +205,7 @@ def test_features_change_nothing_for_films_that_somebody_has_touched() -> None:
     np.testing.assert_array_equal(scores[:, touched], with_features[:, touched])
 
 
-def test_liking_nothing_but_a_new_film_tells_of_its_kind() -> None:
+def test_a_like_of_a_cold_film_raises_its_camp() -> None:
     scores = untouched_of_each_camp().fit(AlsRecommender()).score(history_of({2: 1.0}))[0]
     assert scores[:CAMP_ITEMS].min() > scores[CAMP_ITEMS:].max()
 
@@ -220,13 +220,13 @@ def test_a_new_film_folds_in_on_top_of_the_cross_product_in_which_it_is_not() ->
     np.testing.assert_allclose(recommender.score(history_of({2: 2.0}))[0], expected, rtol=1e-4)
 
 
-def test_a_film_that_has_been_touched_since_is_new_no_more() -> None:
+def test_an_item_with_interactions_is_no_longer_cold() -> None:
     early, full = untouched_of_each_camp(), two_camps()
     recommender = full.update(early.fit(AlsRecommender()))
     assert not recommender.cold.any()
 
 
-def test_what_was_trained_before_new_films_had_factors_has_none() -> None:
+def test_a_model_from_before_cold_factors_knows_no_cold_items() -> None:
     arrays = fitted().to_arrays()
     del arrays["cold"]
     assert not AlsRecommender.from_arrays(arrays).cold.any()
@@ -263,7 +263,7 @@ weights = st.sampled_from([0, 0, 0, -3, -0.25, 0.25, 0.5, 1, 3])
 def test_many_at_once_are_folded_in_as_each_alone(
     factors: int, history: NDArray[np.float32]
 ) -> None:
-    """By whichever equations: with 64 factors all by as many as items, with 4 hardly any."""
+    """Both forms of the equations are used: the small one for 64 factors, the large one for 4."""
     model, rows = MODELS[factors], csr(history)
     vectors = user_vectors(model, fold_in_all(model, rows))
     assert vectors.dtype == np.float32
@@ -279,7 +279,7 @@ def test_many_at_once_are_folded_in_as_each_alone(
         np.testing.assert_allclose(own.solved(np.arange(MODEL_ITEMS)), solved, atol=1e-8)
 
 
-def test_the_equations_hold() -> None:
+def test_a_folded_in_viewer_solves_the_equations() -> None:
     """(G + Y'DY) x = Y'p by hand, for one like of the confidence 4 and one dislike of 8."""
     like, dislike = 3, 5
     of = MODELS[4]

@@ -32,7 +32,7 @@ def release(tmp_path: Path) -> Path:
     return tmp_path / "release"
 
 
-def test_what_is_saved_is_loaded(release: Path) -> None:
+def test_a_saved_release_loads_with_the_same_arrays_and_manifest(release: Path) -> None:
     arrays, manifest = artifacts.load(release)
     assert arrays.keys() == ARRAYS.keys()
     for name, array in ARRAYS.items():
@@ -56,7 +56,7 @@ def test_nothing_is_left_beside_a_release(release: Path) -> None:
 
 @given(place=st.integers(0, 10_000), bit=st.integers(0, 7))
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_flipped_bit_in_an_array_is_refused(release: Path, place: int, bit: int) -> None:
+def test_an_array_with_a_flipped_bit_is_refused(release: Path, place: int, bit: int) -> None:
     path = release / "als.factors.npy"
     whole = path.read_bytes()
     changed = bytearray(whole)
@@ -178,7 +178,7 @@ def test_a_directory_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
         artifacts.save(tmp_path / "releases" / "release", ARRAYS, {})
 
 
-def test_a_removed_release_serves_whoever_has_it_mapped(release: Path) -> None:
+def test_a_removed_release_stays_readable_where_it_is_mapped(release: Path) -> None:
     arrays, _ = artifacts.load(release)
     artifacts.remove(release)
     artifacts.remove(release)

@@ -27,14 +27,14 @@ NOBODY = np.empty(0, dtype=np.int64)
         ([2, 2, 1, 0], 0.5, [0, 1]),
     ],
 )
-def test_the_best_share_is_what_stands_out_from_the_rest(
+def test_the_top_share_contains_scores_above_the_rest(
     scores: list[float], share: float, best: list[int]
 ) -> None:
     found = top_share(np.array(scores, dtype=np.float32), share)
     assert np.flatnonzero(found).tolist() == best
 
 
-def test_members_are_counted_by_what_suits_them() -> None:
+def test_members_are_counted_by_the_films_that_suit_them() -> None:
     """The first two of four films are showing; a quarter suits, which is one film."""
     tally = AudienceCounts(np.array([True, True, False, False]), share=0.25)
     answers = [
@@ -53,7 +53,7 @@ def test_members_are_counted_by_what_suits_them() -> None:
     assert tally.had.tolist() == [1, 1, 0, 1]
 
 
-def test_what_is_hidden_is_not_had_and_suits_no_more() -> None:
+def test_a_hidden_film_is_neither_known_nor_suited() -> None:
     tally = AudienceCounts(np.array([False, False]), share=0.5)
     tally.ask(np.array([2, 1], dtype=np.float32), past=np.array([0]), had=NOBODY)
     assert (tally.suited.tolist(), tally.had.tolist()) == ([0, 1], [0, 0])
@@ -82,7 +82,7 @@ def test_an_estimate_lies_in_its_interval(
         assert low_to_high == Estimate(*expected)
 
 
-def test_the_rest_is_as_sure_as_the_part() -> None:
+def test_the_estimate_of_the_rest_has_the_same_width() -> None:
     assert Estimate(3, 2, 5).taken_from(10) == Estimate(7, 5, 8)
 
 

@@ -45,17 +45,17 @@ def same(found: list[float], expected: list[float]) -> bool:
     return bool(np.array_equal(found, expected, equal_nan=True))
 
 
-def test_each_genre_counts_and_what_has_none_is_no_opinion() -> None:
+def test_scores_count_preferred_genres_and_are_unknown_without_one() -> None:
     assert same(scores(genres=[0, 1]), [2, 1, np.nan, np.nan])
     assert same(scores(genres=[2]), [np.nan, np.nan, 1, np.nan])
 
 
-def test_a_language_says_less_than_a_genre() -> None:
+def test_a_language_counts_less_than_a_genre() -> None:
     assert same(scores(genres=[0], spoken=[0, 1, 1, 0]), [1, 1.5, 0.5, np.nan])
     assert same(scores(genres=[], spoken=[0, 0, 0, 1]), [np.nan, np.nan, np.nan, 0.5])
 
 
-def test_the_standing_decides_only_between_equals() -> None:
+def test_popularity_decides_only_between_equal_preferences() -> None:
     standing = np.array([0, 0.999, 0.999, 0.999], dtype=np.float32)
     first, second, third, _ = scores(genres=[0, 1, 2], standing=standing)
     assert first > second == third
@@ -63,7 +63,7 @@ def test_the_standing_decides_only_between_equals() -> None:
     assert only_spoken[2] > only_spoken[0]
 
 
-def test_who_prefers_nothing_has_no_opinion() -> None:
+def test_a_viewer_without_preferences_gets_no_scores() -> None:
     assert same(scores(genres=[]), [np.nan] * 4)
 
 
@@ -119,7 +119,7 @@ def test_equal_scores_keep_the_order_of_the_items() -> None:
     assert items_of(rank_with_fallback(models, candidates=EVERYTHING, n=2)) == [1, 0]
 
 
-def test_without_models_or_without_candidates_there_is_nothing() -> None:
+def test_without_models_or_candidates_the_list_is_empty() -> None:
     some = ("als", row(1, 2, 3, 4))
     for models, candidates, n in (
         ([], EVERYTHING, 4),
@@ -177,7 +177,7 @@ def test_each_user_has_the_list_that_one_model_after_the_other_makes(
     ("n", "pool", "items"),
     [(1, 2, [0, 1]), (3, 9, [0, 1, 3]), (4, 4, [0, 1, 3, 2]), (2, None, [0, 1])],
 )
-def test_whom_one_asks_anyway_says_more_and_nobody_else_is_asked(
+def test_a_model_asked_for_the_list_may_also_fill_the_pool(
     n: int, pool: int | None, items: list[int]
 ) -> None:
     models = opinions_of(("first", row(4, 3, NAN, 1)), ("second", row(1, 1, 1, 1)))
@@ -185,7 +185,7 @@ def test_whom_one_asks_anyway_says_more_and_nobody_else_is_asked(
     assert items_of(ranked) == items
 
 
-def test_the_next_is_asked_only_about_users_with_places_and_items_left() -> None:
+def test_a_fallback_is_asked_only_about_users_with_places_and_items_left() -> None:
     asked: dict[str, list[int]] = {}
     scores = {
         "first": np.vstack([row(4, 3, NAN, 1), row(4, 3, 2, 1)]),

@@ -29,7 +29,7 @@ def blended(model: Composite, history: csr_matrix) -> Blend:
     return model.blended(scores, shape=history.shape)
 
 
-def test_by_itself_it_fits_its_parts() -> None:
+def test_a_composite_alone_fits_its_parts() -> None:
     data = two_camps()
     hybrid = data.fit(HybridRecommender())
     assert {*hybrid.parts} == {"als", "ease", "content", "popularity"}
@@ -37,7 +37,7 @@ def test_by_itself_it_fits_its_parts() -> None:
     np.testing.assert_array_equal(hybrid.parts["als"].score(data.interactions), alone)
 
 
-def test_it_stands_on_what_is_fitted_already_and_does_without_the_rest() -> None:
+def test_a_composite_uses_fitted_parts_and_works_without_the_others() -> None:
     data = two_camps()
     als, popularity = data.fit(AlsRecommender()), data.fit(PopularityRecommender())
     hybrid = HybridRecommender().compose({"popularity": popularity, "als": als})
@@ -49,7 +49,7 @@ def test_it_stands_on_what_is_fitted_already_and_does_without_the_rest() -> None
     np.testing.assert_array_equal(copy.score(data.interactions), hybrid.score(data.interactions))
 
 
-def test_before_fitting_it_has_no_parts() -> None:
+def test_an_unfitted_composite_has_no_parts() -> None:
     with pytest.raises(NotFittedError):
         _ = HybridRecommender().parts
 
@@ -77,18 +77,18 @@ def weights_for(likes: list[int], *names: str, **settings: Any) -> dict[str, lis
 
 
 def test_the_weights_follow_the_length_of_the_history() -> None:
-    """With 2 likes popularity has half of the rest of content, with 10 EASE half of its most."""
+    """With 2 likes popularity has half of what content leaves; with 10 EASE half of its most."""
     found = weights_for([2, 10], *("als", "ease", "content", "popularity"), popularity=2, ease=10)
     # 0.1 · 2 / 5, 0.1 · 10 / 13
     assert found["content"] == pytest.approx([0.04, 0.0769], abs=1e-4)
-    # 0.96 / 2, 0.9231 · 4 / 104
-    assert found["popularity"] == pytest.approx([0.48, 0.0355], abs=1e-4)
-    # 0.48 · 0.8 · 2 / 12, 0.9231 · 100 / 104 · 0.4
-    assert found["ease"] == pytest.approx([0.064, 0.355], abs=1e-4)
-    assert found["als"] == pytest.approx([0.416, 0.5325], abs=1e-4)
+    # 0.96 / 2, 0.9231 · 2 / 12
+    assert found["popularity"] == pytest.approx([0.48, 0.1538], abs=1e-4)
+    # 0.48 · 0.8 · 2 / 12, 0.9231 · 10 / 12 · 0.4
+    assert found["ease"] == pytest.approx([0.064, 0.3077], abs=1e-4)
+    assert found["als"] == pytest.approx([0.416, 0.4615], abs=1e-4)
 
 
-def test_without_ease_als_has_its_share_and_without_als_ease() -> None:
+def test_a_missing_als_or_ease_gives_its_share_to_the_other() -> None:
     whole = weights_for([7], "als", "ease", "content", "popularity")
     for name in ("als", "ease"):
         alone = weights_for([7], name, "content", "popularity")
@@ -127,7 +127,7 @@ def test_a_hybrid_of_a_release_before_the_learned_weights_keeps_its_fixed_ones()
     np.testing.assert_array_equal(copy.score(data.interactions), hybrid.score(data.interactions))
 
 
-def test_whom_nothing_is_known_of_popularity_alone_says_nothing() -> None:
+def test_hybrid_has_no_scores_for_a_viewer_without_interactions() -> None:
     """The caller knows better what comes first then: what the viewer says to like."""
     blend = blended(two_camps().fit(HybridRecommender()), NOBODY)
     assert np.isnan(blend.scores).all()
@@ -177,7 +177,7 @@ def test_normalised_rows_go_from_zero_to_one() -> None:
     np.testing.assert_allclose(found, rows([0, 1, 0.5, NAN], [0, NAN, 1, 0.25]))
 
 
-def test_where_all_are_equal_or_unknown_nothing_is_told_apart() -> None:
+def test_rows_of_equal_or_unknown_scores_are_normalised_to_zero() -> None:
     found = min_max_normalised(rows([7, 7, 7], [NAN, NAN, NAN], [1e6, 1e6, 1e6 + 0.01]))
     np.testing.assert_array_equal(found, rows([0, 0, 0], [NAN, NAN, NAN], [0, 0, 0]))
     assert min_max_normalised(np.zeros((2, 0), dtype=np.float32)).shape == (2, 0)
@@ -196,6 +196,22 @@ def test_a_part_without_an_opinion_gives_its_weight_to_the_others() -> None:
     found = blend(scores, {"als": 3, "content": 1}, shape=(1, 4))
     np.testing.assert_allclose(found.scores, rows([0, 0.75, 1, NAN]))
     assert found.leading.tolist() == [[0, 0, 1, -1]]
+
+
+def test_an_unknown_score_of_a_part_can_count_as_its_lowest() -> None:
+    scores = {"als": rows([1, 3, 3, NAN]), "popularity": rows([0, 4, NAN, NAN])}
+    found = blend(scores, {"als": 1, "popularity": 3}, shape=(1, 4), least_if_unknown="popularity")
+    np.testing.assert_allclose(found.scores, rows([0, 1, 0.25, NAN]))
+    assert found.leading.tolist() == [[0, 1, 0, -1]]
+
+
+def test_after_one_like_a_new_film_does_not_come_before_the_most_popular_one() -> None:
+    hybrid = two_camps().fit(HybridRecommender())
+    scores = {"als": rows([0, 0.7, 1]), "popularity": rows([1, 5, NAN])}
+    _, popular, new = hybrid.blended(scores, shape=(1, 3), likes=np.array([1])).scores[0]
+    assert new < popular
+    _, popular, new = hybrid.blended(scores, shape=(1, 3), likes=np.array([100])).scores[0]
+    assert new > popular
 
 
 def test_a_part_without_a_weight_is_not_asked() -> None:

@@ -29,12 +29,12 @@ def row(weights: dict[int, float]) -> csr_matrix:
     return csr([[weights.get(item, 0) for item in range(5)]])
 
 
-def test_films_that_nobody_has_touched_are_ranked_by_what_they_are_made_of() -> None:
+def test_films_without_interactions_are_ranked_by_content() -> None:
     scores = fitted().score(row({VARDAS_DRAMA: 1}))[0]
     assert scores[VARDAS_DRAMA] > scores[VARDAS_HORROR] > scores[DRAMA] > scores[HORROR] == 0
 
 
-def test_there_is_no_opinion_on_a_film_of_which_nothing_is_known() -> None:
+def test_a_film_without_features_has_no_score() -> None:
     recommender = fitted()
     assert np.isnan(recommender.score(row({DRAMA: 1}))[0, UNKNOWN])
     assert np.isnan(recommender.score(row({UNKNOWN: 1}))).all()
@@ -43,7 +43,7 @@ def test_there_is_no_opinion_on_a_film_of_which_nothing_is_known() -> None:
     np.testing.assert_array_equal(together, recommender.score(row({DRAMA: 1})))
 
 
-def test_a_dislike_says_nothing() -> None:
+def test_dislikes_are_ignored() -> None:
     with_dislike = fitted().score(row({DRAMA: 1, HORROR: -3}))
     np.testing.assert_array_equal(with_dislike, fitted().score(row({DRAMA: 1})))
 
@@ -54,7 +54,7 @@ def test_the_more_liked_of_two_decides() -> None:
     assert scores[1, VARDAS_DRAMA] < scores[1, VARDAS_HORROR]
 
 
-def test_of_two_that_fit_alike_the_kind_with_more_viewers_comes_first() -> None:
+def test_equal_matches_are_ordered_by_the_number_of_viewers_of_the_genre() -> None:
     history = row({DRAMA: 1, HORROR: 1})
     for popular, other in ((DRAMA, HORROR), (HORROR, DRAMA)):
         likes = np.zeros((9, 5))
@@ -66,7 +66,7 @@ def test_of_two_that_fit_alike_the_kind_with_more_viewers_comes_first() -> None:
     assert even[DRAMA] == pytest.approx(even[HORROR])
 
 
-def test_a_reason_is_what_shares_a_feature() -> None:
+def test_an_entry_that_shares_a_feature_contributes() -> None:
     history = row({DRAMA: 1, HORROR: 2})
     parts = explainer(fitted(), history).contributions(np.array([VARDAS_DRAMA, VARDAS_HORROR]))
     assert parts is not None
@@ -88,7 +88,7 @@ def test_likeness_is_the_cosine_of_the_weighted_features() -> None:
 
 
 @pytest.mark.parametrize("items", [None, ItemFeatures(csr(np.zeros((10, 1))), ("genre:a",))])
-def test_without_features_it_is_left_out_and_says_why(items: Features) -> None:
+def test_without_features_content_is_left_out_with_the_reason(items: Features) -> None:
     interactions = two_camps().interactions
     recommender = ContentRecommender().fit(interactions, items)
     assert "Nothing is known of the films" in (recommender.obstacle(interactions, items) or "")

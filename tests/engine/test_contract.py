@@ -52,7 +52,7 @@ histories = arrays(np.float32, st.tuples(st.integers(1, 4), st.just(N_ITEMS)), e
 
 @cache
 def fitted(name: str) -> Recommender:
-    """On the two camps, with the default settings. Not to be fitted again."""
+    """The model fitted on the two camps with the default settings; tests must not fit it again."""
     return two_camps().fit(ALGORITHMS[name]())
 
 
@@ -77,7 +77,7 @@ def test_the_registry_names_and_describes_it(name: str) -> None:
 
 @personal
 def test_the_withheld_movie_ranks_first(name: str) -> None:
-    """With default settings, on 20 users and 10 items."""
+    """The data have 20 users and 10 items; the settings are the default ones."""
     likes = two_camps().interactions
     scores = fitted(name).score(likes)
     for user in range(N_USERS):
@@ -109,7 +109,7 @@ def test_scores_are_float32_finite_or_nan_and_each_row_stands_for_itself(
     assert scores.shape == history.shape
     assert scores.dtype == np.float32
     assert not np.isinf(scores).any()
-    # Where a part finds all items nearly alike, normalising makes its rounding larger.
+    # Normalising enlarges the rounding of a part with nearly equal scores.
     atol = 5e-3 if isinstance(recommender, Composite) else 1e-6
     for row, alone in zip(scores, history, strict=True):
         np.testing.assert_allclose(row, recommender.score(csr([alone]))[0], rtol=1e-5, atol=atol)
@@ -176,7 +176,7 @@ def test_the_same_seed_gives_the_same_result(name: str) -> None:
 
 
 @every
-def test_fitting_twice_is_fitting_once(name: str) -> None:
+def test_a_second_fit_replaces_the_first(name: str) -> None:
     data = data_of(signed_matrix(n_items=N_ITEMS))
     again = two_camps().fit(data.fit(ALGORITHMS[name]()))
     history = two_camps().interactions
@@ -217,7 +217,7 @@ def test_a_saved_model_scores_the_same_from_files_mapped_read_only(
 
 @personal
 @pytest.mark.parametrize("weight", [0, -2], ids=["empty", "only dislikes"])
-def test_without_anything_liked_there_is_no_opinion(name: str, weight: float) -> None:
+def test_a_history_without_likes_has_no_scores(name: str, weight: float) -> None:
     assert np.isnan(fitted(name).score(csr([[weight] * 3 + [0] * (N_ITEMS - 3)]))).all()
 
 
@@ -227,12 +227,12 @@ def test_no_rows_give_no_scores(name: str) -> None:
 
 
 @every
-def test_there_is_no_opinion_on_an_item_that_nobody_has_touched(name: str) -> None:
+def test_an_item_without_interactions_has_no_score(name: str) -> None:
     untouched = [2, 7]
     likes = two_camps().interactions.toarray()
     likes[:, untouched] = 0
     recommender = data_of(csr(likes)).without_features().fit(ALGORITHMS[name]())
-    # Nor does an item that the model does not know say anything of the viewer.
+    # An item that the model does not know is no evidence either.
     history = csr([[1, 1] + [0] * (N_ITEMS - 2), [1, 1, 1] + [0] * (N_ITEMS - 3)])
     scores = recommender.score(history)
     assert np.isnan(scores[:, untouched]).all()
@@ -250,7 +250,9 @@ def test_one_user_and_one_item_are_enough(name: str, shape: tuple[int, int]) -> 
 
 @every
 @pytest.mark.parametrize("shape", [(N_USERS, N_ITEMS), (0, N_ITEMS), (N_USERS, 0), (0, 0)], ids=str)
-def test_without_interactions_there_is_no_opinion(name: str, shape: tuple[int, int]) -> None:
+def test_a_model_fitted_without_interactions_has_no_scores(
+    name: str, shape: tuple[int, int]
+) -> None:
     nothing = csr(np.zeros(shape))
     recommender = data_of(nothing).without_features().fit(ALGORITHMS[name]())
     recommender = ALGORITHMS[name].from_arrays(recommender.to_arrays())
@@ -280,7 +282,7 @@ def test_items_are_like_each_other_by_the_camps_that_like_them(name: str) -> Non
 
 
 @every
-def test_nothing_is_like_an_item_that_hardly_anybody_has_liked(name: str) -> None:
+def test_an_item_with_few_likes_has_no_similar_items(name: str) -> None:
     untouched, disliked, one_viewers_own = 2, 7, [3, 8]
     likes = two_camps().interactions.toarray()
     likes[:, untouched] = 0
@@ -298,7 +300,7 @@ def test_nothing_is_like_an_item_that_hardly_anybody_has_liked(name: str) -> Non
 
 @every
 def test_weights_of_zero_are_no_evidence(name: str) -> None:
-    """As of a rating in the middle: it is stored, and says nothing."""
+    """A rating in the middle of the scale is stored with such a weight."""
     zeros = two_camps().interactions
     zeros.data[:] = 0
     recommender = data_of(zeros).without_features().fit(ALGORITHMS[name]())
@@ -336,7 +338,7 @@ def test_nothing_is_scored_or_saved_before_fitting(name: str) -> None:
 
 
 @personal
-def test_an_update_learns_what_has_come_since(name: str) -> None:
+def test_an_update_learns_from_new_interactions(name: str) -> None:
     """After the update both camps have liked what one camp alone had liked before."""
     full = two_camps()
     early = full.interactions.copy()
@@ -350,7 +352,7 @@ def test_an_update_learns_what_has_come_since(name: str) -> None:
 
 
 @every
-def test_an_update_of_what_was_not_fitted_here_fits(name: str) -> None:
+def test_an_update_of_an_unfitted_model_fits_it(name: str) -> None:
     data, history = two_camps(), two_camps().interactions
     for recommender in (
         ALGORITHMS[name](),

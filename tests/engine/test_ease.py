@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix, hstack
 
 from recommendations.engine import fit_cost, matrices
 from recommendations.engine.algorithms._item_weights import RARITY
-from recommendations.engine.algorithms.ease import EaseRecommender, gram, invert
+from recommendations.engine.algorithms.ease import EaseRecommender, gram, invert, invert_by_users
 from tests.engine.camps import csr, explainer, liked, ratings
 
 
@@ -23,7 +23,7 @@ def test_the_scores_are_those_of_the_papers_formula() -> None:
     np.testing.assert_allclose(ease.score(ratings()), likes @ weights, atol=1e-4)
 
 
-def test_dropout_fits_what_is_shown_of_histories_to_the_whole_of_them() -> None:
+def test_dropout_is_least_squares_over_partly_hidden_histories() -> None:
     """Each column solves the least squares over histories in which entries are hidden by chance."""
     likes = liked(ratings(n_users=8, n_items=5))
     shown = np.array([[mask >> item & 1 for item in range(5)] for mask in range(32)])
@@ -49,6 +49,30 @@ def liked_mean(n_users: int, n_items: int) -> float:
     return float(weights[weights > 0].mean())
 
 
+def test_activity_weights_and_regularisation_shrink_by_the_same_share() -> None:
+    likes = liked(ratings())
+    lengths = np.maximum((likes > 0).sum(axis=1), 1)
+    mean = lengths[likes.any(axis=1)].mean()
+    weighted = likes.T @ (likes * np.sqrt(mean / lengths)[:, None])
+    share = np.trace(weighted) / np.trace(likes.T @ likes)
+    diagonal = 20 * share + 0.5 * np.diag(weighted)
+    inverse = np.linalg.inv(weighted + np.diag(diagonal))
+    weights = -inverse / np.diag(inverse)
+    np.fill_diagonal(weights, 0)
+    ease = EaseRecommender(regularization=20, damping=0, activity=0.5).fit(ratings())
+    np.testing.assert_allclose(ease.score(ratings()), likes @ weights, atol=1e-4)
+
+
+def test_by_default_activity_matters_with_many_likes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    few, weighted = (
+        EaseRecommender(activity=power).fit(ratings()).score(ratings()) for power in (0.0, 0.5)
+    )
+    np.testing.assert_array_equal(EaseRecommender().fit(ratings()).score(ratings()), few)
+    monkeypatch.setattr("recommendations.engine.algorithms.ease.MANY_LIKES", 100)
+    np.testing.assert_array_equal(EaseRecommender().fit(ratings()).score(ratings()), weighted)
+    assert np.abs(weighted - few).max() > 1e-3
+
+
 def test_damping_divides_by_a_power_of_the_viewers() -> None:
     plain = EaseRecommender(damping=0).fit(ratings()).score(ratings())
     damped = EaseRecommender(damping=0.5).fit(ratings()).score(ratings())
@@ -56,7 +80,7 @@ def test_damping_divides_by_a_power_of_the_viewers() -> None:
     np.testing.assert_allclose(damped, plain / np.sqrt(viewers + RARITY), rtol=1e-4, atol=1e-7)
 
 
-def test_a_dislike_says_nothing_in_learning_or_in_a_history() -> None:
+def test_dislikes_are_ignored_in_fitting_and_in_histories() -> None:
     without = csr(np.maximum(ratings().toarray(), 0))
     expected = EaseRecommender().fit(without).score(without)
     np.testing.assert_allclose(EaseRecommender().fit(ratings()).score(ratings()), expected)
@@ -110,7 +134,7 @@ def test_the_cost_is_estimated_from_likes_and_films() -> None:
     assert EaseRecommender().fit_cost(half).bytes == 4 * EaseRecommender().fit_cost(likes).bytes
 
 
-def test_12779_films_are_no_obstacle_and_more_seconds_or_memory_are_one_that_is_named(
+def test_the_limits_on_memory_and_time_admit_12779_films(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     site = likes_of_a_size(films=12_779, viewers=40_640, each=170)
@@ -121,7 +145,7 @@ def test_12779_films_are_no_obstacle_and_more_seconds_or_memory_are_one_that_is_
         "Fitting would take about 2.0 GB of memory, "
         "more than the 1.5 GB that one fit may take on this machine."
     )
-    large = likes_of_a_size(films=25_000, viewers=5_000, each=10)
+    large = likes_of_a_size(films=25_000, viewers=13_000, each=10)
     assert EaseRecommender().obstacle(large) == (
         "Fitting would take about 156 s, longer than 120 s."
     )
@@ -146,6 +170,24 @@ def test_products_and_inverse_are_the_same_in_blocks_of_any_size(
     np.testing.assert_allclose(invert(products), expected, atol=1e-5)
 
 
-def test_what_cannot_be_inverted_is_refused() -> None:
+def test_few_viewers_and_many_films_have_the_same_inverse_by_the_smaller_system() -> None:
+    likes = liked(ratings())[:6]
+    added = np.linspace(1, 5, likes.shape[1]).astype(np.float32)
+    expected = np.linalg.inv(likes.T.astype(np.float64) @ likes + np.diag(added))
+    np.testing.assert_allclose(invert_by_users(csr(likes), added), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("users", [5, 12])
+def test_weights_are_the_same_by_either_system(users: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    some = ratings()[:users]
+    weights = []
+    for few in (0, users):
+        monkeypatch.setattr("recommendations.engine.algorithms.ease.FEW_USERS", few)
+        weights.append(np.asarray(EaseRecommender().fit(some).learned().weights))
+    np.testing.assert_allclose(weights[0], weights[1], atol=1e-5)
+    assert np.abs(weights[0]).max() > 0.01
+
+
+def test_a_singular_matrix_is_refused() -> None:
     with pytest.raises(LinAlgError, match="regularization"):
         invert(np.zeros((3, 3), dtype=np.float32))

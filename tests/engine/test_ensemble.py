@@ -35,7 +35,7 @@ def test_the_share_of_ease_grows_with_the_likes() -> None:
     np.testing.assert_allclose(weights["als"], [1, 0.6, 0.36], rtol=1e-6)
 
 
-def test_it_beats_popularity_and_blends_the_scores_of_its_parts() -> None:
+def test_an_ensemble_beats_popularity_and_blends_its_parts() -> None:
     data = four_camps()
     split = leave_last_out(data.interactions, data.times)
     ensemble = EnsembleRecommender().fit(split.train, None, split.train_times)

@@ -85,13 +85,13 @@ def test_the_strongest_come_first_and_weak_ones_not_at_all() -> None:
     ]
 
 
-def test_what_nothing_raised_has_no_reason() -> None:
+def test_an_item_that_no_entry_raises_has_no_reason() -> None:
     assert strongest_entries(np.array([[-0.2, -0.1], [0.0, 0.0]]), at_most=2) == [[], []]
     assert strongest_entries(np.empty((2, 0)), at_most=2) == [[], []]
     assert strongest_entries(np.empty((0, 3)), at_most=2) == []
 
 
-def test_the_newest_likes_are_looked_at_where_a_model_cannot_tell() -> None:
+def test_the_newest_likes_are_candidates_of_models_without_contributions() -> None:
     model = Sums(np.zeros((4, 4), dtype=np.float32))
     history = csr([[1, -1, 3, 2]])
     explainers = explainers_of(model, history, when(30, 40, 10, 20))
@@ -106,7 +106,7 @@ def test_the_newest_likes_are_looked_at_where_a_model_cannot_tell() -> None:
     assert found_in_long == list(range(NEWEST + 4, 4, -1))
 
 
-def test_disliked_items_are_not_looked_at_whatever_they_seem_to_do() -> None:
+def test_disliked_items_are_no_candidates() -> None:
     history = csr(ratings(n_items=N_ITEMS)[0].toarray())
     explainers = explainers_of(HYBRID, history)
     usable = np.ones(history.nnz, dtype=bool)
@@ -152,7 +152,7 @@ def test_histories_are_without_one_entry_each() -> None:
     ).toarray().tolist() == [[0] * 3]
 
 
-def test_only_what_lowers_the_score_by_more_than_rounding_counts() -> None:
+def test_only_falls_beyond_rounding_count() -> None:
     """Each item in the history also takes 1 from every score, as a mean or a length would."""
     adds = np.zeros((3, 3), dtype=np.float32)
     adds[:, 2] = 4, 1.000001, 0.5
@@ -164,15 +164,15 @@ def test_only_what_lowers_the_score_by_more_than_rounding_counts() -> None:
     assert influence.falls.tolist() == [[3, 0, 0]]
 
 
-def test_without_the_only_entry_there_is_no_score_which_is_less_than_any() -> None:
+def test_a_score_that_vanishes_without_its_only_entry_falls_most() -> None:
     history = csr([[0, 1]])
     model = Sums(np.full((2, 2), -5, dtype=np.float32))
     found = influences(model, history, entries=every_entry(history), items=np.array([0]))
     assert found["sums"].falls[0, 0] > 1e6
 
 
-def test_what_lowers_the_part_but_not_the_whole_is_no_reason() -> None:
-    """Without the first entry the other part's scores are spread otherwise, and the item gains."""
+def test_an_entry_that_lowers_the_total_is_no_reason() -> None:
+    """Without the first entry the other part's scores have another range, and the item gains."""
     first, second = np.zeros((2, 4), dtype=np.float32), np.zeros((2, 4), dtype=np.float32)
     first[:, 1:] = (0.1, 0, 1), (1, 0, 1)
     second[:, 1:] = (0, 9, 0), (1, 0, 2)
@@ -185,14 +185,14 @@ def test_what_lowers_the_part_but_not_the_whole_is_no_reason() -> None:
     assert found["first"].falls[0, 0] == 0
 
 
-def test_what_is_below_the_mean_does_not_fit() -> None:
+def test_an_item_below_the_mean_does_not_fit() -> None:
     adds = np.array([[1, 2, 6]] * 3, dtype=np.float32)
     history = csr([[1, 0, 0]])
     found = influences(Sums(adds), history, entries=every_entry(history), items=np.arange(3))
     assert found["sums"].fits.tolist() == [False, False, True]
 
 
-def test_nothing_to_leave_out_is_no_reason() -> None:
+def test_without_entries_to_leave_out_there_is_no_reason() -> None:
     history = csr([[1, 0, 0]])
     nothing = np.array([], dtype=np.intp)
     found = influences(HYBRID, csr(np.eye(1, N_ITEMS)), entries=nothing, items=np.arange(3))
@@ -205,7 +205,7 @@ def test_nothing_to_leave_out_is_no_reason() -> None:
 
 @given(history=histories)
 @settings(max_examples=30, deadline=None)
-def test_influences_are_what_scoring_each_history_anew_says(history: NDArray[np.float32]) -> None:
+def test_influences_equal_scores_of_each_shortened_history(history: NDArray[np.float32]) -> None:
     row, items = csr(history), np.arange(N_ITEMS)
     found = influences(HYBRID, row, entries=every_entry(row), items=items)
     whole = HYBRID.score(row)[0]

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
 
 from recommendations.engine.ranking.exploration import (
     A,
@@ -46,7 +45,7 @@ def test_new_items_take_the_places_and_nothing_is_lost_before_the_end() -> None:
     assert (items, explored) == ([1, 91, 2, 3, 92, 4], {91, 92})
 
 
-def test_a_new_item_that_stands_there_anyway_counts() -> None:
+def test_a_new_item_already_in_the_list_counts() -> None:
     assert insert_explored([1, 91, 2, 3], [92, 91], [1, 3]) == ([1, 91, 2, 92], {92})
 
 
@@ -59,11 +58,11 @@ def test_a_new_item_from_further_up_stays_there() -> None:
 
 
 @pytest.mark.parametrize("drawn", [[], [1, 2]])
-def test_without_others_the_list_stays(drawn: list[int]) -> None:
+def test_a_list_without_new_items_stays(drawn: list[int]) -> None:
     assert insert_explored([1, 2, 3], drawn, [2]) == ([1, 2, 3], set())
 
 
-def test_in_random_lists_none_is_twice_and_none_too_many() -> None:
+def test_exploration_keeps_random_lists_unique_and_of_their_length() -> None:
     rng = np.random.default_rng(3)
     for _ in range(300):
         everything = rng.permutation(30).tolist()
@@ -80,7 +79,7 @@ def test_in_random_lists_none_is_twice_and_none_too_many() -> None:
             assert all(items[place] in new for place in places)
 
 
-def test_the_best_come_often_and_all_come() -> None:
+def test_every_new_item_is_drawn_and_the_best_more_often() -> None:
     """The chance of the first place falls as 1 / place: of four 12, 6, 4 and 3 in 25."""
     rng = np.random.default_rng(4)
     orders = [sampled_order(4, rng).tolist() for _ in range(10_000)]
@@ -116,8 +115,8 @@ def test_teams_pick_in_turns_each_the_best_that_is_left(seed: int) -> None:
         taken.append(item)
 
 
-def test_a_hand_worked_draft() -> None:
-    """By lot the second begins, then the first twice."""
+def test_a_draft_worked_out_by_hand() -> None:
+    """The lots let the second team begin, then the first one twice."""
 
     class Lots:
         def integers(self, low: int, high: int, size: int) -> list[int]:
@@ -128,6 +127,8 @@ def test_a_hand_worked_draft() -> None:
 
 
 def test_equal_orders_keep_their_order_and_are_shared_out_by_lot() -> None:
+    from scipy.stats import binomtest  # takes more than a second
+
     first_picks = Counter[str]()
     for seed in range(400):
         drafted = team_draft(EVENS, EVENS, 20, np.random.default_rng(seed))
@@ -139,6 +140,8 @@ def test_equal_orders_keep_their_order_and_are_shared_out_by_lot() -> None:
 
 @pytest.mark.parametrize("place", [0, 1, 2, 7, 19])
 def test_each_place_is_as_often_of_either_team(place: int) -> None:
+    from scipy.stats import binomtest  # takes more than a second
+
     firsts = sum(
         team_draft(EVENS, EVENS[::-1], 20, np.random.default_rng(seed))[place][1] == A
         for seed in range(1000)
@@ -163,7 +166,9 @@ def test_the_same_lots_give_the_same_draft_whatever_is_asked_for() -> None:
         ([1, 2, 3], [4, 5, 6], 100, 6),
     ],
 )
-def test_short_orders(first: list[int], second: list[int], n: int, expected: int) -> None:
+def test_drafts_of_short_lists_are_complete(
+    first: list[int], second: list[int], n: int, expected: int
+) -> None:
     for seed in range(8):
         drafted = draft(first, second, n, seed)
         assert len(drafted) <= expected
@@ -173,6 +178,8 @@ def test_short_orders(first: list[int], second: list[int], n: int, expected: int
 
 
 def test_the_interval_is_that_of_the_sign_test() -> None:
+    from scipy.stats import binomtest  # takes more than a second
+
     for for_first, for_second in [(6, 0), (5, 0), (0, 6), (30, 12), (61, 40), (500, 520), (1, 1)]:
         found = preference_share(for_first, for_second)
         test = binomtest(for_first, for_first + for_second)
@@ -184,7 +191,7 @@ def test_the_interval_is_that_of_the_sign_test() -> None:
         assert found.winner == ((A if for_first > for_second else B) if significant else None)
 
 
-def test_of_nobody_nothing_is_known() -> None:
+def test_preference_is_unknown_without_comparisons() -> None:
     nobody = preference_share(0, 0)
     assert math.isnan(nobody.share)
     assert (nobody.low, nobody.high, nobody.winner) == (0, 1, None)
@@ -213,7 +220,7 @@ def test_viewers_who_prefer_one_make_it_win() -> None:
     assert simulate({0: 0.1, 1: 0.3}, viewers=600, seed=2).winner == B
 
 
-def test_indifferent_viewers_leave_it_open() -> None:
+def test_indifferent_viewers_give_no_winner() -> None:
     """One of twenty experiments at 95 % may go wrong, and by lot two or three."""
     decided = [simulate({0: 0.25, 1: 0.25}, 150, seed).winner for seed in range(20)]
     assert sum(winner is not None for winner in decided) <= 3

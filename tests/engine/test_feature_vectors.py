@@ -12,6 +12,7 @@ from scipy.sparse import csr_matrix
 from recommendations.engine.feature_vectors import (
     BLOCK,
     FeatureKind,
+    feature_counts,
     predict_factors,
     ridge,
     row_lengths,
@@ -62,7 +63,7 @@ def test_each_kind_has_its_own_share_and_an_unknown_one_too() -> None:
     np.testing.assert_allclose(tfidf_vectors(items, kinds).toarray(), expected, rtol=1e-6)
 
 
-def test_what_is_not_above_zero_is_no_feature() -> None:
+def test_values_of_zero_or_less_are_no_features() -> None:
     items = ItemFeatures(csr([[-1, 0], [0, 1]]), ("word:a", "word:b"))
     np.testing.assert_array_equal(row_lengths(tfidf_vectors(items, PLAIN)) > 0, [False, True])
 
@@ -108,7 +109,7 @@ def test_the_regression_equals_the_closed_form(n_features: int, regularization: 
     np.testing.assert_allclose(features @ slopes + intercept, expected, atol=2e-3)
 
 
-def test_targets_that_are_all_alike_are_the_intercept() -> None:
+def test_constant_targets_are_the_intercept() -> None:
     """Then nothing is left to solve for, and nothing may be divided by."""
     same = np.full((6, 2), 3, dtype=np.float32)
     slopes, intercept = ridge(FILMS, same, np.ones(6, dtype=np.float32), 1.0)
@@ -125,7 +126,23 @@ def test_an_untouched_film_stands_where_those_of_its_genre_do() -> None:
     assert horror[1] > drama[1]
 
 
-def test_a_film_that_many_have_touched_says_more() -> None:
+def test_features_of_each_kind_are_counted() -> None:
+    """One, one and two words: log 2, log 2 and log 3, with a root of the mean square of 0.85."""
+    items = ItemFeatures(csr([[1, 0, 1], [9, 0, 0], [5, 1, 0]]), ("word:a", "word:b", "genre:c"))
+    expected = [[1, 0.6931 / 0.8501], [0, 0.6931 / 0.8501], [0, 1.0986 / 0.8501]]
+    np.testing.assert_allclose(feature_counts(items).toarray(), expected, rtol=1e-3)
+
+
+def test_an_untouched_film_with_many_features_stands_where_such_films_do() -> None:
+    """Films with two words are liked; the untouched films have other words, one and two."""
+    films = [[1, 1, 0, 0, 0], [1, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 1, 0]]
+    films.append([0, 0, 0, 1, 1])
+    words = ItemFeatures(csr(films), tuple(f"word:{letter}" for letter in "abcde"))
+    one, two = predict_factors(words, FACTORS, TOUCHED)[1]
+    assert two[0] > one[0]
+
+
+def test_films_with_more_interactions_weigh_more() -> None:
     def first_of_drama(touched: list[int]) -> float:
         counts = np.array([*touched, 5, 5, 0, 0])
         return float(predict_factors(ItemFeatures(FILMS, NAMES), FACTORS, counts)[1][0, 0])

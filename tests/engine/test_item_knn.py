@@ -59,7 +59,7 @@ def test_blocks_of_any_size_give_the_same(block_size: int, monkeypatch: pytest.M
     np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_dense_data_want_fewer_neighbours() -> None:
+def test_dense_data_have_fewer_neighbours() -> None:
     dense, sparse = csr(np.ones((20, 30))), csr(np.ones((19, 30)))
     assert ItemKnnRecommender().settings_for(dense)["neighbours"] == 30
     assert ItemKnnRecommender().settings_for(sparse)["neighbours"] == 50

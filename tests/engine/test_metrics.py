@@ -79,7 +79,7 @@ def test_metrics_by_rank_as_worked_out_by_hand(
     assert [float(value[0]) for value in found] == pytest.approx(expected)
 
 
-def test_where_nothing_was_liked_nothing_is_said() -> None:
+def test_rows_without_likes_are_unknown() -> None:
     """And the other rows do not mind."""
     hits = np.array([[False, False], [True, False]])
     n_relevant = np.array([0, 1])
@@ -102,9 +102,9 @@ def test_where_nothing_was_liked_nothing_is_said() -> None:
 def by_ranx() -> Callable[[list[Row], list[int], int], dict[str, NDArray[np.float64]]]:
     """The figures of ranx for each user, by the name of its metric."""
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        # Its compiler takes ten seconds, and warns of its own casts.
+        # The compiler of ranx takes ten seconds, and warns of its own casts.
         patch.setenv("NUMBA_DISABLE_JIT", "1")
-        # Where it is read for the first time Python warns of an escape in a text of its own.
+        # The first import warns of an escape in a text of ranx.
         warnings.simplefilter("ignore", SyntaxWarning)
         warnings.simplefilter("ignore", DeprecationWarning)  # as Python 3.11 calls it
         from ranx import Qrels, Run, evaluate
@@ -133,7 +133,7 @@ def test_metrics_equal_those_of_another_library(
     data: st.DataObject,
     k: int,
 ) -> None:
-    """Its recall and its average precision are of all that was liked, ours of at most k."""
+    """ranx divides recall and average precision by all likes, ours by at most k."""
     row = st.lists(st.booleans(), min_size=k, max_size=k)
     hits = data.draw(st.lists(row, min_size=1, max_size=4))
     n_relevant = [data.draw(st.integers(max(1, sum(listed)), sum(listed) + 5)) for listed in hits]
@@ -210,7 +210,7 @@ def test_diversity_as_worked_out_by_hand() -> None:
     np.testing.assert_allclose(found, [2 / 3, 1 - math.sqrt(1 / 2), np.nan], atol=1e-6)
 
 
-def test_films_of_which_nothing_is_known_are_neither_alike_nor_unlike() -> None:
+def test_films_without_features_do_not_count_in_diversity() -> None:
     features = csr([[1, 0], [0, 0], [0, 1], [0, 0]])
     found = metrics.diversity(LISTS, features=features)
     np.testing.assert_allclose(found, [1, np.nan, np.nan])
@@ -230,7 +230,7 @@ def test_miscalibration_as_worked_out_by_hand() -> None:
     np.testing.assert_allclose(found, [0, 1.9585, np.nan], atol=5e-5)
 
 
-def test_what_was_disliked_says_nothing_of_the_genres_wanted() -> None:
+def test_dislikes_do_not_count_as_wanted_genres() -> None:
     genres = csr([[1, 0], [0, 1], [0, 1], [0, 1]])
     found = metrics.miscalibration(np.array([[0]]), csr([[1, -3, 0, -1]]), genres=genres)
     np.testing.assert_allclose(found, [0], atol=1e-12)

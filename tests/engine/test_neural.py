@@ -77,7 +77,7 @@ def fitted() -> NeuralRecommender:
 
 @pytest.fixture
 def _no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a machine without it."""
+    """Let PyTorch seem not to be installed."""
     find_spec: Callable[..., object] = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name, *a: None if name == "torch" else find_spec(name)
@@ -109,7 +109,7 @@ def test_too_much_data_are_an_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "weights", [{0: 1.0}, {1: 2.0, 5: -1.0, 9: 0.5}, {2: 3.0, 3: 1.0}], ids=str
 )
-def test_a_score_is_what_both_towers_and_the_bias_add_up_to(weights: dict[int, float]) -> None:
+def test_a_score_is_the_product_of_both_towers_plus_the_bias(weights: dict[int, float]) -> None:
     arrays = stored()
     scores = NeuralRecommender.from_arrays(arrays).score(history_of(weights))[0]
     expected = [scored_by_hand(arrays, weights, item) for item in range(N_ITEMS)]
@@ -127,7 +127,7 @@ def test_a_catalogue_of_more_than_one_block_is_scored_whole() -> None:
         assert scores[item] == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
-def test_ten_times_the_weights_are_the_same_viewer() -> None:
+def test_the_scale_of_the_weights_does_not_matter() -> None:
     recommender = NeuralRecommender.from_arrays(stored())
     history = history_of({0: 1.0, 3: 2.0, 4: -1.0})
     np.testing.assert_allclose(recommender.score(history * 10), recommender.score(history), 1e-5)
@@ -203,7 +203,7 @@ def test_training_moves_both_towers() -> None:
 
 
 @needs_torch
-def test_a_column_for_an_item_may_stand_anywhere() -> None:
+def test_the_order_of_the_columns_does_not_matter() -> None:
     """The weights at the start are drawn by what has been said of the items, not by their place."""
     likes = random_likes()
     order = np.random.default_rng(8).permutation(likes.shape[1])
@@ -260,7 +260,7 @@ def test_progress_is_told_with_each_step() -> None:
 
 
 @needs_torch
-def test_a_dislike_lowers_what_its_camp_likes() -> None:
+def test_a_dislike_lowers_the_films_of_its_camp() -> None:
     recommender = two_camps().fit(NeuralRecommender())
     before = recommender.score(history_of({0: 1.0, 5: 1.0}))[0]
     after = recommender.score(history_of({0: 1.0, 5: 1.0, 6: -1.0}))[0]

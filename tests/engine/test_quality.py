@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from recommendations.engine.evaluation import quality
-from recommendations.engine.evaluation.quality import Quality, evaluate_lists
+from recommendations.engine.evaluation.quality import Quality, Scorer, evaluate_lists
 from recommendations.engine.evaluation.splits import Split
-from recommendations.engine.matrices import Array, Features, ItemFeatures, Scores, Times
+from recommendations.engine.matrices import Array, Features, ItemFeatures, Now, Scores, Times
 from recommendations.engine.ranking.reranking import top_items
 from recommendations.engine.recommender import Recommender
 from tests.engine.camps import csr, evaluate
@@ -47,7 +47,7 @@ class Fixed(Recommender):
         return cls([])
 
 
-class Linear:
+class Linear(Scorer):
     """Scores of its own for each history, and no opinion on some items."""
 
     def __init__(self, n_items: int, seed: int) -> None:
@@ -57,6 +57,9 @@ class Linear:
 
     def score(self, history: csr_matrix, times: Times = None) -> Scores:
         return np.where(self.unknown, np.float32(np.nan), history.toarray() @ self.weights)
+
+    def score_at(self, history: csr_matrix, times: Times, now: Now) -> Scores:
+        return self.score(history, times)
 
 
 def split_of(history: list[list[float]], test: list[list[float]]) -> Split:
@@ -101,13 +104,22 @@ def test_quality_as_worked_out_by_hand() -> None:
     assert quality.map == pytest.approx(5 / 12)
 
 
+def test_a_film_outside_a_shortened_history_is_not_listed() -> None:
+    """Scores rank the items 0, 1, 2; the user has touched 0 and 2, and the history has 2 alone."""
+    split = split_of([[0, 0, 1, 0, 0]], [[0, 1, 0, 0, 0]])
+    scores = Fixed([5, 4, 3, 2, 1])
+    assert evaluate(scores, split, k=1).hit_rate == 0
+    split = replace(split, touched=csr([[1, 0, 1, 0, 0]]))
+    assert evaluate(scores, split, k=1).hit_rate == 1
+
+
 def test_recall_is_of_at_most_k() -> None:
     """All of a list of two liked is a recall of 1, though three were liked."""
     quality = evaluate(Fixed([5, 4, 3, 2, 1]), split_of([[0, 0, 0, 0, 1]], [[1, 1, 1, 0, 0]]), k=2)
     assert (quality.recall, quality.ndcg) == (1, 1)
 
 
-def test_no_opinion_is_not_listed() -> None:
+def test_items_without_a_score_are_not_listed() -> None:
     quality = evaluate(
         Fixed([NAN, 4, NAN, NAN, 1]), split_of([[0, 0, 0, 0, 1]], [[1, 1, 0, 0, 0]]), k=3
     )
@@ -116,7 +128,7 @@ def test_no_opinion_is_not_listed() -> None:
     assert (quality.recall, quality.hit_rate, quality.coverage) == (1 / 2, 1, 1 / 5)
 
 
-def test_what_nobody_can_be_judged_on_is_unknown() -> None:
+def test_quality_is_unknown_without_users_to_judge() -> None:
     quality = evaluate(Fixed([1, 2]), split_of([[0, 1]], [[0, 0]]))
     assert quality.users == 0
     assert all(
@@ -183,7 +195,7 @@ def test_a_film_is_ranked_among_the_negatives_given_for_its_user() -> None:
     assert judged.by_user["mrr"].tolist() == [1 / 2, 1]
 
 
-def test_who_has_no_opinion_on_the_film_has_missed_it() -> None:
+def test_a_film_without_a_score_is_missed() -> None:
     """Though fewer than k others stand beside it."""
     split = split_of([[1, 0, 0, 0]], [[0, 1, 0, 0]])
     split = replace(split, negatives=csr([[0, 0, 1, 0]]))
@@ -202,7 +214,7 @@ def users_with_one_liked_film_each(n_users: int, n_items: int) -> Split:
     return split_of(history.tolist(), test.tolist())
 
 
-def test_what_finds_all_alike_is_as_good_as_chance() -> None:
+def test_equal_scores_are_as_good_as_chance() -> None:
     """The liked film is in the first 5 of 20 in a quarter of all orders: 250 of 1,000 users, with
     a standard deviation of 14. By the order of the columns all would be hits."""
     judged = evaluate_lists(Fixed([1.0] * 21), users_with_one_liked_film_each(1000, 21), k=5)
@@ -251,13 +263,13 @@ def test_beyond_accuracy_as_worked_out_by_hand() -> None:
     assert judged.gini == pytest.approx(6 / 16)
 
 
-def test_without_features_nothing_is_said_of_content() -> None:
+def test_without_features_diversity_and_calibration_are_unknown() -> None:
     quality = evaluate(Fixed([1, 2]), split_of([[0, 1]], [[1, 0]]))
     assert math.isnan(quality.diversity)
     assert math.isnan(quality.miscalibration)
 
 
-def test_features_without_genres_say_nothing_of_calibration() -> None:
+def test_without_genres_calibration_is_unknown() -> None:
     items = ItemFeatures(csr([[1], [1], [1]]), ("keyword:train",))
     quality = evaluate(Fixed([1, 2, 3]), split_of([[0, 0, 1]], [[1, 0, 0]]), items=items)
     assert math.isnan(quality.miscalibration)

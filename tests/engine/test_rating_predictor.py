@@ -106,7 +106,7 @@ def test_the_baseline_worked_out_by_hand() -> None:
     assert predictor.deviations == pytest.approx(rest - of_users[[0, 1, 0]], abs=1e-6)
 
 
-def test_of_many_who_rated_an_item_the_most_alike_are_asked() -> None:
+def test_a_prediction_uses_the_50_most_similar_raters() -> None:
     """100 users rated it: the 50 nearest gave a deviation of 1, the others of -1."""
     likeness = np.linspace(1, 0.01, 100, dtype=np.float32)
     predictor = RatingPredictor(
@@ -144,7 +144,7 @@ def test_predictions_lie_within_the_scale_and_are_not_all_alike() -> None:
     assert np.ptp(stars) > 0.1
 
 
-def test_who_loves_what_one_loves_is_followed() -> None:
+def test_predictions_follow_viewers_of_similar_taste() -> None:
     """Two camps: whoever loves the even items hates the odd ones, and the other way round."""
     camps = np.arange(20)[:, None] % 2 == np.arange(12) % 2
     stars = np.where(camps, 10, 2)
@@ -172,7 +172,7 @@ def test_a_viewer_is_no_neighbour_of_oneself() -> None:
     assert known_taste(predictor, rows[7], besides=7).likeness[7] == 0
 
 
-def test_a_viewer_who_is_new_is_predicted_as_one_who_was_there() -> None:
+def test_a_new_viewer_is_predicted_as_a_known_one() -> None:
     rows = at_random()
     viewer = at_random(1, seed=3)
     predictor = RatingPredictor.fit(rows)
@@ -218,7 +218,7 @@ def test_a_viewer_of_few_ratings_has_no_taste_yet() -> None:
     ],
     ids=["nothing", "nobody", "empty", "one user", "all equal", "one each", "empty rows"],
 )
-def test_degenerate_data_warn_of_nothing_and_say_nothing_wild(rows: NDArray[np.float64]) -> None:
+def test_predictions_from_degenerate_data_are_finite(rows: NDArray[np.float64]) -> None:
     predictor = RatingPredictor.fit(ratings(rows))
     n_items = rows.shape[1]
     for half_stars in (1, 7, 10):

@@ -59,16 +59,16 @@ def plainly(
     return chosen
 
 
-def test_without_diversity_it_goes_by_relevance() -> None:
+def test_without_diversity_the_order_is_by_relevance() -> None:
     assert order(0) == [0, 1, 3, 2]
 
 
-def test_what_is_like_the_first_one_comes_later() -> None:
+def test_an_item_similar_to_the_first_comes_later() -> None:
     # After the first one: 0.45 - 0.5, 0.25 - 0, 0.35 - 0.2; and then: 0.45 - 0.25, 0.35 - 0.2.
     assert order(0.5) == [0, 2, 1, 3]
 
 
-def test_by_difference_alone_the_first_one_is_still_the_most_relevant() -> None:
+def test_diversity_alone_still_begins_with_the_most_relevant_item() -> None:
     # After 0 and 2 the likeness of 1 is 0.5 in the mean, that of 3 is 0.4.
     assert order(1) == [0, 2, 3, 1]
 
@@ -85,7 +85,7 @@ def test_a_later_tier_never_comes_first(diversity: float) -> None:
     assert set(first_two[1:3]) == {1, 3}
 
 
-def test_nothing_makes_an_empty_list() -> None:
+def test_reranking_nothing_gives_empty_lists() -> None:
     nothing = np.empty((2, 0))
     no_tiers = nothing.astype(np.intp)
     alike = [np.empty((0, 0))] * 2
@@ -94,8 +94,8 @@ def test_nothing_makes_an_empty_list() -> None:
 
 
 @pytest.mark.parametrize("diversity", [0.05, 0.3, 0.7, 1.0])
-def test_it_is_what_the_formula_says(diversity: float) -> None:
-    """For rows of different lengths, with items that are missing anywhere."""
+def test_the_order_maximises_the_formula(diversity: float) -> None:
+    """The rows have different lengths, and items are missing at any place."""
     random = np.random.default_rng(4)
     relevance = random.normal(size=(20, 30))
     relevance[random.random((20, 30)) < 0.3] = -np.inf
@@ -123,7 +123,7 @@ def test_among_equal_scores_the_order_counts() -> None:
     assert relevances([3, 0, 1, 0], [2, 1, 2, 1]) == [1, 1, 0, 0.5]
 
 
-def test_a_row_without_an_item_of_a_tier_has_no_relevance_there() -> None:
+def test_a_tier_that_a_row_lacks_has_no_relevance() -> None:
     scores = np.array([[4, 2, 9], [7, 7, 1]], dtype=np.float32)
     found = normalised_relevances(scores, np.array([[0, 0, -1], [1, -1, 1]]))
     assert found.tolist() == [[1, 0, -np.inf], [1, -np.inf, 0]]
@@ -147,13 +147,13 @@ def test_likeness_is_the_weighted_mean_of_the_kinds() -> None:
     assert (alike == alike.T).all()
 
 
-def test_the_share_of_what_no_film_has_goes_to_the_rest() -> None:
+def test_shares_of_unused_kinds_go_to_the_others() -> None:
     vectors = diversity_vectors(features("genre:war decade:1960", "genre:war decade:1970"))
     alike = pairwise_similarities(vectors, np.arange(2))
     assert alike[0, 1] == pytest.approx(0.5 / 0.7)
 
 
-def test_where_nothing_is_known_no_films_are_alike() -> None:
+def test_items_without_shared_features_are_not_similar() -> None:
     vectors = diversity_vectors(features("keyword:paris", "keyword:paris"))
     assert not pairwise_similarities(vectors, np.arange(2)).any()
 
@@ -192,9 +192,7 @@ def test_lists_of_an_evaluation_come_from_the_pools() -> None:
         ("aabcdef", [5], "0234651"),
     ],
 )
-def test_of_one_series_only_one_stands_among_the_first(
-    keys: str, fixed: list[int], order: str
-) -> None:
+def test_the_first_items_have_different_keys(keys: str, fixed: list[int], order: str) -> None:
     found = separate_equal_keys([key.strip("-") for key in keys], fixed=fixed, first=5)
     assert "".join(map(str, found)) == order
 
@@ -206,5 +204,5 @@ def test_newness_halves_in_two_weeks_before_and_after() -> None:
     assert newness(np.array([0, 14, -14, 28, -700_000])).tolist() == [1, 0.5, 0.5, 0.25, 0]
 
 
-def test_what_was_shown_once_is_not_worn() -> None:
+def test_an_item_shown_once_has_no_fatigue() -> None:
     assert fatigue(np.array([0, 1, 2, 3, 10**9])).tolist() == [0, 0, 0.5, 0.75, 1]

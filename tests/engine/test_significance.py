@@ -25,7 +25,7 @@ def test_an_interval_is_that_of_the_normal_distribution_where_there_are_many() -
     assert high == pytest.approx(values.mean() + 1.96 * values.std() / 20, abs=0.004)
 
 
-def test_an_interval_is_what_all_samples_would_give() -> None:
+def test_an_interval_is_that_of_all_samples() -> None:
     """There are 27 samples of (0, 0, 1); their means are 0, 1/3, 2/3, 1 with 8, 12, 6 and 1."""
     means = sorted(np.mean(sample) for sample in product([0, 0, 1], repeat=3))
     assert bootstrap_interval(np.array([0.0, 0, 1]), level=0.5, draws=20_000) == pytest.approx(
@@ -44,7 +44,7 @@ def test_intervals_are_the_same_each_time_and_wider_at_a_higher_level() -> None:
     assert lower < low < values.mean() < high < higher
 
 
-def test_what_is_unknown_is_left_out_of_an_interval() -> None:
+def test_an_interval_ignores_unknown_values() -> None:
     assert bootstrap_interval(np.array([1.0, NAN, 1.0])) == (1, 1)
     assert all(math.isnan(end) for end in bootstrap_interval(np.array([NAN])))
     assert all(math.isnan(end) for end in bootstrap_interval(np.empty(0)))
@@ -62,7 +62,7 @@ def test_the_p_value_is_that_of_all_signs() -> None:
     assert found.low < found.difference < found.high
 
 
-def test_the_other_way_round_it_is_the_same_with_the_other_sign() -> None:
+def test_swapping_the_samples_negates_the_difference() -> None:
     random = np.random.default_rng(3)
     first, second = random.random(40), random.random(40)
     there, back = paired_test(first, second), paired_test(second, first)
@@ -71,7 +71,7 @@ def test_the_other_way_round_it_is_the_same_with_the_other_sign() -> None:
     assert (there.low, there.high) == pytest.approx((-back.high, -back.low), abs=0.01)
 
 
-def test_pairs_show_what_means_alone_would_hide() -> None:
+def test_a_paired_test_finds_differences_that_means_hide() -> None:
     """Each user gains a little, and users differ a lot."""
     of_users = np.random.default_rng(4).random(100)
     found = paired_test(of_users + 0.01, of_users)
@@ -81,7 +81,7 @@ def test_pairs_show_what_means_alone_would_hide() -> None:
     assert high - low > 0.1
 
 
-def test_two_that_are_alike_differ_by_chance() -> None:
+def test_equal_samples_do_not_differ() -> None:
     values = np.random.default_rng(5).random(100)
     found = paired_test(values, values)
     assert (found.difference, found.low, found.high, found.p_value) == (0, 0, 0, 1)
@@ -97,7 +97,7 @@ def test_one_in_twenty_is_called_significant_by_chance() -> None:
     assert 3 <= significant <= 27
 
 
-def test_users_whom_one_of_them_cannot_be_judged_by_are_left_out() -> None:
+def test_users_unknown_in_one_sample_are_left_out() -> None:
     found = paired_test(np.array([1.0, NAN, 3]), np.array([0.0, 5, NAN]))
     assert (found.users, found.difference) == (1, 1)
     nobody = paired_test(np.array([NAN]), np.array([1.0]))
@@ -113,28 +113,28 @@ def of_many(mean: float, seed: int = 7) -> np.ndarray[tuple[int], np.dtype[np.fl
     return mean + np.random.default_rng(seed).normal(scale=0.02, size=200)
 
 
-def test_worse_is_worse_and_better_is_not() -> None:
+def test_only_a_worse_sample_is_significantly_worse() -> None:
     assert is_significantly_worse(of_many(0.1), of_many(0.2, seed=8))
     assert not is_significantly_worse(of_many(0.2), of_many(0.1, seed=8))
     assert not is_significantly_worse(of_many(0.1), of_many(0.1))
 
 
-def test_a_margin_allows_for_a_share() -> None:
+def test_a_margin_allows_a_relative_loss() -> None:
     """A twentieth below is within a tenth, and not within a hundredth."""
     assert not is_significantly_worse(of_many(0.19), of_many(0.2, seed=8), margin=0.1)
     assert is_significantly_worse(of_many(0.19), of_many(0.2, seed=8), margin=0.01)
 
 
-def test_a_difference_that_chance_can_make_is_none() -> None:
+def test_a_difference_within_chance_is_not_significant() -> None:
     """13 of the 32 ways to set the signs of these differences give a sum of -2 or less."""
     old = np.full(5, 10.0)
     assert not is_significantly_worse(np.array([7.0, 12, 8, 12, 9]), old)
 
 
 @pytest.mark.parametrize(("n_users", "enough"), [(0, False), (1, False), (4, False), (8, True)])
-def test_of_a_few_users_nothing_is_significant(n_users: int, enough: bool) -> None:
+def test_differences_of_few_users_are_not_significant(n_users: int, enough: bool) -> None:
     assert is_significantly_worse(np.zeros(n_users), np.ones(n_users)) is enough
 
 
-def test_the_unknown_is_not_worse() -> None:
+def test_unknown_values_are_not_worse() -> None:
     assert not is_significantly_worse(np.array([NAN] * 9), np.ones(9))

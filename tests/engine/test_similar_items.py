@@ -49,7 +49,9 @@ def plainly(
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
 @pytest.mark.parametrize("cells", [1, 10**6])
-def test_it_is_the_blend_of_both(share: float, cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_similarity_is_the_blend_of_factors_and_content(
+    share: float, cells: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(similar_items, "CELLS", cells)
     luck = np.random.default_rng(1)
     factors = luck.normal(size=(30, 4)).astype(np.float32)
@@ -68,7 +70,7 @@ def test_it_is_the_blend_of_both(share: float, cells: int, monkeypatch: pytest.M
         assert (items[count:] == -1).all()
 
 
-def test_each_says_what_it_saw() -> None:
+def test_a_similar_item_has_the_parts_of_its_score() -> None:
     related = find_similar_items(FACTORS, CONTENT, NOBODY, share=0.5, k=4)
     expected: dict[int, dict[int, tuple[float | None, float | None]]] = {
         0: {1: (1, None), 2: (SIDE, SIDE)},
@@ -88,7 +90,7 @@ def test_each_says_what_it_saw() -> None:
             assert found[other] == pytest.approx(values, abs=1e-4), (item, other)
 
 
-def test_of_equals_the_better_known_comes_first() -> None:
+def test_equally_similar_items_are_ordered_by_popularity() -> None:
     nowhere = np.full((4, 1), np.nan, dtype=np.float32)
     related = find_similar_items(
         nowhere, csr(np.ones((4, 1))), np.array([0, 1, 9, 5]), share=0.1, k=3
@@ -99,7 +101,7 @@ def test_of_equals_the_better_known_comes_first() -> None:
 
 
 @pytest.mark.parametrize("n_items", [0, 1])
-def test_of_nothing_there_is_nothing(n_items: int) -> None:
+def test_no_similar_items_without_features(n_items: int) -> None:
     factors, content = np.zeros((n_items, 3), dtype=np.float32), csr_matrix((n_items, 0))
     related = find_similar_items(
         factors, content, np.zeros(n_items, dtype=np.int64), share=0.1, k=40
@@ -108,7 +110,7 @@ def test_of_nothing_there_is_nothing(n_items: int) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(ALGORITHMS))
-def test_directions_say_what_the_algorithm_says_of_each_item(name: str) -> None:
+def test_item_directions_give_the_similarities_of_the_algorithm(name: str) -> None:
     if name == "als":
         recommender = two_camps().fit(ALGORITHMS[name]())
         directions = recommender.item_directions()

@@ -117,7 +117,7 @@ def random_matrices(n_users: int = 40, n_items: int = 30) -> tuple[csr_matrix, c
 
 
 @every
-def test_nothing_is_known_and_asked_for_at_once(split: Splitter) -> None:
+def test_no_test_interaction_is_in_the_history_or_in_training(split: Splitter) -> None:
     interactions, times = random_matrices()
     parts = split(interactions, times)
     assert parts.test.nnz
@@ -143,7 +143,7 @@ def test_times_are_those_of_the_interactions(split: Splitter) -> None:
 
 @every
 @pytest.mark.parametrize("shape", [(0, 0), (0, 4), (3, 0), (3, 4), (1, 1)], ids=str)
-def test_nothing_is_split_to_nothing(split: Splitter, shape: tuple[int, int]) -> None:
+def test_a_split_of_no_interactions_is_empty(split: Splitter, shape: tuple[int, int]) -> None:
     nothing = csr(np.zeros(shape))
     parts = split(nothing, nothing.astype(np.float64))
     assert parts.train.shape == parts.history.shape == parts.test.shape == shape
@@ -161,14 +161,43 @@ def test_the_same_seed_gives_the_same_split(split: Splitter) -> None:
 
 
 def test_the_last_liked_film_is_the_test_and_what_follows_it_is_dropped() -> None:
-    """User 0 liked 2, then 0, then disliked 1. User 1 disliked 0 after liking 1 and 2 in the same
-    second: the later column is the later one. User 2 has one film, user 3 liked none."""
+    """User 0 liked 2, then 0, then disliked 1. User 1 disliked 0 after liking 1 and 2. User 2 has
+    one film, user 3 liked none."""
     interactions = csr([[2, -1, 1], [-1, 1, 3], [0, 2, 0], [-1, -1, 0]])
-    times = csr_matrix(np.array([[20.0, 30, 10], [40, 5, 5], [0, 1, 0], [1, 2, 0]]))
+    times = csr_matrix(np.array([[20.0, 30, 10], [40, 5, 6], [0, 1, 0], [1, 2, 0]]))
     split = leave_last_out(interactions, times)
     assert dense(split.test) == [[2, 0, 0], [0, 0, 3], [0, 0, 0], [0, 0, 0]]
     assert dense(split.history) == [[0, 0, 1], [0, 1, 0], [0, 2, 0], [-1, -1, 0]]
     assert dense(split.train) == dense(split.history)
+    assert split.now is not None
+    np.testing.assert_array_equal(split.now, [20, 6, np.nan, np.nan])
+
+
+@pytest.mark.parametrize("divide", [leave_last_out, split_by_time])
+def test_among_films_of_the_same_second_the_order_of_the_catalogue_tells_nothing(
+    divide: Callable[[csr_matrix, csr_matrix], Split],
+) -> None:
+    """Each of 1,000 users likes two films at the split's end; each is the test of about half."""
+    interactions = csr(np.ones((1000, 10)))
+    split = divide(interactions, csr_matrix(np.tile([1.0, 2, 3, 4, 5, 6, 7, 8, 9, 9], (1000, 1))))
+    tests = np.bincount(split.test.indices, minlength=10)
+    assert tests[:8].sum() == 0
+    assert tests.sum() == 1000
+    assert 440 < tests[8] < 560
+    assert split.now is not None
+    assert (split.now == 9).all()
+
+
+def test_the_time_of_a_list_is_that_of_the_first_test_interaction() -> None:
+    interactions = csr(np.ones((2, 10)))
+    times = csr_matrix(np.arange(1.0, 21).reshape(2, 10))
+    split = split_by_time(interactions, times, test_share=0.2)
+    assert split.now is not None
+    np.testing.assert_array_equal(split.now, [np.nan, 19])
+    short = with_short_histories(split)
+    assert short.now is not None
+    np.testing.assert_array_equal(short.now, np.tile(split.now, 4))
+    assert strong_generalisation(interactions, times).now is None
 
 
 def test_negatives_are_films_that_the_user_never_touched() -> None:
@@ -196,7 +225,7 @@ def test_every_untouched_film_is_as_likely_a_negative() -> None:
     assert (np.abs(counts[2:] - 2000 / 9) < 60).all()
 
 
-def test_where_there_are_fewer_films_all_are_negatives() -> None:
+def test_all_films_are_negatives_when_there_are_few() -> None:
     interactions = csr([[1, 1, 0, 0], [1, 1, 1, 1]])
     split = leave_one_out(interactions, interactions.astype(np.float64))
     assert split.negatives is not None
@@ -213,7 +242,7 @@ def test_negatives_can_be_given() -> None:
 # --- strangers
 
 
-def test_strangers_are_not_learned_from() -> None:
+def test_held_out_viewers_are_not_in_training() -> None:
     interactions, times = random_matrices()
     split = strong_generalisation(interactions, times)
     strangers = np.diff(split.history.indptr) > 0
@@ -258,12 +287,14 @@ def test_each_viewer_is_judged_again_by_the_last_films_of_the_history() -> None:
     assert dense(found.train[:2]) == dense(split.train)
     assert found.train.shape == found.train_times.shape == (8, n_films)
     assert found.train.nnz == split.train.nnz
+    assert found.touched is not None
+    assert dense(found.touched) == dense(split.history) * 4
 
 
 # --- cold films
 
 
-def test_cold_films_are_out_of_training_and_are_the_candidates() -> None:
+def test_cold_films_are_the_candidates_and_not_in_training() -> None:
     interactions, times = random_matrices()
     split = cold_items(interactions, times)
     assert split.candidates is not None

@@ -17,6 +17,7 @@ from recommendations.engine.algorithms.als import AlsRecommender
 from recommendations.engine.algorithms.popularity import PopularityRecommender
 from recommendations.engine.evaluation.splits import Split, leave_last_out
 from recommendations.engine.evaluation.tuning import ENOUGH_USERS, divide_budget, tune
+from recommendations.engine.fit_cost import FitCost
 from recommendations.engine.matrices import Array, Features, Scores, Times
 from recommendations.engine.recommender import Recommender
 from tests.engine.camps import csr, data_of, evaluate
@@ -71,6 +72,13 @@ class Dial(Recommender):
         return cls()
 
 
+class Costly(Dial):
+    """Known beforehand to take ten seconds a fit."""
+
+    def fit_cost(self, interactions: csr_matrix) -> FitCost:
+        return FitCost(seconds=10)
+
+
 class Lottery(Dial):
     """Each user's luck is drawn anew for each level."""
 
@@ -96,7 +104,7 @@ def split_of(n_users: int) -> Split:
     return Split(past, times, past, times, csr(liked))
 
 
-def test_it_climbs_from_the_defaults_to_the_best_of_all_settings(clock: Clock) -> None:
+def test_tuning_climbs_from_the_defaults_to_the_best_settings(clock: Clock) -> None:
     tuned = tune(Dial, split_of(N_USERS), budget_s=1000, clock=clock)
     assert tuned.settings == {"level": 5, "width": 3}
     assert tuned.ndcg == 1
@@ -105,10 +113,18 @@ def test_it_climbs_from_the_defaults_to_the_best_of_all_settings(clock: Clock) -
     assert [trial.seconds for trial in tuned.trials] == [10] * len(tuned.trials)
 
 
-def test_nothing_is_tried_twice(clock: Clock) -> None:
+def test_no_settings_are_tried_twice(clock: Clock) -> None:
     tuned = tune(Dial, split_of(N_USERS), budget_s=1000, starts=[{}, {"level": 4}], clock=clock)
     tried = [tuple(trial.settings.items()) for trial in tuned.trials]
     assert len(tried) == len(set(tried))
+
+
+@pytest.mark.parametrize(("budget_s", "trials"), [(5, 0), (20, 0), (21, 2)])
+def test_no_search_is_begun_that_has_no_time_for_two_fits(
+    clock: Clock, budget_s: float, trials: int
+) -> None:
+    tuned = tune(Costly, split_of(N_USERS), budget_s=budget_s, clock=clock)
+    assert (len(tuned.trials), tuned.settings) == (trials, {"level": 4} if trials else {})
 
 
 @pytest.mark.parametrize(("budget_s", "trials"), [(5, 1), (19, 1), (20, 2), (39, 3)])
@@ -119,7 +135,7 @@ def test_no_trial_is_begun_that_would_end_after_the_budget(
     assert len(tuned.trials) == trials
 
 
-def test_what_suited_the_last_release_is_tried_after_the_defaults(clock: Clock) -> None:
+def test_the_settings_of_the_last_release_are_tried_after_the_defaults(clock: Clock) -> None:
     tuned = tune(Dial, split_of(N_USERS), budget_s=25, starts=[{"level": 6}], clock=clock)
     assert [trial.settings["level"] for trial in tuned.trials] == [3, 6]
     assert tuned.settings == {"level": 6}
@@ -140,13 +156,13 @@ def test_a_trial_that_fails_is_recorded_and_lost(clock: Clock) -> None:
     assert tuned.settings == {"level": 4, "width": 3}
 
 
-def test_where_the_defaults_fail_the_last_releases_settings_go_on(clock: Clock) -> None:
+def test_tuning_goes_on_from_the_last_release_when_the_defaults_fail(clock: Clock) -> None:
     Dial.broken = (3,)
     tuned = tune(Dial, split_of(N_USERS), budget_s=1000, starts=[{"level": 4}], clock=clock)
     assert tuned.settings == {"level": 5, "width": 3}
 
 
-def test_where_everything_fails_the_defaults_stay(clock: Clock) -> None:
+def test_the_defaults_remain_when_every_trial_fails(clock: Clock) -> None:
     Dial.broken = tuple(range(8))
     tuned = tune(Dial, split_of(N_USERS), budget_s=1000, clock=clock)
     assert tuned.settings == {}
@@ -154,7 +170,7 @@ def test_where_everything_fails_the_defaults_stay(clock: Clock) -> None:
     assert len(tuned.trials) == 1
 
 
-def test_a_gain_within_its_standard_error_is_left(clock: Clock) -> None:
+def test_a_gain_within_its_standard_error_is_not_taken(clock: Clock) -> None:
     """Levels 4 and 2 stand beside the default; 4 gains a little, by luck alone."""
     split = split_of(N_USERS)
     default, lucky = (evaluate(Lottery(level=level), split).ndcg for level in (3, 4))
@@ -189,7 +205,7 @@ def test_a_value_between_those_of_the_list_steps_to_its_neighbours(clock: Clock)
     assert [trial.settings["level"] for trial in tuned.trials[:3]] == [3, 4.4, 5]
 
 
-def test_a_trial_may_take_its_model_from_elsewhere_and_the_best_one_is_kept(clock: Clock) -> None:
+def test_the_caller_can_fit_trials_and_gets_the_best_model(clock: Clock) -> None:
     fitted: list[Dial] = []
 
     def fit(dial: Dial) -> Dial:
@@ -251,7 +267,7 @@ def test_settings_that_learn_too_little_are_left_for_better_ones() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(ALGORITHMS))
-def test_what_is_searched_can_be_set_and_has_a_default(name: str) -> None:
+def test_searched_settings_can_be_set_and_have_defaults(name: str) -> None:
     algorithm = ALGORITHMS[name]
     defaults = algorithm().settings_for(csr(np.eye(N_ITEMS)))
     assert defaults.keys() >= algorithm.search_space.keys()
@@ -261,7 +277,7 @@ def test_what_is_searched_can_be_set_and_has_a_default(name: str) -> None:
             assert algorithm(**{setting: value}).settings_for(csr(np.eye(3)))[setting] == value
 
 
-def test_time_is_divided_by_what_there_is_to_search() -> None:
+def test_the_budget_is_divided_among_searchable_algorithms() -> None:
     seconds = divide_budget(
         60, {"lottery": Lottery, "content": ALGORITHMS["content"], "dial": Dial}
     )
@@ -270,6 +286,6 @@ def test_time_is_divided_by_what_there_is_to_search() -> None:
 
 
 @pytest.mark.parametrize("budget_s", [0, -1])
-def test_no_time_is_not_divided(budget_s: float) -> None:
+def test_an_empty_budget_is_not_divided(budget_s: float) -> None:
     assert divide_budget(budget_s, {"dial": Dial}) == {}
     assert divide_budget(60, {}) == {}

@@ -32,13 +32,13 @@ def test_the_scores_are_those_of_the_sum_over_the_nearest(neighbours: int) -> No
     np.testing.assert_allclose(knn.score(new), expected, rtol=2e-3, atol=1e-5)
 
 
-def test_a_dislike_says_nothing() -> None:
+def test_dislikes_are_ignored() -> None:
     without = csr(np.maximum(ratings().toarray(), 0))
     expected = UserKnnRecommender().fit(without).score(without)
     np.testing.assert_allclose(UserKnnRecommender().fit(ratings()).score(ratings()), expected)
 
 
-def test_a_viewer_alone_with_a_film_is_shown_nothing_in_particular() -> None:
+def test_a_viewer_without_neighbours_has_equal_scores() -> None:
     """There are no neighbours: all films are alike, and known."""
     likes = csr(np.diag([1, 2, 3]))
     scores = UserKnnRecommender().fit(likes).score(likes)
@@ -51,7 +51,7 @@ def test_settings_of_the_fit_stay_with_the_arrays() -> None:
     np.testing.assert_array_equal(copy.score(ratings()), knn.score(ratings()))
 
 
-def test_what_is_searched_is_what_was_given() -> None:
+def test_given_settings_replace_searched_ones() -> None:
     settings = UserKnnRecommender(sharpness=1.5).settings_for(ratings())
     assert settings == {"neighbours": 100, "sharpness": 1.5}
 

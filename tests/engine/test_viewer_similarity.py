@@ -91,7 +91,7 @@ def test_one_viewer_against_all_has_the_same_figures(
             )
 
 
-def test_of_those_who_share_a_film_the_figures_are_the_same() -> None:
+def test_comparing_only_those_who_share_a_film_gives_the_same_figures() -> None:
     weights = draw(8)
     everybody = Deviations.fit(csr_matrix(weights), csr_matrix(weights))
     items = np.flatnonzero(weights[0])
@@ -104,7 +104,7 @@ def test_of_those_who_share_a_film_the_figures_are_the_same() -> None:
     assert np.allclose(their_sums, sums.at(share))
 
 
-def test_one_more_film_is_what_comes_of_the_film() -> None:
+def test_a_similarity_with_one_more_film_is_predicted() -> None:
     weights = draw(4)
     before, after = quadratic(weights[:, :-1]), quadratic(weights)
     centre = 0.5 * weights[:, -1].sum() / ((weights[:, -1] != 0).sum() + 5)
@@ -117,7 +117,7 @@ def test_one_more_film_is_what_comes_of_the_film() -> None:
         assert [each[at] for each in with_it] == pytest.approx(after[pair], abs=1e-5)
 
 
-def test_who_only_ever_likes_has_a_taste_too() -> None:
+def test_a_viewer_with_equal_likes_has_a_taste() -> None:
     """To subtract a plain mean would leave nothing of them."""
     likes = np.full((3, 20), 2, dtype=np.float32)
     likes[2, 3:] = 0
@@ -126,7 +126,7 @@ def test_who_only_ever_likes_has_a_taste_too() -> None:
     assert found[0, 1][0] == pytest.approx(20 / 25)
 
 
-def test_who_has_nothing_is_like_nobody() -> None:
+def test_a_viewer_without_interactions_resembles_nobody() -> None:
     assert not all_pairs(np.zeros((4, 3), dtype=np.float32), MatchRule(0, 0))
     assert not all_pairs(np.zeros((0, 0), dtype=np.float32), MatchRule(0.8, 5))
     nothing = csr_matrix(np.zeros((4, 3), dtype=np.float32))
@@ -135,10 +135,10 @@ def test_who_has_nothing_is_like_nobody() -> None:
     assert len(rows) == len(MatchRule(0.8, 5).similarity(sums)) == 0
 
 
-def test_of_too_many_those_are_kept_who_are_preferred_and_then_the_nearest(
+def test_the_limit_keeps_preferred_pairs_first_and_then_the_nearest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Also where they come bit by bit, and some are dropped in between."""
+    """The best pairs are also found when pairs come in parts, and some are dropped in between."""
     weights, rule = draw(3), MatchRule(0, 1)
     everybody = matching_pairs(
         deviations(csr_matrix(weights)),
@@ -169,9 +169,7 @@ def test_of_too_many_those_are_kept_who_are_preferred_and_then_the_nearest(
         (MatchRule(1, 0), 1),
     ],
 )
-def test_so_many_films_are_shared_before_one_more_can_make_a_match(
-    rule: MatchRule, shared: int
-) -> None:
+def test_least_shared_is_one_film_below_a_possible_match(rule: MatchRule, shared: int) -> None:
     assert rule.least_shared == shared
     ones = np.ones(1)
     enough = PairSums(ones * (shared + 1), ones, ones, ones)
@@ -192,3 +190,25 @@ def test_arrays_come_back_as_they_were() -> None:
         assert np.array_equal(array, everybody.to_arrays()[name])
     assert again.centres_of(np.array([-1]))[0] == 0
     assert again.centres == pytest.approx(film_centres(weights))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_likes_are_counted_by_viewers_who_dislike_the_same_films(seed: int) -> None:
+    luck = np.random.default_rng(seed)
+    weights = draw(seed)
+    weights[(weights == 0) & (luck.random(weights.shape) < 0.1)] = np.nan  # a verdict of 0
+    verdicts = csr_matrix(np.nan_to_num(weights, nan=1000))
+    verdicts.data[verdicts.data == 1000] = 0
+    n_films = weights.shape[1]
+    disliked = luck.permutation(n_films)[: n_films // 3]
+    items = np.array([*luck.permutation(n_films), -1])
+    everybody = Deviations.fit(verdicts, verdicts)
+    expected = [
+        sum(
+            int((weights[viewer, disliked] < 0).sum())
+            for viewer in range(len(weights))
+            if item >= 0 and weights[viewer, item] > 0
+        )
+        for item in items
+    ]
+    assert everybody.likes_by_dislikes(disliked, items).tolist() == expected

@@ -45,7 +45,7 @@ def list_playlists(request: ReaderRequest, filters: Query[ListFilters]) -> Query
 def create_playlist(
     request: AuthedRequest, payload: PlaylistIn, response: HttpResponse
 ) -> Status[Playlist]:
-    """Make a playlist. It is private unless you say otherwise."""
+    """Create a playlist. It is private by default."""
     playlist = services.create_playlist(owner=request.auth, payload=payload)
     response["Location"] = f"/api/v1/playlists/{playlist.pk}"
     return Status(201, playlist)
@@ -73,7 +73,7 @@ def get_playlist(request: ReaderRequest, playlist_id: int) -> Playlist:
     "/playlists/{int:playlist_id}", response={200: PlaylistOut, **problems(401, 403, 404, 422)}
 )
 def update_playlist(request: AuthedRequest, playlist_id: int, payload: PlaylistPatch) -> Playlist:
-    """Change a playlist of yours. What is left out stays."""
+    """Change a playlist of yours. Omitted fields keep their values."""
     return services.update_playlist(owner=request.auth, playlist_id=playlist_id, changes=payload)
 
 
@@ -91,7 +91,7 @@ def delete_playlist(request: AuthedRequest, playlist_id: int) -> Status[None]:
 def put_playlist_movie(
     request: AuthedRequest, playlist_id: int, movie_id: int, payload: PlaceIn = UNPLACED
 ) -> Status[PlaceOut]:
-    """Add a film to a playlist of yours, or move it. The same again is 200 and changes nothing."""
+    """Add a film to a playlist of yours, or move it. A repetition is 200 and changes nothing."""
     place, is_new = services.put_movie(
         owner=request.auth, playlist_id=playlist_id, movie_id=movie_id, position=payload.position
     )
@@ -103,7 +103,7 @@ def put_playlist_movie(
     response={204: None, **problems(401, 403, 404)},
 )
 def delete_playlist_movie(request: AuthedRequest, playlist_id: int, movie_id: int) -> Status[None]:
-    """Take a film out of a playlist of yours."""
+    """Remove a film from a playlist of yours."""
     services.remove_movie(owner=request.auth, playlist_id=playlist_id, movie_id=movie_id)
     return Status(204, None)
 
@@ -113,7 +113,7 @@ def delete_playlist_movie(request: AuthedRequest, playlist_id: int, movie_id: in
     response={204: None, 409: OtherFilmsProblem, **problems(401, 403, 404, 422)},
 )
 def put_playlist_order(request: AuthedRequest, playlist_id: int, payload: OrderIn) -> Status[None]:
-    """Reorder a playlist of yours in one call. 409 if you have not named exactly its films."""
+    """Reorder a playlist of yours in one call. 409 unless exactly its films are named."""
     services.reorder_movies(
         owner=request.auth, playlist_id=playlist_id, movie_ids=payload.movie_ids
     )
@@ -124,7 +124,7 @@ def put_playlist_order(request: AuthedRequest, playlist_id: int, payload: OrderI
     "/playlists/{int:playlist_id}/share", response={200: ShareOut, **problems(401, 403, 404)}
 )
 def share_playlist(request: AuthedRequest, playlist_id: int) -> Playlist:
-    """Get the link of a playlist of yours, made now if there is none."""
+    """Get the link of a playlist of yours; it is made on the first request."""
     return services.share_playlist(owner=request.auth, playlist_id=playlist_id)
 
 
@@ -132,7 +132,7 @@ def share_playlist(request: AuthedRequest, playlist_id: int) -> Playlist:
     "/playlists/{int:playlist_id}/share", response={204: None, **problems(401, 403, 404)}
 )
 def unshare_playlist(request: AuthedRequest, playlist_id: int) -> Status[None]:
-    """Take the link of a playlist of yours back. The next one will be another."""
+    """Withdraw the link of a playlist of yours. A later link has another address."""
     services.unshare_playlist(owner=request.auth, playlist_id=playlist_id)
     return Status(204, None)
 
@@ -162,6 +162,6 @@ def follow_playlist(request: AuthedRequest, playlist_id: int) -> Status[None]:
 
 @router.delete("/playlists/{int:playlist_id}/follow", response={204: None, **problems(401, 404)})
 def unfollow_playlist(request: AuthedRequest, playlist_id: int) -> Status[None]:
-    """Follow a playlist no more."""
+    """Stop following a playlist."""
     services.unfollow_playlist(viewer=request.auth, playlist_id=playlist_id)
     return Status(204, None)

@@ -42,11 +42,11 @@ Sort = Literal["-updated_at", "-created_at", "name", "-followers_count"]
 
 
 class PlaylistPatch(StrictSchema):
-    """The fields that its owner may change. A field that is left out stays."""
+    """The fields that the owner may change. Omitted fields keep their values."""
 
     name: PlaylistName = Field(UNSET, examples=["Rainy Sundays"])
     description: Description = Field("", examples=["With tea."])
-    is_public: bool = Field(False, strict=True, description="For everybody to see and copy.")
+    is_public: bool = Field(False, strict=True, description="Everybody can see and copy it.")
 
 
 class PlaylistIn(PlaylistPatch):
@@ -62,8 +62,8 @@ class CopyIn(StrictSchema):
 class PlaceIn(StrictSchema):
     position: Annotated[int, Field(ge=1, le=MAX_FILMS, strict=True)] | None = Field(
         None,
-        description="Counted from 1; beyond the last film it is the end. Without it a film that "
-        "is there stays where it is, and a new one comes last.",
+        description="Counted from 1; a number beyond the last film means the end. Without it a new "
+        "film comes last and one in the playlist stays where it is.",
         examples=[1],
     )
 
@@ -75,7 +75,7 @@ class OrderIn(StrictSchema):
 
 
 class PlaceOut(Schema):
-    """Where a film stands in a playlist."""
+    """The position of a film in a playlist."""
 
     movie_id: int = Field(examples=[42])
     position: int = Field(description="Counted from 1.", examples=[1])
@@ -89,7 +89,7 @@ class OwnerOut(Schema):
 
 # Not a `Schema`, whose resolvers are slow: a response may have thousands of movies.
 class PlaylistMovieOut(BaseModel):
-    """A film in a list; the rest is at `/movies/{id}`."""
+    """A film of a playlist; `/movies/{id}` has its other fields."""
 
     id: int = Field(examples=[42])
     name: str = Field(examples=["Cléo from 5 to 7"])
@@ -104,7 +104,7 @@ class PlaylistMovieOut(BaseModel):
     rating_average: float | None = Field(examples=[4.2])
     rating_count: int = Field(examples=[31])
     community_score: float | None = Field(examples=[4.0])
-    added_at: LocalTime = Field(description="To this playlist.")
+    added_at: LocalTime = Field(description="When the film was added to the playlist.")
 
     @classmethod
     def of(cls, entry: PlaylistEntry) -> PlaylistMovieOut:
@@ -130,17 +130,17 @@ class PlaylistOut(Schema):
     description: str = Field(examples=["With tea."])
     is_public: bool
     share_url: str | None = Field(
-        description="For its owner alone: whoever has the link reads the playlist, public or not.",
+        description="For the owner alone. Everybody with the link can read the playlist.",
         examples=[None],
     )
     owner: OwnerOut
     is_mine: bool
-    is_followed: bool = Field(description="By the caller.")
+    is_followed: bool = Field(description="Whether the caller follows the playlist.")
     movie_count: int = Field(examples=[31])
     followers_count: int = Field(examples=[4])
     created_at: LocalTime
-    updated_at: LocalTime = Field(description="Of the films and their order, too.")
-    movies: list[PlaylistMovieOut] = Field(description="In order. In a list only the first ones.")
+    updated_at: LocalTime = Field(description="Last change of it, its films or their order.")
+    movies: list[PlaylistMovieOut] = Field(description="In order; in lists only the first ones.")
 
     @staticmethod
     def resolve_share_url(playlist: Playlist) -> str | None:
@@ -158,9 +158,9 @@ class PlaylistOut(Schema):
 class ShareOut(Schema):
     share_url: str = Field(
         examples=["https://cinema.example/api/v1/playlists/shared/Zk0c…"],
-        description="Whoever has it may read the playlist, until it is taken back.",
+        description="Everybody with the link can read the playlist until the link is withdrawn.",
     )
-    slug: str = Field(description="What it ends in.", examples=["Zk0c…"])
+    slug: str = Field(description="The last part of the link.", examples=["Zk0c…"])
 
     @staticmethod
     def resolve_share_url(playlist: Playlist) -> str | None:
@@ -180,7 +180,7 @@ class PlaylistFilters(Schema):
     owner: Owner | None = Field(
         None, description="`me`, `followed`, or the id of a viewer.", examples=["me"]
     )
-    movie_id: int | None = Field(None, ge=1, description="Those that this film is in.")
+    movie_id: int | None = Field(None, ge=1, description="Playlists that contain this film.")
     q: Line | None = Field(
         None,
         description="Parts of words of the name; accents and case do not matter.",
@@ -191,7 +191,7 @@ class PlaylistFilters(Schema):
 
 class ListFilters(PlaylistFilters):
     movies: int = Field(
-        4, ge=0, le=MAX_FIRST_FILMS, description="How many films are shown of each playlist."
+        4, ge=0, le=MAX_FIRST_FILMS, description="Number of films shown of each playlist."
     )
 
 

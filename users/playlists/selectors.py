@@ -117,7 +117,7 @@ def _owned(owner: str, reader: Reader) -> Q:
     if owner.isdecimal():
         return Q(user_id=int(owner))
     if not isinstance(reader, User):
-        raise Unauthorized("Sign in first, to see what is yours.")
+        raise Unauthorized("Sign in first, to see your own playlists.")
     if owner == "me":
         return Q(user=reader)
     followed = PlaylistFollow.objects.filter(user=reader, playlist=OuterRef("pk"))

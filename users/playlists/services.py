@@ -48,7 +48,7 @@ def update_playlist(*, owner: User, playlist_id: int, changes: PlaylistPatch) ->
     for name in changed:
         setattr(playlist, name, fields[name])
     if changed:
-        _touch(playlist, *changed)
+        _save_change(playlist, *changed)
     return selectors.get_playlist(playlist_id, reader=owner)
 
 
@@ -104,7 +104,7 @@ def put_movie(
         entry = playlist.entries.create(movie=movie, position=next_position(playlist))
     is_moved = position is not None and move_entry(entry, position)
     if is_new or is_moved:
-        _touch(playlist)
+        _save_change(playlist)
         entry.refresh_from_db()
     place = PlaceOut(movie_id=movie_id, position=place_of(entry), added_at=entry.added_at)
     return place, is_new
@@ -115,7 +115,7 @@ def remove_movie(*, owner: User, playlist_id: int, movie_id: int) -> None:
     playlist = selectors.lock_own_playlist(playlist_id, owner=owner)
     if not playlist.entries.filter(movie_id=movie_id).delete()[0]:
         raise errors.NotInPlaylist(movie_id)
-    _touch(playlist)
+    _save_change(playlist)
 
 
 @transaction.atomic
@@ -127,7 +127,7 @@ def reorder_movies(*, owner: User, playlist_id: int, movie_ids: Sequence[int]) -
     """
     playlist = selectors.lock_own_playlist(playlist_id, owner=owner)
     if reorder_entries(playlist, movie_ids):
-        _touch(playlist)
+        _save_change(playlist)
 
 
 @transaction.atomic
@@ -195,7 +195,7 @@ def _check_room(owner: User) -> None:
         raise errors.TooManyPlaylists(MAX_PLAYLISTS)
 
 
-def _touch(playlist: Playlist, *changed: str) -> None:
+def _save_change(playlist: Playlist, *changed: str) -> None:
     playlist.updated_at = timezone.now()
     playlist.save(update_fields=[*changed, "updated_at"])
 

@@ -25,5 +25,7 @@ class Command(BaseCommand):
             self.stdout.write(style("Wrong: " if finding.is_fault else "Unwise: ") + finding.what)
             self.stdout.write(f"    {finding.do}")
         if faults:
-            raise CommandError(f"{faults} things are wrong.")
+            raise CommandError(
+                "One thing is wrong." if faults == 1 else f"{faults} things are wrong."
+            )
         self.stdout.write("Nothing is wrong.")

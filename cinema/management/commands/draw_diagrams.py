@@ -88,11 +88,11 @@ def _scheduled_tasks() -> Iterator[str]:
     for entry in settings.CELERY_BEAT_SCHEDULE.values():
         arguments = ", ".join(map(str, (*entry.get("args", ()), *entry.get("kwargs", ()))))
         name = f"`{entry['task']}`" + (f" ({arguments})" if arguments else "")
-        yield f"| {name} | {queue_of[entry['task']]} | {_when(entry['schedule'])} |"
+        yield f"| {name} | {queue_of[entry['task']]} | {_schedule_text(entry['schedule'])} |"
     yield ""
 
 
-def _when(schedule: crontab | float) -> str:
+def _schedule_text(schedule: crontab | float) -> str:
     if isinstance(schedule, crontab):
         # The fields as they were written: minute, hour, day of the month, month, day of the week.
         fields: Any = schedule
@@ -129,7 +129,7 @@ def _type(field: models.Field[Any, Any]) -> str:
 
 
 def _keys(field: models.Field[Any, Any]) -> str:
-    """Its keys as Mermaid writes them; empty for a column that is none."""
+    """The keys of a column in Mermaid's notation; empty for a column without keys."""
     is_foreign = isinstance(field, models.ForeignKey)
     marks = {
         "PK": field.primary_key,

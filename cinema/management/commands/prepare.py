@@ -9,11 +9,10 @@ import stamina
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import OperationalError, connection
-from psycopg.errors import LockNotAvailable
+from django.db import connection
 
 from cinema.home import unfinished_restore
-from cinema.locks import single_run
+from cinema.locks import is_lock_timeout, single_run
 from recommendations.models import Interaction
 from recommendations.selectors import current_release
 from recommendations.tasks import match_viewers, relate_films
@@ -25,11 +24,7 @@ LOCK_TIMEOUT_S = 2
 LOCK_RETRIES = 60
 
 
-def _is_locked(error: Exception) -> bool:
-    return isinstance(error, OperationalError) and isinstance(error.__cause__, LockNotAvailable)
-
-
-@stamina.retry(on=_is_locked, attempts=LOCK_RETRIES, timeout=None, wait_initial=1, wait_max=5)
+@stamina.retry(on=is_lock_timeout, attempts=LOCK_RETRIES, timeout=None, wait_initial=1, wait_max=5)
 def _migrate() -> None:
     """Migrate while another version serves: give way to its transactions, and try again."""
     with connection.cursor() as cursor:
@@ -54,21 +49,29 @@ class Command(BaseCommand):
                 " remove this CINEMA_HOME and its database."
             )
         with single_run("cinema.prepare") as acquired:
-            if not acquired:
+            if acquired:
+                self._prepare_database(demonstrate=options["demonstrate"])
+            else:
                 self.stdout.write("Another process is preparing the database.")
-                return
-            _migrate()
-            if options["demonstrate"]:
-                self._demonstrate()
-            if current_release() is None and Interaction.objects.exists():
-                self.stdout.write("Training the models ...")
-                # The first start does not wait for a search for better parameters.
-                self._try(
-                    "the first training",
-                    lambda: call_command("train", tuning_budget_s=0, verbosity=0),
-                )
-                self._try("finding viewers of similar taste", match_viewers)
-                self._try("finding similar films", relate_films)
+        if settings.RELEASES_URL:
+            from recommendations import releases  # imports NumPy
+
+            self._attempt("uploading releases", releases.upload_local_releases)
+            self._attempt("fetching the release", releases.loaded_release)
+
+    def _prepare_database(self, *, demonstrate: bool) -> None:
+        _migrate()
+        if demonstrate:
+            self._demonstrate()
+        if current_release() is None and Interaction.objects.exists():
+            self.stdout.write("Training the models ...")
+            # The first start does not wait for a search for better parameters.
+            self._attempt(
+                "the first training",
+                lambda: call_command("train", tuning_budget_s=0, verbosity=0),
+            )
+            self._attempt("finding viewers of similar taste", match_viewers)
+            self._attempt("finding similar films", relate_films)
 
     def _demonstrate(self) -> None:
         from cinema.development.demonstration import fill_demonstration, is_empty
@@ -77,7 +80,7 @@ class Command(BaseCommand):
             self.stdout.write("Filling the empty database with a demonstration ...")
             fill_demonstration()
 
-    def _try(self, name: str, step: Callable[[], object]) -> None:
+    def _attempt(self, name: str, step: Callable[[], object]) -> None:
         try:
             step()
         except Exception:

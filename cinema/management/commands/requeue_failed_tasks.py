@@ -25,7 +25,7 @@ class Command(BaseCommand):
     help = "Send failed tasks again, by their result records, and delete the records."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--task", metavar="NAME", help="only those of this name")
+        parser.add_argument("--task", metavar="NAME", help="only tasks of this name")
         parser.add_argument("--dry-run", action="store_true", help="only show what would be sent")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -19,7 +19,9 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", type=Path, metavar="FILE", help="what `backup` has written")
+        parser.add_argument(
+            "file", type=Path, metavar="FILE", help="a file that `backup` has written"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         shown = None if options["verbosity"] > 0 else True

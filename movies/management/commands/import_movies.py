@@ -39,7 +39,9 @@ class Command(BaseCommand):
             "--report", type=Path, metavar="FILE", help="list the refused rows there, as CSV"
         )
         parser.add_argument(
-            "--ignore-unknown", action="store_true", help="leave out what is no field of a film"
+            "--ignore-unknown",
+            action="store_true",
+            help="leave out columns that are not fields of a film",
         )
         parser.add_argument(
             "--clear-empty",
@@ -83,7 +85,7 @@ class Command(BaseCommand):
             unit="B",
             unit_scale=True,
             leave=False,
-            # None disables it where the output is no terminal.
+            # With None the bar is shown on terminals only.
             disable=None if options["verbosity"] > 0 else True,
         )
         with bar, closing(rows):
@@ -132,7 +134,7 @@ def _opened_report(path: Path | None, source: str) -> Iterator[Report]:
         yield lambda refused: None
         return
     if path.exists() and Path(source).exists() and path.samefile(source):
-        raise CommandError("The report would take the place of the films.")
+        raise CommandError("The report would overwrite the films.")
     try:
         file = path.open("w", encoding="utf-8-sig", newline="")
     except OSError as error:

@@ -102,7 +102,13 @@ class ItemWeightsRecommender(ModelRecommender[ItemWeightsModel]):
         weights: Weights = csr_matrix(np.zeros((0, 0), dtype=np.float32))
         if len(liked):
             weights = self._learn(csr_matrix(likes[:, liked]))
-        weights = _spread(weights, liked, n_items)
+        return self.adopt(weights, liked, known, mean)
+
+    def adopt(
+        self, weights: Weights, liked: NDArray[np.intp], known: NDArray[np.bool_], mean: float
+    ) -> Self:
+        """Become the model of these weights between the `liked` items, ascending indices."""
+        weights = _spread(weights, liked, len(known))
         self._model = ItemWeightsModel(weights, known, mean)
         self._report(1)
         return self
@@ -163,9 +169,8 @@ def has_known_likes(likes: csr_matrix, known: NDArray[np.bool_]) -> NDArray[np.b
     return np.diff(seen[likes.indptr]) > 0
 
 
-def damping(likes: csr_matrix, power: float) -> NDArray[np.float32]:
+def damping(liked_by: NDArray[np.integer], power: float) -> NDArray[np.float32]:
     """(n_items,) float32 factors for scores: the number of viewers plus RARITY, to -power."""
-    liked_by = np.bincount(likes.indices, minlength=likes.shape[1])
     return ((liked_by + RARITY) ** -float(power)).astype(np.float32)
 
 

@@ -132,9 +132,9 @@ class AlsRecommender(ModelRecommender[FactorModel]):
 
     def settings_for(self, interactions: csr_matrix) -> dict[str, Any]:
         return {
-            "regularization": self._regularization(interactions.nnz),
+            "regularization": self.regularization_for(interactions.nnz),
             "alpha": self.alpha,
-            "factors": self._factors(interactions),
+            "factors": self.factors_for(interactions.nnz),
         }
 
     def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
@@ -152,20 +152,39 @@ class AlsRecommender(ModelRecommender[FactorModel]):
         scale = self.alpha / mean_like(interactions)
         n_items = interactions.shape[1]
         touched = np.bincount(interactions.indices, minlength=n_items)
-        known = touched > 0
         liked = interactions.indices[interactions.data > 0]
-        liked_by = np.bincount(liked, minlength=n_items).astype(np.int32)
-        regularization = self._regularization(interactions.nnz)
+        liked_by = np.bincount(liked, minlength=n_items)
+        regularization = self.regularization_for(interactions.nnz)
         if interactions.nnz:
-            item_factors = self._solve(interactions, known, scale, regularization, iterations)
+            item_factors = self._solve(interactions, touched > 0, scale, regularization, iterations)
         else:
             item_factors = np.zeros((n_items, 1), dtype=np.float32)
+        return self.adopt(item_factors, touched, liked_by, scale, regularization, items)
+
+    def adopt(
+        self,
+        item_factors: Float32,
+        touched: NDArray[np.integer],
+        liked_by: NDArray[np.integer],
+        scale: float,
+        regularization: float,
+        items: Features,
+    ) -> Self:
+        """Become the model of these (n_items, k) factors, and predict those of new items.
+
+        Args:
+            touched, liked_by: (n_items,) numbers of interactions and of likes.
+            scale: The confidence of a weight of 1.
+        """
+        known = touched > 0
+        item_factors = np.where(known[:, None], item_factors, np.float32(0))
         gram = _gram(item_factors, regularization)
-        cold = np.zeros(n_items, dtype=np.bool_)
+        cold = np.zeros(len(known), dtype=np.bool_)
         if items is not None:
             cold, predicted = predict_factors(items, item_factors, touched)
             item_factors[cold] = predicted
-        self._model = FactorModel(item_factors, gram, known, cold, liked_by, scale)
+        counts = liked_by.astype(np.int32)
+        self._model = FactorModel(item_factors, gram, known, cold, counts, scale)
         return self
 
     def _solve(
@@ -182,7 +201,7 @@ class AlsRecommender(ModelRecommender[FactorModel]):
 
         with threadpool_limits(1, "blas"):  # two BLAS threads make the solver ten times slower
             solver = AlternatingLeastSquares(
-                factors=self._factors(interactions),
+                factors=self.factors_for(interactions.nnz),
                 regularization=regularization,
                 alpha=scale,
                 iterations=iterations,
@@ -190,33 +209,35 @@ class AlsRecommender(ModelRecommender[FactorModel]):
             )
             if self._model is not None and self._user_factors is not None:
                 solver.user_factors = self._user_factors
-                solver.item_factors = self._with_new_items(self._model, known)
+                solver.item_factors = self.with_new_items(known)
             solver.fit(
                 interactions.astype(np.float32),
                 show_progress=False,
                 callback=lambda done, *_: self._report((done + 1) / iterations),
             )
         self._user_factors = solver.user_factors
-        return np.where(known[:, None], solver.item_factors, np.float32(0))
+        factors: Float32 = solver.item_factors
+        return factors
 
-    def _with_new_items(self, model: FactorModel, known: NDArray[np.bool_]) -> Float32:
+    def with_new_items(self, known: NDArray[np.bool_]) -> Float32:
         """The current item factors, with a little noise for items that are new.
 
         Zeros would stay zeros where only new users have new items.
         """
+        model = self.learned()
         factors = np.where(known[:, None], model.item_factors, np.float32(0))
         new = known & ~model.known
         noise = np.random.default_rng(self.seed).random((new.sum(), factors.shape[1]))
         factors[new] = noise * 0.01
         return factors
 
-    def _factors(self, interactions: csr_matrix) -> int:
+    def factors_for(self, n_interactions: int) -> int:
         if self.factors is not None:
             return self.factors
         sizes = ((30_000, 32), (300_000, 128), (5_000_000, 192))
-        return next((size for limit, size in sizes if interactions.nnz < limit), 128)
+        return next((size for limit, size in sizes if n_interactions < limit), 128)
 
-    def _regularization(self, n_interactions: int) -> float:
+    def regularization_for(self, n_interactions: int) -> float:
         if self.regularization is not None:
             return self.regularization
         return min(80.0, max(0.1, math.sqrt(n_interactions) / 8))
@@ -248,6 +269,24 @@ class AlsRecommender(ModelRecommender[FactorModel]):
         # The first releases have neither of these.
         missing = {"cold": np.zeros(n_items, np.bool_), "liked_by": np.zeros(n_items, np.int32)}
         return super().from_arrays({**missing, **arrays})
+
+
+def solve_rows(
+    confidences: csr_matrix, factors: Float32, others: Float32, regularization: float
+) -> None:
+    """Half a sweep on one thread: improve the factors of some rows, in place.
+
+    Args:
+        confidences: (n_rows, n_others) float32; the sign tells likes from dislikes.
+        factors: (n_rows, k) float32, from which the solver starts.
+        others: (n_others, k) float32.
+    """
+    from implicit.cpu.als import AlternatingLeastSquares
+
+    size = others.shape[1]
+    als = AlternatingLeastSquares(factors=size, regularization=regularization, num_threads=1)
+    with threadpool_limits(1, "blas"):
+        als.solver(confidences, factors, others, regularization, num_threads=1)
 
 
 def _gram(item_factors: Float32, regularization: float) -> Float64:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from recommendations.engine.matrices import (
     ItemFeatures,
     Scores,
     Times,
+    product_of_rows,
     row_entries,
 )
 from recommendations.engine.recommender import Explainer, LeaveOneOut, ModelRecommender
@@ -116,9 +117,14 @@ class ContentExplainer(Explainer):
         towards = self._reaching(liked) * shares
         most = np.zeros(len(self.profile), dtype=np.float32)
         np.maximum.at(most, features, towards[features, rows])
+
+        def falls(of: Any) -> NDArray[np.floating]:
+            is_whole = isinstance(of, slice)
+            return vectors @ towards if is_whole else product_of_rows(vectors, of, towards)
+
         whole = self.scores * self.length
         bounds = (whole - vectors @ most, whole)
-        sums = self.leave_out(items, whole, bounds, lambda of: vectors[of] @ towards)
+        sums = self.leave_out(items, whole, bounds, falls)
         scores = sums.scores / lengths[:, None]
         return LeaveOneOut(scores, sums.least / lengths, sums.greatest / lengths)
 
@@ -146,10 +152,22 @@ class ContentRecommender(ModelRecommender[ContentModel]):
         return None
 
     def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
+        n_items = interactions.shape[1]
+        liked = interactions.indices[interactions.data > 0]
+        liked_by = np.bincount(liked, minlength=n_items)
+        return self.fit_counts(
+            items, np.bincount(interactions.indices, minlength=n_items), liked_by
+        )
+
+    def fit_counts(
+        self, items: Features, touched: NDArray[np.integer], liked_by: NDArray[np.integer]
+    ) -> Self:
+        """As `fit`, from the (n_items,) numbers of interactions and of likes."""
         if items is None:
-            items = ItemFeatures(csr_matrix(np.zeros((interactions.shape[1], 0))), ())
+            items = ItemFeatures(csr_matrix(np.zeros((len(touched), 0))), ())
         vectors = tfidf_vectors(items, KINDS)
-        self._model = ContentModel(vectors, row_lengths(vectors), _reach(vectors, interactions))
+        reach = _reach(vectors, touched > 0, liked_by)
+        self._model = ContentModel(vectors, row_lengths(vectors), reach)
         return self
 
     def score(self, history: csr_matrix, times: Times = None) -> Scores:
@@ -228,11 +246,11 @@ def _profiles(
     return profiles, lengths
 
 
-def _reach(vectors: csr_matrix, interactions: csr_matrix) -> NDArray[np.float32]:
+def _reach(
+    vectors: csr_matrix, touched: NDArray[np.bool_], liked_by: NDArray[np.integer]
+) -> NDArray[np.float32]:
     """(n_features,) float32: 1 where items with the feature have as many users as any item."""
     n_items, n_features = vectors.shape
-    liked_by = np.bincount(interactions.indices[interactions.data > 0], minlength=n_items)
-    touched = np.bincount(interactions.indices, minlength=n_items) > 0
     if not liked_by.any():
         return np.ones(n_features, dtype=np.float32)
     usual = liked_by[touched].mean()

@@ -63,6 +63,7 @@ def blend(
     *,
     shape: tuple[int, ...],
     ranges: Ranges | None = None,
+    least_if_unknown: str | None = None,
 ) -> Blend:
     """The weighted mean of the normalised scores; where a part is NaN, the others share its weight.
 
@@ -71,6 +72,7 @@ def blend(
         weights: A part without a weight is left out.
         shape: (n_rows, n), which `scores` does not tell if it is empty.
         ranges: If the scores are of some items only.
+        least_if_unknown: A part whose NaN counts as 0 where another part has an opinion.
     """
     total, weight_of_all = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)
     most, leading = np.full(shape, -np.inf, dtype=np.float32), np.full(shape, -1, dtype=np.int8)
@@ -86,6 +88,10 @@ def blend(
         leads = share > most  # never where a part is NaN
         np.copyto(leading, np.int8(place), where=leads)
         np.copyto(most, share, where=leads)
+    if least_if_unknown and least_if_unknown in scores:
+        weight = np.asarray(weights.get(least_if_unknown, 0.0), dtype=np.float32)[..., None]
+        counts = np.isnan(scores[least_if_unknown]) & (weight_of_all > 0)
+        np.add(weight_of_all, weight, out=weight_of_all, where=counts)
     with np.errstate(invalid="ignore"):
         total /= weight_of_all
     return Blend(total, leading, tuple(scores))
@@ -125,6 +131,8 @@ class Composite(Recommender):
 
     #: The parts, by name.
     part_types: ClassVar[Mapping[str, type[Recommender]]]
+    #: As in `blend`, unless the weights are fixed.
+    least_if_unknown: ClassVar[str | None] = None
 
     def __init__(self, *, weights: Mapping[str, float] | None = None) -> None:
         self.weights = weights
@@ -214,7 +222,8 @@ class Composite(Recommender):
         if likes is None:
             likes = np.full(shape[0], LONG)
         weights = self.weights or self.part_weights(likes.astype(np.float32))
-        blended = blend(scores, weights, shape=shape, ranges=ranges)
+        least = None if self.weights else self.least_if_unknown
+        blended = blend(scores, weights, shape=shape, ranges=ranges, least_if_unknown=least)
         blended.scores[~known], blended.leading[~known] = np.nan, -1
         return blended
 
@@ -272,10 +281,11 @@ class HybridRecommender(Composite):
 
     With h likes of the viewer:
 
-    - popularity is a prior, with p² / (p² + h²) of what content leaves: half at p likes;
+    - popularity is a prior, with p / (p + h) of what content leaves: half at p likes;
     - ALS and EASE share the rest, EASE with 0.8 h / (h + `ease`) of it;
-    - content has 0.1 h / (h + 3). On a film without interactions neither EASE nor popularity
-      has an opinion, so content and ALS, which then reads features too, decide.
+    - content has 0.1 h / (h + 3). On a film without interactions EASE has no opinion, so content
+      and ALS, which then reads features too, decide. Such a film counts as the least popular:
+      otherwise it would come before the popular films where popularity decides most.
 
     Args:
         popularity: p.
@@ -289,6 +299,7 @@ class HybridRecommender(Composite):
         part.name: part
         for part in (AlsRecommender, ContentRecommender, PopularityRecommender, EaseRecommender)
     }
+    least_if_unknown = PopularityRecommender.name
     #: Within these bounds new films keep their place, and a viewer's first like counts.
     search_space: ClassVar[Mapping[str, Sequence[Any]]] = {
         "popularity": (0.5, 1.0, 1.5, 2.0),
@@ -298,7 +309,7 @@ class HybridRecommender(Composite):
     def __init__(
         self,
         *,
-        popularity: float = 1.0,
+        popularity: float = 1.5,
         ease: float = 10.0,
         weights: Mapping[str, float] | None = None,
     ) -> None:
@@ -306,8 +317,8 @@ class HybridRecommender(Composite):
         self.popularity, self.ease = popularity, ease
 
     def part_weights(self, likes: Float32) -> PartWeights:
-        prior = np.float32(self.popularity) ** 2
-        popular = prior / (prior + likes**2)
+        prior = np.float32(self.popularity)
+        popular = prior / (prior + likes)
         content = CONTENT_MOST * likes / (likes + CONTENT_HALF)
         by_taste = (1 - popular) * (1 - content)
         ease: float | Float32 = ease_share(likes, self.ease)

@@ -81,10 +81,11 @@ class ItemKnnRecommender(ItemWeightsRecommender):
         lists = csr_matrix(likes.T)
         squares = lists.power(2).sum(axis=1).A1
         lengths = np.sqrt(squares).astype(np.float32)
-        # In units of an average entry.
+        # `shrinkage` counts average entries.
         shrinkage = np.float32(self.shrinkage * np.mean(squares / np.diff(lists.indptr)))
-        of_source = damping(likes, self.rarity)
-        of_target = damping(likes, self.damping)
+        liked_by = np.diff(lists.indptr)
+        of_source = damping(liked_by, self.rarity)
+        of_target = damping(liked_by, self.damping)
         neighbours = self._neighbours(likes.nnz, likes.shape[1])
         by_viewer, targets = csr_matrix(lists.T), []
         for block in blocks(*[lists.shape[0]] * 2):

@@ -49,6 +49,8 @@ LEAST_STEPS = 200
 BLOCK = 8192
 #: Viewers in one step of the optimiser.
 BATCH = 64
+#: Adam's initial learning rate, which falls to 0 along a cosine.
+LEARNING_RATE = 0.01
 #: Films that a step compares; more films train the rare ones better and cost more time.
 CANDIDATES = 4096
 #: Share of a viewer's films that is given in a step; the others are the targets.
@@ -218,7 +220,6 @@ class NeuralRecommender(ModelRecommender[NeuralModel]):
     Args:
         factors: Length of the vectors, limited to the number of users and of items.
         epochs: Passes over the viewers; by default 10, or as many as make 200 steps.
-        learning_rate: Adam's initial learning rate, which falls to 0 along a cosine.
         decay: L2 regularisation of the weights of single films.
     """
 
@@ -234,18 +235,13 @@ class NeuralRecommender(ModelRecommender[NeuralModel]):
         *,
         factors: int = 64,
         epochs: int | None = None,
-        learning_rate: float = 0.01,
         decay: float = 4e-5,
         seed: int = 1895,
     ) -> None:
         self.factors = factors
         self.epochs = epochs
-        self.learning_rate = learning_rate
         self.decay = decay
         self.seed = seed
-
-    def settings_for(self, interactions: csr_matrix) -> dict[str, Any]:
-        return {"factors": self.factors, "decay": self.decay}
 
     def obstacle(
         self, interactions: csr_matrix, items: Features = None, times: Times = None
@@ -298,7 +294,7 @@ class NeuralRecommender(ModelRecommender[NeuralModel]):
             of_films = [weights[name] for name in OF_FILMS]
             others = [tensor for name, tensor in weights.items() if name not in OF_FILMS]
             groups = [{"params": of_films, "weight_decay": self.decay}, {"params": others}]
-            optimizer = torch.optim.Adam(groups, lr=self.learning_rate)
+            optimizer = torch.optim.Adam(groups, lr=LEARNING_RATE)
             epochs = self._epochs(likes.shape[0])
             n_steps = epochs * steps_per_epoch(likes.shape[0])
             slowing = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,18 +13,18 @@ from scipy.sparse import csr_matrix
 from recommendations.engine.matrices import Array, Features, Scores, Times
 from recommendations.engine.recommender import NotFittedError, Recommender, check_history
 
-DAY_S = 86_400.0
+#: Age at which an interaction counts half: a year.
+HALF_LIFE_S = 365 * 86_400.0
 
 
 class PopularityRecommender(Recommender):
-    """Scores an item by the sum of its positive weights, which halve in `half_life_days`."""
+    """Scores an item by the sum of its positive weights, which halve in HALF_LIFE_S."""
 
     name = "popularity"
     description = "What most viewers liked lately; the same list for everybody."
     is_personal = False
 
-    def __init__(self, *, half_life_days: float = 365.0) -> None:
-        self.half_life_days = half_life_days
+    def __init__(self) -> None:
         self._popularity: NDArray[np.float32] | None = None
         #: (n_items,) number of users who like the item.
         self.liked_by: NDArray[np.int32] = np.empty(0, dtype=np.int32)
@@ -32,15 +32,23 @@ class PopularityRecommender(Recommender):
     def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         weights = np.maximum(interactions.data, 0).astype(np.float64)
         if times is not None and times.nnz:
-            age_days = (times.data.max() - times.data) / DAY_S
-            weights *= 0.5 ** (age_days / self.half_life_days)
+            weights *= 0.5 ** ((times.data.max() - times.data) / HALF_LIFE_S)
         n_items = interactions.shape[1]
         popularity = np.bincount(interactions.indices, weights=weights, minlength=n_items)
-        touched = np.bincount(interactions.indices, minlength=n_items) > 0
-        # An item without interactions is new rather than unpopular.
-        self._popularity = np.where(touched, popularity, np.nan).astype(np.float32)
+        touched = np.bincount(interactions.indices, minlength=n_items)
         liked = interactions.indices[interactions.data > 0]
-        self.liked_by = np.bincount(liked, minlength=n_items).astype(np.int32)
+        return self.fit_sums(popularity, touched, np.bincount(liked, minlength=n_items))
+
+    def fit_sums(
+        self,
+        popularity: NDArray[Any],
+        touched: NDArray[np.integer],
+        liked_by: NDArray[np.integer],
+    ) -> Self:
+        """As `fit`, from (n_items,) decayed sums, numbers of interactions and numbers of likes."""
+        # An item without interactions is new rather than unpopular.
+        self._popularity = np.where(touched > 0, popularity, np.nan).astype(np.float32)
+        self.liked_by = liked_by.astype(np.int32)
         return self
 
     @cached_property

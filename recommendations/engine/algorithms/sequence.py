@@ -1,86 +1,71 @@
-"""Next-item prediction from the order of the history, by ridge regression.
+"""Next-item prediction from the order and the gaps of the history, by ridge regression.
 
 Linear next-item models: Choe et al., "Session-aware Linear Item-Item Models" (2021),
-doi:10.1145/3442381.3449959. Here the history is read at several time scales at once.
+doi:10.1145/3442381.3449959. Here the history is read at several time scales at once, and what the
+last film leads to depends on the time since then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits
 
+from recommendations.engine.algorithms._histories import Histories
+from recommendations.engine.algorithms._next_item import (
+    FORGOTTEN,
+    gap_transitions,
+    next_item_weights,
+    reach,
+)
 from recommendations.engine.fit_cost import FitCost
-from recommendations.engine.matrices import Features, Scores, Times, row_numbers
+from recommendations.engine.matrices import (
+    Array,
+    Features,
+    Now,
+    Scores,
+    Times,
+    row_numbers,
+    sparse_to_arrays,
+)
 from recommendations.engine.recommender import Explainer, ModelRecommender
 
-#: A film with a smaller share in a feature is ignored in it.
-FORGOTTEN = 1e-4
 #: Seconds per float product while solving, and per pair of a viewer's films, measured on two cores.
-SOLVING_S, PAIR_S = 1 / 100e9, 12e-9
-#: Pairs of films that are counted at once, at least those of one user: about 300 MB.
-PAIRS_AT_ONCE = 20_000_000
-#: Share of the time that passes before solving, on a million interactions.
-COUNTED = 0.4
+SOLVING_S, PAIR_S = 1 / 100e9, 25e-9
+#: Films that are read of a longer history.
+LONGEST = 2000
+#: The arrays that a release without classes of gaps lacks. Its last feature is the last film.
+WITHOUT_GAPS: Mapping[str, Array] = {
+    "penalty": np.ones(1),
+    "transition_starts": np.zeros(1, dtype=np.int64),
+    "transition_columns": np.empty(0, dtype=np.int32),
+    "transition_values": np.empty(0, dtype=np.float32),
+}
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Histories:
-    """The liked films of several users, the earliest first.
-
-    Attributes:
-        items: (n,) int32, the concatenated histories.
-        lengths: (n_users,) lengths of the histories.
-        entries: (n,) position of each film in the data of the matrix that it comes from.
-    """
-
-    items: NDArray[np.int32]
-    lengths: NDArray[np.intp]
-    entries: NDArray[np.intp]
-
-    @cached_property
-    def owners(self) -> NDArray[np.intp]:
-        """(n,) the user of each film."""
-        return np.repeat(np.arange(len(self.lengths)), self.lengths)
-
-    @cached_property
-    def steps_back(self) -> NDArray[np.intp]:
-        """(n,) number of later films of the same user."""
-        return np.cumsum(self.lengths)[self.owners] - 1 - np.arange(len(self.items))
-
-    def last(self, longest: int) -> Histories:
-        """The last films of each user, at most `longest`."""
-        kept = self.steps_back < longest
-        return Histories(self.items[kept], np.minimum(self.lengths, longest), self.entries[kept])
-
-    def backwards(self) -> Histories:
-        """The histories with the latest film first."""
-        order = np.lexsort((self.steps_back, self.owners))
-        return Histories(self.items[order], self.lengths, self.entries[order])
+#: (n,) rows of a matrix, and the weight of each.
+WeightedRows = tuple[NDArray[np.integer], Float64]
 
 
 @dataclass(frozen=True)
 class SequenceModel:
-    """The fitted model, for k items of the catalogue.
+    """The fitted model, for k items of the catalogue and c classes of gaps.
 
     Attributes:
         columns: (k,) int32, ascending, the items' columns in the catalogue.
         n_items: The size of the catalogue.
         decays: (s,) float64, the factor of each of the s features for one step further back.
-        weights: (s * k, k) float16, what a film in a feature adds to the score of each item,
-            scaled so that the largest is 1.
+        weights: ((s + 1) * k, k) float16, what a film in a feature adds to the score of each item,
+            scaled so that the largest is 1; the last block is the mean sum of these by last film.
         scale: The value of a weight of 1.
+        penalty: The number of transitions with which those of a film count half.
+        transition_starts, transition_columns, transition_values: See `transitions`.
     """
 
     columns: NDArray[np.int32]
@@ -88,21 +73,57 @@ class SequenceModel:
     decays: Float64
     weights: NDArray[np.float16]
     scale: float
+    penalty: float
+    transition_starts: NDArray[np.int64]
+    transition_columns: NDArray[np.int32]
+    transition_values: Float32
+
+    @cached_property
+    def transitions(self) -> csr_matrix:
+        """(c * k, k) float32, how often each item followed each film, by class of the gap."""
+        values = self.transition_values, self.transition_columns, self.transition_starts
+        return csr_matrix(values, shape=(len(self.transition_starts) - 1, len(self.columns)))
+
+    @cached_property
+    def counts(self) -> Float64:
+        """(c * k,) the number of transitions from each film."""
+        return np.asarray(self.transitions.sum(axis=1), dtype=np.float64).ravel()
+
+    def read(self, known: Histories, now: Now) -> tuple[list[WeightedRows], WeightedRows | None]:
+        """The rows of `weights`, by block, and of `transitions` for each film of the histories."""
+        k = len(self.columns)
+        rows: list[WeightedRows] = [
+            (known.items + block * k, share * self.scale)
+            for block, share in enumerate(known.shares(self.decays))
+        ]
+        if not self.transitions.shape[0]:
+            return rows, None
+        followed = known.items + known.last_gaps(now)[known.owners] * k
+        [last] = known.shares(np.zeros(1))
+        share = last / (self.counts[followed] + self.penalty)
+        # The transitions replace the mean prediction of the features after this film.
+        rows.append((known.items + len(rows) * k, -share * self.counts[followed] * self.scale))
+        return rows, (followed, np.asarray(share))
 
 
 @dataclass(eq=False)
 class SequenceExplainer(Explainer):
     def contributions(self, items: NDArray[np.integer]) -> Float64 | None:
-        """As in `Explainer`, of the score without times."""
+        """As in `Explainer`."""
         model: SequenceModel = self.model
-        known = _histories(self.scoring.history[self.row], None, model.columns)
+        scoring, row, places = self.scoring, slice(self.row, self.row + 1), _places(self.model)
+        times = None if scoring.times is None else scoring.times[row]
+        known = Histories.of(scoring.history[row], times, places)
         if not len(known.items):
             return None
-        targets = _places(model.columns, model.n_items)[items]
+        targets = places[items]
         parts = np.zeros((len(targets), len(self.items)))
-        for feature, share in enumerate(_shares(known, model.decays, ordered=False)):
-            weights = model.weights[np.ix_(known.items + feature * len(model.columns), targets)]
-            parts[:, known.entries] += (share[:, None] * model.scale * weights).T
+        rows, followed = model.read(known, None if scoring.now is None else scoring.now[row])
+        for films, shares in rows:
+            parts[:, known.entries] += shares * model.weights[films][:, targets].T
+        if followed:
+            transitions = model.transitions[followed[0]][:, targets].toarray()
+            parts[:, known.entries] += followed[1] * transitions.T
         return np.where(targets[:, None] < 0, np.nan, parts)
 
 
@@ -115,14 +136,19 @@ class SequenceRecommender(ModelRecommender[SequenceModel]):
     backwards, with less weight, because times come in bursts in which the order is random.
     Positive weights all count alike.
 
+    The films that followed the last one are then regressed on the last one, for each class of gaps
+    between the two: W = (N - n M) / (n + regularization). N counts the transitions from a film, n
+    is their sum, and M is the mean of what the features tell after this film. One inverse serves
+    all classes. After more than an hour the features alone are read. If it is not known when the
+    list is made, all transitions count.
+
     Args:
         scales: Steps after which a film counts 1/e, one for each feature.
-        regularization: For the last film's feature; the others get it in proportion to their mean
-            squares. By default 2 * sqrt(interactions), from 1 to 800.
+        regularization: For the last film; the features get it in proportion to their mean squares.
+            By default 2 * sqrt(interactions), from 1 to 800.
         backwards: The weight of the histories read backwards.
         max_items: Of a larger catalogue the most liked items are kept, and the others get NaN.
-            Memory grows with its square (1.2 GB at 3,706), time with its cube.
-        longest: Number of films that are read of a longer history.
+            Memory grows with its square (0.6 GB at 3,706), time with its cube.
         threads: BLAS threads.
     """
 
@@ -138,11 +164,10 @@ class SequenceRecommender(ModelRecommender[SequenceModel]):
     def __init__(
         self,
         *,
-        scales: tuple[float, ...] = (0.0, 4.0, 40.0),
+        scales: tuple[float, ...] = (4.0, 40.0),
         regularization: float | None = None,
         backwards: float = 0.2,
         max_items: int = 4000,
-        longest: int = 2000,
         threads: int = 2,
         seed: int = 1895,
     ) -> None:
@@ -150,7 +175,6 @@ class SequenceRecommender(ModelRecommender[SequenceModel]):
         self.regularization = regularization
         self.backwards = backwards
         self.max_items = max_items
-        self.longest = longest
         self.threads = threads
         self.seed = seed
 
@@ -162,6 +186,9 @@ class SequenceRecommender(ModelRecommender[SequenceModel]):
             return self.regularization
         return float(np.clip(2 * np.sqrt(interactions.nnz), 1, 800))
 
+    def _decays(self) -> Float64:
+        return np.array([np.exp(-1 / scale) if scale else 0.0 for scale in self.scales])
+
     def obstacle(
         self, interactions: csr_matrix, items: Features = None, times: Times = None
     ) -> str | None:
@@ -171,27 +198,31 @@ class SequenceRecommender(ModelRecommender[SequenceModel]):
         return super().obstacle(interactions, items, times)
 
     def fit_cost(self, interactions: csr_matrix) -> FitCost:
-        lengths = np.minimum(np.diff(interactions.indptr), self.longest).astype(np.float64)
+        lengths = np.minimum(np.diff(interactions.indptr), LONGEST).astype(np.float64)
         k = float(min(self.max_items, (np.bincount(interactions.indices) > 0).sum()))
         s = len(self.scales)
-        seconds = SOLVING_S * k**3 * (s**3 / 3 + 2 * s**2)
-        seconds += s * PAIR_S * float((lengths**2).sum())
-        # The normal equations, and the weights four times.
-        return FitCost(seconds, 4.0 * k**2 * (s**2 + 4 * s))
+        seconds = SOLVING_S * k**3 * (s**3 / 3 + 2 * s**2 + 2 * s)
+        for decay in self._decays():
+            seconds += PAIR_S * float((lengths * np.minimum(lengths / 2, reach(decay))).sum())
+        # The normal equations, and the weights three times.
+        return FitCost(seconds, 4.0 * k**2 * (s**2 + 3 * s + 1))
 
     def fit(self, interactions: csr_matrix, items: Features = None, times: Times = None) -> Self:
         """As in `Recommender`. Without times the order within a history is random."""
         columns = _most_liked(interactions, self.max_items)
-        if times is None:
-            times = _drawn_times(interactions, self.seed)
-        histories = _histories(interactions, times, columns)
-        decays = np.array([np.exp(-1 / scale) if scale else 0.0 for scale in self.scales])
+        drawn = _drawn_times(interactions, self.seed)
+        moments = drawn if times is None else times
+        places = _item_places(columns, interactions.shape[1])
+        histories = Histories.of(interactions, moments, places, drawn.data).last(LONGEST)
+        decays = self._decays()
+        penalty = self._regularization(interactions)
+        transitions = gap_transitions(histories, len(columns), self.backwards)
         weights = next_item_weights(
-            histories.last(self.longest),
+            histories,
             decays,
             n_items=len(columns),
             backwards=self.backwards,
-            regularization=self._regularization(interactions),
+            regularization=penalty,
             threads=self.threads,
             on_progress=self.on_progress,
         )
@@ -199,32 +230,49 @@ class SequenceRecommender(ModelRecommender[SequenceModel]):
         # float16 takes half the memory; NDCG and hit rate stay the same to four digits.
         weights /= np.float32(scale)
         self._model = SequenceModel(
-            columns, interactions.shape[1], decays, weights.astype(np.float16), scale
+            columns,
+            interactions.shape[1],
+            decays,
+            weights.astype(np.float16),
+            scale,
+            penalty,
+            **sparse_to_arrays("transition", transitions),  # type: ignore[arg-type]
         )
         return self
 
     def score(self, history: csr_matrix, times: Times = None) -> Scores:
         """As in `Recommender`. Without times all films count as if they came at one moment."""
+        return self.score_at(history, times, None)
+
+    def score_at(self, history: csr_matrix, times: Times, now: Now) -> Scores:
         model = self._fitted_for(history)
         scores = np.full(history.shape, np.nan, dtype=np.float32)
-        known = _histories(history, times, model.columns)
+        known = Histories.of(history, times, _places(model))
         read = known.lengths > 0
         if not read.any():
             return scores
-        films, shares, rows = [], [], []
-        for feature, share in enumerate(_shares(known, model.decays, ordered=times is not None)):
-            counts = np.flatnonzero(share > FORGOTTEN)
-            films.append(known.items[counts] + feature * len(model.columns))
-            shares.append(share[counts] * model.scale)
-            rows.append(known.owners[counts])
-        used, places = np.unique(np.concatenate(films), return_inverse=True)
+        blocks, followed = model.read(known, None if times is None else now)
+        rows, shares = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+        owners = np.tile(known.owners, len(blocks))
+        counts = np.abs(shares) > FORGOTTEN * model.scale
+        used, places = np.unique(rows[counts], return_inverse=True)
         features = csr_matrix(
-            (np.concatenate(shares).astype(np.float32), (np.concatenate(rows), places)),
+            (shares[counts].astype(np.float32), (owners[counts], places)),
             shape=(history.shape[0], len(used)),
         )
-        told = features[read] @ model.weights[used].astype(np.float32)
-        scores[np.ix_(read, model.columns)] = told
+        told = features @ model.weights[used].astype(np.float32)
+        if followed:
+            shape = (history.shape[0], model.transitions.shape[0])
+            rows, shares = followed
+            last = csr_matrix((shares.astype(np.float32), (known.owners, rows)), shape=shape)
+            told += (last @ model.transitions).toarray()
+        scores[np.ix_(read, model.columns)] = told[read]
         return scores
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:
+        """As in `Recommender`; a release from before the classes of gaps is served without them."""
+        return super().from_arrays({**WITHOUT_GAPS, **arrays})
 
 
 def _most_liked(interactions: csr_matrix, limit: int) -> NDArray[np.int32]:
@@ -236,7 +284,11 @@ def _most_liked(interactions: csr_matrix, limit: int) -> NDArray[np.int32]:
     return np.sort(order[touched[order] > 0]).astype(np.int32)
 
 
-def _places(columns: NDArray[np.int32], n_items: int) -> NDArray[np.int32]:
+def _places(model: SequenceModel) -> NDArray[np.int32]:
+    return _item_places(model.columns, model.n_items)
+
+
+def _item_places(columns: NDArray[np.int32], n_items: int) -> NDArray[np.int32]:
     """(n_items,) int32, the position of each item in `columns`; -1 if it is not there."""
     places = np.full(n_items, -1, dtype=np.int32)
     places[columns] = np.arange(len(columns), dtype=np.int32)
@@ -253,147 +305,3 @@ def _drawn_times(interactions: csr_matrix, seed: int) -> csr_matrix:
     )
     drawn = (seen_by[interactions.indices] * (1 + marks[1][users]) * 1e3) % 1.0
     return csr_matrix((drawn, interactions.indices, interactions.indptr), interactions.shape)
-
-
-def _histories(interactions: csr_matrix, times: Times, columns: NDArray[np.int32]) -> Histories:
-    """The liked items of each user among `columns`, by time and then by column."""
-    users = row_numbers(interactions)
-    places = _places(columns, interactions.shape[1])[interactions.indices]
-    entries = np.flatnonzero((interactions.data > 0) & (places >= 0))
-    moments = np.zeros(len(entries)) if times is None else times.data[entries]
-    entries = entries[np.lexsort((places[entries], moments, users[entries]))]
-    lengths = np.bincount(users[entries], minlength=interactions.shape[0])
-    return Histories(places[entries], lengths, entries)
-
-
-def _shares(histories: Histories, decays: Float64, *, ordered: bool) -> Iterator[Float64]:
-    """For each feature, (n,) a film's weight after the last step, or its mean over all orders."""
-    steps_back = histories.steps_back
-    for decay in decays:
-        shares = decay**steps_back
-        if not ordered:
-            sums = np.bincount(histories.owners, shares, minlength=len(histories.lengths))
-            shares = (sums / np.maximum(histories.lengths, 1))[histories.owners]
-        yield shares
-
-
-def next_item_weights(
-    histories: Histories,
-    decays: Float64,
-    *,
-    n_items: int,
-    backwards: float,
-    regularization: float,
-    threads: int,
-    on_progress: Callable[[float], None] | None = None,
-) -> Float32:
-    """Ridge regression of the next film on the features of the films so far.
-
-    It builds the normal equations without a loop over all steps. Let f be the feature of decay g
-    and e the one-hot film of each step: f_t = g f_(t-1) + e_t. For two features of decays g and h,
-    the sum of f f' over the steps, except for the last step of each user, is
-    (g C + h D' + N - H K') / (1 - g h). C and D are the sums of each feature times the next film,
-    N counts films, and H and K are the features after the last step.
-
-    Returns:
-        (len(decays) * n_items, n_items) float32.
-    """
-    report = on_progress or (lambda share: None)
-    followers = _followers(histories, decays, n_items, backwards, report)
-    normal, mean_squares = _normal_equations(histories, decays, followers, backwards)
-    penalties = regularization * mean_squares / (mean_squares[decays.argmin()] or 1.0)
-    normal[np.diag_indices_from(normal)] += np.repeat(
-        np.where(penalties > 0, penalties, regularization), n_items
-    ).astype(np.float32)
-    if not normal.size:
-        return np.zeros((*normal.shape[:1], n_items), dtype=np.float32)
-    targets = np.asfortranarray(np.concatenate(followers))
-    with threadpool_limits(threads, "blas"):
-        # The upper blocks are filled; transposed, they are the lower ones, in LAPACK's order.
-        factor = cho_factor(normal.T, lower=True, overwrite_a=True, check_finite=False)
-        weights: Float32 = cho_solve(factor, targets, overwrite_b=True, check_finite=False)
-    report(1.0)
-    return weights
-
-
-def _followers(
-    histories: Histories,
-    decays: Float64,
-    n_items: int,
-    backwards: float,
-    report: Callable[[float], None],
-) -> list[Float32]:
-    """For each feature, (n_items, n_items): its sum (first axis) before each film (second axis)."""
-    before = [np.zeros((n_items, n_items), dtype=np.float32) for _ in decays]
-    counts = _counts(decays, int(histories.lengths.max(initial=0)), backwards)
-    for users, films in _portions(histories):
-        lengths, items = histories.lengths[users], histories.items[films]
-        ends = np.concatenate(([0], np.cumsum(lengths)))
-        others = np.concatenate([np.tile(items[a:b], b - a) for a, b in pairwise(ends)])
-        rows = np.concatenate(([0], np.cumsum(np.repeat(lengths, lengths))))
-        ones = np.ones(len(items), dtype=np.float32)
-        came = csr_matrix((ones, (items, np.arange(len(items)))), shape=(n_items, len(items)))
-        for count, total in zip(counts, before, strict=True):
-            values = np.concatenate([count[:length, :length].ravel() for length in lengths])
-            features = csr_matrix((values, others, rows), shape=(len(items), n_items))
-            total += (came @ features).toarray().T
-        report(COUNTED * users.stop / len(histories.lengths))
-    return before
-
-
-def _counts(decays: Float64, longest: int, backwards: float) -> list[Float32]:
-    """For each feature, (longest, longest) float32: the weight of film j when film i comes.
-
-    j comes before i, or after it in histories that are read backwards.
-    """
-    steps = np.arange(longest)[:, None] - np.arange(longest)
-    weights = np.select([steps > 0, steps < 0], [1.0, backwards])
-    gaps = np.maximum(np.abs(steps) - 1, 0)
-    return [(weights * decay**gaps).astype(np.float32) for decay in decays]
-
-
-def _portions(histories: Histories) -> Iterator[tuple[slice, slice]]:
-    """Slices of users and of their films, with about PAIRS_AT_ONCE pairs of films each."""
-    pairs = np.cumsum(histories.lengths.astype(np.int64) ** 2)
-    ends = np.cumsum(histories.lengths)
-    start = 0
-    while start < len(pairs):
-        done = pairs[start - 1] if start else 0
-        stop = max(start + 1, int(np.searchsorted(pairs, done + PAIRS_AT_ONCE, side="right")))
-        yield slice(start, stop), slice(ends[start - 1] if start else 0, ends[stop - 1])
-        start = stop
-
-
-def _normal_equations(
-    histories: Histories, decays: Float64, followers: list[Float32], backwards: float
-) -> tuple[Float32, Float64]:
-    """The features' cross products (upper blocks only), and the mean square of each feature."""
-    n_items = followers[0].shape[0] if followers else 0
-    n = len(decays)
-    normal = np.zeros((n * n_items, n * n_items), dtype=np.float32)
-    counted = np.bincount(histories.items, minlength=n_items) * (1 + backwards)
-    ends = [_ends(histories, decay, n_items, backwards) for decay in decays]
-    squares = np.zeros(n)
-    for a in range(n):
-        rows = slice(a * n_items, (a + 1) * n_items)
-        for b in range(a, n):
-            block = normal[rows, b * n_items : (b + 1) * n_items]
-            block += np.float32(decays[a]) * followers[a]
-            block += np.float32(decays[b]) * followers[b].T
-            block -= (ends[a].T.tocsr() @ ends[b]).toarray()
-            block[np.diag_indices(n_items)] += counted.astype(np.float32)
-            block /= np.float32(1 - decays[a] * decays[b])
-        squares[a] = normal[rows, rows].diagonal().mean() if n_items else 0.0
-    return normal, squares
-
-
-def _ends(histories: Histories, decay: float, n_items: int, backwards: float) -> csr_matrix:
-    """A feature after the last step of each user, stacked on the same of the backward histories."""
-    shape = (len(histories.lengths), n_items)
-    parts: list[tuple[Float32, NDArray[np.intp], NDArray[np.int32]]] = []
-    for read, weight in ((histories, 1.0), (histories.backwards(), backwards)):
-        values = (np.sqrt(weight) * decay**read.steps_back).astype(np.float32)
-        kept = np.abs(values) > 1e-6
-        parts.append((values[kept], read.owners[kept] + len(parts) * shape[0], read.items[kept]))
-    values, rows, columns = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return csr_matrix((values, (rows, columns)), shape=(2 * shape[0], shape[1]))

@@ -29,6 +29,9 @@ from recommendations.engine.recommender import ModelRecommender
 
 Float32 = NDArray[np.float32]
 
+#: Scores are divided by this power of the number of viewers.
+DAMPING = 0.2
+
 
 @dataclass(frozen=True)
 class UserKnnModel:
@@ -68,7 +71,6 @@ class UserKnnRecommender(ModelRecommender[UserKnnModel]):
         neighbours: Number of neighbours.
         sharpness: Power of the similarity; the higher, the more the nearest viewers decide.
         shrinkage: Number of films that are added to the norms in a similarity.
-        damping: Scores are divided by this power of the number of viewers.
         max_interactions: More are an obstacle, because each history is compared with all viewers
             of the same films.
     """
@@ -86,17 +88,12 @@ class UserKnnRecommender(ModelRecommender[UserKnnModel]):
         neighbours: int = 100,
         sharpness: float = 4.0,
         shrinkage: float = 20.0,
-        damping: float = 0.2,
         max_interactions: int = 10_000_000,
     ) -> None:
         self.neighbours = neighbours
         self.sharpness = sharpness
         self.shrinkage = shrinkage
-        self.damping = damping
         self.max_interactions = max_interactions
-
-    def settings_for(self, interactions: csr_matrix) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.search_space}
 
     def obstacle(
         self, interactions: csr_matrix, items: Features = None, times: Times = None
@@ -120,12 +117,12 @@ class UserKnnRecommender(ModelRecommender[UserKnnModel]):
             likers=csr_matrix(likes.T),
             lengths=_lengths(likes, rareness),
             rareness=rareness,
-            damping=damping(likes, self.damping),
+            damping=damping(liked_by, DAMPING),
             known=np.bincount(interactions.indices, minlength=n_items) > 0,
             mean=mean,
             neighbours=self.neighbours,
             sharpness=self.sharpness,
-            # In units of a film of average rareness.
+            # `shrinkage` counts films of average rareness.
             shrinkage=self.shrinkage * _mean_square(likes, rareness),
         )
         return self

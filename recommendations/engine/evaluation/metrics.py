@@ -15,12 +15,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix, diags_array
 
+from recommendations.engine.ranking.calibration import (
+    divergence,
+    genre_shares,
+    genre_tastes,
+    proportions,
+)
+
 Hits = NDArray[np.bool_]
 Lists = NDArray[np.intp]
 Float64 = NDArray[np.float64]
 
-#: Share of the wanted distribution that Steck mixes in, so that no logarithm is of 0.
-SMOOTHING = 0.01
 #: Defaults of the bootstrap and of the randomisation tests.
 DRAWS, LEVEL, SEED = 2000, 0.95, 1895
 #: Random numbers held in memory: 16 MB.
@@ -156,22 +161,11 @@ def miscalibration(lists: Lists, liked: csr_matrix, *, genres: csr_matrix) -> Fl
         genres: (n_items, n_genres) above 0 where the film has the genre; a film is divided among
             its genres.
     """
-    n_genres = np.asarray(genres.sum(axis=1), dtype=np.float64).ravel()
-    scale = np.divide(1, n_genres, out=np.zeros_like(n_genres), where=n_genres > 0)
-    shares = diags_array(scale) @ genres
-    wanted = _proportions((liked > 0).astype(np.float64) @ shares)
-    given = _proportions(_as_matrix(lists, genres.shape[0]) @ shares)
-    mixed = (1 - SMOOTHING) * given + SMOOTHING * wanted
-    terms = np.zeros_like(wanted)
-    np.log(np.divide(wanted, mixed, where=wanted > 0, out=terms), where=wanted > 0, out=terms)
-    divergence: Float64 = (wanted * terms).sum(axis=1)
-    return divergence if wanted.shape[1] else np.full(len(lists), np.nan)
-
-
-def _proportions(values: csr_matrix) -> Float64:
-    """The rows scaled to sum 1; NaN where the sum is 0."""
-    dense = values.toarray()
-    return _ratio(dense, dense.sum(axis=1, keepdims=True))
+    if not genres.shape[1]:
+        return np.full(len(lists), np.nan)
+    shares = genre_shares(genres)
+    given = proportions((_as_matrix(lists, genres.shape[0]) @ shares).toarray())
+    return divergence(genre_tastes(liked, shares), given)
 
 
 def _mean_of_listed(lists: Lists, values: Float64) -> Float64:

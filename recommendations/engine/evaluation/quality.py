@@ -13,8 +13,15 @@ from scipy.sparse import csr_matrix
 
 from recommendations.engine.evaluation import metrics
 from recommendations.engine.evaluation.metrics import bootstrap_interval
-from recommendations.engine.evaluation.splits import Split
-from recommendations.engine.matrices import Features, Scores, Times, row_numbers
+from recommendations.engine.evaluation.splits import Split, lots
+from recommendations.engine.matrices import (
+    Features,
+    ItemFeatures,
+    Now,
+    Scores,
+    Times,
+    row_numbers,
+)
 
 #: Rows scored at once: 256 users times 20,000 items are 20 MB.
 BATCH = 256
@@ -28,6 +35,8 @@ class Scorer(Protocol):
 
     def score(self, history: csr_matrix, times: Times = None) -> Scores: ...
 
+    def score_at(self, history: csr_matrix, times: Times, now: Now) -> Scores: ...
+
 
 class Reranker(Protocol):
     """Reorders the `pool` best items of each row."""
@@ -35,7 +44,9 @@ class Reranker(Protocol):
     @property
     def pool(self) -> int: ...
 
-    def lists(self, pools: NDArray[np.intp], scores: Scores, k: int) -> NDArray[np.intp]: ...
+    def lists(
+        self, pools: NDArray[np.intp], scores: Scores, k: int, history: csr_matrix
+    ) -> NDArray[np.intp]: ...
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,8 @@ class EvaluatedLists:
     Attributes:
         users: (m,) ascending rows of the split.
         lists: (m, k) listed items; -1 for an empty place.
+        gaps_s: (m,) float64 seconds from the last interaction of the history to the list; NaN if
+            the split does not know when the list is made.
         by_user: (m,) float64 for each metric of `Quality`; NaN where it is undefined.
         coverage, gini: Metrics of all lists together.
     """
@@ -52,6 +65,7 @@ class EvaluatedLists:
     k: int
     users: NDArray[np.intp]
     lists: NDArray[np.intp]
+    gaps_s: NDArray[np.float64]
     by_user: Mapping[str, NDArray[np.float64]]
     coverage: float
     gini: float
@@ -135,9 +149,11 @@ def evaluate_lists(
     for start in range(0, len(users), BATCH):
         part = slice(start, start + BATCH)
         rows = users[part]
-        scores = recommender.score(split.history[rows], split.history_times[rows])
+        now = None if split.now is None else split.now[rows]
+        scores = recommender.score_at(split.history[rows], split.history_times[rows], now)
         usable = _usable(scores, split, rows)
-        lists[part] = _lists(usable, rows, lists.shape[1], seed, reranker)
+        history = split.history[rows]
+        lists[part] = _lists(usable, rows, history, lists.shape[1], seed, reranker)
         liked = _liked(split.test[rows])
         hits[part] = np.take_along_axis(liked, lists[part], axis=1) & (lists[part] >= 0)
         n_relevant[part] = liked.sum(axis=1)
@@ -146,10 +162,19 @@ def evaluate_lists(
         k=k,
         users=users,
         lists=lists,
+        gaps_s=_gaps_s(split, users),
         by_user=_by_rank(hits, n_relevant, k) | _by_content(lists, split, users, items),
         coverage=metrics.coverage(lists, n_candidates=n_candidates),
         gini=metrics.gini(lists, n_candidates=n_candidates),
     )
+
+
+def _gaps_s(split: Split, users: NDArray[np.intp]) -> NDArray[np.float64]:
+    if split.now is None:
+        return np.full(len(users), np.nan)
+    last = np.full(len(split.now), -np.inf)
+    np.maximum.at(last, row_numbers(split.history_times), split.history_times.data)
+    return np.asarray(split.now[users] - last[users])
 
 
 def mean(values: NDArray[np.float64]) -> float:
@@ -175,6 +200,8 @@ def _usable(scores: Scores, split: Split, rows: NDArray[np.intp]) -> Scores:
     """The scores of the items that may be listed; -inf for the others and for NaN."""
     usable: Scores = np.where(np.isnan(scores), np.float32(-np.inf), scores)
     usable[_places(split.history[rows])] = -np.inf
+    if split.touched is not None:
+        usable[_places(split.touched[rows])] = -np.inf
     if split.candidates is not None:
         usable[:, ~split.candidates] = -np.inf
     if split.negatives is not None:
@@ -186,12 +213,17 @@ def _usable(scores: Scores, split: Split, rows: NDArray[np.intp]) -> Scores:
 
 
 def _lists(
-    usable: Scores, rows: NDArray[np.intp], k: int, seed: int, reranker: Reranker | None
+    usable: Scores,
+    rows: NDArray[np.intp],
+    history: csr_matrix,
+    k: int,
+    seed: int,
+    reranker: Reranker | None,
 ) -> NDArray[np.intp]:
     if reranker is None:
         return _best(usable, rows, k, seed)
     pools = _best(usable, rows, min(max(reranker.pool, k), usable.shape[1]), seed)
-    return reranker.lists(pools, np.take_along_axis(usable, pools, axis=1), k)
+    return reranker.lists(pools, np.take_along_axis(usable, pools, axis=1), k, history)
 
 
 def _best(usable: Scores, rows: NDArray[np.intp], k: int, seed: int) -> NDArray[np.intp]:
@@ -203,24 +235,12 @@ def _best(usable: Scores, rows: NDArray[np.intp], k: int, seed: int) -> NDArray[
     # `partition` is several times faster than `argpartition`.
     least = np.partition(usable, n_items - k, axis=1)[:, n_items - k]
     row, item = np.nonzero((usable >= least[:, None]) & (usable > -np.inf))
-    order = np.lexsort((_lots(rows[row], item, seed), -usable[row, item], row))
+    order = np.lexsort((lots(rows[row], item, seed), -usable[row, item], row))
     row, item = row[order], item[order]
     place = np.arange(len(row)) - np.searchsorted(row, row)
     listed = place < k
     lists[row[listed], place[listed]] = item[listed]
     return lists
-
-
-def _lots(users: NDArray[np.intp], items: NDArray[np.intp], seed: int) -> NDArray[np.uint64]:
-    """A pseudo-random number for each user and item, by SplitMix64.
-
-    Steele, Lea and Flood (2014), doi:10.1145/2660193.2660195.
-    """
-    lots = users.astype(np.uint64) << np.uint64(32) | items.astype(np.uint64)
-    lots += np.uint64(seed * 0x9E3779B97F4A7C15 % 2**64)
-    lots = (lots ^ lots >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
-    lots = (lots ^ lots >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
-    return lots ^ lots >> np.uint64(31)
 
 
 def _places(matrix: csr_matrix) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
@@ -258,9 +278,14 @@ def _by_content(
     }
     if items is None:
         return values
-    is_genre = np.array([name.startswith(GENRE) for name in items.names], dtype=bool)
-    genres = items.matrix[:, np.flatnonzero(is_genre)]
+    genres = genre_columns(items)
     return values | {
         "diversity": metrics.diversity(lists, features=items.matrix),
         "miscalibration": metrics.miscalibration(lists, split.history[users], genres=genres),
     }
+
+
+def genre_columns(items: ItemFeatures) -> csr_matrix:
+    """(n_items, n_genres) the features that are genres."""
+    is_genre = np.array([name.startswith(GENRE) for name in items.names], dtype=bool)
+    return items.matrix[:, np.flatnonzero(is_genre)]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
-from recommendations.engine.matrices import row_numbers
+from recommendations.engine.matrices import Now, row_numbers
 
 #: Number of items among which He et al. rank the held-out item.
 NEGATIVES = 99
@@ -32,9 +32,13 @@ class Split:
         train, train_times: The training data.
         history, history_times: The user's interactions when the list is made.
         test: The user's later interactions.
+        now: (n_users,) Unix seconds of the user's first test interaction: when the list is made.
+            NaN for a user without a test, and None if tests are not later than histories.
         candidates: (n_items,) bool, items that may be listed; None for all.
         negatives: An entry of any value for each item among which the user's test is ranked; no
             other item is listed. None for all items outside the history.
+        touched: An entry for each item that the user knows, if `history` is a part of them; none of
+            them is listed. None if `history` has them all.
     """
 
     train: csr_matrix
@@ -42,31 +46,45 @@ class Split:
     history: csr_matrix
     history_times: csr_matrix
     test: csr_matrix
+    now: Now = None
     candidates: Mask | None = None
     negatives: csr_matrix | None = None
+    touched: csr_matrix | None = None
 
 
-def split_by_time(interactions: csr_matrix, times: csr_matrix, *, test_share: float = 0.2) -> Split:
+#: The share of the interactions that are later than the moment of a split by time.
+TEST_SHARE = 0.2
+
+
+def moment_of(times: csr_matrix, *, test_share: float = TEST_SHARE) -> float:
+    """The Unix seconds of the moment at which `split_by_time` splits."""
+    return float(np.quantile(times.data, 1 - test_share)) if times.nnz else 0.0
+
+
+def split_by_time(
+    interactions: csr_matrix, times: csr_matrix, *, test_share: float = TEST_SHARE
+) -> Split:
     """Split at one moment, as a server experiences it; `test_share` of the interactions are later.
 
     The model learns from the interactions before the moment. The first half of each user's later
     interactions belongs to the history, and the second half is the test, so no test interaction is
     older than the history of its list.
     """
-    moment = np.quantile(times.data, 1 - test_share) if times.nnz else 0.0
-    later = times.data > moment
+    later = times.data > moment_of(times, test_share=test_share)
     places = _in_order(interactions, times.data, np.flatnonzero(later))
     place, count = _place_in_row(row_numbers(interactions)[places])
     is_test = np.zeros(interactions.nnz, dtype=bool)
     is_test[places[place * 2 >= count]] = True
-    return _split(interactions, times, train=~later, history=~is_test, test=is_test)
+    split = _split(interactions, times, train=~later, history=~is_test, test=is_test)
+    return replace(split, now=_first_moments(_keep(times, is_test)))
 
 
 def leave_last_out(interactions: csr_matrix, times: csr_matrix) -> Split:
     """The test is the last liked item of each user; the history is all that came before it.
 
-    Later interactions are dropped. Items of the same second are ordered by column. A user without
-    an earlier interaction stays in the training data and has no test.
+    Later interactions are dropped. Items of the same second are ordered at random, since the order
+    of the catalogue tells which one is later. A user without an earlier interaction stays in the
+    training data and has no test.
     """
     places = _in_order(interactions, times.data, np.arange(interactions.nnz))
     users = row_numbers(interactions)[places]
@@ -77,7 +95,8 @@ def leave_last_out(interactions: csr_matrix, times: csr_matrix) -> Split:
     is_test, is_known = np.zeros((2, interactions.nnz), dtype=bool)
     is_test[places] = (place == last[users]) & (last[users] > 0)
     is_known[places] = (place < last[users]) | (last[users] == 0)
-    return _split(interactions, times, train=is_known, history=is_known, test=is_test)
+    split = _split(interactions, times, train=is_known, history=is_known, test=is_test)
+    return replace(split, now=_first_moments(_keep(times, is_test)))
 
 
 def leave_one_out(
@@ -171,8 +190,9 @@ def cold_items(
 def with_short_histories(split: Split) -> Split:
     """Add each user again with the last 1, 3 and 10 interactions of the history alone.
 
-    The test stays. Users with long histories then also tell what suits those with short ones, who
-    are rare in a test. The added users have no training data. For splits without negatives.
+    The test stays, and the rest of the history is not listed. Users with long histories then also
+    tell what suits those with short ones, who are rare in a test. The added users have no training
+    data. For splits without negatives.
     """
     places = _in_order(split.history, split.history_times.data, np.arange(split.history.nnz))
     place, count = _place_in_row(row_numbers(split.history)[places])
@@ -192,7 +212,9 @@ def with_short_histories(split: Split) -> Split:
         train_times=extended(split.train_times),
         history=stacked(split.history),
         history_times=stacked(split.history_times),
+        now=None if split.now is None else np.tile(split.now, 1 + len(SHORT)),
         test=csr_matrix(vstack([split.test] * (1 + len(SHORT)))),
+        touched=csr_matrix(vstack([split.history] * (1 + len(SHORT)))),
     )
 
 
@@ -217,10 +239,30 @@ def _keep(matrix: csr_matrix, mask: Mask) -> csr_matrix:
 def _in_order(
     matrix: csr_matrix, seconds: NDArray[np.float64], places: NDArray[np.intp]
 ) -> NDArray[np.intp]:
-    """The entries at `places`, ordered by user, time and column."""
+    """The entries at `places`, ordered by user and time, and at random in the same second."""
     users = row_numbers(matrix)[places]
-    ordered: NDArray[np.intp] = places[np.lexsort((matrix.indices[places], seconds[places], users))]
+    drawn = lots(users, matrix.indices[places], SEED)
+    ordered: NDArray[np.intp] = places[np.lexsort((drawn, seconds[places], users))]
     return ordered
+
+
+def lots(users: NDArray[np.integer], items: NDArray[np.integer], seed: int) -> NDArray[np.uint64]:
+    """A pseudo-random number for each user and item, by SplitMix64.
+
+    Steele, Lea and Flood (2014), doi:10.1145/2660193.2660195.
+    """
+    drawn = users.astype(np.uint64) << np.uint64(32) | items.astype(np.uint64)
+    drawn += np.uint64(seed * 0x9E3779B97F4A7C15 % 2**64)
+    drawn = (drawn ^ drawn >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
+    drawn = (drawn ^ drawn >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
+    return drawn ^ drawn >> np.uint64(31)
+
+
+def _first_moments(times: csr_matrix) -> NDArray[np.float64]:
+    """(n_rows,) the least of the stored times of each row; NaN for an empty row."""
+    first = np.full(times.shape[0], np.nan)
+    np.fmin.at(first, row_numbers(times), times.data)
+    return first
 
 
 def _place_in_row(users: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

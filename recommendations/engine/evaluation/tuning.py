@@ -95,7 +95,7 @@ def tune(
 
     A change is kept if its gain, over the same users, is larger than the standard error of the
     gain. A trial does not start if it is expected to end after the budget; a trial that fails is
-    recorded. There is no search without a budget, a search space, or ENOUGH_USERS.
+    recorded. There is no search without a search space, ENOUGH_USERS, or a budget for two fits.
 
     Args:
         starts: Settings to try after the defaults, such as those of the current release.
@@ -104,7 +104,9 @@ def tune(
         fit: Takes the recommender of a trial; by default it is fitted on `split.train`.
     """
     users = len(evaluable_users(split))
-    if budget_s <= 0 or not make.search_space or users < ENOUGH_USERS:
+    # Without `fit` the algorithm itself is fitted; with it, parts that are fitted are composed.
+    fit_s = 0.0 if fit else make().fit_cost(split.train).seconds
+    if budget_s <= 2 * fit_s or not make.search_space or users < ENOUGH_USERS:
         return TuningResult({}, math.nan, users)
     defaults = make().settings_for(split.train)
     fit = fit or (lambda model: model.fit(split.train, items, split.train_times))

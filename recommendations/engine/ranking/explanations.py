@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from recommendations.engine.algorithms.hybrid import Composite
-from recommendations.engine.matrices import Scores, Times
+from recommendations.engine.matrices import Now, Scores, Times
 from recommendations.engine.recommender import Recommender, Scoring
 
 #: The least share of the strongest entry's contribution.
@@ -58,15 +58,18 @@ class Explanation:
     fits: bool
 
 
-def score_parts(model: Recommender, history: csr_matrix, times: Times = None) -> dict[str, Scoring]:
+def score_parts(
+    model: Recommender, history: csr_matrix, times: Times = None, now: Now = None
+) -> dict[str, Scoring]:
     """The scores by the model's parts, or by the model itself, by name.
 
     Args:
         history: (n_users, n_items) float32.
         times: Unix seconds with the sparsity of `history`.
+        now: (n_users,) Unix seconds at which the lists are made.
     """
     parts = model.parts if isinstance(model, Composite) else {model.name: model}
-    return {name: part.scoring_type(part, history, times) for name, part in parts.items()}
+    return {name: part.scoring_type(part, history, times, now) for name, part in parts.items()}
 
 
 class Explainers:
@@ -83,8 +86,23 @@ class Explainers:
     def __init__(self, model: Recommender, parts: Mapping[str, Scoring], row: int = 0) -> None:
         self.model = model
         self.by_part = {name: scoring.explainer(row) for name, scoring in parts.items()}
+        self._personal = {name for name, part in parts.items() if part.recommender.is_personal}
         one = next(iter(self.by_part.values()))
         self.history, self.weights = one.items, one.weights
+
+    def personal_part(self, item: int, part: str) -> str:
+        """Replace a part that is not personal by the first personal part that knows the item.
+
+        Without such a part, the given one stays.
+        """
+        if part in self._personal:
+            return part
+        known = (
+            name
+            for name, each in self.by_part.items()
+            if name in self._personal and not np.isnan(each.scores[item])
+        )
+        return next(known, part)
 
     def explain(
         self,
@@ -106,7 +124,7 @@ class Explainers:
         """
         rows_of = {name: [i for i, of in enumerate(parts) if of == name] for name in {*parts}}
         likely: list[list[int]] = [[] for _ in parts]
-        personal = {name for name in rows_of if self.by_part[name].scoring.recommender.is_personal}
+        personal = rows_of.keys() & self._personal
         if not personal:
             return []
         for name in personal:
@@ -114,18 +132,17 @@ class Explainers:
             for row, entries in zip(rows_of[name], found, strict=True):
                 likely[row] = entries
         tested = entries_to_test(likely)
-        influences = self.influences(np.array(tested, dtype=np.intp), items)
-        explanations, places = {}, set(tested)
-        for name, rows in rows_of.items():
-            strongest = strongest_entries(influences[name].falls[rows], at_most=n)
-            for row, entries in zip(rows, strongest, strict=True):
-                explanations[row] = Explanation(
-                    name,
-                    [entry for entry in likely[row] if entry in places],
-                    [tested[entry] for entry in entries],
-                    name in personal and bool(influences[name].fits[row]),
-                )
-        return [explanations[row] for row in range(len(parts))]
+        influences = self.influences(np.array(tested, dtype=np.intp), items, personal)
+        explanations, places = [Explanation(name, [], [], False) for name in parts], set(tested)
+        for name, influence in influences.items():
+            rows = rows_of[name]
+            fits = influence.fits[rows].tolist()
+            strongest = strongest_entries(influence.falls[rows], at_most=n)
+            for row, entries, does_fit in zip(rows, strongest, fits, strict=True):
+                looked_at = [entry for entry in likely[row] if entry in places]
+                named = [tested[entry] for entry in entries]
+                explanations[row] = Explanation(name, looked_at, named, does_fit)
+        return explanations
 
     def candidate_entries(
         self, part: str, usable: NDArray[np.bool_], items: NDArray[np.integer]
@@ -150,13 +167,17 @@ class Explainers:
         return [order[:NEWEST].tolist()] * len(items)
 
     def influences(
-        self, entries: NDArray[np.integer], items: NDArray[np.integer]
+        self,
+        entries: NDArray[np.integer],
+        items: NDArray[np.integer],
+        parts: Iterable[str] | None = None,
     ) -> Mapping[str, Influence]:
         """The influence of the entries by name of the part.
 
         Args:
             entries: (n_entries,) unique entries of the history.
             items: (n_items,) indices of items with a score.
+            parts: The names of the parts that are asked for. None: all of them.
         """
         found = {name: each.without(entries, items) for name, each in self.by_part.items()}
         scores = {name: each.scores for name, each in found.items()}
@@ -170,8 +191,10 @@ class Explainers:
         else:
             falls = _falls(scores[self.model.name]) > 0
         return {
-            name: Influence(np.where(falls, _falls(scores[name]), 0), _fits(each.scores, items))
-            for name, each in self.by_part.items()
+            name: Influence(
+                np.where(falls, _falls(scores[name]), 0), _fits(self.by_part[name].scores, items)
+            )
+            for name in (self.by_part if parts is None else parts)
         }
 
 

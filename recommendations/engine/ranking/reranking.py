@@ -297,7 +297,11 @@ class DiversityReranker:
     pool: int = POOL
 
     def lists(
-        self, pools: NDArray[np.intp], scores: NDArray[np.floating], k: int
+        self,
+        pools: NDArray[np.intp],
+        scores: NDArray[np.floating],
+        k: int,
+        history: csr_matrix | None = None,
     ) -> NDArray[np.intp]:
         """Choose (n_rows, k) items; -1 behind the last one.
 
@@ -309,10 +313,15 @@ class DiversityReranker:
         alike = (pairwise_similarities(self.vectors, pool) for pool in pools)
         relevance = normalised_relevances(scores, tiers)
         order = rerank(relevance, alike, tiers=tiers, diversity=self.diversity, n=k)
-        lists = np.full((len(pools), k), -1, dtype=np.intp)
-        chosen = np.take_along_axis(pools, order, axis=1)
-        lists[:, : order.shape[1]] = np.where(order >= 0, chosen, -1)
-        return lists
+        return chosen_lists(pools, order, k)
+
+
+def chosen_lists(pools: NDArray[np.intp], order: NDArray[np.intp], k: int) -> NDArray[np.intp]:
+    """(n_rows, k) the items of the pools in this order; -1 behind the last one."""
+    lists = np.full((len(pools), k), -1, dtype=np.intp)
+    chosen = np.take_along_axis(pools, order, axis=1)
+    lists[:, : order.shape[1]] = np.where(order >= 0, chosen, -1)
+    return lists
 
 
 def separate_equal_keys(keys: Sequence[str], *, fixed: Collection[int], first: int) -> list[int]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +44,11 @@ class SimilarItems:
     by_content: Float32
 
 
+RunBlocks: TypeAlias = Callable[
+    [Callable[[slice], SimilarItems], Sequence[slice]], Iterable[SimilarItems]
+]
+
+
 def content_unit_vectors(features: ItemFeatures) -> csr_matrix:
     """(n_items, n_features) float32 of length 1, weighted as in `ContentRecommender`.
 
@@ -53,7 +61,13 @@ def content_unit_vectors(features: ItemFeatures) -> csr_matrix:
 
 
 def find_similar_items(
-    factors: Float32, content: csr_matrix, known_by: NDArray[np.integer], *, share: float, k: int
+    factors: Float32,
+    content: csr_matrix,
+    known_by: NDArray[np.integer],
+    *,
+    share: float,
+    k: int,
+    run: RunBlocks = map,
 ) -> SimilarItems:
     """Find the `k` most similar items of each item, by a weighted sum of two cosines.
 
@@ -66,28 +80,69 @@ def find_similar_items(
         content: (n_items, n_features) of length 1; an empty row for an item without features.
         known_by: (n_items,) number of users.
         share: The weight of the content cosine, 0 to 1.
+        run: Calls a function for each block of items, here or on other machines.
     """
     n_items = len(known_by)
     placed: Mask = ~np.isnan(factors[:, 0])
     described: Mask = np.diff(content.indptr) > 0
-    directions = np.where(placed[:, None], factors, np.float32(0))
-    shares = np.where(placed, np.where(described, share, 0.0), 1.0).astype(np.float32)
     ties = TIE * (np.argsort(np.argsort(known_by, kind="stable")) / max(n_items, 1))
-    k, by_feature = min(k, max(n_items - 1, 0)), content.T.tocsr()
-    related = _empty(n_items, k)
+    comparison = ItemComparison(
+        placed,
+        described,
+        directions=np.where(placed[:, None], factors, np.float32(0)),
+        content=content,
+        shares=np.where(placed, np.where(described, share, 0.0), 1.0).astype(np.float32),
+        ties=ties.astype(np.float32),
+        k=min(k, max(n_items - 1, 0)),
+    )
     block = max(1, CELLS // max(n_items, 1))
-    with one_thread():
-        for start in range(0, n_items if k else 0, block):
-            rows = slice(start, min(start + block, n_items))
-            by_factors = np.maximum(directions[rows] @ directions.T, 0)
-            by_content = (content[rows] @ by_feature).toarray()
-            by_factors[shares[rows] == 1], by_content[shares[rows] == 0] = 0, 0
-            scores = _scores(by_factors, by_content, shares[rows, None], rows)
-            _take(related, rows, scores + ties.astype(np.float32), by_factors, by_content)
-    others = related.items
-    related.by_factors[(shares == 1)[:, None] | ~placed[others]] = np.nan
-    related.by_content[(shares == 0)[:, None] | ~described[others]] = np.nan
-    return related
+    starts = range(0, n_items if comparison.k else 0, block)
+    parts = list(run(comparison.related, [slice(at, min(at + block, n_items)) for at in starts]))
+    if not parts:
+        return _empty(n_items, comparison.k)
+    names = [field.name for field in fields(SimilarItems)]
+    return SimilarItems(
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in names)
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class ItemComparison:
+    """The arguments of a comparison of one block of items with all items.
+
+    Attributes:
+        placed, described: (n_items,) the items with factors, and with features.
+        directions: (n_items, d) of length 1, or zeros.
+        content: (n_items, n_features) of length 1; an empty row for an item without features.
+        shares: (n_items,) the weight of the content cosine.
+        ties: (n_items,) added to the scores.
+    """
+
+    placed: Mask
+    described: Mask
+    directions: Float32
+    content: csr_matrix
+    shares: Float32
+    ties: Float32
+    k: int
+
+    @cached_property
+    def by_feature(self) -> csr_matrix:
+        return self.content.T.tocsr()
+
+    def related(self, rows: slice) -> SimilarItems:
+        """The similar items of these rows alone."""
+        shares = self.shares[rows]
+        with one_thread():
+            by_factors = np.maximum(self.directions[rows] @ self.directions.T, 0)
+        by_content = (self.content[rows] @ self.by_feature).toarray()
+        by_factors[shares == 1], by_content[shares == 0] = 0, 0
+        scores = _scores(by_factors, by_content, shares[:, None], rows)
+        related = _best(scores + self.ties, by_factors, by_content, self.k)
+        others = related.items
+        related.by_factors[(shares == 1)[:, None] | ~self.placed[others]] = np.nan
+        related.by_content[(shares == 0)[:, None] | ~self.described[others]] = np.nan
+        return related
 
 
 def _scores(by_factors: Float32, by_content: Float32, share: Float32, rows: slice) -> Float32:
@@ -99,10 +154,7 @@ def _scores(by_factors: Float32, by_content: Float32, share: Float32, rows: slic
     return scores
 
 
-def _take(
-    into: SimilarItems, rows: slice, ranked_by: Float32, by_factors: Float32, by_content: Float32
-) -> None:
-    k = into.items.shape[1]
+def _best(ranked_by: Float32, by_factors: Float32, by_content: Float32, k: int) -> SimilarItems:
     best = np.argpartition(-ranked_by, k - 1, axis=1)[:, :k]
     values = np.take_along_axis(ranked_by, best, axis=1)
     order = np.lexsort((best, -values))
@@ -110,10 +162,12 @@ def _take(
         np.take_along_axis(best, order, axis=1),
         np.take_along_axis(values, order, axis=1),
     )
-    into.items[rows] = np.where(np.isfinite(values), best, -1)
-    into.scores[rows] = values.clip(None, 1)
-    into.by_factors[rows] = np.take_along_axis(by_factors, best, axis=1)
-    into.by_content[rows] = np.take_along_axis(by_content, best, axis=1)
+    return SimilarItems(
+        np.where(np.isfinite(values), best, -1).astype(np.int32),
+        values.clip(None, 1).astype(np.float32),
+        np.take_along_axis(by_factors, best, axis=1),
+        np.take_along_axis(by_content, best, axis=1),
+    )
 
 
 def _empty(n_items: int, k: int) -> SimilarItems:

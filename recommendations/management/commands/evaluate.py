@@ -9,17 +9,27 @@ import orjson
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from recommendations import evaluation
+from recommendations import evaluation, evaluation_report
 from recommendations.engine.evaluation.splits import Split
 from recommendations.engine.matrices import ItemFeatures
 from recommendations.evaluation import (
-    DIVERSITIES,
     SPLITS,
     AlgorithmResult,
     CannotEvaluate,
     EvaluationData,
+    calibration_rerankers,
+    diversity_rerankers,
 )
 from recommendations.movielens.files import NotMovieLens
+
+#: Options that reorder the lists of one algorithm, with their help.
+RERANKERS = {
+    "diversity": (
+        diversity_rerankers,
+        "hold orders of one algorithm, by default hybrid, against each other",
+    ),
+    "calibration": (calibration_rerankers, "the same by the weight of calibrated genres"),
+}
 
 
 def _names(text: str) -> list[str]:
@@ -41,14 +51,18 @@ class Command(BaseCommand):
         parser.add_argument("--data", type=Path, help="a MovieLens folder; else the database")
         parser.add_argument("--k", type=_positive, default=10, help="length of the lists")
         parser.add_argument("--baseline", help="compare with this one; by default with the best")
-        parser.add_argument("--json", type=Path, help="write what was measured there too")
+        parser.add_argument("--json", type=Path, help="also write the measurements to this file")
         parser.add_argument("--max-users", type=_positive, default=2000)
         parser.add_argument("--seed", type=int, default=1895)
         parser.add_argument(
-            "--diversity",
+            "--validation",
             action="store_true",
-            help="hold orders of one algorithm, by default hybrid, against each other",
+            help="split the training data once more, to choose settings",
         )
+        for name, (_, description) in RERANKERS.items():
+            parser.add_argument(
+                f"--{name}", dest="reranked", action="store_const", const=name, help=description
+            )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -58,10 +72,10 @@ class Command(BaseCommand):
 
     def _evaluate(self, options: Mapping[str, Any]) -> None:
         named, baseline, path = options["algorithms"], options["baseline"], options["json"]
-        if options["diversity"]:
+        if by := options["reranked"]:
             named = named or ["hybrid"]
             if baseline or len(named) > 1:
-                raise CommandError("By diversity one algorithm is measured, beside its own order.")
+                raise CommandError(f"By {by} one algorithm is measured, beside its own order.")
         if named and baseline:
             named = [*named, baseline]
         evaluation.check_names(named or [baseline] * bool(baseline))
@@ -69,18 +83,21 @@ class Command(BaseCommand):
             raise CommandError(f"There is no folder {path.parent} to write to.")
         data = self._read(options["data"])
         split = evaluation.split_data(data, options["split"], seed=options["seed"])
+        if options["validation"]:
+            data = evaluation.past_of(data, split)
+            split = evaluation.split_data(data, options["split"], seed=options["seed"])
         names, left_out = evaluation.choose_algorithms(named, split, data.items)
         if reason := left_out.get(baseline):
             raise CommandError(f"{baseline} cannot be compared with: {reason}")
         measured = self._measure(names, split, data.items, options)
-        baseline = baseline or (
-            str(DIVERSITIES[0]) if options["diversity"] else evaluation.best_algorithm(measured)
-        )
+        baseline = baseline or (next(iter(measured)) if by else evaluation.best_algorithm(measured))
         self._introduce(data, split, measured, options)
-        self.stdout.write(evaluation.as_text(measured, baseline, left_out))
+        self.stdout.write(evaluation_report.as_text(measured, baseline, left_out))
+        if by:
+            self.stdout.write(f"\nBy the rule: {evaluation.choose_weight(measured)}")
         if path:
             how = {"split": options["split"], "seed": options["seed"]}
-            document = how | evaluation.as_document(measured, baseline, left_out)
+            document = how | evaluation_report.as_document(measured, baseline, left_out)
             path.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))
 
     def _read(self, path: Path | None) -> EvaluationData:
@@ -99,8 +116,11 @@ class Command(BaseCommand):
                 bar.update(int(100 * share) - bar.n)
 
             how = {name: options[name] for name in ("k", "max_users", "seed")}
-            if options["diversity"]:
-                return evaluation.measure_diversity(names[0], split, items, report=report, **how)
+            if by := options["reranked"]:
+                rerankers = RERANKERS[by][0](items)
+                return evaluation.measure_reranked(
+                    names[0], split, items, rerankers, report=report, **how
+                )
             return evaluation.measure(names, split, items, report=report, **how)
 
     def _introduce(

@@ -1,16 +1,14 @@
 from __future__ import annotations
 
-import os
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import IO, Any, cast, get_args
+from collections.abc import Callable
+from typing import Any, get_args
 
 import orjson
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
+from cinema.command_output import STDOUT, opened_output
 from movies import catalogue
 from movies.programme.selectors import DEFAULT_DAYS, MAX_DAYS
 from recommendations.engine.algorithms import ALGORITHMS
@@ -28,10 +26,6 @@ from recommendations.lists.serving import check_available
 from recommendations.releases import loaded_release
 from users.models import User
 
-STDOUT = "-"
-#: Lists reveal tastes, so only the owner may read the file.
-OWNER_ONLY = 0o600
-
 
 class Command(BaseCommand):
     help = "Write a list for each active viewer as a line of JSON, such as for a newsletter."
@@ -40,13 +34,17 @@ class Command(BaseCommand):
         parser.add_argument("--scope", choices=get_args(Scope), default="programme")
         parser.add_argument(
             "--days",
-            type=_within(1, MAX_DAYS),
+            type=_number_between(1, MAX_DAYS),
             default=DEFAULT_DAYS,
             help="how many cinema days the programme looks ahead, today included",
         )
         parser.add_argument("--algorithm", choices=ALGORITHMS, default=HYBRID)
-        parser.add_argument("--limit", type=_within(1, LIST_LENGTH), default=10, help="films each")
-        parser.add_argument("--reasons", action="store_true", help="say why, which takes longer")
+        parser.add_argument(
+            "--limit", type=_number_between(1, LIST_LENGTH), default=10, help="films each"
+        )
+        parser.add_argument(
+            "--reasons", action="store_true", help="add the reasons, which takes longer"
+        )
         parser.add_argument(
             "--output", default=STDOUT, metavar="FILE", help="default: standard output"
         )
@@ -68,39 +66,12 @@ class Command(BaseCommand):
             leave=False,
             disable=None if options["verbosity"] > 0 and output != STDOUT else True,
         )
-        try:
-            with self._target(output) as file:
-                for viewer_list in bar:
-                    file.write(_line(viewer_list, with_reasons=options["reasons"]))
-        except BrokenPipeError:
-            # The reader has closed the pipe. Python would report it again when it closes its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stdout().fileno())
-        except OSError as error:
-            raise CommandError(f"{output} cannot be written: {error.strerror}.") from error
-
-    def _stdout(self) -> IO[bytes]:
-        return cast("IO[bytes]", self.stdout.buffer)
-
-    @contextmanager
-    def _target(self, output: str) -> Iterator[IO[bytes]]:
-        """The output; a file replaces an older one only when it is complete."""
-        if output == STDOUT:
-            yield self._stdout()
-            self._stdout().flush()
-            return
-        path = Path(output).resolve()
-        part = path.with_name(f"{path.name}.part")
-        try:
-            part.unlink(missing_ok=True)
-            opened = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
-            with open(opened, "wb") as file:
-                yield file
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        with opened_output(output, self.stdout) as file:
+            for viewer_list in bar:
+                file.write(_line(viewer_list, with_reasons=options["reasons"]))
 
 
-def _within(least: int, most: int) -> Callable[[str], int]:
+def _number_between(least: int, most: int) -> Callable[[str], int]:
     def whole_number(text: str) -> int:
         if not text.isdecimal() or not least <= int(text) <= most:
             raise ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")

@@ -26,7 +26,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("path", type=Path, help="such as ml-latest-small, ml-32m or ml-100k")
-        parser.add_argument("--limit", type=_count, help="read only the first so many ratings")
+        parser.add_argument(
+            "--limit", type=_count, help="read only this many ratings from the start of the file"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

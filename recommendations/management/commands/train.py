@@ -26,7 +26,7 @@ class Command(BaseCommand):
             "--tuning-budget-s",
             type=float,
             metavar="SECONDS",
-            help="search so long for better settings, in place of TUNING_BUDGET_S",
+            help="seconds of search for better settings, instead of TUNING_BUDGET_S",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -77,7 +77,7 @@ class Command(BaseCommand):
         except (EOFError, KeyboardInterrupt) as error:
             raise CommandError("Nothing was changed.") from error
         if password != again:
-            raise CommandError("These were two different passwords. Nothing was changed.")
+            raise CommandError("The two passwords differ. Nothing was changed.")
         return password
 
 

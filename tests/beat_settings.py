@@ -1,0 +1,12 @@
+"""The product's settings for the beats of tests/test_beats.py: a lock that is lost in seconds."""
+
+from cinema import beat, leadership
+from cinema.settings import *  # noqa: F403
+
+leadership.KEPT_S = 4
+beat.LOOK_EVERY_S = 0.5
+CELERY_RESULT_EXPIRES = 0  # no entry of Celery's own
+CELERY_BEAT_SCHEDULE = {
+    "often": {"task": "often", "schedule": 1},
+    "daily": {"task": "daily", "schedule": 86_400},
+}
