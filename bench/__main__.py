@@ -10,17 +10,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import (
+    capacity,
     catalogue,
     cpu,
     crowd,
     growth,
     journeys,
     models,
+    months,
     peers,
     programme,
     startup,
     targets,
     viewers,
+    watching,
 )
 from bench.data import FULL, RATINGS, SMALL, DataSets
 from bench.reporting import Report
@@ -42,7 +45,10 @@ BENCHMARKS = {
     "accounts": viewers.run_accounts,
     "importing": catalogue.run_importing,
     "journeys": journeys.run,
+    "watching": watching.run,
+    "months": months.run,
     "startup": startup.run,
+    "capacity": capacity.run,
 }
 RESULTS = Path(__file__).parent / "results"
 

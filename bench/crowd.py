@@ -61,9 +61,9 @@ class Visited:
     """The answers that count.
 
     Attributes:
-        ms: Of each answer, by kind of request.
-        errors: How often each error happened.
-        generator_share: Of one core, what the generator itself used.
+        ms: The time of each answer, by kind of request.
+        errors: The number of each error.
+        generator_share: The share of one core that the generator used.
     """
 
     ms: Mapping[str, list[float]]
@@ -73,7 +73,7 @@ class Visited:
 
 @dataclass(frozen=True)
 class CrowdFound:
-    """One crowd beside the yardstick, which is measured before and after it.
+    """One crowd, and the bare view, which is measured before and after it.
 
     Attributes:
         bare_per_second: Answers of a bare view in a bare project.
@@ -212,7 +212,7 @@ def _figure(viewers: int, kind: str, ms: Sequence[float], seconds: float) -> dic
 
 
 def _targets(viewers: int, found: CrowdFound) -> list[Target]:
-    """Those of issue 14. Where answers a second and their ratio disagree, the ratio decides."""
+    """The targets of issue 14. If answers a second and their ratio disagree, the ratio decides."""
     name = f"{viewers:,} viewers"
     targets = [
         Target(f"{name}, errors", sum(found.visited.errors.values()), "at most", 0),
@@ -237,7 +237,7 @@ def _targets(viewers: int, found: CrowdFound) -> list[Target]:
 
 # --- the generator
 
-# To parse a list of 20 KB takes twice as long as to find these in it.
+# Parsing a list of 20 KB takes twice as long as finding these members in it.
 _list_id = re.compile(rb'"list_id":"([^"]+)"')
 _films = re.compile(rb'"movie":\{"id":(\d+)')
 
@@ -275,7 +275,7 @@ class _Viewer:
         self._connection.send(request.encode())
 
     def receive(self) -> float | None:
-        """Read what has come; once the answer is whole, the moment of the next request."""
+        """Read received bytes; return the time of the next request once the answer is complete."""
         assert self._connection
         status = self._connection.receive()
         if not status:
@@ -331,7 +331,7 @@ def visit_all(crowd: Crowd) -> Visited:
                 except OSError as error:
                     tally.errors[type(error).__name__] += 1
                     selector.unregister(key.fileobj)
-                    under_way.remove(viewer)
+                    under_way.discard(viewer)  # one who waits has lost the connection too
                     continue
                 if goes_on_at is None:
                     continue

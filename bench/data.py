@@ -15,7 +15,7 @@ PROGRAMME = "programme"
 CATALOGUE = "catalogue"
 MOVIELENS = "ml-latest-small"
 SYNTHETIC = "synthetic"
-#: Those with ratings, the small one first.
+#: The data sets with ratings, the small one first.
 RATINGS = (MOVIELENS, SYNTHETIC)
 
 
@@ -75,20 +75,20 @@ class Scale:
     """Sizes of one run.
 
     Attributes:
-        folder: Below bench/results, where they are written.
-        seconds: Of each measurement of a web server.
-        rounds: How often things are measured in turn.
-        long_rounds: The same, for what takes minutes on the synthetic data.
-        catalogue_films: Of the large catalogue, with `catalogue_screenings`.
-        list_rounds: How often each list is asked for.
-        tokens: As how many viewers recommendations are asked for.
-        cpu_viewers: As how many viewers the CPU time of requests is measured.
-        peer_sizes: Name, viewers, films and likes of the matrices that libraries are held against.
-        orm_rows: How much of the table the ORM loads at most.
-        growing_crowds, growing_films: The sizes that the figure of growth has, with
-            `growing_ratings`. Each crowd comes within `growing_arriving_s` and counts for
-            `growing_s`.
-        crowds: So many viewers come at once, within `crowd_arriving_s`, for `crowd_seconds`.
+        folder: The folder of the results, below bench/results.
+        seconds: The time of each measurement of a web server.
+        rounds: The number of rounds in which things are measured in turn.
+        long_rounds: The same for measurements that take minutes on the synthetic data.
+        catalogue_films, catalogue_screenings: The size of the large catalogue.
+        list_rounds: The number of requests for each list.
+        tokens: The number of viewers who ask for recommendations.
+        cpu_viewers: The number of viewers of whose requests the CPU time is measured.
+        peer_sizes: Name, viewers, films and likes of the matrices for other libraries.
+        orm_rows: The most rows that the ORM loads.
+        growing_crowds, growing_films: The sizes in the figure of growth, with `growing_ratings`.
+            Each crowd arrives within `growing_arriving_s` and is measured for `growing_s`.
+        crowds: Numbers of viewers who arrive within `crowd_arriving_s`, for `crowd_seconds`.
+        impressions: The sizes of the table of impressions.
     """
 
     folder: str
@@ -113,6 +113,7 @@ class Scale:
     crowds: tuple[int, ...]
     crowd_arriving_s: float
     crowd_seconds: float
+    impressions: tuple[int, ...]
 
 
 FULL = Scale(
@@ -141,6 +142,7 @@ FULL = Scale(
     crowds=(300, 1000),
     crowd_arriving_s=20,
     crowd_seconds=60,
+    impressions=(1_000_000, 3_000_000, 10_000_000),
 )
 #: Whether the benchmarks work, in about a minute; its figures mean little.
 SMALL = Scale(
@@ -166,4 +168,5 @@ SMALL = Scale(
     crowds=(20, 50),
     crowd_arriving_s=2,
     crowd_seconds=3,
+    impressions=(100_000,),
 )

@@ -1,8 +1,7 @@
-"""How cost grows: answers over viewers and list time over films, and `docs/images/growth.svg`."""
+"""Answers by the number of viewers, list time by that of films, and `docs/images/growth.svg`."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +9,9 @@ from pathlib import Path
 from bench.crowd import open_cinema
 from bench.data import FULL, MOVIELENS, DataSets
 from bench.homes import REPOSITORY, Home
+from bench.line_figure import line_panel
 from bench.load import Job, apply_load, get
-from bench.quality_figure import PANEL_HEIGHT, PANEL_WIDTH, axes, figure, ticks
+from bench.quality_figure import figure
 from bench.reporting import Cell, Report
 from bench.viewers import LIST
 
@@ -104,27 +104,4 @@ def as_svg(crowds: Sequence[Mapping[str, Cell]], lists: Sequence[Mapping[str, Ce
 
 
 def _panel(title: str, rows: Sequence[Mapping[str, Cell]], x: str, y: str) -> Iterator[str]:
-    """A line through the rows; `x` grows by powers, `y` from 0."""
-    values = [(float(row[x] or 0), float(row[y] or 0)) for row in rows]
-    first, last = math.log(values[0][0]), math.log(values[-1][0])
-    top = max(value for _, value in values) * 1.1
-
-    def x_of(size: float) -> float:
-        return (math.log(size) - first) / (last - first) * PANEL_WIDTH
-
-    def y_of(value: float) -> float:
-        return PANEL_HEIGHT * (1 - value / top)
-
-    yield from axes(
-        title,
-        y,
-        x,
-        {f"{value:g}": y_of(value) for value in ticks(top)},
-        {f"{size:,.0f}": x_of(size) for size, _ in values},
-    )
-    points = [(x_of(size), y_of(value)) for size, value in values]
-    yield f'<path class="line" d="M{"L".join(f"{x:.1f} {y:.1f}" for x, y in points)}"/>'
-    for (x_at, y_at), (_, value) in zip(points, values, strict=True):
-        shown = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-        yield f'<circle class="point" cx="{x_at:.1f}" cy="{y_at:.1f}" r="4"/>'
-        yield f'<text x="{x_at:.1f}" y="{y_at - 10:.1f}" text-anchor="middle">{shown}</text>'
+    return line_panel(title, x, y, {"": [(float(row[x] or 0), float(row[y] or 0)) for row in rows]})

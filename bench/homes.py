@@ -36,7 +36,7 @@ class Home:
 
     @property
     def environment(self) -> dict[str, str]:
-        """With our own servers whatever the caller's environment and `.env` say."""
+        """The environment of embedded servers, whatever the caller's environment and `.env` say."""
         return {
             **os.environ,
             **OWN_SERVERS,

@@ -53,7 +53,7 @@ class Load:
     """The answers.
 
     Attributes:
-        generator_share: Of one core, what the generator itself used meanwhile.
+        generator_share: The share of one core that the generator used.
     """
 
     per_second: float
@@ -152,7 +152,7 @@ class Connection:
         self.socket.sendall(request)
 
     def receive(self) -> int | None:
-        """Read what has come; the status once the answer is whole."""
+        """Read received bytes; returns the status once the answer is complete."""
         data = self.socket.recv(RECEIVE_BYTES)
         if not data:
             raise ConnectionError("the server closed a connection")

@@ -1,4 +1,4 @@
-"""From Postgres to the matrix: how fast, beside the ORM, and how much memory it takes."""
+"""The speed of reading the matrix from Postgres, beside the ORM, and the memory that it takes."""
 
 from __future__ import annotations
 
@@ -229,7 +229,7 @@ def _measure_hybrid(data: DataSets, name: str) -> dict[str, Any]:
 
 
 NIGHT_AT_MOST_S = 600
-#: With the data of 100,000 viewers and ten million interactions.
+#: For the data of 100,000 viewers and ten million interactions.
 MEMORY_AT_MOST_GB = 2.0
 NEW_MATCHES_AT_MOST_MS = {MOVIELENS: 5.0, SYNTHETIC: 15.0}
 

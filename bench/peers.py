@@ -23,7 +23,7 @@ LIBRARIES = REPOSITORY / "bench" / "peer_libraries"
 #: An environment with `requirements.txt`, in place of one that is made for the run.
 PYTHON = "PEERS_PYTHON"
 OURS, THEIRS = ("cinema", "implicit"), ("lenskit", "spark")
-#: It takes a quarter of an hour for 20 million, and nothing more is learnt from it.
+#: Spark takes a quarter of an hour for 20 million likes, and the result adds nothing.
 SPARK_AT_MOST = 5_000_000
 SEED = 1895
 SETTINGS = {"factors": 64, "iterations": 15, "regularization": 20.0, "alpha": 8.0, "seed": SEED}

@@ -1,7 +1,7 @@
 """Become one of the programs that `make run` starts, with the same options.
 
-`python -m bench.program NAME [APPLICATION]`: the web server can get another application. One of
-`bench` is WSGI, on as many threads of granian as Cinema's own.
+`python -m bench.program NAME [APPLICATION]`: the web server can get another application. The bare
+one is WSGI, on as many threads of granian as Cinema's own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def main() -> None:
     command = commands()[name]
     if application:
         command[-1:] = application
-        if application[0].startswith("bench."):
+        if application[0].startswith("bench.bare"):
             command.remove("--interface=rsgi")
             command[-1:-1] = ["--interface=wsgi", f"--blocking-threads={settings.WEB_THREADS}"]
     os.environ.update(ENVIRONMENT)

@@ -1,4 +1,7 @@
-"""`python -m bench.quality`: all algorithms on ml-latest-small, on three splits.
+"""`python -m bench.quality`: all algorithms on ml-latest-small, on three splits, and curves.
+
+The curves show the quality by the number of known ratings, by the gap to the next film, and by the
+diversity of the lists.
 
 Each with its default settings, and nothing is chosen by what comes out: these are test splits.
 """
@@ -20,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import quality_figure
+from bench import curves_figure, quality_figure
 from bench.data import MOVIELENS_FOLDER
 from bench.homes import OWN_SERVERS, REPOSITORY
 from bench.reporting import describe_machine, table
@@ -28,11 +31,17 @@ from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.engine.evaluation.metrics import paired_test
 
 RESULT = Path(__file__).parent / "results" / "quality.json"
-#: As `manage.py evaluate` calls them.
+#: The splits, by their names in `manage.py evaluate`.
 SPLITS = ("time", "strong", "cold")
 K, SEED = 10, 1895
-#: For one algorithm on one split; what takes longer is left out, and the result says so.
+#: The time limit of one algorithm on one split. A slower one is left out, and named as such.
 AT_MOST_S = 120
+
+#: The curves of these, and of the best of them re-ranked by diversity.
+DRAWN, RERANKED = ("hybrid", "ease", "als", "popularity", "content"), "hybrid"
+#: And by the gap to the next film the one that reads it.
+DRAWN_BY_GAP = (*DRAWN, "sequence")
+CURVES_AT_MOST_S = 600
 
 Found = dict[str, Any]
 
@@ -48,6 +57,7 @@ def main() -> None:
     names = arguments.names or sorted(ALGORITHMS)
     with tempfile.TemporaryDirectory(prefix="cinema-bench-") as home:
         splits = {split: _measure(split, names, Path(home)) for split in SPLITS}
+        curves = _measure_curves(names, Path(home))
     document = {
         "name": "quality",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -56,11 +66,13 @@ def main() -> None:
         "k": K,
         "seed": SEED,
         "splits": splits,
+        "curves": curves,
     }
     arguments.to.parent.mkdir(parents=True, exist_ok=True)
     arguments.to.write_text(json.dumps(_without_nan(document), indent=2) + "\n")
     if arguments.to == RESULT:
         quality_figure.draw(document)
+        curves_figure.draw(document)
 
 
 def _measure(split: str, names: Sequence[str], home: Path) -> Found:
@@ -83,27 +95,52 @@ def _measure(split: str, names: Sequence[str], home: Path) -> Found:
 
 
 def _in_a_process(name: str, split: str, home: Path) -> Found:
-    arguments = {
-        "name": name, "split": split, "folder": str(MOVIELENS_FOLDER), "k": K, "seed": SEED,
-    }  # fmt: skip
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "bench.inside", "models.measure_quality", json.dumps(arguments)],
-            env=_environment(home),
-            cwd=REPOSITORY,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-            timeout=AT_MOST_S,
-        )
+        return _run("models.measure_quality", home, AT_MOST_S, name=name, split=split)
     except subprocess.TimeoutExpired:
         return {"left_out": f"It took more than {AT_MOST_S} s."}
+
+
+def _measure_curves(names: Sequence[str], home: Path) -> Found:
+    print("curves ...", file=sys.stderr, flush=True)
+    drawn, by_gap = ([n for n in wanted if n in names] for wanted in (DRAWN, DRAWN_BY_GAP))
+    best = RERANKED if RERANKED in drawn else names[0]
+    how = {"names": drawn, "by_gap": by_gap, "best": best}
+    curves = _run("quality.measure_curves", home, CURVES_AT_MOST_S, **how)
+    print("\n\n".join(_curve_as_text(name, lines) for name, lines in curves.items()), flush=True)
+    return curves
+
+
+def _curve_as_text(name: str, lines: Mapping[str, Any]) -> str:
+    return "\n" + table([
+        {f"{name}: NDCG@{K}": line}
+        | {
+            f"{label} ({point['users']})": f"{point['ndcg']:.4f} "
+            f"({point['low']:.4f} to {point['high']:.4f})"
+            for label, point in points.items()
+        }
+        for line, points in lines.items()
+    ])  # fmt: skip
+
+
+def _run(function: str, home: Path, longest_s: float, **arguments: Any) -> Found:
+    """The JSON of a function of `bench.inside` in a process of its own."""
+    given = {"folder": str(MOVIELENS_FOLDER), "k": K, "seed": SEED, **arguments}
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.inside", function, json.dumps(given)],
+        env=_environment(home),
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=longest_s,
+    )
     found: Found = json.loads(done.stdout)
     return found
 
 
 def _environment(home: Path) -> dict[str, str]:
-    """As the trainer's: BLAS with one thread, `implicit` with one for each core."""
+    """The environment of the trainer: one thread for BLAS, one for each core for `implicit`."""
     return {
         **os.environ,
         **OWN_SERVERS,

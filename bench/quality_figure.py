@@ -27,9 +27,9 @@ TITLES = {
 PANEL_WIDTH, PANEL_HEIGHT = 300, 340
 #: Around a panel: its axis and its title.
 LEFT, TOP, RIGHT, BOTTOM = 46, 58, 22, 52
-#: A letter of the labels, and what they keep clear of each other.
+#: The width of a letter of the labels, and the distance of two labels.
 LETTER, LINE = 6.4, 13
-#: Algorithms that fit faster stand there.
+#: The place of algorithms that fit faster.
 LEAST_S = 0.01
 
 STYLE = """
@@ -187,7 +187,7 @@ def _panel(title: str, algorithms: Mapping[str, Any], decades: range, k: int) ->
 
 
 def _silent(names: Sequence[str]) -> Iterator[str]:
-    """At the foot of the panel those that had no opinion on any film."""
+    """Name algorithms without an opinion on any film at the foot of the panel."""
     text = f"Without an opinion: {', '.join(names)}" if names else ""
     lines = textwrap.wrap(text, width=int(PANEL_WIDTH / LETTER))
     for number, line in enumerate(reversed(lines)):
@@ -220,7 +220,7 @@ def _labels(points: Sequence[Point]) -> Iterator[str]:
 
 
 def _boxes(point: Point) -> Iterator[Box]:
-    """Where the label could stand: to the right, to the left, then ever further up and down."""
+    """Possible places of the label: to the right, to the left, then further up and down."""
     width = LETTER * len(point.name) + 2
     for off in range(0, PANEL_HEIGHT, 4):
         for y in (point.y - off, point.y + off):

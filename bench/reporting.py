@@ -24,7 +24,7 @@ class Target:
     """A limit, and the measured value.
 
     Attributes:
-        kind: What a machine of another speed changes: a time, or a number in some time.
+        kind: Whether the speed of the machine changes it: a time, or a rate.
     """
 
     what: str
@@ -45,7 +45,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Report:
-    """One benchmark's result.
+    """The result of one benchmark.
 
     Attributes:
         figures: The rows of the table: medians over the rounds.

@@ -1,4 +1,4 @@
-"""`make run` in a fresh copy of the working tree: the first time, again, and what it takes idle."""
+"""`make run` in a fresh copy of the working tree: its first and second start, and idle memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from cinema.development.processes import wait_for
 
 COLD_AT_MOST_S, WARM_AT_MOST_S, STOP_AT_MOST_S = 60, 8, 5
 IDLE_AT_MOST_MB, TASK_PROCESS_AT_MOST_S = 550, 1.5
-#: After the last request.
+#: The wait after the last request.
 IDLE_S = 30
 #: Both web processes answer some of so many.
 REQUESTS = 20
@@ -123,7 +123,7 @@ def _start_and_stop(
 
 @contextmanager
 def _make_run(copy: Path, port: int, log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """As on a machine that has never seen it: what pip and Poetry keep is not used either."""
+    """Run it as on a new machine, with empty caches of pip and Poetry."""
     environment = {
         **os.environ,
         **OWN_SERVERS,
@@ -153,7 +153,7 @@ def _make_run(copy: Path, port: int, log: IO[bytes]) -> Iterator[subprocess.Pope
 
 
 def _memory_mb(copy: Path, port: int) -> dict[str, float]:
-    """The memory of all processes by program; what they have in common is divided among them."""
+    """The proportional memory of all processes, by program."""
     for _ in range(REQUESTS):
         fetch(port, "/health/ready")
         fetch(port, "/api/v1/programme")

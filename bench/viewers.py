@@ -19,7 +19,7 @@ SIGN_IN, ME, ANONYMOUS = "POST /auth/login", "GET /users/me", "GET /genres"
 #: Connections, or threads of a bare check: 16 are all that `make run` has for requests.
 ALONE, MANY = 1, 16
 VIEWERS = 64
-#: Before what counts; a sign-in takes as long as a hundred other requests.
+#: Requests before the measurement; a sign-in takes as long as a hundred other requests.
 IGNORED = {SIGN_IN: 8, ME: 200, ANONYMOUS: 200}
 #: By the issue: signature and claims.
 TOKEN_AT_MOST_MS = 0.2
@@ -30,8 +30,8 @@ class _AccountsFound:
     """The measurements of all rounds.
 
     Attributes:
-        loads: By what was asked for, and over how many connections.
-        hashes: Bare checks of a hash a second, by how many threads made them.
+        loads: Keys: the name of the request and the number of connections.
+        hashes: Bare checks of a hash a second, by the number of threads.
         checks: Milliseconds of a token's check, without and with the query for its session.
     """
 
@@ -58,7 +58,7 @@ def run_accounts(data: DataSets) -> Report:
 def _measure_accounts(
     home: Home, port: int, accounts: Mapping[str, Any], scale: Scale
 ) -> tuple[dict[tuple[str, int], Load], dict[int, float]]:
-    """One round: everything in turn, so that a bare check stands beside each sign-in."""
+    """Measure everything in turn, so that each sign-in has a bare check beside it."""
     requests = {
         SIGN_IN: [post("/api/v1/auth/login", payload) for payload in accounts["sign_ins"]],
         ME: [
@@ -144,7 +144,7 @@ MEDIAN_AT_MOST_MS = {
     (SYNTHETIC, CACHED): 1.5,
 }
 
-#: By what of PATHS is asked for, and over how many connections.
+#: Keys: the name in PATHS and the number of connections.
 Loads = Mapping[tuple[str, int], Sequence[Load]]
 
 
@@ -164,7 +164,7 @@ def run_recommendations(data: DataSets) -> Report:
 
 
 def _sources(port: int, viewer: Mapping[str, str]) -> str:
-    """Which models a list comes from; one of fallbacks alone would be fast and say little."""
+    """Name the models that a list comes from: a list of fallbacks alone would be fast."""
     body, _ = fetch(port, LIST, viewer)
     counts = Counter(item["source"] for item in json.loads(body)["items"])
     return ", ".join(f"{source} ({count})" for source, count in counts.items())

@@ -99,7 +99,7 @@ def fill_catalogue(*, films: int, screenings: int) -> dict[str, float]:
     days = screenings // (HALLS * SHOWS_A_DAY)
     first_day = timezone.localdate() - timedelta(days=days - DAYS_TO_COME)
     rng = np.random.default_rng(SEED)
-    # In the order in which they are posted, as a cinema would, long before they start.
+    # Screenings are inserted in the order in which a cinema posts them, long before they start.
     starts = np.sort(rng.integers(0, days - DAYS_TO_COME + ANNOUNCED_DAYS, films))
     with (
         transaction.atomic(),
@@ -232,7 +232,7 @@ class _Texts:
 def _drawn(
     rng: np.random.Generator, things: Sequence[T], weights: NDArray[np.floating]
 ) -> Iterator[T]:
-    """Without end."""
+    """Yield random things by their weights, endlessly."""
     while True:
         for place in rng.choice(len(things), BLOCK, p=weights / weights.sum()).tolist():
             yield things[place]

@@ -95,7 +95,7 @@ def _timed(get: Callable[[], Any]) -> float:
 
 
 def _forget() -> None:
-    """As after a change of the catalogue, in a process that has never made this answer."""
+    """Build the answer as after a change of the catalogue, in a process that has not built it."""
     catalogue.forget()
     responses.forget()
     cache.clear()
@@ -120,7 +120,7 @@ FILTERS: dict[str, dict[str, str | int]] = {
         "year_to": 2020,
     },
 }
-#: One letter and common words and beginnings, a rare one, a name, several words, many letters.
+#: A letter, common words and beginnings, a rare beginning, a name, several words, a long text.
 QUERIES = ("", "s", "the", "con", "the man", "young woman in love", "tarkov", "kurosawa", "x" * 500)
 SORTS = ("name", "-ranking", "start_date", "-rating", "relevance")
 #: Frequent, rare and missing values, alone and in pairs.
@@ -222,7 +222,7 @@ class PlanNode:
 
     @property
     def reads_table(self) -> bool:
-        """Not for a moment, until what was looked for is found."""
+        """Whether a scan reads more of the table than a few rows until it has found one."""
         return self.name.startswith("Seq Scan") and self.rows_looked_at > A_MOMENTS_ROWS
 
 

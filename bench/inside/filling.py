@@ -47,7 +47,7 @@ ROW = np.dtype(
 FIND_INDEXES = """
 SELECT CASE WHEN oid IS NULL THEN format('DROP INDEX %%I', relname)
             ELSE format('ALTER TABLE %%s DROP CONSTRAINT %%I', indrelid, conname) END,
-       CASE WHEN oid IS NULL THEN pg_get_indexdef(indexrelid)
+       CASE WHEN oid IS NULL THEN replace(pg_get_indexdef(indexrelid), ' ON ONLY ', ' ON ')
             ELSE format('ALTER TABLE %%s ADD CONSTRAINT %%I %%s', indrelid, conname,
                         pg_get_constraintdef(oid)) END
 FROM (

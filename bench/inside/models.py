@@ -137,7 +137,7 @@ def measure_training(*, rounds: int) -> dict[str, Any]:
 
 def _watch_solver() -> tuple[type[Any], list[dict[str, Any]]]:
     """Return the solver of `implicit` and the settings of each fit of our training."""
-    # Not at the top: its memory counts for the algorithm that imports it.
+    # Imported here, so that its memory counts for the algorithm that needs it.
     import implicit.cpu.als
 
     solver = implicit.cpu.als.AlternatingLeastSquares

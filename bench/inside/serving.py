@@ -104,7 +104,7 @@ def measure_hybrid(*, viewers: int, rounds: int, seed: int = 1895) -> dict[str, 
     parts = sum((parts for *_, parts in found), Counter[str]())
     return {
         "films": len(films.ids),
-        "showing": len(catalogue.current().snapshot.showing(7)),
+        "showing": len(catalogue.current().snapshot.upcoming.showing(7)),
         "viewers": len(drawn),
         "history": fmean(size for _, size, _ in found),
         "parts": ", ".join(f"{name} ({n:,})" for name, n in parts.most_common()),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, hstack
 
-#: So many kinds of taste there are; each viewer is a mixture of a few.
+#: The number of tastes; each viewer is a mixture of a few.
 TASTES = 24
 #: Fame falls with a film's rank as a power; the flattening keeps the first from being everybody's.
 FAME_POWER, FAME_FLATTENING = 0.9, 20
@@ -30,7 +30,7 @@ class Ratings:
 
 
 def make_ratings(*, viewers: int, films: int, ratings: int, seed: int = 1895) -> Ratings:
-    """Exactly so many, of which no two have both viewer and film in common; by viewer."""
+    """Exactly `ratings` different pairs of viewer and film, sorted by viewer."""
     rng = np.random.default_rng(seed)
     activity = np.cumsum(rng.lognormal(sigma=1.0, size=viewers))
     mixtures = np.cumsum(rng.dirichlet(np.full(TASTES, 0.15), size=viewers), axis=1)

@@ -51,7 +51,7 @@ PASSWORD = "cleo from 5 to 7"  # noqa: S105 - of viewers who are made up
 
 
 def open_accounts(*, viewers: int) -> dict[str, Any]:
-    """Their sign-ins and access tokens, and the parameters of the hash of their password."""
+    """The sign-ins and access tokens of viewers, and the parameters of their password's hash."""
     hashed = make_password(PASSWORD)  # one for all: to check it costs each as much
     users = User.objects.bulk_create(
         User(email=f"bench-{number}@example.org", password=hashed) for number in range(viewers)

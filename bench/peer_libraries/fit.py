@@ -1,9 +1,8 @@
 """`python fit.py PEER FOLDER SETTINGS`: fit one library's ALS to the matrix in a folder.
 
-Each runs in a process of its own, those of the libraries in their environment. Writes the scores
-of the judged viewers beside the matrix, and prints seconds and peak memory as JSON. What comes
-before the fit, such as turning the matrix into what the library reads, counts for memory and not
-for time.
+Each library has a process and an environment of its own. The process writes the scores of the
+evaluated viewers beside the matrix, and prints seconds and peak memory as JSON. The conversion of
+the matrix for the library counts for memory and not for time.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ Peer = tuple[Callable[[], Any], Callable[[Any, Any], Any]]
 
 
 def cinema(users: Any, items: Any, settings: dict[str, Any]) -> Peer:
-    """Our own: `implicit`, and what we put around it."""
+    """Our ALS, which uses `implicit`."""
     from recommendations.engine.algorithms.als import AlsRecommender
 
     matrix = _matrix(users, items, settings)
