@@ -13,8 +13,12 @@ cd "$(dirname "$0")/.."
 [[ $image =~ ^[A-Za-z0-9._/:@-]+$ && $path =~ ^[A-Za-z0-9._/-]+$ ]] || { echo "a name with odd characters" >&2; exit 2; }
 
 on_host() { ssh -o BatchMode=yes "$host" "set -eu; cd '$path'; $1"; }
-# Only the programs that stay: Compose counts `prepare`, which ends, as a failure.
-start='docker compose up --detach --no-build --remove-orphans --wait --wait-timeout 300 web worker trainer beat'
+# Only the programs that stay: Compose counts `prepare`, which ends, as a failure. What overlays add
+# reads files of deploy/, which are new ones. Whether the proxy works, the smoke test finds out.
+# shellcheck disable=SC2016 # the other machine expands it
+start='docker compose up --detach --no-build --remove-orphans --wait --wait-timeout 300 web worker trainer beat
+    beside=$(docker compose config --services | grep -xE "proxy|prometheus|grafana" || true)
+    [ -z "$beside" ] || docker compose up --detach --no-deps --force-recreate $beside || echo "Not started:" $beside >&2'
 serves() { python3 deploy/smoke_test.py --within "${SMOKE_WITHIN_S:-60}" "$url"; }
 
 echo "Sending $image to $host ..."
