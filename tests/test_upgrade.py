@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Thread
 from time import sleep
 
 import pytest
@@ -16,6 +16,7 @@ from django.db.migrations import operations
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import NOT_PROVIDED
+from django.db.transaction import atomic
 
 from cinema import __version__
 from cinema.development import STAFF, VIEWER
@@ -72,16 +73,16 @@ def test_prepare_gives_way_to_a_transaction_of_the_running_version(
     call_command("migrate", "recommendations", "0003", verbosity=0)
     recorder = MigrationRecorder(connection)
     last = ("recommendations", "0004_release_hold")
-    preparing = Thread(target=and_disconnect, args=(lambda: call_command("prepare"),))
-    with connection.cursor() as cursor:
-        cursor.execute("BEGIN")
-        cursor.execute("LOCK TABLE recommendations_release IN ROW EXCLUSIVE MODE")  # as a write
-        preparing.start()
-        sleep(2)  # it has given up and tried again
-        # A migration that waited without limit would keep this out.
-        cursor.execute("COMMIT")
-        assert last not in recorder.applied_migrations()
-    preparing.join(timeout=120)
+    # Also after a failure it waits for prepare, so the next test finds every migration.
+    with ThreadPoolExecutor(2) as pool:
+        with atomic(), connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE recommendations_release IN ROW EXCLUSIVE MODE")  # as a write
+            preparing = pool.submit(and_disconnect, lambda: call_command("prepare"))
+            sleep(2)  # it has given up and tried again
+            # A migration that waited without a limit would keep this reader out.
+            pool.submit(and_disconnect, Release.objects.count).result(timeout=60)
+            assert last not in recorder.applied_migrations()
+        preparing.result(timeout=120)
     assert last in recorder.applied_migrations()
     assert not Release.objects.exists()
 
