@@ -124,7 +124,7 @@ class Standby:
         """Receive further changes, and show none."""
         self.run("SELECT pg_wal_replay_pause()")
         paused = "SELECT pg_get_wal_replay_pause_state() = 'paused'"
-        assert wait_for(lambda: self.run(paused)[0], timeout_s=10)
+        assert wait_for(lambda: self.run(paused)[0], timeout_s=30)
 
     def resume(self) -> None:
         self.run("SELECT pg_wal_replay_resume()")

@@ -108,7 +108,7 @@ def test_a_server_that_hangs_is_waited_for_two_seconds(
         valkey.signal(signal.SIGSTOP)
         began_at = time.monotonic()
         components = anonymous.get("/health/ready").json()["components"]
-        assert time.monotonic() - began_at < 3
+        assert time.monotonic() - began_at < 10
         assert (components["cache"]["state"], components["cache"]["error"]) == (
             "away",
             "TimeoutError",

@@ -92,7 +92,7 @@ def test_the_cache_goes_on_with_the_replica(
     assert wait_for(valkeys.is_in_step, timeout_s=60)
     # The former primary has become the replica, and a client that is still connected to it
     # leaves it at its first write.
-    assert wait_for(lambda: is_written(cache), timeout_s=10)
+    assert wait_for(lambda: is_written(cache), timeout_s=30)
     assert wait_for(
         lambda: valkeys.client(before).info("replication")["role"] == "slave", timeout_s=60
     )
