@@ -20,7 +20,7 @@ ADD_EXTRA = mkdir -p .venv/.extras && touch .venv/.extras/$@ && $(POETRY) instal
 
 .PHONY: help
 help:
-	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
+	@grep -E '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 26
 
 .tools/.ready: Makefile
 	@test -n "$(PYTHON)" || { echo "Cinema needs Python 3.11, 3.12 or 3.13. Name one: make run PYTHON=/path/to/python3"; exit 1; }
@@ -66,7 +66,7 @@ run: .venv/.main-ready ## start everything, with a demonstration: http://127.0.0
 TEST_PROCESSES = $(shell getconf _NPROCESSORS_ONLN | awk '{print ($$1 < 3) ? $$1 + 1 : 4}')
 
 .PHONY: test
-test: .venv/.dev-ready ## run all tests on embedded servers of their own, on each core at once
+test: .venv/.dev-ready ## run the tests, but those of clusters, on embedded servers of their own
 	@.venv/bin/python -m pytest -n $(TEST_PROCESSES) --durations=20 $(WITH_COVERAGE) $(TESTS)
 
 # Spark's packages take half a gigabyte, so that only these tests install them.
@@ -110,7 +110,7 @@ coverage: test ## the tests, and the share of the code that they run: below 90 %
 
 # mypy runs on one core, and some tests wait: they run side by side.
 .PHONY: check
-check: .venv/.dev-ready ## lint and all tests
+check: .venv/.dev-ready ## lint and the same tests
 	@$(MAKE) -j2 lint test
 
 .PHONY: sbom

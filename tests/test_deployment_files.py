@@ -119,6 +119,20 @@ def test_units_and_containers_run_the_same_commands() -> None:
             assert int(period) == compose.seconds(services[name]["stop_grace_period"])
 
 
+def test_commands_run_with_the_settings_of_the_units(tmp_path: Path) -> None:
+    (tmp_path / "systemd-run").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (tmp_path / "systemd-run").chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = run(DEPLOY / "cinema-manage", "backup", "a file.zip", PATH=path)
+    words, unit = done.stdout.splitlines(), units.service("web")
+    assert words[-4:] == [f"{units.CODE}/.venv/bin/python", "manage.py", "backup", "a file.zip"]
+    assert f"--uid={unit['User'][0]}" in words
+    assert f"--working-directory={unit['WorkingDirectory'][0]}" in words
+    assert f"--setenv=CINEMA_HOME={units.HOME}" in words
+    for key in ("EnvironmentFile", "UMask"):
+        assert f"--property={key}={unit[key][0]}" in words
+
+
 def test_caddy_accepts_its_file() -> None:
     arguments = ("validate", "--adapter", "caddyfile", "--config", DEPLOY / "Caddyfile")
     done = run("caddy", *arguments, PUBLIC_URL="https://cinema.example")
