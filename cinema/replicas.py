@@ -254,6 +254,8 @@ def alias() -> str:
     """The database for a read that may lag behind."""
     if not REPLICAS or not _route.is_open or connections[DEFAULT_DB_ALIAS].in_atomic_block:
         return DEFAULT_DB_ALIAS
+    if _route.alias != DEFAULT_DB_ALIAS and connections[_route.alias].in_atomic_block:
+        return _route.alias  # its transaction is one snapshot
     needed = max(_route.position, _floor.position)
     if needed > _route.checked:
         _route.choose(needed)

@@ -77,7 +77,7 @@ def cached_response(
     else:
         response = shown = document_response(document, is_stale)
         if current and depends_on is None:
-            shown.repeatable = Repeatable(kind, partial(catalogue.is_current, current))
+            shown.repeatable = Repeatable(kind, catalogue.currency_check(current))
     vary_on(response, "Authorization")
     return response
 

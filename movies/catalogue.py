@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -138,12 +139,22 @@ def _renew(old: Catalogue | None) -> Catalogue:
 
 _catalogue = PolledValue(_renew, lambda: settings.CATALOGUE_CHECK_INTERVAL_S)
 current = _catalogue.get
-is_current = _catalogue.is_current
 #: The catalogue as the database has it now.
 fresh = _catalogue.fresh
 forget = _catalogue.forget
 #: Makes this process look at the version again. Other processes look several times a second.
 expire = _catalogue.expire
+
+
+def currency_check(catalogue: Catalogue) -> Callable[[], bool]:
+    """A check whether this is still the present catalogue, which it does not keep in memory."""
+    reference = weakref.ref(catalogue)
+
+    def is_current() -> bool:
+        found = reference()
+        return found is not None and _catalogue.is_current(found)
+
+    return is_current
 
 
 def _read_genres() -> Mapping[int, Genre]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from recommendations.errors import NoHold, ReleaseNotCurrent, ReleaseUnusable
 from recommendations.models import Release
 
 RELEASES_KEPT = 3
+FILES_DELETED = "its files are deleted"
 
 
 def releases_root() -> Path:
@@ -42,7 +44,7 @@ def activate_release(*, release_id: int) -> Release:
     """
     release = selectors.get_release(release_id)
     if not release.directory:
-        raise ReleaseUnusable(release_id, "its files are deleted")
+        raise ReleaseUnusable(release_id, FILES_DELETED)
     try:
         if settings.RELEASES_URL:
             release_bucket.check(release.directory)
@@ -55,11 +57,18 @@ def activate_release(*, release_id: int) -> Release:
 
 @transaction.atomic
 def make_current(release: Release, *, hold: bool = False) -> Release:
-    """Move the pointer. Processes that serve see it within RELEASE_CHECK_INTERVAL_S."""
+    """Move the pointer. Processes that serve see it within RELEASE_CHECK_INTERVAL_S.
+
+    Raises:
+        ReleaseUnusable: Its files are deleted.
+    """
     # Two writers at once would wait for each other's rows, or both set the flag.
     lock_table(Release)
     if release.pk is not None:
-        release.refresh_from_db(fields=["is_current", "is_held"])  # as the writer before left them
+        # As the writer before left it.
+        release.refresh_from_db(fields=["is_current", "is_held", "directory"])
+        if not release.directory:
+            raise ReleaseUnusable(release.pk, FILES_DELETED)
     old = Release.objects.filter(is_current=True).first()
     if old is not None and old != release:
         _change(old, is_current=False, is_held=False)
@@ -130,10 +139,11 @@ def remove_old_releases() -> None:
     for release in selectors.releases_with_files()[RELEASES_KEPT:]:
         if not release.is_current:
             directory = release.path
-            # The row first: a release with half of its files would be broken.
-            Release.objects.filter(pk=release.pk, is_current=False).update(directory="")
-            artifacts.remove(directory)
-            release_bucket.remove(directory.name)
+            # The row first: a release with half of its files would be broken. No row changes if
+            # staff have made it the current one in the meantime.
+            if Release.objects.filter(pk=release.pk, is_current=False).update(directory=""):
+                artifacts.remove(directory)
+                release_bucket.remove(directory.name)
 
 
 def remove_unknown_directories() -> None:
@@ -163,6 +173,8 @@ def upload_local_releases() -> None:
 
 log = logging.getLogger(__name__)
 
+#: The files of a refused release are read again after this time: to check them takes seconds.
+RETRY_AFTER_S = 60
 #: The prefixes of the arrays of `RatingPredictor` and of `Deviations` in a release.
 PREDICTOR = "ratings"
 MATCHING = "matching"
@@ -177,6 +189,7 @@ class LoadedRelease:
     Attributes:
         id: None without a release.
         instead_of: The id of the current release, if that is unusable and this one replaces it.
+        retry_at: The moment on the monotonic clock from which the current one is tried again.
         users: User ids, in the order of the rows of `predictor` and `deviations`.
         predictor: None in a release that was trained before there were predictions.
         deviations: None in a release that was trained before there were matches.
@@ -186,6 +199,7 @@ class LoadedRelease:
 
     id: int | None = None
     instead_of: int | None = None
+    retry_at: float = 0.0
     items: IdMap = field(default_factory=lambda: IdMap(np.empty(0, dtype=np.int64)))
     recommenders: Mapping[str, Recommender] = field(default_factory=dict)
     users: IdMap = field(default_factory=lambda: IdMap(np.empty(0, dtype=np.int64)))
@@ -211,7 +225,7 @@ def load_release(release: Release) -> LoadedRelease:
             if name not in RETIRED
         }
         items = IdMap(np.asarray(arrays["item_ids"], dtype=np.int64))
-        loaded = LoadedRelease(release.pk, None, items, recommenders)
+        loaded = LoadedRelease(release.pk, items=items, recommenders=recommenders)
         if ONBOARDING in arrays:
             loaded = replace(loaded, onboarding=items.ids[arrays[ONBOARDING]])
         if ratings := model_arrays(arrays, PREDICTOR):
@@ -228,14 +242,16 @@ def load_release(release: Release) -> LoadedRelease:
 def _load_current(standing: LoadedRelease | None) -> LoadedRelease:
     """The current release, or the one that replaces it while it is unusable.
 
-    That is the release served so far, or in a new process the newest usable one. Each call tries
-    the current one again: its files may still be on their way.
+    That is the release served so far, or in a new process the newest usable one. The current one
+    is tried again: its files may still be on their way.
     """
     standing = standing or _NO_RELEASE
     current = Release.objects.filter(is_current=True).first()
     if current is None:
         return _NO_RELEASE
     if current.pk == standing.id:
+        return standing
+    if current.pk == standing.instead_of and time.monotonic() < standing.retry_at:
         return standing
     patience_s = 0 if standing.id else settings.FIRST_RELEASE_PATIENCE_S
     if release_bucket.fetch_soon(current.path, patience_s) and standing.id:
@@ -249,8 +265,18 @@ def _load_current(standing: LoadedRelease | None) -> LoadedRelease:
                 log.error("%s is refused: %s", release, error)
             continue
         log.info("%s is served", release)
-        return replace(loaded, instead_of=None if release == current else current.pk)
-    return replace(standing, instead_of=current.pk)
+        return loaded if release == current else _in_place_of(current, loaded)
+    return _in_place_of(current, standing)
+
+
+def _in_place_of(current: Release, served: LoadedRelease) -> LoadedRelease:
+    if current.path.is_dir():
+        retry_at = time.monotonic() + RETRY_AFTER_S
+        return replace(served, instead_of=current.pk, retry_at=retry_at)
+    # It takes no time to see that files are missing, and they may come at any moment.
+    if served.instead_of == current.pk:
+        return served
+    return replace(served, instead_of=current.pk)
 
 
 _release = PolledValue(_load_current, lambda: settings.RELEASE_CHECK_INTERVAL_S)

@@ -147,6 +147,17 @@ def test_an_outsider_cannot_lock_a_viewer_out(agnes: User, clock: time_machine.T
     assert sign_in(PASSWORD, at=HOME).status_code == 200
 
 
+def test_an_outsider_cannot_use_up_a_viewers_limit_of_sign_ins(
+    agnes: User, clock: time_machine.Traveller, settings: Settings
+) -> None:
+    settings.THROTTLE_LOGIN = Rate(3, 60)
+    assert sign_in(PASSWORD, at=HOME).status_code == 200
+    for number in range(4):
+        sign_in(at=f"203.0.113.{number}")
+    assert sign_in(PASSWORD, at=CAFE).status_code == 429
+    assert [sign_in(PASSWORD, at=HOME).status_code for _ in range(3)] == [200, 200, 429]
+
+
 def test_a_neighbour_at_the_same_address_cannot_lock_a_viewer_out(
     agnes: User, clock: time_machine.Traveller
 ) -> None:

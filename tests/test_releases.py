@@ -11,8 +11,10 @@ import pytest
 from django.test import Client as Browser
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
+from pytest_django.fixtures import Settings
 
 from recommendations import releases, selectors
+from recommendations.errors import ReleaseUnusable
 from recommendations.models import Release, TrainingRun
 from recommendations.training import fitting, runs
 from recommendations.training.fitting import TrainedModels
@@ -64,6 +66,58 @@ def test_directories_that_no_release_names_are_deleted(home: Path) -> None:
         (home / "releases" / name / "als.gram.npy").write_bytes(b"half of it")
     release = train_release()
     assert directories(home) == {release.directory}
+
+
+def test_a_release_that_staff_activate_meanwhile_keeps_its_files(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_audience(viewers_each=4, movies_each=5)
+    old, _, newest = (train_release(force=True) for _ in range(3))
+    found = selectors.releases_with_files()
+
+    def activate_after_reading() -> list[Release]:
+        read = list(found)
+        releases.activate_release(release_id=old.pk)
+        return read
+
+    monkeypatch.setattr("recommendations.releases.RELEASES_KEPT", 1)
+    monkeypatch.setattr(selectors, "releases_with_files", activate_after_reading)
+    releases.remove_old_releases()
+    assert directories(home) == {old.directory, newest.directory}
+    assert releases.load_release(current())
+
+
+def test_a_release_whose_files_are_deleted_meanwhile_is_not_activated() -> None:
+    make_audience(viewers_each=4, movies_each=5)
+    old, new = train_release(), train_release(force=True)
+    found = selectors.get_release(old.pk)
+    Release.objects.filter(pk=old.pk).update(directory="")
+    with pytest.raises(ReleaseUnusable, match="files are deleted"):
+        releases.make_current(found)
+    assert current() == new
+
+
+def test_a_damaged_release_is_read_again_after_a_while(
+    home: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.RELEASE_CHECK_INTERVAL_S = 0
+    make_audience(viewers_each=4, movies_each=5)
+    old = train_release()
+    assert releases.loaded_release().id == old.pk
+    new = train_release(force=True)
+    [file] = new.path.glob("item_ids.npy")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-8])
+    standing = releases.loaded_release()
+    assert (standing.id, standing.instead_of) == (old.pk, new.pk)
+    file.write_bytes(whole)
+    assert releases.loaded_release() is standing
+    monkeypatch.setattr(releases, "RETRY_AFTER_S", 0)
+    releases.forget_release()
+    file.write_bytes(whole[:-8])
+    assert releases.loaded_release().id == old.pk
+    file.write_bytes(whole)
+    assert releases.loaded_release().id == new.pk
 
 
 # --- through HTTP

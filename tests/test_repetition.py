@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +22,7 @@ from cinema.web.bodies import NO_BODY
 from cinema.web.bridge import call_django, environ_of, send
 from cinema.web.repetition import Repetition
 from movies import catalogue
+from movies.models import Movie
 from tests.builders import Client, change_movie, make_movie, make_screening, make_user
 
 if TYPE_CHECKING:
@@ -116,6 +119,18 @@ def web(settings: Settings) -> Web:
     settings.CATALOGUE_CHECK_INTERVAL_S = 3600
     make_screening(make_movie(name="Cléo", genres=["Drama"]))
     return Web()
+
+
+def test_an_answer_does_not_keep_its_catalogue_in_memory(web: Web) -> None:
+    for path in DOCUMENTS:
+        web.get(path)
+    old = weakref.ref(catalogue.current().snapshot)
+    change_movie(Movie.objects.get(), name="Vagabond")
+    catalogue.expire()
+    for path in DOCUMENTS:
+        web.get(path, ("if-none-match", '"another"'))  # other keys: the first answers stay
+    gc.collect()
+    assert old() is None
 
 
 def without_id(headers: dict[str, str]) -> dict[str, str]:

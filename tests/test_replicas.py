@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings as product
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from pytest_django import DjangoDbBlocker
 from pytest_django.fixtures import Settings
 
@@ -20,9 +20,12 @@ from cinema.metrics.exposition import AllMetrics
 from cinema.replicas import Replica
 from movies.models import Movie
 from recommendations.dataset import load_dataset
+from recommendations.matches.services import match_all
 from tests.audience import rate
 from tests.builders import Client, interact, make_movie, make_screening, make_user
+from tests.matching import like, make_films, make_viewer
 from tests.replication import ALIAS, Standby, read_from
+from tests.tastes import publish_release
 from users.auth import keep_position
 from users.models import Session
 
@@ -356,6 +359,44 @@ def test_a_replica_an_hour_behind_is_left_out_and_comes_back(
     standby.delay("0")
     assert wait_for(lambda: replica.holds(0), timeout_s=30)
     assert read_until_replica(replica, lambda: names(viewer, RATINGS))[ALIAS] > 0
+
+
+def test_a_viewer_who_has_withdrawn_is_named_by_no_kept_answer(
+    replica: Replica, standby: Standby, viewer: Client, settings: Settings
+) -> None:
+    """The replica still has the consent when the next answer is made and kept."""
+    settings.MATCH_SHRINKAGE = 1
+    films, match = make_films(6), make_viewer("Match")
+    like(viewer.user, films[:4])
+    like(match, films[:5])
+    match_all()
+    publish_release()
+
+    def named() -> list[str]:
+        items = viewer.get("/recommendations").json()["items"]
+        return [other["name"] for item in items for other in item["matched_users"]]
+
+    read_until_replica(replica, named)
+    assert named() == ["Match"]
+    standby.pause()
+    hidden = {"genres": [], "languages": [], "match_visible": False}
+    assert Client(match).put("/users/me/preferences", hidden).status_code == 200
+    assert [named(), named()] == [[], []]
+
+
+def test_a_transaction_on_a_replica_goes_on_there(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caught_up(replica)
+
+    def use() -> list[str]:
+        found = [replicas.alias()]
+        with transaction.atomic(using=ALIAS):
+            monkeypatch.setattr(replicas._floor, "position", replicas.UNREACHABLE)
+            found.append(replicas.alias())
+        return [*found, replicas.alias()]
+
+    assert replicas.read(use) == [ALIAS, ALIAS, "default"]
 
 
 def test_a_replica_that_stops_costs_no_request_and_comes_back(

@@ -20,7 +20,7 @@ from tests.admin_pages import choose
 from tests.builders import Client, make_user
 from tests.concurrency import at_once
 from tests.throttling import NOON
-from users import second_factor
+from users import second_factor, sessions
 from users.models import RecoveryCode, SecondFactor, Session, User
 
 if TYPE_CHECKING:
@@ -222,6 +222,31 @@ def test_staff_set_it_up_with_an_app(boss: User) -> None:
     assert secret not in again
     assert codes[0] not in again
     assert sign_in().json()["second_factor"] == "needed"
+
+
+def test_the_set_up_ends_admin_sessions_that_were_opened_without_a_code(boss: User) -> None:
+    other = make_user(is_staff=True)
+    thief, browser, colleague = opened(boss), opened(boss), opened(other)
+    secret = secret_of(browser.get(PAGE).content.decode())
+    assert shown_codes(post(browser, pyotp.TOTP(secret).now()))
+    statuses = [each.get("/admin/").status_code for each in (thief, browser, colleague)]
+    assert statuses == [302, 200, 200]
+
+
+def test_a_sign_in_that_began_before_the_set_up_needs_a_code(
+    boss: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = sessions._lock_account
+
+    def set_up_before(user: User) -> User | None:
+        enrol(user)
+        return lock(user)
+
+    monkeypatch.setattr(sessions, "_lock_account", set_up_before)
+    for given in ({}, {"otp": "123456"}):
+        answer = sign_in(**given)
+        assert (answer.status_code, answer.json()["second_factor"]) == (401, "needed")
+    assert not Session.objects.exists()
 
 
 @pytest.mark.parametrize(

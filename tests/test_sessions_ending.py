@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import pgtrigger
@@ -15,10 +16,13 @@ from django.utils import timezone
 from cinema.audit.models import AuditEntry
 from tests.admin_pages import fill_in, page
 from tests.builders import Client, access_token, make_user
+from tests.concurrency import at_once
 from tests.outages import database_refusing, end_sessions
 from tests.tokens import PASSWORD, bearer, refresh, sign_in, status_of
+from users.auth import keep_position
 from users.models import Session, User
 from users.services import change_password
+from users.sessions import end_other_sessions, open_session
 
 pytestmark = pytest.mark.django_db
 
@@ -264,3 +268,19 @@ def test_an_account_that_staff_close_is_signed_out(
     values = {"email": viewer.email, "name": "Agnès"}
     assert admin_client.post(path, values).status_code == 302
     assert status_of(access) == 401
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sessions_are_ended_while_the_viewers_position_is_kept_in_them() -> None:
+    user = make_user()
+    opened = [open_session(user=user) for _ in range(40)]
+    for session in reversed(opened):  # on the disk they are in another order than by id
+        session.save()
+
+    def end_and_reopen() -> None:
+        end_other_sessions(user=user)
+        Session.objects.filter(user=user).update(revoked_at=None)
+
+    kept = [partial(keep_position, user.pk)] * 6
+    for _ in range(10):
+        at_once([*kept, end_and_reopen])

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
 
 from cinema import database
 from cinema.web import threads
@@ -174,6 +174,32 @@ def test_a_thread_without_another_request_gives_its_connection_back() -> None:
 
     run(main)
     assert len(found) == MANY
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_thread_that_gets_a_successor_after_a_request_gives_its_connection_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    release = threads.release_connection
+    pool = WebThreads("request", 1, longest_queue=1, keeps_connections=True)
+
+    def release_and_step_aside(*, keep: bool) -> None:
+        release(keep=keep)
+        if keep:
+            threading.current_thread().step_aside()  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(threads, "release_connection", release_and_step_aside)
+
+    def use() -> Any:
+        connection.ensure_connection()
+        return connections[DEFAULT_DB_ALIAS]
+
+    async def main() -> None:
+        used = await pool.run(use)
+        while used.connection:
+            await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(main(), PATIENCE_S))
 
 
 @pytest.mark.django_db(transaction=True)

@@ -134,8 +134,14 @@ def _perform_second_factor_action(
     """Carry out the action of the pressed button; returns new recovery codes, if any."""
     action = request.POST.get("action")
     if not form.has_factor:
-        secret, code = request.session.get(_SECRET, ""), form.cleaned_data["code"]
-        codes = second_factor.set_up(user=user, secret=secret, code=code) if secret else None
+        codes = None
+        if secret := request.session.get(_SECRET):
+            codes = second_factor.set_up(
+                user=user,
+                secret=secret,
+                code=form.cleaned_data["code"],
+                admin_session=request.session.session_key,
+            )
         if codes is None:
             form.add_error("code", "This is not the code that the app shows now.")
         else:

@@ -10,6 +10,7 @@ from cinema.errors import problems
 from cinema.http import json_response
 from cinema.schemas import Paginated
 from cinema.throttling.limits import Limit, account_in_body, client_address
+from cinema.throttling.lockout import SignInLimit
 from users import erasure, services, sessions
 from users.auth import AuthedRequest
 from users.export import export_response
@@ -35,6 +36,7 @@ router = Router(tags=["Accounts"])
 REGISTER = Limit("THROTTLE_REGISTER")
 #: The limit of operations that check a password or a token.
 LOGIN = Limit("THROTTLE_LOGIN")
+SIGN_IN = SignInLimit("THROTTLE_LOGIN")
 REFRESH = Limit("THROTTLE_REFRESH")
 MAIL = Limit("THROTTLE_MAIL")
 #: A change of the address sends a mail to it.
@@ -123,7 +125,7 @@ def verify_email(request: HttpRequest, payload: VerifyIn) -> Status[None]:
     return Status(204, None)
 
 
-@router.post("/auth/login", throttle=LOGIN, response={200: TokenPairOut, **problems(401, 422)})
+@router.post("/auth/login", throttle=SIGN_IN, response={200: TokenPairOut, **problems(401, 422)})
 def login(request: HttpRequest, payload: LoginIn) -> TokenPairOut:
     """Exchange an e-mail address and a password for tokens."""
     device = request.headers.get("User-Agent", "")

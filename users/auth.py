@@ -15,6 +15,7 @@ from django.utils import timezone
 from cinema import replicas
 from cinema.database import prepared_cursor
 from cinema.errors import Unauthorized
+from cinema.locks import retry_on_deadlock
 from users.models import User
 from users.tokens import AccessToken, read_access_token
 
@@ -83,20 +84,21 @@ def _token_user_query(has_replicas: bool) -> tuple[str, list[str]]:
 
 #: The statement's snapshot is older than the position, which so lies behind the taste version and
 #: all that the viewer has written. The commit does not wait for the disk: `Replica` looks after a
-#: crash. The rows are locked in one order, so that two writes of a viewer do not deadlock.
+#: crash. The viewer is locked first, as by every writer of several sessions: no two deadlock.
 KEEP_POSITION = """
-WITH quick AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+WITH quick AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
+viewer AS MATERIALIZED (
+    SELECT id, taste_version FROM users_user WHERE id = %s FOR NO KEY UPDATE
+)
 UPDATE users_session AS session
 SET wal_position = pg_current_wal_insert_lsn() - '0/0', wal_taste_version = viewer.taste_version
-FROM users_user AS viewer, quick
-WHERE viewer.id = session.user_id AND session.id IN (
-    SELECT id FROM users_session WHERE user_id = %s AND revoked_at IS NULL ORDER BY id
-    FOR NO KEY UPDATE
-)
+FROM viewer, quick
+WHERE viewer.id = session.user_id AND session.revoked_at IS NULL
 RETURNING wal_position
 """
 
 
+@retry_on_deadlock  # an erasure locks sessions before the viewer
 def keep_position(user_id: int) -> int:
     """Keep the present position of the write-ahead log with the viewer's sessions; return it.
 

@@ -52,6 +52,8 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     #: The id of the session of this request's access token, if there is one.
     session_id: int | None = None
+    #: Whether this sign-in has spent a code of the second factor.
+    has_given_code: bool = False
 
     EMAIL_FIELD = "email"
     USERNAME_FIELD = "email"

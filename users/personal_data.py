@@ -12,13 +12,12 @@ from functools import cache
 from typing import Any, Protocol, cast
 
 from django.apps import apps
-from django.contrib.auth import SESSION_KEY
-from django.contrib.sessions.models import Session as AdminSession
 from django.db.models import Field, ForeignKey, Model, Q, QuerySet
 from django.utils.module_loading import autodiscover_modules
 from django_celery_results.models import TaskResult
 
 from cinema.audit.models import AuditEntryKeeper
+from users.admin_sessions import admin_sessions, end_admin_sessions
 from users.models import MailRequest, User
 
 _ANOTHER = "Another viewer, who need not have agreed to be seen."
@@ -168,19 +167,11 @@ class AdminSessions:
     name = "office_sessions"
 
     def export(self, user: User) -> Iterator[Mapping[str, Any]]:
-        for session in _sessions_of(user):
+        for session in admin_sessions(user):
             yield {"expires_at": session.expire_date}  # The key would open the admin site.
 
     def erase(self, user: User) -> None:
-        keys = [session.pk for session in _sessions_of(user)]
-        AdminSession.objects.filter(pk__in=keys).delete()
-
-
-def _sessions_of(user: User) -> Iterator[AdminSession]:
-    """Decode them all: there are as many as staff have signed in lately."""
-    for session in AdminSession.objects.order_by("expire_date").iterator():
-        if session.get_decoded().get(SESSION_KEY) == str(user.pk):
-            yield session
+        end_admin_sessions(user)
 
 
 class MailsWithoutAccount:

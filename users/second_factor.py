@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from cinema.audit.recording import record
 from users.addresses import email_key
+from users.admin_sessions import end_admin_sessions
 from users.auth import lock_viewer
 from users.errors import AccountNotFound
 from users.models import RecoveryCode, SecondFactor, Session, User
@@ -42,8 +43,13 @@ def is_needed(user: User) -> bool:
 
 
 @transaction.atomic
-def set_up(*, user: User, secret: str, code: str) -> list[str] | None:
+def set_up(
+    *, user: User, secret: str, code: str, admin_session: str | None = None
+) -> list[str] | None:
     """Require a code at each sign-in from now on, and end the sessions opened without one.
+
+    Args:
+        admin_session: The key of the session in which the user does this; it goes on.
 
     Returns:
         The recovery codes, which cannot be shown again; None if the code is wrong, or the
@@ -56,6 +62,7 @@ def set_up(*, user: User, secret: str, code: str) -> list[str] | None:
     factor = SecondFactor.objects.create(user=user, secret=secret, last_step=step)
     record("create", "second-factor", factor.pk, after={"user_id": user.pk, **_made_at(factor)})
     Session.objects.filter(user=user, revoked_at=None).update(revoked_at=timezone.now())
+    end_admin_sessions(user, besides=admin_session)
     return _new_recovery_codes(factor)
 
 

@@ -73,6 +73,9 @@ def sign_in(
             locked.password != user.password and not locked.check_password(password)
         ):
             raise errors.WrongCredentials
+        # So must none without a code, if the second factor was set up since.
+        if not user.has_given_code and second_factor.is_needed(locked):
+            raise errors.CodeNeeded
         update_last_login(User, locked)
         return _issue_tokens(_open_session(locked, device), tokens.new_refresh_token())
 
@@ -97,7 +100,8 @@ def check_credentials(
         if not otp.strip():
             raise errors.CodeNeeded
         refusal = errors.WrongCode()
-        return user if second_factor.spend_code(user, otp) else None
+        user.has_given_code = second_factor.spend_code(user, otp)
+        return user if user.has_given_code else None
 
     user = check_sign_in(check, account=email_key(username), address=address)
     if user is None:

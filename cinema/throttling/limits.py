@@ -158,12 +158,17 @@ class Limit(BaseThrottle):
         rate: Rate | None = getattr(settings, self._setting)
         if rate is None or not self._when(request):
             return
-        names = [hidden_name(self._setting, "address", client_address(request))]
+        address = client_address(request)
+        names = [hidden_name(self._setting, "address", address)]
         if account := _counted_account(request) or account_in_body(request):
-            names.append(hidden_name(self._setting, "account", account))
+            names.append(self.account_name(account, address))
         if (wait_s := counters.take(rate, names)) > 0:
             throttled_requests.labels(self._setting.removeprefix("THROTTLE_").lower()).inc()
             raise TooManyRequests(wait_s)
+
+    def account_name(self, account: str, address: str) -> str:
+        """The name under which a request of the account from the address counts."""
+        return hidden_name(self._setting, "account", account)
 
     def allow_request(self, request: HttpRequest) -> bool:
         """Django Ninja's hook. `cinema.middleware.problems` turns the exception into a response."""

@@ -24,7 +24,7 @@ from redis.exceptions import WatchError
 from cinema.cache import shared
 from cinema.metrics.counters import sign_in_failures, throttled_requests
 from cinema.throttling.counters import CAPACITY, hidden_name
-from cinema.throttling.limits import TooManyRequests, account_of
+from cinema.throttling.limits import Limit, TooManyRequests, account_of
 
 T = TypeVar("T")
 #: The value to store under each name, with its lifetime in seconds; None deletes the value.
@@ -85,6 +85,16 @@ def check_sign_in(check: Callable[[], T], *, account: str, address: str) -> T:
     if attempt.name == names.account:
         _update(names.address, _Failures.one_more)
     return found
+
+
+class SignInLimit(Limit):
+    """A limit of sign-ins. At a known address the attempts of strangers do not count."""
+
+    def account_name(self, account: str, address: str) -> str:
+        known = _Names.of(account, address).known
+        if _compare_and_set([known], lambda values: ({}, bool(values[0]))):
+            return hidden_name(self._setting, "account", account, address)
+        return super().account_name(account, address)
 
 
 def check_confirmation(check: Callable[[], T], *, viewer_id: int) -> T:

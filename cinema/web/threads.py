@@ -150,6 +150,8 @@ class _WebThread(threading.Thread):
         try:
             while not self._is_aside:
                 self._serve_one()
+            # It may have stepped aside after the last request, with its connection.
+            release_connection(keep=False)
         finally:
             if self._is_aside:
                 self._pool.aside.release()

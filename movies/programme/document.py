@@ -117,7 +117,7 @@ def snapshot_response(
     version = None if current.stale else snapshot.key
     response = document_response(*responses.get(kind, question, version, partial(build, snapshot)))
     if version:
-        response.repeatable = Repeatable(kind, partial(catalogue.is_current, current))
+        response.repeatable = Repeatable(kind, catalogue.currency_check(current))
     return response
 
 

@@ -181,7 +181,8 @@ def _neighbours(user_id: int) -> list[_Neighbour]:
         "threshold": settings.MATCH_THRESHOLD,
         "limit": MOST_NEIGHBOURS,
     }
-    with prepared_cursor(replicas.alias()) as cursor:
+    # Of the primary: an answer that is kept under VISIBILITY_KEY names nobody who has withdrawn.
+    with prepared_cursor() as cursor:
         cursor.execute(NEIGHBOURS, parameters)
         return [_Neighbour._make(row) for row in cursor.fetchall()]
 
