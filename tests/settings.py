@@ -29,7 +29,7 @@ DATABASES["default"]["OPTIONS"]["pool"]["timeout"] = 60
 CELERY_CONTROL_EXCHANGE = CELERY_EVENT_EXCHANGE = RUN
 if IS_AMQP:
     CELERY_TASK_QUEUES = [
-        Queue(name := f"{RUN}.{queue.name}", Exchange(name), routing_key=name)
+        Queue(name := f"{RUN}.{queue.alias}", Exchange(name), routing_key=name)
         for queue in product.CELERY_TASK_QUEUES
     ]
     CELERY_TASK_DEFAULT_QUEUE = f"{RUN}.{product.CELERY_TASK_DEFAULT_QUEUE}"
