@@ -11,7 +11,7 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -183,9 +183,12 @@ def check_programs() -> Findings:
             "Set ENABLE_BACKGROUND_JOBS=true, unless another machine does this work.",
         )
         return
-    files = [*(Path(settings.CINEMA_HOME) / "heartbeats").glob("*@*")]
-    alive = [file for file in files if abs(time.time() - file.stat().st_mtime) < STALE_AFTER_S]
-    is_beat_here = any(file.name.startswith("beat@") for file in alive)
+    alive: dict[str, str] = {}
+    for file in (Path(settings.CINEMA_HOME) / "heartbeats").glob("*@*"):
+        with suppress(FileNotFoundError):  # its program has just ended
+            if abs(time.time() - file.stat().st_mtime) < STALE_AFTER_S:
+                alive[file.name] = file.read_text()
+    is_beat_here = any(name.startswith("beat@") for name in alive)
     # Valkey knows the beats of all hosts.
     sent_at = max((read_beats() or {}).values(), default=0.0)
     if not is_beat_here and abs(time.time() - sent_at) > STALE_AFTER_S:
@@ -193,8 +196,8 @@ def check_programs() -> Findings:
             f"Beat has sent nothing for {STALE_AFTER_S} s: no scheduled task runs.",
             "Start `python -m cinema.programs beat`. It needs Postgres and the broker.",
         )
-    for file in alive:
-        yield from _compared_version(file.name, file.read_text())
+    for name, text in alive.items():
+        yield from _compared_version(name, text)
 
 
 def check_training() -> Findings:
@@ -359,7 +362,7 @@ def check_accounts(sign_ins: Iterable[tuple[str, str]]) -> Findings:
 def check_modes() -> Findings:
     """Files of the home that other users of the machine can read."""
     home = Path(settings.CINEMA_HOME)
-    open_files = [path for path in _files(home) if stat.S_IMODE(path.lstat().st_mode) & UMASK]
+    open_files = [path for path, mode in _modes(home).items() if mode & UMASK]
     for path in open_files[:3]:
         yield fault(f"Others may read {path}.", f"chmod -R go= {path}, and look at its owner.")
     if len(open_files) > 3:
@@ -368,12 +371,17 @@ def check_modes() -> Findings:
         yield fault("A restore was interrupted.", "Repeat `manage.py restore` with its file.")
 
 
-def _files(home: Path) -> Sequence[Path]:
-    found = []
+def _modes(home: Path) -> dict[Path, int]:
+    """The permissions of the files that are no links."""
+    found = {}
     for directory, names, files in os.walk(home):
         names[:] = [name for name in names if not name.startswith("postgres")]
-        found += [Path(directory) / name for name in files]
-    return [path for path in found if not path.is_symlink()]
+        for path in (Path(directory) / name for name in files):
+            with suppress(FileNotFoundError):  # a temporary file
+                mode = path.lstat().st_mode
+                if not stat.S_ISLNK(mode):
+                    found[path] = stat.S_IMODE(mode)
+    return found
 
 
 def check_backup() -> Findings:

@@ -148,9 +148,13 @@ def check_broker() -> Found:
 
 
 def check_migrations() -> Found:
+    count = missing_migrations()
+    return {"state": "missing", "count": count} if count else {}
+
+
+def missing_migrations() -> int:
     executor = MigrationExecutor(connection)
-    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    return {"state": "missing", "count": len(missing)} if missing else {}
+    return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 
 
 #: Monotonic seconds of the last answer of a worker, by queue.

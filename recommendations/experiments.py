@@ -15,6 +15,7 @@ from cinema.errors import Conflict, Problem, Unprocessable, problems
 from cinema.locks import lock_table
 from cinema.schemas import Moment, Name, Paginated
 from movies.types import UNSET, LocalTime
+from recommendations.impressions.storage import store_waiting
 from recommendations.models import Experiment, Impression
 from recommendations.schedule import ScheduledIn, check_times, in_state
 from recommendations.schemas import Algorithm
@@ -156,7 +157,6 @@ def change_experiment(experiment_id: int, payload: ExperimentPatch) -> Experimen
     return _write(experiment, is_new=state == "upcoming")
 
 
-@transaction.atomic
 def remove_experiment(experiment_id: int) -> None:
     """Delete an experiment without impressions.
 
@@ -164,6 +164,12 @@ def remove_experiment(experiment_id: int) -> None:
         NotFound: There is none.
         ExperimentHasResults: Viewers have been shown lists of it.
     """
+    store_waiting()  # in transactions of its own: what is refused here must stay stored
+    _remove_experiment(experiment_id)
+
+
+@transaction.atomic
+def _remove_experiment(experiment_id: int) -> None:
     experiment = find_experiment(experiment_id)
     if Impression.objects.filter(experiment=experiment).exists():
         raise ExperimentHasResults(experiment)

@@ -177,6 +177,16 @@ def test_indifferent_viewers_leave_the_experiment_open(staff: Client, audience: 
     assert outcome["winner"] is None
 
 
+def test_an_experiment_is_not_deleted_while_its_impressions_wait_in_valkey(
+    staff: Client, audience: Audience
+) -> None:
+    experiment = make_experiment(algorithm_a="als", algorithm_b="popularity")
+    assert listed(Client(audience.viewers[0][0]), limit=10)["items"]
+    assert staff.delete(f"/experiments/{experiment.pk}").status_code == 409
+    [outcome] = outcomes(staff)
+    assert (outcome["viewers"], outcome["impressions_a"] + outcome["impressions_b"]) == (1, 10)
+
+
 def test_an_experiment_reports_lists_and_clicks_of_viewers(
     staff: Client, audience: Audience
 ) -> None:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from movies import catalogue
-from movies.models import Movie
+from movies.models import Genre, Movie
 from recommendations import evaluation
 from recommendations.content_similarity import Reason
 from recommendations.dataset import load_history
@@ -34,6 +34,7 @@ from recommendations.lists.reasons import (
     POPULAR,
     STAFF,
     explain,
+    reasons_by_preferences,
 )
 from recommendations.lists.scores import HistoryMatrices
 from recommendations.lists.serving import with_matches
@@ -44,6 +45,7 @@ from tests.builders import Client, interact, make_movie, make_user
 from tests.engine.camps import Sums, csr
 from tests.matching import like, make_films, make_viewer
 from tests.tastes import publish_release
+from users.preferences import StatedPreferences
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_and_alone")]
 
@@ -245,3 +247,9 @@ def test_reasons_hold_on_real_ratings() -> None:
                 assert fitted[0].score(without)[0, item] < fitted[0].score(history)[0, item]
                 checked += 1
     assert checked >= 25
+
+
+def test_a_film_that_is_withdrawn_while_the_list_is_made_has_no_reason() -> None:
+    make_movie(genres=["Drama"])
+    stated = StatedPreferences(genres=[Genre.objects.get()], languages=["fr"])
+    assert reasons_by_preferences(stated, 10**9, catalogue.current().snapshot) == []

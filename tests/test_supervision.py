@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from django.core.management.base import OutputWrapper
 from pytest_django.fixtures import Settings
 
 from cinema.development import supervisor
 from cinema.development.embedded_servers import Servers
 from cinema.development.processes import Child, stop, wait_for
-from cinema.development.supervisor import LOOKS, LOOKS_AT_START, HangDetector, ask_health
+from cinema.development.supervisor import (
+    LOOKS,
+    LOOKS_AT_START,
+    HangDetector,
+    Supervisor,
+    ask_health,
+)
 from tests.running import free_port, new_home
 
 SLEEPING = "import time; time.sleep(600)"
@@ -166,3 +176,14 @@ def test_health_is_asked_by_a_name_that_the_web_answers_to(
     assert ask_health(web.address) == {
         "components": {name: {"state": "ok"} for name in ("database", "broker", "workers")}
     }
+
+
+class GoneTerminal(StringIO):
+    def flush(self) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_a_terminal_that_is_gone_ends_nothing() -> None:
+    terminal = GoneTerminal()
+    Supervisor(OutputWrapper(terminal))._print("web ended and is started again.")
+    assert terminal.getvalue() == "web ended and is started again.\n"

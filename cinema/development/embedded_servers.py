@@ -189,7 +189,10 @@ def _running_postmaster(data: Path) -> int | None:
     """The process id of a server that runs on this data."""
     try:
         pid = int((data / "postmaster.pid").read_text().splitlines()[0])
-        return pid if psutil.Process(pid).name() == "postgres" else None
+        # After a reboot the id may be that of another program.
+        program, *arguments = psutil.Process(pid).cmdline()
+        place = Path(arguments[arguments.index("-D") + 1])
+        return pid if Path(program).name == "postgres" and place.samefile(data) else None
     except (OSError, ValueError, IndexError, psutil.Error):
         return None
 

@@ -16,6 +16,7 @@ import urllib.error
 import urllib.request
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -256,8 +257,9 @@ class Supervisor:
             raise _Stopped
 
     def _print(self, text: str) -> None:
-        self._output.write(text)
-        self._output.flush()
+        with suppress(OSError):  # the terminal is gone, and Cinema runs on
+            self._output.write(text)
+            self._output.flush()
 
     def _print_addresses(self) -> None:
         url = self._address

@@ -53,6 +53,8 @@ def reasons_by_preferences(
     """The stated preferences that the movie matches."""
     features = catalogue_features(snapshot)
     row = int(features.movies.indices([movie_id])[0])
+    if row < 0:  # withdrawn since the list was begun
+        return []
     columns = features.genres.indices[slice(*features.genres.indptr[row : row + 2])]
     own = set(features.genre_ids.ids[columns].tolist())
     names = [genre.name for genre in stated.genres if genre.pk in own]

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import logging
+import time
 from argparse import ArgumentParser
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import stamina
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection
 
+from cinema.database import connect_for_checks
+from cinema.health import missing_migrations
 from cinema.home import unfinished_restore
 from cinema.locks import is_lock_timeout, single_run
 from recommendations.models import Interaction
@@ -22,6 +26,9 @@ log = logging.getLogger(__name__)
 #: Requests of the running version queue behind a migration that waits for a lock.
 LOCK_TIMEOUT_S = 2
 LOCK_RETRIES = 60
+#: After a power cut Postgres recovers for a while, or its machine starts later than this one.
+DATABASE_WITHIN_S = 300
+WAIT_S = 1
 
 
 @stamina.retry(on=is_lock_timeout, attempts=LOCK_RETRIES, timeout=None, wait_initial=1, wait_max=5)
@@ -48,16 +55,44 @@ class Command(BaseCommand):
                 "A restore was interrupted. Repeat `manage.py restore FILE` with the same file, or"
                 " remove this CINEMA_HOME and its database."
             )
-        with single_run("cinema.prepare") as acquired:
-            if acquired:
-                self._prepare_database(demonstrate=options["demonstrate"])
-            else:
-                self.stdout.write("Another process is preparing the database.")
+        self._wait_for_database()
+        self._prepare_alone(demonstrate=options["demonstrate"])
         if settings.RELEASES_URL:
             from recommendations import releases  # imports NumPy
 
             self._attempt("uploading releases", releases.upload_local_releases)
             self._attempt("fetching the release", releases.loaded_release)
+
+    def _wait_for_database(self) -> None:
+        """Raises CommandError if it does not answer in time."""
+        deadline, said = time.monotonic() + DATABASE_WITHIN_S, ""
+        while True:
+            try:
+                connect_for_checks(DEFAULT_DB_ALIAS).close()
+            except psycopg.OperationalError as error:
+                if time.monotonic() > deadline:
+                    raise CommandError(f"The database does not answer: {error}") from error
+                if str(error) != said:
+                    said = str(error)
+                    self.stdout.write(f"Waiting for the database: {said}")
+                time.sleep(WAIT_S)
+            else:
+                return
+
+    def _prepare_alone(self, *, demonstrate: bool) -> None:
+        """Prepare the database, or wait until another process has migrated it."""
+        is_told = False
+        while True:
+            with single_run("cinema.prepare") as acquired:
+                if acquired:
+                    self._prepare_database(demonstrate=demonstrate)
+                    return
+            if not is_told:
+                self.stdout.write("Another process is preparing the database.")
+                is_told = True
+            if not missing_migrations():
+                return  # it trains the first models, which programs do not need to start
+            time.sleep(WAIT_S)
 
     def _prepare_database(self, *, demonstrate: bool) -> None:
         _migrate()
