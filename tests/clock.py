@@ -2,7 +2,7 @@
 
 `pytest --clock=2028-02-29T23:59` begins each test at this time, by the cinema's clock. A test
 marked `any_moment` is run at each of MOMENTS. Only Python's clock is set. Tests marked
-`database_clock` compare it with that of PostgreSQL, which triggers read: they are skipped then.
+`real_clock` compare it with that of another program, such as PostgreSQL: they are skipped then.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Clock:
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         for item in items:
-            if item.get_closest_marker("database_clock"):
+            if item.get_closest_marker("real_clock"):
                 item.add_marker(pytest.mark.skip(reason="only Python's clock is set"))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -56,7 +56,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "any_moment: run the test at each of several moments")
-    config.addinivalue_line("markers", "database_clock: skip the test with --clock")
+    config.addinivalue_line("markers", "real_clock: skip the test with --clock")
     if starts_at := config.getoption("clock"):
         config.pluginmanager.register(Clock(starts_at))
 

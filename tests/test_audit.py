@@ -65,7 +65,7 @@ def test_a_request_that_opens_the_connection_leaves_no_author_to_the_next_one(
         connection.execute_wrappers.clear()
 
 
-@pytest.mark.database_clock
+@pytest.mark.real_clock
 def test_a_posted_film_is_recorded_with_who_how_and_what(staff: Client) -> None:
     before = timezone.now()
     movie = posted(staff, name="Cléo", genres=["drama", "music"])

@@ -39,7 +39,7 @@ def test_entries_are_for_staff_alone(anonymous: Client, viewer: Client, staff: C
     assert staff.get("/audit").status_code == 200
 
 
-@pytest.mark.database_clock
+@pytest.mark.real_clock
 def test_entries_come_newest_first_with_all_that_is_known(staff: Client, movie: Movie) -> None:
     began_at = timezone.now()
     staff.patch(f"/movies/{movie.pk}", {"name": "Cléo from 5 to 7"})
@@ -171,7 +171,7 @@ def test_markup_in_entries_is_shown_as_text(admin_client: Browser) -> None:
         assert "<script>alert(1)" not in html
 
 
-@pytest.mark.database_clock
+@pytest.mark.real_clock
 def test_old_entries_are_pruned(
     settings: Any, movie: Movie, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,7 +21,7 @@ from cinema.development.embedded_servers import Servers
 from cinema.development.processes import wait_for
 from tests.running import ROOT, database_of_this_test, new_home
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.real_clock]
 
 #: More than a busy machine needs to start a beat.
 PATIENCE_S = 90

@@ -132,6 +132,7 @@ def test_a_health_check_costs_little(containers: Containers) -> None:
     assert spent_s / len(OURS) < 0.25
 
 
+@pytest.mark.real_clock
 def test_a_health_check_fails_without_its_program(containers: Containers) -> None:
     for name in ("web", "beat", "worker", "trainer"):
         assert containers.end(name) in {0, -15, 143}, containers.said(name)

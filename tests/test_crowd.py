@@ -27,7 +27,7 @@ from tests.builders import API, access_token
 from tests.running import ROOT, database_of_this_test, free_port
 from users.models import User
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.real_clock]
 
 PROCESSES = 2
 VIEWERS, DEVICES, ROUNDS = 30, 2, 3

@@ -161,6 +161,7 @@ def test_a_stale_release_and_a_failed_training(cinema_home: Path) -> None:
     assert found.endswith("failed: killed 3 times")
 
 
+@pytest.mark.real_clock
 def test_clocks_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     checks: Iterator[Check] = iter([doctor.check_database_clock, doctor.check_cache_clock])
     for check, name in zip(checks, ("Postgres", "Valkey"), strict=True):

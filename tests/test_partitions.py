@@ -283,7 +283,7 @@ def definitions(table: str) -> set[str]:
     }
 
 
-@pytest.mark.database_clock
+@pytest.mark.real_clock
 @pytest.mark.django_db(transaction=True)
 def test_a_table_is_converted_without_a_move_of_its_rows(plain: None) -> None:
     before = definitions("plain")
@@ -301,7 +301,7 @@ def test_a_table_is_converted_without_a_move_of_its_rows(plain: None) -> None:
     partition_by_month(PLAIN)  # once more: nothing is left to do
 
 
-@pytest.mark.database_clock
+@pytest.mark.real_clock
 @pytest.mark.django_db(transaction=True)
 def test_others_read_and_write_while_a_table_is_converted(plain: None) -> None:
     """A transaction that has read the table keeps the conversion out: it gives way, and retries."""
@@ -333,7 +333,7 @@ def test_others_read_and_write_while_a_table_is_converted(plain: None) -> None:
     assert rows("SELECT count(*), count(DISTINCT id) FROM plain") == [(2000 + len(written),) * 2]
 
 
-@pytest.mark.database_clock
+@pytest.mark.real_clock
 @pytest.mark.django_db(transaction=True)
 def test_rows_of_the_future_do_not_hold_up_an_interrupted_conversion(plain: None) -> None:
     execute("INSERT INTO plain (at, n) VALUES ('2999-01-01', 0)")

@@ -31,7 +31,8 @@ from tests.restoring import backup_of_this_test
 from tests.running import ROOT, free_port
 from tests.tastes import publish_popularity, two_camps
 
-pytestmark = pytest.mark.django_db
+# A bucket refuses requests that are signed at another time.
+pytestmark = [pytest.mark.django_db, pytest.mark.real_clock]
 
 
 @pytest.fixture(scope="module")

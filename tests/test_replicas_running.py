@@ -27,6 +27,7 @@ from users.models import User
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
+    pytest.mark.real_clock,
     pytest.mark.skipif(not settings.EMBEDDED_POSTGRES, reason="it copies the embedded server"),
 ]
 
