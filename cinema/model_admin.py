@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 import orjson
 from django.contrib import messages
@@ -67,6 +67,11 @@ class EstimatedPaginator(Paginator[Any]):
         [found] = orjson.loads(whole.order_by().explain(format="json"))
         estimate = int(found["Plan"]["Plan Rows"])
         return estimate if estimate >= 10_000 else super().count
+
+
+def is_id(text: object) -> TypeGuard[str]:
+    """Whether the text can be the id of a row."""
+    return isinstance(text, str) and text.isascii() and text.isdecimal() and len(text) < 19
 
 
 class FormRefusal(Exception):

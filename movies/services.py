@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.text import slugify
 
 from cinema.http import check_if_match
+from cinema.locks import retry_on_deadlock
 from movies import errors, selectors
 from movies.media.files import replace_uploads
 from movies.models import Genre, Movie, Screening
@@ -41,6 +42,7 @@ def create_movie(*, movie: MovieIn) -> Movie:
     return _write_movie(Movie(), movie.model_dump(exclude_unset=True))
 
 
+@retry_on_deadlock
 @transaction.atomic
 def update_movie(*, movie_id: int, changes: MoviePatch, if_match: str | None = None) -> Movie:
     """Change the fields that are set in `changes`.
@@ -184,6 +186,7 @@ def _new_genre(slug: str, name: str) -> Genre:
     return Genre(slug=slug, name=name if name != slug else capwords(slug.replace("-", " "))[:60])
 
 
+@retry_on_deadlock
 @transaction.atomic
 def delete_movie(*, movie_id: int, force: bool = False, if_match: str | None = None) -> None:
     """Delete a movie; with `force`, withdraw one that has screenings or interactions.
@@ -209,9 +212,13 @@ def _withdraw(movie: Movie) -> None:
     movie.withdrawn_at, movie.tmdb_id = now, None
     movie.slug = f"withdrawn-{movie.pk}-{movie.slug}"[:120]
     movie.save(update_fields=["withdrawn_at", "tmdb_id", "slug"])
-    movie.screenings.filter(ends_at__gt=now).update(state=Screening.State.CANCELLED)
+    to_come = movie.screenings.filter(ends_at__gt=now)
+    # Nobody has seen a hidden one. Cancelled, it would be shown once the movie is restored.
+    to_come.filter(state=Screening.State.HIDDEN).delete()
+    to_come.update(state=Screening.State.CANCELLED)
 
 
+@retry_on_deadlock
 @transaction.atomic
 def restore_movie(*, movie_id: int) -> Movie:
     """Publish a withdrawn movie again; its cancelled screenings stay cancelled.

@@ -29,8 +29,8 @@ DATABASES["default"]["OPTIONS"]["pool"]["timeout"] = 60
 CELERY_CONTROL_EXCHANGE = CELERY_EVENT_EXCHANGE = RUN
 if IS_AMQP:
     CELERY_TASK_QUEUES = [
-        Queue(name := f"{RUN}.{queue.alias}", Exchange(name), routing_key=name)
-        for queue in product.CELERY_TASK_QUEUES
+        Queue(name := f"{RUN}.{alias}", Exchange(name), routing_key=name)
+        for alias in ("cinema", "training")
     ]
     CELERY_TASK_DEFAULT_QUEUE = f"{RUN}.{product.CELERY_TASK_DEFAULT_QUEUE}"
     CELERY_TASK_ROUTES = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 from typing import Any
 
 import pytest
@@ -22,11 +23,13 @@ from cinema.audit.recording import recording_as
 from movies.models import Genre, Movie
 from movies.tmdb.models import SyncReport, TmdbGenre
 from recommendations.models import Interaction, Release, TrainingRun
-from tests.admin_pages import choose, fill_in, page
+from tests.admin_pages import Form, choose, fill_in, page
 from tests.builders import interact, make_movie, make_screening, make_user
+from tests.catalogue import while_uncommitted
 from tests.experimenting import make_experiment
 from tests.promoting import make_promotion
 from tests.running import ROOT
+from users.erasure import erase
 from users.models import Session, User
 
 pytestmark = pytest.mark.django_db
@@ -224,3 +227,41 @@ def test_interactions_are_read_only_in_the_admin(admin_client: Browser) -> None:
     path = page(Interaction, "change", interaction.pk)
     assert admin_client.get(path).status_code == 200
     assert admin_client.post(path, {"kind": Interaction.Kind.HIDE}).status_code == 403
+
+
+def _change_the_password(viewer: User) -> None:
+    viewer.set_password("a new one")
+    viewer.save()
+    User.objects.filter(pk=viewer.pk).update(taste_version=7)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_saved_form_leaves_what_the_viewer_changes_meanwhile(admin_client: Browser) -> None:
+    viewer = make_user(name="Agnès")
+    path = page(User, "change", viewer.pk)
+    values = {**Form(admin_client.get(path).content.decode()).values, "name": "Other"}
+    answer = while_uncommitted(
+        partial(_change_the_password, viewer), partial(admin_client.post, path, values)
+    )
+    assert answer.status_code == 302
+    viewer.refresh_from_db()
+    assert viewer.check_password("a new one")
+    assert (viewer.name, viewer.taste_version) == ("Other", 7)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("view", ["change", "password"])
+def test_a_saved_form_does_not_bring_an_erased_viewer_back(
+    admin_client: Browser, view: str
+) -> None:
+    viewer = make_user(name="Agnès")
+    path = page(User, "change", viewer.pk)
+    values = {**Form(admin_client.get(path).content.decode()).values, "name": "Other"}
+    if view == "password":
+        path = path.replace("/change/", "/password/")
+        values = dict.fromkeys(("password1", "password2"), "projector room")
+    answer = while_uncommitted(
+        partial(erase, user_id=viewer.pk), partial(admin_client.post, path, values)
+    )
+    assert answer.status_code in (302, 404)
+    assert not User.objects.filter(pk=viewer.pk).exists()

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.test import Client as Browser
 from PIL import Image
 
+from movies.media import services as media
+from movies.media.images import Poster
 from movies.models import Movie
 from tests.admin_pages import Form, fill_in, page
-from tests.builders import make_movie
+from tests.builders import make_movie, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -78,3 +81,27 @@ def test_a_file_that_is_too_large_is_refused(
     movie = make_movie()
     path = page(Movie, "change", movie.pk)
     assert "may have 0 MB" in fill_in(admin_client, path, poster_file=picture())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_lock_is_held_while_a_file_is_stored(
+    admin_client: Browser, storage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode, seen = media.encode_poster, []
+
+    def note(file: IO[bytes]) -> Poster:
+        seen.append(connection.in_atomic_block)
+        return encode(file)
+
+    monkeypatch.setattr(media, "encode_poster", note)
+    path = page(Movie, "change", make_movie().pk)
+    assert fill_in(admin_client, path, poster_file=picture()) == ""
+    assert Movie.objects.get().poster_upload
+    assert seen == [False]
+
+
+def test_a_viewer_cannot_store_files(client: Browser, storage: Path) -> None:
+    client.force_login(make_user(), backend="django.contrib.auth.backends.ModelBackend")
+    answer = client.post(page(Movie, "add"), {"poster_file": picture()})
+    assert answer.status_code == 302
+    assert [*storage.iterdir()] == []

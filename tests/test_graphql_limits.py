@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from graphql import get_introspection_query
 
 from tests.builders import Client, make_movie
 from tests.outages import database_refusing
@@ -49,6 +50,40 @@ def test_a_page_size_in_a_variable_counts_as_well(anonymous: Client) -> None:
       screenings(first: $n) { edges { node { pk hall state } } } } } } }"""
     assert "values" in refusal(anonymous, query, n=100)
     assert ask(anonymous, query, n=10) == {"movies": {"edges": []}}
+
+
+WEEK = "days { movies { movie { name directors } screenings { pk hall state } } }"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "is_refused"),
+    [
+        ("", {}, False),
+        ("(days: 28)", {}, False),
+        ("(days: 92)", {}, True),
+        ("(days: $n)", {"n": 28}, False),
+        ("(days: $n)", {"n": 92}, True),
+        ('(from: "2026-12-01", to: "2026-12-21")', {}, False),
+        ('(from: "2026-12-01", to: "2027-03-01")', {}, True),
+        ('(to: "2027-03-01")', {}, True),
+    ],
+)
+def test_the_days_of_a_programme_count(
+    anonymous: Client, arguments: str, variables: dict[str, int], is_refused: bool
+) -> None:
+    """Four times a week of the full selection fits."""
+    part = " ".join(f"a{n}: programme{arguments} {{ {WEEK} }}" for n in range(4))
+    query = f"query{'($n: Int)' if '$n' in arguments else ''} {{ {part} }}"
+    if is_refused:
+        assert "values" in refusal(anonymous, query, **variables)
+    else:
+        assert len(ask(anonymous, query, **variables)) == 4
+
+
+def test_the_films_that_are_coming_up_count_as_a_hundred(anonymous: Client) -> None:
+    films = "comingUp { pk name directors protagonists }"
+    part = " ".join(f"a{n}: programme {{ {4 * films} }}" for n in range(20))
+    assert "values" in refusal(anonymous, "{ %s }" % part)
 
 
 def test_a_page_has_at_most_a_hundred(anonymous: Client) -> None:
@@ -98,6 +133,25 @@ def test_a_bad_token_is_refused_as_in_the_rest_api(anonymous: Client) -> None:
     )
     assert answer.status_code == 401
     assert answer["WWW-Authenticate"]
+
+
+@pytest.mark.parametrize("field", ["__schema", '__type(name: "Movie")'])
+def test_introspection_counts(anonymous: Client, field: str) -> None:
+    of_schema = "types { name }" if field == "__schema" else "fields { name }"
+
+    def query(count: int) -> str:
+        return "{ %s }" % " ".join(f"a{n}: {field} {{ {of_schema} }}" for n in range(count))
+
+    assert "values" in refusal(anonymous, query(7))
+    assert "aliases" in refusal(anonymous, query(60))
+    assert len(ask(anonymous, query(2))) == 2
+    assert ask(anonymous, "{ __typename a: __typename }") == {"__typename": "Query", "a": "Query"}
+    twice = "query { ...f a: __typename } fragment f on Query { %s }" % query(7)[1:-1]
+    assert "values" in refusal(anonymous, twice)
+
+
+def test_the_description_of_the_whole_schema_is_allowed(anonymous: Client) -> None:
+    assert ask(anonymous, get_introspection_query())["__schema"]["types"]
 
 
 def test_introspection_is_a_setting(anonymous: Client, settings: Settings) -> None:

@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 
 from movies.models import Movie
+from movies.services import restore_movie
 from recommendations.models import Interaction
 from tests.builders import Client, interact, make_movie, make_screening, make_user
 from tests.catalogue import film, posted, refused_fields, while_uncommitted
@@ -263,6 +264,17 @@ def test_a_movie_deleted_by_force_is_gone_everywhere_and_its_interactions_are_ke
     again = {"movie_id": movie.pk, "hall": "1", "starts_at": "2026-12-03T20:00:00Z"}
     assert staff.post("/screenings", again).status_code == 404
     assert Interaction.objects.filter(movie=movie).count() == 1
+
+
+def test_a_hidden_screening_of_a_withdrawn_movie_is_never_shown(
+    staff: Client, anonymous: Client
+) -> None:
+    shown = make_screening(hall="1")
+    make_screening(shown.movie, hall="2", state="hidden")
+    assert staff.delete(f"/movies/{shown.movie_id}", force=True).status_code == 204
+    restore_movie(movie_id=shown.movie_id)
+    found = anonymous.get("/screenings").json()["data"]
+    assert [(each["hall"], each["state"]) for each in found] == [("1", "cancelled")]
 
 
 def test_a_withdrawn_movie_leaves_the_hall_to_others(staff: Client) -> None:

@@ -108,6 +108,17 @@ def test_a_screening_written_without_the_locks_is_a_collision(staff: Client) -> 
     assert [one["starts_at"][5:16] for one in placed(answer)["created"]] == ["12-10T23:00"]
 
 
+def test_a_change_of_a_screening_stays_in_a_hall_that_is_being_renamed(staff: Client) -> None:
+    put_on(make_movie(), "2026-12-03 20:00", "Hall 1")
+    screening = Screening.objects.get()
+    answer = while_uncommitted(
+        lambda: Hall.objects.update(name="Saal 1"),
+        partial(staff.patch, f"/screenings/{screening.pk}", {"state": "sold-out"}),
+    )
+    assert (answer.status_code, answer.json()["hall"]) == (200, "Saal 1")
+    assert [hall.name for hall in Hall.objects.all()] == ["Saal 1"]
+
+
 def _until_somebody_waits() -> None:
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
     for _ in range(12_000):

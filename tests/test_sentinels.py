@@ -117,7 +117,7 @@ def worker(valkeys: ValkeyPair, tmp_path: Path) -> AbstractContextManager[Path]:
 def sender(url: str) -> Celery:
     address, options = celery_address(url)
     app = Celery(set_as_current=False)
-    app.conf.broker_write_url = address  # CELERY_BROKER_URL would take precedence over broker_url
+    app.conf["broker_write_url"] = address  # before CELERY_BROKER_URL
     app.conf.broker_transport_options = options
     app.conf.task_default_queue = "cinema"
     return app

@@ -281,6 +281,6 @@ def test_sessions_are_ended_while_the_viewers_position_is_kept_in_them() -> None
         end_other_sessions(user=user)
         Session.objects.filter(user=user).update(revoked_at=None)
 
-    kept = [partial(keep_position, user.pk)] * 6
+    calls: list[Callable[[], object]] = [partial(keep_position, user.pk)] * 6
     for _ in range(10):
-        at_once([*kept, end_and_reopen])
+        at_once([*calls, end_and_reopen])

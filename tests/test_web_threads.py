@@ -180,7 +180,7 @@ def test_a_thread_without_another_request_gives_its_connection_back() -> None:
 def test_a_thread_that_gets_a_successor_after_a_request_gives_its_connection_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    release = threads.release_connection
+    release = database.release_connection
     pool = WebThreads("request", 1, longest_queue=1, keeps_connections=True)
 
     def release_and_step_aside(*, keep: bool) -> None:

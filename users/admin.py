@@ -10,13 +10,13 @@ from django.contrib.auth.forms import AdminUserCreationForm
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminRadioSelectWidget
 
 from cinema.audit.recording import record
 from cinema.errors import ApiError
-from cinema.model_admin import CinemaModelAdmin
+from cinema.model_admin import CinemaModelAdmin, is_id
 from users import erasure, second_factor
 from users.addresses import normal_email
 from users.models import Session, User
@@ -88,6 +88,20 @@ class ViewerAdmin(UserAdmin[User], CinemaModelAdmin[User]):  # type: ignore[misc
         """List the viewers alone: Django would list each of their ratings, without permission."""
         viewers = [*map(str, objs)]
         return viewers, {"viewers, with all that belongs to them": len(viewers)}, set(), []
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> User | None:
+        """Lock the viewer of a submitted form: the form writes all columns back."""
+        if request.method == "POST" and is_id(object_id):
+            User.objects.select_for_update(no_key=True).filter(pk=int(object_id)).first()
+        found: User | None = super().get_object(request, object_id, from_field)
+        return found
+
+    @transaction.atomic
+    def user_change_password(self, request: HttpRequest, *args: Any, **named: Any) -> HttpResponse:
+        response: HttpResponse = super().user_change_password(request, *args, **named)
+        return response
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

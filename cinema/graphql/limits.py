@@ -9,6 +9,7 @@ use the next one twice kept them busy for minutes.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,11 +31,11 @@ from graphql import (
     GraphQLObjectType,
     GraphQLSchema,
     InlineFragmentNode,
-    IntValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
     TypeInfo,
     TypeInfoVisitor,
+    ValueNode,
     VariableNode,
     Visitor,
     get_argument_values,
@@ -44,7 +45,7 @@ from graphql import (
     visit,
 )
 from graphql.execution.values import VariableValues
-from graphql.utilities import get_operation_ast
+from graphql.utilities import get_operation_ast, value_from_ast_untyped
 from strawberry.extensions import SchemaExtension
 from strawberry.relay.types import PREFIX
 from strawberry.relay.utils import from_base64
@@ -62,6 +63,12 @@ MAX_COST = 30_000
 PAGE = 100
 #: The assumed length of a plain list, such as a movie's genres or the days of a week.
 LIST = 7
+#: The fields with longer lists.
+LONG_LISTS = {"comingUp": 100}
+#: The longest programme.
+MOST_DAYS = 92
+#: The cost of one description of the schema.
+INTROSPECTION = 5_000
 #: Connections that need a query for each parent. The optimizer does not batch a connection without
 #: nodes (`screenings { totalCount }`), and it reads `totalCount` off the rows of the page: past the
 #: end, or with `first: 0`, there are none.
@@ -305,8 +312,9 @@ class _Measure:
 
     def _field(self, node: FieldNode, parent: GraphQLNamedType | None) -> Size:
         if node.name.value.startswith("__"):
-            # Introspection is large, but always the same, and a setting turns it off.
-            return Size(depth=1)
+            # Its depth has a limit of its own, and a setting turns it off.
+            is_large = node.selection_set is not None
+            return Size(1, node.alias is not None, INTROSPECTION if is_large else 1)
         definition = (
             parent.fields.get(node.name.value)
             if isinstance(parent, GraphQLObjectType | GraphQLInterfaceType)
@@ -333,10 +341,32 @@ class _Measure:
         if _is_computed(field):
             default = field.args["limit"].default_value
             return max(self._page_size(node, ("limit",), default), 1)
+        if "days" in field.args:  # a day counts as one of the list of a week
+            return math.ceil(self._days(node) / LIST)
         type_ = field.type.of_type if isinstance(field.type, GraphQLNonNull) else field.type
         # These were counted with the connection, or with the list of recommendations.
         is_counted = node.name.value in ("edges", "items")
-        return LIST if isinstance(type_, GraphQLList) and not is_counted else 1
+        if not isinstance(type_, GraphQLList) or is_counted:
+            return 1
+        return LONG_LISTS.get(node.name.value, LIST)
+
+    def _days(self, node: FieldNode) -> int:
+        """Return the number of days of the programme; MOST_DAYS where it is not known here."""
+        given = {each.name.value: self._value(each.value) for each in node.arguments or ()}
+        if given.get("to") is None:
+            days = given.get("days")
+            return LIST if days is None else days if isinstance(days, int) else MOST_DAYS
+        try:
+            first, last = (date.fromisoformat(given[name]) for name in ("from", "to"))
+        except (KeyError, TypeError, ValueError):
+            return MOST_DAYS
+        return max((last - first).days + 1, 1)
+
+    def _value(self, node: ValueNode) -> Any:
+        """Return the value of an argument as JSON."""
+        if isinstance(node, VariableNode):
+            return self.variables.get(node.name.value)
+        return value_from_ast_untyped(node)
 
     def _is_batched(self, node: FieldNode, inner: Size) -> bool:
         """Return whether one query gets the connection for all parents."""
@@ -350,12 +380,8 @@ class _Measure:
         sizes = []
         for argument in node.arguments or ():
             if argument.name.value in names:
-                value = argument.value
-                if isinstance(value, IntValueNode):
-                    sizes.append(int(value.value))
-                elif isinstance(value, VariableNode):
-                    given = self.variables.get(value.name.value)
-                    sizes.append(given if isinstance(given, int) else PAGE)
+                given = self._value(argument.value)
+                sizes.append(given if isinstance(given, int) else PAGE)
         return min(sizes, default=default)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
@@ -18,7 +18,13 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from cinema.errors import ApiError
 from cinema.locks import retry_on_deadlock
-from cinema.model_admin import FormRefusal, StaffInline, StaffModelAdmin, label_column
+from cinema.model_admin import (
+    FormRefusal,
+    StaffInline,
+    StaffModelAdmin,
+    is_id,
+    label_column,
+)
 from movies import services
 from movies.admin import actions, filters
 from movies.admin.actions import WithdrawalAdmin
@@ -27,12 +33,12 @@ from movies.admin.forms import (
     MovieForm,
     ScreeningForm,
     ScreeningFormSet,
-    is_id,
 )
 from movies.days import Week
 from movies.errors import NoPoster, NoTrailer
 from movies.media import services as media
 from movies.media.files import poster_url, replace_uploads, trailer_url
+from movies.media.services import StoredFiles
 from movies.models import Movie, Screening
 from movies.screenings.selectors import lock_movies
 from movies.search import queries
@@ -150,7 +156,12 @@ class MovieAdmin(WithdrawalAdmin, StaffModelAdmin[Movie]):
         "restore",
     )
 
-    changeform_view = retry_on_deadlock(StaffModelAdmin.changeform_view)
+    def changeform_view(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
+        """Store the uploaded files first: it takes long, and the transaction holds locks."""
+        if request.method == "POST" and self.has_change_permission(request):
+            store_files(request)
+        show = retry_on_deadlock(super().changeform_view)
+        return show(request, *args, **options)
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[FilmChangeList]:
         return FilmChangeList
@@ -195,7 +206,7 @@ class MovieAdmin(WithdrawalAdmin, StaffModelAdmin[Movie]):
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         index_movies([form.instance.pk])
-        write_files(form.instance.pk, form.cleaned_data)
+        write_files(form.instance.pk, form.cleaned_data, request)
 
     @admin.display(description="Poster")
     def thumbnail(self, movie: Movie) -> SafeString | str:
@@ -251,25 +262,39 @@ def _image(address: str | None, looks: str) -> SafeString | str:
     return format_html('<img src="{}" alt="" loading="lazy" class="{}">', address, looks)
 
 
-FILE_WRITERS: dict[str, Callable[..., object]] = {
+STORE: dict[str, Callable[[IO[bytes]], StoredFiles]] = {
+    "poster_file": media.store_poster,
+    "trailer_file": media.store_trailer,
+}
+REMOVE: dict[str, Callable[..., None]] = {
     "without_poster": media.remove_poster,
     "without_trailer": media.remove_trailer,
-    "poster_file": media.set_poster,
-    "trailer_file": media.set_trailer,
 }
 
 
-def write_files(movie_id: int, entries: Mapping[str, Any]) -> None:
-    """Remove the poster and trailer that are to go, and store the uploaded files.
+def store_files(request: HttpRequest) -> None:
+    """Store the uploaded files of a form, and keep them, or a refusal, with the request."""
+    request.stored = stored = {}  # type: ignore[attr-defined]
+    for field, store in STORE.items():
+        if file := request.FILES.get(field):
+            try:
+                stored[field] = store(file)
+            except ApiError as error:
+                request.refusal = FormRefusal(field, error.detail)  # type: ignore[attr-defined]
+
+
+def write_files(movie_id: int, entries: Mapping[str, Any], request: HttpRequest) -> None:
+    """Remove the poster and trailer that are to go, and name the uploaded files in the row.
 
     Raises:
-        FormRefusal: A file is invalid, or the storage is unreachable.
+        FormRefusal: The storage is unreachable.
     """
-    for field, write in FILE_WRITERS.items():
-        if entry := entries.get(field):
-            file = {} if entry is True else {"file": entry}
-            try:
-                with suppress(NoPoster, NoTrailer):  # another request removed it
-                    write(movie_id=movie_id, **file)
-            except ApiError as error:
-                raise FormRefusal(field, error.detail) from error
+    for field, remove in REMOVE.items():
+        if entries.get(field):
+            with suppress(NoPoster, NoTrailer):  # another request removed it
+                remove(movie_id=movie_id)
+    for field, files in request.stored.items():  # type: ignore[attr-defined]
+        try:
+            media.attach(movie_id=movie_id, stored=files)
+        except ApiError as error:
+            raise FormRefusal(field, error.detail) from error

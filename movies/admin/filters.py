@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from movies.admin.forms import is_id
+from cinema.model_admin import is_id
 from movies.days import Week
 from movies.languages import language_name
 from movies.models import MAX_SCREENING_LENGTH, Genre, Movie, Screening

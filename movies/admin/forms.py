@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.conf import settings
@@ -25,6 +25,7 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
+from cinema.model_admin import is_id
 from movies import services
 from movies.days import moment_of
 from movies.models import Hall, Movie, Screening
@@ -32,11 +33,6 @@ from movies.schemas import MoviePatch
 from movies.screenings.schemas import ScreeningPatch, StandingOut
 from movies.screenings.selectors import lock_halls, lock_movies
 from movies.screenings.services import find_collisions
-
-
-def is_id(text: object) -> TypeGuard[str]:
-    """Whether the text can be the id of a row."""
-    return isinstance(text, str) and text.isascii() and text.isdecimal() and len(text) < 19
 
 
 class LinesField(SimpleArrayField):

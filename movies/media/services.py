@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import IO, Any
@@ -48,6 +49,14 @@ EBML, WEBM_DOCTYPE = b"\x1a\x45\xdf\xa3", b"webm"
 DELETED_AT_ONCE = 100
 
 
+@dataclass(frozen=True)
+class StoredFiles:
+    """The files of an upload, and the columns of a movie that name them."""
+
+    files: Mapping[str, IO[bytes]]
+    columns: Mapping[str, Any]
+
+
 def set_poster(*, movie_id: int, file: IO[bytes]) -> Movie:
     """Store the image as the movie's poster. It replaces an address or an earlier upload.
 
@@ -57,11 +66,7 @@ def set_poster(*, movie_id: int, file: IO[bytes]) -> Movie:
         StorageAway: The storage did not take the files.
     """
     selectors.get_movie(movie_id)  # fail before the expensive work
-    _check_size(file, settings.POSTER_MAX_MB)
-    poster = encode_poster(file)
-    files = {name: io.BytesIO(content) for name, content in poster.files.items()}
-    columns = {"poster": None, "poster_upload": poster.stem, "poster_widths": poster.widths}
-    return _store(movie_id, files, columns)
+    return attach(movie_id=movie_id, stored=store_poster(file))
 
 
 def set_trailer(*, movie_id: int, file: IO[bytes]) -> Movie:
@@ -73,6 +78,29 @@ def set_trailer(*, movie_id: int, file: IO[bytes]) -> Movie:
         StorageAway: The storage did not take the file.
     """
     selectors.get_movie(movie_id)
+    return attach(movie_id=movie_id, stored=store_trailer(file))
+
+
+def store_poster(file: IO[bytes]) -> StoredFiles:
+    """Store the image in each width and format.
+
+    Raises:
+        FileTooLarge, FileRefused, StorageAway: As in `set_poster`.
+    """
+    _check_size(file, settings.POSTER_MAX_MB)
+    poster = encode_poster(file)
+    files = {name: io.BytesIO(content) for name, content in poster.files.items()}
+    save_missing(files)
+    columns = {"poster": None, "poster_upload": poster.stem, "poster_widths": poster.widths}
+    return StoredFiles(files, columns)
+
+
+def store_trailer(file: IO[bytes]) -> StoredFiles:
+    """Store the video.
+
+    Raises:
+        FileTooLarge, FileRefused, StorageAway: As in `set_trailer`.
+    """
     _check_size(file, settings.TRAILER_MAX_MB)
     extension = video_extension(file.read(HEAD_BYTES))
     if extension is None:
@@ -80,7 +108,24 @@ def set_trailer(*, movie_id: int, file: IO[bytes]) -> Movie:
     file.seek(0)
     digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))  # type: ignore[arg-type]
     name = f"trailers/{digest.hexdigest()}.{extension}"
-    return _store(movie_id, {name: file}, {"trailer": None, "trailer_upload": name})
+    files = {name: file}
+    save_missing(files)
+    return StoredFiles(files, {"trailer": None, "trailer_upload": name})
+
+
+@transaction.atomic
+def attach(*, movie_id: int, stored: StoredFiles) -> Movie:
+    """Name the stored files in the movie's row. The clean-up deletes the replaced ones.
+
+    Raises:
+        MovieNotFound: No published movie has this id.
+        StorageAway: A file is gone again, and the storage did not take it.
+    """
+    # The clean-up may just have deleted an unused file with the same content. While this
+    # transaction holds the lock, it deletes nothing.
+    hold_shared(MEDIA_LOCK)
+    save_missing(stored.files)
+    return _write(selectors.get_movie(movie_id, for_update=True), stored.columns)
 
 
 @transaction.atomic
@@ -121,17 +166,6 @@ def _check_size(file: IO[bytes], limit_mb: int) -> None:
     if file.seek(0, 2) > limit_mb * MB:
         raise FileTooLarge(limit_mb)
     file.seek(0)
-
-
-def _store(movie_id: int, files: Mapping[str, IO[bytes]], columns: Mapping[str, Any]) -> Movie:
-    """Save the files, then name them in the movie's row. The clean-up deletes the replaced ones."""
-    save_missing(files)
-    with transaction.atomic():
-        # The clean-up may just have deleted an unused file with the same content. While this
-        # transaction holds the lock, it deletes nothing.
-        hold_shared(MEDIA_LOCK)
-        save_missing(files)
-        return _write(selectors.get_movie(movie_id, for_update=True), columns)
 
 
 def _write(movie: Movie, columns: Mapping[str, Any]) -> Movie:

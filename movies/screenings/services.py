@@ -23,7 +23,7 @@ from movies.screenings.schemas import (
     UnplacedReason,
     check_screening_times,
 )
-from movies.screenings.selectors import lock_hall, lock_movies, lock_screening
+from movies.screenings.selectors import lock_hall, lock_halls, lock_movies, lock_screening
 from movies.search.index import index_movies
 
 #: An answer names at most this many screenings in the way of one: cancelled ones that are copied
@@ -107,7 +107,10 @@ def _write_screening(
     _set_times(screening, movie)
     if not screening.pk and "language" not in fields:
         screening.language = movie.language_of(screening.version)
-    screening.hall = lock_hall(fields.get("hall") or screening.hall.name)
+    if hall_name := fields.get("hall"):
+        screening.hall = lock_hall(hall_name)
+    else:  # by its id: staff may be renaming it
+        [screening.hall] = lock_halls([screening.hall_id]).values()
     try:
         with transaction.atomic():
             screening.save()

@@ -8,6 +8,7 @@ from itertools import chain, islice
 
 from django.db import connection, transaction
 
+from cinema.locks import retry_on_deadlock
 from movies import catalogue
 from movies.languages import language_ranges
 from movies.search.text import RUN, joined, letters_of, lexemes_of, spellings
@@ -163,6 +164,7 @@ def index_stale_movies() -> int:
     return count
 
 
+@retry_on_deadlock
 @transaction.atomic
 def _index_batch(*, after: int) -> list[int]:
     with connection.cursor() as cursor:
