@@ -111,6 +111,7 @@ def test_a_screening_written_without_the_locks_is_a_collision(staff: Client) -> 
 def test_a_change_of_a_screening_stays_in_a_hall_that_is_being_renamed(staff: Client) -> None:
     put_on(make_movie(), "2026-12-03 20:00", "Hall 1")
     screening = Screening.objects.get()
+    assert staff.patch(f"/screenings/{screening.pk}", {"language": "fr"}).status_code == 200
     answer = while_uncommitted(
         lambda: Hall.objects.update(name="Saal 1"),
         partial(staff.patch, f"/screenings/{screening.pk}", {"state": "sold-out"}),
