@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 
@@ -43,7 +46,16 @@ class CinemaAdminSite(AdminSite):
             PASSWORD_GUESSES.take(request)
         except TooManyRequests as refusal:
             return refusal.response()
-        return super().password_change(request, extra_context)
+        if request.method != "POST":
+            return super().password_change(request, extra_context)
+        with transaction.atomic():
+            # The form writes all columns back: those of now, and none of an erased account.
+            accounts = get_user_model()._default_manager.select_for_update(no_key=True)
+            found = accounts.filter(pk=request.user.pk or 0).first()
+            if found is None:
+                return redirect("admin:login")
+            request.user = found
+            return super().password_change(request, extra_context)
 
     def search(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Refuse a search: Unfold caches its objects, and the cache takes JSON alone."""

@@ -27,7 +27,7 @@ tar --create --gzip compose.yaml deploy | on_host '
     rm -rf next; mkdir next; tar --extract --gzip --directory next
     if [ -f compose.yaml ]; then rm -rf last; mkdir last; cp -R compose.yaml deploy .env last/; fi'
 on_host "
-    umask 077; { grep -v '^CINEMA_IMAGE=' .env || true; echo 'CINEMA_IMAGE=$image'; } > next/.env
+    umask 077; { grep -av '^CINEMA_IMAGE=' .env || [ \$? = 1 ]; echo 'CINEMA_IMAGE=$image'; } > next/.env
     rm -rf deploy; mv next/compose.yaml next/deploy next/.env .; rmdir next"
 if on_host "docker compose pull --quiet web; $start" && serves; then
     echo "$image serves at $url."

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.widgets import UnfoldAdminSelectWidget
@@ -23,6 +23,7 @@ from movies.admin.forms import FORMFIELD_OVERRIDES, SchemaForm
 from recommendations import experiments, promotions, releases
 from recommendations.engine.algorithms import ALGORITHMS
 from recommendations.experiments import ExperimentIn, ExperimentPatch
+from recommendations.impressions.storage import store_waiting
 from recommendations.models import Experiment, Interaction, Promotion, Release, TrainingRun
 from recommendations.models.serving import Scheduled
 from recommendations.promotions import PromotionPatch
@@ -216,5 +217,10 @@ class ExperimentAdmin(ScheduledAdmin[Experiment]):
         else:
             obj.pk = experiments.add_experiment(ExperimentIn(**form.cleaned_data)).pk
 
+    def delete_view(self, request: HttpRequest, *args: Any, **named: Any) -> HttpResponse:
+        if request.method == "POST":
+            store_waiting()  # before the transaction begins
+        return super().delete_view(request, *args, **named)
+
     def delete_model(self, request: HttpRequest, obj: Experiment) -> None:
-        experiments.remove_experiment(obj.pk)
+        experiments.remove_stored_experiment(obj.pk)

@@ -164,12 +164,16 @@ def remove_experiment(experiment_id: int) -> None:
         NotFound: There is none.
         ExperimentHasResults: Viewers have been shown lists of it.
     """
-    store_waiting()  # in transactions of its own: what is refused here must stay stored
-    _remove_experiment(experiment_id)
+    store_waiting()
+    remove_stored_experiment(experiment_id)
 
 
 @transaction.atomic
-def _remove_experiment(experiment_id: int) -> None:
+def remove_stored_experiment(experiment_id: int) -> None:
+    """As `remove_experiment`; the caller has called `store_waiting`, outside of a transaction.
+
+    A transaction that is rolled back would lose what it has stored.
+    """
     experiment = find_experiment(experiment_id)
     if Impression.objects.filter(experiment=experiment).exists():
         raise ExperimentHasResults(experiment)

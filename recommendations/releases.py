@@ -59,6 +59,8 @@ def activate_release(*, release_id: int) -> Release:
 def make_current(release: Release, *, hold: bool = False) -> Release:
     """Move the pointer. Processes that serve see it within RELEASE_CHECK_INTERVAL_S.
 
+    A process that has refused this release tries it again within RETRY_AFTER_S.
+
     Raises:
         ReleaseUnusable: Its files are deleted.
     """
@@ -276,7 +278,7 @@ def _in_place_of(current: Release, served: LoadedRelease) -> LoadedRelease:
     # It takes no time to see that files are missing, and they may come at any moment.
     if served.instead_of == current.pk:
         return served
-    return replace(served, instead_of=current.pk)
+    return replace(served, instead_of=current.pk, retry_at=0.0)
 
 
 _release = PolledValue(_load_current, lambda: settings.RELEASE_CHECK_INTERVAL_S)

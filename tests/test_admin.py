@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -265,3 +266,35 @@ def test_a_saved_form_does_not_bring_an_erased_viewer_back(
     )
     assert answer.status_code in (302, 404)
     assert not User.objects.filter(pk=viewer.pk).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_new_password_gives_no_rights_back_and_restores_no_account() -> None:
+    path, password = "/admin/password_change/", "projector room"
+    values = {"old_password": password, "new_password1": "la pointe courte"}
+    values["new_password2"] = values["new_password1"]
+
+    make_user(is_staff=True, is_superuser=True)  # the last one could not be erased
+
+    def answered(change: Callable[[User], object]) -> User | None:
+        boss = make_user(password=password, is_staff=True, is_superuser=True)
+        browser = Browser()
+        assert browser.login(username=boss.email, password=password)
+        answer = while_uncommitted(partial(change, boss), partial(browser.post, path, values))
+        assert answer.status_code == 302
+        return User.objects.filter(pk=boss.pk).first()
+
+    demoted = answered(lambda boss: User.objects.filter(pk=boss.pk).update(is_superuser=False))
+    assert demoted
+    assert not demoted.is_superuser
+    assert answered(lambda boss: erase(user_id=boss.pk)) is None
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("model", [User, Movie])
+def test_a_form_that_is_sent_to_the_history_changes_nothing(
+    admin_client: Browser, model: type[Model]
+) -> None:
+    row = make_movie() if model is Movie else make_user()
+    answer = admin_client.post(page(model, "history", row.pk), {"name": "Other"})
+    assert answer.status_code == 200

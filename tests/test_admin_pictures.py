@@ -13,7 +13,7 @@ from django.test import Client as Browser
 from PIL import Image
 
 from movies.media import services as media
-from movies.media.images import Poster
+from movies.media.images import Poster, encode_poster
 from movies.models import Movie
 from tests.admin_pages import Form, fill_in, page
 from tests.builders import make_movie, make_user
@@ -87,11 +87,11 @@ def test_a_file_that_is_too_large_is_refused(
 def test_no_lock_is_held_while_a_file_is_stored(
     admin_client: Browser, storage: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encode, seen = media.encode_poster, []
+    seen = []
 
     def note(file: IO[bytes]) -> Poster:
         seen.append(connection.in_atomic_block)
-        return encode(file)
+        return encode_poster(file)
 
     monkeypatch.setattr(media, "encode_poster", note)
     path = page(Movie, "change", make_movie().pk)

@@ -113,12 +113,21 @@ def test_a_deployment_starts_the_image_with_its_own_files(machine: Machine) -> N
     assert env_file.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("text", ["A=b", "A=b\n", "CINEMA_IMAGE=old", "A=b\nCINEMA_IMAGE=old", ""])
-def test_the_settings_end_with_the_image(machine: Machine, text: str) -> None:
-    (machine.folder / ".env").write_text(text)
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (b"A=b", b"A=b\n"),
+        (b"A=b\n", b"A=b\n"),
+        (b"CINEMA_IMAGE=old", b""),
+        (b"A=b\nCINEMA_IMAGE=old", b"A=b\n"),
+        (b"A=K\xf6ln\nB=c", b"A=K\xf6ln\nB=c\n"),
+        (b"", b""),
+    ],
+)
+def test_the_settings_end_with_the_image(machine: Machine, text: bytes, kept: bytes) -> None:
+    (machine.folder / ".env").write_bytes(text)
     assert machine.deploy("cinema:good").returncode == 0
-    own = "A=b\n" if "A=b" in text else ""
-    assert (machine.folder / ".env").read_text() == f"{own}CINEMA_IMAGE=cinema:good\n"
+    assert (machine.folder / ".env").read_bytes() == kept + b"CINEMA_IMAGE=cinema:good\n"
 
 
 @pytest.mark.parametrize("image", ["cinema:broken", "cinema:missing"])

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.test import Client as Browser
 from django.utils import timezone
 
 from movies.models import Movie
@@ -15,6 +16,7 @@ from recommendations.impressions.storage import store_waiting
 from recommendations.lists.list_builder import ListItem, ListQuery, build_items
 from recommendations.models import Experiment
 from recommendations.releases import loaded_release
+from tests.admin_pages import page
 from tests.audience import Audience, listed, make_audience, train_release
 from tests.builders import Client, interact, make_movie, make_user
 from tests.experimenting import make_experiment, show
@@ -137,12 +139,16 @@ def audience(db: None) -> Audience:
     return found
 
 
+FIRST_ID = 1_000_000
+
+
 def simulate(audience: Audience, likes: Callable[[int, Movie], bool], n_viewers: int = 45) -> None:
     """Newcomers of each camp look at the first places of their lists, and open what they like."""
     luck = random.Random(1)
     films = {film.pk: film for film in audience.all_movies}
     for number in range(n_viewers):
-        user, camp = make_user(), number % 3
+        # The teams are drawn from the ids: at random one draw in twenty has a winner.
+        user, camp = make_user(pk=FIRST_ID + number), number % 3
         for film in luck.sample(audience.movies[camp], 3):
             interact(user, film, "rating", half_stars=10)
         items = build_items(user.pk, ListQuery("catalogue", "hybrid", 7), loaded_release())[:8]
@@ -160,7 +166,7 @@ def experiment_of(item: ListItem) -> int | None:
 
 def test_viewers_who_truly_prefer_one_make_it_win(staff: Client, audience: Audience) -> None:
     """They like films of their own camp, which als finds and popularity does not."""
-    make_experiment(algorithm_a="als", algorithm_b="popularity")
+    make_experiment(pk=FIRST_ID, algorithm_a="als", algorithm_b="popularity")
     simulate(audience, lambda camp, film: audience.camp_of(film.pk) == camp)
     [outcome] = outcomes(staff)
     assert (outcome["viewers"], outcome["missing"]) == (45, [])
@@ -169,7 +175,7 @@ def test_viewers_who_truly_prefer_one_make_it_win(staff: Client, audience: Audie
 
 
 def test_indifferent_viewers_leave_the_experiment_open(staff: Client, audience: Audience) -> None:
-    make_experiment(algorithm_a="als", algorithm_b="popularity")
+    make_experiment(pk=FIRST_ID, algorithm_a="als", algorithm_b="popularity")
     simulate(audience, lambda camp, film: True)
     [outcome] = outcomes(staff)
     assert outcome["wins_a"] > 5
@@ -185,6 +191,18 @@ def test_an_experiment_is_not_deleted_while_its_impressions_wait_in_valkey(
     assert staff.delete(f"/experiments/{experiment.pk}").status_code == 409
     [outcome] = outcomes(staff)
     assert (outcome["viewers"], outcome["impressions_a"] + outcome["impressions_b"]) == (1, 10)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_admin_loses_no_impressions_of_an_experiment_that_it_does_not_delete(
+    staff: Client, admin_client: Browser, audience: Audience
+) -> None:
+    experiment = make_experiment(algorithm_a="als", algorithm_b="popularity")
+    assert listed(Client(audience.viewers[0][0]), limit=10)["items"]
+    path = page(Experiment, "delete", experiment.pk)
+    admin_client.post(path, {"post": "yes"})
+    [outcome] = outcomes(staff)
+    assert outcome["impressions_a"] + outcome["impressions_b"] == 10
 
 
 def test_an_experiment_reports_lists_and_clicks_of_viewers(

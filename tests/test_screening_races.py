@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.test import Client as Browser
 
 from movies.models import Hall, Movie, MovieSearch, Screening
+from tests.admin_pages import page
 from tests.batches import collisions, copy, fill, placed, put_on
 from tests.builders import Client, make_movie
 from tests.catalogue import while_uncommitted
@@ -118,6 +120,21 @@ def test_a_change_of_a_screening_stays_in_a_hall_that_is_being_renamed(staff: Cl
     )
     assert (answer.status_code, answer.json()["hall"]) == (200, "Saal 1")
     assert [hall.name for hall in Hall.objects.all()] == ["Saal 1"]
+
+
+def test_a_copy_stays_in_a_hall_that_is_being_renamed(admin_client: Browser) -> None:
+    put_on(make_movie(), "2026-12-03 20:00", "Hall 1")
+    screening = Screening.objects.get()
+    admin_client.get(page(Screening, ""))
+    while_uncommitted(
+        lambda: Hall.objects.update(name="Saal 1"),
+        lambda: admin_client.post(
+            page(Screening, ""),
+            {"action": "copy_to_next_week", "_selected_action": [screening.pk]},
+        ),
+    )
+    assert {one.hall.name for one in Screening.objects.all()} == {"Saal 1"}
+    assert Screening.objects.count() == 2
 
 
 def _until_somebody_waits() -> None:

@@ -89,17 +89,17 @@ class ViewerAdmin(UserAdmin[User], CinemaModelAdmin[User]):  # type: ignore[misc
         viewers = [*map(str, objs)]
         return viewers, {"viewers, with all that belongs to them": len(viewers)}, set(), []
 
-    def get_object(
-        self, request: HttpRequest, object_id: str, from_field: str | None = None
-    ) -> User | None:
-        """Lock the viewer of a submitted form: the form writes all columns back."""
-        if request.method == "POST" and is_id(object_id):
-            User.objects.select_for_update(no_key=True).filter(pk=int(object_id)).first()
-        found: User | None = super().get_object(request, object_id, from_field)
-        return found
+    @transaction.atomic
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, *args: Any, **named: Any
+    ) -> HttpResponse:
+        _lock_submitted(request, object_id)
+        response: HttpResponse = super().changeform_view(request, object_id, *args, **named)
+        return response
 
     @transaction.atomic
     def user_change_password(self, request: HttpRequest, *args: Any, **named: Any) -> HttpResponse:
+        _lock_submitted(request, named.get("id"))
         response: HttpResponse = super().user_change_password(request, *args, **named)
         return response
 
@@ -117,6 +117,12 @@ class ViewerAdmin(UserAdmin[User], CinemaModelAdmin[User]):  # type: ignore[misc
                 erasure.erase(user_id=viewer.pk)
             except ApiError as refusal:
                 messages.error(request, f"{viewer}: {refusal.detail}")
+
+
+def _lock_submitted(request: HttpRequest, object_id: str | None) -> None:
+    """Lock the viewer of a submitted form: the form writes all columns back."""
+    if request.method == "POST" and is_id(object_id):
+        User.objects.select_for_update(no_key=True).filter(pk=int(object_id)).first()
 
 
 @admin.register(Session)

@@ -82,9 +82,9 @@ def _token_user_query(has_replicas: bool) -> tuple[str, list[str]]:
     )
 
 
-#: The statement's snapshot is older than the position, which so lies behind the taste version and
-#: all that the viewer has written. The commit does not wait for the disk: `Replica` looks after a
-#: crash. The viewer is locked first, as by every writer of several sessions: no two deadlock.
+#: The position is read once the viewer is locked, so it lies behind the taste version and all that
+#: the viewer has written. The commit does not wait for the disk: `Replica` looks after a crash.
+#: `users.sessions` locks the viewer before several sessions too, so the two do not deadlock.
 KEEP_POSITION = """
 WITH quick AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
 viewer AS MATERIALIZED (

@@ -1,7 +1,6 @@
-"""Limits of one operation: its arguments, its depth, its aliases and its cost.
+"""Limits of one operation: its depth, its aliases and its cost.
 
-An operation is refused before anything of it is resolved. The rules of arguments depend on the type
-of a value, not on the field that takes it, so that a new field needs none of its own.
+An operation is refused before anything of it is resolved.
 
 Strawberry's own limiters follow a fragment each time that it is used: thirty fragments that each
 use the next one twice kept them busy for minutes.
@@ -10,8 +9,7 @@ use the next one twice kept them busy for minutes.
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -33,25 +31,15 @@ from graphql import (
     InlineFragmentNode,
     OperationDefinitionNode,
     SelectionSetNode,
-    TypeInfo,
-    TypeInfoVisitor,
     ValueNode,
     VariableNode,
-    Visitor,
-    get_argument_values,
     get_named_type,
-    get_variable_values,
     validate,
-    visit,
 )
-from graphql.execution.values import VariableValues
-from graphql.utilities import get_operation_ast, value_from_ast_untyped
+from graphql.utilities import value_from_ast_untyped
 from strawberry.extensions import SchemaExtension
-from strawberry.relay.types import PREFIX
-from strawberry.relay.utils import from_base64
-from strawberry.types.base import has_object_definition
 
-from cinema.schemas import SURROGATES, is_within_years
+from cinema.graphql.arguments import MAX_ERRORS, PAGE, argument_errors
 
 MAX_TOKENS = 2000
 MAX_DEPTH = 12
@@ -59,8 +47,6 @@ MAX_ALIASES = 20
 #: The number of values that the response of one operation may have.
 MAX_COST = 30_000
 
-#: The largest value of `first` and `last`, and the page size of a connection that names none.
-PAGE = 100
 #: The assumed length of a plain list, such as a movie's genres or the days of a week.
 LIST = 7
 #: The fields with longer lists.
@@ -75,125 +61,6 @@ INTROSPECTION = 5_000
 MAX_COUNTS = 20
 #: Lists that may have to be computed for the viewer; they have an argument `limit`.
 MAX_COMPUTED = 4
-
-#: The code of an error that a client can avoid by another value.
-BAD_INPUT = "BAD_USER_INPUT"
-#: Longer texts are refused: the longest that a filter takes is far shorter.
-MAX_TEXT = 5_000
-#: The response names no more mistakes than this.
-MAX_ERRORS = 10
-
-_POSITION = re.compile(r"\d{1,10}", re.ASCII)
-_ROW_ID = re.compile(r"[1-9]\d{0,17}", re.ASCII)
-
-
-def argument_errors(
-    schema: GraphQLSchema,
-    document: DocumentNode,
-    *,
-    variables: dict[str, Any],
-    operation_name: str | None,
-) -> list[GraphQLError]:
-    """Return the mistakes in the arguments of a valid document."""
-    operation = get_operation_ast(document, operation_name)
-    if operation is None:
-        return []
-    values = get_variable_values(
-        schema, operation.variable_definitions or (), variables, max_errors=MAX_ERRORS
-    )
-    if isinstance(values, list):
-        return values
-    info = TypeInfo(schema)
-    visitor = _ArgumentVisitor(schema, info, values)
-    visit(document, TypeInfoVisitor(info, visitor))
-    return visitor.errors[:MAX_ERRORS]
-
-
-class _ArgumentVisitor(Visitor):
-    def __init__(self, schema: GraphQLSchema, info: TypeInfo, variables: VariableValues) -> None:
-        super().__init__()
-        self._schema = schema
-        self._info = info
-        self._variables = variables
-        self.errors: list[GraphQLError] = []
-
-    def enter_field(self, node: FieldNode, *_: Any) -> None:
-        definition = self._info.get_field_def()
-        if definition is None or not node.arguments:
-            return
-        try:
-            arguments = get_argument_values(definition, node, self._variables)
-        except GraphQLError as error:
-            self.errors.append(error)
-            return
-        is_connection = get_named_type(definition.type).name.endswith("Connection")
-        for name, value in arguments.items():
-            messages = [*_value_errors(value)]
-            given_name, type_name = _in_schema(definition, name)
-            if not messages and type_name == "ID" and not _is_global_id(value, self._schema):
-                messages = ["there is nothing with such an id"]
-            elif not messages and is_connection:
-                messages = [*_page_mistakes(given_name, value)]
-            self.errors += [
-                GraphQLError(
-                    f"Argument '{given_name}': {message}.", node, extensions={"code": BAD_INPUT}
-                )
-                for message in messages
-            ]
-
-
-def _in_schema(definition: GraphQLField, out_name: str) -> tuple[str, str]:
-    """Return the argument's name in the schema and its type; values have the name in Python."""
-    for name, argument in definition.args.items():
-        if (argument.out_name or name) == out_name:
-            return name, get_named_type(argument.type).name
-    return out_name, ""
-
-
-def _value_errors(value: object) -> Iterator[str]:
-    """Find values, nested ones too, that the database or a resolver cannot take."""
-    if isinstance(value, str):
-        if "\0" in value or SURROGATES.search(value):
-            yield "the text has characters that cannot be stored"
-        elif len(value) > MAX_TEXT:
-            yield f"the text is longer than {MAX_TEXT} characters"
-    elif isinstance(value, date) and not is_within_years(value):
-        yield "expected a year from 1870 to 2200"
-    for each in _nested_values(value):
-        yield from _value_errors(each)
-
-
-def _nested_values(value: object) -> Iterable[object]:
-    """Return the values of a list or of an input object."""
-    if isinstance(value, list | tuple):
-        return value
-    if isinstance(value, dict):
-        return value.values()
-    return vars(value).values() if has_object_definition(value) else ()
-
-
-def _is_global_id(value: object, schema: GraphQLSchema) -> bool:
-    """Return whether `node` finds the type of the id; the row may be missing."""
-    try:
-        type_name, key = from_base64(str(value))
-    except ValueError:
-        return False
-    interfaces = getattr(schema.get_type(type_name), "interfaces", ())
-    return schema.get_type("Node") in interfaces and _ROW_ID.fullmatch(key) is not None
-
-
-def _page_mistakes(name: str, value: object) -> Iterator[str]:
-    """Check the four arguments that every connection has."""
-    if name in ("first", "last") and isinstance(value, int):
-        if not 0 <= value <= PAGE:
-            yield f"expected a number from 0 to {PAGE}"
-    elif name in ("after", "before") and isinstance(value, str) and value:
-        try:
-            prefix, position = from_base64(value)
-        except ValueError:
-            prefix = position = ""
-        if prefix != PREFIX or not _POSITION.fullmatch(position):
-            yield "expected a cursor from `pageInfo` or `edges`"
 
 
 @dataclass(frozen=True)
@@ -271,6 +138,8 @@ class _Measure:
     variables: dict[str, Any]
 
     def __post_init__(self) -> None:
+        #: Those of the operation that is being measured.
+        self._values: Mapping[str, Any] = {}
         self._fragment_sizes: dict[str, Size] = {}
 
     def size(self) -> Size:
@@ -286,6 +155,13 @@ class _Measure:
         return {d.name.value: d for d in definitions if isinstance(d, FragmentDefinitionNode)}
 
     def _operation(self, node: OperationDefinitionNode) -> Size:
+        defaults = {
+            each.variable.name.value: value_from_ast_untyped(each.default_value)
+            for each in node.variable_definitions or ()
+            if each.default_value
+        }
+        self._values = defaults | self.variables
+        self._fragment_sizes = {}
         return self._selections(node.selection_set, self.schema.get_root_type(node.operation))
 
     def _selections(
@@ -313,8 +189,9 @@ class _Measure:
     def _field(self, node: FieldNode, parent: GraphQLNamedType | None) -> Size:
         if node.name.value.startswith("__"):
             # Its depth has a limit of its own, and a setting turns it off.
-            is_large = node.selection_set is not None
-            return Size(1, node.alias is not None, INTROSPECTION if is_large else 1)
+            if node.selection_set is None:
+                return Size(depth=1)
+            return Size(depth=1, aliases=node.alias is not None, cost=INTROSPECTION)
         definition = (
             parent.fields.get(node.name.value)
             if isinstance(parent, GraphQLObjectType | GraphQLInterfaceType)
@@ -365,7 +242,7 @@ class _Measure:
     def _value(self, node: ValueNode) -> Any:
         """Return the value of an argument as JSON."""
         if isinstance(node, VariableNode):
-            return self.variables.get(node.name.value)
+            return self._values.get(node.name.value)
         return value_from_ast_untyped(node)
 
     def _is_batched(self, node: FieldNode, inner: Size) -> bool:

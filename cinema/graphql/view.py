@@ -25,7 +25,8 @@ from strawberry_django.optimizer import DjangoOptimizerExtension
 
 from cinema.auth import anyone
 from cinema.errors import ApiError, Unprocessable, database_away, is_bad_value
-from cinema.graphql.limits import BAD_INPUT, MAX_TOKENS, PAGE, OperationLimits
+from cinema.graphql.arguments import BAD_INPUT, PAGE
+from cinema.graphql.limits import MAX_TOKENS, OperationLimits
 from cinema.http import json_body, json_of
 from cinema.throttling.limits import Limit
 from movies.graphql import MovieQuery

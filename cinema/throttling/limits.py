@@ -160,15 +160,16 @@ class Limit(BaseThrottle):
             return
         address = client_address(request)
         names = [hidden_name(self._setting, "address", address)]
-        if account := _counted_account(request) or account_in_body(request):
-            names.append(self.account_name(account, address))
+        account = _counted_account(request) or account_in_body(request)
+        if account and self.counts_account(account, address):
+            names.append(hidden_name(self._setting, "account", account))
         if (wait_s := counters.take(rate, names)) > 0:
             throttled_requests.labels(self._setting.removeprefix("THROTTLE_").lower()).inc()
             raise TooManyRequests(wait_s)
 
-    def account_name(self, account: str, address: str) -> str:
-        """The name under which a request of the account from the address counts."""
-        return hidden_name(self._setting, "account", account)
+    def counts_account(self, account: str, address: str) -> bool:
+        """Whether a request from the address counts for the account too."""
+        return True
 
     def allow_request(self, request: HttpRequest) -> bool:
         """Django Ninja's hook. `cinema.middleware.problems` turns the exception into a response."""

@@ -88,13 +88,14 @@ def check_sign_in(check: Callable[[], T], *, account: str, address: str) -> T:
 
 
 class SignInLimit(Limit):
-    """A limit of sign-ins. At a known address the attempts of strangers do not count."""
+    """A limit of sign-ins. From a known address they count for the address alone.
 
-    def account_name(self, account: str, address: str) -> str:
+    So strangers cannot use up the limit of an account.
+    """
+
+    def counts_account(self, account: str, address: str) -> bool:
         known = _Names.of(account, address).known
-        if _compare_and_set([known], lambda values: ({}, bool(values[0]))):
-            return hidden_name(self._setting, "account", account, address)
-        return super().account_name(account, address)
+        return not _compare_and_set([known], lambda values: ({}, bool(values[0])))
 
 
 def check_confirmation(check: Callable[[], T], *, viewer_id: int) -> T:

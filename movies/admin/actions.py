@@ -125,7 +125,9 @@ def _copy_to_next_week(screening: Screening) -> Screening:
         "ends_at": starts_at + (screening.ends_at - screening.starts_at),
         "state": Screening.State.HIDDEN if is_hidden else Screening.State.SCHEDULED,
     }
-    return screenings.create_screening(screening=ScreeningIn.model_validate(copy))
+    return screenings.create_screening(
+        screening=ScreeningIn.model_validate(copy), hall_id=screening.hall_id
+    )
 
 
 @admin.action(description="Copy the week's screenings to the week after")

@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
+from django.db import connection
 from django.db.models import Count, Min, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -186,7 +187,7 @@ class MovieAdmin(WithdrawalAdmin, StaffModelAdmin[Movie]):
         self, request: HttpRequest, object_id: str, from_field: str | None = None
     ) -> Movie | None:
         """Lock the film of a submitted form before its screenings and their halls."""
-        if request.method == "POST" and is_id(object_id):
+        if connection.in_atomic_block and request.method == "POST" and is_id(object_id):
             lock_movies([int(object_id)])
         return super().get_object(request, object_id, from_field)
 
@@ -281,13 +282,14 @@ def store_files(request: HttpRequest) -> None:
                 stored[field] = store(file)
             except ApiError as error:
                 request.refusal = FormRefusal(field, error.detail)  # type: ignore[attr-defined]
+                return
 
 
 def write_files(movie_id: int, entries: Mapping[str, Any], request: HttpRequest) -> None:
     """Remove the poster and trailer that are to go, and name the uploaded files in the row.
 
     Raises:
-        FormRefusal: The storage is unreachable.
+        FormRefusal: The film is withdrawn, or the storage is unreachable.
     """
     for field, remove in REMOVE.items():
         if entries.get(field):

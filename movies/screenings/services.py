@@ -44,8 +44,11 @@ GROUP BY wanted.place
 
 @retry_on_deadlock
 @transaction.atomic
-def create_screening(*, screening: ScreeningIn) -> Screening:
+def create_screening(*, screening: ScreeningIn, hall_id: int | None = None) -> Screening:
     """Post a screening; its hall is created on first use.
+
+    Args:
+        hall_id: Of the hall that is taken, whatever its name is by now.
 
     Raises:
         MovieNotFound: No published movie has this id.
@@ -54,7 +57,11 @@ def create_screening(*, screening: ScreeningIn) -> Screening:
     """
     movies = lock_movies([screening.movie_id])
     fields = {"ends_at": None, **screening.model_dump(exclude_unset=True)}
-    return _write_screening(Screening(), fields, movies)
+    new = Screening()
+    if hall_id is not None:
+        del fields["hall"]
+        new.hall_id = hall_id
+    return _write_screening(new, fields, movies)
 
 
 @retry_on_deadlock

@@ -74,10 +74,15 @@ class Command(BaseCommand):
                     raise CommandError(f"The database does not answer: {error}") from error
                 if str(error) != said:
                     said = str(error)
-                    self.stdout.write(f"Waiting for the database: {said}")
+                    self._say(f"Waiting for the database: {said}")
                 time.sleep(WAIT_S)
             else:
                 return
+
+    def _say(self, text: str) -> None:
+        """Write a line at once, into a pipe too."""
+        self.stdout.write(text)
+        self.stdout.flush()
 
     def _prepare_alone(self, *, demonstrate: bool) -> None:
         """Prepare the database, or wait until another process has migrated it."""
@@ -88,7 +93,7 @@ class Command(BaseCommand):
                     self._prepare_database(demonstrate=demonstrate)
                     return
             if not is_told:
-                self.stdout.write("Another process is preparing the database.")
+                self._say("Another process is preparing the database.")
                 is_told = True
             if not missing_migrations():
                 return  # it trains the first models, which programs do not need to start
