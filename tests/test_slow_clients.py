@@ -100,7 +100,7 @@ def status(cinema: RunningCinema, path: str, timeout_s: float = 30) -> tuple[int
 
 def response(connection: socket.socket) -> bytes:
     """All that still comes; a reset is an end too."""
-    connection.settimeout(30)
+    connection.settimeout(120)
     found = b""
     try:
         while block := connection.recv(65536):
