@@ -81,6 +81,12 @@ def test_the_days_of_a_programme_count(
         assert len(ask(anonymous, query, **variables)) == 4
 
 
+def test_a_negative_number_of_days_makes_no_room_for_others(anonymous: Client) -> None:
+    query = "{ a: programme(days: -99999) { %s } b: programme(days: 92) { %s } %s }"
+    rest = " ".join(f"c{n}: programme(days: 92) {{ {WEEK} }}" for n in range(3))
+    assert "values" in refusal(anonymous, query % (WEEK, WEEK, rest))
+
+
 def test_the_films_that_are_coming_up_count_as_a_hundred(anonymous: Client) -> None:
     films = "comingUp { pk name directors protagonists }"
     part = " ".join(f"a{n}: programme {{ {4 * films} }}" for n in range(20))

@@ -219,7 +219,7 @@ class _Measure:
             default = field.args["limit"].default_value
             return max(self._page_size(node, ("limit",), default), 1)
         if "days" in field.args:  # a day counts as one of the list of a week
-            return math.ceil(self._days(node) / LIST)
+            return max(math.ceil(self._days(node) / LIST), 1)
         type_ = field.type.of_type if isinstance(field.type, GraphQLNonNull) else field.type
         # These were counted with the connection, or with the list of recommendations.
         is_counted = node.name.value in ("edges", "items")
