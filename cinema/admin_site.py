@@ -49,7 +49,7 @@ class CinemaAdminSite(AdminSite):
         if request.method != "POST":
             return super().password_change(request, extra_context)
         with transaction.atomic():
-            # The form writes all columns back: those of now, and none of an erased account.
+            # The form writes all columns back, so it gets the present row.
             accounts = get_user_model()._default_manager.select_for_update(no_key=True)
             found = accounts.filter(pk=request.user.pk or 0).first()
             if found is None:

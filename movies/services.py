@@ -213,7 +213,8 @@ def _withdraw(movie: Movie) -> None:
     movie.slug = f"withdrawn-{movie.pk}-{movie.slug}"[:120]
     movie.save(update_fields=["withdrawn_at", "tmdb_id", "slug"])
     to_come = movie.screenings.filter(ends_at__gt=now)
-    # Nobody has seen a hidden one. Cancelled, it would be shown once the movie is restored.
+    # No viewer has seen a hidden screening. If it were cancelled, viewers would see it once the
+    # movie is restored.
     to_come.filter(state=Screening.State.HIDDEN).delete()
     to_come.update(state=Screening.State.CANCELLED)
 

@@ -67,7 +67,7 @@ def make_current(release: Release, *, hold: bool = False) -> Release:
     # Two writers at once would wait for each other's rows, or both set the flag.
     lock_table(Release)
     if release.pk is not None:
-        # As the writer before left it.
+        # Another writer may have changed it since it was read.
         release.refresh_from_db(fields=["is_current", "is_held", "directory"])
         if not release.directory:
             raise ReleaseUnusable(release.pk, FILES_DELETED)

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from graphql import get_introspection_query
 
+from cinema.graphql import limits
+from movies.programme.document import MAX_COMING_UP
+from movies.programme.selectors import MAX_DAYS
 from tests.builders import Client, make_movie
 from tests.outages import database_refusing
 from tests.test_graphql import ask, refusal
@@ -72,13 +75,19 @@ WEEK = "days { movies { movie { name directors } screenings { pk hall state } } 
 def test_the_days_of_a_programme_count(
     anonymous: Client, arguments: str, variables: dict[str, int], is_refused: bool
 ) -> None:
-    """Four times a week of the full selection fits."""
+    """28 days of this selection fit into the limit four times."""
     part = " ".join(f"a{n}: programme{arguments} {{ {WEEK} }}" for n in range(4))
     query = f"query{'($n: Int = 92)' if '$n' in arguments else ''} {{ {part} }}"
     if is_refused:
         assert "values" in refusal(anonymous, query, **variables)
     else:
         assert len(ask(anonymous, query, **variables)) == 4
+
+
+def test_the_limits_know_the_longest_lists() -> None:
+    """`cinema` imports nothing of the apps, so it has the numbers a second time."""
+    assert limits.MOST_DAYS == MAX_DAYS
+    assert limits.LONG_LISTS == {"comingUp": MAX_COMING_UP}
 
 
 def test_a_negative_number_of_days_makes_no_room_for_others(anonymous: Client) -> None:

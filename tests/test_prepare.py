@@ -70,7 +70,7 @@ def test_a_database_that_never_answers_is_an_error() -> None:
 def test_beside_another_one_it_waits_for_the_migrations(home: Path) -> None:
     call_command("migrate", "recommendations", "0003", verbosity=0)
     said = StringIO()
-    # The lock ends before the pool waits for prepare, which then migrates: also after a failure.
+    # After a failure the lock ends first. The pool then waits for prepare, which migrates.
     with ThreadPoolExecutor(1) as pool, single_run("cinema.prepare") as acquired:
         assert acquired
         preparing = pool.submit(and_disconnect, lambda: call_command("prepare", stdout=said))

@@ -73,7 +73,7 @@ def test_prepare_gives_way_to_a_transaction_of_the_running_version(
     call_command("migrate", "recommendations", "0003", verbosity=0)
     recorder = MigrationRecorder(connection)
     last = ("recommendations", "0004_release_hold")
-    # Also after a failure it waits for prepare, so the next test finds every migration.
+    # Also after a failure the pool waits for prepare, so the next test finds every migration.
     with ThreadPoolExecutor(2) as pool:
         with atomic(), connection.cursor() as cursor:
             cursor.execute("LOCK TABLE recommendations_release IN ROW EXCLUSIVE MODE")  # as a write

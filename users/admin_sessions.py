@@ -11,7 +11,7 @@ from users.models import User
 
 
 def admin_sessions(user: User) -> Iterator[Session]:
-    """Decode them all: there are as many as staff have signed in lately."""
+    """All sessions are decoded: there are as many as staff have signed in lately."""
     for session in Session.objects.order_by("expire_date").iterator():
         if session.get_decoded().get(SESSION_KEY) == str(user.pk):
             yield session

@@ -73,7 +73,7 @@ def sign_in(
             locked.password != user.password and not locked.check_password(password)
         ):
             raise errors.WrongCredentials
-        # So must none without a code, if the second factor was set up since.
+        # Nor must a sign-in without a code, if the second factor was set up meanwhile.
         if not user.has_given_code and second_factor.is_needed(locked):
             raise errors.CodeNeeded
         update_last_login(User, locked)

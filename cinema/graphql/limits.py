@@ -49,7 +49,7 @@ MAX_COST = 30_000
 
 #: The assumed length of a plain list, such as a movie's genres or the days of a week.
 LIST = 7
-#: The fields with longer lists.
+#: The longest lists of other fields.
 LONG_LISTS = {"comingUp": 100}
 #: The longest programme.
 MOST_DAYS = 92
@@ -138,7 +138,7 @@ class _Measure:
     variables: dict[str, Any]
 
     def __post_init__(self) -> None:
-        #: Those of the operation that is being measured.
+        #: The values of the variables, with the defaults of the operation that is being measured.
         self._values: Mapping[str, Any] = {}
         self._fragment_sizes: dict[str, Size] = {}
 

@@ -150,7 +150,7 @@ class _WebThread(threading.Thread):
         try:
             while not self._is_aside:
                 self._serve_one()
-            # It may have stepped aside after the last request, with its connection.
+            # It may have got its successor after the last request, while it kept its connection.
             release_connection(keep=False)
         finally:
             if self._is_aside:

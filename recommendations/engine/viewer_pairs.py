@@ -235,7 +235,7 @@ class BestPairs:
     def add(self, pairs: Pairs) -> None:
         pairs["user"], pairs["other"] = self.users[pairs["user"]], self.users[pairs["other"]]
         with self._lock:
-            # Of equal pairs the lower row is kept, whatever the order in which they come.
+            # If two pairs are equal, the lower row is kept, in whatever order they come.
             pairs = pairs[self._priority(pairs) >= self._bars[pairs["user"]]]
             self._parts.append(pairs)
             self._gathered += len(pairs)

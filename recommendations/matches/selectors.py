@@ -181,7 +181,8 @@ def _neighbours(user_id: int) -> list[_Neighbour]:
         "threshold": settings.MATCH_THRESHOLD,
         "limit": MOST_NEIGHBOURS,
     }
-    # Of the primary: an answer that is kept under VISIBILITY_KEY names nobody who has withdrawn.
+    # The primary is asked. A replica that lags would name a viewer who has withdrawn consent, in an
+    # answer that is then kept under VISIBILITY_KEY.
     with prepared_cursor() as cursor:
         cursor.execute(NEIGHBOURS, parameters)
         return [_Neighbour._make(row) for row in cursor.fetchall()]
