@@ -43,6 +43,7 @@ from users.models import User
 BACKUP_TOO_OLD = timedelta(days=8)
 RELEASE_TOO_OLD = timedelta(days=7)
 CLOCKS_DIFFER_S = 2.0
+WEB_ANSWERS_WITHIN_S = 5.0
 LITTLE_SPACE_BYTES, NO_SPACE_BYTES = 2_000_000_000, 300_000_000
 SHORT_SECRET = 32
 #: Passwords of examples.
@@ -117,7 +118,7 @@ def web_address() -> str:
 def check_web() -> Findings:
     address = web_address()
     parts = urlsplit(address)
-    web = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
+    web = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=WEB_ANSWERS_WITHIN_S)
     try:
         web.request("GET", "/metrics", headers={"Authorization": f"Bearer {metrics_token()}"})
         answer = web.getresponse()

@@ -1,9 +1,11 @@
 """The product's settings for the beats of tests/test_beats.py: a lock that is lost in seconds."""
 
+import os
+
 from cinema import beat, leadership
 from cinema.settings import *  # noqa: F403
 
-leadership.KEPT_S = 4
+leadership.KEPT_S = int(os.environ["TEST_LOCK_KEPT_S"])
 beat.LOOK_EVERY_S = 0.5
 CELERY_RESULT_EXPIRES = 0  # no entry of Celery's own
 CELERY_BEAT_SCHEDULE = {

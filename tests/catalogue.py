@@ -76,9 +76,12 @@ def while_uncommitted(change: Callable[[], object], call: Callable[[], Response]
         connection.close()
 
     thread = threading.Thread(target=run)
-    with transaction.atomic():
-        change()
-        thread.start()
-        thread.join(timeout=0.3)
-    thread.join()
+    try:
+        with transaction.atomic():
+            change()
+            thread.start()
+            thread.join(timeout=0.3)
+    finally:
+        if thread.ident:
+            thread.join()
     return answers[0]

@@ -185,11 +185,11 @@ class Containers:
         """End it as Docker does; returns the exit code.
 
         Raises:
-            TimeoutExpired: It still runs after its stop period, when Docker kills it.
+            TimeoutExpired: It still runs long after its stop period, when Docker kills it.
         """
         period = self.service(name).get("stop_grace_period", "10s")
         self.running[name].terminate()
-        return self.running[name].wait(timeout=compose.seconds(period))
+        return self.running[name].wait(timeout=compose.seconds(period) + 15)
 
     def stop(self) -> None:
         for process in reversed(self.running.values()):

@@ -24,14 +24,14 @@ def database_refusing() -> Iterator[None]:
     name = connection.settings_dict["NAME"]
     with _server() as server:
         server.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
-        _end_sessions(server)
         try:
+            _end_sessions(server)
             yield
         finally:
             server.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+            pool.timeout = patience
             connection.close()
             assert wait_for(_connects, timeout_s=60)  # the pool pauses between its attempts
-            pool.timeout = patience
 
 
 def end_sessions() -> None:

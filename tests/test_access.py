@@ -11,7 +11,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -205,11 +205,13 @@ def person(**fields: Any) -> User:
 @pytest.fixture(scope="module")
 def world(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[World]:
     """Made once. Each test leaves it as it is."""
-    with django_db_blocker.unblock():
-        made = make_world()
-    yield made
-    with django_db_blocker.unblock():
-        empty_tables()
+    try:
+        with django_db_blocker.unblock():
+            made = make_world()
+        yield made
+    finally:
+        with django_db_blocker.unblock():
+            empty_tables()
 
 
 def make_world() -> World:
@@ -220,6 +222,7 @@ def make_world() -> World:
         poster="https://example.org/poster.jpg",
         trailer="https://example.org/trailer",
     )
+    first_day()
     screening: Screening = make_screening(movie)
     release = Release.objects.create(users=1, items=1, interactions=1, training_s=1)
     interact(viewer, movie, "rating", half_stars=8)
@@ -251,9 +254,15 @@ def make_world() -> World:
     )
 
 
+@cache
+def first_day() -> date:
+    """The day on which the world is made; midnight may pass before the last test."""
+    return timezone.localdate()
+
+
 def day(number: int) -> str:
-    """The day `number` days after today."""
-    return (timezone.localdate() + timedelta(days=number)).isoformat()
+    """The day `number` days after the first one."""
+    return (first_day() + timedelta(days=number)).isoformat()
 
 
 #: The payloads, for the routes whose answer in the table needs a good one.

@@ -67,12 +67,15 @@ def test_a_container_without_work_waits_and_is_healthy(name: str, tmp_path: Path
         stderr=subprocess.PIPE,
         text=True,
     ) as program:
-        assert program.stderr
-        assert "ENABLE_BACKGROUND_JOBS is false" in program.stderr.readline()
-        with pytest.raises(subprocess.TimeoutExpired):
-            program.wait(timeout=1)
-        program.terminate()
-        assert program.wait(timeout=120) == -signal.SIGTERM
+        try:
+            assert program.stderr
+            assert "ENABLE_BACKGROUND_JOBS is false" in program.stderr.readline()
+            with pytest.raises(subprocess.TimeoutExpired):
+                program.wait(timeout=1)
+            program.terminate()
+            assert program.wait(timeout=120) == -signal.SIGTERM
+        finally:
+            program.kill()
 
 
 @pytest.mark.usefixtures("without_jobs")

@@ -13,7 +13,9 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from threading import Event
+from typing import Any
 
+import psycopg
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
@@ -255,6 +257,14 @@ def test_a_restore_is_refused_where_there_are_data(
     assert not (place.home / "media").exists()
 
 
+def has_no_other_session(database: psycopg.Connection[Any]) -> bool:
+    [others] = database.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    ).fetchone() or [0]
+    return others == 0
+
+
 def test_a_restore_that_was_killed_is_repeated(
     archive: Path, place: Restored, staff: Client
 ) -> None:
@@ -271,6 +281,10 @@ def test_a_restore_that_was_killed_is_repeated(
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=60)
         assert has_begun
+    with place.connect() as database:
+        database.autocommit = True
+        # Postgres frees the locks of a killed process when it notices its end.
+        assert wait_for(lambda: has_no_other_session(database), timeout_s=60)
     code, said = place.run("restore", str(archive))
     assert code == 0, said
     with place.connect() as restored:

@@ -316,6 +316,7 @@ def test_hits_and_misses_are_counted_by_kind_and_level(
 def test_a_process_writes_its_counts_from_time_to_time(
     anonymous: Client, staff: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(cache_statistics, "FLUSH_EVERY_S", 3600)
     anonymous.get("/genres")
     responses.forget()  # it ends before it has told
     assert counted(staff) == {}

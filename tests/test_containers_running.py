@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -81,6 +82,7 @@ def _start_servers(containers: Containers) -> None:
 def test_each_program_is_healthy(containers: Containers) -> None:
     """The password has characters that an address must encode, and ALLOWED_HOSTS is set."""
     for name in OURS:
+        assert wait_for(lambda: containers.check(name).returncode == 0, timeout_s=120)  # noqa: B023
         done = containers.check(name)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     port = containers.ports["web"]
@@ -142,7 +144,8 @@ def test_a_health_check_fails_without_its_program(containers: Containers) -> Non
     file = next((containers.home / "heartbeats").glob("beat@*"))
     old = time.time() - 61
     os.utime(file, (old, old))
-    assert "the last heartbeat is 61 s old" in containers.check("beat").stderr
+    [age_s] = re.findall(r"the last heartbeat is (\d+) s old", containers.check("beat").stderr)
+    assert 61 <= int(age_s) < 180
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a unit its file system")
@@ -183,7 +186,7 @@ def test_the_units_run_on_a_read_only_file_system(servers: Containers) -> None:
         for name, process in running.items():
             process.terminate()
             period_s = int(units.service(name)["TimeoutStopSec"][0])
-            assert process.wait(timeout=period_s) in {0, -15, 143}
+            assert process.wait(timeout=period_s + 15) in {0, -15, 143}
     finally:
         # SIGKILL would leave the web's own processes.
         for process in running.values():

@@ -90,15 +90,19 @@ def answers(web: Web) -> bool:
 def ask(
     connection: HTTPConnection, method: str, path: str, token: str = "", payload: Any = None
 ) -> tuple[int, Any]:
-    """The status and the JSON of the answer."""
+    """The status and the JSON of the answer. A request that found no free thread is repeated."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     if payload is not None:
         headers["Content-Type"] = "application/json"
     body = None if payload is None else orjson.dumps(payload)
     path = path if path.startswith("/health") else API + path
-    connection.request(method, path, body, headers)
-    answer = connection.getresponse()
-    content = answer.read()
+    for _ in range(60):
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        content = answer.read()
+        if answer.status != 503:
+            break
+        time.sleep(1)
     return answer.status, orjson.loads(content) if content else None
 
 

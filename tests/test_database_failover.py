@@ -62,9 +62,9 @@ class DatabasePair:
 @pytest.fixture
 def databases() -> Iterator[DatabasePair]:
     servers = Servers(new_home(), postgres=True, valkey=False, durable=False)
-    servers.start()
     standby = Standby(str(servers.sockets.postgres))
     try:
+        servers.start()
         standby.copy_primary()
         standby.start()
         yield DatabasePair(servers, standby)

@@ -13,10 +13,17 @@ from tests.audience import rate
 from tests.belongings import PASSWORD, counted, leave
 from tests.builders import Client, interact, make_movie, make_user
 from tests.concurrency import and_disconnect, at_once
+from users import erasure
 from users.erasure import erase
 from users.models import Favourite, User
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def patient_erasure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty attempts of less than Postgres' `deadlock_timeout`, for a busy machine."""
+    monkeypatch.setattr(erasure, "LOCK_TIMEOUT", "900ms")
 
 
 def test_viewers_of_the_same_films_leave_at_once() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pytest_django.fixtures import Settings
@@ -108,9 +110,14 @@ def test_fixed_weights_are_those_of_als_content_and_popularity(settings: Setting
     assert {*hybrid.parts} == {"als", "content", "popularity"}
 
 
-def test_a_search_is_recorded_and_the_next_one_goes_on_from_it(settings: Settings) -> None:
+def test_a_search_is_recorded_and_the_next_one_goes_on_from_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings.TRAINING_ALGORITHMS = ["als", "ease", "ensemble"]
     settings.TUNING_BUDGET_S = 2
+    ticks = count()  # the budget is of a clock that no busy machine changes
+    clock = SimpleNamespace(monotonic=lambda: next(ticks) * 0.02)
+    monkeypatch.setattr("recommendations.training.fitting.time", clock)
     make_audience(viewers_each=120)
     release = train_release()
     manifest = manifest_of(release)

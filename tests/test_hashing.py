@@ -58,8 +58,8 @@ def no_place_left() -> Iterator[None]:
     taken = 0
     while _places.acquire(blocking=False):
         taken += 1
-    assert taken == AT_ONCE + WAITING
     try:
+        assert taken == AT_ONCE + WAITING
         yield
     finally:
         for _ in range(taken):

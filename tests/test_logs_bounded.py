@@ -6,8 +6,11 @@ import json
 import logging
 import stat
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from cinema.development import processes
@@ -86,15 +89,27 @@ def writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Child:
     return Child(name="writer", command=[sys.executable, "-c", WRITER], home=tmp_path)
 
 
+@contextmanager
+def suspended(writer: Child) -> Iterator[None]:
+    process = psutil.Process(writer.pid)
+    process.suspend()
+    try:
+        assert wait_for(lambda: process.status() == psutil.STATUS_STOPPED, timeout_s=60)
+        yield
+    finally:
+        process.resume()
+
+
 def test_a_log_is_rotated_while_its_program_writes(writer: Child) -> None:
     writer.start()
     try:
         older = writer.log.with_suffix(".log.1")
         for _ in range(3):
             assert wait_for(lambda: writer.log.stat().st_size > 50_000, timeout_s=120)
-            writer.rotate_log()
-            assert older.stat().st_size > 50_000
-            assert writer.log.stat().st_size < 50_000
+            with suspended(writer):  # it fills the new log within a moment
+                writer.rotate_log()
+                assert older.stat().st_size > 50_000
+                assert writer.log.stat().st_size < 50_000
         size = writer.log.stat().st_size
         assert wait_for(lambda: writer.log.stat().st_size > size, timeout_s=120)
         assert b"\0" not in writer.log.read_bytes()  # it goes on at the beginning: no hole
@@ -111,8 +126,9 @@ def test_the_log_is_bounded_when_the_older_one_cannot_be_written(writer: Child) 
         older.mkdir()
         with pytest.raises(IsADirectoryError):
             older.unlink()
-        writer.rotate_log()
-        assert writer.log.stat().st_size < 50_000
+        with suspended(writer):
+            writer.rotate_log()
+            assert writer.log.stat().st_size < 50_000
     finally:
         stop([writer], timeout_s=2)
 

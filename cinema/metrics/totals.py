@@ -2,7 +2,8 @@
 
 Workers run on machines and in containers of their own, where Prometheus reaches no port of theirs.
 Each event takes far longer than its count. An event is counted as it ends, so a killed process
-loses none. While Valkey is away a process holds its counts. It sends them with its next event or scrape.
+loses none. While Valkey is away a process holds its counts. It sends them with its next event or
+scrape.
 """
 
 from __future__ import annotations
