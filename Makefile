@@ -1,4 +1,4 @@
-# `make run` and `make test` need only Python 3.11+ and make: the first of either sets everything up.
+# `make run` and `make test` need only Python 3.11 to 3.13 and make: the first of either sets everything up.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
@@ -39,19 +39,19 @@ help:
 	@touch $@
 
 .PHONY: s3
-s3: .venv/.main-ready ## install what keeps uploads and releases in a bucket (MEDIA_BUCKET, RELEASES_URL)
+s3: .venv/.main-ready ## install the packages for buckets (MEDIA_BUCKET, RELEASES_URL)
 	@$(ADD_EXTRA)
 
 .PHONY: neural
-neural: .venv/.main-ready ## install what trains the algorithm "neural" (PyTorch)
+neural: .venv/.main-ready ## install PyTorch, which the algorithm "neural" needs
 	@$(ADD_EXTRA)
 
 .PHONY: spark
-spark: .venv/.main-ready ## install what trains on a Spark cluster (TRAINING_ENGINE=spark); it needs Java 17
+spark: .venv/.main-ready ## install the packages for training on a Spark cluster (TRAINING_ENGINE=spark); they need Java 17
 	@$(ADD_EXTRA)
 
 .PHONY: telemetry
-telemetry: .venv/.main-ready ## install what sends traces (OTEL_*) and errors (SENTRY_DSN)
+telemetry: .venv/.main-ready ## install the packages that send traces (OTEL_*) and errors (SENTRY_DSN)
 	@$(ADD_EXTRA)
 
 .PHONY: lock
@@ -66,7 +66,7 @@ run: .venv/.main-ready ## start everything, with a demonstration: http://127.0.0
 TEST_PROCESSES = $(shell getconf _NPROCESSORS_ONLN | awk '{print ($$1 < 3) ? $$1 + 1 : 4}')
 
 .PHONY: test
-test: .venv/.dev-ready ## run the tests, but those of clusters, on embedded servers of their own
+test: .venv/.dev-ready ## run all tests except those of clusters; it starts embedded servers of its own
 	@.venv/bin/python -m pytest -n $(TEST_PROCESSES) --durations=20 $(WITH_COVERAGE) $(TESTS)
 
 # Spark's packages take half a gigabyte, so that only these tests install them.
@@ -106,7 +106,7 @@ lint: .venv/.dev-ready ## ruff, mypy, migrations, GitHub's workflows
 # Measuring slows the tests down, so it has a target of its own. CI's workflow runs it.
 .PHONY: coverage
 coverage: WITH_COVERAGE = --cov --cov-report=term
-coverage: test ## the tests, and the share of the code that they run: below 90 % it fails
+coverage: test ## run the tests and measure their coverage; it fails below 90 %
 
 # mypy runs on one core, and some tests wait: they run side by side.
 .PHONY: check
@@ -114,11 +114,11 @@ check: .venv/.dev-ready ## lint and the same tests
 	@$(MAKE) -j2 lint test
 
 .PHONY: sbom
-sbom: .venv/.dev-ready ## sbom.json: what the image installs, by the lock
+sbom: .venv/.dev-ready ## write sbom.json, the list of the packages in the image
 	@.venv/bin/python .ci/locked_requirements.py s3 | .venv/bin/cyclonedx-py requirements --output-reproducible --output-file sbom.json -
 
 .PHONY: audit
-audit: .venv/.dev-ready ## known faults of what the image installs; asks the internet
+audit: .venv/.dev-ready ## check the packages of the image for known vulnerabilities; it needs the internet
 	@$(POETRY) install --quiet --with audit $(EXTRAS)
 	@.venv/bin/python .ci/locked_requirements.py s3 > .venv/audited.txt
 	@.venv/bin/pip-audit --disable-pip --require-hashes --requirement .venv/audited.txt

@@ -185,7 +185,7 @@ def on_malformed_form(request: HttpRequest, error: Exception) -> HttpResponse:
 @api.exception_handler(RequestDataTooBig)
 def on_body_too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
     limit_mb = settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 1024 // 1024
-    return problem(413, f"A request may have {limit_mb} MB.")
+    return problem(413, f"The body may have at most {limit_mb} MB.")
 
 
 @api.exception_handler(OperationalError)

@@ -214,7 +214,7 @@ def check_release() -> Findings:
     current = selectors.current_release()
     if current is None:
         if Interaction.objects.exists():
-            yield unwise("No models are trained: lists show what is popular.", "`manage.py train`")
+            yield unwise("No models are trained: lists are sorted by date.", "`manage.py train`")
         return
     if settings.RELEASES_URL:
         try:
@@ -343,7 +343,7 @@ def check_secrets() -> Findings:
     }
     for name, password in passwords.items():
         if password in WELL_KNOWN:
-            yield fault(f"The password of the {name} is one of examples.", "Choose another one.")
+            yield fault(f"The password of the {name} is well known.", "Choose another one.")
     env = Path(settings.BASE_DIR) / ".env"
     if env.exists() and stat.S_IMODE(env.stat().st_mode) & stat.S_IRWXO:
         yield unwise(f"Other users of this machine can read {env}.", f"chmod 600 {env}")
@@ -367,7 +367,7 @@ def check_modes() -> Findings:
     for path in open_files[:3]:
         yield fault(f"Others may read {path}.", f"chmod -R go= {path}, and look at its owner.")
     if len(open_files) > 3:
-        yield fault(f"So they may {len(open_files) - 3} further files.", "The same.")
+        yield fault(f"Others may read {len(open_files) - 3} more files.", "The same command.")
     if unfinished_restore(home).exists():
         yield fault("A restore was interrupted.", "Repeat `manage.py restore` with its file.")
 

@@ -114,7 +114,7 @@ def is_bad_value(error: BaseException) -> bool:
 
 
 def database_away() -> HttpResponse:
-    return problem(503, "The database is away. Try again.", headers={"Retry-After": "2"})
+    return problem(503, "The database is unavailable. Try again.", headers={"Retry-After": "2"})
 
 
 def problem(

@@ -195,7 +195,7 @@ def check_training() -> Found:
 
 
 def check_release() -> Found:
-    """The release that this process serves. Without one, the programme replaces lists."""
+    """The release that this process serves. Without one, lists follow preferences and dates."""
     served, current = loaded_release(), selectors.current_release()
     if current is None:
         return {"state": "none"}

@@ -38,9 +38,9 @@ class Leadership:
             self._is_held = self._renew() if was_held else self._take()
         except psycopg.Error as error:
             self.give_up()
-            self._tell(f"the lock cannot be had: {type(error).__name__}")
+            self._tell(f"cannot take the lock: {type(error).__name__}")
         else:
-            self._tell("it leads" if self._is_held else "another one leads, it stands by")
+            self._tell("leads" if self._is_held else "stands by, another process leads")
         return self._is_held
 
     def give_up(self) -> None:

@@ -172,7 +172,7 @@ def _revalidated(request: HttpRequest, response: HttpResponseBase) -> HttpRespon
 
 _DETAILS = {
     404: "There is nothing at this address.",
-    405: "This address does not know that method.",
+    405: "This address does not allow that method: see `Allow`.",
     413: "The request is too large.",
     500: "The server made an error. It is logged under this request's X-Request-ID.",
 }

@@ -88,7 +88,7 @@ class FormRefusal(Exception):
             return error
         if isinstance(error, ApiError):
             return cls(None, error.detail)
-        return cls(None, "Somebody else has saved the same at this moment. Look, and try again.")
+        return cls(None, "Someone else has just saved the same. Reload the page and try again.")
 
     def added_to(self, form: type[ModelForm[Any]]) -> type[ModelForm[Any]]:
         """The form with this error, as staff see it next."""
@@ -204,7 +204,7 @@ class CinemaModelAdmin(ModelAdmin[M]):
         except ApiError as refusal:
             messages.error(request, refusal.detail)
         except (ProtectedError, RestrictedError):
-            messages.error(request, "Something has come to need it meanwhile: it is kept.")
+            messages.error(request, "Not deleted: something refers to it now. Reload the page.")
         return HttpResponseRedirect(request.path)
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:

@@ -1,6 +1,6 @@
 """The settings of Cinema, read from the environment or from `.env`.
 
-A value that cannot be used stops the start with the name of its variable. `.env.example`
+If a value is invalid, Cinema does not start, and the error names the variable. `.env.example`
 documents each variable. Constants that tests and benchmarks change are here too; all others are
 beside the code that uses them.
 """

@@ -102,7 +102,7 @@ def read_address(name: str, form: Address, password_name: str) -> str:
 
 def warn_of_former_variables() -> None:
     if ignored := [name for name in words(FORMER_VARIABLES) if os.environ.get(name)]:
-        warnings.warn(f"No variables any more, and ignored: {', '.join(ignored)}", stacklevel=2)
+        warnings.warn(f"Former settings, ignored, please unset: {', '.join(ignored)}", stacklevel=2)
 
 
 def _read_file(name: str, path: str) -> str:

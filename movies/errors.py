@@ -101,7 +101,7 @@ class FileTooLarge(ApiError):
     status = 413
 
     def __init__(self, limit_mb: int) -> None:
-        super().__init__(f"The file may have {limit_mb} MB.")
+        super().__init__(f"The file may have at most {limit_mb} MB.")
 
 
 class NoPoster(NotFound):
@@ -117,4 +117,4 @@ class NoTrailer(NotFound):
 class StorageAway(ApiError):
     status = 503
     headers = {"Retry-After": "10"}
-    detail = "The storage for uploads is away or full. Try again."
+    detail = "The storage for uploads is unavailable or full. Try again later."

@@ -101,7 +101,7 @@ def _changed(columns: Sequence[str]) -> str:
 #:
 #: - `community_score` follows the count and the sum of the ratings, and the prior. The prior is
 #:   read by a statement of its own: a writer who waited for the row while
-#:   `movies.community.renew_community_scores` held it then sees the new prior.
+#:   `movies.scheduled_updates.renew_community_scores` held it then sees the new prior.
 #: - `tmdb_fields` loses each field that changes. What writes TMDb's data sets `tmdb_fields` last.
 DERIVED_COLUMNS = Trigger(
     name="derived_columns",

@@ -77,7 +77,7 @@ class ReleaseAdmin(ReadOnlyPermissions, StaffPermissions[Release], CinemaModelAd
         did: str,
     ) -> None:
         if len(chosen) > 1:
-            messages.error(request, "One release is served: select one.")
+            messages.error(request, "Select exactly one release.")
             return
         apply_to_each(request, chosen, lambda release: write(release_id=release.pk), did)
 
@@ -101,7 +101,7 @@ class ScheduledForm(SchemaForm):
         cleaned = super().clean()
         ends_at = cleaned.get("ends_at")
         if not self.instance.pk and ends_at and ends_at <= timezone.now():
-            self.add_error("ends_at", "It would have ended already.")
+            self.add_error("ends_at", "This end is in the past. Choose a later one.")
         return cleaned
 
 

@@ -19,7 +19,7 @@ class NoMoreRecommendations(NotFound):
     """The list is used up, has expired, or was never asked for."""
 
     def __init__(self) -> None:
-        super().__init__("There are no more: ask /recommendations for a new list.")
+        super().__init__("The list has no more films. Get a new one: GET /recommendations.")
 
 
 class NotRecommended(NotFound):

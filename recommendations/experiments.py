@@ -77,7 +77,7 @@ class ExperimentConflictProblem(Problem):
 
 class AlgorithmAgainstItself(Unprocessable):
     def __init__(self) -> None:
-        super().__init__("body.algorithm_b", "An algorithm cannot be held against itself.")
+        super().__init__("body.algorithm_b", "Choose two different algorithms.")
 
 
 class AnotherExperiment(Conflict):

@@ -36,7 +36,7 @@ class ScheduledIn(Schema):
 def check_times(starts_at: datetime, ends_at: datetime, *, is_new: bool) -> None:
     """Raises EndsTooEarly if it ends before it starts, or is new and over already."""
     if is_new and ends_at <= timezone.now():
-        raise EndsTooEarly("It would have ended already.")
+        raise EndsTooEarly("ends_at is in the past. Choose a later one.")
     if ends_at <= starts_at:
         raise EndsTooEarly("ends_at does not lie after starts_at")
 

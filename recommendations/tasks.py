@@ -121,7 +121,7 @@ def resume_training() -> None:
 
 @shared_task(name="recommendations.renew_matches", ignore_result=True)
 def renew_matches() -> None:
-    """Find the neighbours of viewers who have acted since their last list."""
+    """Renew the neighbours of viewers who were given a list after they had acted."""
     if queue.is_empty():
         return
     from recommendations.matches import services

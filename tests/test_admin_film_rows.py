@@ -82,7 +82,7 @@ def test_rows_that_are_in_each_others_way_or_in_anothers_are_refused(
     refusal = fill_in(
         admin_client, path, **both, **{"screenings-1-hall": both["screenings-0-hall"]}
     )
-    assert "Overlaps with another one of these" in refusal
+    assert "Overlaps another screening in this form" in refusal
     assert {one.hall_id, two.hall_id} == set(movie.screenings.values_list("hall_id", flat=True))
 
 

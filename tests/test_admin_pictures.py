@@ -80,7 +80,7 @@ def test_a_file_that_is_too_large_is_refused(
     settings.POSTER_MAX_MB = 0
     movie = make_movie()
     path = page(Movie, "change", movie.pk)
-    assert "may have 0 MB" in fill_in(admin_client, path, poster_file=picture())
+    assert "may have at most 0 MB" in fill_in(admin_client, path, poster_file=picture())
 
 
 @pytest.mark.django_db(transaction=True)

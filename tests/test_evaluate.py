@@ -212,7 +212,7 @@ def test_settings_are_chosen_on_the_past_of_a_split(folder: Path) -> None:
     assert whole
     assert past
     assert past[1] == whole[2]
-    assert re.search(r"\nBy the rule: [01]\.\d\n", text)
+    assert re.search(r"\nChosen value: [01]\.\d\n", text)
 
 
 def test_the_rule_takes_the_largest_weight_that_costs_little() -> None:
@@ -255,7 +255,7 @@ def test_diversity_without_a_name_reranks_the_default(folder: Path) -> None:
     "options", [["--algorithms", "ease,popularity"], ["--baseline", "popularity"]]
 )
 def test_one_algorithm_is_arranged(folder: Path, options: list[str]) -> None:
-    with pytest.raises(CommandError, match="By diversity one algorithm is measured"):
+    with pytest.raises(CommandError, match="--diversity takes one algorithm"):
         evaluate("--data", folder, "--diversity", *options)
 
 
@@ -274,7 +274,7 @@ def test_an_algorithm_with_an_obstacle_is_left_out_with_the_reason(
     assert "\nease" not in text
     # Named, it is measured all the same.
     assert "\nease" in evaluate("--data", folder, "--algorithms", "ease")
-    with pytest.raises(CommandError, match="ease cannot be compared with: Too many films"):
+    with pytest.raises(CommandError, match="The baseline ease cannot be used: Too many films"):
         evaluate("--data", folder, "--baseline", "ease")
 
 

@@ -210,4 +210,4 @@ def test_a_body_over_the_limit_is_413(staff: Client, settings: Settings) -> None
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
     body = b'{"name": "' + b"x" * 2 * 1024 * 1024 + b'"}'
     answer = staff.send("POST", "/movies", body)
-    assert (answer.status_code, answer.json()["detail"]) == (413, "A request may have 1 MB.")
+    assert (answer.status_code, answer.json()["detail"]) == (413, "The body may have at most 1 MB.")

@@ -250,7 +250,7 @@ def test_an_interrupted_import_goes_on_when_it_is_repeated(
 def test_two_at_once_do_not_fight(tmp_path: Path) -> None:
     folder = write_csv(tmp_path)
     lock = single_run(import_movielens.LOCK)
-    with lock, pytest.raises(CommandError, match="Another import is under way"):
+    with lock, pytest.raises(CommandError, match="Another import is running"):
         run(folder)
     assert not Movie.objects.exists()
 

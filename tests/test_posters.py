@@ -206,5 +206,5 @@ def test_the_admin_site_may_upload_no_more_than_the_api(settings: Settings) -> N
     settings.POSTER_MAX_MB = settings.TRAILER_MAX_MB = 1
     movie = make_movie()
     for set_file in (services.set_poster, services.set_trailer):
-        with pytest.raises(FileTooLarge, match="The file may have 1 MB"):
+        with pytest.raises(FileTooLarge, match="The file may have at most 1 MB"):
             set_file(movie_id=movie.pk, file=io.BytesIO(encoded(picture()).ljust(1024**2 + 1)))

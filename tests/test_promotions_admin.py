@@ -51,7 +51,7 @@ def test_staff_pin_a_film(admin_client: Browser) -> None:
         ({"strength": 0.5}, "A pin has a place from 1 to 10"),
         ({"kind": "boost", "place": "", "strength": 2}, "less than or equal to 1"),
         ({"ends_at_0": "2020-01-01"}, "ends_at does not lie after starts_at"),
-        ({"starts_at_0": "2020-01-01", "ends_at_0": "2020-01-02"}, "ended already"),
+        ({"starts_at_0": "2020-01-01", "ends_at_0": "2020-01-02"}, "is in the past"),
         ({"ends_at_0": ""}, "required"),
         ({"movie": 2**62}, "required"),
     ],

@@ -1,4 +1,4 @@
-"""A bad value stops the start with the variable's name, and every variable is documented."""
+"""A bad value ends the start with the name of its variable, and every variable is documented."""
 
 from __future__ import annotations
 

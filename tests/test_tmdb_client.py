@@ -141,7 +141,7 @@ def test_a_film_that_is_not_there_is_told_from_a_wrong_address(tmdb: TmdbServer)
         client.connect().details(404404)
     for body in (b"<html>nginx</html>", {"error": "no such route"}):
         tmdb.always(PATH, says(404, body))
-        with pytest.raises(TmdbUnusable, match="TMDB_BASE_URL"):
+        with pytest.raises(TmdbUnusable, match="unexpected status 404"):
             client.connect().details(CLEO)
 
 

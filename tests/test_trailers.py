@@ -134,7 +134,7 @@ def test_the_limit_is_a_setting(staff: Client, media: Path, settings: Any) -> No
     whole = FTYP + MDAT
     assert put(staff, whole.ljust(MB, b"\0")).status_code == 200
     answer = put(staff, whole.ljust(MB + 1, b"\0"))
-    assert (answer.status_code, answer.json()["detail"]) == (413, "The file may have 1 MB.")
+    assert (answer.status_code, answer.json()["detail"]) == (413, "The file may have at most 1 MB.")
     assert len(files_in(media)) == 1
 
 

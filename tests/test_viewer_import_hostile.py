@@ -281,7 +281,7 @@ def test_cells_of_unbounded_number_take_little_memory(viewer: Client, cells: byt
 def test_a_file_that_is_too_large_is_refused(viewer: Client, settings: Settings) -> None:
     settings.VIEWER_IMPORT_MAX_MB = 1
     answer = send(viewer, GOOD + b" " * MB)
-    assert (answer.status_code, answer.json()["detail"]) == (413, "The file may have 1 MB.")
+    assert (answer.status_code, answer.json()["detail"]) == (413, "The file may have at most 1 MB.")
 
 
 @pytest.mark.parametrize(

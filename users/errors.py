@@ -120,17 +120,23 @@ class NotFollowed(NotFound):
 
 class PlaylistFull(Conflict):
     def __init__(self, at_most: int) -> None:
-        super().__init__(f"A playlist may have {at_most} films.", limit=at_most)
+        super().__init__(
+            f"A playlist may have at most {at_most} films. Remove one first.", limit=at_most
+        )
 
 
 class TooManyPlaylists(Conflict):
     def __init__(self, at_most: int) -> None:
-        super().__init__(f"A viewer may have {at_most} playlists.", limit=at_most)
+        super().__init__(
+            f"A viewer may have at most {at_most} playlists. Delete one first.", limit=at_most
+        )
 
 
 class TooManyFollowed(Conflict):
     def __init__(self, at_most: int) -> None:
-        super().__init__(f"A viewer may follow {at_most} playlists.", limit=at_most)
+        super().__init__(
+            f"A viewer may follow at most {at_most} playlists. Unfollow one first.", limit=at_most
+        )
 
 
 class OwnPlaylist(Conflict):
@@ -140,7 +146,7 @@ class OwnPlaylist(Conflict):
 class OtherFilms(Conflict):
     def __init__(self, *, missing: Sequence[int], unknown: Sequence[int]) -> None:
         super().__init__(
-            "An order names each film of the playlist once, and no other one.",
+            "Name each film of the playlist exactly once: see `missing` and `unknown`.",
             missing=missing,
             unknown=unknown,
         )

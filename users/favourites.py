@@ -26,7 +26,7 @@ class FavouriteNotFound(NotFound):
 
 class FavouritesFull(Conflict):
     def __init__(self, at_most: int) -> None:
-        super().__init__(f"You have {at_most} favourites, and there is no room for more.")
+        super().__init__(f"You have {at_most} favourites, the most allowed. Remove one first.")
 
 
 class FavouriteOut(Schema):

@@ -30,7 +30,7 @@ class ViewingNotFound(NotFound):
 
 class HistoryFull(Conflict):
     def __init__(self, at_most: int) -> None:
-        super().__init__(f"Your history has {at_most} entries, and there is no room for more.")
+        super().__init__(f"Your history has {at_most} entries, the most allowed. Delete one first.")
 
 
 class WatchedInTheFuture(Unprocessable):
@@ -59,7 +59,7 @@ class CheckInNotOpen(Conflict):
     """The screening starts too late for a check-in."""
 
     def __init__(self, opens_at: datetime) -> None:
-        super().__init__(f"One can check in from {opens_at:%d %b %H:%M} on.", opens_at=opens_at)
+        super().__init__(f"Check-in opens at {opens_at:%d %b %H:%M}.", opens_at=opens_at)
 
 
 class ViewingIn(StrictSchema):

@@ -346,7 +346,7 @@ def servers_for_command() -> Iterator[None]:
         if not has_lock:
             if not wait_for(servers.answer, timeout_s=20):
                 sys.exit(
-                    "Another process is starting the embedded servers, and they do not answer."
+                    "The embedded servers of another process do not answer. Stop it, and try again."
                 )
             yield
             return

@@ -172,7 +172,7 @@ class Limit(BaseThrottle):
         return True
 
     def allow_request(self, request: HttpRequest) -> bool:
-        """Django Ninja's hook. `cinema.middleware.problems` turns the exception into a response."""
+        """Django Ninja's hook. `cinema.api.on_refusal` turns the exception into a response."""
         self.take(request)
         return True
 

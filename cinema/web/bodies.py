@@ -215,7 +215,7 @@ async def receive_body(headers: Any, protocol: Any, limits: Limits) -> Body:
         return NO_BODY
     if length is not None and length > (limits.upload if is_form else limits.plain):
         limit = limits.upload if is_form else limits.plain
-        raise BodyRefused(413, f"A request may have {limit // MB} MB.")
+        raise BodyRefused(413, f"The body may have at most {limit // MB} MB.")
     stream = BodyStream(protocol, length)
     if length is not None and length > limits.form:
         return ArrivingBody(stream, length)

@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.template.defaultfilters import pluralize
 from django.utils import timezone
 
 from cinema.errors import ApiError
@@ -43,7 +44,7 @@ def apply_to_each(
     """Write each of the rows, and show how many succeeded and why others did not."""
     rows = list(chosen[: MAX_CHOSEN + 1])
     if len(rows) > MAX_CHOSEN:
-        messages.error(request, f"At most {MAX_CHOSEN} at once: nothing was changed.")
+        messages.error(request, f"Select at most {MAX_CHOSEN}. Nothing was changed.")
         return
     refused = []
     for row in rows:
@@ -144,7 +145,7 @@ def copy_weeks_screenings(page: Any, request: HttpRequest, chosen: QuerySet[Movi
         created.extend(placed.created)
         refused.extend(map(_reason, placed.left_out))
 
-    apply_to_each(request, chosen, copy, f"gone through for {week}")
+    apply_to_each(request, chosen, copy, f"checked for screenings in {week}")
     messages.info(request, f"{len(created)} screenings copied.")
     _tell_refusals(request, refused)
 
@@ -155,16 +156,17 @@ def refresh_from_tmdb(page: Any, request: HttpRequest, chosen: QuerySet[Movie]) 
     known = chosen.exclude(tmdb_id=None).filter(withdrawn_at=None)
     movie_ids = list(known.order_by("pk").values_list("pk", flat=True)[: MAX_CHOSEN + 1])
     if len(movie_ids) > MAX_CHOSEN:
-        messages.error(request, f"At most {MAX_CHOSEN} at once: nothing was asked for.")
+        messages.error(request, f"Select at most {MAX_CHOSEN}. Nothing was requested.")
     elif not movie_ids:
-        messages.error(request, "None of these has a TMDb id.")
+        messages.error(request, "None of these films has a TMDb id. Enter one first.")
     else:
         try:
             report = tmdb.request_refresh(movie_ids=movie_ids)
         except ApiError as refusal:
             messages.error(request, refusal.detail)
             return
-        messages.success(request, f"{len(movie_ids)} to be refreshed by sync {report.pk}.")
+        count = len(movie_ids)
+        messages.success(request, f"Sync {report.pk} will refresh {count} film{pluralize(count)}.")
 
 
 class WithdrawalAdmin(StaffModelAdmin[Movie]):

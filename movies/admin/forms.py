@@ -119,10 +119,10 @@ class MovieForm(SchemaForm):
     poster_file = forms.FileField(required=False, label="New poster", widget=FileWidget)
     trailer_file = forms.FileField(required=False, label="New trailer", widget=FileWidget)
     without_poster = forms.BooleanField(
-        required=False, label="Take the poster away", widget=UnfoldBooleanSwitchWidget
+        required=False, label="Remove the poster", widget=UnfoldBooleanSwitchWidget
     )
     without_trailer = forms.BooleanField(
-        required=False, label="Take the trailer away", widget=UnfoldBooleanSwitchWidget
+        required=False, label="Remove the trailer", widget=UnfoldBooleanSwitchWidget
     )
 
     schema = MoviePatch
@@ -137,11 +137,11 @@ class MovieForm(SchemaForm):
             "tmdb_id": "TMDb id",
         }
         help_texts = {
-            "protagonists": "The cast, one a line. A director who acts too stands behind an actor.",
+            "protagonists": "The cast, one a line. List a director who also acts after an actor.",
             "directors": "One a line.",
             "keywords": "One a line. Searched, not shown.",
-            "series": "As in Harry Potter. Empty: by the title. Searched, not shown.",
-            "status": "Set by hand, it only moves forward by itself. Empty: by the dates.",
+            "series": "Such as Harry Potter. Empty: derived from the title. Searched, not shown.",
+            "status": "A status set by hand only moves forward. Empty: it follows the dates.",
             "end_date": "The last day. Empty: until further notice.",
             "original_language": "A tag of BCP 47, as in fr, pt-BR or zh-Hant. No words: zxx.",
         }
@@ -162,7 +162,7 @@ class MovieForm(SchemaForm):
             and is_published
             and (standing := services.find_same_movie(self.instance))
         ):
-            self.add_error(None, f"This is movie {standing} already: same name and start date.")
+            self.add_error(None, f"Movie {standing} has the same name and start date.")
 
     def save(self, commit: bool = True) -> Any:
         if "status" in self.changed_data:
@@ -261,7 +261,7 @@ class ScreeningFormSet(BaseInlineFormSet[Any, Any, Any]):
                 form.add_error("starts_at", found)
         for one, other in combinations(written, 2):
             if _overlap(one.instance, other.instance):
-                other.add_error("starts_at", "Overlaps with another one of these.")
+                other.add_error("starts_at", "Overlaps another screening in this form.")
         if any(form.errors for form in written):
             raise ValidationError("Two screenings overlap in one hall.")
 

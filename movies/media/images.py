@@ -94,7 +94,7 @@ def _check(image: Image.Image) -> None:
 
 
 def _too_many_pixels() -> FileRefused:
-    return FileRefused(f"The image may have {POSTER_MAX_MEGAPIXELS} megapixels.")
+    return FileRefused(f"The image may have at most {POSTER_MAX_MEGAPIXELS} megapixels.")
 
 
 def _normalised(image: Image.Image) -> Image.Image:

@@ -39,7 +39,7 @@ class LimitedUpload(FileUploadHandler):
         if getattr(getattr(self.request, "user", None), "is_staff", False):
             limit += (settings.POSTER_MAX_MB + settings.TRAILER_MAX_MB) * MB
         if content_length > limit:
-            raise RequestDataTooBig(f"A form may have {limit // MB} MB.")
+            raise RequestDataTooBig(f"The form may have at most {limit // MB} MB.")
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
         return raw_data

@@ -1,4 +1,4 @@
-"""Shapes for many screenings at once: copies of days, and patterns."""
+"""Schemas of screenings: single ones, copies of days, and weekly patterns."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def check_token() -> None:
     if not token:
         raise TmdbNotConnected("TMDb is not connected: TMDB_ACCESS_TOKEN is not set.")
     if re.fullmatch(r"[0-9a-f]{32}", token):
-        raise TmdbNotConnected("TMDB_ACCESS_TOKEN holds an API key, which would go into addresses.")
+        raise TmdbNotConnected("TMDB_ACCESS_TOKEN is an API key, which would appear in URLs.")
     if not re.fullmatch(r"[!-~]+", token):
         raise TmdbNotConnected("TMDB_ACCESS_TOKEN holds characters that no token has.")
 
@@ -262,12 +262,12 @@ def _parsed(response: httpx2.Response, body: bytes, shape: type[P]) -> P:
     if status >= 500:
         raise TmdbAway(f"answers {status}")
     if status in (401, 403):
-        raise TmdbRefused("TMDb does not take the token: look at TMDB_ACCESS_TOKEN.")
+        raise TmdbRefused("TMDb refuses the token. Check TMDB_ACCESS_TOKEN.")
     # TMDb's own codes: a 404 without one comes from a wrong address.
     if status == 404 and document is not None and document.get("status_code") in (6, 34):
         raise TmdbLacks("has nothing there")
     if status != 200:
-        raise TmdbUnusable(f"answers {status}: is TMDB_BASE_URL right?")
+        raise TmdbUnusable(f"answered with the unexpected status {status}. Try again later")
     if document is None:
         raise TmdbUnusable("answered with something that is not JSON")
     try:

@@ -75,4 +75,4 @@ class FilmIncomplete(Unprocessable):
     """TMDb does not know a field that a movie must have; staff can give it."""
 
     def __init__(self, field: str) -> None:
-        super().__init__(f"body.{field}", f"TMDb knows no {field} of this film: give them.")
+        super().__init__(f"body.{field}", f"TMDb has no {field} of this film. Send them.")

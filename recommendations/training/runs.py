@@ -216,7 +216,7 @@ def check_against_standing(
         release_bucket.fetch(current.path)
         standing = load_release(current)
     except ArtifactError as error:
-        log.warning("%s cannot be compared with: %s", current, error)
+        log.warning("cannot compare the new models with %s: %s", current, error)
         return
     remapped = {
         name: RemappedRecommender(model, standing.items, dataset.items)

@@ -26,9 +26,9 @@ from recommendations.movielens.files import NotMovieLens
 RERANKERS = {
     "diversity": (
         diversity_rerankers,
-        "hold orders of one algorithm, by default hybrid, against each other",
+        "compare values of DIVERSITY for one algorithm, by default hybrid",
     ),
-    "calibration": (calibration_rerankers, "the same by the weight of calibrated genres"),
+    "calibration": (calibration_rerankers, "compare weights of calibration"),
 }
 
 
@@ -75,7 +75,7 @@ class Command(BaseCommand):
         if by := options["reranked"]:
             named = named or ["hybrid"]
             if baseline or len(named) > 1:
-                raise CommandError(f"By {by} one algorithm is measured, beside its own order.")
+                raise CommandError(f"--{by} takes one algorithm and no --baseline.")
         if named and baseline:
             named = [*named, baseline]
         evaluation.check_names(named or [baseline] * bool(baseline))
@@ -88,13 +88,13 @@ class Command(BaseCommand):
             split = evaluation.split_data(data, options["split"], seed=options["seed"])
         names, left_out = evaluation.choose_algorithms(named, split, data.items)
         if reason := left_out.get(baseline):
-            raise CommandError(f"{baseline} cannot be compared with: {reason}")
+            raise CommandError(f"The baseline {baseline} cannot be used: {reason}")
         measured = self._measure(names, split, data.items, options)
         baseline = baseline or (next(iter(measured)) if by else evaluation.best_algorithm(measured))
         self._introduce(data, split, measured, options)
         self.stdout.write(evaluation_report.as_text(measured, baseline, left_out))
         if by:
-            self.stdout.write(f"\nBy the rule: {evaluation.choose_weight(measured)}")
+            self.stdout.write(f"\nChosen value: {evaluation.choose_weight(measured)}")
         if path:
             how = {"split": options["split"], "seed": options["seed"]}
             document = how | evaluation_report.as_document(measured, baseline, left_out)

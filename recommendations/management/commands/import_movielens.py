@@ -38,7 +38,7 @@ class Command(BaseCommand):
         is_shown = options["verbosity"] > 0
         with single_run(LOCK) as acquired:
             if not acquired:
-                raise CommandError("Another import is under way.")
+                raise CommandError("Another import is running. Wait until it ends.")
             try:
                 summary = self._import(folder, options["limit"], is_shown=is_shown)
             except KeyboardInterrupt:

@@ -18,9 +18,9 @@ class Command(BaseCommand):
     help = "Train and publish a release in the foreground, and show what was measured."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--force", action="store_true", help="even if nothing has changed")
+        parser.add_argument("--force", action="store_true", help="train even without changes")
         parser.add_argument(
-            "--accept-worse", action="store_true", help="publish models that are worse than now"
+            "--accept-worse", action="store_true", help="publish even a worse release"
         )
         parser.add_argument(
             "--tuning-budget-s",
@@ -32,7 +32,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         with single_run(TRAINING_LOCK) as acquired:
             if not acquired:
-                raise CommandError("Another training is under way.")
+                raise CommandError("Another training is running. Wait until it ends.")
             shown = options["verbosity"] > 0
             with tqdm(total=100, unit="%", disable=not shown, leave=False) as bar:
 
