@@ -25,7 +25,7 @@ from cinema.leadership import Leadership
 from cinema.metrics.tasks import publish_beats, read_beats
 
 #: The leader renews its lock at least so often, and a beat that stands by tries to get it.
-LOOK_EVERY_S = 5.0
+RENEW_EVERY_S = 5.0
 #: The clocks of two hosts may differ by so much.
 CLOCKS_DIFFER_S = 60
 #: Options of each task. Celery's own repetition could come when the lock is lost.
@@ -96,13 +96,13 @@ class LeaderScheduler(ClockStepScheduler):
         if not self._is_leading:
             self._follow()
             touch_heartbeat(beat_name())
-            return LOOK_EVERY_S
+            return RENEW_EVERY_S
         if not was_leading:
             self._follow()
             self._publish()
         self._has_failed = False
         pause_s = super().tick(*args, **kwargs)
-        return LOOK_EVERY_S if self._has_failed else min(pause_s, LOOK_EVERY_S)
+        return RENEW_EVERY_S if self._has_failed else min(pause_s, RENEW_EVERY_S)
 
     def apply_async(self, entry: Any, *args: Any, **kwargs: Any) -> Any:
         """Send an entry. One that cannot be sent stays due.
@@ -164,7 +164,7 @@ def beat_schedule(
         "movies.renew_community_scores": hour,
         "audit.prune": day,
         "users.send_waiting_mails": 60,
-        "users.forget_mailed_tokens": hour,
+        "users.prune_mailed_tokens": hour,
         "users.prune_sessions": day,
         "tmdb.resume_syncs": 60,
         "recommendations.request_training": training_interval_s,
@@ -173,9 +173,9 @@ def beat_schedule(
         "recommendations.renew_matches": 60,
         "recommendations.match_pending_imports": 60,
         "recommendations.match_viewers": crontab(hour="0", minute="0"),
-        "recommendations.relate_films": crontab(hour="1", minute="0"),
+        "recommendations.find_similar_movies": crontab(hour="1", minute="0"),
         "recommendations.refresh_summary": crontab(hour="*/6", minute="0"),
-        "recommendations.clean_up": crontab(minute="15"),
+        "recommendations.prune_impressions": crontab(minute="15"),
     }
     entries: dict[str, dict[str, Any]] = {
         name: {"task": name, "schedule": schedule} for name, schedule in schedules.items()

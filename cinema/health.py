@@ -26,8 +26,7 @@ from cinema.locks import is_held
 from cinema.valkey import connect
 from recommendations import selectors
 from recommendations.releases import loaded_release
-from recommendations.tasks import MATCHING_LOCK as MATCHING
-from recommendations.tasks import RELATING_LOCK as RELATING
+from recommendations.tasks import MATCHING_LOCK, SIMILAR_MOVIES_LOCK
 
 #: The time limit of all checks together: `ready` always answers within 2 s.
 CHECKED_WITHIN_S = 1.8
@@ -188,8 +187,9 @@ class _AllConsumed(Exception):
 def check_training() -> Found:
     """Whether a training waits longer than a worker needs to start it."""
     run = selectors.longest_waiting_run()
-    # The work of the night goes first.
-    if run is None or run.waits_s < TRAINING_WAITS_AT_MOST_S or is_held(MATCHING, RELATING):
+    if run is None or run.waits_s < TRAINING_WAITS_AT_MOST_S:
+        return {}
+    if is_held(MATCHING_LOCK, SIMILAR_MOVIES_LOCK):  # the work of the night goes first
         return {}
     return {"state": "waiting", "run": run.pk, "waits_s": round(run.waits_s)}
 

@@ -1,6 +1,6 @@
 """The leadership of one process among several, kept by Postgres.
 
-It is an advisory lock of a session that Postgres ends when it is idle for KEPT_S. So a leader must
+It is an advisory lock of a session that Postgres ends when it is idle for LEASE_S. So a leader must
 renew it, and loses it when it is suspended, or cut off, or when its host disappears. Valkey could
 not promise this: a fail-over may forget a lock. And while Postgres is away, no task could run.
 """
@@ -16,7 +16,7 @@ from django.db import DEFAULT_DB_ALIAS
 from cinema.database import BoundedConnection, connect_for_checks
 
 #: A leader that has not renewed the lock for so long loses it.
-KEPT_S = 30
+LEASE_S = 30
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Leadership:
     def _take(self) -> bool:
         if self._connection is None:
             self._connection = connect_for_checks(DEFAULT_DB_ALIAS)
-            self._connection.execute(f"SET idle_session_timeout = '{KEPT_S}s'")
+            self._connection.execute(f"SET idle_session_timeout = '{LEASE_S}s'")
         key = zlib.crc32(self._name.encode())
         found = self._connection.execute("SELECT pg_try_advisory_lock(%s)", [key]).fetchone()
         return bool(found and found[0])

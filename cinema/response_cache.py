@@ -104,7 +104,7 @@ class _Wanted:
 
 @dataclass(frozen=True)
 class Repeatable:
-    """An attribute of responses that the web server may send again (`cinema.web.repetition`).
+    """An attribute of responses that the web server may send again (`cinema.web.event_loop_cache`).
 
     Attributes:
         is_current: Whether the same request would have the same response now. It asks no server.

@@ -440,7 +440,7 @@ CELERY_TASK_TRACK_STARTED = True
 CELERY_TASK_DEFAULT_QUEUE = "cinema"
 # A worker that is started without --queues serves both.
 CELERY_TASK_QUEUES = broker.task_queues("cinema", "training", url=CELERY_BROKER_URL)
-_by_the_trainer = ("train", "match_viewers", "relate_films")
+_by_the_trainer = ("train", "match_viewers", "find_similar_movies")
 CELERY_TASK_ROUTES = {f"recommendations.{name}": {"queue": "training"} for name in _by_the_trainer}
 CELERY_RESULT_BACKEND = "cinema.results:ForgivingDatabaseBackend"
 CELERY_RESULT_EXTENDED = True

@@ -249,7 +249,7 @@ def to_dataset(users: IdMap, items: IdMap, rows: EvidenceRows, features: ItemFea
     is_rating = rows.codes // HALF_STARS == Evidence.RATING
     half_stars = rows.codes[is_rating] - Evidence.RATING * HALF_STARS
     ratings = _matrix(users, items, rows.keys[is_rating], half_stars)
-    rows.keep(counting(rows))
+    rows.keep(latest_verdict_rows(rows))
     interactions = _matrix(users, items, rows.keys, weight_table().ravel()[rows.codes])
     places = (rows.seconds, interactions.indices, interactions.indptr)
     times = csr_matrix(places, shape=interactions.shape)
@@ -266,7 +266,7 @@ def _matrix(
     return csr_matrix((values, indices, indptr), shape=(len(users), len(items)))
 
 
-def counting(rows: EvidenceRows) -> NDArray[np.bool_] | slice:
+def latest_verdict_rows(rows: EvidenceRows) -> NDArray[np.bool_] | slice:
     """The rows that count, ordered by key: the latest verdict of each key."""
     again = rows.keys[1:] == rows.keys[:-1]
     if not again.any():

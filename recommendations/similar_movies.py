@@ -190,7 +190,7 @@ SELECT {COLUMNS} FROM similar_stage WHERE movie_id IN (SELECT id FROM movies_mov
 """  # noqa: S608 - our own names
 
 
-def relate_films() -> int:
+def find_similar_movies() -> int:
     """Replace the similar movies of all published movies; returns the number of movies."""
     movies_rated = Movie.objects.published().order_by("pk").values_list("pk", "rating_count")
     rows = np.array(list(movies_rated), dtype=np.int64).reshape(-1, 2)

@@ -30,7 +30,7 @@ State = TrainingRun.State
 
 TRAINING_LOCK = "recommendations.train"
 MATCHING_LOCK = "recommendations.match_viewers"
-RELATING_LOCK = "recommendations.relate_films"
+SIMILAR_MOVIES_LOCK = "recommendations.find_similar_movies"
 SUMMARY_LOCK = "recommendations.refresh_summary"
 
 #: A training that has published its release holds the lock for some moments more. After these
@@ -141,14 +141,14 @@ def match_viewers() -> None:
             log.info("viewers matched: %d neighbours", found)
 
 
-@shared_task(name=RELATING_LOCK, time_limit=settings.TRAINING_TIME_LIMIT_S)
-def relate_films() -> None:
+@shared_task(name=SIMILAR_MOVIES_LOCK, time_limit=settings.TRAINING_TIME_LIMIT_S)
+def find_similar_movies() -> None:
     """Find the most similar movies of each movie."""
-    with _single_run(RELATING_LOCK) as acquired:
+    with _single_run(SIMILAR_MOVIES_LOCK) as acquired:
         if acquired:
-            function = "recommendations.similar_movies.relate_films"
+            function = "recommendations.similar_movies.find_similar_movies"
             related = run_in_process(function, time_limit_s=settings.TRAINING_TIME_LIMIT_S)
-            log.info("%d films related", related)
+            log.info("similar movies found for %d movies", related)
 
 
 @shared_task(name="recommendations.store_impressions", ignore_result=True)
@@ -159,10 +159,10 @@ def store_impressions() -> None:
             log.info("batches shown and clicks stored: %d", stored)
 
 
-@shared_task(name="recommendations.clean_up", ignore_result=True)
-def clean_up() -> None:
+@shared_task(name="recommendations.prune_impressions", ignore_result=True)
+def prune_impressions() -> None:
     """Drop old months of impressions. Cached lists expire by themselves."""
-    with _single_run("recommendations.clean_up") as acquired:
+    with _single_run("recommendations.prune_impressions") as acquired:
         if acquired and (dropped := storage.drop_old_impressions()):
             log.info("old months of impressions dropped: %s", ", ".join(dropped))
 

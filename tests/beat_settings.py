@@ -5,8 +5,8 @@ import os
 from cinema import beat, leadership
 from cinema.settings import *  # noqa: F403
 
-leadership.KEPT_S = int(os.environ["TEST_LOCK_KEPT_S"])
-beat.LOOK_EVERY_S = 0.5
+leadership.LEASE_S = int(os.environ["TEST_LEASE_S"])
+beat.RENEW_EVERY_S = 0.5
 CELERY_RESULT_EXPIRES = 0  # no entry of Celery's own
 CELERY_BEAT_SCHEDULE = {
     "often": {"task": "often", "schedule": 1},

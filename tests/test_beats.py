@@ -45,7 +45,7 @@ class Hosts:
         default_factory=lambda: Servers(new_home(), postgres=False, valkey=True)
     )
     #: Seconds after which a leader that does not renew the lock loses it.
-    kept_s: int = 4
+    lease_s: int = 4
     beats: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
     sent: list[Sent] = field(default_factory=list)
     _is_open: bool = True
@@ -64,7 +64,7 @@ class Hosts:
                 env={**os.environ, **database_of_this_test(), "CINEMA_HOME": str(home),
                      "REDIS_URL": f"unix://{socket}?db=0",
                      "CELERY_BROKER_URL": f"redis+socket://{socket}?virtual_host=1",
-                     "TEST_LOCK_KEPT_S": str(self.kept_s),
+                     "TEST_LEASE_S": str(self.lease_s),
                      "DJANGO_SETTINGS_MODULE": "tests.beat_settings"},
                 stdout=log, stderr=log,
             )  # fmt: skip
@@ -150,7 +150,7 @@ def rate_is_that_of_one(hosts: Hosts) -> bool:
 def test_the_other_beat_goes_on_where_the_leader_ended(
     hosts: Hosts, ending: signal.Signals
 ) -> None:
-    hosts.kept_s = 30  # a busy machine suspends a process for seconds
+    hosts.lease_s = 30  # a busy machine suspends a process for seconds
     hosts.daily_is_due_in(0)
     leader, other = start_two(hosts)
     assert wait_for(lambda: hosts.count("daily") == 1, timeout_s=PATIENCE_S)

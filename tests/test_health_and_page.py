@@ -20,8 +20,7 @@ from cinema.development.processes import wait_for
 from cinema.locks import single_run
 from recommendations.models import TrainingRun
 from recommendations.releases import forget_release
-from recommendations.tasks import MATCHING_LOCK as MATCHING
-from recommendations.tasks import RELATING_LOCK as RELATING
+from recommendations.tasks import MATCHING_LOCK, SIMILAR_MOVIES_LOCK
 from tests.audience import change_something, make_audience, train_release
 from tests.builders import Client, at, make_movie, make_screening
 from tests.running import new_home
@@ -156,7 +155,7 @@ def test_a_training_that_waits_for_long_is_not_ok(anonymous: Client, settings: S
     found = answer.json()["components"]["training"]
     assert (answer.status_code, found["state"], found["run"]) == (503, "waiting", run.pk)
     assert 1000 <= found["waits_s"] < 1100
-    for held in (MATCHING, RELATING):  # the night's work goes before
+    for held in (MATCHING_LOCK, SIMILAR_MOVIES_LOCK):  # the night's work goes before
         with single_run(held):
             assert health.look_at("training")["training"]["state"] == "ok"
     assert health.look_at("training")["training"]["state"] == "waiting"

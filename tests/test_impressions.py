@@ -15,7 +15,7 @@ from pytest_django.fixtures import Settings
 
 from movies.models import Movie
 from recommendations.models import Impression
-from recommendations.tasks import clean_up, store_impressions
+from recommendations.tasks import prune_impressions, store_impressions
 from tests.audience import body, ids, listed, make_audience, rate, train_release
 from tests.builders import Client, make_movie, make_screening, make_user
 from tests.showing import item, left, note, shown, stored
@@ -125,10 +125,10 @@ def test_old_impressions_are_deleted_block_by_block(
         note(viewer.user, item(films[0]), shown_at=now - timedelta(days=days))
     store_impressions()
     monkeypatch.setattr("cinema.partitions.ROWS_DELETED_AT_ONCE", 2)
-    clean_up()
+    prune_impressions()
     ages = [(now - row.shown_at).days for row in Impression.objects.order_by("-shown_at")]
     assert ages == [0, 29]
-    clean_up()
+    prune_impressions()
     assert Impression.objects.count() == 2
 
 

@@ -25,7 +25,7 @@ from movies.models import Movie
 from recommendations.impressions import storage, stream
 from recommendations.impressions.stream import note_click
 from recommendations.models import Experiment, Impression
-from recommendations.tasks import clean_up, store_impressions
+from recommendations.tasks import prune_impressions, store_impressions
 from tests.audience import ids, listed
 from tests.builders import Client, make_movie, make_user
 from tests.concurrency import at_once
@@ -64,7 +64,7 @@ def test_the_number_of_impressions_held_in_the_process_is_bounded(
         stream.send("shown", user_id=1, entry={})
     assert len(stream._held) == stream.MOST_HELD
     store_impressions()
-    clean_up()
+    prune_impressions()
 
 
 def test_the_number_of_impressions_waiting_in_valkey_is_bounded(

@@ -31,7 +31,7 @@ from cinema.partitions import (
 )
 from recommendations.impressions import storage
 from recommendations.models import Impression
-from recommendations.tasks import clean_up, store_impressions
+from recommendations.tasks import prune_impressions, store_impressions
 from tests.audience import rate
 from tests.belongings import rows
 from tests.builders import Client, interact, make_impression, make_movie, make_user
@@ -53,7 +53,7 @@ def years_later() -> Iterator[datetime]:
     for _ in range(14):
         month = month_after(month)
         with time_machine.travel(month + 14 * ONE_DAY, tick=False):
-            clean_up()
+            prune_impressions()
             prune()
     with time_machine.travel(month + 14 * ONE_DAY, tick=False):
         yield month + 14 * ONE_DAY
@@ -94,7 +94,7 @@ def test_rows_of_a_dropped_month_are_gone_and_others_stay(years_later: datetime)
     connection.check_constraints()
     assert partition_of(old) != partition_of(young)
     with time_machine.travel(years_later + 45 * ONE_DAY, tick=False):
-        clean_up()
+        prune_impressions()
         left = rows("SELECT id FROM recommendations_impression")
     assert left == [(young.pk,)]
 
@@ -122,7 +122,7 @@ def test_an_insert_never_fails_and_its_month_takes_the_row_later(years_later: da
     assert (partition_of(of_later), partition_of(long_ago)) == (SHOWN.other, AUDITED.other)
     with time_machine.travel(later, tick=False):
         assert any(SHOWN.name in finding.what for finding in doctor.check_months())
-        clean_up()
+        prune_impressions()
         prune()
         assert partition_of(of_later) == f"{SHOWN.name}_{later:%Y_%m}"
         assert [*doctor.check_months()] == []

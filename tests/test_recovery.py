@@ -20,7 +20,7 @@ from tests.builders import Client, make_user
 from tests.concurrency import at_once
 from tests.mails import delivered, delivered_to, token_in
 from users.models import MailedToken, MailRequest, Session, User
-from users.tasks import forget_mailed_tokens
+from users.tasks import prune_mailed_tokens
 
 pytestmark = pytest.mark.django_db
 
@@ -105,7 +105,7 @@ def test_a_link_works_for_an_hour(anonymous: Client, agnes: User) -> None:
     token = mailed_token(anonymous)
     with time_machine.travel(timezone.now() + timedelta(minutes=61)):
         assert refused_field(reset(anonymous, token)) == "body.token"
-        forget_mailed_tokens()
+        prune_mailed_tokens()
     assert not MailedToken.objects.exists()
     assert sign_in(anonymous, OLD).status_code == 200
 

@@ -12,8 +12,8 @@ from recommendations.engine.matrices import IdMap, ItemFeatures
 from recommendations.feature_builder import load_features
 from recommendations.models import SimilarMovies
 from recommendations.releases import activate_release
-from recommendations.similar_movies import relate_films
-from recommendations.tasks import relate_films as task
+from recommendations.similar_movies import find_similar_movies
+from recommendations.tasks import find_similar_movies as task
 from tests.audience import make_audience, train_release
 from tests.builders import Client, make_movie
 from tests.concurrency import at_once
@@ -59,7 +59,7 @@ def test_films_are_similar_by_likes_and_by_content(
         Movie.objects.filter(pk=movie.pk).update(protagonists=["Varda"])
     release = train_release()
     monkeypatch.setattr("recommendations.similar_movies.CONTENT_SHARE", 0.3)
-    assert relate_films() == Movie.objects.count()
+    assert find_similar_movies() == Movie.objects.count()
     answer = similar(anonymous, film, limit=40)
     assert answer["release"] == release.pk
     found = {other["id"]: other for other in answer["data"]}
@@ -86,7 +86,7 @@ def test_the_content_share_decides_between_likes_and_content(
     audience = make_audience(n_camps=2)
     train_release()
     monkeypatch.setattr("recommendations.similar_movies.CONTENT_SHARE", share)
-    relate_films()
+    find_similar_movies()
     found = similar(anonymous, audience.movies[0][0], limit=3)["data"]
     assert {film["source"] for film in found} == {first}
     by_viewers = [text for film in found for text in texts(film) if "viewers" in text]
@@ -97,7 +97,7 @@ def test_a_film_without_interactions_is_compared_by_content(anonymous: Client) -
     audience = make_audience(n_camps=2)
     train_release()
     new, like_it = (make(name, people="Marchand", genres="music") for name in ("new", "like it"))
-    relate_films()
+    find_similar_movies()
     found = similar(anonymous, new)["data"]
     assert (found[0]["id"], {film["source"] for film in found}) == (like_it.pk, {"content"})
     # ... and pushes nobody out of the lists of those that viewers know.
@@ -108,7 +108,7 @@ def test_without_a_release_films_are_similar_by_content(anonymous: Client) -> No
     film, other, _ = (make(name, genres=genre) for name, genre in [
         ("film", "drama"), ("other", "drama"), ("neither", "war")
     ])  # fmt: skip
-    relate_films()
+    find_similar_movies()
     row = SimilarMovies.objects.get(movie=film)
     assert (row.others, row.by_factors, row.release_id) == ([other.pk], [None], None)
     answer = similar(anonymous, film)
@@ -121,7 +121,7 @@ def test_a_film_without_shared_people_or_genres_has_a_reason(anonymous: Client) 
     make("language", release_year=1999, original_language="fr")
     make("words", release_year=2001, original_language="cs", overview="Nobody waits a singer out.")
     make("none", release_year=2012, original_language="it")
-    relate_films()
+    find_similar_movies()
     found = {other["name"]: texts(other) for other in similar(anonymous, film)["data"]}
     assert found == {
         "years": ["Also of the 1960s"],
@@ -132,11 +132,11 @@ def test_a_film_without_shared_people_or_genres_has_a_reason(anonymous: Client) 
 
 def test_a_film_posted_today_is_compared_at_once(anonymous: Client) -> None:
     make("old", people="Varda")
-    relate_films()
+    find_similar_movies()
     new = make("new", people="Varda")
     assert names(similar(anonymous, new)) == ["old"]
     assert not SimilarMovies.objects.filter(movie=new).exists()
-    relate_films()
+    find_similar_movies()
     assert SimilarMovies.objects.filter(movie=new).exists()
 
 
@@ -144,19 +144,19 @@ def test_a_film_withdrawn_since_leaves_no_gap(anonymous: Client, staff: Client) 
     film = make("film", people="Varda Demy")
     both = make("both", people="Varda Demy")
     make("one", people="Varda")
-    relate_films()
+    find_similar_movies()
     make("today's", people="Demy")
     assert names(similar(anonymous, film, limit=2)) == ["both", "one"]
     assert staff.delete(f"/movies/{both.pk}", force="true").status_code == 204
     assert names(similar(anonymous, film, limit=2)) == ["one", "today's"]
-    relate_films()
+    find_similar_movies()
     assert not SimilarMovies.objects.filter(movie=both).exists()
     assert both.pk not in SimilarMovies.objects.get(movie=film).others
 
 
 def test_a_night_renews_the_answers_that_are_kept(anonymous: Client) -> None:
     film = make("film", people="Varda")
-    relate_films()
+    find_similar_movies()
     path = f"/movies/{film.pk}/similar"
     before = anonymous.get(path)
     other = make("other")
@@ -167,7 +167,7 @@ def test_a_night_renews_the_answers_that_are_kept(anonymous: Client) -> None:
     first = anonymous.get(path)
     SimilarMovies.objects.filter(movie=film).update(scores=[0.4])
     assert anonymous.get(path).content == first.content
-    relate_films()
+    find_similar_movies()
     after = anonymous.get(path)
     assert (before.json()["data"], names(first.json()), after.json()["data"]) == ([], ["other"], [])
     assert after["ETag"] != first["ETag"]
@@ -181,18 +181,18 @@ def test_similar_films_of_a_release_that_staff_have_replaced_do_not_count(
     film = make_audience(n_camps=2).movies[0][0]
     old = train_release()
     newer = train_release(force=True)
-    relate_films()
+    find_similar_movies()
     assert similar(anonymous, film)["release"] == newer.pk
     activate_release(release_id=old.pk)
     assert similar(anonymous, film)["release"] == old.pk
-    relate_films()
+    find_similar_movies()
     activate_release(release_id=newer.pk)  # until tonight what was found by an older one will do
     assert similar(anonymous, film)["release"] == old.pk
 
 
 def test_the_first_release_is_not_waited_for(anonymous: Client) -> None:
     film = make_audience(n_camps=2).movies[0][0]
-    relate_films()
+    find_similar_movies()
     assert {other["source"] for other in similar(anonymous, film)["data"]} == {"content"}
     release = train_release()
     answer = similar(anonymous, film)
@@ -206,7 +206,7 @@ def test_a_catalogue_may_be_tiny(count: int) -> None:
         SimilarMovies(movie=film, others=[], scores=[], by_factors=[], by_content=[])
         for film in films
     )
-    assert relate_films() == count
+    assert find_similar_movies() == count
     assert [len(row.others) for row in SimilarMovies.objects.all()] == [max(0, count - 1)] * count
 
 
@@ -215,7 +215,7 @@ def test_each_film_has_the_forty_most_alike(anonymous: Client) -> None:
     for number in range(45):
         make(f"genre {number}", genres="drama")
     make("person", people="Varda", genres="drama")
-    relate_films()
+    find_similar_movies()
     row = SimilarMovies.objects.get(movie=film)
     assert len(row.others) == len(set(row.others)) == 40
     assert names(similar(anonymous, film))[0] == "person"
@@ -227,7 +227,7 @@ def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     train_release()
 
     def found() -> list[Any]:
-        relate_films()
+        find_similar_movies()
         return [*SimilarMovies.objects.order_by("pk").values_list("pk", "others")]
 
     whole = found()
@@ -249,7 +249,7 @@ def test_a_reader_during_the_task_finds_one_complete_night() -> None:
 
     with transaction.atomic():
         Movie.objects.filter(pk=gone.pk).update(withdrawn_at="2026-11-01T00:00Z")
-        relate_films()
+        find_similar_movies()
         [seen] = at_once([read])
     assert seen == before
     assert len(SimilarMovies.objects.all()) == 2
@@ -266,19 +266,19 @@ def test_a_film_that_is_deleted_while_it_is_compared_has_no_row(
         return features
 
     monkeypatch.setattr("recommendations.similar_movies.load_features", and_delete)
-    assert relate_films() == 3
+    assert find_similar_movies() == 3
     assert {row.pk for row in SimilarMovies.objects.all()} == {film.pk, other.pk}
     assert names(similar(Client(), film)) == ["other"]
 
 
 def test_the_task_runs_once_at_a_time(caplog: pytest.LogCaptureFixture) -> None:
     from cinema.locks import single_run
-    from recommendations.tasks import RELATING_LOCK
+    from recommendations.tasks import SIMILAR_MOVIES_LOCK
 
     make("film")
-    with single_run(RELATING_LOCK), caplog.at_level("INFO"):
+    with single_run(SIMILAR_MOVIES_LOCK), caplog.at_level("INFO"):
         task()
-    assert "recommendations.relate_films is skipped" in caplog.text
+    assert "recommendations.find_similar_movies is skipped" in caplog.text
     assert not SimilarMovies.objects.exists()
     task()
     assert SimilarMovies.objects.count() == 1

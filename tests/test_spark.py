@@ -301,11 +301,11 @@ def test_similar_films_are_those_of_one_machine(
     make_audience()
     train_release()
     monkeypatch.setattr("recommendations.engine.ranking.similar_items.CELLS", 100)
-    similar_movies.relate_films()
+    similar_movies.find_similar_movies()
     columns = ("movie", "others", "scores", "by_factors", "by_content")
     local = [*SimilarMovies.objects.order_by("movie").values_list(*columns)]
     assert len(local) == 24
     SimilarMovies.objects.all().delete()
     settings.TRAINING_ENGINE = "spark"
-    similar_movies.relate_films()
+    similar_movies.find_similar_movies()
     assert [*SimilarMovies.objects.order_by("movie").values_list(*columns)] == local

@@ -32,10 +32,10 @@ def send_waiting_mails() -> None:
             log.info("mails tried again: %d", waiting)
 
 
-@shared_task(name="users.forget_mailed_tokens")
-def forget_mailed_tokens() -> None:
-    """Delete expired links. Safe to deliver twice."""
-    with single_run("users.forget_mailed_tokens") as acquired:
+@shared_task(name="users.prune_mailed_tokens")
+def prune_mailed_tokens() -> None:
+    """Delete expired links and old mail files. Safe to deliver twice."""
+    with single_run("users.prune_mailed_tokens") as acquired:
         if acquired and (forgotten := mails.delete_expired_mailed_tokens()):
             log.info("expired links deleted: %d", forgotten)
         if acquired:

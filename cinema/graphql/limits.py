@@ -58,9 +58,9 @@ INTROSPECTION = 5_000
 #: Connections that need a query for each parent. The optimizer does not batch a connection without
 #: nodes (`screenings { totalCount }`), and it reads `totalCount` off the rows of the page: past the
 #: end, or with `first: 0`, there are none.
-MAX_COUNTS = 20
+MAX_UNBATCHED_CONNECTIONS = 20
 #: Lists that may have to be computed for the viewer; they have an argument `limit`.
-MAX_COMPUTED = 4
+MAX_RECOMMENDATION_LISTS = 4
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,8 @@ def _size_errors(size: Size) -> list[GraphQLError]:
             ("levels", size.depth, MAX_DEPTH),
             ("aliases", size.aliases, MAX_ALIASES),
             ("values", size.cost, MAX_COST),
-            ("lists without `edges { node }`", size.counts, MAX_COUNTS),
-            ("lists of recommendations", size.computed, MAX_COMPUTED),
+            ("lists without `edges { node }`", size.counts, MAX_UNBATCHED_CONNECTIONS),
+            ("lists of recommendations", size.computed, MAX_RECOMMENDATION_LISTS),
         )
         if asked > allowed
     ]

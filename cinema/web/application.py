@@ -42,7 +42,7 @@ from cinema.request_log import batch_lines  # noqa: E402
 from cinema.web import bridge  # noqa: E402
 from cinema.web.bodies import NO_BODY, ArrivingBody, Body, BodyRefused, Limits, receive_body  # noqa: E402
 from cinema.web.bridge import BUSY, FAILED, LIVE, call_django, environ_of, send  # noqa: E402
-from cinema.web.repetition import Key, Repetition  # noqa: E402
+from cinema.web.event_loop_cache import EventLoopCache, Key  # noqa: E402
 from cinema.web.threads import TooBusy, WebThreads  # noqa: E402
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class Application:
         self._health = WebThreads("health", 4, longest_queue=8)
         # One at a time: reading all counters keeps other threads of this process waiting.
         self._metrics = WebThreads("metrics", 1, longest_queue=16)
-        self._repetition = Repetition()
+        self._event_loop_cache = EventLoopCache()
         batch_lines()
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
@@ -87,7 +87,7 @@ class Application:
             return
         body: Body = NO_BODY
         try:
-            if (key := self._repetition.send(scope, protocol)) is None:
+            if (key := self._event_loop_cache.send(scope, protocol)) is None:
                 return
             body = await receive_body(scope.headers, protocol, self._limits)
             await self._answer(scope, protocol, body, key)
@@ -111,7 +111,7 @@ class Application:
             body.refused.response.send(scope, protocol)
         else:
             send(answer, protocol)
-            self._repetition.keep(key, answer)
+            self._event_loop_cache.keep(key, answer)
 
     def _threads_for(self, path: str, body: Body) -> WebThreads:
         if path.startswith(HEALTH_PATHS):

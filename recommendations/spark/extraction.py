@@ -24,7 +24,7 @@ from movies.models import Movie
 from recommendations.dataset import (
     HALF_STARS,
     Evidence,
-    counting,
+    latest_verdict_rows,
     load_ids,
     read_evidence,
     weight_table,
@@ -114,7 +114,7 @@ def _table(cursor: CursorWrapper, file: ViewerFile, movies: IdMap) -> pa.Table:
     rows = read_evidence(cursor, users, movies, which=which)
     rows.keep(np.lexsort((rows.codes, rows.keys)))
     counts = np.zeros(len(rows.keys), dtype=bool)
-    counts[counting(rows)] = True
+    counts[latest_verdict_rows(rows)] = True
     return pa.table({
         "user": users.ids[rows.keys // max(len(movies), 1)],
         "movie": movies.ids[rows.keys % max(len(movies), 1)],

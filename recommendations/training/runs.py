@@ -169,7 +169,7 @@ def _train_and_publish(
             fits=source.fits,
         )
         if current is not None and not accept_worse:
-            check_against_standing(
+            reject_if_worse(
                 trained,
                 source.dataset,
                 split,
@@ -187,7 +187,7 @@ def _train_and_publish(
         return publish(release, trained, source.dataset, source)
 
 
-def check_against_standing(
+def reject_if_worse(
     trained: TrainedModels,
     dataset: Dataset,
     split: Split,

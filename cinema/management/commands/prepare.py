@@ -19,7 +19,7 @@ from cinema.home import unfinished_restore
 from cinema.locks import is_lock_timeout, single_run
 from recommendations.models import Interaction
 from recommendations.selectors import current_release
-from recommendations.tasks import match_viewers, relate_films
+from recommendations.tasks import find_similar_movies, match_viewers
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ class Command(BaseCommand):
                 lambda: call_command("train", tuning_budget_s=0, verbosity=0),
             )
             self._attempt("finding viewers of similar taste", match_viewers)
-            self._attempt("finding similar films", relate_films)
+            self._attempt("finding similar films", find_similar_movies)
 
     def _demonstrate(self) -> None:
         from cinema.development.demonstration import fill_demonstration, is_empty

@@ -31,7 +31,7 @@ MOST_KEPT = 256
 Key = tuple[object, ...]
 
 
-class Repetition:
+class EventLoopCache:
     """The answers of one process. Only the event loop uses it."""
 
     def __init__(self) -> None:

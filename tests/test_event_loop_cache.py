@@ -17,10 +17,10 @@ from django.db import close_old_connections
 
 from cinema.metrics import counters
 from cinema.throttling.counters import rate
-from cinema.web import repetition
+from cinema.web import event_loop_cache
 from cinema.web.bodies import NO_BODY
 from cinema.web.bridge import call_django, environ_of, send
-from cinema.web.repetition import Repetition
+from cinema.web.event_loop_cache import EventLoopCache
 from movies import catalogue
 from movies.models import Movie
 from tests.builders import Client, change_movie, make_movie, make_screening, make_user
@@ -93,7 +93,7 @@ def connections_left_open() -> Iterator[None]:
 class Web:
     """The way of a request through the web server, in one thread."""
 
-    repetition: Repetition = field(default_factory=Repetition)
+    cache: EventLoopCache = field(default_factory=EventLoopCache)
     django: WSGIHandler = field(default_factory=WSGIHandler)
 
     def get(
@@ -103,12 +103,12 @@ class Web:
         headers = Headers(("host", "localhost"), *more)
         scope = Scope(API + path, query, headers, method=method, client=client)
         protocol = Protocol()
-        key = self.repetition.send(scope, protocol)
+        key = self.cache.send(scope, protocol)
         if key is not None:
             with connections_left_open():
                 answer = call_django(self.django, environ_of(scope, NO_BODY))
             send(answer, protocol)
-            self.repetition.keep(key, answer)
+            self.cache.keep(key, answer)
         [(status, given, body)] = protocol.sent
         assert len({name for name, _ in given}) == len(given)
         return Answer(status, dict(given), body, key is None)
@@ -293,10 +293,10 @@ def test_repeated_answers_are_counted_and_logged_like_those_of_django(
 
 
 def test_no_client_fills_the_memory(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repetition, "MOST_KEPT", 5)
+    monkeypatch.setattr(event_loop_cache, "MOST_KEPT", 5)
     for n in range(12):
         web.get("/genres", ("origin", f"https://{n}.example"))
-        assert len(web.repetition._kept) <= 5
+        assert len(web.cache._kept) <= 5
 
 
 def test_nothing_is_sent_again_while_the_database_is_away(web: Web) -> None:
