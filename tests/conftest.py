@@ -157,6 +157,16 @@ def fresh_and_alone(settings: Settings, tmp_path: Path) -> None:
 
 
 @pytest.fixture
+def without_the_last_migration(transactional_db: None) -> Iterator[None]:
+    """A database that the test migrates; after a failure the next test finds all migrations."""
+    from django.core.management import call_command
+
+    call_command("migrate", "recommendations", "0003", verbosity=0)
+    yield
+    call_command("migrate", verbosity=0)
+
+
+@pytest.fixture
 def committing(
     db: None,
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
