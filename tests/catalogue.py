@@ -10,6 +10,7 @@ from django.db import connection, transaction
 
 from movies.models import Movie
 from tests.builders import Client
+from tests.concurrency import until_it_waits
 
 if TYPE_CHECKING:
     from django.test.client import _MonkeyPatchedWSGIResponse as Response
@@ -80,7 +81,7 @@ def while_uncommitted(change: Callable[[], object], call: Callable[[], Response]
         with transaction.atomic():
             change()
             thread.start()
-            thread.join(timeout=0.3)
+            until_it_waits(thread)
     finally:
         if thread.ident:
             thread.join()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Thread
 from typing import TypeVar
 
 from django.db import connection
+
+from cinema.development.processes import wait_for
 
 T = TypeVar("T")
 
@@ -18,6 +20,23 @@ def and_disconnect(call: Callable[[], T]) -> T:
         return call()
     finally:
         connection.close()
+
+
+def somebody_waits() -> bool:
+    """Whether a session of this test's database waits for a lock."""
+    with connection.cursor() as cursor:
+        # A transaction sees the sessions of its first look otherwise.
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock')"
+        )
+        return bool(cursor.fetchone()[0])
+
+
+def until_it_waits(thread: Thread) -> None:
+    """Let a thread run until it has ended or waits for a lock."""
+    assert wait_for(lambda: not thread.is_alive() or somebody_waits(), timeout_s=60)
 
 
 def at_once(calls: Sequence[Callable[[], T]]) -> list[T]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from django.db import connection
+from hypothesis import settings as hypothesis_settings
 from psycopg_pool import ConnectionPool
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from tests.tastes import Camps
     from tests.tmdb_server import TmdbServer
 
+
+# A process that is suspended during an example takes longer than Hypothesis' 200 ms.
+hypothesis_settings.register_profile("patient", hypothesis_settings.default, deadline=None)
+hypothesis_settings.load_profile("patient")
 
 #: These take long, most of them because they start whole Cinemas. They come first, so that no
 #: process is left alone with one. Files that wait stand between files that compute.
@@ -152,6 +157,16 @@ def fresh_and_alone(settings: Settings, tmp_path: Path) -> None:
 
 
 @pytest.fixture
+def without_the_last_migration(transactional_db: None) -> Iterator[None]:
+    """A database that the test migrates; after a failure the next test finds all migrations."""
+    from django.core.management import call_command
+
+    call_command("migrate", "recommendations", "0003", verbosity=0)
+    yield
+    call_command("migrate", verbosity=0)
+
+
+@pytest.fixture
 def committing(
     db: None,
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
@@ -226,6 +241,9 @@ def tmdb(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[TmdbSe
 
     with running() as server:
         settings.TMDB_BASE_URL, settings.TMDB_ACCESS_TOKEN = server.url, TOKEN
+        # A request that takes longer is sent again, and tests count the requests.
+        monkeypatch.setattr(client, "TIMEOUT", 60)
+        monkeypatch.setattr(client, "ATTEMPT_S", 60)
         monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=server.waits.append))
         yield server
         client.disconnect()

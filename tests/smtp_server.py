@@ -29,7 +29,7 @@ class Mailbox:
 
 class _Handler(socketserver.StreamRequestHandler):
     server: _Server
-    timeout = 10
+    timeout = 60
 
     def handle(self) -> None:
         recipients: list[str] = []

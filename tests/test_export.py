@@ -17,7 +17,7 @@ from django.utils import timezone
 from movies.models import Movie
 from tests.belongings import EMAIL, LIST, NAME, columns, make_known_viewer, personal_tables, rows
 from tests.builders import Client, interact, make_movie, make_user
-from tests.concurrency import and_disconnect
+from tests.concurrency import and_disconnect, somebody_waits
 from users import personal_data
 from users.models import Favourite, Playlist, PlaylistEntry, PlaylistFollow, User, Viewing
 from users.personal_data import personal_data_sources
@@ -250,7 +250,7 @@ def test_the_export_shows_one_snapshot(viewer: Client) -> None:
             with connection.cursor() as cursor:
                 cursor.execute("LOCK TABLE users_viewing IN ACCESS EXCLUSIVE MODE")
             exporting = pool.submit(and_disconnect, partial(exported, viewer))
-            while not rows("SELECT 1 FROM pg_locks WHERE NOT granted"):
+            while not somebody_waits():
                 assert not exporting.done()
             Viewing.objects.create(user=user, movie=film, watched_at=timezone.now())
             Favourite.objects.create(user=user, movie=film)

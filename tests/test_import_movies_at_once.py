@@ -20,7 +20,7 @@ from movies.importing.schemas import MovieRow, Result
 from movies.models import Movie
 from tests.builders import Client, change_movie, interact, make_movie, make_user
 from tests.catalogue import film, while_uncommitted
-from tests.concurrency import and_disconnect, at_once
+from tests.concurrency import and_disconnect, at_once, somebody_waits
 from tests.importing import films, imported, json_lines, outcomes, run
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -125,7 +125,7 @@ def test_after_a_deadlock_the_import_is_made_again(staff: Client) -> None:
             lock = Movie.objects.select_for_update()
             lock.get(pk=second)
             thread.start()
-            assert wait_for(_somebody_waits, timeout_s=60)
+            assert wait_for(somebody_waits, timeout_s=60)
             lock.get(pk=first)
     except OperationalError:
         pass  # on a busy machine the other side looked before there was one
@@ -133,12 +133,6 @@ def test_after_a_deadlock_the_import_is_made_again(staff: Client) -> None:
         thread.join()
     assert outcomes(answers[0]) == ["updated", "updated"]
     assert set(Movie.objects.values_list("overview", flat=True)) == {"New."}
-
-
-def _somebody_waits() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
-        return bool(cursor.fetchone()[0])
 
 
 # --- cut short

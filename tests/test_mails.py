@@ -39,7 +39,7 @@ SMTP = "django.core.mail.backends.smtp.EmailBackend"
 @pytest.fixture
 def server(settings: Any) -> Iterator[Mailbox]:
     with running() as box:
-        settings.EMAIL_BACKEND, settings.EMAIL_TIMEOUT = SMTP, 5
+        settings.EMAIL_BACKEND, settings.EMAIL_TIMEOUT = SMTP, 60
         settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", box.port
         settings.EMAIL_USE_TLS = settings.EMAIL_USE_SSL = False
         yield box

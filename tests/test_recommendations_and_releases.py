@@ -111,8 +111,10 @@ def test_no_request_fails_while_releases_come_and_go(monkeypatch: pytest.MonkeyP
     clients = [Client(camp[0]) for camp in audience.viewers]
     with ThreadPoolExecutor(len(clients)) as pool:
         asking = [pool.submit(and_disconnect, lambda c=c: keep_asking(c)) for c in clients]
-        published = [train_release(force=True).pk for _ in range(4)]
-        finished.set()
+        try:
+            published = [train_release(force=True).pk for _ in range(4)]
+        finally:
+            finished.set()
     seen = set().union(*(answer.result() for answer in asking))
     assert {status for status, _ in seen} == {200}
     assert {release for _, release in seen} & set(published)

@@ -29,6 +29,12 @@ def pair() -> dict[str, str]:
     return sign_in(make_user(password=PASSWORD))
 
 
+@pytest.fixture
+def long_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may take longer than the product's grace between two requests."""
+    monkeypatch.setattr(sessions, "REFRESH_GRACE", timedelta(minutes=5))
+
+
 @contextmanager
 def later(seconds: float) -> Iterator[None]:
     with time_machine.travel(timezone.now() + timedelta(seconds=seconds), tick=False):
@@ -125,11 +131,12 @@ def test_the_table_without_the_secret_gives_no_successor(
 # --- the same token once more
 
 
+@pytest.mark.usefixtures("long_grace")
 def test_for_a_moment_a_spent_token_is_answered_with_the_same_successor(
     pair: dict[str, str],
 ) -> None:
     second = refresh(pair["refresh"]).json()
-    with later(sessions.REFRESH_GRACE.total_seconds() - 1):
+    with later(sessions.REFRESH_GRACE.total_seconds() - 60):
         again = refresh(pair["refresh"]).json()
         assert status_of(again["access"]) == status_of(second["access"]) == 200
     assert again["refresh"] == second["refresh"]
@@ -184,6 +191,7 @@ def test_the_sessions_of_other_devices_go_on() -> None:
     assert refresh(other["refresh"]).status_code == 200
 
 
+@pytest.mark.usefixtures("long_grace")
 def test_the_successor_is_the_same_while_the_secret_changes(
     pair: dict[str, str], settings: Any
 ) -> None:
@@ -215,6 +223,7 @@ def test_a_refresh_takes_the_same_few_queries_however_long_the_session_lasts(
 # --- at once
 
 
+@pytest.mark.usefixtures("long_grace")
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("attempt", range(5))
 def test_simultaneous_refreshes_return_one_successor(

@@ -425,7 +425,11 @@ def test_processes_of_one_host_fetch_once(bucket: Prefix, hosts: Hosts, settings
         )
         for _ in range(3)
     ]
-    said = [process.communicate(timeout=120)[0] for process in processes]
+    try:
+        said = [process.communicate(timeout=120)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
     assert [process.returncode for process in processes] == [0, 0, 0], said
     assert "".join(said).count("is fetched") == 1
     assert loaded_release().id == release.pk

@@ -118,7 +118,7 @@ def test_each_write_is_read_at_once_through_the_other_process(tmp_path: Path) ->
                     lambda web=other, pk=movie.pk, name=name: (  # type: ignore[misc]
                         web.send("GET", f"/movies/{pk}")["name"] == name
                     ),
-                    timeout_s=1,
+                    timeout_s=30,
                 )
             assert User.objects.count() == 2
             time.sleep(2)

@@ -118,8 +118,9 @@ def test_programs_that_ask_for_health_fill_no_log(capfd: pytest.CaptureFixture[s
 def test_a_slow_statement_is_named_without_its_values(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(request_log, "SLOW_STATEMENT_S", 0.05)
     Client().get("/genres")  # by this thread, which serves requests from now on
+    caplog.clear()
+    monkeypatch.setattr(request_log, "SLOW_STATEMENT_S", 0.05)
     with connection.cursor() as cursor:
         cursor.execute("SELECT %s,\n  pg_sleep(0.1)", ["agnes@example.org"])
     [record] = [r for r in caplog.records if r.name == "cinema.request_log"]
@@ -198,6 +199,7 @@ def test_a_line_is_for_people_on_a_terminal() -> None:
 BATCHES = """
 import sys, threading, time, django
 django.setup()
+from cinema import request_log
 from cinema.request_log import batch_lines, write_request_line
 batch_lines()
 def write(thread):
@@ -207,8 +209,10 @@ threads = [threading.Thread(target=write, args=[n]) for n in range(4)]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
 if sys.argv[2] == "killed":
-    time.sleep(1)
-    os.kill(os.getpid(), 9)
+    while request_log._waiting:
+        time.sleep(0.01)
+    with request_log._writing:  # the last batch is written
+        os.kill(os.getpid(), 9)
 """
 
 
@@ -225,9 +229,13 @@ def test_processes_that_write_in_batches_to_one_pipe_lose_and_tear_no_line(end: 
         for number in range(2)
     ]
     os.close(writable)
-    with os.fdopen(readable, "rb") as pipe:
-        routes = [json.loads(line)["route"] for line in pipe]
-    for process in processes:
-        process.wait(timeout=60)
+    try:
+        with os.fdopen(readable, "rb") as pipe:
+            routes = [json.loads(line)["route"] for line in pipe]
+        for process in processes:
+            process.wait(timeout=60)
+    finally:
+        for process in processes:
+            process.kill()
     expected = [f"{p} {thread} {n}" for p in range(2) for thread in range(4) for n in range(500)]
     assert sorted(routes) == sorted(expected)

@@ -17,7 +17,7 @@ from cinema.http import OVERHEAD_BYTES, Document
 from cinema.response_cache import MAX_SHARED_BYTES, CacheKind, PolledValue, ResponseCache
 from tests.concurrency import at_once
 
-LASTING = CacheKind("lasting", lambda: 60, memory_share=0.5, places=4)
+LASTING = CacheKind("lasting", lambda: 60, memory_share=0.5, places=4, patience_s=60)
 ENDED = CacheKind("ended", lambda: 0, memory_share=0.1, places=4)
 OTHER = CacheKind("other", lambda: 60, memory_share=0.1, places=4)
 OWN = CacheKind("own", lambda: 60, memory_share=0.1)

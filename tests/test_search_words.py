@@ -103,7 +103,7 @@ def test_documents_and_queries_hold_letters_and_digits_alone(one: str, other: st
 
 
 @pytest.mark.django_db
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TEXTS | HARD)
 def test_postgres_accepts_every_document_and_finds_it_by_its_own_text(text: str) -> None:
     made = build_document(film(name=text, overview=text * 3))

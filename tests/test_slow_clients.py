@@ -27,6 +27,8 @@ from tests.uploads import video
 EACH = 100
 #: On a quiet machine an answer takes some hundredths of a second.
 ANSWERED_WITHIN_S = 5.0
+#: A process that is held up for a moment fails one or two.
+TRIES = 5
 #: More than both processes hash and serve at once: those who come shortly before a film.
 AUDIENCE = 12
 PROGRAMME = "/api/v1/programme"
@@ -110,11 +112,18 @@ def response(connection: socket.socket) -> bytes:
     return found
 
 
+def is_served(cinema: RunningCinema, path: str) -> bool:
+    """Whether one of several requests is answered well and soon."""
+    for _ in range(TRIES):
+        found, seconds, _ = status(cinema, path)
+        if found == 200 and seconds < ANSWERED_WITHIN_S:
+            return True
+    return False
+
+
 def assert_served(cinema: RunningCinema) -> None:
     for path in LOOKED_AT:
-        found, seconds, body = status(cinema, path)
-        assert found == 200, (path, body)
-        assert seconds < ANSWERED_WITHIN_S, path
+        assert is_served(cinema, path), path
 
 
 def keep_programme(cinema: RunningCinema) -> None:
@@ -248,9 +257,6 @@ def test_a_large_upload_is_read_while_it_arrives(cinema: RunningCinema) -> None:
 def test_a_client_that_leaves_holds_no_thread(cinema: RunningCinema) -> None:
     start, form = trailer_form()
     staff = staff_field(cinema)
-    for _ in range(3):
-        with sending(cinema, [start + staff] * 4 + stalled_bodies()):
-            time.sleep(0.5)
 
     def is_taken_in() -> bool:
         with sending(cinema, [start + staff]) as [connection]:
@@ -260,8 +266,18 @@ def test_a_client_that_leaves_holds_no_thread(cinema: RunningCinema) -> None:
                 return False
             return response(connection).startswith(b"HTTP/1.1 200 ")
 
-    # Sooner than after the longest pause of a body.
-    assert wait_for(is_taken_in, timeout_s=LONGEST_PAUSE_S - 5, every_s=0.5)
+    def is_taken_in_soon() -> bool:
+        for _ in range(3):
+            with sending(cinema, [start + staff] * 4 + stalled_bodies()):
+                time.sleep(0.5)
+        # Sooner than after the longest pause of a body.
+        if wait_for(is_taken_in, timeout_s=LONGEST_PAUSE_S - 5, every_s=0.5):
+            return True
+        time.sleep(LONGEST_PAUSE_S)  # no thread is held by this attempt when the next one begins
+        return False
+
+    # More than once: a machine that is held up for a moment takes up all of that time.
+    assert any(is_taken_in_soon() for _ in range(3))
 
 
 def test_a_file_is_sent_whole_and_in_parts(cinema: RunningCinema) -> None:
@@ -296,13 +312,27 @@ def test_simultaneous_sign_ins_are_served_and_delay_no_other_request(
     cinema: RunningCinema, operation: str, expected: int
 ) -> None:
     keep_programme(cinema)
-    with sending(cinema, [with_password(operation, n) for n in range(AUDIENCE)]) as connections:
+    # All hashes are made in the end, also if this process is held up: then it tries again.
+    assert any(
+        are_answered_before_the_last_hash(cinema, operation, expected, attempt)
+        for attempt in range(5)
+    )
+
+
+def are_answered_before_the_last_hash(
+    cinema: RunningCinema, operation: str, expected: int, attempt: int
+) -> bool:
+    """Whether other requests, sent after those of an audience, are answered before all of them."""
+    # An account registers once, and the first audience signs in.
+    first = attempt * AUDIENCE if operation == "register" else 0
+    requests = [with_password(operation, first + n) for n in range(AUDIENCE)]
+    with sending(cinema, requests) as connections:
         for path in ("/health/live", PROGRAMME):
             assert status(cinema, path)[0] == 200, path
         answered, _, _ = select.select(connections, [], [], 0)
-        assert len(answered) < AUDIENCE  # not all hashes are made yet
         answers = [response(connection) for connection in connections]
     assert {answer[:13] for answer in answers} == {b"HTTP/1.1 %d " % expected}
+    return len(answered) < AUDIENCE
 
 
 def with_password(operation: str, number: int) -> bytes:
@@ -322,7 +352,7 @@ def test_a_database_that_hangs_is_not_waited_for(cinema: RunningCinema) -> None:
         with hanging_database(cinema):
             asked = [threads.submit(status, cinema, path, 60) for path in paths]
             for _ in range(5):
-                assert status(cinema, "/health/live")[1] < ANSWERED_WITHIN_S
+                assert is_served(cinema, "/health/live")
                 assert status(cinema, PROGRAMME, 60)[0] == 200
             answers = [each.result() for each in asked]
             assert {found for found, _, _ in answers} == {503}

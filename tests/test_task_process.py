@@ -77,11 +77,13 @@ def test_the_process_ends_with_the_one_that_started_it() -> None:
         cwd=ROOT,
         env={**os.environ, "DJANGO_SETTINGS_MODULE": "cinema.settings"},
     )
-    assert wait_for(lambda: bool(children_of(parent)), timeout_s=60)
-    [child] = children_of(parent)
-    # The child may have only begun to start.
-    parent.kill()
-    parent.wait()
+    try:
+        assert wait_for(lambda: bool(children_of(parent)), timeout_s=60)
+        [child] = children_of(parent)
+    finally:
+        # The child may have only begun to start.
+        parent.kill()
+        parent.wait()
     psutil.wait_procs([child], timeout=60)
     assert not child.is_running()
 

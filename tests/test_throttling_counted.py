@@ -58,7 +58,11 @@ def let_in(how: str, count: int, processes: int) -> list[int]:
         )
         for _ in range(processes)
     ]
-    return [int(process.communicate(timeout=60)[0]) for process in running]
+    try:
+        return [int(process.communicate(timeout=60)[0]) for process in running]
+    finally:
+        for process in running:
+            process.kill()
 
 
 def test_processes_share_a_limit() -> None:
@@ -73,6 +77,7 @@ def test_processes_share_a_general_limit_but_for_a_batch_each() -> None:
 # --- what it costs
 
 
+@pytest.mark.usefixtures("clock")  # or the next minute may begin meanwhile
 def test_a_general_limit_asks_the_cache_once_per_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     add = counters._add

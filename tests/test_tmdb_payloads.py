@@ -41,7 +41,7 @@ USED = {
 
 
 @pytest.mark.django_db
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(payload=broken(USED))
 def test_fields_of_a_broken_answer_are_right_or_empty(payload: Any) -> None:
     if not isinstance(payload, dict):

@@ -26,7 +26,7 @@ from tests.running import ROOT, RunningCinema, command_of, filled_home
 pytestmark = pytest.mark.every_python
 HEALS_WITHIN_S = 300
 #: The 2 s of `ready`, and more for a busy machine.
-READY_WITHIN_S = 10
+READY_WITHIN_S = 30
 
 
 @pytest.fixture(scope="module")
@@ -76,12 +76,18 @@ def test_the_curl_lines_that_it_prints_work(cinema: RunningCinema) -> None:
 
 
 def test_readiness_lists_each_component(cinema: RunningCinema) -> None:
-    components = ready(cinema)
     expected = {"database", "cache", "broker", "migrations", "workers", "training", "release"}
-    assert components.keys() == expected
-    assert all(isinstance(c["latency_ms"], float) for c in components.values())
-    age = components["release"]["age_s"]
-    assert isinstance(age, int)
+
+    def are_all_told() -> bool:
+        components = ready(cinema)
+        return (
+            components.keys() == expected
+            and all(isinstance(c.get("latency_ms"), float) for c in components.values())
+            and isinstance(components["release"].get("age_s"), int)
+        )
+
+    # A web process may still be loading the release, or be held up while it asks a server.
+    assert wait_for(are_all_told, timeout_s=HEALS_WITHIN_S, every_s=0.2), ready(cinema)
 
 
 def test_a_second_start_names_the_running_one(cinema: RunningCinema) -> None:
@@ -208,11 +214,13 @@ def _memory_mb(process: psutil.Process) -> float:
 def test_a_signal_ends_all_processes() -> None:
     """`bench/startup.py` measures the time that this takes."""
     cinema = RunningCinema(arguments=["--empty"]).start()
-    assert cinema.get("/api/v1/movies")["pagination"]["total"] == 0
-    assert cinema.signal(signal.SIGINT) == 0
-    assert cinema.processes() == []
-    assert not socket_paths(cinema.home).directory.exists()
-    cinema.stop()
+    try:
+        assert cinema.get("/api/v1/movies")["pagination"]["total"] == 0
+        assert cinema.signal(signal.SIGINT) == 0
+        assert cinema.processes() == []
+        assert not socket_paths(cinema.home).directory.exists()
+    finally:
+        cinema.stop()
 
 
 def test_after_a_kill_of_the_supervisor_it_starts_again_with_its_data() -> None:

@@ -65,15 +65,14 @@ def test_no_migration_breaks_the_version_that_still_serves() -> None:
     assert {name: bad for name, bad in found.items() if bad} == {}
 
 
+@pytest.mark.usefixtures("without_the_last_migration")
 @pytest.mark.django_db(transaction=True)
 def test_prepare_gives_way_to_a_transaction_of_the_running_version(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cinema.management.commands.prepare.LOCK_TIMEOUT_S", "0.1")
-    call_command("migrate", "recommendations", "0003", verbosity=0)
     recorder = MigrationRecorder(connection)
     last = ("recommendations", "0004_release_hold")
-    # Also after a failure the pool waits for prepare, so the next test finds every migration.
     with ThreadPoolExecutor(2) as pool:
         with atomic(), connection.cursor() as cursor:
             cursor.execute("LOCK TABLE recommendations_release IN ROW EXCLUSIVE MODE")  # as a write

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import celery.worker.state
 from celery import signals
 from celery.contrib.testing.worker import start_worker
 
@@ -26,7 +27,11 @@ def working(queue: str) -> Iterator[None]:
     with app.connection_for_write() as broker, broker.SimpleQueue(queue) as waiting:
         waiting.clear()
     of_any_task: Any = app  # celery-types knows of no task class but its own
-    with start_worker(
-        of_any_task, pool="solo", queues=[queue], perform_ping_check=False, shutdown_timeout=30
-    ):
-        yield
+    try:
+        with start_worker(
+            of_any_task, pool="solo", queues=[queue], perform_ping_check=False, shutdown_timeout=600
+        ):
+            yield
+    finally:
+        # A worker that does not end in time leaves this set, and the next one would end at once.
+        celery.worker.state.should_terminate = None

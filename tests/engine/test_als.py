@@ -66,7 +66,7 @@ def test_folding_in_equals_implicit(factors: int) -> None:
 
 
 @given(seed=st.integers(0, 2**16), user=st.integers(0, 59))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_contributions_of_what_was_liked_sum_to_the_score(seed: int, user: int) -> None:
     history = csr_matrix(signed_matrix(seed=seed)[user])
     items = np.arange(history.shape[1])
@@ -259,7 +259,7 @@ weights = st.sampled_from([0, 0, 0, -3, -0.25, 0.25, 0.5, 1, 3])
 @given(
     history=arrays(np.float32, st.tuples(st.integers(1, 3), st.just(MODEL_ITEMS)), elements=weights)
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_many_at_once_are_folded_in_as_each_alone(
     factors: int, history: NDArray[np.float32]
 ) -> None:

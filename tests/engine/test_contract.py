@@ -100,7 +100,7 @@ def test_popularity_ranks_the_more_popular_of_the_unseen_first() -> None:
 
 @every
 @given(history=histories)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_scores_are_float32_finite_or_nan_and_each_row_stands_for_itself(
     name: str, history: NDArray[np.float32]
 ) -> None:
@@ -117,7 +117,7 @@ def test_scores_are_float32_finite_or_nan_and_each_row_stands_for_itself(
 
 @every
 @given(history=histories)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_contributions_sum_to_the_score(name: str, history: NDArray[np.float32]) -> None:
     """The contributions of an algorithm that can tell them."""
     recommender, items = fitted(name), np.arange(N_ITEMS)
@@ -130,7 +130,7 @@ def test_contributions_sum_to_the_score(name: str, history: NDArray[np.float32])
 
 @every
 @given(history=histories)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_scores_without_an_entry_are_those_of_a_history_without_it(
     name: str, history: NDArray[np.float32]
 ) -> None:

@@ -204,7 +204,7 @@ def test_without_entries_to_leave_out_there_is_no_reason() -> None:
 
 
 @given(history=histories)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_influences_equal_scores_of_each_shortened_history(history: NDArray[np.float32]) -> None:
     row, items = csr(history), np.arange(N_ITEMS)
     found = influences(HYBRID, row, entries=every_entry(row), items=items)

@@ -279,7 +279,7 @@ def test_without_genres_calibration_is_unknown() -> None:
 @given(
     n_users=st.integers(1, 5), n_items=st.integers(1, 9), k=st.integers(1, 10), seed=st.integers(0)
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_lists_are_those_of_top_items(n_users: int, n_items: int, k: int, seed: int) -> None:
     """All rows at once and one by one come to the same, where no two scores are equal."""
     random = np.random.default_rng(seed)
