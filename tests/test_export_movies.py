@@ -257,7 +257,9 @@ def test_an_export_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
     try:
         with (
             pytest.raises(SystemExit),
-            opened_output(str(tmp_path / "films.jsonl"), OutputWrapper(io.TextIOWrapper(io.BytesIO()))),
+            opened_output(
+                str(tmp_path / "films.jsonl"), OutputWrapper(io.TextIOWrapper(io.BytesIO()))
+            ),
         ):
             os.kill(os.getpid(), signal.SIGTERM)
     finally:
