@@ -237,9 +237,13 @@ def _full_disk() -> Any:
     raise OSError(28, os.strerror(28))
 
 
+def no_output() -> OutputWrapper:
+    return OutputWrapper(io.TextIOWrapper(io.BytesIO()))
+
+
 def test_two_exports_to_one_file_at_once_leave_a_whole_one(tmp_path: Path) -> None:
     path = tmp_path / "films.jsonl"
-    stdout = OutputWrapper(io.TextIOWrapper(io.BytesIO()))
+    stdout = no_output()
     with opened_output(str(path), stdout) as first, opened_output(str(path), stdout) as second:
         first.write(b"whole\n")
         second.write(b"ha")
@@ -257,9 +261,7 @@ def test_an_export_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
     try:
         with (
             pytest.raises(SystemExit),
-            opened_output(
-                str(tmp_path / "films.jsonl"), OutputWrapper(io.TextIOWrapper(io.BytesIO()))
-            ),
+            opened_output(str(tmp_path / "films.jsonl"), no_output()),
         ):
             os.kill(os.getpid(), signal.SIGTERM)
     finally:
