@@ -306,7 +306,7 @@ def has_no_other_session(database: psycopg.Connection[Any]) -> bool:
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
         " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
     ).fetchone() or [0]
-    return others == 0
+    return bool(others == 0)
 
 
 def test_a_restore_that_was_killed_is_repeated(
