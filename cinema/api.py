@@ -24,8 +24,8 @@ from cinema.cache_statistics import router as answers
 from cinema.errors import ApiError, Unauthorized, database_away, is_bad_value, problem
 from cinema.health import router as health
 from cinema.http import (
+    BodyParser,
     Document,
-    JsonParser,
     JsonRenderer,
     document_response,
     refuse_wrong_parameters,
@@ -68,7 +68,7 @@ api = CinemaAPI(
     description="The programme of a cinema, and what each viewer should watch next.\n\n"
     "A query parameter that an operation does not have is refused with 422; calendars, "
     "feeds and JSON-LD ignore it. A trailing slash makes no difference.",
-    parser=JsonParser(),
+    parser=BodyParser(),
     renderer=JsonRenderer(),
     docs=Swagger(settings={"persistAuthorization": True}),
     urls_namespace="api-1",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import BinaryIO, cast
 
 from django.core.management.base import CommandError, OutputWrapper
 
-from cinema.home import FILE_MODE
+from cinema.termination import exit_on_sigterm
 
 STDOUT = "-"
 
@@ -24,7 +24,6 @@ def opened_output(name: str, stdout: OutputWrapper) -> Iterator[BinaryIO]:
         CommandError: The output cannot be written.
     """
     path = Path(name).resolve()
-    part = path.with_name(f"{path.name}.part")
     binary_stdout = cast("BinaryIO", stdout.buffer)
     try:
         if name == STDOUT:
@@ -34,15 +33,23 @@ def opened_output(name: str, stdout: OutputWrapper) -> Iterator[BinaryIO]:
             with path.open("wb") as file:
                 yield file
         else:
-            part.unlink(missing_ok=True)
-            try:
-                with open(part, "xb", opener=partial(os.open, mode=FILE_MODE)) as file:
-                    yield file
-                part.replace(path)
-            finally:
-                part.unlink(missing_ok=True)
+            with exit_on_sigterm(), _replaced(path) as file:
+                yield file
     except BrokenPipeError:
         # The reader has closed the pipe. Python would report it again when it closes its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), binary_stdout.fileno())
     except OSError as error:
         raise CommandError(f"{name} cannot be written: {error.strerror}.") from error
+
+
+@contextmanager
+def _replaced(path: Path) -> Iterator[BinaryIO]:
+    """A private file of a name of its own, as two exports may write to one path at once."""
+    with NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as file:
+        part = Path(file.name)
+        try:
+            yield cast("BinaryIO", file)
+            file.close()
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)

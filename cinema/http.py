@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import orjson
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
+from django.utils.datastructures import MultiValueDict
 from django.views.decorators.cache import cache_control
 from django.views.decorators.vary import vary_on_headers
 from ninja import Header
@@ -323,6 +324,11 @@ class UnsupportedMediaType(ApiError):
     detail = "Send the body as `Content-Type: application/json`, in UTF-8."
 
 
+class NotAForm(UnsupportedMediaType):
+    headers = {"Accept": "multipart/form-data"}
+    detail = "Send the file as the field `file` of `Content-Type: multipart/form-data`."
+
+
 def json_body(request: HttpRequest) -> Any:
     """The parsed body, strictly by RFC 8259, without duplicate names.
 
@@ -341,9 +347,22 @@ def json_body(request: HttpRequest) -> Any:
     return request.META[_READ]
 
 
-class JsonParser(Parser):
+class BodyParser(Parser):
     def parse_body(self, request: HttpRequest) -> Any:
         return json_body(request)
+
+    def parse_querydict(
+        self, data: MultiValueDict[str, Any], list_fields: list[str], request: HttpRequest
+    ) -> dict[str, Any]:
+        """The query string, or the files of a form.
+
+        Raises:
+            NotAForm: An operation asks for a file, and the body is something else.
+        """
+        asks_for_files = not isinstance(data, QueryDict)
+        if asks_for_files and request.content_type != "multipart/form-data" and request.body:
+            raise NotAForm
+        return super().parse_querydict(data, list_fields, request)
 
 
 class JsonRenderer(BaseRenderer):

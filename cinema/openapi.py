@@ -17,8 +17,10 @@ UNPROCESSABLE = HTTPStatus.UNPROCESSABLE_ENTITY
 TOO_MANY = HTTPStatus.TOO_MANY_REQUESTS
 #: A health report is no problem document: monitors read it as one with status 200.
 HEALTH_REPORT = {"schema": {"$ref": "#/components/schemas/HealthOut"}}
-#: Every operation with a JSON body.
-OTHER_TYPE = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+#: Every operation with a body.
+OF_A_BODY = [HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE]
+#: Every GET, but for a few whose answers no client may keep.
+NOT_MODIFIED = HTTPStatus.NOT_MODIFIED
 RETRY_AFTER = {
     "description": "Seconds until one more is within the limit.",
     "schema": {"type": "integer", "minimum": 1, "examples": [7]},
@@ -30,7 +32,7 @@ def polish(document: dict[str, Any]) -> None:
     schemes = document.get("components", {}).get("securitySchemes", {})
     # Ninja names a scheme after each class. All of them use the same token.
     document["components"]["securitySchemes"] = {"Bearer": next(iter(schemes.values()))}
-    for operation in _operations(document):
+    for method, operation in _operations(document):
         _summarise(operation)
         if "security" in operation:
             is_optional = any("Anyone" in scheme for scheme in operation["security"])
@@ -40,11 +42,14 @@ def polish(document: dict[str, Any]) -> None:
             parameter.pop("examples", None)
         _unwrap_body(operation)
         _describe_errors(operation)
+        if method == "get":
+            not_modified = {"description": f"{NOT_MODIFIED.phrase}: `If-None-Match` has the ETag."}
+            operation["responses"][NOT_MODIFIED.value] = not_modified
 
 
-def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for operations in document["paths"].values():
-        yield from operations.values()
+        yield from operations.items()
 
 
 def _summarise(operation: dict[str, Any]) -> None:
@@ -64,10 +69,9 @@ def _unwrap_body(operation: dict[str, Any]) -> None:
 
 def _describe_errors(operation: dict[str, Any]) -> None:
     responses = operation["responses"]
-    is_json = "application/json" in operation.get("requestBody", {}).get("content", {})
     problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
     always = [AWAY, TOO_MANY]
-    always += [OTHER_TYPE] if is_json else []
+    always += OF_A_BODY if "requestBody" in operation else []
     always += [UNPROCESSABLE] if _answers_json(responses) else []
     for refusal in always:
         entry = {"description": refusal.phrase, "content": {JSON: problem}}

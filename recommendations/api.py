@@ -136,7 +136,10 @@ def get_recommendations(
 def get_next_recommendations(
     request: AuthedRequest, batch: BatchNumber = 2, include_movie_details: MovieDetails = True
 ) -> HttpResponse:
-    """The next batch of the list that you were given last. 404 at its end."""
+    """The next batch of the list that you were given last. 404 once it is used up.
+
+    Films that you have acted on since are left out. A batch may be empty, and a later one not.
+    """
     found = serving.recommend_next(user=request.auth, number=batch)
     return _private_json(found.as_json(with_movies=include_movie_details))
 

@@ -11,11 +11,12 @@ from ninja.responses import Status
 from pydantic import StringConstraints
 
 from cinema.auth import staff
-from cinema.errors import Conflict, Problem, Unprocessable, problems
+from cinema.errors import ApiError, Conflict, Problem, Unprocessable, problems
 from cinema.locks import lock_table
 from cinema.schemas import Moment, Name, Paginated
 from movies.types import UNSET, LocalTime
 from recommendations.impressions.storage import store_waiting
+from recommendations.impressions.stream import can_be_read
 from recommendations.models import Experiment, Impression
 from recommendations.schedule import ScheduledIn, check_times, in_state
 from recommendations.schemas import Algorithm
@@ -107,6 +108,14 @@ class ExperimentHasResults(Conflict):
         )
 
 
+class ImpressionsAway(ApiError):
+    """Impressions on their way to Postgres may belong to the experiment."""
+
+    status = 503
+    headers = {"Retry-After": "10"}
+    detail = "The latest impressions cannot be read at the moment. Try again."
+
+
 #: The fields that are fixed in each state, because viewers have been shown lists by them.
 SETTLED = {
     "upcoming": frozenset[str](),
@@ -163,6 +172,7 @@ def remove_experiment(experiment_id: int) -> None:
     Raises:
         NotFound: There is none.
         ExperimentHasResults: Viewers have been shown lists of it.
+        ImpressionsAway: It has begun, and the latest impressions cannot be read.
     """
     store_waiting()
     remove_stored_experiment(experiment_id)
@@ -177,6 +187,8 @@ def remove_stored_experiment(experiment_id: int) -> None:
     experiment = find_experiment(experiment_id)
     if Impression.objects.filter(experiment=experiment).exists():
         raise ExperimentHasResults(experiment)
+    if experiment.starts_at <= timezone.now() and not can_be_read():
+        raise ImpressionsAway
     experiment.delete()
 
 

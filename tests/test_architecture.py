@@ -39,6 +39,7 @@ FOUNDATION = {
     "cinema.schemas",
     "cinema.task_process",
     "cinema.task_queue",
+    "cinema.termination",
     "cinema.throttling.limits",
     "cinema.throttling.lockout",
     "cinema.web.threads",

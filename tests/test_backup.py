@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 import signal
 import stat
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -168,6 +170,48 @@ def test_an_interrupted_backup_leaves_nothing(archive: Path) -> None:
         back_up(archive, Bar(interrupt))
     assert list(archive.parent.iterdir()) == []
     assert last_backup() is None
+
+
+def test_a_backup_that_is_stopped_leaves_nothing(
+    archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `docker stop` and systemd stop it, once the secret is in the file."""
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr("cinema.backup.backups.tables.copy_out", stopped)
+            with pytest.raises(SystemExit) as end:
+                call_command("backup", str(archive), verbosity=0)
+        assert end.value.code == 143
+        assert list(archive.parent.iterdir()) == []
+        os.kill(os.getpid(), signal.SIGTERM)  # the former handler is back
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert last_backup() is None
+
+
+def stopped(*args: object) -> Iterator[bytes]:
+    os.kill(os.getpid(), signal.SIGTERM)
+    yield b""
+
+
+def test_a_backup_deletes_what_killed_ones_have_left(archive: Path) -> None:
+    long_ago = time.time() - 2 * 3600
+    for name, written_at in (
+        (".cinema-monday.zip.unfinished", long_ago),
+        (".of-another-cinema-now.zip.unfinished", time.time()),
+        ("notes.unfinished", long_ago),
+        ("cinema-sunday.zip", long_ago),
+    ):
+        (archive.parent / name).touch()
+        os.utime(archive.parent / name, (written_at, written_at))
+    backup_of_this_test(archive)
+    assert {file.name for file in archive.parent.iterdir()} == {
+        ".of-another-cinema-now.zip.unfinished",
+        "notes.unfinished",
+        "cinema-sunday.zip",
+        archive.name,
+    }
 
 
 def test_a_backup_replaces_no_file_and_one_is_made_at_a_time(archive: Path) -> None:

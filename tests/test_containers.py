@@ -16,7 +16,7 @@ OURS = ("web", "worker", "trainer", "beat")
 #: A container sets these itself: its folders and ports, and the addresses of the others.
 FIXED = {"CINEMA_HOME", "HOST", "PORT", "STATIC_ROOT"}
 UID = 999
-OVERLAYS = ("rabbitmq", "tls", "monitoring")
+OVERLAYS = ("rabbitmq", "tls", "s3", "monitoring")
 
 
 def test_every_setting_reaches_every_container_of_ours() -> None:
@@ -24,7 +24,7 @@ def test_every_setting_reaches_every_container_of_ours() -> None:
     documented = set(re.findall(r"^#?([A-Z_0-9]+)=", example, flags=re.MULTILINE))
     assert documented >= VARIABLES
     given = {name: f"{name} of .env" for name in documented}
-    for overlays, name in itertools.product(((), ("rabbitmq",)), (*OURS, "prepare")):
+    for overlays, name in itertools.product(((), ("rabbitmq",), ("s3",)), (*OURS, "prepare")):
         service = compose.services(given, *overlays)[name]
         assert service["env_file"] == ".env"
         # `environment` goes before `env_file`.
@@ -97,10 +97,11 @@ def test_stop_periods_are_those_of_the_docs() -> None:
 def test_only_the_proxy_is_reached_from_other_machines() -> None:
     services = compose.services({}, *OVERLAYS)
     ports = {name: service["ports"] for name, service in services.items() if "ports" in service}
-    assert ports.keys() == {"web", "proxy", "prometheus", "grafana"}
+    assert ports.keys() == {"web", "proxy", "prometheus", "grafana", "s3"}
     assert ports["web"] == ["127.0.0.1:8000:8000"]
     assert ports["prometheus"] == ["127.0.0.1:9090:9090"]
     assert ports["grafana"] == ["127.0.0.1:3000:3000"]
+    assert ports["s3"] == ["127.0.0.1:8333:8333"]
 
 
 def test_each_container_keeps_a_bounded_log() -> None:
@@ -115,6 +116,12 @@ def test_the_small_house_needs_one_password_for_cache_and_queue() -> None:
     web = compose.services({"REDIS_PASSWORD": "only-one"}, "rabbitmq")["web"]
     assert web["environment"]["CELERY_BROKER_URL"] == "amqp://cinema@rabbitmq:5672//"
     assert web["environment"]["CELERY_BROKER_PASSWORD"] == ""
+
+
+def test_the_bucket_of_uploads_may_have_another_name() -> None:
+    web = compose.services({"MEDIA_BUCKET": "posters"}, "s3")["web"]["environment"]
+    assert web["MEDIA_PUBLIC_URL"] == "http://127.0.0.1:8333/posters"
+    assert web["RELEASES_URL"] == "s3://releases/cinema"
 
 
 def test_the_web_behind_the_proxy_believes_it() -> None:

@@ -42,7 +42,7 @@ def run(*command: str | Path, **variables: str) -> subprocess.CompletedProcess[s
     )
 
 
-ALL_OVERLAYS = ("rabbitmq", "tls", "monitoring")
+ALL_OVERLAYS = ("rabbitmq", "tls", "s3", "monitoring")
 
 
 @pytest.mark.parametrize(

@@ -333,12 +333,34 @@ def test_progress_rises_to_the_whole(folder: Path) -> None:
         (["--k", "0"], "'0' is not a number above 0"),
         (["--max-users", "-1"], "'-1' is not a number above 0"),
         (["--data", "/nowhere"], "/nowhere is not a folder"),
+        (["--seed", "-1"], "'-1' is not a number from 0 to 4294967295"),
+        (["--seed", "4294967296"], "'4294967296' is not a number from 0"),
         (["--json", "/nowhere/found.json"], "There is no folder /nowhere to write to"),
+        (["--json", "/proc/found.json"], "/proc/found.json cannot be written: "),
     ],
 )
 def test_nonsense_is_refused_by_name(options: list[str], reason: str) -> None:
     with pytest.raises(CommandError, match=reason):
         evaluate(*options)
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_measurement(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "measure", pytest.fail)
+    (tmp_path / "figures").mkdir()
+    with pytest.raises(CommandError, match="figures cannot be written: Is a directory"):
+        evaluate("--data", folder, "--json", tmp_path / "figures")
+
+
+def test_a_measurement_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    write_csv(tmp_path, "1,1,5,10")
+    (tmp_path / "figures.json").write_text("{}")
+    for name in ("figures.json", "new.json"):
+        with pytest.raises(CommandError, match="There is too little"):
+            evaluate("--data", tmp_path, "--json", tmp_path / name)
+    assert (tmp_path / "figures.json").read_text() == "{}"
+    assert not (tmp_path / "new.json").exists()
 
 
 def test_a_folder_without_ratings_is_refused(tmp_path: Path) -> None:

@@ -172,6 +172,23 @@ def test_an_experiment_with_impressions_is_kept(staff: Client) -> None:
     assert staff.delete(f"/experiments/{experiment.pk}").status_code == 204
 
 
+@pytest.mark.usefixtures("without_cache")
+def test_without_valkey_only_an_experiment_to_come_is_deleted(
+    staff: Client, staff_browser: Browser
+) -> None:
+    """Its impressions may wait there."""
+    begun = [make_experiment(), make_experiment(starts_at=days(-30), ends_at=days(-20))]
+    to_come = make_experiment(starts_at=days(40), ends_at=days(50))
+    for experiment in begun:
+        refused = staff.delete(f"/experiments/{experiment.pk}")
+        assert (refused.status_code, refused["Retry-After"]) == (503, "10")
+        path = page(Experiment, "delete", experiment.pk)
+        told = staff_browser.post(path, {"post": "yes"}, follow=True).content.decode()
+        assert "impressions cannot be read" in told
+    assert staff.delete(f"/experiments/{to_come.pk}").status_code == 204
+    assert Experiment.objects.count() == 2
+
+
 def test_changes_of_experiments_are_recorded_with_their_author(staff: Client) -> None:
     made = staff.post("/experiments", wanted()).json()
     staff.patch(f"/experiments/{made['id']}", {"share": 0.25})

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.db.models import BinaryField
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -19,6 +20,7 @@ from tests.belongings import EMAIL, LIST, NAME, columns, make_known_viewer, pers
 from tests.builders import Client, interact, make_movie, make_user
 from tests.concurrency import and_disconnect, somebody_waits
 from users import personal_data
+from users.export import _json
 from users.models import Favourite, Playlist, PlaylistEntry, PlaylistFollow, User, Viewing
 from users.personal_data import personal_data_sources
 
@@ -144,6 +146,22 @@ def test_the_export_holds_no_secret() -> None:
     assert len(secrets) >= 3
     assert [secret for secret in secrets if secret in text] == []
     assert "argon2" not in text
+
+
+def test_the_export_holds_no_bytes() -> None:
+    """They are hashes, salts and keys, and no text that says anything about a viewer."""
+    exported_bytes = [
+        f"{table.model._meta.label}.{field.name}"
+        for table in with_parts(personal_data.personal_tables())
+        for field in table.fields
+        if isinstance(field, BinaryField)
+    ]
+    assert exported_bytes == []
+
+
+def test_a_value_of_bytes_is_not_exported_as_text() -> None:
+    with pytest.raises(TypeError, match="not JSON serializable: bytes"):
+        _json({"salt": b"of the next token"})
 
 
 def test_the_export_holds_no_data_of_others(viewer: Client) -> None:

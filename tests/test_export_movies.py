@@ -7,17 +7,19 @@ import gzip
 import io
 import json
 import os
+import signal
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, OutputWrapper
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from cinema.command_output import opened_output
 from movies.importing.files import FIELDS
 from movies.models import Genre, Movie
 from tests.builders import Client, make_movie
@@ -233,6 +235,38 @@ def test_an_existing_file_is_replaced_once_the_new_one_is_complete(
 def _full_disk() -> Any:
     yield b"{}"
     raise OSError(28, os.strerror(28))
+
+
+def no_output() -> OutputWrapper:
+    return OutputWrapper(io.TextIOWrapper(io.BytesIO()))
+
+
+def test_two_exports_to_one_file_at_once_leave_a_whole_one(tmp_path: Path) -> None:
+    path = tmp_path / "films.jsonl"
+    stdout = no_output()
+    with opened_output(str(path), stdout) as first, opened_output(str(path), stdout) as second:
+        first.write(b"whole\n")
+        second.write(b"ha")
+        second.flush()
+        first.flush()
+        # The second one ends first here, and is not yet to be seen in the first one's file.
+        second.write(b"lf\n")
+    assert path.read_bytes() == b"whole\n"
+    assert (os.listdir(tmp_path), path.stat().st_mode & 0o777) == (["films.jsonl"], 0o600)
+
+
+def test_an_export_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
+    """As `docker stop` and systemd stop it."""
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        with (
+            pytest.raises(SystemExit),
+            opened_output(str(tmp_path / "films.jsonl"), no_output()),
+        ):
+            os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert os.listdir(tmp_path) == []
 
 
 def test_an_unwritable_path_is_refused(tmp_path: Path) -> None:

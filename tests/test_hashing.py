@@ -10,13 +10,14 @@ from functools import partial
 import pytest
 from argon2.exceptions import InvalidHashError
 from django.contrib.auth.hashers import Argon2PasswordHasher, check_password, make_password
+from django.db import connection, transaction
 from django.test import Client as Browser
 
 from cinema.throttling import lockout
 from tests.builders import Client, make_user
 from tests.concurrency import at_once
 from users.models import MailedToken, User
-from users.passwords import AT_ONCE, WAITING, _places
+from users.passwords import AT_ONCE, WAITING, Argon2, _places
 from users.tokens import issue_mailed_token
 
 pytestmark = pytest.mark.usefixtures("product_hasher")
@@ -109,3 +110,114 @@ def test_a_refused_sign_in_of_the_admin_counts_as_no_guess() -> None:
             answer = browser.post("/admin/login/", given)
             assert (answer.status_code, answer["Retry-After"]) == (503, "2")
     assert browser.post("/admin/login/", given).status_code == 302
+
+
+# --- no connection is held meanwhile
+
+
+@pytest.fixture
+def hashed_in(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """For each hash that is computed, whether a transaction was open."""
+    seen: list[bool] = []
+    verify, encode = Argon2.verify, Argon2.encode
+
+    def seen_verify(self: Argon2, password: str, encoded: str) -> bool:
+        seen.append(connection.in_atomic_block)
+        return verify(self, password, encoded)
+
+    def seen_encode(self: Argon2, password: str, salt: str) -> str:
+        seen.append(connection.in_atomic_block)
+        return encode(self, password, salt)
+
+    monkeypatch.setattr(Argon2, "verify", seen_verify)
+    monkeypatch.setattr(Argon2, "encode", seen_encode)
+    return seen
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("method", "path", "payload"),
+    [
+        ("POST", "/auth/login", {"email": "a@example.com", "password": PASSWORD}),
+        ("POST", "/auth/register", {"email": "new@example.com", "password": PASSWORD}),
+        ("POST", "/users/me/password", {"current": PASSWORD, "new": "jules et jim 1962"}),
+        ("PATCH", "/users/me", {"email": "b@example.com", "password": PASSWORD}),
+        ("DELETE", "/users/me", {"password": PASSWORD}),
+    ],
+)
+def test_no_password_is_hashed_in_a_transaction(
+    method: str, path: str, payload: dict[str, str], hashed_in: list[bool]
+) -> None:
+    user = make_user(email="a@example.com", password=PASSWORD)
+    hashed_in.clear()
+    answer = Client(user).send(method, path, payload)
+    assert answer.status_code in (200, 201, 204), answer.content
+    assert hashed_in
+    assert not any(hashed_in)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_new_password_by_a_mailed_link_is_not_hashed_in_a_transaction(
+    hashed_in: list[bool],
+) -> None:
+    user = make_user(email="a@example.com", password=PASSWORD)
+    with transaction.atomic():
+        token = issue_mailed_token(user, MailedToken.Purpose.RESET_PASSWORD)
+    hashed_in.clear()
+    payload = {"token": token, "password": "jules et jim 1962"}
+    assert Client().send("POST", "/auth/password/reset", payload).status_code == 204
+    assert hashed_in == [False]
+    assert User.objects.get().check_password("jules et jim 1962")
+
+
+def changed_during_the_check(monkeypatch: pytest.MonkeyPatch, new: str) -> None:
+    """Another device changes the password while this request still checks the old one."""
+    verify, hashed = Argon2.verify, make_password(new)
+
+    def verify_and_change(self: Argon2, password: str, encoded: str) -> bool:
+        found = verify(self, password, encoded)
+        User.objects.update(password=hashed)
+        return found
+
+    monkeypatch.setattr(Argon2, "verify", verify_and_change)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("method", "path", "payload", "field"),
+    [
+        ("POST", "/users/me/password", {"current": PASSWORD, "new": "zazie 1960!"}, "current"),
+        ("PATCH", "/users/me", {"email": "b@example.com", "password": PASSWORD}, "password"),
+    ],
+)
+def test_a_password_that_changes_during_its_check_is_refused(
+    method: str,
+    path: str,
+    payload: dict[str, str],
+    field: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = Client(make_user(email="a@example.com", password=PASSWORD))
+    with monkeypatch.context() as meanwhile:
+        changed_during_the_check(meanwhile, "jules et jim 1962")
+        # The trigger ends this session, but not a request that was let in before.
+        answer = client.send(method, path, payload)
+    assert answer.status_code == 422, answer.content
+    assert [error["field"] for error in answer.json()["errors"]] == [f"body.{field}"]
+    user = User.objects.get()
+    assert user.email == "a@example.com"
+    assert user.check_password("jules et jim 1962")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("new", "status"), [(PASSWORD, 200), ("jules et jim 1962", 401)])
+def test_a_sign_in_checks_a_hash_that_changed_meanwhile_again(
+    new: str, status: int, hashed_in: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same password may have been hashed anew by another sign-in."""
+    make_user(email="a@example.com", password=PASSWORD)
+    changed_during_the_check(monkeypatch, new)
+    hashed_in.clear()
+    credentials = {"email": "a@example.com", "password": PASSWORD}
+    assert Client().post("/auth/login", credentials).status_code == status
+    assert hashed_in == [False, False]

@@ -56,7 +56,19 @@ def test_every_operation_has_a_summary_tags_and_its_error_statuses(
         if {"Bearer": []} in operation.get("security", []):
             assert "401" in statuses, name
         if "requestBody" in operation:
-            assert "422" in statuses, name
+            assert {"413", "415", "422"} <= statuses, name
+
+
+def test_every_get_may_answer_that_nothing_has_changed(document: dict[str, Any]) -> None:
+    with_it = {name for name, each in operations(document) if "304" in each["responses"]}
+    assert with_it == {name for name, _ in operations(document) if name.startswith("GET ")}
+    assert "content" not in document["paths"]["/api/v1/genres"]["get"]["responses"]["304"]
+
+
+@pytest.mark.parametrize("path", ["/genres", "/users/me", "/movies/feed.atom"])
+def test_a_get_with_the_etag_of_the_standing_answer_is_304(viewer: Client, path: str) -> None:
+    etag = viewer.get(path)["ETag"]
+    assert viewer.send("GET", path, headers={"If-None-Match": etag}).status_code == 304
 
 
 def test_errors_are_problem_documents(document: dict[str, Any]) -> None:

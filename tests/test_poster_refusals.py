@@ -269,13 +269,40 @@ def test_a_form_without_just_one_file_is_refused(
 
 
 @pytest.mark.parametrize(
-    "content_type",
-    ["application/json", "image/png", "", "multipart/form-data", "multipart/form-data; boundary=é"],
+    "content_type", ["application/json", "image/png", "", "application/x-www-form-urlencoded"]
 )
-def test_a_body_that_is_no_form_is_refused(staff: Client, movie: Movie, content_type: str) -> None:
-    path = f"/movies/{movie.pk}/poster"
+@pytest.mark.parametrize("what", ["poster", "trailer"])
+def test_a_body_of_another_type_is_415(
+    staff: Client, movie: Movie, what: str, content_type: str
+) -> None:
+    path = f"/movies/{movie.pk}/{what}"
     answer = staff.send("PUT", path, b'{"file": 1}', content_type=content_type)
-    assert refused_fields(answer)[0] in ("body", "body.file")
+    assert (answer.status_code, answer["Accept"]) == (415, "multipart/form-data")
+    assert "multipart/form-data" in answer.json()["detail"]
+
+
+def test_a_body_of_another_type_does_not_tell_strangers_that_staff_may_send_one(
+    anonymous: Client, viewer: Client, movie: Movie
+) -> None:
+    for client, status in ((anonymous, 401), (viewer, 403)):
+        path = f"/movies/{movie.pk}/poster"
+        answer = client.send("PUT", path, b"GIF", content_type="image/gif")
+        assert answer.status_code == status
+
+
+@pytest.mark.parametrize("content_type", ["multipart/form-data", "multipart/form-data; boundary=é"])
+def test_a_form_without_a_boundary_is_refused(
+    staff: Client, movie: Movie, content_type: str
+) -> None:
+    answer = staff.send(
+        "PUT", f"/movies/{movie.pk}/poster", b'{"file": 1}', content_type=content_type
+    )
+    assert refused_fields(answer) == ["body"]
+
+
+def test_without_a_body_the_file_is_missing(staff: Client, movie: Movie) -> None:
+    answer = staff.send("PUT", f"/movies/{movie.pk}/poster", content_type="application/json")
+    assert refused_fields(answer) == ["body.file"]
 
 
 def test_a_long_field_beside_the_file_is_refused(staff: Client, movie: Movie, media: Path) -> None:

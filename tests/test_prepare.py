@@ -12,8 +12,9 @@ from time import sleep
 from urllib.parse import urlencode
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
+from cinema.development.demonstration import is_empty
 from cinema.development.embedded_servers import Servers
 from cinema.health import missing_migrations
 from cinema.locks import single_run
@@ -80,3 +81,10 @@ def test_beside_another_one_it_waits_for_the_migrations(home: Path) -> None:
         preparing.result(timeout=120)
     assert said.getvalue() == "Another process is preparing the database.\n"
     assert not missing_migrations()
+
+
+@pytest.mark.django_db
+def test_a_database_is_filled_by_one_process_at_a_time() -> None:
+    with single_run("cinema.prepare"), pytest.raises(CommandError, match="Another process"):
+        call_command("fill_demonstration")
+    assert is_empty()

@@ -260,6 +260,24 @@ def test_next_leaves_out_films_acted_on_since(viewer: Client) -> None:
     assert ids(body(viewer.get("/recommendations/next"))) == [ids(rest)[3]]
 
 
+def test_an_empty_batch_is_not_the_end_while_later_ones_have_films(viewer: Client) -> None:
+    movies = {movie.pk: movie for movie in (make_movie() for _ in range(4))}
+    listed(viewer, limit=1)
+    second, third, fourth = (
+        movies[ids(body(viewer.get("/recommendations/next", batch=number)))[0]]
+        for number in (2, 3, 4)
+    )
+    rate(viewer, second, 2)
+    emptied = body(viewer.get("/recommendations/next", batch=2))
+    assert (emptied["batch"], emptied["items"]) == (2, [])
+    assert ids(body(viewer.get("/recommendations/next", batch=3))) == [third.pk]
+    withdraw(fourth)
+    assert body(viewer.get("/recommendations/next", batch=2))["items"] == []
+    say(viewer, third, "hide")
+    for number in (2, 3, 4, 5):
+        assert viewer.get("/recommendations/next", batch=number).status_code == 404
+
+
 def test_no_viewer_is_shown_anothers_list() -> None:
     audience = make_audience(movies_each=16)
     train_release()

@@ -251,6 +251,30 @@ def test_a_release_that_is_held_during_a_training_stays(
     assert states(staff) == {held.pk: (False, False), run.release.pk: (True, False)}
 
 
+def test_beat_asks_for_a_training_once_the_hold_is_lifted(
+    staff: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though a training of the same data was rejected for it, before or after it was fitted."""
+    make_audience(viewers_each=4, movies_each=5)
+    held = train_release()
+    change_something()
+
+    def train_all_and_hold(*args: Any, **options: Any) -> TrainedModels:
+        trained = fitting.train_all(*args, **options)
+        assert staff.put(f"/releases/{held.pk}/hold").status_code == 200
+        return trained
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(runs, "train_all", train_all_and_hold)
+        assert train().state == TrainingRun.State.REJECTED
+    for _ in range(2):
+        assert selectors.was_trained_on(selectors.fingerprint())  # while it is held
+        assert staff.delete(f"/releases/{held.pk}/hold").status_code == 204
+        assert not selectors.was_trained_on(selectors.fingerprint())
+        assert staff.put(f"/releases/{held.pk}/hold").status_code == 200
+        assert train().state == TrainingRun.State.REJECTED
+
+
 def test_only_the_current_release_is_held_and_both_changes_are_recorded(staff: Client) -> None:
     make_audience(viewers_each=4, movies_each=5)
     old, new = train_release(), train_release(force=True)

@@ -27,6 +27,7 @@ from tests.matching import like, make_films, make_viewer
 from tests.replication import ALIAS, Standby, read_from
 from tests.tastes import publish_release
 from users.auth import keep_position
+from users.erasure import erase
 from users.models import Session
 
 pytestmark = [
@@ -375,10 +376,10 @@ def test_a_replica_an_hour_behind_is_left_out_and_comes_back(
     read_until_replica(replica, lambda: names(viewer, RATINGS))
 
 
-def test_a_viewer_who_has_withdrawn_is_named_by_no_kept_answer(
+def test_a_viewer_who_has_withdrawn_is_named_by_no_answer(
     replica: Replica, standby: Standby, viewer: Client, settings: Settings
 ) -> None:
-    """The replica still has the consent when the next answer is made and kept."""
+    """The replica still has the consent when the next answer is made, and a list is kept."""
     settings.MATCH_SHRINKAGE = 1
     films, match = make_films(6), make_viewer("Match")
     like(viewer.user, films[:4])
@@ -390,12 +391,35 @@ def test_a_viewer_who_has_withdrawn_is_named_by_no_kept_answer(
         items = viewer.get("/recommendations").json()["items"]
         return [other["name"] for item in items for other in item["matched_users"]]
 
+    def matches() -> list[str]:
+        return [other["user"]["name"] for other in viewer.get("/matches").json()["data"]]
+
     read_twice(replica, named)
-    assert named() == ["Match"]
+    assert (named(), matches()) == (["Match"], ["Match"])
     standby.pause()
     hidden = {"genres": [], "languages": [], "match_visible": False}
     assert Client(match).put("/users/me/preferences", hidden).status_code == 200
-    assert [named(), named()] == [[], []]
+    assert [named(), named(), matches()] == [[], [], []]
+
+
+def test_an_erased_viewer_is_no_match_any_more(
+    replica: Replica, standby: Standby, viewer: Client, settings: Settings
+) -> None:
+    settings.MATCH_SHRINKAGE = 1
+    films = make_films(5)
+    erased, left = make_viewer("Erased"), make_viewer("Left")
+    for each in (viewer.user, erased, left):
+        like(each, films)
+    match_all()
+
+    def matches() -> list[str]:
+        return [other["user"]["name"] for other in viewer.get("/matches").json()["data"]]
+
+    read_until_replica(replica, matches)
+    assert matches() == ["Erased", "Left"]
+    standby.pause()
+    erase(user_id=erased.pk)
+    assert matches() == ["Left"]
 
 
 def test_a_transaction_on_a_replica_goes_on_there(

@@ -274,6 +274,37 @@ def test_codes_are_renewed_and_the_factor_removed_by_a_code(boss: User) -> None:
     assert sign_in().status_code == 200
 
 
+@pytest.mark.parametrize("action", ["renew", "remove"])
+def test_a_factor_that_is_removed_meanwhile_is_no_error(
+    boss: User, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    """A superuser removes it after the check of the code."""
+    _, codes = enrol(boss)
+    browser = opened(boss)
+    spend = second_factor.spend_code
+
+    def spend_and_lose(user: User, code: str) -> bool:
+        return spend(user, code) and second_factor.remove(user=user)
+
+    monkeypatch.setattr(second_factor, "spend_code", spend_and_lose)
+    page = post(browser, codes[0], action=action)
+    assert secret_of(page)
+    assert ("was removed meanwhile" in page) == (action == "renew")
+
+
+def test_the_page_of_a_factor_that_is_removed_meanwhile_offers_a_new_one(
+    boss: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enrol(boss)
+    browser = opened(boss)
+
+    def is_needed_and_lost(user: User) -> bool:
+        return second_factor.remove(user=user)
+
+    monkeypatch.setattr(second_factor, "is_needed", is_needed_and_lost)
+    assert secret_of(browser.get(PAGE, follow=True).content.decode())
+
+
 def test_guesses_on_the_page_are_slowed_down(boss: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lockout, "ATTEMPTS", 3)
     _, codes = enrol(boss)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
+from movies import catalogue
 from movies.models import Movie, Screening
+from movies.programme.selectors import ProgrammeQuery
+from movies.programme.structured_data import build_movie_structured_data
 from movies.tmdb.schemas import ATTRIBUTION
 from tests.builders import Client, at, interact, make_movie, make_screening, make_user
 
@@ -158,6 +162,20 @@ def test_a_movie_is_told_once_with_all_that_is_known(anonymous: Client) -> None:
         "sameAs": "https://www.themoviedb.org/movie/499",
         "creditText": ATTRIBUTION,
     }
+
+
+def test_the_rating_is_of_one_moment(db: None) -> None:
+    """Another viewer rates the movie after the cards were made."""
+    movie = make_movie()
+    snapshot = catalogue.current().snapshot
+    snapshot.card(movie)
+    interact(make_user(), movie, "rating", half_stars=9)
+    movie.refresh_from_db()
+    assert movie.rating_count == 1
+    query = ProgrammeQuery(DAY, DAY, movie_id=movie.pk)
+    document = json.loads(build_movie_structured_data(query, snapshot).body)
+    [node] = of_type(document["@graph"], "Movie")
+    assert "aggregateRating" not in node
 
 
 def test_unknown_values_are_left_out(anonymous: Client, settings: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 from pytest_django.fixtures import Settings
@@ -266,3 +267,23 @@ def test_a_training_that_fails_says_why_and_leaves_the_standing_release(
     assert directories(home) == before
     train(force=True)
     assert len(directories(home) - before) == 1
+
+
+def test_a_training_that_is_interrupted_is_not_carried_out_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ctrl-C at `manage.py train`."""
+    interact(make_user(), make_movie())
+
+    def interrupt(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(artifacts, "_checksum", interrupt)
+        with pytest.raises(CommandError, match=r"^Interrupted\.$"):
+            call_command("train", verbosity=0)
+    run = TrainingRun.objects.get()
+    assert (run.state, run.message) == (State.FAILED, "Interrupted.")
+    assert run.finished_at
+    tasks.resume_training()
+    assert TrainingRun.objects.get().state == State.FAILED

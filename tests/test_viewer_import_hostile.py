@@ -288,7 +288,6 @@ def test_a_file_that_is_too_large_is_refused(viewer: Client, settings: Settings)
     ("body", "content_type"),
     [
         (b"", "application/json"),
-        (GOOD, "text/csv"),
         (b"", f"multipart/form-data; boundary={BOUNDARY}"),
         (form(GOOD, field="other"), f"multipart/form-data; boundary={BOUNDARY}"),
         (form(GOOD), "multipart/form-data"),
@@ -297,6 +296,12 @@ def test_a_file_that_is_too_large_is_refused(viewer: Client, settings: Settings)
 def test_a_form_without_the_file_is_refused(viewer: Client, body: bytes, content_type: str) -> None:
     answer = viewer.send("POST", "/users/me/import", body, content_type=content_type)
     assert answer.status_code == 422
+
+
+@pytest.mark.parametrize("content_type", ["text/csv", "application/zip", ""])
+def test_a_file_that_is_not_in_a_form_is_415(viewer: Client, content_type: str) -> None:
+    answer = viewer.send("POST", "/users/me/import", GOOD, content_type=content_type)
+    assert (answer.status_code, answer["Accept"]) == (415, "multipart/form-data")
 
 
 @pytest.mark.parametrize("query", [{"content": "ratings"}, {"dry_run": "perhaps"}])

@@ -23,7 +23,7 @@ from cinema.throttling.limits import Limit, TooManyRequests, client_address
 from cinema.throttling.lockout import check_confirmation
 from users import second_factor
 from users.errors import CodeNeeded, WrongCode, WrongCredentials
-from users.models import RecoveryCode, User
+from users.models import SecondFactor, User
 from users.sessions import check_credentials
 
 SIGN_IN_LIMIT = Limit("THROTTLE_LOGIN")
@@ -119,8 +119,10 @@ def _view(request: HttpRequest) -> HttpResponse:
         if not form.errors:
             return redirect("second-factor")
     if form.has_factor:
-        left = RecoveryCode.objects.filter(factor__user=user).count()
-        return _render(request, form=form, factor=user.second_factor, codes_left=left)
+        factor = SecondFactor.objects.filter(user=user).first()
+        if factor is None:  # It was removed meanwhile.
+            return redirect("second-factor")
+        return _render(request, form=form, factor=factor, codes_left=factor.recovery_codes.count())
     secret = request.session.setdefault(_SECRET, second_factor.new_secret())
     address = second_factor.provisioning_uri(user, secret)
     picture = segno.make(address, micro=False).svg_inline(scale=5, light="white", omitsize=False)
@@ -148,7 +150,11 @@ def _perform_second_factor_action(
             del request.session[_SECRET]
         return codes
     if action == "renew":
-        return second_factor.replace_recovery_codes(user=user)
+        try:
+            return second_factor.replace_recovery_codes(user=user)
+        except SecondFactor.DoesNotExist:
+            messages.error(request, "The second factor was removed meanwhile.")
+            return None
     if action == "remove" and second_factor.remove(user=user):
         messages.success(request, "The second factor is removed.")
     return None

@@ -95,7 +95,13 @@ def _section(name: str, rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
 
 
 def _json(row: Mapping[str, Any]) -> bytes:
-    return orjson.dumps(row, default=str)
+    return orjson.dumps(row, default=_as_text)
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, bytes | memoryview):  # such as a hash or a salt
+        raise TypeError("Bytes are not exported: add their column to LEFT_OUT.")
+    return str(value)
 
 
 def _rows(table: PersonalTable, user_id: int) -> Iterator[tuple[Any, dict[str, Any]]]:

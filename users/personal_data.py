@@ -30,6 +30,7 @@ LEFT_OUT: Mapping[str, str] = {
     "users.Session.wal_position": _POSITION,
     "users.Session.wal_taste_version": _POSITION,
     "users.RefreshToken.token_hash": "A hash, by which the server recognises the token.",
+    "users.RefreshToken.successor_salt": "Together with a spent token it makes the next one.",
     "users.SecondFactor.secret": "It would let anybody make codes for the sign-in.",
     "users.RecoveryCode.code_hash": "A hash, by which the server recognises the code.",
     "users.MailedToken.token_hash": "A hash, by which the server recognises the token.",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,13 @@ from django.utils import timezone
 from cinema.throttling.lockout import trust_address
 from users.addresses import email_key, normal_email
 from users.auth import lock_viewer
-from users.errors import AccountNotFound, AccountNotTrusted, EmailTaken, RegistrationClosed
+from users.errors import (
+    AccountNotFound,
+    AccountNotTrusted,
+    EmailTaken,
+    RegistrationClosed,
+    WrongPassword,
+)
 from users.mails import Kind, request_mail
 from users.models import MailedToken, User
 from users.passwords import confirm_password, set_password
@@ -81,7 +88,6 @@ def promote(*, email: str, is_superuser: bool = False) -> User:
     return user
 
 
-@transaction.atomic
 def change_profile(*, user: User, changes: ProfileIn) -> User:
     """Change the given fields. A new address is unverified, and the old address gets a mail.
 
@@ -89,15 +95,20 @@ def change_profile(*, user: User, changes: ProfileIn) -> User:
         WrongPassword: The address is new, and the password is not the viewer's.
         EmailTaken: Another account has the address.
     """
-    found = _locked(user)
     given = changes.model_fields_set
-    if "name" in given and changes.name != found.name:
-        found.name = changes.name
-        found.save(update_fields=["name"])
-        transaction.on_commit(mark_visibility_changed)
-    if "email" in given and changes.email != found.email:
-        confirm_password(found, changes.password)
-        _change_address(found, changes.email)
+    is_new_address = "email" in given and changes.email != user.email
+    # The password is checked before the transaction, which would hold a connection meanwhile.
+    if is_new_address:
+        confirm_password(user, changes.password)
+    with transaction.atomic():
+        found = _locked(user)
+        if "name" in given and changes.name != found.name:
+            found.name = changes.name
+            found.save(update_fields=["name"])
+            transaction.on_commit(mark_visibility_changed)
+        if is_new_address and changes.email != found.email:
+            _check_unchanged(found, user.password)
+            _change_address(found, changes.email)
     return found
 
 
@@ -110,7 +121,6 @@ def _change_address(user: User, email: str) -> None:
     request_mail(Kind.VERIFY_EMAIL, email=email, user=user)
 
 
-@transaction.atomic
 def change_password(*, user: User, current: str, new: str) -> None:
     """Change the viewer's password, end all other sessions and void mailed links.
 
@@ -118,21 +128,36 @@ def change_password(*, user: User, current: str, new: str) -> None:
         WrongPassword: `current` is not the password.
         WeakPassword: Django's validators refuse the new one.
     """
-    found = _locked(user)
-    confirm_password(found, current, field="current")
-    set_password(found, new, field="new")
-    # The trigger would end the session that the viewer changes it from, too.
-    with pgtrigger.ignore("users.User:credentials"):
-        found.save(update_fields=["password"])
-    end_other_sessions(user=user)
-    MailedToken.objects.filter(user=user, purpose=Purpose.RESET_PASSWORD, used_at=None).delete()
-    request_mail(Kind.PASSWORD_CHANGED, email=found.email, user=found)
+    # Passwords are hashed before the transaction, which would hold a connection meanwhile.
+    confirm_password(user, current, field="current")
+    changed = copy(user)
+    set_password(changed, new, field="new")
+    with transaction.atomic():
+        found = _locked(user)
+        _check_unchanged(found, user.password, field="current")
+        found.password = changed.password
+        # The trigger would end the session that the viewer changes it from, too.
+        with pgtrigger.ignore("users.User:credentials"):
+            found.save(update_fields=["password"])
+        end_other_sessions(user=user)
+        MailedToken.objects.filter(user=user, purpose=Purpose.RESET_PASSWORD, used_at=None).delete()
+        request_mail(Kind.PASSWORD_CHANGED, email=found.email, user=found)
 
 
 def _locked(user: User) -> User:
     """The viewer's row, read under the lock: of two changes at once the second sees the first."""
     lock_viewer(user)
     return User.objects.get(pk=user.pk)
+
+
+def _check_unchanged(locked: User, confirmed: str, *, field: str = "password") -> None:
+    """Refuse a password that was confirmed, and was changed before the viewer was locked.
+
+    Args:
+        confirmed: The hash that the password was compared with.
+    """
+    if locked.password != confirmed:
+        raise WrongPassword(field)
 
 
 def _save_address(user: User, *, update_fields: list[str] | None = None) -> None:
@@ -174,7 +199,6 @@ def verify_email(*, token: str) -> None:
     user.save(update_fields=["email_verified_at"])
 
 
-@transaction.atomic
 def reset_password(*, token: str, password: str, address: str) -> None:
     """Set a new password. A trigger ends all sessions of the viewer.
 
@@ -186,10 +210,15 @@ def reset_password(*, token: str, password: str, address: str) -> None:
         MailedTokenRefused: The token is not valid.
         WeakPassword: Django's validators refuse it; the token can be used again.
     """
-    user, found = read_mailed_token(token, Purpose.RESET_PASSWORD)
-    set_password(user, password)
-    mark_used(found)
-    user.email_verified_at = user.email_verified_at or timezone.now()
-    user.save(update_fields=["password", "email_verified_at"])
-    request_mail(Kind.PASSWORD_CHANGED, email=user.email, user=user)
-    transaction.on_commit(partial(trust_address, account=user.email, address=address))
+    with transaction.atomic():
+        changed, _ = read_mailed_token(token, Purpose.RESET_PASSWORD)
+    # The password is hashed between the transactions, which would hold a connection meanwhile.
+    set_password(changed, password)
+    with transaction.atomic():
+        user, found = read_mailed_token(token, Purpose.RESET_PASSWORD)
+        user.password = changed.password
+        mark_used(found)
+        user.email_verified_at = user.email_verified_at or timezone.now()
+        user.save(update_fields=["password", "email_verified_at"])
+        request_mail(Kind.PASSWORD_CHANGED, email=user.email, user=user)
+        transaction.on_commit(partial(trust_address, account=user.email, address=address))

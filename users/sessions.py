@@ -66,18 +66,30 @@ def sign_in(
         CodeNeeded, WrongCode: The password fits, and the account has a second factor.
     """
     user = check_credentials(username=email, password=password, otp=otp, address=address)
-    with transaction.atomic():
-        locked = _lock_account(user)
-        # A password that was changed since must not open a session after the others have ended.
-        if locked is None or (
-            locked.password != user.password and not locked.check_password(password)
-        ):
+    while (pair := _sign_in_unless_changed(user, device)) is None:
+        if not user.check_password(password):
             raise errors.WrongCredentials
-        # Nor must a sign-in without a code, if the second factor was set up meanwhile.
-        if not user.has_given_code and second_factor.is_needed(locked):
-            raise errors.CodeNeeded
-        update_last_login(User, locked)
-        return _issue_tokens(_open_session(locked, device), tokens.new_refresh_token())
+    return pair
+
+
+@transaction.atomic
+def _sign_in_unless_changed(user: User, device: str) -> TokenPairOut | None:
+    """Open a session; None if the hash has changed since its check, with the new one in `user`.
+
+    The caller checks the password again, as a hash in the transaction would hold a connection.
+    """
+    locked = _lock_account(user)
+    if locked is None:
+        raise errors.WrongCredentials
+    # A password that was changed since must not open a session after the others have ended.
+    if locked.password != user.password:
+        user.password = locked.password
+        return None
+    # Nor must a sign-in without a code, if the second factor was set up meanwhile.
+    if not user.has_given_code and second_factor.is_needed(locked):
+        raise errors.CodeNeeded
+    update_last_login(User, locked)
+    return _issue_tokens(_open_session(locked, device), tokens.new_refresh_token())
 
 
 def check_credentials(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -31,6 +32,8 @@ PART_NAME = re.compile(
     re.ASCII,
 )
 CHUNK_BYTES = 1024 * 1024
+#: A backup writes all the time, so this one was killed.
+ABANDONED_AFTER_S = 3600
 MANIFEST_LIMIT_BYTES = 256 * CHUNK_BYTES
 #: Rows of a table become at most some thirty times smaller. Larger parts that become smaller than
 #: this are made to fill a disk.
@@ -110,6 +113,7 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
         raise BackupRefused(f"{path} exists already. Choose another name.")
     unfinished = path.with_name(f".{path.name}.unfinished")
     unfinished.unlink(missing_ok=True)  # of a backup that was killed; only one at a time runs
+    _delete_abandoned(path.parent)
     try:
         with open(unfinished, "xb", opener=partial(os.open, mode=FILE_MODE)) as file:
             yield file
@@ -118,6 +122,14 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
         unfinished.rename(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _delete_abandoned(folder: Path) -> None:
+    """Delete what killed backups have left. Another Cinema may be writing to the folder now."""
+    for file in folder.glob(".*.zip.unfinished"):
+        with suppress(OSError):
+            if time.time() - file.stat().st_mtime > ABANDONED_AFTER_S:
+                file.unlink()
 
 
 class ArchiveWriter:

@@ -46,6 +46,8 @@ def is_empty() -> bool:
 def fill_demonstration(today: date | None = None) -> bool:
     """Write the demonstration in one transaction; returns False if it is there already.
 
+    The caller holds the lock `cinema.prepare`.
+
     Raises:
         DatabaseNotEmpty: There are other films or accounts.
     """

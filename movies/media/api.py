@@ -21,7 +21,7 @@ UPLOAD = Limit("THROTTLE_UPLOAD")
 @router.put(
     "/movies/{int:movie_id}/poster",
     throttle=UPLOAD,
-    response={200: PosterOut, **problems(401, 403, 404, 413, 422)},
+    response={200: PosterOut, **problems(401, 403, 404, 413, 415, 422)},
 )
 @accept_file(lambda: settings.POSTER_MAX_MB)
 def put_poster(
@@ -43,7 +43,7 @@ def delete_poster(request: HttpRequest, movie_id: int) -> Status[None]:
 @router.put(
     "/movies/{int:movie_id}/trailer",
     throttle=UPLOAD,
-    response={200: TrailerOut, **problems(401, 403, 404, 413, 422)},
+    response={200: TrailerOut, **problems(401, 403, 404, 413, 415, 422)},
 )
 @accept_file(lambda: settings.TRAILER_MAX_MB)
 def put_trailer(

@@ -83,7 +83,7 @@ def _movie(movie: Movie, snapshot: Snapshot) -> Node:
             "genre": [genre["name"] for genre in shown["genres"]],
             "director": _people(movie.directors),
             "actor": _people(movie.actors),
-            "aggregateRating": rating if movie.rating_count else None,
+            "aggregateRating": rating if shown["rating_count"] else None,
             "sameAs": (
                 f"https://www.themoviedb.org/movie/{movie.tmdb_id}" if movie.tmdb_id else None
             ),

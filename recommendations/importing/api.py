@@ -25,7 +25,7 @@ HEAVY = Limit("THROTTLE_HEAVY")
     "/users/me/import",
     auth=signed_in,
     throttle=HEAVY,
-    response={200: ViewerImportOut, **problems(401, 413, 422)},
+    response={200: ViewerImportOut, **problems(401, 413, 415, 422)},
     tags=["Accounts"],
 )
 @accept_file(lambda: settings.VIEWER_IMPORT_MAX_MB)

@@ -112,6 +112,11 @@ def blocks() -> Iterator[list[StreamEntry]]:
         start = b"(" + rows[-1][0]
 
 
+def can_be_read() -> bool:
+    """Whether Valkey answers. For a second after a failure this process takes it for away."""
+    return shared().ask(lambda server: server.exists(stream_key())) is not None
+
+
 def _entry(pk: bytes, fields: Fields) -> StreamEntry:
     return StreamEntry(pk, *(fields.get(name, b"") for name in (b"kind", b"user", b"text")))
 

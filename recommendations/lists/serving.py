@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -159,10 +159,11 @@ def recommend(*, user: User, query: ListQuery, limit: int, refresh: bool) -> Lis
 def recommend_next(*, user: User, number: int) -> ListBatch:
     """A further batch of the list that the viewer was given last, even if it is outdated.
 
-    It lacks the movies that the viewer has acted on since; the ranks stay.
+    It lacks the movies that the viewer has acted on since; the ranks stay. So it may be empty.
 
     Raises:
-        NoMoreRecommendations: The list has no such batch, has expired, or was never made.
+        NoMoreRecommendations: Neither this batch nor a later one has a movie left, or the list has
+            expired, or was never made.
     """
     found, delivery = list_cache.read_last(user.pk)
     if found is None:
@@ -172,7 +173,9 @@ def recommend_next(*, user: User, number: int) -> ListBatch:
     snapshot = catalogue.current().snapshot
     batch = _cut_batch(user, found, number, snapshot, scores_for(user), done)
     if not batch.items:
-        raise NoMoreRecommendations
+        later = found.items[number * found.limit :]
+        if not _offered(later, found, snapshot, done):
+            raise NoMoreRecommendations
     _deliver(user, delivery.keys[0], batch, delivery)
     return batch
 
@@ -186,14 +189,24 @@ def _cut_batch(
     done: Collection[int] = (),
 ) -> ListBatch:
     """The batch without `done`, and without movies that have left catalogue or programme."""
-    items = [item for item in found.batch(number) if item.movie_id not in done]
+    items = _offered(found.batch(number), found, snapshot, done)
+    cards = snapshot.cards(item.movie_id for item in items)
+    ids = [item.movie_id for item in items]
+    return ListBatch(found, number, items, cards, scores(ids), matches_for_movies(user.pk, ids))
+
+
+def _offered(
+    items: Iterable[ListItem],
+    found: RecommendationList,
+    snapshot: Snapshot,
+    done: Collection[int],
+) -> list[ListItem]:
+    items = [item for item in items if item.movie_id not in done]
     if found.scope == "programme":
         showing = set(found.filters.showing(snapshot, found.days))
         items = [item for item in items if item.movie_id in showing]
     cards = snapshot.cards(item.movie_id for item in items)
-    items = [item for item in items if item.movie_id in cards]
-    ids = [item.movie_id for item in items]
-    return ListBatch(found, number, items, cards, scores(ids), matches_for_movies(user.pk, ids))
+    return [item for item in items if item.movie_id in cards]
 
 
 def _deliver(

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from django.conf import settings
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.models import QuerySet
 from numpy.typing import NDArray
 
@@ -80,8 +80,11 @@ class Match:
 
 
 def matches_of(user_id: int, limit: int) -> QuerySet[Neighbour]:
-    """The viewer's visible matches, the most similar first."""
-    matched = Neighbour.objects.filter(
+    """The viewer's visible matches, the most similar first.
+
+    The primary is asked: a replica that lags would name a viewer who has withdrawn consent.
+    """
+    matched = Neighbour.objects.using(DEFAULT_DB_ALIAS).filter(
         other__is_active=True,
         other__preferences__match_visible=True,
         user_id=user_id,
@@ -181,8 +184,7 @@ def _neighbours(user_id: int) -> list[_Neighbour]:
         "threshold": settings.MATCH_THRESHOLD,
         "limit": MOST_NEIGHBOURS,
     }
-    # The primary is asked. A replica that lags would name a viewer who has withdrawn consent, in an
-    # answer that is then kept under VISIBILITY_KEY.
+    # The primary is asked, as in `matches_of`: the answer is then kept under VISIBILITY_KEY.
     with prepared_cursor() as cursor:
         cursor.execute(NEIGHBOURS, parameters)
         return [_Neighbour._make(row) for row in cursor.fetchall()]

@@ -124,7 +124,7 @@ def run_training(
         run.fingerprint = selectors.fingerprint()
         current = selectors.current_release()
         if current and current.is_held:
-            raise ReleaseRejected(HELD.format(current))
+            return _reject_as_held(run, current)
         if current and current.is_of(run.fingerprint) and not force:
             return _finish(run, State.UNCHANGED, f"Nothing has changed since {current}.")
         release = _train_and_publish(
@@ -132,13 +132,22 @@ def run_training(
         )
     except ReleaseRejected as rejection:
         return _finish(run, State.REJECTED, str(rejection))
+    except KeyboardInterrupt:  # otherwise `resume_training` would carry it out again
+        _finish(run, State.FAILED, "Interrupted.")
+        raise
     except Exception as error:
         _finish(run, State.FAILED, f"{type(error).__name__}: {error}")
         raise
     run.release = release
     if not release.is_current:  # staff have rolled back meanwhile
-        return _finish(run, State.REJECTED, HELD.format(selectors.current_release()))
+        return _reject_as_held(run, selectors.current_release())
     return _finish(run, State.PUBLISHED, "")
+
+
+def _reject_as_held(run: TrainingRun, current: Release | None) -> TrainingRun:
+    # Without a fingerprint: once the hold is lifted, beat asks for a training of the same data.
+    run.fingerprint = ""
+    return _finish(run, State.REJECTED, HELD.format(current))
 
 
 def _finish(run: TrainingRun, state: TrainingRun.State, message: str) -> TrainingRun:

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from cinema.backup.archive import BackupRefused
 from cinema.backup.backups import back_up
+from cinema.termination import exit_on_sigterm
 
 
 class Command(BaseCommand):
@@ -21,7 +22,10 @@ class Command(BaseCommand):
         path: Path = options["file"]
         shown = None if options["verbosity"] > 0 else True
         try:
-            with tqdm(unit="B", unit_scale=True, leave=False, disable=shown) as bar:
+            with (
+                exit_on_sigterm(),
+                tqdm(unit="B", unit_scale=True, leave=False, disable=shown) as bar,
+            ):
                 manifest = back_up(path, bar)
         except BackupRefused as refusal:
             raise CommandError(str(refusal)) from refusal

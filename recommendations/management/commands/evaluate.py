@@ -42,6 +42,25 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise ArgumentTypeError(f"{text!r} is not a number from 0 to {2**32 - 1}")
+    return int(text)
+
+
+def _check_is_writable(path: Path) -> None:
+    """Refuse before the measurement, which takes minutes, what would fail after it."""
+    if not path.parent.is_dir():
+        raise CommandError(f"There is no folder {path.parent} to write to.")
+    is_new = not path.exists()
+    try:
+        path.open("ab").close()
+        if is_new:
+            path.unlink()
+    except OSError as error:
+        raise CommandError(f"{path} cannot be written: {error.strerror}.") from error
+
+
 class Command(BaseCommand):
     help = "Measure algorithms on interactions that are withheld from them, and compare them."
 
@@ -53,7 +72,7 @@ class Command(BaseCommand):
         parser.add_argument("--baseline", help="compare with this one; by default with the best")
         parser.add_argument("--json", type=Path, help="also write the measurements to this file")
         parser.add_argument("--max-users", type=_positive, default=2000)
-        parser.add_argument("--seed", type=int, default=1895)
+        parser.add_argument("--seed", type=_seed, default=1895)
         parser.add_argument(
             "--validation",
             action="store_true",
@@ -79,8 +98,8 @@ class Command(BaseCommand):
         if named and baseline:
             named = [*named, baseline]
         evaluation.check_names(named or [baseline] * bool(baseline))
-        if path and not path.parent.is_dir():
-            raise CommandError(f"There is no folder {path.parent} to write to.")
+        if path:
+            _check_is_writable(path)
         data = self._read(options["data"])
         split = evaluation.split_data(data, options["split"], seed=options["seed"])
         if options["validation"]:

@@ -40,13 +40,16 @@ class Command(BaseCommand):
                     bar.set_description(phase, refresh=False)
                     bar.update(percent - bar.n)
 
-                run = run_training(
-                    TrainingRun.objects.create(),
-                    force=options["force"],
-                    accept_worse=options["accept_worse"],
-                    tuning_budget_s=options["tuning_budget_s"],
-                    watch=watch,
-                )
+                try:
+                    run = run_training(
+                        TrainingRun.objects.create(),
+                        force=options["force"],
+                        accept_worse=options["accept_worse"],
+                        tuning_budget_s=options["tuning_budget_s"],
+                        watch=watch,
+                    )
+                except KeyboardInterrupt:
+                    raise CommandError("Interrupted.") from None
         if run.state == State.REJECTED:
             raise CommandError(run.message)
         if not shown:
