@@ -30,7 +30,7 @@ LEFT, TOP, RIGHT, BOTTOM = 46, 58, 22, 52
 #: The width of a letter of the labels, and the distance of two labels.
 LETTER, LINE = 6.4, 13
 #: The place of algorithms that fit faster.
-LEAST_S = 0.01
+MIN_S = 0.01
 
 STYLE = """
 text { font: 11px system-ui, sans-serif; fill: #1f2328; }
@@ -94,7 +94,7 @@ def as_svg(document: Mapping[str, Any]) -> str:
     """All panels share the axis of time, so that they can be read across."""
     splits: Mapping[str, Any] = document["splits"]
     seconds = [
-        max(one["fit_s"], LEAST_S)
+        max(one["fit_s"], MIN_S)
         for split in splits.values()
         for one in split["algorithms"].values()
     ]
@@ -155,7 +155,7 @@ def _panel(title: str, algorithms: Mapping[str, Any], decades: range, k: int) ->
     span = max(len(decades) - 1, 1)
 
     def x_of(seconds: float) -> float:
-        return (math.log10(max(seconds, LEAST_S)) - decades[0]) / span * PANEL_WIDTH
+        return (math.log10(max(seconds, MIN_S)) - decades[0]) / span * PANEL_WIDTH
 
     def y_of(ndcg: float) -> float:
         return PANEL_HEIGHT * (1 - ndcg / top)

@@ -25,7 +25,7 @@ from cinema.http import vary_on
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 #: A smaller body fits into one packet as it is.
-LEAST_BYTES = 500
+MIN_BYTES = 500
 BROTLI_QUALITY = 4
 GZIP_LEVEL = 6
 #: The number of compressed static files that a process keeps.
@@ -89,7 +89,7 @@ def _is_worthwhile(response: HttpResponseBase) -> bool:
         and "no-transform" not in headers.get("Cache-Control", "")
         and not hasattr(response, "file_part")  # the server sends the file itself
         and bool(_compressible.match(headers.get("Content-Type", "")))
-        and (response.streaming or len(_content(response)) >= LEAST_BYTES)
+        and (response.streaming or len(_content(response)) >= MIN_BYTES)
     )
 
 

@@ -207,7 +207,7 @@ def vary_on(response: HttpResponseBase, name: str) -> None:
 
 JSON = "application/json"
 #: Names in one response, and characters of each.
-MOST_NAMED = 10
+MAX_NAMED = 10
 LONGEST_NAME = 50
 
 View = Callable[..., Any]
@@ -282,10 +282,10 @@ def _parameters(operation: Operation) -> dict[str, bool]:
 
 
 def _wrong_parameters(given: QueryDict, takes_many: Mapping[str, bool]) -> dict[str, str]:
-    """Messages about the wrong parameters, by name, up to MOST_NAMED."""
+    """Messages about the wrong parameters, by name, up to MAX_NAMED."""
     wrong: dict[str, str] = {}
     for name, values in given.lists():
-        if len(wrong) == MOST_NAMED:
+        if len(wrong) == MAX_NAMED:
             break
         shown = name[:LONGEST_NAME]
         if name not in takes_many and shown not in wrong:

@@ -27,7 +27,7 @@ from cinema.request_log import (
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 #: The server has some 150 routes. More combinations than this count as one route.
-MOST_SERIES = 1000
+MAX_SERIES = 1000
 OTHER = "other"
 #: The web server finds the route of a request here, in its environment.
 ROUTE = "cinema.route"
@@ -110,10 +110,10 @@ def keep(
 def _add(method: str | None, route: str, status: int) -> _Series:
     shown = method if method in METHODS else OTHER
     with _adding:
-        if len(_series) >= MOST_SERIES:
+        if len(_series) >= MAX_SERIES:
             route = OTHER
         series = _Series(str(shown), route, status)
-        if len(_series) < MOST_SERIES and shown == method:
+        if len(_series) < MAX_SERIES and shown == method:
             _series[method, route, status] = series
     return series
 

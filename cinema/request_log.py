@@ -31,7 +31,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 STANDARD_ERROR = 2
 BATCH_S = 0.1
 #: The limit of waiting lines. The oldest are dropped if nothing reads standard error.
-MOST_WAITING = 10_000
+MAX_WAITING = 10_000
 
 #: Requests whose lines a thread is about to write; None if each is written at once.
 _waiting: deque[_Record] | None = None
@@ -112,7 +112,7 @@ def batch_lines() -> None:
     that is killed loses the last tenth of a second, one that ends loses nothing.
     """
     global _waiting
-    _waiting = deque(maxlen=MOST_WAITING)
+    _waiting = deque(maxlen=MAX_WAITING)
     threading.Thread(target=_write_batches, name="request log", daemon=True).start()
     atexit.register(_write_waiting)
     Finalize(None, _write_waiting, exitpriority=0)  # granian's processes do not run `atexit`

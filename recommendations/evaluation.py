@@ -53,7 +53,7 @@ FITTING = 0.8
 #: The compared weights of diversity or calibration beside relevance.
 WEIGHTS = tuple(tenth / 10 for tenth in range(11))
 #: The share of the NDCG that diversity may cost.
-MOST_LOST = 0.02
+MAX_LOSS = 0.02
 
 
 class CannotEvaluate(Exception):
@@ -254,14 +254,14 @@ def measure_reranked(
 def choose_weight(measured: Mapping[str, AlgorithmResult]) -> str:
     """The largest of the weights that `measure_reranked` measured that costs little NDCG.
 
-    That is at most MOST_LOST of the best NDCG, and not significant. All weights between that of
+    That is at most MAX_LOSS of the best NDCG, and not significant. All weights between that of
     the best NDCG and the chosen one satisfy this.
     """
     chosen = best = best_algorithm(measured)
     highest = measured[best].lists.by_user["ndcg"]
     for weight in [*measured][[*measured].index(best) :]:
         gains = measured[weight].lists.by_user["ndcg"]
-        is_much = mean(gains) < (1 - MOST_LOST) * mean(highest)
+        is_much = mean(gains) < (1 - MAX_LOSS) * mean(highest)
         if is_much or is_significantly_worse(gains, highest):
             break
         chosen = weight

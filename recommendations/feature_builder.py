@@ -24,7 +24,7 @@ MAX_WORDS = 50_000
 #: Rows that are fetched at once.
 CHUNK = 2_000
 #: A feature of a single item says nothing about other items.
-LEAST_ITEMS = 2
+MIN_ITEMS = 2
 #: Beyond this number of features, those of a single item so far are dropped, and counted from 0 if
 #: they occur again: Manku and Motwani (2002), "Approximate Frequency Counts over Data Streams".
 ROOM = 1_000_000
@@ -117,7 +117,7 @@ class FeatureBuilder:
             self._forget_rare()
 
     def _forget_rare(self) -> None:
-        is_shared = self._items_of_each() >= LEAST_ITEMS
+        is_shared = self._items_of_each() >= MIN_ITEMS
         columns = np.where(is_shared, np.cumsum(is_shared) - 1, -1).astype(np.int32)
         entries, counts, ends = self._renumbered(columns)
         self._columns = _numbered(name for name, n in self._columns.items() if is_shared[n])
@@ -129,7 +129,7 @@ class FeatureBuilder:
     def shared(
         self, n_items: int, *, by_at_most: int | None = None, features: int | None = None
     ) -> tuple[list[str], csr_matrix]:
-        """The features that at least LEAST_ITEMS items have.
+        """The features that at least MIN_ITEMS items have.
 
         Args:
             n_items: Number of rows of the matrix.
@@ -140,7 +140,7 @@ class FeatureBuilder:
             The ascending names, and (n_items, n_features) float32 counts.
         """
         items_of = self._items_of_each()
-        is_wanted = items_of >= LEAST_ITEMS
+        is_wanted = items_of >= MIN_ITEMS
         if by_at_most is not None:
             is_wanted &= items_of <= by_at_most
         names = sorted(name for name, column in self._columns.items() if is_wanted[column])

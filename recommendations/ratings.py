@@ -218,7 +218,7 @@ USUAL, USUAL_KEPT_S = "usual-genres-and-languages", 3600
 #: Fewer movies are chance.
 ENOUGH_FILMS = 3
 #: The least lift: the viewer's share of films, divided by that of all viewers.
-LEAST_LIFT = 1.25
+MIN_LIFT = 1.25
 #: The viewer's share is smoothed by so many movies that are watched as all viewers watch them.
 USUAL_FILMS = 10
 
@@ -279,7 +279,7 @@ def _suggested(
     for key, lift in sorted(lifts.items(), key=lambda item: (-item[1], item[0])):
         films = found[key]
         is_liked = films.mean_rating is None or mean is None or films.mean_rating >= mean
-        if lift >= LEAST_LIFT and is_liked:
+        if lift >= MIN_LIFT and is_liked:
             yield key, {**_shown(films), "lift": round(lift, 2)}
 
 

@@ -43,7 +43,7 @@ OnboardingLimit = Annotated[int, Field(ge=1, le=20)]
 Algorithm = Annotated[str, AfterValidator(_known_algorithm)]
 MovieId = Annotated[int, Field(ge=1, le=2**63 - 1)]
 #: The ids of a query string stay within the 8 KB that proxies take.
-MOST_EXCLUDED = 500
+MAX_EXCLUDED = 500
 
 
 class RatingIn(Schema):
@@ -110,7 +110,7 @@ class RecommendationFilters(Schema):
     refresh: bool = Field(False, description="Make a new list even if nothing has changed.")
     exclude: list[MovieId] = Field(
         [],
-        max_length=MOST_EXCLUDED,
+        max_length=MAX_EXCLUDED,
         description="Ids of films to leave out. Unknown ids are ignored.",
         examples=[[42]],
     )

@@ -35,7 +35,7 @@ from recommendations.content_similarity import (
 from recommendations.engine.matrices import IdMap
 from recommendations.engine.ranking.reranking import top_items
 from recommendations.engine.ranking.similar_items import (
-    LEAST_COSINE,
+    MIN_COSINE,
     SimilarItems,
     content_unit_vectors,
     find_similar_items,
@@ -132,7 +132,7 @@ def _stored(
 
 
 def _source(algorithm: str, by_factors: float, by_content: float) -> str:
-    if by_factors < LEAST_COSINE:
+    if by_factors < MIN_COSINE:
         return CONTENT
     return BLEND if by_content else algorithm
 
@@ -151,7 +151,7 @@ def _by_model(release: LoadedRelease, movie: Movie, limit: int) -> Sequence[Simi
         return [
             SimilarMovie(pk, score, name)
             for pk, score in zip(ids, scores, strict=True)
-            if score >= LEAST_COSINE
+            if score >= MIN_COSINE
         ]
     return []
 

@@ -20,14 +20,14 @@ from users.models import User
 #: Memory for the tastes of viewers. A taste has a number for each viewer of the release: with
 #: 100,000 viewers there is room for 80 tastes, and never for more than 4096.
 KEPT_BYTES = 32 * 1024 * 1024
-LEAST_BYTES = KEPT_BYTES // 4096
+MIN_BYTES = KEPT_BYTES // 4096
 
 #: The viewer's id, their `taste_version`, and the release.
 Key = tuple[int, int, int | None]
 
 
 def _size(entry: tuple[Key, Taste | None]) -> int:
-    return max(LEAST_BYTES, entry[1].likeness.nbytes if entry[1] else 0)
+    return max(MIN_BYTES, entry[1].likeness.nbytes if entry[1] else 0)
 
 
 #: The tastes by viewer. A new taste version or a new release replaces the entry.

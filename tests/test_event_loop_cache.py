@@ -293,7 +293,7 @@ def test_repeated_answers_are_counted_and_logged_like_those_of_django(
 
 
 def test_no_client_fills_the_memory(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_loop_cache, "MOST_KEPT", 5)
+    monkeypatch.setattr(event_loop_cache, "MAX_KEPT", 5)
     for n in range(12):
         web.get("/genres", ("origin", f"https://{n}.example"))
         assert len(web.cache._kept) <= 5

@@ -122,7 +122,7 @@ def test_queries_grow_with_blocks_and_not_with_viewers(
         return sum("FROM recommendations_evidence" in query["sql"] for query in queries)
 
     assert cost() == 1
-    monkeypatch.setattr(list_builder, "MOST_VIEWERS", 20)
+    monkeypatch.setattr(list_builder, "MAX_VIEWERS", 20)
     assert cost() == -(-User.objects.count() // 20)
 
 

@@ -86,7 +86,7 @@ def test_the_days_of_a_programme_count(
 
 def test_the_limits_know_the_longest_lists() -> None:
     """`cinema` imports nothing of the apps, so it has the numbers a second time."""
-    assert limits.MOST_DAYS == MAX_DAYS
+    assert limits.MAX_DAYS == MAX_DAYS
     assert limits.LONG_LISTS == {"comingUp": MAX_COMING_UP}
 
 

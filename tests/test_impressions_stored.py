@@ -60,9 +60,9 @@ def test_impressions_that_cannot_be_sent_wait_for_the_next_request(
 def test_the_number_of_impressions_held_in_the_process_is_bounded(
     viewer: Client, films: list[Movie], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for _ in range(stream.MOST_HELD + 5):
+    for _ in range(stream.MAX_HELD + 5):
         stream.send("shown", user_id=1, entry={})
-    assert len(stream._held) == stream.MOST_HELD
+    assert len(stream._held) == stream.MAX_HELD
     store_impressions()
     prune_impressions()
 
@@ -70,7 +70,7 @@ def test_the_number_of_impressions_held_in_the_process_is_bounded(
 def test_the_number_of_impressions_waiting_in_valkey_is_bounded(
     viewer: Client, films: list[Movie], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "MOST_WAITING", 50)
+    monkeypatch.setattr(stream, "MAX_WAITING", 50)
     for _ in range(250):
         note(viewer.user, item(films[0]))
     assert 50 <= left() <= 150  # by whole nodes of the stream

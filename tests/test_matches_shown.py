@@ -81,7 +81,7 @@ def test_visible_viewers_are_kept_before_nearer_ones(
     like(agnes, films[3:])
     nearer = make_user()
     like(nearer, films)
-    monkeypatch.setattr(services, "MOST_NEIGHBOURS", 1)
+    monkeypatch.setattr(services, "MAX_NEIGHBOURS", 1)
     match_all()
     assert neighbours(agnes).keys() == {jacques.pk}
 

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from cinema.http import LONGEST_NAME, MOST_NAMED
+from cinema.http import LONGEST_NAME, MAX_NAMED
 from movies.models import Movie
 from tests.builders import Client, make_movie, make_screening
 from tests.test_openapi import _text, operations, without_repeats
@@ -95,7 +95,7 @@ def test_an_empty_query_string_part_is_no_parameter(anonymous: Client, query: st
 def test_a_refusal_of_parameters_is_short(anonymous: Client) -> None:
     hostile = urlencode({f"{number}{'langage' * 500}": "x" for number in range(200)})
     found = errors(anonymous, "/movies", hostile)
-    assert len(found) == MOST_NAMED
+    assert len(found) == MAX_NAMED
     assert max(map(len, found)) == len("query.") + LONGEST_NAME
 
 

@@ -198,7 +198,7 @@ def test_opened_and_old_impressions_do_not_count(viewer: Client) -> None:
 def test_the_number_of_impressions_read_per_viewer_is_bounded(
     viewer: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "MOST_READ", 4)
+    monkeypatch.setattr(storage, "MAX_READ", 4)
     early, late = make_film(), make_film()
     for film, days_ago in ((early, 3), (early, 3), (late, 2), (late, 1), (late, 1)):
         show(viewer.user, film, days_ago=days_ago)

@@ -151,11 +151,11 @@ def test_every_cached_key_expires(viewer: Client) -> None:
 
 def test_the_latest_lists_of_a_viewer_are_cached(viewer: Client) -> None:
     make_screening()
-    for days in range(1, list_cache.MOST_LISTS + 4):
+    for days in range(1, list_cache.MAX_LISTS + 4):
         listed(viewer, scope="programme", days=days)
     keys = shared().keys_below(list_cache.keys_of(viewer.user.pk))
     kept = [int(key.rpartition(":")[2]) for key in keys if ":programme:" in key]
-    assert sorted(kept) == list(range(4, list_cache.MOST_LISTS + 4))
+    assert sorted(kept) == list(range(4, list_cache.MAX_LISTS + 4))
 
 
 def test_refresh_makes_a_new_list(viewer: Client) -> None:

@@ -19,7 +19,7 @@ from recommendations.impressions.storage import store_waiting
 from recommendations.lists import list_cache
 from recommendations.lists.filters import CandidateFilters
 from recommendations.lists.list_builder import ListQuery
-from recommendations.schemas import MOST_EXCLUDED
+from recommendations.schemas import MAX_EXCLUDED
 from tests.audience import Audience, ids, listed, make_audience, rate, train_release
 from tests.builders import Client, at, make_movie, make_screening, make_user
 from tests.catalogue import refused_fields
@@ -102,7 +102,7 @@ def test_excluded_films_are_left_out_and_unknown_ones_ignored(
         ({"exclude": [1, "Cléo"]}, "query.exclude"),
         ({"exclude": 2**63}, "query.exclude"),
         ({"exclude": "1,2"}, "query.exclude"),
-        ({"exclude": list(range(1, MOST_EXCLUDED + 2))}, "query.exclude"),
+        ({"exclude": list(range(1, MAX_EXCLUDED + 2))}, "query.exclude"),
         ({"runtime_max": 0}, "query.runtime_max"),
         ({"runtime_max": 6001}, "query.runtime_max"),
         ({"language": "English"}, "query.language"),
@@ -124,7 +124,7 @@ def test_a_bad_value_is_refused(viewer: Client, query: Query, field: str) -> Non
 
 def test_the_largest_number_of_films_can_be_excluded(viewer: Client) -> None:
     movie = make_movie()
-    exclude = range(movie.pk + 1, movie.pk + 1 + MOST_EXCLUDED)
+    exclude = range(movie.pk + 1, movie.pk + 1 + MAX_EXCLUDED)
     assert ids(listed(viewer, exclude=list(exclude))) == [movie.pk]
 
 
@@ -327,12 +327,12 @@ def test_the_same_question_in_other_words_is_the_same_list(
 
 def test_a_viewer_has_a_bounded_number_of_lists_and_of_bytes_in_a_key(viewer: Client) -> None:
     films = [make_movie() for _ in range(3)]
-    for minutes in range(1, 2 * list_cache.MOST_LISTS):
+    for minutes in range(1, 2 * list_cache.MAX_LISTS):
         listed(viewer, runtime_max=minutes, exclude=[film.pk for film in films])
     keys = set(shared().keys_below(list_cache.keys_of(viewer.user.pk)))
     lists = [key for key in keys if ":list:" in key]
-    assert len(lists) == list_cache.MOST_LISTS
-    most = CandidateFilters(exclude=tuple(range(MOST_EXCLUDED)), genre="g" * 500)
+    assert len(lists) == list_cache.MAX_LISTS
+    most = CandidateFilters(exclude=tuple(range(MAX_EXCLUDED)), genre="g" * 500)
     key = list_cache.key_of(viewer.user.pk, ListQuery("catalogue", "hybrid", 7, most, True))
     assert len(key) < 120
     assert key.isascii()

@@ -147,11 +147,11 @@ def test_the_cache_of_tastes_is_bounded(
         monkeypatch.setattr(similarity_scores, "_tastes", cache)
         return cache
 
-    three = cache_of(3 * similarity_scores.LEAST_BYTES)
+    three = cache_of(3 * similarity_scores.MIN_BYTES)
     for viewer in camps.viewers[:5]:
         similarity_scores.scores_for(viewer)
     assert list(three) == [v.pk for v in camps.viewers[2:5]]
-    monkeypatch.setattr(similarity_scores, "LEAST_BYTES", 0)
+    monkeypatch.setattr(similarity_scores, "MIN_BYTES", 0)
     two = cache_of(2 * 4 * len(camps.viewers))
     for viewer in (*camps.viewers[3:5], camps.viewers[0]):
         similarity_scores.scores_for(viewer)

@@ -91,7 +91,7 @@ def test_no_more_threads_serve_than_were_asked_for() -> None:
 
 @pytest.mark.usefixtures("never_stuck")
 def test_threads_that_have_a_successor_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "MOST_ASIDE", 1)
+    monkeypatch.setattr(threads, "MAX_ASIDE", 1)
     ends, all_wait = threading.Event(), threading.Barrier(FEW + 1 + 1)
 
     def wait() -> bool:
@@ -113,7 +113,7 @@ def test_threads_that_have_a_successor_are_bounded(monkeypatch: pytest.MonkeyPat
 
 def test_a_request_that_waits_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "LONGEST_WAIT_S", 0.01)
-    monkeypatch.setattr(threads, "MOST_ASIDE", 0)
+    monkeypatch.setattr(threads, "MAX_ASIDE", 0)
     ends = threading.Event()
 
     async def main(pool: WebThreads) -> None:

@@ -20,7 +20,7 @@ SECOND_TASTE_CHANCE = 0.5
 AVERAGE_STARS = 2.8
 LIKING_STARS = 0.6
 NOISE_STARS = 0.8
-FEWEST_FILMS, MOST_FILMS = 15, 60
+FEWEST_FILMS, MAX_FILMS = 15, 60
 FILMS_PER_SESSION = 5
 SESSION_DAYS = 0.15
 SHARE_OF_RATINGS = 0.65
@@ -30,7 +30,7 @@ SHARE_OF_SEEN = 0.08
 CLUB_TASTE, CLUB_FILMS = "European art house", 50
 CLUB_STARS, CLUB_LIKING_STARS = 3.4, 0.7
 SHARE_WATCHED, SHARE_WATCHED_BY_FIRST = 0.9, 0.7
-LEAST_NOISE_STARS, MOST_NOISE_STARS = 0.2, 1.4
+MIN_NOISE_STARS, MAX_NOISE_STARS = 0.2, 1.4
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def simulate_club(
     affinities = _affinities(films)[[*TASTES].index(CLUB_TASTE)]
     shown = np.argsort(-affinities, kind="stable")[:CLUB_FILMS]
     simulated = []
-    for member, noise in enumerate(np.linspace(LEAST_NOISE_STARS, MOST_NOISE_STARS, members)):
+    for member, noise in enumerate(np.linspace(MIN_NOISE_STARS, MAX_NOISE_STARS, members)):
         share = SHARE_WATCHED if member else SHARE_WATCHED_BY_FIRST
         watched = np.sort(rng.choice(shown, size=round(share * CLUB_FILMS), replace=False))
         liking = CLUB_STARS + CLUB_LIKING_STARS * affinities[watched]
@@ -173,7 +173,7 @@ def _totals(viewers: int, interactions: int, films: int, rng: np.random.Generato
     """The number of films that each viewer judges: most a few, some many, `interactions` in all."""
     activity = rng.lognormal(sigma=0.4, size=viewers)
     totals = interactions * activity / activity.sum()
-    return [int(total) for total in totals.round().clip(FEWEST_FILMS, min(MOST_FILMS, films))]
+    return [int(total) for total in totals.round().clip(FEWEST_FILMS, min(MAX_FILMS, films))]
 
 
 def _days_ago(total: int, rng: np.random.Generator) -> Floats:

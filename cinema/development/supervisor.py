@@ -46,7 +46,7 @@ LOOKS: Mapping[str, tuple[int, int]] = {
 }
 #: Looks at a child that has not answered since its start, which takes minutes on a busy machine.
 LOOKS_AT_START = 30
-MOST_LOOKS = max(LOOKS_AT_START, *(among for _, among in LOOKS.values()))
+MAX_LOOKS = max(LOOKS_AT_START, *(among for _, among in LOOKS.values()))
 
 
 def ask_health(address: str) -> dict[str, Any] | None:
@@ -104,7 +104,7 @@ class HangDetector:
             return False
         if is_alive:
             self._have_answered.add(child.pid)
-        looks = self._looks.setdefault(child.pid, deque(maxlen=MOST_LOOKS))
+        looks = self._looks.setdefault(child.pid, deque(maxlen=MAX_LOOKS))
         looks.append(is_alive)
         failures, among = LOOKS[child.name]
         if child.pid not in self._have_answered:

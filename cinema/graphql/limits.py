@@ -52,7 +52,7 @@ LIST = 7
 #: The longest lists of other fields.
 LONG_LISTS = {"comingUp": 100}
 #: The longest programme.
-MOST_DAYS = 92
+MAX_DAYS = 92
 #: The cost of one description of the schema.
 INTROSPECTION = 5_000
 #: Connections that need a query for each parent. The optimizer does not batch a connection without
@@ -228,15 +228,15 @@ class _Measure:
         return LONG_LISTS.get(node.name.value, LIST)
 
     def _days(self, node: FieldNode) -> int:
-        """Return the number of days of the programme; MOST_DAYS where it is not known here."""
+        """Return the number of days of the programme; MAX_DAYS where it is not known here."""
         given = {each.name.value: self._value(each.value) for each in node.arguments or ()}
         if given.get("to") is None:
             days = given.get("days")
-            return LIST if days is None else days if isinstance(days, int) else MOST_DAYS
+            return LIST if days is None else days if isinstance(days, int) else MAX_DAYS
         try:
             first, last = (date.fromisoformat(given[name]) for name in ("from", "to"))
         except (KeyError, TypeError, ValueError):
-            return MOST_DAYS
+            return MAX_DAYS
         return max((last - first).days + 1, 1)
 
     def _value(self, node: ValueNode) -> Any:

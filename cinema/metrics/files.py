@@ -26,7 +26,7 @@ from cinema.home import socket_paths
 
 log = logging.getLogger(__name__)
 
-MOST_PROCESSES = 128
+MAX_PROCESSES = 128
 #: Room for some 4,000 counters of a kind. The room is taken at the start: a process that writes to
 #: a mapped file on a full disk is killed by SIGBUS.
 FILE_BYTES = 1024 * 1024
@@ -104,7 +104,7 @@ def _take_slot(place: Path) -> int:
     # systemd-tmpfiles deletes nothing old in a directory that is locked.
     shared_lock = os.open(place, os.O_RDONLY)
     fcntl.flock(shared_lock, fcntl.LOCK_SH)
-    for slot in range(MOST_PROCESSES):
+    for slot in range(MAX_PROCESSES):
         lock = os.open(place / f"{slot}.lock", os.O_RDWR | os.O_CREAT, 0o600)
         with suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -113,7 +113,7 @@ def _take_slot(place: Path) -> int:
                 _reserve(place / f"{kind}_{slot}.db")
             return slot
         os.close(lock)
-    raise OSError(f"all {MOST_PROCESSES} slots of {place} are taken")
+    raise OSError(f"all {MAX_PROCESSES} slots of {place} are taken")
 
 
 def _reserve(file: Path) -> None:

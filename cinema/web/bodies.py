@@ -16,7 +16,7 @@ from cinema.web.bridge import BUSY, DirectResponse
 #: The longest pause between two chunks of a body.
 LONGEST_PAUSE_S = 15.0
 #: The average rate that a body must have after the first pause. A slow line is well above it.
-LEAST_BYTES_PER_S = 1024
+MIN_BYTES_PER_S = 1024
 #: A larger body is kept in a temporary file.
 IN_MEMORY_BYTES = 64 * 1024
 #: The largest total size of the bodies that a process keeps at one time.
@@ -102,7 +102,7 @@ class BodyStream:
         return b""
 
     def _patience_s(self) -> float:
-        allowed_s = LONGEST_PAUSE_S + self.received / LEAST_BYTES_PER_S
+        allowed_s = LONGEST_PAUSE_S + self.received / MIN_BYTES_PER_S
         left_s = self._started_at + allowed_s - time.monotonic()
         return max(0.0, min(LONGEST_PAUSE_S, left_s))
 

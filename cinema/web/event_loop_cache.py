@@ -26,7 +26,7 @@ EXCLUDED = frozenset({
 })  # fmt: skip
 #: All other headers that an answer depends on.
 VARYING = ("accept-encoding", "host", "if-none-match", "origin", "x-forwarded-proto")
-MOST_KEPT = 256
+MAX_KEPT = 256
 
 Key = tuple[object, ...]
 
@@ -71,7 +71,7 @@ class EventLoopCache:
     def keep(self, key: Key, answer: ServerResponse) -> None:
         """Keep Django's answer, if it can be sent again, for the next request with this key."""
         if key and answer.repeatable:
-            if len(self._kept) >= MOST_KEPT:
+            if len(self._kept) >= MAX_KEPT:
                 self._kept.clear()
             headers = [each for each in answer.headers if each[0] != "X-Request-ID"]
             self._kept[key] = replace(answer, headers=headers)

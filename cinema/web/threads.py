@@ -25,7 +25,7 @@ LONGEST_WAIT_S = 10.0
 #: If no request of a pool ends for so long while others wait, a thread gets a successor.
 STUCK_S = 0.1
 #: Threads of a pool that have a successor and still wait.
-MOST_ASIDE = 64
+MAX_ASIDE = 64
 
 
 class TooBusy(Exception):
@@ -78,7 +78,7 @@ class WebThreads:
         self.name = name
         self.keeps_connections = keeps_connections
         self.queue: SimpleQueue[_Job[Any]] = SimpleQueue()
-        self.aside = threading.BoundedSemaphore(MOST_ASIDE)
+        self.aside = threading.BoundedSemaphore(MAX_ASIDE)
         #: The threads that take further requests, the oldest first.
         self.serving: list[_WebThread] = []
         self._threads = threads

@@ -54,7 +54,7 @@ AUDIENCE_FIT = CacheKind(
 )
 
 
-MOST_FILMS = 100
+MAX_FILMS = 100
 
 
 class EstimateOut(Schema):
@@ -109,7 +109,7 @@ class AudienceFitFilters(Schema):
     days: int = Field(
         DEFAULT_DAYS, ge=1, le=MAX_DAYS, description="Cinema days of the programme, today included."
     )
-    limit: int = Field(20, ge=1, le=MOST_FILMS, description="The largest `added` comes first.")
+    limit: int = Field(20, ge=1, le=MAX_FILMS, description="The largest `added` comes first.")
 
     @property
     def ids(self) -> list[int]:
@@ -142,7 +142,7 @@ def audience_fit(*, movie_ids: Sequence[int], days: int, limit: int) -> Audience
         raise MovieNotFound(missing[0])
 
     def build() -> Document:
-        fit = fit_audience(release, snapshot, movie_ids, days=days, limit=MOST_FILMS)
+        fit = fit_audience(release, snapshot, movie_ids, days=days, limit=MAX_FILMS)
         return Document(fit.model_dump_json().encode())
 
     label = f"{release.id}:{snapshot.version}:{cinema_day(timezone.now())}:{_schema_hash()}"

@@ -36,7 +36,7 @@ router = Router(tags=["Analytics"])
 
 Row = dict[str, Any]
 
-MOST_EXPERIMENTS = MOST_RELEASES = 50
+MAX_EXPERIMENTS = MAX_RELEASES = 50
 
 OF_EXPERIMENTS = "experiment_id = ANY (%(experiments)s) AND shown_at >= %(since)s"
 
@@ -235,7 +235,7 @@ def _releases(period: Period, found: Breakdown) -> list[Row]:
             "quality": release.metrics,
             "algorithms": _by_algorithm(shown[release.pk]),
         }
-        for release in _releases_of(period, ids)[:MOST_RELEASES]
+        for release in _releases_of(period, ids)[:MAX_RELEASES]
     ]
 
 
@@ -248,7 +248,7 @@ def _releases_of(period: Period, shown: Collection[int]) -> QuerySet[Release]:
 def _experiments(period: Period) -> list[Row]:
     """Experiments that ran in the period, each over all of its time, the latest start first."""
     found = Experiment.objects.filter(starts_at__lt=period.until, ends_at__gt=period.since)
-    experiments = list(found.order_by("-starts_at")[:MOST_EXPERIMENTS])
+    experiments = list(found.order_by("-starts_at")[:MAX_EXPERIMENTS])
     counts = _counts(experiments) if experiments else {}
     return [_outcome(one, counts.get(one.pk, ExperimentCounts())) for one in experiments]
 

@@ -105,7 +105,7 @@ COLD_START_KINDS = {
 REGULARIZATION = 4.0
 #: Relative residual at which the equations count as solved; more digits change no list.
 TOLERANCE = 1e-4
-MOST_STEPS = 200
+MAX_STEPS = 200
 #: Columns solved at once: with 20,000 features a block is 5 MB and stays in the CPU cache.
 BLOCK = 64
 
@@ -208,7 +208,7 @@ def conjugate_gradients(
     scaled = residual / diagonal
     direction, height = scaled.copy(), _columns(residual, scaled)
     enough = TOLERANCE**2 * _columns(right, right)
-    for _ in range(MOST_STEPS):
+    for _ in range(MAX_STEPS):
         if (_columns(residual, residual) <= enough).all():
             break
         across = left(direction)

@@ -35,8 +35,8 @@ NEIGHBOURS = 50
 #: Weight of a pseudo-neighbour who agrees with the baseline.
 LIKENESS_DAMPING = 0.2
 #: With fewer ratings, or fewer neighbours, a similarity is chance and there is no prediction.
-LEAST_RATINGS = 5
-LEAST_NEIGHBOURS = 3
+MIN_RATINGS = 5
+MIN_NEIGHBOURS = 3
 #: The scale, in stars.
 LOWEST, HIGHEST = 0.5, 5.0
 
@@ -113,9 +113,9 @@ class RatingPredictor:
             besides: The viewer's own row, if any, which is no neighbour.
 
         Returns:
-            None for fewer than LEAST_RATINGS ratings.
+            None for fewer than MIN_RATINGS ratings.
         """
-        if len(items) < LEAST_RATINGS:
+        if len(items) < MIN_RATINGS:
             return None
         deviations = half_stars / 2 - self.mean - self.item_offsets[items]
         offset = float(deviations.sum() / (len(items) + OFFSET_DAMPING))
@@ -149,7 +149,7 @@ class RatingPredictor:
         """Predict the stars for `items` (m indices), or for all items.
 
         Returns:
-            (m,) float32 from LOWEST to HIGHEST; NaN where fewer than LEAST_NEIGHBOURS rated it.
+            (m,) float32 from LOWEST to HIGHEST; NaN where fewer than MIN_NEIGHBOURS rated it.
         """
         asked = np.arange(len(self.item_offsets)) if items is None else items
         deviations = np.empty(len(asked))
@@ -176,7 +176,7 @@ class RatingPredictor:
         sums = np.bincount(rows, weights * self.deviations[ratings], len(items))
         totals = np.bincount(rows, weights, len(items))
         found: NDArray[np.float64] = sums / (totals + LIKENESS_DAMPING)
-        found[counts < LEAST_NEIGHBOURS] = np.nan
+        found[counts < MIN_NEIGHBOURS] = np.nan
         return found
 
     def to_arrays(self) -> dict[str, Array]:

@@ -86,7 +86,7 @@ def store_waiting() -> int:
             return stored  # Valkey is away: the block stays as it is
         stream.done(block)
         stored += len(block)
-    if stored >= 0.9 * stream.MOST_WAITING:
+    if stored >= 0.9 * stream.MAX_WAITING:
         log.warning("impressions waited for too long: %d entries, older ones are lost", stored)
     return stored
 
@@ -164,7 +164,7 @@ def drop_old_impressions() -> list[str]:
 #: Older impressions cause no fatigue.
 REMEMBERED_FOR = timedelta(days=14)
 #: The impressions that are read of each viewer: those of the last fifty lists.
-MOST_READ = 1000
+MAX_READ = 1000
 
 #: The movies that recent lists showed to `viewer.id` and that were never opened, in the form of
 #: `TimesShown.from_bytes`. The start of the latest rows comes from the index: a limit alone would
@@ -188,7 +188,7 @@ UNOPENED = """(
 
 def unopened_parameters() -> dict[str, Any]:
     now = timezone.now()
-    return {"since": now - REMEMBERED_FOR, "until": now + CLOCKS_DIFFER, "at_most": MOST_READ}
+    return {"since": now - REMEMBERED_FOR, "until": now + CLOCKS_DIFFER, "at_most": MAX_READ}
 
 
 class TimesShown(NamedTuple):

@@ -19,11 +19,11 @@ from cinema.cache import shared
 
 STREAM = "recommendations:impressions"
 #: Entries of the stream, of about a kilobyte each. Beyond it the oldest are dropped.
-MOST_WAITING = 50_000
+MAX_WAITING = 50_000
 #: Entries that a process holds while Valkey is away.
-MOST_HELD = 1_000
+MAX_HELD = 1_000
 #: With one request, so that held entries slow down no single one.
-MOST_SENT = 100
+MAX_SENT = 100
 BLOCK = 500
 
 Kind = Literal["shown", "clicked"]
@@ -32,7 +32,7 @@ Fields = Mapping[bytes, bytes]
 Message = dict[EncodableT, EncodableT]
 Commands = Callable[[Pipeline], object]
 
-_held: deque[Message] = deque(maxlen=MOST_HELD)
+_held: deque[Message] = deque(maxlen=MAX_HELD)
 
 
 class StreamEntry(NamedTuple):
@@ -71,7 +71,7 @@ def send(
 
 def _taken() -> Iterator[Message]:
     """Take held entries one by one, as other threads take some at the same time."""
-    for _ in range(MOST_SENT):
+    for _ in range(MAX_SENT):
         try:
             yield _held.popleft()
         except IndexError:
@@ -85,7 +85,7 @@ def _add(entries: Sequence[Message], beside: Commands | None = None) -> list[Any
         if beside:
             beside(pipeline)
         for entry in entries:
-            pipeline.xadd(key, entry, maxlen=MOST_WAITING, approximate=True)
+            pipeline.xadd(key, entry, maxlen=MAX_WAITING, approximate=True)
 
     return shared().send(add)
 

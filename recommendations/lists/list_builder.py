@@ -330,8 +330,8 @@ class ListBuilder:
 
 #: Viewers are scored together, so many that their scores, of which the models hold a few copies,
 #: stay within some 100 MB.
-MOST_VIEWERS = 256
-MOST_SCORES = 2_000_000
+MAX_VIEWERS = 256
+MAX_SCORES = 2_000_000
 IDS_AT_ONCE = 10_000
 
 
@@ -374,7 +374,7 @@ def build_lists(
 
 
 def viewers_at_once(release: LoadedRelease) -> int:
-    return max(1, min(MOST_VIEWERS, MOST_SCORES // max(1, len(release.items))))
+    return max(1, min(MAX_VIEWERS, MAX_SCORES // max(1, len(release.items))))
 
 
 def active_viewers() -> Iterator[int]:

@@ -33,7 +33,7 @@ from recommendations.matches import queue
 from users.preferences import VISIBILITY_KEPT_S, VISIBILITY_KEY
 
 #: Lists of one viewer; a further one replaces the one that was asked for longest ago.
-MOST_LISTS = 8
+MAX_LISTS = 8
 #: A movie may be opened from a page that was loaded before midnight.
 KEPT_PAST_MIDNIGHT_S = 3600
 #: How old the matches, and the ratings on the cards, of a response may be.
@@ -162,7 +162,7 @@ class Delivery:
         self, key: str, given: RecommendationList, items: Sequence[ListItem], taste_version: int
     ) -> Delivery:
         """The delivery after these items of that list were given too."""
-        keys = [key, *(other for other in self.keys if other != key)][:MOST_LISTS]
+        keys = [key, *(other for other in self.keys if other != key)][:MAX_LISTS]
         before = self.shown if self.list_id == given.list_id else 0
         shown = before | sum(1 << item.rank for item in items)
         return Delivery(keys, given.list_id, shown, taste_version)

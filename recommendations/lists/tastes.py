@@ -18,7 +18,7 @@ from recommendations.releases import LoadedRelease
 #: same dislikes like most.
 BY_DISLIKES = 1.0
 #: The latest dislikes that are compared.
-MOST_DISLIKES = 100
+MAX_DISLIKES = 100
 
 
 def gains_by_dislikes(
@@ -41,7 +41,7 @@ def gains_by_dislikes(
         if release.deviations is None or (history.weights > 0).any():
             continue
         disliked = np.flatnonzero(history.weights < 0)
-        latest = disliked[np.argsort(-history.seconds[disliked], kind="stable")[:MOST_DISLIKES]]
+        latest = disliked[np.argsort(-history.seconds[disliked], kind="stable")[:MAX_DISLIKES]]
         columns = release.items.indices(history.movie_ids[latest])
         if len(columns := columns[columns >= 0]):
             likes = release.deviations.likes_by_dislikes(columns, items[row])

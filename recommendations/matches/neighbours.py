@@ -17,7 +17,7 @@ from recommendations.engine.viewer_similarity import DECIMALS, Deviations, Match
 from recommendations.releases import LoadedRelease, loaded_release
 
 #: Neighbours stored of each viewer; those who agreed to be seen come first.
-MOST_NEIGHBOURS = 100
+MAX_NEIGHBOURS = 100
 
 Floats = NDArray[np.floating]
 

@@ -22,9 +22,9 @@ from recommendations.matches.neighbours import current_measure
 from recommendations.models import Neighbour
 
 #: The most viewers that are considered: with the latest interactions of a movie, and in all.
-LATEST, MOST_CONSIDERED = 50, 20
+LATEST, MAX_CONSIDERED = 50, 20
 #: The most matches, and the most other neighbours, that are looked up for the movies of a list.
-MOST_NEIGHBOURS = 20
+MAX_NEIGHBOURS = 20
 #: The most matches that are named for a movie.
 NAMED = 3
 CONDITION = "if you like it"
@@ -115,7 +115,7 @@ def unmatched(
         names = dict(cursor.fetchall())
     order = {pk: index for index, pk in enumerate(likely)}
     nearest = sorted(names, key=lambda pk: (order.get(pk, len(order)), pk))
-    return {pk: names[pk] for pk in nearest[:MOST_CONSIDERED]}
+    return {pk: names[pk] for pk in nearest[:MAX_CONSIDERED]}
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def _neighbours(user_id: int) -> list[_Neighbour]:
     parameters = {
         "user": user_id,
         "threshold": settings.MATCH_THRESHOLD,
-        "limit": MOST_NEIGHBOURS,
+        "limit": MAX_NEIGHBOURS,
     }
     # The primary is asked, as in `matches_of`: the answer is then kept under VISIBILITY_KEY.
     with prepared_cursor() as cursor:

@@ -19,7 +19,7 @@ from recommendations.engine.viewer_pairs import SUMS, Pairs, matching_pairs
 from recommendations.engine.viewer_similarity import PairSums, deviations
 from recommendations.matches import queue
 from recommendations.matches.neighbours import (
-    MOST_NEIGHBOURS,
+    MAX_NEIGHBOURS,
     NeighbourRows,
     SimilarityMeasure,
     current_measure,
@@ -37,7 +37,7 @@ MARGIN = 0.02
 #: The most viewers near by the release that are looked at.
 MOST_LIKELY = 200
 #: The most new matches that a request finds. The others are found in the background.
-MOST_NEW = 10
+MAX_NEW = 10
 #: The viewers whose rows are written in one transaction.
 PORTION = 2000
 #: A quarter of the time between two runs: one takes some 30 ms, and a crowd acts all the time.
@@ -65,7 +65,7 @@ def find_new_matches(*, user_id: int, movie_id: int) -> list[Match]:
     shares = [movie_id in history.movie_ids for history in histories]
     rows = _rows(user_id, np.array(list(names)), mine, histories, measure)
     rows = rows.at(np.array(shares) & (rows.similarity >= measure.rule.threshold))
-    rows = rows.at(np.argsort(-rows.similarity, kind="stable")[:MOST_NEW])
+    rows = rows.at(np.argsort(-rows.similarity, kind="stable")[:MAX_NEW])
     matched = {other for user, other in _write(rows) if user == user_id}
     found = zip(rows.others.tolist(), rows.similarity.tolist(), strict=True)
     return [Match(pk, names[pk], alike) for pk, alike in found if pk in matched]
@@ -79,7 +79,7 @@ def renew_matches(*, user_id: int) -> None:
     mine = load_history(user_id)
     ids, similarity = measure.trained_similarities(mine)
     near = ids != user_id
-    likely = _nearest(ids[near], similarity[near], measure.rule.floor)[:MOST_NEIGHBOURS]
+    likely = _nearest(ids[near], similarity[near], measure.rule.floor)[:MAX_NEIGHBOURS]
     others = np.unique(np.array([*likely, *_stored(user_id)], dtype=np.int64))
     rows = _rows(user_id, others, mine, load_histories(others.tolist()), measure)
     enough = rows.sums.shared >= measure.rule.least_shared
@@ -168,7 +168,7 @@ def match_all() -> int:
     pairs = matching_pairs(
         deviations(interactions),
         current_rule(),
-        at_most=MOST_NEIGHBOURS,
+        at_most=MAX_NEIGHBOURS,
         preferred=_visible(users),
     )
     for start in range(0, max(1, len(users)), PORTION):
@@ -181,9 +181,7 @@ def _match_all_on_spark() -> int:
     from recommendations.spark.training import spark_pairs
 
     versions, n_pairs = _taste_versions(), 0
-    found = spark_pairs(
-        current_rule(), at_most=MOST_NEIGHBOURS, preferred=_visible, portion=PORTION
-    )
+    found = spark_pairs(current_rule(), at_most=MAX_NEIGHBOURS, preferred=_visible, portion=PORTION)
     with found as (users, portions):
         for number, pairs in enumerate(portions):
             _write_portion(pairs, users, number * PORTION, versions)

@@ -25,7 +25,7 @@ from recommendations.spark.viewer_blocks import SharedInteractions, ViewerFile
 Float32 = NDArray[np.float32]
 
 #: Interactions of a block of items: with their columns about 100 MB in memory.
-MOST_IN_BLOCK = 10_000_000
+MAX_IN_BLOCK = 10_000_000
 
 
 class ItemBlock(NamedTuple):
@@ -97,7 +97,7 @@ class SparkAls:
 
     def _item_blocks(self, interactions: SharedInteractions, sums: ItemSums, scale: float) -> Any:
         """An RDD of `ItemBlock`, each in a partition of its own."""
-        n_blocks = max(self.context.defaultParallelism, -(-sums.n // MOST_IN_BLOCK))
+        n_blocks = max(self.context.defaultParallelism, -(-sums.n // MAX_IN_BLOCK))
         n_blocks = min(n_blocks, sums.n_items)
         ends = np.linspace(0, sums.n, n_blocks + 1)[1:-1]
         cuts = np.searchsorted(np.cumsum(sums.touched), ends)

@@ -16,7 +16,7 @@ from recommendations.engine.algorithms.ease import EaseRecommender
 from recommendations.engine.algorithms.hybrid import Composite, HybridRecommender
 from recommendations.engine.matrices import without_each_entry
 from recommendations.engine.ranking.explanations import (
-    MOST_ENTRIES,
+    MAX_ENTRIES,
     NEWEST,
     Explainers,
     Influence,
@@ -137,8 +137,8 @@ def test_explanations_are_by_the_leading_part_of_each_item() -> None:
 def test_the_likeliest_of_each_item_are_tried_before_any_second_one() -> None:
     assert entries_to_test([[5, 1], [], [7], [5, 2, 9]]) == [5, 7, 1, 2, 9]
     assert entries_to_test([]) == []
-    rows = [[n, 100 + n] for n in range(MOST_ENTRIES - 1)]
-    assert entries_to_test(rows) == [*range(MOST_ENTRIES - 1), 100]
+    rows = [[n, 100 + n] for n in range(MAX_ENTRIES - 1)]
+    assert entries_to_test(rows) == [*range(MAX_ENTRIES - 1), 100]
 
 
 # --- what leaving them out changes

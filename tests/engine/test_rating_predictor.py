@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 
 from recommendations.engine import artifacts
 from recommendations.engine.rating_predictor import (
-    LEAST_RATINGS,
+    MIN_RATINGS,
     RatingPredictor,
     Taste,
     as_percent,
@@ -200,7 +200,7 @@ def test_an_item_that_too_few_rated_has_no_prediction() -> None:
 
 def test_a_viewer_of_few_ratings_has_no_taste_yet() -> None:
     predictor = RatingPredictor.fit(at_random())
-    few, enough = np.arange(LEAST_RATINGS - 1), np.arange(LEAST_RATINGS)
+    few, enough = np.arange(MIN_RATINGS - 1), np.arange(MIN_RATINGS)
     assert predictor.taste_of(few, np.full(len(few), 8)) is None
     assert predictor.taste_of(enough, np.full(len(enough), 8)) is not None
 

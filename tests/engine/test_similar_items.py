@@ -12,7 +12,7 @@ from recommendations.engine.algorithms.content import ContentRecommender
 from recommendations.engine.matrices import ItemFeatures
 from recommendations.engine.ranking import similar_items
 from recommendations.engine.ranking.similar_items import (
-    LEAST_COSINE,
+    MIN_COSINE,
     content_unit_vectors,
     find_similar_items,
 )
@@ -40,7 +40,7 @@ def plainly(
             cosine = max(0.0, float(np.nan_to_num(factors[one]) @ np.nan_to_num(factors[other])))
             made = float(content[one] @ content[other])
             score = (1 - own) * cosine + own * made
-            seen = (own < 1 and cosine >= LEAST_COSINE) or (own > 0 and made > 0)
+            seen = (own < 1 and cosine >= MIN_COSINE) or (own > 0 and made > 0)
             if seen and score > 0:
                 alike.append((other, score))
         found.append(sorted(alike, key=lambda pair: (-pair[1], pair[0]))[:k])

@@ -44,7 +44,7 @@ TORCH_BYTES = 430e6
 #: Adam updates all weights in each step: a film that is not compared costs this share of another.
 SHARE_OF_THE_OTHERS = 0.1
 #: With fewer steps the towers stay untrained even on small data.
-LEAST_STEPS = 200
+MIN_STEPS = 200
 #: Films whose hidden layers are computed at once: half a megabyte, which stays in the CPU cache.
 BLOCK = 8192
 #: Viewers in one step of the optimiser.
@@ -311,7 +311,7 @@ class NeuralRecommender(ModelRecommender[NeuralModel]):
     def _epochs(self, n_users: int) -> int:
         if self.epochs is not None:
             return self.epochs
-        return max(10, -(-LEAST_STEPS // max(1, steps_per_epoch(n_users))))
+        return max(10, -(-MIN_STEPS // max(1, steps_per_epoch(n_users))))
 
     def score(self, history: csr_matrix, times: Times = None) -> Scores:
         model = self._fitted_for(history)

@@ -15,10 +15,10 @@ from recommendations.engine.matrices import Now, Scores, Times
 from recommendations.engine.recommender import Recommender, Scoring
 
 #: The least share of the strongest entry's contribution.
-LEAST_SHARE = 0.25
+MIN_SHARE = 0.25
 #: Entries that are tested for each item, and for all items together.
 LOOKED_AT = 3
-MOST_ENTRIES = 24
+MAX_ENTRIES = 24
 #: The newest entries that are tested if a model cannot tell contributions.
 NEWEST = 20
 #: A smaller fall, as a share of the greatest score, is rounding.
@@ -213,14 +213,14 @@ def _fits(scores: Scores, items: NDArray[np.integer]) -> NDArray[np.bool_]:
 
 
 def entries_to_test(rows: Iterable[list[int]]) -> list[int]:
-    """At most MOST_ENTRIES entries: the first of each row, then the second ones, and so on."""
+    """At most MAX_ENTRIES entries: the first of each row, then the second ones, and so on."""
     in_turn = chain.from_iterable(zip_longest(*rows))
     distinct = dict.fromkeys(entry for entry in in_turn if entry is not None)
-    return list(distinct)[:MOST_ENTRIES]
+    return list(distinct)[:MAX_ENTRIES]
 
 
 def strongest_entries(
-    contributions: NDArray[np.floating], *, at_most: int, least_share: float = LEAST_SHARE
+    contributions: NDArray[np.floating], *, at_most: int, least_share: float = MIN_SHARE
 ) -> list[list[int]]:
     """For each item, the entries of the history that raise its score most, the strongest first.
 

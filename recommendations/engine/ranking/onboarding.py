@@ -11,14 +11,14 @@ Float64 = NDArray[np.float64]
 #: The most liked items, among which is the choice.
 CANDIDATES = 400
 #: A viewer who knows few films can skip many.
-MOST_ASKED = 100
+MAX_ASKED = 100
 #: Items of the first visit.
 FIRST = 5
 #: The variance of an answer that is left once it is known.
 NOISE = 0.2
 
 
-def onboarding_order(interactions: csr_matrix, *, n: int = MOST_ASKED) -> NDArray[np.int32]:
+def onboarding_order(interactions: csr_matrix, *, n: int = MAX_ASKED) -> NDArray[np.int32]:
     """The items to ask about, the first one first.
 
     The first visit asks about the items with the highest entropy of an answer (Entropy0 in Rashid,

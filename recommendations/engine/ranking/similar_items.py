@@ -19,7 +19,7 @@ Float32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 #: Items with a smaller cosine of their factors are not liked by the same users.
-LEAST_COSINE = 0.2
+MIN_COSINE = 0.2
 #: Pairs of items that are held in memory, in a few float32 matrices.
 CELLS = 4_000_000
 #: Added by rank of popularity, so that the better known of equally similar items comes first.
@@ -148,7 +148,7 @@ class ItemComparison:
 def _scores(by_factors: Float32, by_content: Float32, share: Float32, rows: slice) -> Float32:
     """(rows, n_items); -inf for the item itself, and for items that are similar in neither way."""
     scores: Float32 = by_factors * (1 - share) + by_content * share
-    scores[(by_factors < LEAST_COSINE) & (by_content <= 0)] = -np.inf
+    scores[(by_factors < MIN_COSINE) & (by_content <= 0)] = -np.inf
     scores[scores <= 0] = -np.inf
     scores[np.arange(len(scores)), np.arange(rows.start, rows.stop)] = -np.inf
     return scores
