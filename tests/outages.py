@@ -29,9 +29,11 @@ def database_refusing() -> Iterator[None]:
             yield
         finally:
             server.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
-            pool.timeout = patience
             connection.close()
-            assert wait_for(_connects, timeout_s=60)  # the pool pauses between its attempts
+            try:
+                assert wait_for(_connects, timeout_s=60)  # the pool pauses between its attempts
+            finally:
+                pool.timeout = patience
 
 
 def end_sessions() -> None:
@@ -51,8 +53,9 @@ def _server() -> psycopg.Connection[Any]:
 
 
 def _end_sessions(server: psycopg.Connection[Any]) -> None:
+    """Wait for the end of each: until then a session may still answer."""
     server.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+        "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = %s",
         [connection.settings_dict["NAME"]],
     )
 

@@ -307,5 +307,5 @@ def test_staff_hold_and_lift_in_the_admin_site(staff: Client) -> None:
     assert states(staff)[old.pk] == (True, False)
     assert "1 held" in act("hold", old)
     assert "is not served. Activate it first." in act("hold", new)
-    assert "select one" in act("activate", old, new)
+    assert "Select exactly one" in act("activate", old, new)
     assert states(staff) == {old.pk: (True, True), new.pk: (False, False)}
