@@ -19,7 +19,7 @@ TOO_MANY = HTTPStatus.TOO_MANY_REQUESTS
 HEALTH_REPORT = {"schema": {"$ref": "#/components/schemas/HealthOut"}}
 #: Every operation with a body.
 OF_A_BODY = [HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE]
-#: Every GET, but for a few whose answers no client may keep.
+#: Every GET. A few never answer it, because no client may keep their answers.
 NOT_MODIFIED = HTTPStatus.NOT_MODIFIED
 RETRY_AFTER = {
     "description": "Seconds until one more is within the limit.",
