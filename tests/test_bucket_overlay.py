@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from boto3.session import Session
+from botocore.exceptions import ClientError
 
 from cinema.development.processes import wait_for
 from tests import compose
@@ -90,6 +91,14 @@ def status_of(url: str) -> int:
         return 0
 
 
+def takes_uploads(buckets: Any) -> bool:
+    try:
+        buckets.put_object(Bucket="films", Key="first", Body=b"")
+    except ClientError:
+        return False
+    return True
+
+
 def test_uploads_are_public_releases_are_private_and_both_outlive_the_server(
     tmp_path: Path,
 ) -> None:
@@ -97,11 +106,21 @@ def test_uploads_are_public_releases_are_private_and_both_outlive_the_server(
         buckets = client(url)
         names = {bucket["Name"] for bucket in buckets.list_buckets()["Buckets"]}
         assert names == {"films", "releases"}
+        assert wait_for(lambda: takes_uploads(buckets), timeout_s=60)
         buckets.put_object(Bucket="films", Key="posters/a.webp", Body=b"poster")
         buckets.put_object(Bucket="releases", Key="cinema/1/ids.npy", Body=b"ratings")
         assert status_of(f"{url}/films/posters/a.webp") == 200
         for hidden in ("films", "films?list-type=2", "releases/cinema/1/ids.npy", "releases", ""):
             assert status_of(f"{url}/{hidden}") == 403, hidden
     with running(tmp_path) as url:
-        found = client(url).get_object(Bucket="releases", Key="cinema/1/ids.npy")
-        assert found["Body"].read() == b"ratings"
+        buckets = client(url)
+
+        def is_read() -> bool:
+            try:
+                found = buckets.get_object(Bucket="releases", Key="cinema/1/ids.npy")
+            except ClientError:
+                return False
+            return bool(found["Body"].read() == b"ratings")
+
+        # It answers some moments before it has found all its files again.
+        assert wait_for(is_read, timeout_s=60)
