@@ -19,10 +19,12 @@ from xdist.scheduler import LoadFileScheduling
 from tests.environment import HOME
 
 if TYPE_CHECKING:
-    from pytest_django import DjangoCaptureOnCommitCallbacks
+    from pytest_django import DjangoCaptureOnCommitCallbacks, DjangoDbBlocker
     from pytest_django.fixtures import Settings
 
+    from cinema.replicas import Replica
     from tests.builders import Client
+    from tests.replication import Standby
     from tests.tastes import Camps
     from tests.tmdb_server import TmdbServer
 
@@ -267,3 +269,46 @@ def fan(camps: Camps) -> Client:
     client = Client(make_user())
     rate_as_camp(client, camps, 5)
     return client
+
+
+@pytest.fixture(scope="module")
+def standby(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Standby]:
+    from django.db import connections
+
+    from tests.replication import ALIAS, Standby
+
+    server = Standby()
+    with django_db_blocker.unblock():
+        try:
+            server.copy_primary()
+            server.start()
+            # Django asks before each test whether it knows the database.
+            connections.settings[ALIAS] = server.database
+            yield server
+        finally:
+            server.remove()
+            connections.settings.pop(ALIAS, None)
+
+
+@pytest.fixture
+def patient_replicas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replica that is slow on a busy machine must not count as away."""
+    from cinema import replicas
+
+    monkeypatch.setattr(replicas, "ANSWER_KEPT_S", 30.0)
+    monkeypatch.setattr(replicas, "LONGEST_LAG_S", 60.0)
+    monkeypatch.setattr(replicas, "PATIENCE_S", 60.0)
+
+
+@pytest.fixture
+def replica(db: None, standby: Standby, patient_replicas: None) -> Iterator[Replica]:
+    from tests.replication import caught_up, read_from
+
+    with read_from(standby) as replica:
+        caught_up(replica)
+        yield replica
+        if not standby.is_running():  # the test that has stopped it has failed
+            standby.start()
+        standby.go_on()
+        standby.delay("0")
+        standby.resume()

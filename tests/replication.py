@@ -1,4 +1,4 @@
-"""A second PostgreSQL that follows the one of the tests by streaming replication."""
+"""A second PostgreSQL that follows the one of the tests by streaming replication, and its reads."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -24,9 +24,11 @@ from cinema.database import ReplicaConnection
 from cinema.development.embedded_servers import postgres_account
 from cinema.development.processes import Child, stop, wait_for
 from cinema.replicas import Replica
+from tests.builders import Client
 from tests.environment import HOME
 
 ALIAS = "replica 1"
+RATINGS = "/users/me/ratings"
 
 
 def binary(name: str) -> str:
@@ -188,3 +190,68 @@ def forget_connection() -> None:
     connections[ALIAS].close()
     connections[ALIAS].close_pool()  # type: ignore[attr-defined]
     del connections[ALIAS]
+
+
+def position() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint")
+        return int(cursor.fetchone()[0])
+
+
+def caught_up(replica: Replica) -> None:
+    now = position()
+    assert wait_for(lambda: replica.holds(now), timeout_s=60), replica._problem
+
+
+@contextmanager
+def counted() -> Iterator[dict[str, int]]:
+    """The number of statements of this thread by database."""
+    counts = dict.fromkeys(("default", ALIAS), 0)
+
+    def count(execute: Any, sql: str, parameters: Any, many: bool, context: Any) -> Any:
+        counts[context["connection"].alias] += 1
+        return execute(sql, parameters, many, context)
+
+    with ExitStack() as stack:
+        for alias in counts:
+            stack.enter_context(connections[alias].execute_wrapper(count))
+        yield counts
+
+
+def names(client: Client, path: str) -> list[str]:
+    answer = client.get(path)
+    assert answer.status_code == 200, answer.content
+    return [row.get("name") or row["movie"]["name"] for row in answer.json()["data"]]
+
+
+def read_until_replica(replica: Replica, read: Callable[[], Any]) -> dict[str, int]:
+    """Repeat a read until the replica answers it; return the statements of the last one.
+
+    The response must not come from memory.
+    """
+    read()  # raises what it has to raise first, such as the position of a new release
+    counts: dict[str, int] = {}
+
+    def is_read_there() -> bool:
+        nonlocal counts
+        caught_up(replica)
+        with counted() as counts:
+            read()
+        return counts[ALIAS] > 0
+
+    # A replica that was too slow once is left out for a moment.
+    assert wait_for(is_read_there, timeout_s=60), replica._problem
+    return counts
+
+
+def read_twice(replica: Replica, read: Callable[[], Any]) -> None:
+    """As `read_until_replica`, where the second response may come from memory."""
+    read()
+    caught_up(replica)
+    read()
+
+
+def reads(client: Client) -> dict[str, int]:
+    with counted() as counts:
+        assert client.get(RATINGS).status_code == 200
+    return counts
