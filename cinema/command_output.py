@@ -33,7 +33,7 @@ def opened_output(name: str, stdout: OutputWrapper) -> Iterator[BinaryIO]:
             with path.open("wb") as file:
                 yield file
         else:
-            with exit_on_sigterm(), _replaced(path) as file:
+            with exit_on_sigterm(), _replacement(path) as file:
                 yield file
     except BrokenPipeError:
         # The reader has closed the pipe. Python would report it again when it closes its end.
@@ -43,9 +43,13 @@ def opened_output(name: str, stdout: OutputWrapper) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _replaced(path: Path) -> Iterator[BinaryIO]:
-    """A private file of a name of its own, as two exports may write to one path at once."""
-    with NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as file:
+def _replacement(path: Path) -> Iterator[BinaryIO]:
+    """A temporary file that replaces the path once it is complete; only its owner can read it.
+
+    Two exports may write to one path at once, so each has a file of its own.
+    """
+    prefix = f".{path.name[:100]}."
+    with NamedTemporaryFile(dir=path.parent, prefix=prefix, suffix=".part", delete=False) as file:
         part = Path(file.name)
         try:
             yield cast("BinaryIO", file)

@@ -81,7 +81,7 @@ def client(url: str) -> Any:
 
 
 def status_of(url: str) -> int:
-    """Of a request without a signature; 0 without an answer."""
+    """The status of the answer to an unsigned request; 0 if no answer comes."""
     try:
         with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310 - on loopback
             return int(answer.status)

@@ -53,6 +53,16 @@ def test_an_invalid_hash_releases_its_place() -> None:
             check_password(PASSWORD, "argon2$argon2id$v=19$m=1,t=1,p=1$nonsense")
 
 
+#: Requests of a@example.com whose password is checked or hashed.
+WITH_PASSWORD = [
+    ("POST", "/auth/login", {"email": "a@example.com", "password": PASSWORD}),
+    ("POST", "/auth/register", {"email": "new@example.com", "password": PASSWORD}),
+    ("POST", "/users/me/password", {"current": PASSWORD, "new": "jules et jim 1962"}),
+    ("PATCH", "/users/me", {"email": "b@example.com", "password": PASSWORD}),
+    ("DELETE", "/users/me", {"password": PASSWORD}),
+]
+
+
 @contextmanager
 def no_place_left() -> Iterator[None]:
     """Take all places of passwords that are checked."""
@@ -71,12 +81,8 @@ def no_place_left() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("method", "path", "payload"),
     [
-        ("POST", "/auth/login", {"email": "a@example.com", "password": PASSWORD}),
+        *WITH_PASSWORD,
         ("POST", "/auth/login", {"email": "unknown@example.com", "password": PASSWORD}),
-        ("POST", "/auth/register", {"email": "new@example.com", "password": PASSWORD}),
-        ("POST", "/users/me/password", {"current": PASSWORD, "new": "jules et jim 1962"}),
-        ("PATCH", "/users/me", {"email": "b@example.com", "password": PASSWORD}),
-        ("DELETE", "/users/me", {"password": PASSWORD}),
     ],
 )
 def test_a_password_check_without_a_free_place_is_refused(
@@ -135,16 +141,7 @@ def hashed_in(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize(
-    ("method", "path", "payload"),
-    [
-        ("POST", "/auth/login", {"email": "a@example.com", "password": PASSWORD}),
-        ("POST", "/auth/register", {"email": "new@example.com", "password": PASSWORD}),
-        ("POST", "/users/me/password", {"current": PASSWORD, "new": "jules et jim 1962"}),
-        ("PATCH", "/users/me", {"email": "b@example.com", "password": PASSWORD}),
-        ("DELETE", "/users/me", {"password": PASSWORD}),
-    ],
-)
+@pytest.mark.parametrize(("method", "path", "payload"), WITH_PASSWORD)
 def test_no_password_is_hashed_in_a_transaction(
     method: str, path: str, payload: dict[str, str], hashed_in: list[bool]
 ) -> None:

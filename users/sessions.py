@@ -85,7 +85,7 @@ def _sign_in_unless_changed(user: User, device: str) -> TokenPairOut | None:
     if locked.password != user.password:
         user.password = locked.password
         return None
-    # Nor must a sign-in without a code, if the second factor was set up meanwhile.
+    # A sign-in without a code must not open one if the second factor was set up meanwhile.
     if not user.has_given_code and second_factor.is_needed(locked):
         raise errors.CodeNeeded
     update_last_login(User, locked)

@@ -32,7 +32,7 @@ PART_NAME = re.compile(
     re.ASCII,
 )
 CHUNK_BYTES = 1024 * 1024
-#: A backup writes all the time, so this one was killed.
+#: A backup that runs writes all the time. One that has not written for so long was killed.
 ABANDONED_AFTER_S = 3600
 MANIFEST_LIMIT_BYTES = 256 * CHUNK_BYTES
 #: Rows of a table become at most some thirty times smaller. Larger parts that become smaller than
@@ -125,7 +125,7 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _delete_abandoned(folder: Path) -> None:
-    """Delete what killed backups have left. Another Cinema may be writing to the folder now."""
+    """Delete the files of killed backups, and none that another Cinema is writing now."""
     for file in folder.glob(".*.zip.unfinished"):
         with suppress(OSError):
             if time.time() - file.stat().st_mtime > ABANDONED_AFTER_S:
