@@ -48,7 +48,7 @@ def _replacement(path: Path) -> Iterator[BinaryIO]:
 
     Two exports may write to one path at once, so each has a file of its own.
     """
-    prefix = f".{path.name[:100]}."
+    prefix = f".{path.name[:50]}."
     with NamedTemporaryFile(dir=path.parent, prefix=prefix, suffix=".part", delete=False) as file:
         part = Path(file.name)
         try:
