@@ -95,10 +95,11 @@ class Replica:
 
     def leave_out(self, problem: str) -> None:
         """Read nothing from it until it answers well."""
+        # The reason is known before any other thread sees that the replica is left out.
+        before, self._problem = self._problem, problem
         self._usable_until = 0.0
-        if problem != self._problem:
+        if problem != before:
             log.warning("%s is left out: %s", self.alias, problem)
-        self._problem = problem
 
     def look(self) -> None:
         """Ask it for its position, and the primary."""
@@ -121,10 +122,10 @@ class Replica:
         if not self._inserted or position < self._inserted[0][1]:
             self.leave_out(TOO_FAR_BEHIND)
         else:
+            self._position, self._usable_until = position, asked_at + ANSWER_KEPT_S
             if self._problem:
                 log.info("%s is read from", self.alias)
             self._problem = ""
-            self._position, self._usable_until = position, asked_at + ANSWER_KEPT_S
 
     def _is_of_another(self, database: str, replayed: int) -> bool:
         """Note the primary's position; return whether the replica is of another primary."""

@@ -60,6 +60,15 @@ def test_a_replica_an_hour_behind_is_left_out_and_comes_back(
     read_until_replica(replica, lambda: names(viewer, RATINGS))
 
 
+def test_the_reason_is_known_once_a_replica_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other threads look at any moment, such as while the line of the log is written."""
+    left_out, seen = Replica(ALIAS), list[str]()
+    left_out._problem = ""
+    monkeypatch.setattr(replicas.log, "warning", lambda *_: seen.append(left_out.problem))
+    left_out.leave_out("it hangs")
+    assert seen == ["it hangs"]
+
+
 def test_a_viewer_who_has_withdrawn_is_named_by_no_answer(
     replica: Replica, standby: Standby, viewer: Client, settings: Settings
 ) -> None:
